@@ -1,0 +1,49 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Needs Python 3.11+ and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+.PHONY: demo test check bench torture install dev clean
+
+install: $(VENV)/installed
+dev: $(VENV)/installed-dev
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Polyseme needs Python 3.11 or newer; say which with make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+
+# The constraints name torch's exact version: an unconstrained one would pull 3 GB of CUDA packages.
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing into $(VENV) (a few minutes the first time) …"
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/python examples/demo.py
+
+test: dev
+	$(BIN)/pytest
+
+check: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install
+	$(PIP) --editable '.[bench]'
+	$(BIN)/python -m benchmarks.throughput
+
+# About twenty minutes: the figures of docs/reliability.md.
+torture: install
+	$(BIN)/python tests/torture/harness.py kill --count 320
+	$(BIN)/python tests/torture/harness.py power --count 320
+	$(BIN)/python tests/torture/harness.py full --count 120
+	$(BIN)/python tests/torture/crowd.py --writers 4 --commits 100
+
+clean:
+	rm -rf $(VENV) demo-lake build *.egg-info
