@@ -1,0 +1,35 @@
+"""The errors Polyseme raises on purpose, each with the exit code the command line gives it.
+
+    PolysemeError            1  something failed; the message says what, where and what to do
+    ├── UsageError           2  the request itself does not make sense
+    ├── LakeError            4  the lake is missing, locked or incompatible
+    └── ModelError           5  the model or the device is unavailable
+
+Bad *input* is not an error here: a refused record is a `Reject`, which is data.
+"""
+
+from __future__ import annotations
+
+
+class PolysemeError(Exception):
+    """A failure a user can act on. The message is one paragraph: what, where, what to do."""
+
+    exit_code = 1
+
+
+class UsageError(PolysemeError):
+    """An argument or setting that cannot be meant as given."""
+
+    exit_code = 2
+
+
+class LakeError(PolysemeError):
+    """A lake that is missing, locked, or written by a newer Polyseme."""
+
+    exit_code = 4
+
+
+class ModelError(PolysemeError):
+    """A checkpoint, head or device that cannot be used."""
+
+    exit_code = 5

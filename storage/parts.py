@@ -1,0 +1,144 @@
+"""Parts: immutable Parquet files, either whole under their final name or not there at all.
+
+Knows how a table's columns are best laid out in Parquet, nothing of which parts are live.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.errors import PolysemeError
+from storage.lake import Lake, fsync_folder, make_folder
+from storage.records import Part
+from storage.schemas import table_schema
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+ROW_GROUP_ROWS = 8192
+"""One word's rows lie together, and a lookup reads whole row groups: 25 ms at 8,192 rows, 110 ms at 65,536
+(200,000 words of 384 numbers). Smaller groups only add footers."""
+
+_BLOOM_COLUMNS = frozenset({"doc_id", "word_lower", "token"})
+_BLOOM_FALSE_POSITIVES = 0.01
+_PLAIN_COLUMNS = frozenset({"embedding", "text"})
+"""Never repeated and never compared: neither dictionary nor statistics pay for themselves."""
+_READ_ONLY = 0o444
+
+
+def write_part(
+    lake: Lake, data: pa.Table | Iterable[pa.RecordBatch], *, table: str, encoding_id: str, width: int
+) -> Part:
+    """Write one part of `table`, rows in the order given, and return it once it is durable.
+
+    A row group ends with each batch and after `ROW_GROUP_ROWS` rows. Raises PolysemeError, with nothing left
+    behind, where the data has another schema or the file cannot be written.
+    """
+    schema = table_schema(table, width)
+    relative = f"data/{table}/encoding={encoding_id}/{uuid4().hex}.parquet"
+    path = lake.part_path(relative)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        make_folder(path.parent)
+        with _HashingWriter(io.FileIO(temporary, "xb")) as sink:
+            rows = _write_rows(sink, data, schema)
+            sink.flush()
+            size = sink.tell()
+            os.fsync(sink.fileno())
+        # Read-only, because a part never changes and SQL's COPY would otherwise be able to overwrite one.
+        temporary.chmod(_READ_ONLY)
+        temporary.rename(path)
+        fsync_folder(path.parent)
+    except BaseException as e:
+        temporary.unlink(missing_ok=True)
+        if isinstance(e, OSError):
+            raise PolysemeError(
+                f"Cannot write a part of {table} to {path.parent}: {e}. "
+                "Nothing of it was kept; make room and run again."
+            ) from e
+        raise
+    return Part(
+        table=table,
+        encoding_id=encoding_id,
+        path=relative,
+        rows=rows,
+        bytes=size,
+        sha256=sink.sha256.hexdigest(),
+    )
+
+
+def sha256_of(lake: Lake, path: str) -> str | None:
+    """Return the hash of a part's bytes as they are now; None where it is missing."""
+    try:
+        with lake.part_path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def remove_part(lake: Lake, path: str) -> None:
+    """Remove a part that no catalog names; nothing happens where it is gone already."""
+    lake.part_path(path).unlink(missing_ok=True)
+
+
+class _HashingWriter(io.BufferedWriter):
+    """A file that hashes what passes through it: the hash of the whole, since Parquet is written front to back."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        super().__init__(raw)
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        self.sha256.update(data)
+        return super().write(data)
+
+
+def _write_rows(sink: _HashingWriter, data: pa.Table | Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
+    chunks: Iterable[pa.Table | pa.RecordBatch]
+    if isinstance(data, pa.Table):
+        chunks, most_rows = [data], min(data.num_rows, ROW_GROUP_ROWS)
+    else:
+        chunks, most_rows = data, ROW_GROUP_ROWS
+    rows = 0
+    with pq.ParquetWriter(sink, schema, **_options(schema, most_rows)) as writer:
+        for chunk in chunks:
+            if not chunk.schema.equals(schema):
+                raise PolysemeError(f"A part expects the columns\n{schema}\nbut was given\n{chunk.schema}")
+            if chunk.num_rows:
+                writer.write(chunk, row_group_size=ROW_GROUP_ROWS)
+            rows += chunk.num_rows
+    return rows
+
+
+def _options(schema: pa.Schema, most_rows: int) -> dict[str, Any]:
+    """Return Parquet writer options. `most_rows` bounds the distinct values of one row group's Bloom filter.
+
+    Vectors stay uncompressed: zstd saves 9 % of them for 1.6 times the writing and 1.2 times the scanning time.
+    Their encoding is PLAIN, because DuckDB cannot read float16 in BYTE_STREAM_SPLIT.
+    """
+    leaves = {field.name: _leaf(field) for field in schema}
+    indexed = [leaf for name, leaf in leaves.items() if name not in _PLAIN_COLUMNS]
+    codecs = {leaf: "none" if name == "embedding" else "zstd" for name, leaf in leaves.items()}
+    return {
+        "compression": codecs,
+        "compression_level": {leaf: 1 for leaf, codec in codecs.items() if codec == "zstd"},
+        "use_dictionary": indexed,
+        "write_statistics": indexed,
+        "bloom_filter_options": {
+            name: {"ndv": max(most_rows, 1), "fpp": _BLOOM_FALSE_POSITIVES} for name in leaves if name in _BLOOM_COLUMNS
+        },
+    }
+
+
+def _leaf(field: pa.Field[Any]) -> str:
+    """Return the Parquet path of a column's values; a list's are one level down, whatever Arrow calls them."""
+    nested = pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type)
+    return f"{field.name}.list.element" if nested else str(field.name)

@@ -1,0 +1,218 @@
+"""The records that travel through Polyseme, from a document read to a run reported.
+
+Plain values: no Prefect, no torch, no open files. Offsets are half-open ranges of
+Python characters (Unicode code points) into the *stored* text of a document.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+Layers = Literal["last", "last4"]
+Pooling = Literal["mean", "cls"]
+Context = Literal["sentence", "window", "pair"]
+Precision = Literal["fp32", "bf16", "int8"]
+Level = Literal["sentences", "words", "tokens"]
+Stage = Literal["scan", "read", "split", "tokenize", "encode"]
+
+LEVELS: tuple[Level, ...] = ("sentences", "words", "tokens")
+ENCODING_SCHEME = 1
+"""Raised whenever our own arithmetic changes what a vector is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One normalised text. `metadata` is a JSON object in canonical form (sorted keys).
+
+    `text_version` is the ordinal of the run that read the text from its source; None for the run at hand.
+    """
+
+    doc_id: str
+    uri: str
+    text: str
+    locator: str = ""
+    title: str | None = None
+    metadata: str = "{}"
+    text_version: int | None = None
+
+    @property
+    def content_sha256(self) -> str:
+        """Hash of the text alone: what decides the vectors."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def record_sha256(self) -> str:
+        """Hash of everything stored about the document: what decides whether it is up to date."""
+        head = json.dumps([self.title, self.metadata], ensure_ascii=False).encode()
+        return hashlib.sha256(head + b"\0" + self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Input that was refused, and why. `locator` is `line 12`, `row 3` or empty for the whole file.
+
+    `doc_id` is known when only the content was bad; the document's last good version then stays.
+    """
+
+    uri: str
+    locator: str
+    stage: Stage
+    code: str
+    message: str
+    excerpt: str = ""
+    doc_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Half-open character span of a document's text."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodingSpec:
+    """Everything that fixes a vector. Two specs with one `encoding_id` give equal numbers."""
+
+    model: str
+    model_sha256: str
+    tokenizer_sha256: str
+    width: int
+    layers: Layers
+    pooling: Pooling
+    context: Context
+    max_tokens: int
+    precision: Precision
+    splitter: str
+    scheme: int = ENCODING_SCHEME
+
+    @property
+    def encoding_id(self) -> str:
+        """Sixteen hex digits over every field but the model's label: a renamed folder is the same model."""
+        fields = asdict(self)
+        del fields["model"]
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Which rows a document has beside its sentences. `words` limits word rows to these (lower case)."""
+
+    level: Level = "words"
+    words: frozenset[str] | None = None
+    nsp: bool = True
+
+    def covers(self, other: Outputs) -> bool:
+        """True where rows made for `self` answer everything `other` asks for."""
+        if LEVELS.index(self.level) < LEVELS.index(other.level) or other.nsp > self.nsp:
+            return False
+        if other.level == "sentences" or self.words is None:
+            return True
+        return other.words is not None and other.words <= self.words
+
+    def union(self, other: Outputs) -> Outputs:
+        """The least outputs that cover both."""
+        with_words = [o for o in (self, other) if o.level != "sentences"]
+        wanted = [o.words for o in with_words if o.words is not None]
+        words = frozenset[str]().union(*wanted) if with_words and len(wanted) == len(with_words) else None
+        return Outputs(max(self.level, other.level, key=LEVELS.index), words, self.nsp or other.nsp)
+
+    def to_json(self) -> str:
+        words = None if self.words is None else sorted(self.words)
+        return json.dumps({"level": self.level, "words": words, "nsp": self.nsp}, sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> Outputs:
+        raw = json.loads(text)
+        words = None if raw["words"] is None else frozenset(raw["words"])
+        return Outputs(raw["level"], words, raw["nsp"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """The documents one task run handles: a reference to a staged file, never the text itself."""
+
+    run_id: str
+    ordinal: int
+    version: int
+    encoding_id: str
+    outputs: Outputs
+    path: str
+    n_documents: int
+    n_chars: int
+    shard_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One immutable Parquet file of one table. `path` is relative to the lake's root, with `/`."""
+
+    table: str
+    encoding_id: str
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentVersion:
+    """What the catalog knows of one document in one encoding.
+
+    `version` is the ordinal of the run that encoded it, `text_version` of the one that read its text; None if the same.
+    """
+
+    doc_id: str
+    uri: str
+    version: int
+    record_sha256: str
+    outputs: Outputs
+    n_tokens: int = 0
+    text_version: int | None = None
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """What decides between two versions of a document: the later text, then the later encoding of it."""
+        return (self.version if self.text_version is None else self.text_version, self.version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What a shard, or a whole run, did. Seconds are wall seconds by stage; `+` adds both."""
+
+    documents: int = 0
+    sentences: int = 0
+    words: int = 0
+    tokens: int = 0
+    transitions: int = 0
+    forward_tokens: int = 0
+    bytes: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __add__(self, other: Counts) -> Counts:
+        stages = self.seconds.keys() | other.seconds.keys()
+        return Counts(
+            documents=self.documents + other.documents,
+            sentences=self.sentences + other.sentences,
+            words=self.words + other.words,
+            tokens=self.tokens + other.tokens,
+            transitions=self.transitions + other.transitions,
+            forward_tokens=self.forward_tokens + other.forward_tokens,
+            bytes=self.bytes + other.bytes,
+            seconds={s: self.seconds.get(s, 0.0) + other.seconds.get(s, 0.0) for s in sorted(stages)},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardResult:
+    """What encoding a shard left on disk, ready to be committed: parts, document versions, rejects, counts."""
+
+    shard: Shard
+    parts: tuple[Part, ...]
+    documents: tuple[DocumentVersion, ...]
+    rejects: tuple[Reject, ...]
+    counts: Counts

@@ -1,0 +1,94 @@
+"""The Arrow schema of every table in the lake. Knows column names and types, nothing of files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+TABLES: tuple[str, ...] = ("documents", "sentences", "words", "tokens", "transitions")
+ADJACENT, RANDOM = "adjacent", "random"
+"""The two values of `transitions.kind`: a step of the text, and a pair drawn for the baseline."""
+
+SORT_KEYS: dict[str, tuple[str, ...]] = {
+    "documents": ("doc_id",),
+    "sentences": ("doc_id", "sentence_index"),
+    "words": ("word_lower", "doc_id", "sentence_index", "word_index"),
+    "tokens": ("token", "doc_id", "sentence_index", "token_index"),
+    "transitions": ("doc_id", "sentence_index", "kind"),
+}
+"""Row order inside a part. `words` and `tokens` sort by form, so that one word is a few row groups."""
+
+
+def embedding_type(width: int) -> pa.DataType:
+    """Arrow type of a stored vector: a fixed-size list of `width` float16."""
+    return pa.list_(pa.field("item", pa.float16(), nullable=False), width)
+
+
+def table_schema(table: str, width: int) -> pa.Schema:
+    """Arrow schema of `table` for vectors of `width` numbers. Raises KeyError for an unknown table."""
+    key: list[pa.Field[Any]] = [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("version", pa.int64(), nullable=False),
+    ]
+    sentence = pa.field("sentence_index", pa.int32(), nullable=False)
+    span: list[pa.Field[Any]] = [
+        pa.field("char_start", pa.int64(), nullable=False),
+        pa.field("char_end", pa.int64(), nullable=False),
+    ]
+    vector = pa.field("embedding", embedding_type(width), nullable=False)
+    columns: dict[str, list[pa.Field[Any]]] = {
+        "documents": [
+            *key,
+            pa.field("uri", pa.string(), nullable=False),
+            pa.field("title", pa.string()),
+            pa.field("metadata", pa.string(), nullable=False),
+            pa.field("text", pa.large_string(), nullable=False),
+            pa.field("n_chars", pa.int64(), nullable=False),
+            pa.field("n_sentences", pa.int32(), nullable=False),
+            pa.field("n_tokens", pa.int64(), nullable=False),
+            pa.field("content_sha256", pa.string(), nullable=False),
+            pa.field("ingested_at", pa.timestamp("us", tz="UTC"), nullable=False),
+        ],
+        "sentences": [
+            *key,
+            sentence,
+            *span,
+            pa.field("text", pa.large_string(), nullable=False),
+            pa.field("n_tokens", pa.int32(), nullable=False),
+            vector,
+        ],
+        "words": [
+            *key,
+            sentence,
+            pa.field("word_index", pa.int32(), nullable=False),
+            *span,
+            pa.field("word", pa.string(), nullable=False),
+            pa.field("word_lower", pa.string(), nullable=False),
+            pa.field("tokens", pa.list_(pa.string()), nullable=False),
+            vector,
+        ],
+        "tokens": [
+            *key,
+            sentence,
+            pa.field("token_index", pa.int32(), nullable=False),
+            pa.field("word_index", pa.int32(), nullable=False),
+            *span,
+            pa.field("token", pa.string(), nullable=False),
+            pa.field("token_id", pa.int32(), nullable=False),
+            pa.field("layer", pa.string(), nullable=False),
+            vector,
+        ],
+        "transitions": [
+            *key,
+            sentence,
+            pa.field("kind", pa.string(), nullable=False),
+            pa.field("next_doc_id", pa.string(), nullable=False),
+            pa.field("next_sentence_index", pa.int32(), nullable=False),
+            pa.field("nsp_logit_is_next", pa.float32(), nullable=False),
+            pa.field("nsp_logit_not_next", pa.float32(), nullable=False),
+            pa.field("cosine", pa.float32(), nullable=False),
+            pa.field("n_truncated", pa.int32(), nullable=False),
+        ],
+    }
+    return pa.schema(columns[table])
