@@ -1,0 +1,257 @@
+"""The encoder: token ids and windows in, vectors and NSP logits out, on one device.
+
+Holds the model; knows nothing of text, files or tables. Results stand in the order of their input,
+whatever order the batches ran in, and a vector does not depend on its batch mates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from storage.errors import ModelError
+from storage.records import Layers, Precision
+from tasks.bert import PackedBatch, PackedBert, activation_named
+from tasks.checkpoint import Checkpoint, load_weights, missing_head
+from tasks.crew import Crew
+from tasks.windows import Ints, Windows, batches
+
+Floats = npt.NDArray[np.float32]
+Device = Literal["auto", "cpu", "cuda"]
+Result = TypeVar("Result")
+
+TOKEN_BUDGET = {"cpu": 1024, "cuda": 65_536}
+"""Tokens a batch. On CPU more is slower: the working set leaves the cache (measured, DESIGN 4)."""
+_LEAST_BUDGET = 256
+"""Below this, products lose more by being small than a second core gains."""
+_DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Vectors of one encoding pass, float32.
+
+    `tokens` is `(tokens, hidden)` in token order. `first` and `final` are `(sentences, hidden)`: the `[CLS]` and
+    closing `[SEP]` vectors of sentences that had windows of their own (mean over these windows), rows of zeros
+    elsewhere; `alone` says which. `logits` is `(pairs, 2)`, NaN where no window scored the pair.
+    """
+
+    tokens: Floats
+    first: Floats
+    final: Floats
+    alone: npt.NDArray[np.bool_]
+    logits: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Specials:
+    """Ids of the two special tokens that frame a window."""
+
+    cls: int
+    sep: int
+
+
+def resolve_device(device: Device, precision: Precision | Literal["auto"]) -> tuple[torch.device, Precision]:
+    """Return the device and precision that `auto` means here. Raises ModelError for what cannot run."""
+    kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ModelError(
+            "No CUDA device is visible to PyTorch here. Use --device cpu, or install a CUDA build of torch."
+        )
+    chosen: Precision = ("bf16" if kind == "cuda" else "fp32") if precision == "auto" else precision
+    if chosen not in _DTYPES:
+        raise ModelError(f"Precision '{chosen}' cannot run on {kind} yet. Use --precision fp32 or bf16.")
+    return torch.device(kind), chosen
+
+
+class Encoder:
+    """A loaded checkpoint on one device. Not safe for two threads at once: callers keep one lane a device.
+
+    On CPU the batches of a call run side by side, one a core; the numbers do not depend on how many cores there are.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: torch.device,
+        specials: Specials,
+        precision: Precision = "fp32",
+        layers: Layers = "last",
+        budget: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Load `checkpoint`. `budget` is the number of tokens a batch (default: by device).
+
+        `threads` is how many batches run at once on CPU (default: as many as PyTorch has threads).
+        """
+        weights = load_weights(checkpoint)
+        self.label, self.device, self.precision, self.specials = checkpoint.label, device, precision, specials
+        self.has_nsp, self.has_mlm = weights.has_nsp, weights.has_mlm
+        self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
+        self.budget = budget or TOKEN_BUDGET[device.type]
+        self.crew = Crew(threads) if device.type == "cpu" else None
+        self._last = 4 if layers == "last4" else 1
+        self.bert = PackedBert(
+            weights.tensors,
+            heads=int(checkpoint.config["num_attention_heads"]),
+            eps=float(checkpoint.config["layer_norm_eps"]),
+            activation=activation_named(str(checkpoint.config["hidden_act"])),
+            dtype=_DTYPES[precision],
+            device=device,
+        )
+        if self._last > len(self.bert.layers):
+            raise ModelError(
+                f"--layers last4 needs at least four layers; {self.label} has {len(self.bert.layers)}. "
+                "Use --layers last."
+            )
+
+    def require(self, head: Literal["NSP", "MLM"]) -> None:
+        """Raise ModelError unless the checkpoint has that head."""
+        if not (self.has_nsp if head == "NSP" else self.has_mlm):
+            raise missing_head(self.label, head)
+
+    def encode(
+        self, ids: npt.NDArray[np.int32], windows: Windows, *, sentences: int, pairs: int = 0,
+        between: Callable[[int], None] = lambda tokens: None,
+    ) -> Encoded:  # fmt: skip
+        """Return the vectors of all tokens that `windows` take, and logits of the `pairs` that they score, if any.
+
+        `between` is called after every batch with the tokens it ran, and may raise to stop. Raises ModelError for
+        pairs without an NSP head.
+        """
+        if pairs:
+            self.require("NSP")
+        tokens = np.empty((len(ids), self.width), dtype=np.float32)
+        first, final = (np.zeros((sentences, self.width), dtype=np.float32) for _ in range(2))
+        share = np.bincount(windows.owner[windows.owner >= 0], minlength=sentences)
+        logits = np.full((pairs, 2), np.nan, dtype=np.float32)
+
+        def forward(packed: PackedBatch, numbers: Ints) -> tuple[Floats, Floats | None]:
+            states = self.bert.hidden_states(packed, last=self._last)
+            scores = torch.from_numpy(windows.pair[numbers] >= 0)
+            if not pairs or not scores.any():
+                return _numpy(states), None
+            top = states if self._last == 1 else self.bert.hidden_states(packed)
+            return _numpy(states), _numpy(self.bert.next_sentence_logits(top[packed.starts])[scores])
+
+        with closing(self._run(ids, windows, forward)) as done:
+            for numbers, source, (rows, scored) in done:
+                if scored is not None:
+                    pair = windows.pair[numbers]
+                    logits[pair[pair >= 0]] = scored
+                window_of = np.repeat(numbers, windows.lengths[numbers])
+                take = (source >= windows.take_start[window_of]) & (source < windows.take_stop[window_of])
+                tokens[source[take]] = rows[take]
+                owners = windows.owner[numbers]
+                mine = owners >= 0
+                weight = (1.0 / np.maximum(share, 1))[owners[mine], None].astype(np.float32)
+                stops = np.cumsum(windows.lengths[numbers])
+                np.add.at(first, owners[mine], rows[(stops - windows.lengths[numbers])[mine]] * weight)
+                np.add.at(final, owners[mine], rows[(stops - 1)[mine]] * weight)
+                between(len(source))
+        return Encoded(tokens, first, final, share > 0, logits)
+
+    def score_pairs(
+        self, ids: npt.NDArray[np.int32], windows: Windows, *, between: Callable[[int], None] = lambda tokens: None
+    ) -> Floats:
+        """Return NSP logits `(windows, 2)`, column 0 *is next*, in the order of `windows`.
+
+        Only `[CLS]` is needed, so the last layer computes one row a pair. Raises ModelError without an NSP head.
+        """
+        self.require("NSP")
+        logits = np.empty((len(windows), 2), dtype=np.float32)
+
+        def forward(packed: PackedBatch, numbers: Ints) -> Floats:
+            return _numpy(self.bert.next_sentence_logits(self.bert.first_states(packed)))
+
+        with closing(self._run(ids, windows, forward)) as done:
+            for numbers, source, scored in done:
+                logits[numbers] = scored
+                between(len(source))
+        return logits
+
+    def token_logits(self, ids: npt.NDArray[np.int32], windows: Windows, *, wanted: Ints) -> Floats:
+        """Return MLM logits `(len(wanted), vocabulary)` at the token positions `wanted`, each taken by one window.
+
+        Raises ModelError without an MLM head.
+        """
+        self.require("MLM")
+        at = {int(position): row for row, position in enumerate(wanted)}
+        states = torch.empty((len(wanted), self.width), dtype=self.bert.dtype, device=self.device)
+
+        def forward(packed: PackedBatch, numbers: Ints) -> torch.Tensor:
+            return self.bert.hidden_states(packed)
+
+        with torch.inference_mode(), closing(self._run(ids, windows, forward)) as done:
+            for numbers, source, hidden in done:
+                window_of = np.repeat(numbers, windows.lengths[numbers])
+                take = (source >= windows.take_start[window_of]) & (source < windows.take_stop[window_of])
+                for row in np.flatnonzero(take & np.isin(source, wanted)):
+                    states[at[int(source[row])]] = hidden[row]
+            return _numpy(self.bert.masked_lm_logits(states))
+
+    def _run(
+        self, ids: npt.NDArray[np.int32], windows: Windows, forward: Callable[[PackedBatch, Ints], Result]
+    ) -> Generator[tuple[Ints, Ints, Result], None, None]:
+        """Yield for every batch, in order: its windows, the token position of each row, what `forward` made of it."""
+
+        def work(numbers: Ints) -> tuple[Ints, Ints, Result]:
+            packed, source = pack(ids, windows, numbers, self.specials, self.device)
+            with torch.inference_mode():
+                return numbers, source, forward(packed, numbers)
+
+        budget, lengths = self.budget, windows.lengths
+        if self.crew is None:
+            yield from map(work, batches(lengths, budget))
+        else:
+            share = -(-int(lengths.sum()) // self.crew.size)
+            yield from self.crew.map(work, batches(lengths, min(budget, max(_LEAST_BUDGET, share))))
+
+
+def pack(
+    ids: npt.NDArray[np.int32], windows: Windows, numbers: Ints, specials: Specials, device: torch.device
+) -> tuple[PackedBatch, Ints]:
+    """Lay the windows `numbers` (longest first) one after another.
+
+    Returns the batch and, for every row, the token position it came from (-1 for special tokens).
+    """
+    lengths = windows.lengths[numbers]
+    stops = np.cumsum(lengths)
+    starts = stops - lengths
+    row_window = np.repeat(numbers, lengths)
+    position = np.arange(int(stops[-1])) - np.repeat(starts, lengths)
+    a_len = (windows.a_stop - windows.a_start)[row_window]
+    in_a = (position >= 1) & (position <= a_len)
+    in_b = (position >= a_len + 2) & (position < np.repeat(lengths, lengths) - 1)
+    source = np.full(len(position), -1, dtype=np.int64)
+    source[in_a] = (windows.a_start[row_window] + position - 1)[in_a]
+    source[in_b] = (windows.b_start[row_window] + position - a_len - 2)[in_b]
+    token = np.where(position == 0, specials.cls, specials.sep)
+    inside = source >= 0
+    token[inside] = ids[source[inside]]
+    edges = np.flatnonzero(np.diff(lengths)) + 1
+    runs = np.split(lengths, edges)
+
+    def tensor(values: Ints) -> torch.Tensor:
+        return torch.from_numpy(values.astype(np.int64)).to(device)
+
+    batch = PackedBatch(
+        ids=tensor(token),
+        types=tensor((position >= a_len + 2).astype(np.int64)),
+        positions=tensor(position),
+        groups=tuple((len(run), int(run[0])) for run in runs),
+        starts=tensor(starts),
+    )
+    return batch, source
+
+
+def _numpy(tensor: torch.Tensor) -> Floats:
+    array: Floats = tensor.float().cpu().numpy()
+    return array

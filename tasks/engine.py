@@ -1,0 +1,253 @@
+"""The engine: documents in, Arrow tables out. Everything Polyseme computes, callable without Prefect or a lake.
+
+    engine = Engine(EngineConfig(model="polyseme-mini"))
+    for made in engine.run(documents, Outputs(), version=1, seed=0, ingested_at=now):
+        made.tables["words"]
+
+One engine holds one model on one device. Its lane, a thread of its own, does the model's work of all callers in
+turn: the others read, tokenize and write meanwhile, and PyTorch keeps one warm set of worker threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.errors import PolysemeError, UsageError
+from storage.records import Context, Counts, Document, EncodingSpec, Layers, Outputs, Pooling, Precision
+from tasks.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
+from tasks.chunks import Chunk, PreparedDocument, chunk_tokens, chunks, prepare
+from tasks.sentences import SPLITTER
+from tasks.wordpiece import WordPiece
+
+if TYPE_CHECKING:
+    from tasks.encoder import Encoder
+    from tasks.passes import ChunkVectors
+
+
+T = TypeVar("T")
+Between = Callable[[int], None]
+
+
+class Cancelled(PolysemeError):
+    """The run was asked to stop; nothing of the chunk in hand was kept."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """What to load and how to encode. Plain values: it travels to workers."""
+
+    model: str = EMBEDDED
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Precision | Literal["auto"] = "auto"
+    layers: Layers = "last"
+    pooling: Pooling = "mean"
+    context: Context = "sentence"
+    max_tokens: int | None = None
+    budget: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.pooling == "cls" and self.context != "sentence":
+            raise UsageError(
+                f"--pooling cls needs --context sentence: with '{self.context}' a sentence has no [CLS] of its own."
+            )
+        if self.budget is not None and self.budget < 1:
+            raise UsageError(f"The token budget of a batch must be at least 1, got {self.budget}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The tables of one chunk, by name, and what making them took."""
+
+    tables: dict[str, pa.Table]
+    counts: Counts
+
+
+@dataclass
+class Engine:
+    """A checkpoint with its tokenizer and lane. The model is loaded when first needed, not before."""
+
+    config: EngineConfig
+    _lane: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "polyseme-lane"), repr=False)
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        return find(self.config.model)
+
+    @cached_property
+    def wordpiece(self) -> WordPiece:
+        return WordPiece.load(self.checkpoint.folder)
+
+    @cached_property
+    def vocabulary(self) -> pa.Array:
+        """Every WordPiece by id."""
+        return pa.array(self.wordpiece.pieces(range(self.wordpiece.vocab_size)), pa.string())
+
+    @cached_property
+    def spec(self) -> EncodingSpec:
+        """The encoding this engine makes. Needs no weights in memory."""
+        from tasks.encoder import resolve_device
+
+        config = self.config
+        _, precision = resolve_device(config.device, config.precision)
+        return EncodingSpec(
+            model=self.checkpoint.label,
+            model_sha256=self.checkpoint.sha256,
+            tokenizer_sha256=self.wordpiece.sha256,
+            width=self.checkpoint.width,
+            layers=config.layers,
+            pooling=config.pooling,
+            context=config.context,
+            max_tokens=require_max_tokens(self.checkpoint, config.max_tokens),
+            precision=precision,
+            splitter=SPLITTER,
+        )
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The model itself. Use it inside the lane only."""
+        from tasks.encoder import Encoder, Specials, resolve_device
+
+        device, precision = resolve_device(self.config.device, self.config.precision)
+        return Encoder(
+            self.checkpoint,
+            device=device,
+            precision=precision,
+            layers=self.config.layers,
+            specials=Specials(self.wordpiece.cls_id, self.wordpiece.sep_id),
+            budget=self.config.budget,
+        )
+
+    def in_lane(self, work: Callable[[Encoder], T]) -> T:
+        """Run `work(encoder)` in the lane and return its result."""
+        return self._lane.submit(lambda: work(self.encoder)).result()
+
+    def check(self, outputs: Outputs) -> None:
+        """Raise ModelError where checkpoint or device cannot give `outputs`, as far as it shows without loading."""
+        _ = self.checkpoint.config, self.wordpiece
+        if self.config.device != "auto" or self.config.precision != "auto":
+            _ = self.spec
+        if not self.checkpoint.claims_head("NSP") and outputs.nsp:
+            raise missing_head(self.checkpoint.label, "NSP")
+
+    def run(
+        self,
+        documents: Iterable[Document],
+        outputs: Outputs,
+        *,
+        version: int,
+        seed: int,
+        ingested_at: datetime,
+        between: Between = lambda tokens: None,
+    ) -> Iterator[Made]:
+        """Yield the tables of every chunk of `documents`, in order.
+
+        `version` is stored with every row, `seed` draws the random baseline. `between` is called in the lane after
+        every batch with the tokens it ran, and may raise `Cancelled` to stop. Raises PolysemeError where a token
+        would have been lost.
+        """
+        clock = _Clock()
+        for chunk in chunks(self._prepare(documents, clock), chunk_tokens(self.spec.width)):
+            vectors = self._vectors(chunk, outputs, seed, clock, between)
+            tables = self._tables(chunk, vectors, outputs, version, ingested_at)
+            clock.lap("pool")
+            yield Made(tables, _counts(tables, vectors, clock.reset()))
+            clock.lap("outside")
+
+    def _prepare(self, documents: Iterable[Document], clock: _Clock) -> Iterator[PreparedDocument]:
+        for document in documents:
+            clock.lap("read")
+            prepared = prepare(document, self.wordpiece)
+            clock.lap("tokenize")
+            yield prepared
+
+    def _vectors(self, chunk: Chunk, outputs: Outputs, seed: int, clock: _Clock, between: Between) -> ChunkVectors:
+        from tasks.passes import chunk_vectors
+
+        def work(encoder: Encoder) -> ChunkVectors:
+            clock.lap("wait")
+            return chunk_vectors(
+                encoder,
+                chunk,
+                context=self.config.context,
+                pooling=self.config.pooling,
+                max_tokens=self.spec.max_tokens,
+                nsp=outputs.nsp,
+                seed=seed,
+                between=between,
+            )
+
+        vectors: ChunkVectors = self._lane.submit(lambda: work(self.encoder)).result()
+        clock.add(vectors.seconds)
+        return vectors
+
+    def _tables(
+        self, chunk: Chunk, vectors: ChunkVectors, outputs: Outputs, version: int, ingested_at: datetime
+    ) -> dict[str, pa.Table]:
+        from tasks.rows import RowMaker
+
+        rows = RowMaker(chunk, version, self.spec.width)
+        tables = {"documents": rows.documents(ingested_at), "sentences": rows.sentences(vectors.sentences)}
+        if outputs.level != "sentences":
+            tables["words"] = rows.words(vectors.tokens, self.vocabulary, outputs.words)
+        if outputs.level == "tokens":
+            tables["tokens"] = rows.tokens(vectors.tokens, self.vocabulary, self.config.layers)
+        if vectors.scored is not None:
+            tables["transitions"] = rows.transitions(vectors.scored, vectors.sentences)
+        return {name: table for name, table in tables.items() if table.num_rows}
+
+
+@lru_cache(maxsize=2)
+def shared_engine(config: EngineConfig) -> Engine:
+    """Return this process's engine for `config`: loaded once, kept warm."""
+    return Engine(config)
+
+
+def _counts(tables: dict[str, pa.Table], vectors: ChunkVectors, seconds: dict[str, float]) -> Counts:
+    def rows(name: str) -> int:
+        return tables[name].num_rows if name in tables else 0
+
+    return Counts(
+        documents=rows("documents"),
+        sentences=rows("sentences"),
+        words=rows("words"),
+        tokens=pc.sum(tables["sentences"]["n_tokens"]).as_py() if "sentences" in tables else 0,
+        transitions=vectors.scored.transitions.adjacent if vectors.scored else 0,
+        forward_tokens=vectors.forward_tokens,
+        seconds=seconds,
+    )
+
+
+class _Clock:
+    """Wall seconds by stage: `lap` books the time since the last lap."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+
+    def add(self, seconds: dict[str, float]) -> None:
+        """Book times measured elsewhere since the last lap."""
+        for stage, value in seconds.items():
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + value
+        self._last = time.perf_counter()
+
+    def reset(self) -> dict[str, float]:
+        """Return what was booked, less the time the caller kept us waiting, and start again."""
+        booked, self._seconds = self._seconds, {}
+        booked.pop("outside", None)
+        return booked

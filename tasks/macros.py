@@ -1,0 +1,123 @@
+"""Table macros over the functions of one encoding, as SQL. `suffix` is the encoding's, or empty for the default."""
+
+from __future__ import annotations
+
+
+def macros(suffix: str, width: int) -> list[str]:
+    """Return the CREATE statements, to run where views and functions with this suffix exist."""
+    return [
+        _nearest_to(suffix, width), _nearest(suffix), _fill_mask(suffix), _senses(suffix), _polysemy(suffix),
+        _drift(suffix), _breaks(suffix), _surprisal(suffix),
+    ]  # fmt: skip
+
+
+def _nearest_to(suffix: str, width: int) -> str:
+    """The stored sentences most like a vector. `docs` limits the answer to a list of documents, `['*']` is all."""
+    return f"""
+CREATE MACRO nearest_to{suffix}(vector, k := 10, docs := ['*']) AS TABLE
+SELECT hit.similarity, s.doc_id, d.title, s.sentence_index, s.text
+FROM (SELECT unnest(neighbours{suffix}(vector::FLOAT[{width}], k, docs), recursive := true)) AS hit
+JOIN sentences{suffix} AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence_index
+JOIN documents{suffix} AS d ON d.doc_id = hit.doc_id
+ORDER BY hit.similarity DESC, s.doc_id, s.sentence_index"""
+
+
+def _nearest(suffix: str) -> str:
+    """The stored sentences most like a text."""
+    return f"""
+CREATE MACRO nearest{suffix}(text, k := 10, docs := ['*']) AS TABLE
+FROM nearest_to{suffix}(embed{suffix}(text), k := k, docs := docs)"""
+
+
+def _fill_mask(suffix: str) -> str:
+    """The likeliest tokens for every mask of a text."""
+    return f"""
+CREATE MACRO fill_mask{suffix}(text, k := 5) AS TABLE
+FROM (SELECT unnest(mask_candidates{suffix}(text, k), recursive := true))
+ORDER BY mask, rank"""
+
+
+def _senses(suffix: str) -> str:
+    """Every occurrence of a word with the sense it is used in, the most typical of each sense first."""
+    return f"""
+CREATE MACRO senses{suffix}(word) AS TABLE
+WITH numbered AS (
+    SELECT o.*, row_number() OVER (ORDER BY o.doc_id, o.sentence_index, o.word_index) AS n
+    FROM occurrences{suffix}(word) AS o
+), grouped AS (
+    SELECT cluster_senses{suffix}(list(embedding ORDER BY n)) AS found FROM numbered
+), sense AS (
+    SELECT unnest(found, recursive := true), generate_subscripts(found, 1) AS n FROM grouped
+)
+SELECT
+    sense.sense,
+    count(*) OVER (PARTITION BY sense.sense) AS size,
+    row_number() OVER (PARTITION BY sense.sense ORDER BY sense.typicality DESC, o.n) AS rank,
+    sense.typicality,
+    sense.silhouette,
+    substr(s.text, 1, o.char_start - s.char_start) AS text_before,
+    o.word,
+    substr(s.text, o.char_end - s.char_start + 1) AS text_after,
+    o.doc_id, o.title, o.sentence_index, o.word_index,
+    sense.x, sense.y
+FROM numbered AS o
+JOIN sense ON sense.n = o.n
+JOIN sentences{suffix} AS s ON s.doc_id = o.doc_id AND s.sentence_index = o.sentence_index
+ORDER BY sense.sense, rank"""
+
+
+def _polysemy(suffix: str) -> str:
+    """The words whose occurrences differ most. Numbers and punctuation are no words here."""
+    return f"""
+CREATE MACRO polysemy{suffix}(at_least := 10) AS TABLE
+WITH counted AS (
+    SELECT word_lower, count(*) AS n FROM words{suffix} WHERE regexp_full_match(word_lower, '\\pL+') GROUP BY word_lower
+), frequent AS (
+    SELECT word_lower FROM counted WHERE n >= at_least
+)
+SELECT w.word_lower AS word, count(*) AS occurrences, count(DISTINCT w.doc_id) AS documents,
+       vector_spread{suffix}(list(w.embedding)) AS distance
+FROM words{suffix} AS w
+SEMI JOIN frequent ON frequent.word_lower = w.word_lower
+GROUP BY w.word_lower
+ORDER BY distance DESC, word"""
+
+
+def _drift(suffix: str) -> str:
+    """How differently two lists of documents use a word."""
+    return f"""
+CREATE MACRO drift{suffix}(word, docs, other_docs) AS TABLE
+WITH grouped AS (
+    SELECT list(embedding) FILTER (WHERE list_contains(docs, doc_id)) AS here,
+           list(embedding) FILTER (WHERE list_contains(other_docs, doc_id)) AS there
+    FROM occurrences{suffix}(word)
+)
+SELECT len(here) AS occurrences, len(there) AS other_occurrences,
+       pairwise_distance{suffix}(here, there) AS pairwise_distance,
+       prototype_distance{suffix}(here, there) AS prototype_distance
+FROM grouped"""
+
+
+def _breaks(suffix: str) -> str:
+    """The steps of a document with their depth and whether the text breaks there."""
+    return f"""
+CREATE MACRO breaks{suffix}(document) AS TABLE
+WITH steps AS (
+    SELECT *, row_number() OVER (ORDER BY sentence_index) AS n FROM coherence{suffix} WHERE doc_id = document
+), found AS (
+    SELECT depth_breaks(list(margin ORDER BY n)) AS rows FROM steps
+), step AS (
+    SELECT unnest(rows, recursive := true), generate_subscripts(rows, 1) AS n FROM found
+)
+SELECT s.doc_id, s.sentence_index, s.margin, step.depth, step.is_break, s.text, s.next_text
+FROM steps AS s
+JOIN step ON step.n = s.n
+ORDER BY s.sentence_index"""
+
+
+def _surprisal(suffix: str) -> str:
+    """The tokens of a text with how surprised the model is by each."""
+    return f"""
+CREATE MACRO surprisal{suffix}(text) AS TABLE
+WITH asked AS (SELECT token_surprisals{suffix}(text) AS found)
+SELECT unnest(found, recursive := true), generate_subscripts(found, 1) - 1 AS token_index FROM asked"""

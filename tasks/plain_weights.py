@@ -1,0 +1,66 @@
+"""Plain weights: a complete checkpoint in today's names, read straight from safetensors.
+
+Importing the modelling code of transformers takes seconds, which a question at the shell would wait for. Only a file
+that holds exactly what `BertForPreTraining` has is read here; anything else is left to transformers, which knows old
+names, missing heads and untied decoders.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_IGNORED = frozenset({"bert.embeddings.position_ids"})
+"""A buffer that old checkpoints store; it is 0, 1, 2, ..."""
+
+
+def read_complete(files: list[Path], config: dict[str, Any]) -> dict[str, Tensor] | None:
+    """Return every tensor as float32, or None where names or shapes are not exactly those of `BertForPreTraining`."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    if len(files) != 1 or not config.get("tie_word_embeddings", True):
+        return None
+    try:
+        with safe_open(files[0], framework="pt") as file:
+            names = [name for name in file.keys() if name not in _IGNORED]  # noqa: SIM118
+            if {name: tuple(file.get_slice(name).get_shape()) for name in names} != _shapes(config):
+                return None
+            return {name: file.get_tensor(name).to(torch.float32) for name in names}
+    except (SafetensorError, KeyError):
+        # transformers says better what is wrong with such a checkpoint.
+        return None
+
+
+def _shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    h, inner, vocabulary = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
+    shapes: dict[str, tuple[int, ...]] = {
+        "bert.embeddings.word_embeddings.weight": (vocabulary, h),
+        "bert.embeddings.position_embeddings.weight": (config["max_position_embeddings"], h),
+        "bert.embeddings.token_type_embeddings.weight": (config["type_vocab_size"], h),
+        "cls.predictions.bias": (vocabulary,),
+        **_norm("bert.embeddings.LayerNorm", h),
+        **_norm("cls.predictions.transform.LayerNorm", h),
+        **_linear("cls.predictions.transform.dense", h, h),
+        **_linear("bert.pooler.dense", h, h),
+        **_linear("cls.seq_relationship", 2, h),
+    }
+    for i in range(config["num_hidden_layers"]):
+        layer = f"bert.encoder.layer.{i}"
+        for part in ("self.query", "self.key", "self.value", "output.dense"):
+            shapes |= _linear(f"{layer}.attention.{part}", h, h)
+        shapes |= _norm(f"{layer}.attention.output.LayerNorm", h)
+        shapes |= _linear(f"{layer}.intermediate.dense", inner, h) | _linear(f"{layer}.output.dense", h, inner)
+        shapes |= _norm(f"{layer}.output.LayerNorm", h)
+    return shapes
+
+
+def _linear(name: str, rows: int, columns: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (rows, columns), f"{name}.bias": (rows,)}
+
+
+def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
