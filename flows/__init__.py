@@ -1,0 +1,1 @@
+"""Orchestration: when, in which order, under which policy. Knows Prefect; holds no numerical code."""

@@ -1,0 +1,103 @@
+"""The `polyseme` command: which commands there are, and what an error becomes at the shell.
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 finished with rejects under --strict, 4 lake missing, locked or incompatible,
+5 model or device unavailable, 130 Ctrl-C. Data goes to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cyclopts import App, Parameter
+
+from flows.settings import sources_of_settings
+from storage.errors import PolysemeError
+
+HELP = """Contextual embeddings of whole corpora that answer SQL.
+
+Documents become sentences, WordPiece tokens, BERT vectors and Next Sentence Prediction scores in a lake of Parquet
+files that DuckDB queries. Start with: polyseme embed FOLDER, then: polyseme sql "from sentences limit 5".
+"""
+EPILOGUE = """Every flag can also be set in the environment (POLYSEME_LAKE=…) or in polyseme.toml.
+--debug with any command shows the traceback of an error."""
+
+app = App(
+    name="polyseme",
+    help=HELP,
+    help_epilogue=EPILOGUE,
+    version=lambda: version("polyseme"),
+    config=sources_of_settings(),
+    default_parameter=Parameter(show_env_var=False),
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+_COMMANDS = {
+    "embed": ("flows.commands.embed:embed", "Embed documents into a lake; what is unchanged is skipped."),
+    "backfill": ("flows.commands.backfill:backfill", "Encode again what the lake holds, or in another encoding."),
+    "sql": ("flows.commands.sql:sql", "Ask the lake in SQL."),
+    "search": ("flows.commands.search:search", "Find sentences or words by meaning."),
+    "senses": ("flows.commands.senses:senses", "Group the occurrences of a word by sense."),
+    "coherence": ("flows.commands.coherence:coherence", "Rank documents by coherence; show one's curve and breaks."),
+    "report": ("flows.commands.report:report", "Write one HTML page about the lake."),
+    "status": ("flows.commands.lake:status", "Show what the lake holds and its last runs."),
+    "rejects": ("flows.commands.lake:rejects", "List the input that was refused, and why."),
+    "compact": ("flows.commands.maintain:compact", "Merge small parts and drop the rows of replaced documents."),
+    "vacuum": ("flows.commands.maintain:vacuum", "Remove the files that nobody needs any more."),
+    "verify": ("flows.commands.maintain:verify", "Check every part and what they say together."),
+    "tokens": ("flows.commands.model:tokens", "Show the WordPiece tokens of a text."),
+    "nsp": ("flows.commands.model:nsp", "Score whether one sentence follows another."),
+    "fill-mask": ("flows.commands.model:fill_mask", "Predict what stands behind [MASK] in a text."),
+    "doctor": ("flows.commands.doctor:doctor", "Check the installation, the model, the device and the lake."),
+}
+for _name, (_target, _help) in _COMMANDS.items():
+    app.command(_target, name=_name, help=_help)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    _log_to_stderr()
+    try:
+        code = app([w for w in words if w != "--debug"])
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("Interrupted. What was committed is kept; run the same command again to go on.", file=sys.stderr)  # noqa: T201
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader of our output left; nothing can be said to it any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except PolysemeError as error:
+        if debug:
+            raise
+        print(f"polyseme: {error}", file=sys.stderr)  # noqa: T201
+        code = error.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        print(  # noqa: T201
+            f"polyseme: unexpected {type(error).__name__}: {error}. Run again with --debug for the traceback.",
+            file=sys.stderr,
+        )
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _log_to_stderr() -> None:
+    """Show the warnings of our own packages; Prefect's log has its own rules (see --verbose)."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    for package in ("flows", "tasks", "storage"):
+        logging.getLogger(package).addHandler(handler)
+        logging.getLogger(package).propagate = False
+
+
+if __name__ == "__main__":
+    main()

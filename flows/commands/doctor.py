@@ -1,0 +1,122 @@
+"""`polyseme doctor`: does everything here work together?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from flows.output import write_json
+
+_PACKAGES = ("prefect", "fastapi", "sqlalchemy", "torch", "transformers", "tokenizers", "pyarrow", "duckdb", "nupunkt")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check. `detail` says what was found, or what is wrong and what to do."""
+
+    check: str
+    ok: bool
+    detail: str
+
+
+def doctor(*, lake: Path = Path("lake"), model: str = "polyseme-mini", json: bool = False) -> int:
+    """Check the installation, the model, the device and the lake. Exits 1 where something is wrong.
+
+    Parameters
+    ----------
+    lake
+        The lake to look at; none is fine.
+    model
+        The checkpoint to load and try.
+    json
+        Write JSON.
+    """
+    checks: dict[str, Callable[[], str]] = {
+        "python": lambda: sys.version.split()[0],
+        "packages": _packages,
+        "device": _device,
+        "model": lambda: _model(model),
+        "next sentence": lambda: _nsp(model),
+        "lake": lambda: _lake(lake),
+    }
+    findings = []
+    for name, check in checks.items():
+        try:
+            findings.append(Finding(name, True, check()))
+        except Exception as error:
+            findings.append(Finding(name, False, f"{type(error).__name__}: {error}"))
+        if not json:
+            last = findings[-1]
+            print(f"{'ok  ' if last.ok else 'FAIL'}  {last.check}: {last.detail}", flush=True)  # noqa: T201
+    if json:
+        write_json([asdict(finding) for finding in findings])
+    return int(not all(finding.ok for finding in findings))
+
+
+def _packages() -> str:
+    found, missing = [], []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        raise RuntimeError(f"not installed: {', '.join(missing)}; install polyseme again")
+    return ", ".join(found)
+
+
+def _device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return f"cuda: {torch.cuda.get_device_name(0)}"
+    return f"cpu, {torch.get_num_threads()} threads"
+
+
+def _model(model: str) -> str:
+    from tasks.engine import Engine, EngineConfig
+
+    engine = Engine(EngineConfig(model=model))
+    nsp, mlm = engine.in_lane(lambda encoder: (encoder.has_nsp, encoder.has_mlm))
+    spec = engine.spec
+    heads = f"NSP head {'yes' if nsp else 'no'}, MLM head {'yes' if mlm else 'no'}"
+    return f"{spec.model}: {spec.width} numbers a vector, {spec.max_tokens} tokens a window, {heads}"
+
+
+def _nsp(model: str) -> str:
+    from tasks.engine import Engine, EngineConfig
+    from tasks.questions import next_sentence
+
+    pairs = [
+        ("He went to the store.", "He bought some milk."),
+        ("He went to the store.", "Penguins are flightless birds."),
+    ]
+    follows, random = next_sentence(Engine(EngineConfig(model=model)), pairs)
+    if follows.margin <= random.margin:
+        raise RuntimeError(
+            "the model finds an unrelated sentence as likely as a fitting one: its NSP head is not trained"
+        )
+    return f"a fitting sentence scores {follows.margin:+.1f}, an unrelated one {random.margin:+.1f}"
+
+
+def _lake(lake: Path) -> str:
+    from storage.catalog import Catalog
+    from storage.lake import Lake
+    from storage.query import connect
+
+    place = Lake(lake)
+    if not place.catalog_path.is_file():
+        return f"none at {place.root} yet"
+    with Catalog.open(place) as catalog:
+        totals = [catalog.totals(e.encoding_id) for e in catalog.encodings()]
+    con = connect(lake)
+    try:
+        (sentences,) = con.execute("SELECT count(*) FROM sentences").fetchall()[0]
+    finally:
+        con.close()
+    return (
+        f"{place.root}: {len(totals)} encodings, {sum(t['documents'] for t in totals)} documents, {sentences} sentences"
+    )

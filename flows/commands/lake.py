@@ -1,0 +1,109 @@
+"""`polyseme status` and `polyseme rejects`: what the catalog knows, without a server."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from flows.output import write_json, write_table
+
+_RUN_COLUMNS = (
+    "run_id", "state", "started_at", "seconds_wall", "documents", "skipped", "deleted", "rejected", "tokens",
+    "tokens_per_second",
+)  # fmt: skip
+
+
+def status(*, lake: Path = Path("lake"), runs: int = 5, default: str | None = None, json: bool = False) -> None:
+    """Show what the lake holds, what of it is stale, and its last runs.
+
+    Stale documents are missing in an encoding, outdated (another one has a later text), or damaged (a repair took
+    their rows): polyseme backfill makes them again.
+
+    Parameters
+    ----------
+    lake
+        The lake's folder.
+    runs
+        How many of the last runs to show.
+    default
+        Make this encoding the one that the views without a suffix show.
+    json
+        Write JSON.
+    """
+    from storage.catalog import Catalog
+    from storage.lake import Lake
+    from storage.publish import publish
+    from storage.staleness import staleness
+
+    place = Lake(lake)
+    with Catalog.open(place) as catalog:
+        if default is not None:
+            catalog.set_default_encoding(default)
+            publish(catalog)
+        snapshot = catalog.snapshot()
+        stale = staleness(catalog)
+        encodings = [
+            {
+                "name": e.name,
+                "default": e.encoding_id == snapshot.default_encoding,
+                "encoding_id": e.encoding_id,
+                "model": e.spec.model,
+                "context": e.spec.context,
+                "layers": e.spec.layers,
+                "precision": e.spec.precision,
+                "width": e.spec.width,
+                **catalog.totals(e.encoding_id),
+                **asdict(stale[e.encoding_id]),
+            }
+            for e in snapshot.encodings
+        ]
+    last = [_run_row(row) for row in snapshot.runs.slice(max(0, snapshot.runs.num_rows - runs)).to_pylist()][::-1]
+    if json:
+        write_json(
+            {"lake": str(place.root), "encodings": encodings, "runs": last, "rejects": snapshot.rejects.num_rows}
+        )
+        return
+    print(f"Lake {place.root}\n\nEncodings")  # noqa: T201
+    write_table(pa.Table.from_pylist(encodings), "table")
+    print("\nLast runs")  # noqa: T201
+    write_table(pa.Table.from_pylist(last), "table")
+    print(f"\nRejects: {snapshot.rejects.num_rows}" + (" (polyseme rejects)" if snapshot.rejects.num_rows else ""))  # noqa: T201
+
+
+def rejects(*, lake: Path = Path("lake"), limit: int = 100, json: bool = False) -> None:
+    """List the input that was refused by the last scan of each source, and why.
+
+    Parameters
+    ----------
+    lake
+        The lake's folder.
+    limit
+        At most so many rows; 0 for all.
+    json
+        Write JSON.
+    """
+    from storage.catalog import Catalog
+    from storage.lake import Lake
+
+    with Catalog.open(Lake(lake)) as catalog:
+        found = catalog.snapshot().rejects
+    shown = found.slice(0, limit) if limit else found
+    columns = ["uri", "locator", "stage", "code", "message", "excerpt"]
+    write_table(shown.select(columns), "json" if json else "table")
+    if shown.num_rows < found.num_rows and not json:
+        print(f"{shown.num_rows} of {found.num_rows} rejects; --limit 0 shows all.")  # noqa: T201
+
+
+def _run_row(row: dict[str, Any]) -> dict[str, Any]:
+    from datetime import datetime
+
+    begun, ended = row["started_at"], row["finished_at"]
+    wall = None
+    if begun and ended:
+        wall = (datetime.fromisoformat(str(ended)) - datetime.fromisoformat(str(begun))).total_seconds()
+    rate = round(row["tokens"] / wall) if wall and row["tokens"] else None
+    values = {**row, "seconds_wall": wall and round(wall, 1), "tokens_per_second": rate, "started_at": str(begun)[:19]}
+    return {name: values[name] for name in _RUN_COLUMNS}

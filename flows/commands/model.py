@@ -1,0 +1,78 @@
+"""`polyseme tokens`, `nsp` and `fill-mask`: ask the model directly, without a lake."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import pyarrow as pa
+from cyclopts import Parameter
+
+from flows.output import write_json, write_table
+from storage.errors import UsageError
+from tasks.engine import Engine, EngineConfig
+
+Model = Annotated[str, Parameter(help="A checkpoint: folder, hub id (owner/name[@revision]) or polyseme-mini.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="Where to run.")]
+Json = Annotated[bool, Parameter(help="Write JSON.")]
+
+
+def tokens(text: str, *, model: Model = "polyseme-mini", json: Json = False) -> None:
+    """Show the WordPiece tokens of a text: piece, id, characters and the word each belongs to.
+
+    Parameters
+    ----------
+    text
+        Any text. It is normalised as documents are (NFC).
+    """
+    from tasks.normal_form import normalise
+
+    rows = [asdict(token) for token in Engine(EngineConfig(model=model)).wordpiece.explain(normalise(text))]
+    write_json(rows) if json else write_table(pa.Table.from_pylist(rows), "table")
+
+
+def nsp(
+    first: str, second: str, *, model: Model = "polyseme-mini", device: Device = "auto", json: Json = False
+) -> None:
+    """Score whether SECOND follows FIRST, by BERT's Next Sentence Prediction.
+
+    Gives both logits, their difference (margin) and the probability. A probability near 1 says that the two fit,
+    in topic above all; it is no proof of good order.
+
+    Parameters
+    ----------
+    first
+        A sentence.
+    second
+        The sentence that may follow it.
+    """
+    from tasks.questions import next_sentence
+
+    answer = next_sentence(Engine(EngineConfig(model=model, device=device)), [(first, second)])[0]
+    write_json(asdict(answer)) if json else write_table(pa.Table.from_pylist([asdict(answer)]), "table")
+
+
+def fill_mask(
+    text: str,
+    *,
+    k: Annotated[int, Parameter(alias="-k", help="Candidates for each mask.")] = 5,
+    targets: Annotated[str | None, Parameter(help="Only these words, e.g. cat,dog; each must be one token.")] = None,
+    model: Model = "polyseme-mini",
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Predict what stands behind each [MASK] in a text, by BERT's Masked Language Model; each mask for itself.
+
+    Parameters
+    ----------
+    text
+        A text with at least one [MASK].
+    """
+    from tasks.questions import fill_masks
+
+    wanted = None if targets is None else [word.strip() for word in targets.split(",") if word.strip()]
+    if wanted == []:
+        raise UsageError("--targets names no word. Give one or several with commas between: --targets cat,dog")
+    engine = Engine(EngineConfig(model=model, device=device))
+    rows = [asdict(answer) for answer in fill_masks(engine, text, k=k, targets=wanted)]
+    write_json(rows) if json else write_table(pa.Table.from_pylist(rows), "table")

@@ -1,0 +1,59 @@
+"""`polyseme report`: a lake on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from storage.errors import UsageError
+
+
+def report(
+    *,
+    output: Annotated[Path, Parameter(alias="-o")] = Path("report.html"),
+    lake: Path = Path("lake"),
+    words: str | None = None,
+    title: str | None = None,
+    timeout: float | None = None,
+) -> None:
+    """Write one HTML page about the lake: figures, coherence, words in several senses, where the vectors come from.
+
+    The page holds everything it shows and asks nothing of the network. It quotes sentences of the corpus.
+
+    Parameters
+    ----------
+    output
+        The file to write.
+    lake
+        The lake's folder.
+    words
+        Draw the senses of these words, e.g. bank,court; by default of the most polysemous ones.
+    title
+        The heading.
+    timeout
+        Stop any one question after so many seconds.
+    """
+    from flows.page import page
+    from flows.statements import ask
+    from storage.lake import Lake
+    from storage.query import connect
+    from tasks.functions import ModelFunctions
+
+    functions, place = ModelFunctions(), Lake(lake)
+    chosen = [word.strip() for word in (words or "").split(",") if word.strip()]
+    con = connect(lake, functions=functions)
+    try:
+        html = page(
+            lambda sql, **parameters: ask(con, sql, functions, timeout=timeout, **parameters),
+            title=title or f"Lake {place.root.name}",
+            words=chosen,
+        )
+    finally:
+        con.close()
+    try:
+        output.write_text(html, "utf-8")
+    except OSError as error:
+        raise UsageError(f"Cannot write {output} ({error.strerror}). Name a file in a folder that exists.") from error
+    print(output)  # noqa: T201

@@ -1,0 +1,128 @@
+"""`polyseme search`: the sentences or word occurrences that a text is most like."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from flows.output import write_json
+from storage.errors import UsageError
+
+_SENTENCES = """
+SELECT hit.similarity, d.uri, hit.title, hit.doc_id, hit.sentence_index, hit.text,
+       before.text AS text_before, after.text AS text_after
+FROM nearest($text, k := $k, docs := {docs}) AS hit
+JOIN documents AS d ON d.doc_id = hit.doc_id
+LEFT JOIN sentences AS before ON before.doc_id = hit.doc_id AND before.sentence_index = hit.sentence_index - 1
+LEFT JOIN sentences AS after ON after.doc_id = hit.doc_id AND after.sentence_index = hit.sentence_index + 1
+ORDER BY hit.similarity DESC, hit.doc_id, hit.sentence_index"""
+
+_OCCURRENCES = """
+WITH question AS (SELECT {question} AS vector),
+hit AS (
+    SELECT array_cosine_similarity(w.embedding, question.vector)::DOUBLE AS similarity, w.* EXCLUDE (embedding)
+    FROM words AS w, question
+    WHERE {of_word} AND array_contains({docs}, CASE WHEN {docs} = ['*'] THEN '*' ELSE w.doc_id END)
+    ORDER BY similarity DESC, w.doc_id, w.sentence_index, w.word_index
+    LIMIT $k
+)
+SELECT hit.similarity, d.uri, d.title, hit.doc_id, hit.sentence_index, hit.word_index, hit.word,
+       s.text, hit.char_start - s.char_start AS word_start, hit.char_end - s.char_start AS word_end
+FROM hit
+JOIN documents AS d ON d.doc_id = hit.doc_id
+JOIN sentences AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence_index
+ORDER BY hit.similarity DESC, hit.doc_id, hit.sentence_index, hit.word_index"""
+
+
+def search(
+    text: str,
+    *,
+    k: Annotated[int, Parameter(alias="-k")] = 10,
+    where: str | None = None,
+    word: str | None = None,
+    words: Annotated[bool, Parameter(negative="")] = False,
+    lake: Path = Path("lake"),
+    model: str | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    timeout: float | None = None,
+    cache_mb: int = 2048,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Find the sentences whose vectors are most like that of TEXT, with their neighbours, source and similarity.
+
+    Examples: polyseme search "a flood in the valley" --where "title like '%bank%'"
+    and: polyseme search "They moored at the bank." --word bank
+
+    Parameters
+    ----------
+    text
+        What to look for; it is taken as one sentence.
+    k
+        How many answers.
+    where
+        SQL over the columns of documents (doc_id, uri, title, metadata, n_tokens, ...): only these are searched.
+        metadata is JSON: metadata->>'topic' = 'law'.
+    word
+        A word of TEXT: find the occurrences of this word used most like that.
+    words
+        Find occurrences of any word instead of sentences. Reads the vectors of every word.
+    lake
+        The lake's folder.
+    model
+        Where the checkpoint of this lake's vectors is now, if not where it was.
+    device
+        Where to run the model.
+    timeout
+        Stop after so many seconds.
+    cache_mb
+        Memory for sentence vectors; a larger lake is read from its files.
+    json
+        Write JSON.
+    """
+    from flows.statements import ask
+    from storage.query import connect
+    from tasks.functions import ModelFunctions
+
+    if k < 1:
+        raise UsageError(f"-k must be at least 1, got {k}.")
+    functions = ModelFunctions(model=model, device=device, cache_bytes=cache_mb * 2**20)
+    docs = "['*']" if where is None else f"(SELECT coalesce(list(doc_id), []) FROM documents WHERE ({where}\n))"
+    parameters: dict[str, object] = {"text": text, "k": k}
+    con = connect(lake, functions=functions)
+    try:
+        if word is not None:
+            parameters["word"] = word
+            known = ask(con, "SELECT embed_word($text, $word) IS NOT NULL AS known", functions, text=text, word=word)
+            if not known[0]["known"]:
+                raise UsageError(f"'{word}' is no word of the text. Write a text that uses it, or leave --word out.")
+        if word is None and not words:
+            query = _SENTENCES.format(docs=docs)
+        else:
+            question = "embed_word($text, $word)" if word else "coalesce(embed_word($text, $text), embed($text))"
+            of_word = (
+                "w.word_lower = lower($word)" if word and not words else "regexp_matches(w.word_lower, '[\\pL\\pN]')"
+            )
+            query = _OCCURRENCES.format(docs=docs, question=question, of_word=of_word)
+        found = ask(con, query, functions, timeout=timeout, **parameters)
+    finally:
+        con.close()
+    if json:
+        write_json(found)
+    else:
+        print("\n\n".join(_block(hit) for hit in found) or "Nothing found.")  # noqa: T201
+
+
+def _block(hit: dict[str, Any]) -> str:
+    head = f"{hit['similarity']:.3f}  {hit['title'] or hit['doc_id']}, sentence {hit['sentence_index']}  ({hit['uri']})"
+    if "word" in hit:
+        start, end = hit["word_start"], hit["word_end"]
+        shown = f"{hit['text'][:start]}»{hit['text'][start:end]}«{hit['text'][end:]}"
+    else:
+        around = (hit["text_before"], f"»{hit['text']}«", hit["text_after"])
+        shown = " ".join(part for part in around if part)
+    return (
+        head + "\n" + textwrap.fill(" ".join(shown.split()), 110, initial_indent="       ", subsequent_indent="       ")
+    )

@@ -1,0 +1,87 @@
+"""`polyseme sql`: questions in SQL, from the command line, a file, standard input or a shell."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from flows.output import Format, write_rows
+from storage.errors import UsageError
+
+MIB = 2**20
+
+
+def sql(
+    query: str | None = None,
+    *,
+    lake: Path = Path("lake"),
+    file: Annotated[Path | None, Parameter(alias="-f")] = None,
+    format: Format = "table",
+    timeout: float | None = None,
+    model: str | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    cache_mb: int = 2048,
+) -> None:
+    """Ask the lake in SQL (DuckDB's). Without a query: a shell on a terminal, else SQL from standard input.
+
+    Views: documents, sentences, words, tokens, transitions, coherence, rejects, runs, encodings.
+    Functions: embed, embed_word, nsp, nsp_margin, wordpiece; FROM nearest(...), nearest_to, fill_mask, occurrences,
+    senses, polysemy, drift, breaks. The shell's help (\\?) and docs/sql.md describe them.
+    Example: polyseme sql "from nearest('a flood in the valley', k := 5)"
+
+    Parameters
+    ----------
+    query
+        SQL; several statements with semicolons between. It can read the lake and nothing else. - is standard input.
+    lake
+        The lake's folder.
+    file
+        A file with SQL instead of QUERY.
+    format
+        How to write the answers to stdout; vectors are folded in a table and whole in the others.
+    timeout
+        Stop after so many seconds; in the shell, each question.
+    model
+        Where the checkpoint of this lake's vectors is now, if not where it was.
+    device
+        Where to run the model.
+    cache_mb
+        Memory for sentence vectors that nearest() keeps; a larger lake is read from its files each time.
+    """
+    from flows.statements import run
+    from storage.query import connect
+    from tasks.functions import ModelFunctions
+
+    if timeout is not None and timeout <= 0:
+        raise UsageError(f"--timeout is in seconds and must be above 0, got {timeout:g}.")
+    functions = ModelFunctions(model=model, device=device, cache_bytes=cache_mb * MIB)
+    text = _given(query, file)
+    if text is None:
+        from flows.shell import shell
+
+        shell(lake, functions, format=format, timeout=timeout)
+        return
+    if not text.strip():
+        raise UsageError('There is no SQL to run. Example: polyseme sql "from sentences limit 5"')
+    con = connect(lake, functions=functions)
+    try:
+        run(con, text, functions, lambda rows: write_rows(rows, format), timeout=timeout)
+    finally:
+        con.close()
+
+
+def _given(query: str | None, file: Path | None) -> str | None:
+    """Return the SQL to run; None for a shell."""
+    if query is not None and file is not None:
+        raise UsageError("There is SQL on the command line and in --file. Leave one of them out.")
+    if file is not None:
+        try:
+            return file.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"The SQL in {file} cannot be read ({error}). Name a UTF-8 text file.") from error
+    if query is None and sys.stdin.isatty():
+        return None
+    return sys.stdin.read() if query in (None, "-") else query

@@ -1,0 +1,180 @@
+"""The dry run: what an embedding run would do, said before anything runs. Writes nothing, needs no server."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.catalog import Catalog
+from storage.lake import Lake
+from storage.records import Document, DocumentVersion, Outputs, Reject
+from tasks.chunks import PreparedDocument, chunk_tokens, chunks, prepare
+from tasks.documents import ReadOptions
+from tasks.engine import Engine
+from tasks.ledger import Ledger
+from tasks.passes import chunk_vectors
+from tasks.plan import is_current
+from tasks.sources import read_sources, resolve
+
+_SAMPLE_CHARS = 2_000_000
+"""Tokens are counted in so many characters and extrapolated beyond."""
+_TRIAL_TOKENS = 3_000
+_FLOAT16 = 2
+_LOOKUP = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a run would do. `tokens` and what follows is extrapolated beyond the first two million characters."""
+
+    documents: int
+    to_encode: int
+    unchanged: int
+    refused: int
+    chars: int
+    tokens: int
+    words: int
+    bytes: int
+    seconds: float
+    tokens_per_second: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def to_text(self) -> str:
+        said = (
+            f"{self.documents:,} documents: {self.to_encode:,} to encode, {self.unchanged:,} unchanged, "
+            f"{self.refused:,} records refused."
+        )
+        if not self.to_encode:
+            return f"{said} Nothing to do, and nothing was written."
+        return (
+            f"{said}\nAbout {self.tokens:,} tokens, {self.bytes / 1e6:,.1f} MB in the lake, "
+            f"{self.seconds / 60:,.1f} minutes at the {self.tokens_per_second:,.0f} tokens/s measured just now. "
+            "Nothing was written."
+        )
+
+
+@dataclass
+class _Sample:
+    chars: int = 0
+    tokens: int = 0
+    words: int = 0
+    sentences: int = 0
+
+
+def estimate(
+    sources: Sequence[str], lake: Path, engine: Engine, outputs: Outputs, reading: ReadOptions, *, limit: int | None
+) -> Estimate:
+    """Scan the sources, compare with the lake if there is one, count tokens and time a short trial."""
+    items = read_sources(resolve(sources), reading, stdin=sys.stdin.buffer)
+    return estimate_items(items, lake, engine, outputs, limit=limit)
+
+
+def estimate_items(
+    items: Iterator[Document | Reject], lake: Path, engine: Engine, outputs: Outputs, *, limit: int | None
+) -> Estimate:
+    """Say what encoding these documents would take."""
+    sample, trial = _Sample(), list[PreparedDocument]()
+    seen = documents = refused = unchanged = chars = to_encode = 0
+    with _known(lake, engine) as known, Ledger() as ledger:
+        while batch := list(islice(items, _LOOKUP)):
+            found = [item for item in batch if isinstance(item, Document)]
+            refused += sum(isinstance(item, Reject) for item in batch)
+            fresh = [d for d in found if ledger.add(d.doc_id)]
+            refused += len(found) - len(fresh)
+            if limit is not None:
+                fresh = fresh[: limit - seen]
+            seen += len(fresh)
+            before = known.lookup([d.doc_id for d in fresh])
+            for document in fresh:
+                documents += 1
+                if document.doc_id in before and is_current(before[document.doc_id], document, outputs):
+                    unchanged += 1
+                    continue
+                to_encode += 1
+                chars += len(document.text)
+                if sample.chars < _SAMPLE_CHARS:
+                    _count(sample, trial, prepare(document, engine.wordpiece))
+            if seen == limit:
+                break
+    scale = chars / sample.chars if sample.chars else 0.0
+    rate = _trial(engine, trial, outputs) if trial else 0.0
+    tokens = round(sample.tokens * scale)
+    return Estimate(
+        documents=documents,
+        to_encode=to_encode,
+        unchanged=unchanged,
+        refused=refused,
+        chars=chars,
+        tokens=tokens,
+        words=round(sample.words * scale),
+        bytes=round(_bytes(sample, outputs, engine.spec.width) * scale),
+        seconds=tokens / rate if rate else 0.0,
+        tokens_per_second=rate,
+    )
+
+
+def _count(sample: _Sample, trial: list[PreparedDocument], prepared: PreparedDocument) -> None:
+    tokenized = prepared.tokenized
+    if sample.tokens < _TRIAL_TOKENS:
+        trial.append(prepared)
+    sample.chars += len(prepared.document.text)
+    sample.tokens += len(tokenized.ids)
+    sample.sentences += len(prepared.sentences)
+    ends = tokenized.sentence_ptr[1:][np.diff(tokenized.sentence_ptr) > 0]
+    sample.words += int((tokenized.word[ends - 1] + 1).sum())
+
+
+def _bytes(sample: _Sample, outputs: Outputs, width: int) -> int:
+    """Vectors dominate; text and keys add about a fifth of the text's size and 20 bytes a row."""
+    rows = sample.sentences
+    if outputs.level != "sentences" and outputs.words is None:
+        rows += sample.words
+    if outputs.level == "tokens":
+        rows += sample.tokens
+    return rows * (width * _FLOAT16 + 20) + sample.chars
+
+
+def _trial(engine: Engine, trial: list[PreparedDocument], outputs: Outputs) -> float:
+    """Return source tokens a second, measured on the first chunk of `trial`, model warm."""
+    chunk = next(chunks(trial, min(_TRIAL_TOKENS, chunk_tokens(engine.spec.width))))
+
+    def once() -> None:
+        engine.in_lane(
+            lambda encoder: chunk_vectors(
+                encoder, chunk, context=engine.config.context, pooling=engine.config.pooling,
+                max_tokens=engine.spec.max_tokens, nsp=outputs.nsp, seed=0, between=lambda tokens: None,
+            )
+        )  # fmt: skip
+
+    engine.in_lane(lambda encoder: encoder.label)
+    started = time.perf_counter()
+    once()
+    return len(chunk.ids) / (time.perf_counter() - started)
+
+
+class _known:
+    """Lookups in a lake that may not exist yet."""
+
+    def __init__(self, lake: Path, engine: Engine) -> None:
+        place = Lake(lake)
+        self._encoding_id = engine.spec.encoding_id
+        self._catalog = Catalog.open(place) if place.catalog_path.is_file() else None
+
+    def lookup(self, doc_ids: list[str]) -> dict[str, DocumentVersion]:
+        return self._catalog.lookup(self._encoding_id, doc_ids) if self._catalog else {}
+
+    def __enter__(self) -> _known:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._catalog:
+            self._catalog.close()

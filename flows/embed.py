@@ -1,0 +1,301 @@
+"""embed_corpus: scan -> plan -> shards -> commit -> publish, as one Prefect flow.
+
+The scan runs in a thread of its own and stages shards on disk; a sliding window of them is in flight, so memory does
+not grow with the corpus. Only references travel between tasks. What is done is for the catalog to say.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.tasks import exponential_backoff
+
+from flows.progress import Progress, reporter
+from flows.report import RunReport, markdown
+from storage.catalog import Catalog
+from storage.errors import LakeError, ModelError, PolysemeError, UsageError
+from storage.lake import Lake
+from storage.publish import publish
+from storage.records import Counts, Document, Outputs, Reject, Shard, ShardResult
+from storage.staging import remove_staging
+from tasks import shard as stages
+from tasks.documents import ReadOptions
+from tasks.engine import Cancelled, EngineConfig, shared_engine
+from tasks.plan import Scan
+from tasks.sources import read_sources, resolve
+
+SHARDS_IN_FLIGHT = 3
+"""One in the encoder's lane, one being tokenized, one being written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedRequest:
+    """What to embed and how. Plain values, so that a deployment can carry it as parameters.
+
+    `delete` hides documents that the sources no longer yield; `limit` stops after so many documents and never deletes.
+    """
+
+    sources: list[str]
+    lake: str = "lake"
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    outputs: Outputs = field(default_factory=Outputs)
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    limit: int | None = None
+    delete: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise UsageError("Nothing to embed: name at least one file, folder, glob or - for standard input.")
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit must be at least 1, got {self.limit}.")
+
+
+def _worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
+    """Retry what may pass (a full disk, a lock, a device out of memory), not what will fail the same way again."""
+    error = state.result(raise_on_failure=False)
+    return any(isinstance(e, OSError | LakeError | MemoryError | RuntimeError) for e in (error, error.__cause__))
+
+
+_AT_THE_EDGE: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay_seconds": exponential_backoff(2),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": _worth_a_retry,
+    "persist_result": False,
+    "cache_policy": NO_CACHE,
+}
+
+
+@task(name="encode shard", task_run_name="encode {shard.ordinal}", **_AT_THE_EDGE)
+def encode_shard(shard: Shard, lake: Lake, config: EngineConfig) -> ShardResult:
+    """Encode one staged shard into parts that nobody sees yet."""
+    with Catalog.open(lake) as catalog:
+        result = stages.encode_shard(shard, lake, catalog, shared_engine(config), between=reporter(shard.run_id))
+    seconds = {stage: round(value, 2) for stage, value in result.counts.seconds.items()}
+    get_run_logger().info("run %s shard %d: %s", shard.run_id, shard.ordinal, seconds)
+    return result
+
+
+@task(name="commit shard", task_run_name="commit {result.shard.ordinal}", **_AT_THE_EDGE)
+def commit_shard(result: ShardResult, lake: Lake) -> Counts:
+    """Make one encoded shard visible."""
+    with Catalog.open(lake) as catalog:
+        return stages.commit_shard(result, catalog)
+
+
+AS_A_FLOW: dict[str, Any] = {
+    "persist_result": False,
+    "validate_parameters": True,
+    "task_runner": ThreadPoolTaskRunner(max_workers=2 * SHARDS_IN_FLIGHT),
+}
+
+
+@flow(name="embed", **AS_A_FLOW)
+def embed_corpus(request: EmbedRequest) -> RunReport:
+    """Bring a lake up to date with its sources. Returns what was done; running it again changes nothing.
+
+    Raises PolysemeError where shards failed after their retries; what was committed before stays.
+    """
+    sources = resolve(request.sources)
+
+    def items() -> Iterator[Document | Reject]:
+        return read_sources(sources, request.reading, stdin=sys.stdin.buffer)
+
+    def settle(scan: Scan) -> None:
+        if request.limit is None:
+            scan.retire_rejects(sources)
+            if request.delete:
+                scan.delete_gone(sources)
+
+    return carry_out(
+        Job(
+            lake=Lake(Path(request.lake)),
+            engine=request.engine,
+            outputs=request.outputs,
+            sources=request.sources,
+            items=items,
+            limit=request.limit,
+            settle=settle,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run over some selection: where its documents come from, and what is left to do once they are committed."""
+
+    lake: Lake
+    engine: EngineConfig
+    outputs: Outputs
+    sources: list[str]
+    items: Callable[[], Iterator[Document | Reject]]
+    limit: int | None = None
+    settle: Callable[[Scan], None] = lambda scan: None
+
+
+def carry_out(job: Job) -> RunReport:
+    """Encode what of a job's documents is new or changed, inside the flow that calls this, and report.
+
+    Raises PolysemeError where shards failed after their retries.
+    """
+    run_id = uuid4().hex[:12]
+    lake, engine = job.lake, shared_engine(job.engine)
+    with Catalog.create_or_open(lake) as catalog:
+        name = catalog.register_encoding(engine.spec)
+        version = catalog.begin_run(run_id, engine.spec.encoding_id, job.sources, _flow_run_id())
+        scan = Scan(catalog, lake, run_id, version, engine.spec.encoding_id, job.outputs)
+        run = _Run(job, scan, name, Progress.begin(run_id))
+        try:
+            run.embed()
+            job.settle(scan)
+        except BaseException as error:
+            run.progress.stop()
+            run.finish("cancelled" if _is_cancellation(error) else "failed", error=str(error) or type(error).__name__)
+            raise
+        finally:
+            run.wait_for_scan()
+            scan.close()
+            remove_staging(lake.staging / run_id)
+            run.progress.end()
+        report = run.finish("failed" if run.failures else "completed", error="; ".join(run.failures[:3]) or None)
+    create_markdown_artifact(markdown(report), key="embed-summary", description=f"Run {run_id}")
+    if run.failures:
+        raise PolysemeError(
+            f"{len(run.failures)} of {run.shards} shards failed after their retries (first: {run.failures[0]}). "
+            "The others are committed; run the same command again to do the rest."
+        )
+    return report
+
+
+@dataclass
+class _Run:
+    """The moving state of one flow run."""
+
+    job: Job
+    scan: Scan
+    encoding: str
+    progress: Progress
+    shards: int = 0
+    failures: list[str] = field(default_factory=list)
+    _scanning: threading.Thread | None = None
+
+    def embed(self) -> None:
+        """Send every shard through its tasks, a few at a time, in order."""
+        artifact = cast(
+            "UUID", create_progress_artifact(0.0, key="embed-progress", description="Share of the run done")
+        )
+        in_flight: deque[tuple[Shard, PrefectFuture[ShardResult], PrefectFuture[Counts]]] = deque()
+        for shard in self._staged():
+            self.shards += 1
+            encoded = encode_shard.submit(shard, self.job.lake, self.job.engine)
+            in_flight.append((shard, encoded, commit_shard.submit(encoded, self.job.lake)))  # type: ignore[call-overload]
+            while len(in_flight) >= SHARDS_IN_FLIGHT:
+                self._settle(*in_flight.popleft(), artifact)
+        while in_flight:
+            self._settle(*in_flight.popleft(), artifact)
+
+    def finish(self, state: str, *, error: str | None) -> RunReport:
+        """Record how the run ended, publish what it committed, and report."""
+        tally = self.scan.tally
+        report = RunReport(
+            run_id=self.scan.run_id,
+            state=state,
+            lake=str(self.job.lake.root),
+            encoding_id=self.scan.encoding_id,
+            encoding=self.encoding,
+            counts=self.progress.counts,
+            tally=tally,
+            shards=self.shards,
+            wall_seconds=self.progress.seconds,
+            error=error,
+        )
+        self.scan.catalog.finish_run(
+            self.scan.run_id,
+            state,
+            self.progress.counts,
+            skipped=tally.unchanged,
+            deleted=tally.deleted,
+            rejected=tally.rejected,
+            error=error,
+        )
+        publish(self.scan.catalog)
+        return report
+
+    def _settle(
+        self, shard: Shard, encoded: PrefectFuture[ShardResult], committed: PrefectFuture[Counts], artifact: UUID
+    ) -> None:
+        made: object = encoded.result(raise_on_failure=False)
+        outcome: object = committed.result(raise_on_failure=False) if isinstance(made, ShardResult) else made
+        if isinstance(outcome, Counts):
+            self.progress.shard(outcome, chars=shard.n_chars)
+            update_progress_artifact(artifact, 100 * (self.progress.fraction or 0.0))
+            return
+        if isinstance(outcome, ModelError | Cancelled):
+            raise outcome
+        self.failures.append(f"shard {shard.ordinal}: {type(outcome).__name__}: {outcome}")
+
+    def _staged(self) -> Iterator[Shard]:
+        """Yield shards as the scanning thread stages them; raise what it raised."""
+        staged: queue.SimpleQueue[Shard | BaseException | None] = queue.SimpleQueue()
+
+        def scan() -> None:
+            try:
+                for shard in self.scan.shards(self._items()):
+                    self.progress.chars_planned = self.scan.tally.chars_to_encode
+                    staged.put(shard)
+                self.progress.chars_planned, self.progress.planned = self.scan.tally.chars_to_encode, True
+                staged.put(None)
+            except BaseException as error:
+                staged.put(error)
+
+        self._scanning = threading.Thread(target=scan, name="polyseme-scan", daemon=True)
+        self._scanning.start()
+        while (item := staged.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def wait_for_scan(self) -> None:
+        """Return once the scanning thread has ended: after the last shard, or soon after `progress.stop`."""
+        if self._scanning is not None:
+            self._scanning.join(timeout=5)  # standard input may never end
+
+    def _items(self) -> Iterator[Document | Reject]:
+        return _first(self.job.items(), self.job.limit, stopped=lambda: self.progress.stopped)
+
+
+def _first(
+    items: Iterable[Document | Reject], limit: int | None, *, stopped: Callable[[], bool]
+) -> Iterator[Document | Reject]:
+    """Yield items up to and including document number `limit`, or until `stopped`."""
+    documents = 0
+    for item in items:
+        if stopped():
+            return
+        yield item
+        documents += isinstance(item, Document)
+        if documents == limit:
+            return
+
+
+def _flow_run_id() -> str | None:
+    return str(flow_run.id) if flow_run.id else None
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    return isinstance(error, Cancelled) or not isinstance(error, Exception)

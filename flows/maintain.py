@@ -1,0 +1,86 @@
+"""Maintenance as Prefect flows: compact, vacuum and verify a lake, on a schedule or on request.
+
+Each is one step over one lake, safe next to runs that write and read it, and safe to retry. What is decided lies in
+`storage`; here is only when it runs and what it reports.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.logging import get_run_logger
+
+from storage.catalog import Catalog
+from storage.compaction import MIB, CompactionPolicy, compact
+from storage.errors import PolysemeError
+from storage.lake import Lake
+from storage.publish import publish
+from storage.vacuum import vacuum
+from storage.verification import verify
+
+
+@flow(name="compact", persist_result=False, retries=2, retry_delay_seconds=30)
+def compact_lake(lake: str = "lake", target_mb: int = 256, purge: bool = False) -> dict[str, int]:
+    """Merge small parts and drop the rows that nobody may see. `purge` rewrites every part that holds such rows."""
+    policy = CompactionPolicy(target_bytes=target_mb * MIB, min_dead=0.0 if purge else CompactionPolicy().min_dead)
+    log = get_run_logger()
+    with Catalog.open(Lake(Path(lake))) as catalog:
+        report = compact(catalog, policy, progress=lambda merge: log.info("%s", merge))
+        publish(catalog)
+    if report.broken:
+        raise PolysemeError(f"{len(report.broken)} parts are broken and were left alone. Run `polyseme verify`.")
+    done = [merge for merge in report.merges if merge.outcome == "merged"]
+    counts = {
+        "merges": len(done),
+        "parts": sum(merge.parts for merge in done),
+        "rows_dropped": sum(merge.rows_dropped for merge in done),
+        "bytes_before": sum(merge.bytes_before for merge in done),
+        "bytes_after": sum(merge.bytes_after for merge in done),
+    }
+    _report("compact", lake, counts)
+    return counts
+
+
+@flow(name="vacuum", persist_result=False, retries=2, retry_delay_seconds=30)
+def vacuum_lake(lake: str = "lake", grace_hours: float = 24.0, unknown: bool = False) -> dict[str, int]:
+    """Remove the files that nobody needs. `unknown` also those named like parts that no catalog knows."""
+    with Catalog.open(Lake(Path(lake))) as catalog:
+        found = vacuum(catalog, grace=timedelta(hours=grace_hours), now=datetime.now(UTC), unknown=unknown)
+    counts = {
+        "retired": len(found.retired),
+        "scratch": len(found.scratch),
+        "unknown": len(found.unknown),
+        "waiting": len(found.waiting),
+        "bytes": sum(f.bytes for f in (*found.retired, *found.scratch, *(found.unknown if unknown else ()))),
+    }
+    _report("vacuum", lake, counts)
+    return counts
+
+
+@flow(name="verify", persist_result=False)
+def verify_lake(lake: str = "lake", grace_hours: float = 24.0) -> dict[str, int]:
+    """Check every part and what they say together. Raises PolysemeError, so that the run fails, for what is wrong."""
+    with Catalog.open(Lake(Path(lake))) as catalog:
+        result = verify(catalog, grace=timedelta(hours=grace_hours), now=datetime.now(UTC))
+    kinds = Counter[str](finding.kind for finding in result.findings)
+    counts = {"parts": result.parts, "bytes": result.bytes, **kinds}
+    _report("verify", lake, counts, [f"{f.kind}: {f.subject}: {f.message}" for f in result.findings])
+    if result.findings:
+        first = result.findings[0]
+        raise PolysemeError(
+            f"{len(result.findings)} faults in {lake}, the first: {first.kind}: {first.subject}: {first.message}. "
+            "Run `polyseme verify` for the list and `polyseme verify --repair` to have broken parts made again."
+        )
+    return counts
+
+
+def _report(what: str, lake: str, counts: dict[str, int], lines: list[str] | None = None) -> None:
+    table = "\n".join(f"| {name.replace('_', ' ')} | {value:,} |" for name, value in counts.items())
+    listed = "\n".join(f"- {line}" for line in lines or ())
+    create_markdown_artifact(
+        f"Lake `{lake}`\n\n| what | count |\n|---|---:|\n{table}\n\n{listed}", key=f"{what}-summary"
+    )

@@ -1,0 +1,75 @@
+"""Progress for people: a bar on a terminal, a line every few seconds elsewhere. Writes to stderr only."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from flows.progress import Progress, listening
+
+_LINE_EVERY_SECONDS = 15.0
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Show the progress of runs in this process while inside."""
+    if sys.stderr.isatty():
+        with _bar() as update, listening(update):
+            yield
+    else:
+        with listening(_Lines()):
+            yield
+
+
+def _describe(progress: Progress) -> str:
+    rate = progress.tokens_forward / progress.seconds if progress.seconds else 0.0
+    left = progress.seconds_left
+    ending = f", about {_minutes(left)} left" if left is not None else ""
+    return f"{progress.documents:,} documents, {progress.tokens_forward:,} tokens run, {rate:,.0f}/s{ending}"
+
+
+def _minutes(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole} s" if whole < 90 else f"{whole // 60} min"
+
+
+class _Lines:
+    """A line at most every `_LINE_EVERY_SECONDS`."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _LINE_EVERY_SECONDS
+
+    def __call__(self, progress: Progress) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _LINE_EVERY_SECONDS
+            print(f"embedding: {_describe(progress)}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+@contextmanager
+def _bar() -> Iterator[_Drawn]:
+    columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
+    with Bar(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
+        yield _Drawn(bar)
+
+
+class _Drawn:
+    """A bar that starts to move once the plan is known."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._task = bar.add_task("starting", total=None)
+
+    def __call__(self, progress: Progress) -> None:
+        fraction = progress.fraction
+        self._bar.update(
+            self._task,
+            total=None if fraction is None else 100.0,
+            completed=100.0 * (fraction or 0.0),
+            description=_describe(progress),
+        )
