@@ -1,0 +1,120 @@
+"""Checkpoints for all tests: the embedded model, and small random ones of other shapes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from tasks.checkpoint import embedded_folder
+from tasks.engine import Engine, EngineConfig
+
+MakeCheckpoint = Callable[..., Path]
+
+SHAPE = {
+    "vocab_size": 30522, "hidden_size": 48, "num_hidden_layers": 5, "num_attention_heads": 4,
+    "intermediate_size": 96, "max_position_embeddings": 64,
+}  # fmt: skip
+FOREIGN = {
+    "vocab_size": 300, "hidden_size": 30, "num_hidden_layers": 4, "num_attention_heads": 5,
+    "intermediate_size": 70, "max_position_embeddings": 37, "hidden_act": "gelu_new", "layer_norm_eps": 1e-5,
+    "type_vocab_size": 3, "tie_word_embeddings": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def mini() -> Engine:
+    """The embedded model."""
+    return Engine(EngineConfig(device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> MakeCheckpoint:
+    """Save a random BERT of any shape; `head` is a transformers class. Asked for twice, it is made once.
+
+    Every number is random, biases and norms too, so that none can be left out unnoticed. `cased` gives it a small
+    cased tokenizer whose special tokens have other ids; else it has the embedded model's.
+    """
+    made: dict[str, Path] = {}
+
+    def make(head: str = "BertForPreTraining", *, cased: bool = False, **shape: object) -> Path:
+        key = json.dumps([head, cased, shape], sort_keys=True)
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp("checkpoint")
+            save_random(made[key], head, SHAPE | shape)
+            save_cased_tokenizer(made[key]) if cased else copy_tokenizer(made[key])
+        return made[key]
+
+    return make
+
+
+def save_random(folder: Path, head: str, shape: dict[str, Any]) -> None:
+    import torch
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    generator = torch.Generator().manual_seed(0)
+    model = getattr(transformers, head)(transformers.BertConfig(**shape))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            centre = 1.0 if name.endswith("LayerNorm.weight") else 0.0
+            weight.normal_(centre, 0.3, generator=generator)
+    model.save_pretrained(folder)
+
+
+def copy_tokenizer(folder: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(embedded_folder() / name, folder / name)
+
+
+def save_cased_tokenizer(folder: Path) -> None:
+    """Letters, digits and a few words, case and accents kept; [CLS] and [SEP] are not 101 and 102."""
+    letters = [*string.ascii_letters, *string.digits, *".,!?'-é東"]
+    words = [
+        "[PAD]",
+        "[MASK]",
+        "[SEP]",
+        "[UNK]",
+        "[CLS]",
+        *letters,
+        *(f"##{c}" for c in letters),
+        "The",
+        "bank",
+        "##ing",
+    ]
+    tokenizer = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.add_special_tokens(words[:5])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "mask", "sep", "unk", "cls")}
+    config = {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "strip_accents": False, **names}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(make_checkpoint: MakeCheckpoint) -> Path:
+    """48 numbers a vector, five layers, windows of 64 tokens, both heads."""
+    return make_checkpoint()
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> Engine:
+    return Engine(EngineConfig(model=str(tiny_folder), device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def foreign_folder(make_checkpoint: MakeCheckpoint) -> Path:
+    """Nothing as usual: odd width, windows of 37 tokens, another activation, an untied decoder, a cased tokenizer."""
+    return make_checkpoint(cased=True, **FOREIGN)
+
+
+@pytest.fixture(scope="session")
+def foreign(foreign_folder: Path) -> Engine:
+    return Engine(EngineConfig(model=str(foreign_folder), device="cpu"))

@@ -1,0 +1,62 @@
+"""One Prefect API for all flow tests, and a small corpus to embed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from flows.settings import prepare_prefect
+
+Ask = Callable[..., list[tuple[object, ...]]]
+
+TEXTS = {
+    "river": "The river left its bank in spring. The fields were under water for a week. Nobody was hurt.",
+    "money": "The bank lent him the money. He paid it back within a year.",
+    "tennis": "She served from the far court. The ball was out by a hand.",
+}
+
+
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[None]:
+    """A real Prefect server on loopback with a database of its own, for the whole session."""
+    prepare_prefect(verbose=False)
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=180):
+        yield
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A folder of three text files."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for name, text in TEXTS.items():
+        (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def ask(lake: Path) -> Ask:
+    """Ask the lake as a reader does: through the published file."""
+
+    def answer(sql: str) -> list[tuple[object, ...]]:
+        with duckdb.connect(str(lake / "catalog.duckdb"), read_only=True) as con:
+            return con.execute(sql).fetchall()
+
+    return answer
+
+
+def write_records(path: Path, records: list[dict[str, object]]) -> Path:
+    """Write JSON lines."""
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path

@@ -1,0 +1,129 @@
+"""Querying a lake: the live parts can be read, and no other file read or written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import duckdb
+import lakes
+import pyarrow as pa
+import pytest
+from duckdb.sqltypes import VARCHAR
+
+from storage.catalog import Catalog
+from storage.errors import LakeError, UsageError
+from storage.lake import Lake
+from storage.query import connect, refuse_writes
+
+
+@pytest.fixture
+def full(catalog: Catalog, lake: Lake) -> Lake:
+    lakes.commit(catalog, lakes.make_spec(), {"d": ["The bank.", "Closed."]})
+    return lake
+
+
+def test_a_missing_lake_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(LakeError, match="polyseme embed") as caught:
+        connect(tmp_path / "nowhere")
+    assert caught.value.exit_code == 4
+
+
+def test_a_lake_answers_after_it_was_moved_and_without_being_published(full: Lake, tmp_path: Path) -> None:
+    os.rename(full.root, tmp_path / "moved")
+    assert not (tmp_path / "moved" / "catalog.duckdb").exists()
+    with connect(tmp_path / "moved") as con:
+        assert con.execute("SELECT text FROM sentences").fetchall() == [("The bank.",), ("Closed.",)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROM read_csv('/etc/passwd')",
+        "FROM '/etc/passwd'",
+        "FROM read_text('{lake}/catalog.sqlite')",
+        "FROM glob('{lake}/data/**')",
+        "FROM read_parquet('{lake}/data/sentences/*/*.parquet')",
+        "FROM read_parquet('{lake}/data/../ghost.parquet')",
+        "COPY sentences TO '{tmp}/out.csv'",
+        "COPY sentences TO '{lake}/data/out.parquet'",
+        "COPY sentences TO '{part}'",
+        "EXPORT DATABASE '{tmp}/out'",
+        "ATTACH '{tmp}/other.duckdb'",
+        "ATTACH '{lake}/catalog.sqlite' (TYPE sqlite)",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SET lock_configuration = false",
+        "SET allowed_paths = ['/etc/passwd']",
+        "SET temp_directory = '{tmp}'",
+    ],
+)
+def test_no_other_file_can_be_read_or_written(full: Lake, tmp_path: Path, sql: str) -> None:
+    part = next(full.data.glob("sentences/*/*.parquet"))
+    before = sorted(p for p in tmp_path.rglob("*") if not p.name.startswith("catalog.sqlite"))
+    content = part.read_bytes()
+    with connect(full.root) as con:
+        with pytest.raises(duckdb.Error):
+            con.execute(sql.format(lake=full.root, tmp=tmp_path, part=part)).fetchall()
+        assert con.execute("SELECT count(*) FROM sentences").fetchone() == (2,)
+    assert sorted(p for p in tmp_path.rglob("*") if not p.name.startswith("catalog.sqlite")) == before
+    assert part.read_bytes() == content
+
+
+def test_a_variable_of_the_program_is_no_table(full: Lake) -> None:
+    secret = pa.table({"x": [1]})
+    with connect(full.root) as con, pytest.raises(duckdb.CatalogException):
+        con.execute("FROM secret")
+    assert secret.num_rows == 1
+
+
+def test_an_open_connection_still_takes_tables_functions_and_harmless_settings(full: Lake) -> None:
+    def shout(texts: pa.Array) -> pa.Array:
+        return pa.array([text.as_py().upper() for text in texts])
+
+    with connect(full.root) as con:
+        con.create_function("shout", shout, [VARCHAR], VARCHAR, type="arrow")
+        con.execute("SET threads = 1")
+        con.execute("SET memory_limit = '500MB'")
+        con.execute("CREATE TABLE mine AS SELECT shout(text) AS loud FROM sentences")
+        assert con.execute("FROM mine ORDER BY ALL").fetchall() == [("CLOSED.",), ("THE BANK.",)]
+        con.register("given", pa.table({"x": [1]}))
+        assert con.execute("FROM given").fetchall() == [(1,)]
+
+
+def test_a_query_larger_than_memory_spills_and_leaves_nothing_behind(
+    full: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with connect(full.root) as con:
+        con.execute("SET memory_limit = '40MB'")
+        con.execute("SET threads = 1")
+        con.execute("CREATE TABLE big AS SELECT md5(i::VARCHAR) AS x FROM range(2_000_000) r(i)")
+        assert [p.name for p in tmp_path.glob("polyseme-*")]
+    assert list(tmp_path.glob("polyseme-*")) == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY (SELECT 1) TO 'x' (USE_TMP_FILE false)",
+        "SELECT 1;copy(select 1)to'x'",
+        "WITH x AS (COPY (SELECT 1) TO 'x') FROM x",
+        "EXPLAIN ANALYZE /* é */ COPY (SELECT 1) TO 'x'",
+        "PREPARE p AS COPY (SELECT 1) TO 'x'",
+        "PRAGMA json_execute_serialized_sql('...')",
+        "FROM \"JSON_execute_serialized_sql\"('...')",
+    ],
+)
+def test_sql_that_could_overwrite_a_part_is_recognised(sql: str) -> None:
+    with pytest.raises(UsageError, match="not allowed"):
+        refuse_writes(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["FROM words", "", "-- copy", "SELECT 'copy', $$ COPY $$, /* copy */ \"copy\" FROM copyright", "SELECT 1 -- é"],
+)
+def test_sql_that_only_reads_passes(sql: str) -> None:
+    refuse_writes(sql)

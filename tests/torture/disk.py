@@ -1,0 +1,140 @@
+"""Disk: what a machine finds after power was lost, given the calls that had been made until then.
+
+The weakest file system that POSIX allows: bytes are safe after fsync of their file, names after fsync of their
+folder, and nothing else is. Of what was not safe any part may have reached the disk: writes by the 512-byte sector in
+any order, names by the operation, in order or not. A rename is either done or not.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tracer import Call
+
+_SECTOR = 512
+
+
+@dataclass
+class _File:
+    durable: bytearray = field(default_factory=bytearray)
+    waiting: list[tuple[int, bytes] | int] = field(default_factory=list)
+    """Writes as (offset, bytes), truncations as a size."""
+
+    def sync(self) -> None:
+        for change in self.waiting:
+            _apply(self.durable, change)
+        self.waiting = []
+
+    def after_crash(self, chance: random.Random) -> bytes:
+        """Return the bytes that are there: all that is safe and some of the rest."""
+        content = bytearray(self.durable)
+        luck = chance.choice((0.0, 0.5, 0.9, 1.0))
+        for change in self.waiting:
+            if isinstance(change, int):
+                if chance.random() < luck:
+                    _apply(content, change)
+                continue
+            offset, data = change
+            for start in range(0, len(data), _SECTOR):
+                if chance.random() < luck:
+                    _apply(content, (offset + start, data[start : start + _SECTOR]))
+        return bytes(content)
+
+
+def _apply(content: bytearray, change: tuple[int, bytes] | int) -> None:
+    if isinstance(change, int):
+        del content[change:]
+        content.extend(bytes(change - len(content)))
+        return
+    offset, data = change
+    content.extend(bytes(max(0, offset - len(content))))
+    content[offset : offset + len(data)] = data
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One change of names: `name` leads to `file` from now on, to nothing for None; `gone` leads nowhere any more."""
+
+    name: str
+    file: int | None
+    gone: str = ""
+
+
+_FOLDER = -1
+
+
+@dataclass
+class Disk:
+    """The state of everything under `root`, of which only the folder itself was there and safe at the start."""
+
+    root: str
+    _files: list[_File] = field(default_factory=list)
+    _by_inode: dict[int, int] = field(default_factory=dict)
+    """Numbers in `_files`: the system gives an inode's number away again as soon as its file is gone."""
+    _names: dict[str, int] = field(default_factory=dict)
+    _durable: dict[str, int] = field(default_factory=dict)
+    _waiting: dict[str, list[_Entry]] = field(default_factory=dict)
+
+    def play(self, call: Call, result: int) -> None:
+        """Take in a call that succeeded."""
+        if call.path.endswith("-shm"):
+            return
+        match call.kind:
+            case "write" | "pwrite":
+                self._file(call).waiting.append((call.offset, call.data[:result]))
+            case "truncate":
+                self._file(call).waiting.append(call.offset)
+            case "fsync" if call.is_folder:
+                for entry in self._waiting.pop(call.path, []):
+                    _rename(self._durable, entry)
+            case "fsync":
+                self._file(call).sync()
+            case "open" if not call.existed:
+                self._by_inode[call.inode] = len(self._files)
+                self._enter(_Entry(call.path, len(self._files)))
+                self._files.append(_File())
+            case "mkdir":
+                self._enter(_Entry(call.path, _FOLDER))
+            case "unlink":
+                self._enter(_Entry(call.path, None))
+            case "rename":
+                self._enter(_Entry(call.other, self._names[call.path], gone=call.path))
+
+    def crash(self, image: Path, chance: random.Random) -> None:
+        """Write to `image`, a new folder, what a machine finds that lost power now."""
+        names = dict(self._durable)
+        for entries in self._waiting.values():
+            if chance.random() < 0.5:
+                survive = entries[: chance.randint(0, len(entries))]
+            else:
+                survive = [entry for entry in entries if chance.random() < 0.5]
+            for entry in survive:
+                _rename(names, entry)
+        image.mkdir()
+        for name in sorted(names):
+            place = image / os.path.relpath(name, self.root)
+            if not place.parent.is_dir():
+                continue
+            if names[name] == _FOLDER:
+                place.mkdir()
+            else:
+                place.write_bytes(self._files[names[name]].after_crash(chance))
+
+    def _file(self, call: Call) -> _File:
+        return self._files[self._by_inode[call.inode]]
+
+    def _enter(self, entry: _Entry) -> None:
+        _rename(self._names, entry)
+        self._waiting.setdefault(os.path.dirname(entry.name), []).append(entry)
+
+
+def _rename(names: dict[str, int], entry: _Entry) -> None:
+    if entry.file is None:
+        names.pop(entry.name, None)
+        return
+    if entry.gone:
+        names.pop(entry.gone, None)
+    names[entry.name] = entry.file

@@ -1,0 +1,154 @@
+"""Scenario: a fixed list of operations on a small lake, and what the lake must hold after the first n of them.
+
+Vectors have four numbers and nothing is encoded: what is tortured is writing, committing and maintaining. After every
+operation its number is written to an acknowledgement file, as a user would see the command return.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "storage"), str(Path(__file__).parents[2])]
+
+import lakes
+
+from storage.catalog import Catalog
+from storage.compaction import compact
+from storage.lake import Lake
+from storage.publish import publish
+from storage.query import open_snapshot
+from storage.vacuum import vacuum
+from storage.verification import verify
+
+SPEC = lakes.make_spec()
+Contents = dict[str, str]
+AT_ONCE, HOUR = timedelta(0), timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`commit` of texts, `delete` of documents, or maintenance, which changes nothing that anybody sees."""
+
+    kind: str
+    texts: Mapping[str, Sequence[str]]
+
+
+def plan() -> list[Operation]:
+    """Return the operations: documents come, change and go, with all of maintenance between."""
+    return [
+        Operation("commit", {"a": ["The first bank.", "It closed."], "b": ["Another one.", "Also closed."]}),
+        Operation("commit", {"c": ["A third document.", "With two sentences."]}),
+        Operation("publish", {}),
+        Operation("commit", {"a": ["The first bank, again.", "It opened."], "d": ["A fourth.", "Short."]}),
+        Operation("delete", {"b": []}),
+        Operation("compact", {}),
+        Operation("commit", {"c": ["The third, replaced."], "b": ["Back again."]}),
+        Operation("vacuum", {}),
+        Operation("compact", {}),
+        Operation("vacuum", {}),
+        Operation("commit", {"e": ["The last one.", "It is late."]}),
+        Operation("publish", {}),
+    ]
+
+
+def expected(operations: Sequence[Operation]) -> Contents:
+    """Return the texts by document after these operations."""
+    held: Contents = {}
+    for operation in operations:
+        for doc_id, sentences in operation.texts.items():
+            if operation.kind == "commit":
+                held[doc_id] = " ".join(sentences)
+            else:
+                held.pop(doc_id, None)
+    return held
+
+
+def perform(lake: Lake, operation: Operation, *, run_id: str) -> None:
+    """Do one operation. Doing it again changes nothing."""
+    with Catalog.create_or_open(lake) as catalog:
+        if operation.kind in ("commit", "delete"):
+            catalog.register_encoding(SPEC)
+            version = catalog.begin_run(run_id, SPEC.encoding_id, ["torture"])
+            if operation.kind == "delete":
+                catalog.delete_documents(SPEC.encoding_id, list(operation.texts), version=version)
+            else:
+                catalog.commit_shard(lakes.encode(lake, SPEC, operation.texts, run_id=run_id, version=version))
+        elif operation.kind == "publish":
+            publish(catalog)
+        elif operation.kind == "compact":
+            compact(catalog)
+        else:
+            vacuum(catalog, grace=AT_ONCE, now=datetime.now(UTC) + timedelta(seconds=1), unknown=True)
+
+
+def work(root: Path, acknowledged: Path, *, start: int = 0, patience: int = 1) -> None:
+    """Perform the plan from operation `start` on, trying each up to `patience` times; acknowledge each."""
+    descriptor = os.open(acknowledged, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for number, operation in enumerate(plan()):
+        if number < start:
+            continue
+        for attempt in range(patience):
+            try:
+                perform(Lake(root), operation, run_id=f"run-{number}-{attempt}-{start}-{os.getpid()}")
+                break
+            except Exception:
+                if attempt + 1 == patience:
+                    raise
+        os.write(descriptor, b".")
+
+
+def done(acknowledged: Path) -> int:
+    """Return how many operations were acknowledged."""
+    return acknowledged.stat().st_size if acknowledged.exists() else 0
+
+
+def faults(root: Path, acknowledged: int, *, exactly: bool = False) -> list[str]:
+    """Return what is wrong with a lake after so many operations; the next may have happened, whole or not at all."""
+    operations = plan()
+    allowed = [expected(operations[:acknowledged])]
+    if not exactly and acknowledged < len(operations):
+        allowed.append(expected(operations[: acknowledged + 1]))
+    with Catalog.create_or_open(Lake(root)) as catalog:
+        found = [
+            f"{f.kind} {f.subject}: {f.message}" for f in verify(catalog, grace=HOUR, now=datetime.now(UTC)).findings
+        ]
+        if found:
+            return found
+        if catalog.snapshot().default is None:
+            contents, words = {}, {}
+        else:
+            contents, words = read(catalog)
+    if contents not in allowed:
+        found.append(f"after {acknowledged} operations the lake holds {contents}, not {allowed[0]}")
+    if words != {doc_id: len(text.split()) for doc_id, text in contents.items()}:
+        found.append(f"words do not match: {words}")
+    return found + _published_faults(Lake(root).published_path)
+
+
+def read(catalog: Catalog) -> tuple[Contents, dict[str, int]]:
+    """Return the texts, and the number of word rows, by document."""
+    with open_snapshot(catalog.snapshot(), catalog.lake) as con:
+        rows = con.execute("SELECT doc_id, text FROM documents ORDER BY ALL").fetchall()
+        words = dict(con.execute("SELECT doc_id, count(*) FROM words GROUP BY ALL").fetchall())
+    if len(dict(rows)) != len(rows):
+        return {"twice": str(rows)}, words
+    return dict(rows), words
+
+
+def _published_faults(path: Path) -> list[str]:
+    """A published file is whole or not there; its views may name parts that were vacuumed since."""
+    import duckdb
+
+    if not path.exists():
+        return []
+    try:
+        with duckdb.connect(str(path), read_only=True) as con:
+            con.execute("FROM internal.meta").fetchall()
+    except duckdb.Error as error:
+        return [f"catalog.duckdb cannot be opened: {error}"]
+    return []

@@ -1,0 +1,70 @@
+"""A reduced torture: every promise once under its fault, and every safeguard once taken away and missed.
+
+`make torture` runs the same with the full counts. Each mode is a process of its own, because it forks.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+SAME_MACHINE = "skipped:"
+
+pytestmark = pytest.mark.torture
+
+
+def figures(script: str, *arguments: str) -> dict[str, Any]:
+    """Run a mode and return what it printed."""
+    command = [sys.executable, str(HERE / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if SAME_MACHINE in done.stderr:
+        pytest.skip(done.stderr.strip())
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_writer_killed_at_any_call_leaves_exactly_what_was_acknowledged() -> None:
+    found = figures("harness.py", "kill", "--count", "14")
+    assert (found["kills"], found["violations"], found["first"]) == (14, 0, [])
+    assert len(found["killed_before"]) > 4
+    assert found["resumed"] > 0
+
+
+def test_power_lost_at_any_call_costs_nothing_that_was_acknowledged() -> None:
+    found = figures("harness.py", "power", "--count", "40")
+    assert (found["images"], found["violations"], found["first"]) == (40, 0, [])
+
+
+def test_a_full_disk_is_reported_and_survived() -> None:
+    found = figures("harness.py", "full", "--count", "8")
+    assert (found["full"], found["violations"], found["first"]) == (8, 0, [])
+
+
+def test_writers_maintenance_and_readers_do_not_disturb_each_other() -> None:
+    found = figures("crowd.py", "--writers", "3", "--commits", "8")
+    assert (found["violations"], found["first"]) == (0, [])
+    # Two of the writers were stopped across a vacuum, found their parts gone and wrote them again.
+    assert found["refused_after_a_vacuum_and_retried"] > 0
+    assert min(found["merges"], found["files_vacuumed"], found["reader_queries"]) > 0
+
+
+@pytest.mark.parametrize("mutant", ["no-fsync", "no-folder-fsync", "lazy-catalog"])
+def test_power_loss_finds_out_who_does_not_sync(mutant: str) -> None:
+    assert figures("harness.py", "power", "--count", "12", "--mutant", mutant)["violations"] > 0
+
+
+def test_kills_find_out_who_commits_before_writing() -> None:
+    assert (
+        figures("harness.py", "kill", "--count", "12", "--near", "part", "--mutant", "commit-first")["violations"] > 0
+    )
+
+
+@pytest.mark.parametrize("mutant", ["no-fence", "no-key", "no-check", "forgetful"])
+def test_a_crowd_finds_out_which_safeguard_is_missing(mutant: str) -> None:
+    assert figures("crowd.py", "--writers", "3", "--commits", "8", "--mutant", mutant)["violations"] > 0
