@@ -1,0 +1,140 @@
+"""The whole pipeline against its own model: what reading, tokenizing, Parquet and the catalog add in CPU time.
+
+The stages of `flows.embed` without Prefect: scan, plan, shards, parts, commit, publish. The model's share is taken
+twice: from the clocks of the threads that run it, in the same run, and by running the same windows alone.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.race import Times, race
+from storage.catalog import Catalog
+from storage.lake import Lake
+from storage.publish import publish
+from storage.records import Context, Counts, Document, Outputs, Shard
+from tasks.chunks import Chunk, chunk_tokens, chunks, prepare
+from tasks.documents import ReadOptions
+from tasks.engine import Engine
+from tasks.passes import ChunkVectors, chunk_vectors
+from tasks.plan import Scan
+from tasks.shard import commit_shard, encode_shard
+from tasks.sources import read_sources, resolve
+
+OUTPUTS = {
+    "words, NSP": Outputs("words", nsp=True),
+    "words": Outputs("words", nsp=False),
+    "sentences, NSP": Outputs("sentences", nsp=True),
+    "sentences": Outputs("sentences", nsp=False),
+}
+_IN_FLIGHT = 3
+_MODEL_THREADS = "polyseme-batch"
+
+
+@dataclass
+class Pipeline:
+    """Runs of one kind of output; `model` and `counts` grow by one entry a run."""
+
+    engine: Engine
+    source: Path
+    outputs: Outputs
+    model: list[float] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+
+    def run(self) -> None:
+        before = _model_seconds()
+        with tempfile.TemporaryDirectory(prefix="polyseme-benchmark-") as folder:
+            lake = Lake(Path(folder))
+            with Catalog.create_or_open(lake) as catalog:
+                self.counts = self._embed(lake, catalog)
+                publish(catalog)
+        self.model.append(_model_seconds() - before)
+
+    def _embed(self, lake: Lake, catalog: Catalog) -> Counts:
+        spec = self.engine.spec
+        catalog.register_encoding(spec)
+        version = catalog.begin_run("benchmark", spec.encoding_id, [str(self.source)])
+        scan = Scan(catalog, lake, "benchmark", version, spec.encoding_id, self.outputs)
+        items = read_sources(resolve([str(self.source)]), ReadOptions(), stdin=io.BytesIO())
+
+        def embed(shard: Shard) -> Counts:
+            return commit_shard(encode_shard(shard, lake, catalog, self.engine), catalog)
+
+        try:
+            with ThreadPoolExecutor(_IN_FLIGHT) as shards:
+                return sum(shards.map(embed, scan.shards(items)), Counts())
+        finally:
+            scan.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """One kind of output: the pipeline's times, the model's CPU seconds within it, and those of the model alone."""
+
+    whole: Times
+    model: list[float]
+    alone: Times
+    counts: Counts
+
+    def shares(self) -> list[float]:
+        """What the pipeline adds to its model, round by round: 0.1 is ten per cent."""
+        return [whole / model - 1 for whole, model in zip(self.whole.cpu, self.model, strict=True)]
+
+
+def overheads(engine: Engine, source: Path, documents: Sequence[Document], rounds: int) -> dict[str, Overhead]:
+    """Race the pipeline over `source`, for every kind of output, with the model alone over the same windows."""
+    laid_out = lay_out(engine, documents)
+    pipelines = {name: Pipeline(engine, source, outputs) for name, outputs in OUTPUTS.items()}
+    runners: dict[str, Callable[[], object]] = {name: p.run for name, p in pipelines.items()}
+    runners |= {f"model alone, NSP {nsp}": model_alone(engine, laid_out, nsp=nsp) for nsp in (True, False)}
+    times = race(runners, rounds)
+    return {
+        name: Overhead(times[name], p.model[-rounds:], times[f"model alone, NSP {p.outputs.nsp}"], p.counts)
+        for name, p in pipelines.items()
+    }
+
+
+def lay_out(engine: Engine, documents: Sequence[Document]) -> list[Chunk]:
+    """Tokenize `documents` into the chunks that the engine would make of them."""
+    prepared = [prepare(document, engine.wordpiece) for document in documents]
+    return list(chunks(prepared, chunk_tokens(engine.spec.width)))
+
+
+def model_alone(
+    engine: Engine, laid_out: Sequence[Chunk], *, nsp: bool, context: Context = "sentence"
+) -> Callable[[], list[ChunkVectors]]:
+    """Return a run of all passes over `laid_out`: nothing is read, tokenized or stored."""
+
+    def run() -> list[ChunkVectors]:
+        return [
+            chunk_vectors(
+                engine.encoder,
+                chunk,
+                context=context,
+                pooling="mean",
+                max_tokens=engine.spec.max_tokens,
+                nsp=nsp,
+                seed=0,
+                between=lambda tokens: None,
+            )
+            for chunk in laid_out
+        ]
+
+    return run
+
+
+def _model_seconds() -> float:
+    """CPU seconds of the threads that run batches: the forward passes and nothing else."""
+    clocks = [
+        time.pthread_getcpuclockid(thread.ident)
+        for thread in threading.enumerate()
+        if thread.name.startswith(_MODEL_THREADS) and thread.ident is not None
+    ]
+    return sum(time.clock_gettime(clock) for clock in clocks)
