@@ -122,7 +122,7 @@ class ObjectFiles:
         return LakeError(
             f"Cannot {action} {self.root / path}: {error or type(error).__name__}. Check that the bucket exists and "
             "that the environment says how to reach it: for S3 AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION, and AWS_ENDPOINT_URL for a store other than AWS. Nothing was changed."
+            "AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION, and AWS_ENDPOINT_URL where it is not AWS. Nothing was changed."
         )
 
 
