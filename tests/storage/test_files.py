@@ -172,8 +172,8 @@ class TestLakeInAnObjectStore:
             for sql in (
                 f"FROM read_parquet('{lake.root}/{secret}')", f"FROM glob('{lake.root}/data/**')",
                 f"FROM read_text('{lake.root}/lake.json')", f"COPY sentences TO '{lake.root}/out.parquet'",
-                f"COPY sentences TO '{lake.root}/{live}'", f"COPY sentences TO '{lake.root}/{live}' (USE_TMP_FILE false)",
-                "FROM read_csv('/etc/passwd')",
+                f"COPY sentences TO '{lake.root}/{live}'",
+                f"COPY sentences TO '{lake.root}/{live}' (USE_TMP_FILE false)", "FROM read_csv('/etc/passwd')",
             ):  # fmt: skip
                 with pytest.raises(duckdb.Error):
                     con.execute(sql).fetchall()
