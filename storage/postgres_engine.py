@@ -22,7 +22,7 @@ _WAITING_HELPS = frozenset({
     "53300",    # too_many_connections
     "57P03",    # cannot_connect_now: it is starting or stopping
 })  # fmt: skip
-_DISK_FULL = "53100"
+_DISK_FULL, _TOO_LONG = "53100", "54000"
 
 
 def open_engine(url: URL, *, patience: float) -> Engine:
@@ -51,6 +51,8 @@ def trouble(error: OperationalError) -> str:
     """Return what is wrong and what to do: no operational error of a server is ours."""
     if _state(error) == _DISK_FULL:
         return f"{_first_line(error)}. Nothing was changed; make room on the server's disk and run again."
+    if _state(error) == _TOO_LONG:
+        return f"{_first_line(error)}: a document's id or address is too long for its index. Give it a shorter one."
     return (
         f"{_first_line(error)}. Check that the server runs and lets you in (a password belongs in PGPASSWORD or "
         "PGPASSFILE), and run again: what was already done is not done twice."

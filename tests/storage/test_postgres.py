@@ -158,6 +158,15 @@ class TestTrouble:
                 impatient.register_encoding(SPEC)
             assert impatient.snapshot().encodings == ()
 
+    def test_an_id_too_long_for_an_index_is_named_as_the_reason(self, tmp_path: Path, postgres_url: str) -> None:
+        with Catalog.create_or_open(Lake(tmp_path / "lake", postgres_url)) as catalog:
+            catalog.register_encoding(SPEC)
+            version = catalog.begin_run("r", SPEC.encoding_id, [])
+            long = "".join(chr(0x4E00 + i * 7919 % 20000) for i in range(1024))
+            shard = lakes.make_result(SPEC, [lakes.document_version(long, version, uri=long)], run_id="r")
+            with pytest.raises(LakeError, match="shorter one"):
+                catalog.commit_shard(shard)
+
     def test_commits_are_durable_where_the_server_is_set_to_be_fast(self, tmp_path: Path, postgres_url: str) -> None:
         url = postgres_url.replace("?options=", "?options=-csynchronous_commit%3Doff%20")
         with Catalog.create_or_open(Lake(tmp_path / "lake", url)) as catalog:
