@@ -10,13 +10,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from prefect import flow
 
 from flows.embed import AS_A_FLOW, Job, carry_out
 from flows.report import RunReport
+from flows.settings import lake_at
 from storage.catalog import Catalog
+from storage.catalog_url import refuse_password
 from storage.errors import UsageError
 from storage.lake import Lake
 from storage.records import Document, Outputs, Reject
@@ -34,6 +35,7 @@ class BackfillRequest:
     """
 
     lake: str = "lake"
+    catalog: str | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)
     outputs: Outputs = field(default_factory=Outputs)
     sources: list[str] = field(default_factory=list)
@@ -44,6 +46,7 @@ class BackfillRequest:
     limit: int | None = None
 
     def __post_init__(self) -> None:
+        refuse_password(self.catalog)
         if self.sources and (self.where or self.since or self.texts_of):
             raise UsageError(
                 "--where, --since and --from choose among the lake's own documents, SOURCE reads others. Give one kind."
@@ -65,7 +68,7 @@ def backfill(request: BackfillRequest) -> RunReport:
     Raises PolysemeError where shards failed after their retries; what was committed before stays, and the same request
     goes on from there.
     """
-    lake = Lake(Path(request.lake))
+    lake = lake_at(request.lake, request.catalog)
     return carry_out(
         Job(
             lake=lake,

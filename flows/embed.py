@@ -12,7 +12,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -27,7 +26,9 @@ from prefect.tasks import exponential_backoff
 
 from flows.progress import Progress, reporter
 from flows.report import RunReport, markdown
+from flows.settings import lake_at
 from storage.catalog import Catalog
+from storage.catalog_url import refuse_password
 from storage.errors import LakeError, ModelError, PolysemeError, UsageError
 from storage.lake import Lake
 from storage.publish import publish
@@ -47,11 +48,14 @@ SHARDS_IN_FLIGHT = 3
 class EmbedRequest:
     """What to embed and how. Plain values, so that a deployment can carry it as parameters.
 
-    `delete` hides documents that the sources no longer yield; `limit` stops after so many documents and never deletes.
+    `catalog` is the database of the lake's catalog, where the lake does not know it: without a password, since Prefect
+    shows parameters. `delete` hides documents that the sources no longer yield; `limit` stops after so many documents
+    and never deletes.
     """
 
     sources: list[str]
     lake: str = "lake"
+    catalog: str | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)
     outputs: Outputs = field(default_factory=Outputs)
     reading: ReadOptions = field(default_factory=ReadOptions)
@@ -61,6 +65,7 @@ class EmbedRequest:
     def __post_init__(self) -> None:
         if not self.sources:
             raise UsageError("Nothing to embed: name at least one file, folder, glob or - for standard input.")
+        refuse_password(self.catalog)
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit must be at least 1, got {self.limit}.")
 
@@ -124,7 +129,7 @@ def embed_corpus(request: EmbedRequest) -> RunReport:
 
     return carry_out(
         Job(
-            lake=Lake(Path(request.lake)),
+            lake=lake_at(request.lake, request.catalog),
             engine=request.engine,
             outputs=request.outputs,
             sources=request.sources,
@@ -170,7 +175,7 @@ def carry_out(job: Job) -> RunReport:
         finally:
             run.wait_for_scan()
             scan.close()
-            remove_staging(lake.staging / run_id)
+            remove_staging(lake, run_id)
             run.progress.end()
         report = run.finish("failed" if run.failures else "completed", error="; ".join(run.failures[:3]) or None)
     create_markdown_artifact(markdown(report), key="embed-summary", description=f"Run {run_id}")

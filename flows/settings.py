@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from storage.lake import Lake
 
 CONFIG_FILE = "polyseme.toml"
 ENVIRONMENT_PREFIX = "POLYSEME_"
@@ -30,6 +33,24 @@ def sources_of_settings() -> list[Any]:
     from cyclopts.config import Env, Toml
 
     return [Env(ENVIRONMENT_PREFIX, command=False), Toml(CONFIG_FILE, search_parents=True, must_exist=False)]
+
+
+def lake_at(root: str, catalog: str | None = None) -> Lake:
+    """Return the lake in a folder or at a URL; without `catalog` the environment may name one (POLYSEME_CATALOG).
+
+    A password in the catalog's URL goes no further than this process: it moves to PGPASSWORD, where PostgreSQL's own
+    library looks, so that nothing which is stored, logged or sent to Prefect can hold it.
+    """
+    from storage.catalog_url import password_of, without_password
+    from storage.lake import Lake
+
+    named = catalog or os.environ.get(f"{ENVIRONMENT_PREFIX}CATALOG")
+    if not named:
+        return Lake(root)
+    password = password_of(named)
+    if password is not None:
+        os.environ["PGPASSWORD"] = password
+    return Lake(root, without_password(named))
 
 
 def history_file() -> Path:

@@ -10,7 +10,6 @@ import re
 import sys
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import get_args
 
 import duckdb
@@ -47,7 +46,7 @@ _WORD = re.compile(r"[\w\\]+$")
 _SOURCE = re.compile(r"\b(from|join|describe|summarize)\s+\w*$", re.IGNORECASE)
 
 
-def shell(lake: Path, functions: ModelFunctions, *, format: Format = "table", timeout: float | None = None) -> None:
+def shell(lake: Lake, functions: ModelFunctions, *, format: Format = "table", timeout: float | None = None) -> None:
     """Ask and answer until the user leaves. Raises LakeError where there is no lake."""
     with Session(lake, functions, format=format, timeout=timeout) as session:
         prompt = prompt_session(session.completer, _history())
@@ -71,8 +70,8 @@ def shell(lake: Path, functions: ModelFunctions, *, format: Format = "table", ti
 class Session:
     """One connection that is renewed as the lake changes, and how its answers are shown."""
 
-    def __init__(self, lake: Path, functions: ModelFunctions, *, format: Format, timeout: float | None) -> None:
-        self.lake, self._functions, self._format, self._timeout = Lake(lake), functions, format, timeout
+    def __init__(self, lake: Lake, functions: ModelFunctions, *, format: Format, timeout: float | None) -> None:
+        self.lake, self._functions, self._format, self._timeout = lake, functions, format, timeout
         self._timing = False
         self.completer = SqlCompleter()
         self._connect()
@@ -127,7 +126,7 @@ class Session:
     def _connect(self) -> None:
         with Catalog.open(self.lake) as catalog:
             self._version = catalog.version
-        self._con = connect(self.lake.root, functions=self._functions)
+        self._con = connect(self.lake, functions=self._functions)
         self._given = _tables(self._con)
         self.completer.learn(self._con)
 

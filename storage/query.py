@@ -40,16 +40,18 @@ _open: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
 
 
 def connect(
-    lake: Path | str, *, catalog_url: str | None = None, functions: Functions | None = None
+    lake: Lake | Path | str, *, catalog: str | None = None, functions: Functions | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """Open a lake for SQL. Raises LakeError where there is none.
+    """Open a lake, a folder or a URL, for SQL. Raises LakeError where there is none.
+
+    `catalog` says where its catalog is, if the lake does not know (see `storage.lake`).
 
     The connection shows what was live when it was opened. Tables made in it live in memory and end with it.
     `functions` adds to it; by default everything installed that offers some, Polyseme's own among them.
     """
-    place = Lake(Path(lake))
-    with Catalog.open(place, url=catalog_url) as catalog:
-        snapshot = catalog.snapshot()
+    place = lake if isinstance(lake, Lake) else Lake(lake, catalog)
+    with Catalog.open(place) as opened:
+        snapshot = opened.snapshot()
     return open_snapshot(snapshot, place, functions=installed_functions if functions is None else functions)
 
 

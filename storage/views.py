@@ -25,6 +25,7 @@ _CORRECTIONS = ("superseded", "moved")
 
 def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
     """Give an empty database the lake's tables, views and macros, in one transaction."""
+    lake.files.attach(con, [path for paths in snapshot.parts.values() for path in paths])
     con.execute("BEGIN")
     con.execute(f"CREATE SCHEMA {HIDDEN}")
     for name, table in tables(snapshot, lake).items():

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 
 from storage.catalog import Catalog
 from storage.lake import Lake
@@ -32,7 +31,7 @@ def encode_shard(
     """
     ingested_at = datetime.now(UTC)
     seed = int(shard.shard_key[:12], 16)
-    documents = _still_wanted(shard, catalog)
+    documents = _still_wanted(shard, lake, catalog)
     by_id = {d.doc_id: d for d in documents}
     parts: list[Part] = []
     tokens: dict[str, int] = {}
@@ -66,12 +65,12 @@ def encode_shard(
 def commit_shard(result: ShardResult, catalog: Catalog) -> Counts:
     """Make a shard's rows visible in one transaction and drop its staged text. Returns its counts."""
     catalog.commit_shard(result)
-    Path(result.shard.path).unlink(missing_ok=True)
+    catalog.lake.files.remove([result.shard.path])
     return result.counts
 
 
-def _still_wanted(shard: Shard, catalog: Catalog) -> list[Document]:
-    documents = list(read_staged(Path(shard.path)))
+def _still_wanted(shard: Shard, lake: Lake, catalog: Catalog) -> list[Document]:
+    documents = list(read_staged(lake, shard.path))
     known = catalog.lookup(shard.encoding_id, [d.doc_id for d in documents])
     return [d for d in documents if d.doc_id not in known or not is_current(known[d.doc_id], d, shard.outputs)]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from flows.commands.embed import outputs_from
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
-from flows.settings import prepare_prefect
+from flows.settings import lake_at, prepare_prefect
 from storage.errors import UsageError
 from storage.records import Context, Layers, Level, Outputs, Pooling, Precision
 from tasks.engine import EngineConfig, shared_engine
@@ -20,6 +20,7 @@ from tasks.engine import EngineConfig, shared_engine
 if TYPE_CHECKING:
     from flows.backfill import BackfillRequest
     from flows.report import RunReport
+    from storage.lake import Lake
     from storage.snapshot import Encoding
 
 Exit = int
@@ -27,7 +28,8 @@ Exit = int
 
 def backfill(
     *sources: str,
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     where: str | None = None,
     since: str | None = None,
     texts_of: Annotated[str | None, Parameter(name="--from")] = None,
@@ -57,8 +59,6 @@ def backfill(
     ----------
     sources
         Read these instead of the lake's own texts.
-    lake
-        The lake's folder.
     where
         Only documents for which this SQL condition on the view documents holds.
     since
@@ -100,7 +100,8 @@ def backfill(
         model=model or "polyseme-mini", device=device, precision=precision, layers=layers, pooling=pooling,
         context=context, max_tokens=max_tokens,
     )  # fmt: skip
-    kept, texts = _of_the_lake(lake, texts_of, encoding)
+    place = lake_at(lake, catalog_url)
+    kept, texts = _of_the_lake(place, texts_of, encoding)
     repeated = None if model is not None else kept
     if repeated is not None:
         config = _repeating(repeated, device)
@@ -110,25 +111,24 @@ def backfill(
             f"{repeated.spec.model} and Polyseme have changed since encoding {repeated.name} was made: this would be "
             "another one. Name the model with --model to begin that, or install what made it."
         )
-    outputs = _outputs(lake, texts, engine.spec.encoding_id, (level, words, nsp))
+    outputs = _outputs(place, texts, engine.spec.encoding_id, (level, words, nsp))
     engine.check(outputs)
     prepare_prefect(verbose=verbose)
     from flows.backfill import BackfillRequest
 
     request = BackfillRequest(
-        lake=str(lake), engine=config, outputs=outputs, sources=list(sources), texts_of=texts_of, where=where,
-        since=_moment(since), limit=limit,
+        lake=str(place.root), catalog=place.catalog, engine=config, outputs=outputs, sources=list(sources),
+        texts_of=texts_of, where=where, since=_moment(since), limit=limit,
     )  # fmt: skip
     return _say_what(request, json=json) if dry_run else _run(request, json=json)
 
 
-def _of_the_lake(lake: Path, texts_of: str | None, encoding: str | None) -> tuple[Encoding, Encoding]:
+def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None) -> tuple[Encoding, Encoding]:
     """Return the encoding to repeat and the one whose texts to take."""
     from storage.catalog import Catalog
-    from storage.lake import Lake
     from storage.selection import find_encoding
 
-    with Catalog.open(Lake(lake)) as catalog:
+    with Catalog.open(lake) as catalog:
         snapshot = catalog.snapshot()
     return find_encoding(snapshot, encoding), find_encoding(snapshot, texts_of)
 
@@ -142,11 +142,10 @@ def _repeating(encoding: Encoding, device: Literal["auto", "cpu", "cuda"]) -> En
 
 
 def _outputs(
-    lake: Path, texts: Encoding, encoding_id: str, asked: tuple[Level | None, str | None, bool | None]
+    lake: Lake, texts: Encoding, encoding_id: str, asked: tuple[Level | None, str | None, bool | None]
 ) -> Outputs:
     """Return what every document shall have: as asked, else what it has, else what it has where its text is from."""
     from storage.catalog import Catalog
-    from storage.lake import Lake
     from storage.selection import outputs_of
 
     level, words, nsp = asked
@@ -154,7 +153,7 @@ def _outputs(
         return outputs_from(level, words, nsp is not False)
     if encoding_id == texts.encoding_id:
         return Outputs("sentences", None, nsp=False)
-    with Catalog.open(Lake(lake)) as catalog:
+    with Catalog.open(lake) as catalog:
         return outputs_of(catalog, texts) or Outputs()
 
 
@@ -171,11 +170,10 @@ def _moment(since: str | None) -> datetime | None:
 def _say_what(request: BackfillRequest, *, json: bool) -> Exit:
     from flows.backfill import documents
     from flows.dry_run import estimate_items
-    from storage.lake import Lake
 
-    place = Lake(Path(request.lake))
+    place = lake_at(request.lake, request.catalog)
     engine = shared_engine(replace(request.engine))
-    found = estimate_items(documents(place, request), place.root, engine, request.outputs, limit=request.limit)
+    found = estimate_items(documents(place, request), place, engine, request.outputs, limit=request.limit)
     write_json(found.to_dict()) if json else print(found.to_text())  # noqa: T201
     return 0
 

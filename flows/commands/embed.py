@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
-from flows.settings import prepare_prefect
+from flows.settings import lake_at, prepare_prefect
 from storage.errors import UsageError
 from storage.records import Context, Layers, Level, Outputs, Pooling, Precision
 from tasks.documents import MIB, ReadOptions
@@ -26,7 +26,8 @@ FINISHED_WITH_REJECTS: Exit = 3
 
 def embed(
     *sources: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     model: str = "polyseme-mini",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Precision | Literal["auto"] = "auto",
@@ -58,8 +59,6 @@ def embed(
     ----------
     sources
         Files, folders, globs, file:// addresses, or - for standard input.
-    lake
-        The lake's folder; made where it is missing.
     model
         A checkpoint with BERT's architecture: folder, hub id (owner/name[@revision]) or polyseme-mini.
     device
@@ -117,12 +116,13 @@ def embed(
         text_field=text_field, id_field=id_field, title_field=title_field,
         max_document_bytes=max_document_mb * MIB, max_line_bytes=max_line_mb * MIB,
     )  # fmt: skip
+    place = lake_at(lake, catalog_url)
     engine = shared_engine(config)
     engine.check(outputs)
     if dry_run:
         from flows.dry_run import estimate
 
-        estimated = estimate(sources, lake, engine, outputs, reading, limit=limit)
+        estimated = estimate(sources, place, engine, outputs, reading, limit=limit)
         write_json(estimated.to_dict()) if json else print(estimated.to_text())  # noqa: T201
         return 0
     prepare_prefect(verbose=verbose)
@@ -132,8 +132,8 @@ def embed(
     from flows.progress_bar import shown
 
     request = EmbedRequest(
-        sources=list(sources), lake=str(lake), engine=config, outputs=outputs, reading=reading, limit=limit,
-        delete=not keep_missing,
+        sources=list(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=outputs,
+        reading=reading, limit=limit, delete=not keep_missing,
     )  # fmt: skip
     with shown():
         report = embed_corpus(request)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json, write_table
+from flows.settings import lake_at
 
 _RUN_COLUMNS = (
     "run_id", "state", "started_at", "seconds_wall", "documents", "skipped", "deleted", "rejected", "tokens",
@@ -16,7 +17,14 @@ _RUN_COLUMNS = (
 )  # fmt: skip
 
 
-def status(*, lake: Path = Path("lake"), runs: int = 5, default: str | None = None, json: bool = False) -> None:
+def status(
+    *,
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
+    runs: int = 5,
+    default: str | None = None,
+    json: bool = False,
+) -> None:
     """Show what the lake holds, what of it is stale, and its last runs.
 
     Stale documents are missing in an encoding, outdated (another one has a later text), or damaged (a repair took
@@ -24,8 +32,6 @@ def status(*, lake: Path = Path("lake"), runs: int = 5, default: str | None = No
 
     Parameters
     ----------
-    lake
-        The lake's folder.
     runs
         How many of the last runs to show.
     default
@@ -34,11 +40,10 @@ def status(*, lake: Path = Path("lake"), runs: int = 5, default: str | None = No
         Write JSON.
     """
     from storage.catalog import Catalog
-    from storage.lake import Lake
     from storage.publish import publish
     from storage.staleness import staleness
 
-    place = Lake(lake)
+    place = lake_at(lake, catalog_url)
     with Catalog.open(place) as catalog:
         if default is not None:
             catalog.set_default_encoding(default)
@@ -73,22 +78,21 @@ def status(*, lake: Path = Path("lake"), runs: int = 5, default: str | None = No
     print(f"\nRejects: {snapshot.rejects.num_rows}" + (" (polyseme rejects)" if snapshot.rejects.num_rows else ""))  # noqa: T201
 
 
-def rejects(*, lake: Path = Path("lake"), limit: int = 100, json: bool = False) -> None:
+def rejects(
+    *, lake: LakeOption = "lake", catalog_url: CatalogOption = None, limit: int = 100, json: bool = False
+) -> None:
     """List the input that was refused by the last scan of each source, and why.
 
     Parameters
     ----------
-    lake
-        The lake's folder.
     limit
         At most so many rows; 0 for all.
     json
         Write JSON.
     """
     from storage.catalog import Catalog
-    from storage.lake import Lake
 
-    with Catalog.open(Lake(lake)) as catalog:
+    with Catalog.open(lake_at(lake, catalog_url)) as catalog:
         found = catalog.snapshot().rejects
     shown = found.slice(0, limit) if limit else found
     columns = ["uri", "locator", "stage", "code", "message", "excerpt"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
+from flows.settings import lake_at
 
 if TYPE_CHECKING:
     from storage.compaction import Merge
@@ -23,7 +24,8 @@ _SHOWN = 20
 
 def compact(
     *,
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     target_mb: int = 256,
     purge: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -34,8 +36,6 @@ def compact(
 
     Parameters
     ----------
-    lake
-        The lake's folder.
     target_mb
         Size of the files to make.
     purge
@@ -46,11 +46,10 @@ def compact(
     from storage.catalog import Catalog
     from storage.compaction import MIB, CompactionPolicy
     from storage.compaction import compact as run
-    from storage.lake import Lake
     from storage.publish import publish
 
     policy = CompactionPolicy(target_bytes=target_mb * MIB, min_dead=0.0 if purge else CompactionPolicy().min_dead)
-    with Catalog.open(Lake(lake)) as catalog:
+    with Catalog.open(lake_at(lake, catalog_url)) as catalog:
         report = run(catalog, policy, progress=_tell_merge)
         publish(catalog)
     if json:
@@ -72,7 +71,8 @@ def compact(
 
 def vacuum(
     *,
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     grace_hours: float = 24.0,
     yes: Annotated[bool, Parameter(negative="", alias="-y")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
@@ -84,8 +84,6 @@ def vacuum(
 
     Parameters
     ----------
-    lake
-        The lake's folder.
     grace_hours
         How long a reader may go on with the files it opened; younger files stay.
     yes
@@ -96,12 +94,11 @@ def vacuum(
         Write JSON.
     """
     from storage.catalog import Catalog
-    from storage.lake import Lake
     from storage.vacuum import find_leftovers
     from storage.vacuum import vacuum as run
 
     grace, now = timedelta(hours=grace_hours), datetime.now(UTC)
-    with Catalog.open(Lake(lake)) as catalog:
+    with Catalog.open(lake_at(lake, catalog_url)) as catalog:
         if dry_run:
             found = find_leftovers(catalog, grace=grace, now=now)
         else:
@@ -121,7 +118,8 @@ def vacuum(
 
 def verify(
     *,
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     grace_hours: float = 24.0,
     repair: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -133,8 +131,6 @@ def verify(
 
     Parameters
     ----------
-    lake
-        The lake's folder.
     grace_hours
         Unknown files count as faults once they are older.
     repair
@@ -143,13 +139,12 @@ def verify(
         Write JSON.
     """
     from storage.catalog import Catalog
-    from storage.lake import Lake
     from storage.publish import publish
     from storage.repair import repair as mend
     from storage.verification import verify as run
 
     repaired: list[Repaired] = []
-    with Catalog.open(Lake(lake)) as catalog:
+    with Catalog.open(lake_at(lake, catalog_url)) as catalog:
         result = run(catalog, grace=timedelta(hours=grace_hours), now=datetime.now(UTC))
         if repair and result.broken:
             repaired = mend(catalog, result.broken)
@@ -167,7 +162,7 @@ def verify(
     return 1 if result.findings else 0
 
 
-def _print_repaired(repaired: list[Repaired], lake: Path) -> None:
+def _print_repaired(repaired: list[Repaired], lake: str) -> None:
     for done in repaired:
         print(  # noqa: T201
             f"{done.encoding}: {len(done.retired)} broken parts left the lake, {len(done.stale)} documents are to be "

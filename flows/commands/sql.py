@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import Format, write_rows
+from flows.settings import lake_at
 from storage.errors import UsageError
 
 MIB = 2**20
@@ -17,7 +19,8 @@ MIB = 2**20
 def sql(
     query: str | None = None,
     *,
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     file: Annotated[Path | None, Parameter(alias="-f")] = None,
     format: Format = "table",
     timeout: float | None = None,
@@ -36,8 +39,6 @@ def sql(
     ----------
     query
         SQL; several statements with semicolons between. It can read the lake and nothing else. - is standard input.
-    lake
-        The lake's folder.
     file
         A file with SQL instead of QUERY.
     format
@@ -62,11 +63,11 @@ def sql(
     if text is None:
         from flows.shell import shell
 
-        shell(lake, functions, format=format, timeout=timeout)
+        shell(lake_at(lake, catalog_url), functions, format=format, timeout=timeout)
         return
     if not text.strip():
         raise UsageError('There is no SQL to run. Example: polyseme sql "from sentences limit 5"')
-    con = connect(lake, functions=functions)
+    con = connect(lake_at(lake, catalog_url), functions=functions)
     try:
         run(con, text, functions, lambda rows: write_rows(rows, format), timeout=timeout)
     finally:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow.parquet as pq
 import pytest
 
@@ -48,7 +46,7 @@ def test_a_commit_drops_the_staged_text_and_a_retry_does_not_miss_it(runs: Runs)
     shard = runs.shard(document("a"))
     result = runs.encode(shard)
     assert commit_shard(result, runs.catalog) == result.counts
-    assert not Path(shard.path).exists()
+    assert not (runs.lake.root / shard.path).exists()
     assert commit_shard(result, runs.catalog) == result.counts
 
 

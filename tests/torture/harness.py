@@ -195,27 +195,24 @@ def _no_fsync(*args: Any, **named: Any) -> None:
 
 
 def _no_folder_fsync(*args: Any, **named: Any) -> None:
-    import storage.lake
-    import storage.parts
-    import storage.publish
+    from storage import local_files
 
-    for module in (storage.lake, storage.parts, storage.publish):
-        module.fsync_folder = lambda path: None  # type: ignore[attr-defined]
+    local_files.fsync_folder = lambda path: None
     scenario.work(*args, **named)
 
 
 def _lazy_catalog(*args: Any, **named: Any) -> None:
     import sqlite3
 
-    from storage import transactions
+    from storage import sqlite_engine
 
-    configure = transactions._configure_sqlite
+    configure = sqlite_engine._configure_sqlite
 
     def lazily(connection: sqlite3.Connection, record: Any, *, busy: float) -> None:
         configure(connection, record, busy=busy)
         connection.execute("PRAGMA synchronous = OFF")
 
-    transactions._configure_sqlite = lazily
+    sqlite_engine._configure_sqlite = lazily
     scenario.work(*args, **named)
 
 
