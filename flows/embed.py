@@ -30,6 +30,7 @@ from flows.report import RunReport, markdown
 from storage.catalog import Catalog
 from storage.errors import LakeError, ModelError, PolysemeError, UsageError
 from storage.lake import Lake
+from storage.naming import check_name
 from storage.publish import publish
 from storage.records import Counts, Document, Outputs, Reject, Shard, ShardResult
 from storage.staging import remove_staging
@@ -48,6 +49,7 @@ class EmbedRequest:
     """What to embed and how. Plain values, so that a deployment can carry it as parameters.
 
     `delete` hides documents that the sources no longer yield; `limit` stops after so many documents and never deletes.
+    `name` is what a new encoding shall be called.
     """
 
     sources: list[str]
@@ -57,8 +59,10 @@ class EmbedRequest:
     reading: ReadOptions = field(default_factory=ReadOptions)
     limit: int | None = None
     delete: bool = True
+    name: str | None = None
 
     def __post_init__(self) -> None:
+        check_name(self.name) if self.name else None
         if not self.sources:
             raise UsageError("Nothing to embed: name at least one file, folder, glob or - for standard input.")
         if self.limit is not None and self.limit < 1:
@@ -131,6 +135,7 @@ def embed_corpus(request: EmbedRequest) -> RunReport:
             items=items,
             limit=request.limit,
             settle=settle,
+            name=request.name,
         )
     )
 
@@ -146,6 +151,7 @@ class Job:
     items: Callable[[], Iterator[Document | Reject]]
     limit: int | None = None
     settle: Callable[[Scan], None] = lambda scan: None
+    name: str | None = None
 
 
 def carry_out(job: Job) -> RunReport:
@@ -156,7 +162,7 @@ def carry_out(job: Job) -> RunReport:
     run_id = uuid4().hex[:12]
     lake, engine = job.lake, shared_engine(job.engine)
     with Catalog.create_or_open(lake) as catalog:
-        name = catalog.register_encoding(engine.spec)
+        name = catalog.register_encoding(engine.spec, name=job.name)
         version = catalog.begin_run(run_id, engine.spec.encoding_id, job.sources, _flow_run_id())
         scan = Scan(catalog, lake, run_id, version, engine.spec.encoding_id, job.outputs)
         run = _Run(job, scan, name, Progress.begin(run_id))

@@ -1,4 +1,4 @@
-"""Maintenance as Prefect flows: compact, vacuum and verify a lake, on a schedule or on request.
+"""Maintenance as Prefect flows: compact, vacuum, verify and publish a lake, on a schedule or on request.
 
 Each is one step over one lake, safe next to runs that write and read it, and safe to retry. What is decided lies in
 `storage`; here is only when it runs and what it reports.
@@ -14,6 +14,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
+from flows.repair import mend
 from storage.catalog import Catalog
 from storage.compaction import MIB, CompactionPolicy, compact
 from storage.errors import PolysemeError
@@ -62,10 +63,18 @@ def vacuum_lake(lake: str = "lake", grace_hours: float = 24.0, unknown: bool = F
 
 
 @flow(name="verify", persist_result=False)
-def verify_lake(lake: str = "lake", grace_hours: float = 24.0) -> dict[str, int]:
-    """Check every part and what they say together. Raises PolysemeError, so that the run fails, for what is wrong."""
-    with Catalog.open(Lake(Path(lake))) as catalog:
-        result = verify(catalog, grace=timedelta(hours=grace_hours), now=datetime.now(UTC))
+def verify_lake(lake: str = "lake", grace_hours: float = 24.0, repair: bool = False) -> dict[str, int]:
+    """Check every part and what they say together. Raises PolysemeError, so that the run fails, for what is wrong.
+
+    With `repair` broken parts are made again first, and what is wrong afterwards counts.
+    """
+    place, grace = Lake(Path(lake)), timedelta(hours=grace_hours)
+    with Catalog.open(place) as catalog:
+        result = verify(catalog, grace=grace, now=datetime.now(UTC))
+    if repair and result.findings:
+        mend(place, result.broken)
+        with Catalog.open(place) as catalog:
+            result = verify(catalog, grace=grace, now=datetime.now(UTC))
     kinds = Counter[str](finding.kind for finding in result.findings)
     counts = {"parts": result.parts, "bytes": result.bytes, **kinds}
     _report("verify", lake, counts, [f"{f.kind}: {f.subject}: {f.message}" for f in result.findings])
@@ -76,6 +85,13 @@ def verify_lake(lake: str = "lake", grace_hours: float = 24.0) -> dict[str, int]
             "Run `polyseme verify` for the list and `polyseme verify --repair` to have broken parts made again."
         )
     return counts
+
+
+@flow(name="publish", persist_result=False, retries=2, retry_delay_seconds=30)
+def publish_lake(lake: str = "lake") -> int:
+    """Build `catalog.duckdb` anew from the catalog. Returns the catalog version it shows."""
+    with Catalog.open(Lake(Path(lake))) as catalog:
+        return publish(catalog, anew=True)
 
 
 def _report(what: str, lake: str, counts: dict[str, int], lines: list[str] | None = None) -> None:

@@ -17,21 +17,22 @@ from storage.catalog import Catalog
 from storage.errors import LakeError
 from storage.lake import Lake, fsync_folder
 from storage.snapshot import Snapshot
-from storage.views import HIDDEN, install
+from storage.views import HIDDEN, install, readable
 
 _LOCK_SECONDS = 60.0
 
 
-def publish(catalog: Catalog) -> int:
+def publish(catalog: Catalog, *, anew: bool = False) -> int:
     """Bring `catalog.duckdb` up to date and return the catalog version it shows. Raises LakeError.
 
-    The snapshot is taken inside the lock: whoever comes later publishes something at least as new.
+    `anew` builds it even where it seems to be up to date. The snapshot is taken inside the lock: whoever comes later
+    publishes something at least as new.
     """
     lake = catalog.lake
     try:
         with FileLock(lake.root / ".publish.lock", timeout=_LOCK_SECONDS):
             snapshot = catalog.snapshot()
-            if not _is_current(lake, snapshot):
+            if anew or not _is_current(lake, snapshot):
                 _replace(lake, snapshot)
             return snapshot.catalog_version
     except Timeout as e:
@@ -63,7 +64,7 @@ def _is_current(lake: Lake, snapshot: Snapshot) -> bool:
 def _replace(lake: Lake, snapshot: Snapshot) -> None:
     temporary = lake.root / f".{lake.published_path.name}.{uuid4().hex}.tmp"
     try:
-        with duckdb.connect(str(temporary)) as con:
+        with readable(lake), duckdb.connect(str(temporary)) as con:
             install(con, snapshot, lake)
             con.execute("CHECKPOINT")
         _fsync(temporary)

@@ -31,7 +31,9 @@ def backfill(
     where: str | None = None,
     since: str | None = None,
     texts_of: Annotated[str | None, Parameter(name="--from")] = None,
+    damaged: Annotated[bool, Parameter(negative="")] = False,
     encoding: str | None = None,
+    name: str | None = None,
     model: str | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Precision | Literal["auto"] = "auto",
@@ -65,8 +67,12 @@ def backfill(
         Only documents ingested since then: a date or a time, 2026-11-24 or 2026-11-24T08:00.
     texts_of
         Take the texts of this encoding; the lake's default encoding otherwise.
+    damaged
+        Only documents that lost rows to a broken part and were marked by polyseme verify --repair.
     encoding
         Encode as this encoding of the lake was; the default one when no model is named either.
+    name
+        What a new encoding shall be called; by default after the model.
     model
         Encode with another model: folder, hub id or polyseme-mini. The options below go with it.
     device
@@ -102,22 +108,17 @@ def backfill(
     )  # fmt: skip
     kept, texts = _of_the_lake(lake, texts_of, encoding)
     repeated = None if model is not None else kept
+    prepare_prefect(verbose=verbose)
+    from flows.backfill import BackfillRequest, repeating
+
     if repeated is not None:
-        config = _repeating(repeated, device)
+        config = repeating(repeated, device)
     engine = shared_engine(config)
-    if repeated is not None and engine.spec.encoding_id != repeated.encoding_id:
-        raise UsageError(
-            f"{repeated.spec.model} and Polyseme have changed since encoding {repeated.name} was made: this would be "
-            "another one. Name the model with --model to begin that, or install what made it."
-        )
     outputs = _outputs(lake, texts, engine.spec.encoding_id, (level, words, nsp))
     engine.check(outputs)
-    prepare_prefect(verbose=verbose)
-    from flows.backfill import BackfillRequest
-
     request = BackfillRequest(
         lake=str(lake), engine=config, outputs=outputs, sources=list(sources), texts_of=texts_of, where=where,
-        since=_moment(since), limit=limit,
+        since=_moment(since), damaged=damaged, name=name, limit=limit,
     )  # fmt: skip
     return _say_what(request, json=json) if dry_run else _run(request, json=json)
 
@@ -133,18 +134,11 @@ def _of_the_lake(lake: Path, texts_of: str | None, encoding: str | None) -> tupl
     return find_encoding(snapshot, encoding), find_encoding(snapshot, texts_of)
 
 
-def _repeating(encoding: Encoding, device: Literal["auto", "cpu", "cuda"]) -> EngineConfig:
-    spec = encoding.spec
-    return EngineConfig(
-        model=spec.model, device=device, precision=spec.precision, layers=spec.layers, pooling=spec.pooling,
-        context=spec.context, max_tokens=spec.max_tokens,
-    )  # fmt: skip
-
-
 def _outputs(
     lake: Path, texts: Encoding, encoding_id: str, asked: tuple[Level | None, str | None, bool | None]
 ) -> Outputs:
     """Return what every document shall have: as asked, else what it has, else what it has where its text is from."""
+    from flows.backfill import LEAST
     from storage.catalog import Catalog
     from storage.lake import Lake
     from storage.selection import outputs_of
@@ -153,7 +147,7 @@ def _outputs(
     if asked != (None, None, None):
         return outputs_from(level, words, nsp is not False)
     if encoding_id == texts.encoding_id:
-        return Outputs("sentences", None, nsp=False)
+        return LEAST
     with Catalog.open(Lake(lake)) as catalog:
         return outputs_of(catalog, texts) or Outputs()
 

@@ -198,7 +198,9 @@ def _wrong(catalog: Catalog, whole: Contents, *, allowed: Contents) -> list[str]
     """Return where documents that are not marked lack something, or marked ones show what they never had."""
     contents, words = scenario.read(catalog)
     bad = [f"{d} is not marked and reads {contents.get(d)!r}" for d, t in whole.items() if contents.get(d) != t]
-    bad += [f"{d} is not marked and has {words.get(d)} words" for d, t in whole.items() if words.get(d) != len(t.split())]
+    bad += [
+        f"{d} is not marked and has {words.get(d)} words" for d, t in whole.items() if words.get(d) != len(t.split())
+    ]
     return bad + [f"{d} reads {text!r}" for d, text in contents.items() if allowed.get(d) != text]
 
 
