@@ -27,7 +27,7 @@ __all__ = ["INCOMPLETE_CODES", "ReadOptions", "Source", "read_sources", "resolve
 
 logger = logging.getLogger(__name__)
 
-INCOMPLETE_CODES = frozenset({"unreadable", "truncated", "corrupt", "undecodable"})
+INCOMPLETE_CODES = frozenset({"unreadable", "truncated", "bomb", "corrupt", "undecodable"})
 """Codes that say a file, or with `unreadable` a folder, was not read to its end: what it holds is not known."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
