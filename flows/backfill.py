@@ -25,7 +25,7 @@ from storage.snapshot import Encoding
 from tasks.documents import ReadOptions
 from tasks.engine import EngineConfig, shared_engine
 from tasks.lake_model import Device, place_of
-from tasks.sources import read_sources, resolve
+from tasks.sources import read_sources, refuse_credentials, resolve
 
 LEAST = Outputs("sentences", None, nsp=False)
 """Of a document that the encoding holds already: what it has, since outputs only ever grow."""
@@ -53,6 +53,7 @@ class BackfillRequest:
 
     def __post_init__(self) -> None:
         check_name(self.name) if self.name else None
+        refuse_credentials(self.sources)
         if self.sources and (self.where or self.since or self.texts_of):
             raise UsageError(
                 "--where, --since and --from choose among the lake's own documents, SOURCE reads others. Give one kind."

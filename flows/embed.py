@@ -38,7 +38,7 @@ from tasks import shard as stages
 from tasks.documents import ReadOptions
 from tasks.engine import Cancelled, EngineConfig, shared_engine
 from tasks.plan import Scan
-from tasks.sources import read_sources, resolve
+from tasks.sources import read_sources, refuse_credentials, resolve
 
 SHARDS_IN_FLIGHT = 3
 """One in the encoder's lane, one being tokenized, one being written."""
@@ -63,6 +63,7 @@ class EmbedRequest:
 
     def __post_init__(self) -> None:
         check_name(self.name) if self.name else None
+        refuse_credentials(self.sources)
         if not self.sources:
             raise UsageError("Nothing to embed: name at least one file, folder, glob or - for standard input.")
         if self.limit is not None and self.limit < 1:
