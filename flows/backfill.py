@@ -17,7 +17,7 @@ from prefect import flow
 from flows.embed import AS_A_FLOW, Job, carry_out
 from flows.report import RunReport
 from storage.catalog import Catalog
-from storage.errors import UsageError
+from storage.errors import ModelError, UsageError
 from storage.lake import Lake
 from storage.naming import check_name
 from storage.records import Document, Outputs, Reject
@@ -113,16 +113,24 @@ def documents(lake: Lake, request: BackfillRequest) -> Iterator[Document | Rejec
         yield from found if marked is None else (d for d in found if isinstance(d, Document) and d.doc_id in marked)
 
 
-def repeating(encoding: Encoding, device: Device) -> EngineConfig:
-    """Return what encodes as an encoding of the lake was. Raises UsageError where that is no longer to be had."""
-    spec = encoding.spec
-    config = EngineConfig(
-        model=place_of(spec), device=device, precision=spec.precision, layers=spec.layers, pooling=spec.pooling,
-        context=spec.context, max_tokens=spec.max_tokens,
-    )  # fmt: skip
-    if shared_engine(config).spec.encoding_id != encoding.encoding_id:
-        raise UsageError(
-            f"{spec.model} or Polyseme has changed since encoding {encoding.name} was made: this would be another one. "
-            "Name the model with --model to begin that, or install what made it."
-        )
-    return config
+def repeating(encoding: Encoding, device: Device, *, model: str | None = None) -> EngineConfig:
+    """Return what encodes as an encoding of the lake was; `model` says where its checkpoint is now.
+
+    Raises ModelError where the checkpoint, or what else fixes a vector, is not what it was.
+    """
+    spec, why = encoding.spec, ""
+    for place in filter(None, (model, place_of(spec))):
+        config = EngineConfig(
+            model=place, device=device, precision=spec.precision, layers=spec.layers, pooling=spec.pooling,
+            context=spec.context, max_tokens=spec.max_tokens,
+        )  # fmt: skip
+        try:
+            if shared_engine(config).spec.encoding_id == encoding.encoding_id:
+                return config
+            why = f"what is at {place} now gives other vectors"
+        except ModelError as error:
+            why = str(error)
+    raise ModelError(
+        f"Encoding {encoding.name} cannot be made again as it was: {why} Say where its checkpoint {spec.model!r} is "
+        "with --model, or begin another encoding with --model alone."
+    )

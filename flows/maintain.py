@@ -63,16 +63,19 @@ def vacuum_lake(lake: str = "lake", grace_hours: float = 24.0, unknown: bool = F
 
 
 @flow(name="verify", persist_result=False)
-def verify_lake(lake: str = "lake", grace_hours: float = 24.0, repair: bool = False) -> dict[str, int]:
+def verify_lake(
+    lake: str = "lake", grace_hours: float = 24.0, repair: bool = False, model: str | None = None
+) -> dict[str, int]:
     """Check every part and what they say together. Raises PolysemeError, so that the run fails, for what is wrong.
 
-    With `repair` broken parts are made again first, and what is wrong afterwards counts.
+    With `repair` broken parts are made again first, and what is wrong afterwards counts; `model` is where a checkpoint
+    is that is no longer where it was.
     """
     place, grace = Lake(Path(lake)), timedelta(hours=grace_hours)
     with Catalog.open(place) as catalog:
         result = verify(catalog, grace=grace, now=datetime.now(UTC))
     if repair and result.findings:
-        mend(place, result.broken)
+        mend(place, result.broken, model=model)
         with Catalog.open(place) as catalog:
             result = verify(catalog, grace=grace, now=datetime.now(UTC))
     kinds = Counter[str](finding.kind for finding in result.findings)

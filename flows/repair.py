@@ -19,6 +19,7 @@ from storage.publish import publish
 from storage.repair import repair
 from storage.snapshot import Encoding
 from storage.staleness import damaged_documents
+from tasks.engine import EngineConfig
 from tasks.lake_model import Device
 
 
@@ -32,10 +33,11 @@ class Mended:
     lost: dict[str, str]
 
 
-def mend(lake: Lake, broken: frozenset[str], *, device: Device = "auto") -> list[Mended]:
+def mend(lake: Lake, broken: frozenset[str], *, device: Device = "auto", model: str | None = None) -> list[Mended]:
     """Retire the parts `broken`, by path, and encode again what was marked now or before.
 
-    Raises ModelError or UsageError where an encoding's model is not to be had; the documents stay marked then.
+    `model` is where a checkpoint is that is no longer where it was. Raises ModelError where an encoding's model is not
+    to be had; the documents stay marked then.
     """
     with Catalog.open(lake) as catalog:
         retired = {done.encoding: len(done.retired) for done in repair(catalog, broken)}
@@ -44,18 +46,18 @@ def mend(lake: Lake, broken: frozenset[str], *, device: Device = "auto") -> list
         marked = {e.name: len(damaged_documents(catalog, e.encoding_id)) for e in encodings}
     done = []
     for encoding in encodings:
-        if retired.get(encoding.name) or marked[encoding.name]:
-            lost = _encode_again(lake, encoding, encodings, device) if marked[encoding.name] else {}
-            encoded = marked[encoding.name] - len(lost)
-            done.append(
-                Mended(encoding=encoding.name, retired=retired.get(encoding.name, 0), encoded=encoded, lost=lost)
-            )
+        if not (retired.get(encoding.name) or marked[encoding.name]):
+            continue
+        lost: dict[str, str] = {}
+        if marked[encoding.name]:
+            lost = _encode_again(lake, encoding, encodings, repeating(encoding, device, model=model))
+        encoded = marked[encoding.name] - len(lost)
+        done.append(Mended(encoding=encoding.name, retired=retired.get(encoding.name, 0), encoded=encoded, lost=lost))
     return done
 
 
-def _encode_again(lake: Lake, encoding: Encoding, all_: tuple[Encoding, ...], device: Device) -> dict[str, str]:
+def _encode_again(lake: Lake, encoding: Encoding, all_: tuple[Encoding, ...], engine: EngineConfig) -> dict[str, str]:
     """Encode the marked documents of an encoding; return those whose text is nowhere to be had."""
-    engine = repeating(encoding, device)
     for texts in sorted(all_, key=lambda other: other is not encoding):
         if _marked(lake, encoding):
             backfill(

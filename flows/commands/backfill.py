@@ -74,7 +74,8 @@ def backfill(
     name
         What a new encoding shall be called; by default after the model.
     model
-        Encode with another model: folder, hub id or polyseme-mini. The options below go with it.
+        Encode with another model: folder, hub id or polyseme-mini. The options below go with it. Together with
+        --encoding: where that encoding's checkpoint is now.
     device
         Where to run; auto takes a CUDA device where there is one.
     precision
@@ -100,19 +101,17 @@ def backfill(
     verbose
         Show Prefect's log.
     """
-    if model is not None and encoding is not None:
-        raise UsageError("--encoding repeats an encoding of the lake and --model starts another. Give one of them.")
     config = EngineConfig(
         model=model or "polyseme-mini", device=device, precision=precision, layers=layers, pooling=pooling,
         context=context, max_tokens=max_tokens,
     )  # fmt: skip
     kept, texts = _of_the_lake(lake, texts_of, encoding)
-    repeated = None if model is not None else kept
+    repeated = kept if model is None or encoding is not None else None
     prepare_prefect(verbose=verbose)
     from flows.backfill import BackfillRequest, repeating
 
     if repeated is not None:
-        config = repeating(repeated, device)
+        config = repeating(repeated, device, model=model)
     engine = shared_engine(config)
     outputs = _outputs(lake, texts, engine.spec.encoding_id, (level, words, nsp))
     engine.check(outputs)

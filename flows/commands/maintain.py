@@ -127,6 +127,7 @@ def verify(
     lake: Path = Path("lake"),
     grace_hours: float = 24.0,
     repair: Annotated[bool, Parameter(negative="")] = False,
+    model: str | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> Exit:
@@ -144,6 +145,8 @@ def verify(
         Unknown files count as faults once they are older.
     repair
         Make broken parts again. Needs the model they were made with.
+    model
+        Where the checkpoint is that --repair needs, if not where it was.
     device
         Where --repair encodes.
     json
@@ -157,7 +160,7 @@ def verify(
     if repair and found.findings:
         if not json:
             _print_findings(found)
-        mended = _mended(place, found.broken, device)
+        mended = _mended(place, found.broken, device, model)
         result = _verified(place, grace)
     if json:
         write_json(
@@ -202,13 +205,15 @@ def _verified(lake: Lake, grace: timedelta) -> Verification:
             return run(catalog, grace=grace, now=datetime.now(UTC), progress=lambda part: advance(part.bytes))
 
 
-def _mended(lake: Lake, broken: frozenset[str], device: Literal["auto", "cpu", "cuda"]) -> list[Mended]:
+def _mended(
+    lake: Lake, broken: frozenset[str], device: Literal["auto", "cpu", "cuda"], model: str | None
+) -> list[Mended]:
     prepare_prefect(verbose=False)
     from flows.progress_bar import shown
     from flows.repair import mend
 
     with shown():
-        return mend(lake, broken, device=device)
+        return mend(lake, broken, device=device, model=model)
 
 
 def _print_findings(result: Verification) -> None:

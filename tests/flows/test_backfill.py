@@ -56,6 +56,7 @@ def test_a_second_encoding_grows_beside_the_first_by_predicate_then_by_what_is_m
 ) -> None:
     first = contents(made)
     water = ["--where", "doc_id IN ('river', 'canal') AND text LIKE '%bank%'"]
+    cpu = ["--model", foreign_folder, "--device", "cpu"]
     new = ["backfill", "--model", foreign_folder, "--name", "foreign", "--device", "cpu", "--json"]
 
     code, out, _ = polyseme(capfd, made, *new, *water, "--dry-run")
@@ -72,7 +73,7 @@ def test_a_second_encoding_grows_beside_the_first_by_predicate_then_by_what_is_m
     assert {e["name"]: (e["documents"], e["missing"], e["default"]) for e in status}["foreign"] == (2, 4, False)
     assert "polyseme backfill --encoding foreign" in polyseme(capfd, made, "status")[1]
 
-    code, out, err = polyseme(capfd, made, "backfill", "--encoding", "foreign", "--device", "cpu", "--json")
+    code, out, err = polyseme(capfd, made, "backfill", "--encoding", "foreign", *cpu, "--json")
     assert code == 0, err
     report = json.loads(out)
     assert (report["tally"]["unchanged"], report["counts"]["documents"]) == (2, 4)
@@ -104,9 +105,9 @@ def test_what_cannot_be_meant_is_said_before_anything_runs(
         (["--name", 'x"; DROP'], "name"),
         ([corpus, "--where", "true"], "Give one kind"),
         (["https://ann:s3cret@host.example/a.txt"], "password"),
-        (["--encoding", "x", "--model", tiny_folder], "Give one of them"),
     ):
-        code, out, err = polyseme(capfd, made, "backfill", "--device", "cpu", *words)
+        asked = ["--model", tiny_folder, "--device", "cpu", *words]
+        code, out, err = polyseme(capfd, made, "backfill", *asked)
         assert (code, out) == (2, ""), err
         assert says in err
         assert "s3cret" not in err

@@ -42,7 +42,9 @@ def damage(part: Path, content: bytes) -> None:
 
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api")
-def test_broken_parts_are_named_and_made_again_as_they_were(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
+def test_broken_parts_are_named_and_made_again_as_they_were(
+    capfd: pytest.CaptureFixture[str], made: Lake, tiny_folder: Path
+) -> None:
     before = contents(made)
     assert polyseme(capfd, made, "verify")[0] == 0
     truncated, missing = parts(made, "words")[0], parts(made, "transitions")[0]
@@ -56,7 +58,7 @@ def test_broken_parts_are_named_and_made_again_as_they_were(capfd: pytest.Captur
     assert (code, found) == (1, {("corrupt", truncated.name), ("missing", missing.name), ("corrupt", flipped.name)})
     assert truncated.stat().st_size == 200  # nothing is repaired silently
 
-    code, out, err = polyseme(capfd, made, "verify", "--repair", "--device", "cpu")
+    code, out, err = polyseme(capfd, made, "verify", "--repair", "--model", tiny_folder)
     assert code == 0, out + err
     assert "all well" in out
     assert contents(made) == before
@@ -77,7 +79,7 @@ def test_a_text_that_went_with_its_part_is_read_from_its_source_or_said_to_be_lo
     shutil.move(gone, corpus.parent / "elsewhere.txt")
     damage(parts(made, "documents")[0], b"")
 
-    code, out, _ = polyseme(capfd, made, "verify", "--repair", "--device", "cpu")
+    code, out, _ = polyseme(capfd, made, "verify", "--repair", "--model", tiny_folder)
     assert code == 1
     assert gone.as_uri() in out
     assert {row[0] for row in contents(made)["documents"]} == {
@@ -85,7 +87,7 @@ def test_a_text_that_went_with_its_part_is_read_from_its_source_or_said_to_be_lo
         (corpus / "tennis.txt").as_uri(),
     }
     shutil.move(corpus.parent / "elsewhere.txt", gone)
-    assert polyseme(capfd, made, "verify", "--repair", "--device", "cpu")[0] == 0
+    assert polyseme(capfd, made, "verify", "--repair", "--model", tiny_folder)[0] == 0
     assert contents(made) == before
 
 
@@ -164,7 +166,7 @@ def test_a_lake_of_a_newer_polyseme_is_refused_with_4(
 
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api")
-def test_every_kind_of_maintenance_is_a_flow(made: Lake, ask: Ask) -> None:
+def test_every_kind_of_maintenance_is_a_flow(made: Lake, ask: Ask, tiny_folder: Path) -> None:
     from flows.maintain import compact_lake, publish_lake, vacuum_lake, verify_lake
 
     root, before = str(made.root), contents(made)
@@ -175,7 +177,7 @@ def test_every_kind_of_maintenance_is_a_flow(made: Lake, ask: Ask) -> None:
     damage(parts(made, "words")[0], b"")
     with pytest.raises(PolysemeError, match="--repair"):
         verify_lake(root)
-    assert verify_lake(root, repair=True)["parts"] > 0
+    assert verify_lake(root, repair=True, model=str(tiny_folder))["parts"] > 0
     with Catalog.open(made) as catalog:
         assert publish_lake(root) == catalog.version
     assert ask("SELECT count(*) FROM documents") == [(6,)]
