@@ -31,6 +31,7 @@ from storage.catalog import Catalog
 from storage.catalog_url import refuse_password
 from storage.errors import LakeError, ModelError, PolysemeError, UsageError
 from storage.lake import Lake
+from storage.naming import check_name
 from storage.publish import publish
 from storage.records import Counts, Document, Outputs, Reject, Shard, ShardResult
 from storage.staging import remove_staging
@@ -38,7 +39,7 @@ from tasks import shard as stages
 from tasks.documents import ReadOptions
 from tasks.engine import Cancelled, EngineConfig, shared_engine
 from tasks.plan import Scan
-from tasks.sources import read_sources, resolve
+from tasks.sources import read_sources, refuse_credentials, resolve
 
 SHARDS_IN_FLIGHT = 3
 """One in the encoder's lane, one being tokenized, one being written."""
@@ -50,7 +51,7 @@ class EmbedRequest:
 
     `catalog` is the database of the lake's catalog, where the lake does not know it: without a password, since Prefect
     shows parameters. `delete` hides documents that the sources no longer yield; `limit` stops after so many documents
-    and never deletes.
+    and never deletes. `name` is what a new encoding shall be called.
     """
 
     sources: list[str]
@@ -61,8 +62,11 @@ class EmbedRequest:
     reading: ReadOptions = field(default_factory=ReadOptions)
     limit: int | None = None
     delete: bool = True
+    name: str | None = None
 
     def __post_init__(self) -> None:
+        check_name(self.name) if self.name else None
+        refuse_credentials(self.sources)
         if not self.sources:
             raise UsageError("Nothing to embed: name at least one file, folder, glob or - for standard input.")
         refuse_password(self.catalog)
@@ -136,6 +140,7 @@ def embed_corpus(request: EmbedRequest) -> RunReport:
             items=items,
             limit=request.limit,
             settle=settle,
+            name=request.name,
         )
     )
 
@@ -151,6 +156,7 @@ class Job:
     items: Callable[[], Iterator[Document | Reject]]
     limit: int | None = None
     settle: Callable[[Scan], None] = lambda scan: None
+    name: str | None = None
 
 
 def carry_out(job: Job) -> RunReport:
@@ -161,7 +167,7 @@ def carry_out(job: Job) -> RunReport:
     run_id = uuid4().hex[:12]
     lake, engine = job.lake, shared_engine(job.engine)
     with Catalog.create_or_open(lake) as catalog:
-        name = catalog.register_encoding(engine.spec)
+        name = catalog.register_encoding(engine.spec, name=job.name)
         version = catalog.begin_run(run_id, engine.spec.encoding_id, job.sources, _flow_run_id())
         scan = Scan(catalog, lake, run_id, version, engine.spec.encoding_id, job.outputs)
         run = _Run(job, scan, name, Progress.begin(run_id))

@@ -1,4 +1,4 @@
-"""Maintenance as Prefect flows: compact, vacuum and verify a lake, on a schedule or on request.
+"""Maintenance as Prefect flows: compact, vacuum, verify and publish a lake, on a schedule or on request.
 
 Each is one step over one lake, safe next to runs that write and read it, and safe to retry. What is decided lies in
 `storage`; here is only when it runs and what it reports.
@@ -13,6 +13,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
+from flows.repair import mend
 from flows.settings import lake_at
 from storage.catalog import Catalog
 from storage.catalog_url import refuse_password
@@ -67,10 +68,25 @@ def vacuum_lake(
 
 
 @flow(name="verify", persist_result=False)
-def verify_lake(lake: str = "lake", catalog_url: str | None = None, grace_hours: float = 24.0) -> dict[str, int]:
-    """Check every part and what they say together. Raises PolysemeError, so that the run fails, for what is wrong."""
-    with Catalog.open(_place(lake, catalog_url)) as catalog:
-        result = verify(catalog, grace=timedelta(hours=grace_hours), now=datetime.now(UTC))
+def verify_lake(
+    lake: str = "lake",
+    catalog_url: str | None = None,
+    grace_hours: float = 24.0,
+    repair: bool = False,
+    model: str | None = None,
+) -> dict[str, int]:
+    """Check every part and what they say together. Raises PolysemeError, so that the run fails, for what is wrong.
+
+    With `repair` broken parts are made again first, and what is wrong afterwards counts; `model` is where a checkpoint
+    is that is no longer where it was.
+    """
+    place, grace = _place(lake, catalog_url), timedelta(hours=grace_hours)
+    with Catalog.open(place) as catalog:
+        result = verify(catalog, grace=grace, now=datetime.now(UTC))
+    if repair and result.findings:
+        mend(place, result.broken, model=model)
+        with Catalog.open(place) as catalog:
+            result = verify(catalog, grace=grace, now=datetime.now(UTC))
     kinds = Counter[str](finding.kind for finding in result.findings)
     counts = {"parts": result.parts, "bytes": result.bytes, **kinds}
     _report("verify", lake, counts, [f"{f.kind}: {f.subject}: {f.message}" for f in result.findings])
@@ -81,6 +97,13 @@ def verify_lake(lake: str = "lake", catalog_url: str | None = None, grace_hours:
             "Run `polyseme verify` for the list and `polyseme verify --repair` to have broken parts made again."
         )
     return counts
+
+
+@flow(name="publish", persist_result=False, retries=2, retry_delay_seconds=30)
+def publish_lake(lake: str = "lake", catalog_url: str | None = None) -> int:
+    """Build `catalog.duckdb` anew from the catalog. Returns the catalog version it shows."""
+    with Catalog.open(_place(lake, catalog_url)) as catalog:
+        return publish(catalog, anew=True)
 
 
 def _place(lake: str, catalog_url: str | None) -> Lake:

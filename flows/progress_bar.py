@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from flows.progress import Progress, listening
@@ -27,6 +27,26 @@ def shown() -> Iterator[None]:
             yield
 
 
+@contextmanager
+def counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how much of `total`, in bytes, is done; the caller says how much more at every step."""
+    done, lines = 0, _Every()
+    with Bar(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn(),
+        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(),
+    ) as bar:  # fmt: skip
+        task = bar.add_task(what, total=total)
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            bar.advance(task, more)
+            if bar.disable and lines.due():
+                print(f"{what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", file=sys.stderr, flush=True)  # noqa: T201
+
+        yield advance
+
+
 def _describe(progress: Progress) -> str:
     rate = progress.tokens_forward / progress.seconds if progress.seconds else 0.0
     left = progress.seconds_left
@@ -39,15 +59,27 @@ def _minutes(seconds: float) -> str:
     return f"{whole} s" if whole < 90 else f"{whole // 60} min"
 
 
-class _Lines:
-    """A line at most every `_LINE_EVERY_SECONDS`."""
+class _Every:
+    """Due at most every `_LINE_EVERY_SECONDS`."""
 
     def __init__(self) -> None:
         self._next = time.monotonic() + _LINE_EVERY_SECONDS
 
+    def due(self) -> bool:
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + _LINE_EVERY_SECONDS
+        return True
+
+
+class _Lines:
+    """A line now and then."""
+
+    def __init__(self) -> None:
+        self._every = _Every()
+
     def __call__(self, progress: Progress) -> None:
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _LINE_EVERY_SECONDS
+        if self._every.due():
             print(f"embedding: {_describe(progress)}", file=sys.stderr, flush=True)  # noqa: T201
 
 

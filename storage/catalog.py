@@ -98,12 +98,14 @@ class Catalog:
     def register_encoding(self, spec: EncodingSpec, *, name: str | None = None) -> str:
         """Return the encoding's name, registering it first where it is new. The first one becomes the default.
 
-        Raises UsageError where `name` is malformed or belongs to another encoding.
+        Raises UsageError where `name` is malformed, belongs to another encoding, or this one has another.
         """
         with self.writing() as connection:
             known = {e.name: e.encoding_id for e in read_encodings(connection)}
             registered = next((n for n, encoding_id in known.items() if encoding_id == spec.encoding_id), None)
             if registered is not None:
+                if name not in (None, registered):
+                    raise UsageError(f"This encoding is named {registered!r} already. Leave the other name out.")
                 return registered
             if name in known:
                 raise UsageError(f"The name {name!r} belongs to encoding {known[name]}. Choose another.")

@@ -13,19 +13,19 @@ import duckdb
 from storage.catalog import Catalog
 from storage.lake import PUBLISHED, Lake
 from storage.snapshot import Snapshot
-from storage.views import HIDDEN, install
+from storage.views import HIDDEN, install, readable
 
 
-def publish(catalog: Catalog) -> int:
+def publish(catalog: Catalog, *, anew: bool = False) -> int:
     """Bring `catalog.duckdb` up to date and return the catalog version it shows. Raises LakeError.
 
-    The snapshot is taken while nobody else publishes, on any machine: whoever comes later publishes something at least
-    as new.
+    `anew` builds it even where it seems to be up to date. The snapshot is taken while nobody else publishes, on any
+    machine: whoever comes later publishes something at least as new.
     """
     lake = catalog.lake
     with catalog.publishing():
         snapshot = catalog.snapshot()
-        if not _is_current(lake, snapshot):
+        if anew or not _is_current(lake, snapshot):
             _replace(lake, snapshot)
         return snapshot.catalog_version
 
@@ -50,7 +50,7 @@ def _is_current(lake: Lake, snapshot: Snapshot) -> bool:
 def _replace(lake: Lake, snapshot: Snapshot) -> None:
     with lake.files.new(PUBLISHED) as made:
         try:
-            with duckdb.connect(str(made)) as con:
+            with readable(lake), duckdb.connect(str(made)) as con:
                 install(con, snapshot, lake)
                 con.execute("CHECKPOINT")
         finally:

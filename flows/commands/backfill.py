@@ -33,7 +33,9 @@ def backfill(
     where: str | None = None,
     since: str | None = None,
     texts_of: Annotated[str | None, Parameter(name="--from")] = None,
+    damaged: Annotated[bool, Parameter(negative="")] = False,
     encoding: str | None = None,
+    name: str | None = None,
     model: str | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Precision | Literal["auto"] = "auto",
@@ -65,10 +67,15 @@ def backfill(
         Only documents ingested since then: a date or a time, 2026-11-24 or 2026-11-24T08:00.
     texts_of
         Take the texts of this encoding; the lake's default encoding otherwise.
+    damaged
+        Only documents that lost rows to a broken part and were marked by polyseme verify --repair.
     encoding
         Encode as this encoding of the lake was; the default one when no model is named either.
+    name
+        What a new encoding shall be called; by default after the model.
     model
-        Encode with another model: folder, hub id or polyseme-mini. The options below go with it.
+        Encode with another model: folder, hub id or polyseme-mini. The options below go with it. Together with
+        --encoding: where that encoding's checkpoint is now.
     device
         Where to run; auto takes a CUDA device where there is one.
     precision
@@ -94,31 +101,24 @@ def backfill(
     verbose
         Show Prefect's log.
     """
-    if model is not None and encoding is not None:
-        raise UsageError("--encoding repeats an encoding of the lake and --model starts another. Give one of them.")
     config = EngineConfig(
         model=model or "polyseme-mini", device=device, precision=precision, layers=layers, pooling=pooling,
         context=context, max_tokens=max_tokens,
     )  # fmt: skip
     place = lake_at(lake, catalog_url)
     kept, texts = _of_the_lake(place, texts_of, encoding)
-    repeated = None if model is not None else kept
+    repeated = kept if model is None or encoding is not None else None
+    prepare_prefect(verbose=verbose)
+    from flows.backfill import BackfillRequest, repeating
+
     if repeated is not None:
-        config = _repeating(repeated, device)
+        config = repeating(repeated, device, model=model)
     engine = shared_engine(config)
-    if repeated is not None and engine.spec.encoding_id != repeated.encoding_id:
-        raise UsageError(
-            f"{repeated.spec.model} and Polyseme have changed since encoding {repeated.name} was made: this would be "
-            "another one. Name the model with --model to begin that, or install what made it."
-        )
     outputs = _outputs(place, texts, engine.spec.encoding_id, (level, words, nsp))
     engine.check(outputs)
-    prepare_prefect(verbose=verbose)
-    from flows.backfill import BackfillRequest
-
     request = BackfillRequest(
         lake=str(place.root), catalog=place.catalog, engine=config, outputs=outputs, sources=list(sources),
-        texts_of=texts_of, where=where, since=_moment(since), limit=limit,
+        texts_of=texts_of, where=where, since=_moment(since), damaged=damaged, name=name, limit=limit,
     )  # fmt: skip
     return _say_what(request, json=json) if dry_run else _run(request, json=json)
 
@@ -133,18 +133,11 @@ def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None) -> tupl
     return find_encoding(snapshot, encoding), find_encoding(snapshot, texts_of)
 
 
-def _repeating(encoding: Encoding, device: Literal["auto", "cpu", "cuda"]) -> EngineConfig:
-    spec = encoding.spec
-    return EngineConfig(
-        model=spec.model, device=device, precision=spec.precision, layers=spec.layers, pooling=spec.pooling,
-        context=spec.context, max_tokens=spec.max_tokens,
-    )  # fmt: skip
-
-
 def _outputs(
     lake: Lake, texts: Encoding, encoding_id: str, asked: tuple[Level | None, str | None, bool | None]
 ) -> Outputs:
     """Return what every document shall have: as asked, else what it has, else what it has where its text is from."""
+    from flows.backfill import LEAST
     from storage.catalog import Catalog
     from storage.selection import outputs_of
 
@@ -152,7 +145,7 @@ def _outputs(
     if asked != (None, None, None):
         return outputs_from(level, words, nsp is not False)
     if encoding_id == texts.encoding_id:
-        return Outputs("sentences", None, nsp=False)
+        return LEAST
     with Catalog.open(lake) as catalog:
         return outputs_of(catalog, texts) or Outputs()
 

@@ -43,6 +43,7 @@ def embed(
     title_field: str = "title",
     max_document_mb: int = 64,
     max_line_mb: int = 64,
+    name: str | None = None,
     limit: int | None = None,
     keep_missing: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
@@ -87,6 +88,8 @@ def embed(
         Refuse longer documents (megabytes of UTF-8).
     max_line_mb
         Refuse longer lines or rows.
+    name
+        What a new encoding shall be called: its views are sentences_NAME and so on. By default after the model.
     limit
         Stop after so many documents.
     keep_missing
@@ -133,7 +136,7 @@ def embed(
 
     request = EmbedRequest(
         sources=list(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=outputs,
-        reading=reading, limit=limit, delete=not keep_missing,
+        reading=reading, limit=limit, delete=not keep_missing, name=name,
     )  # fmt: skip
     with shown():
         report = embed_corpus(request)

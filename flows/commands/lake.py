@@ -73,9 +73,29 @@ def status(
         return
     print(f"Lake {place.root}\n\nEncodings")  # noqa: T201
     write_table(pa.Table.from_pylist(encodings), "table")
+    for line in _stale_lines(encodings, lake):
+        print(line)  # noqa: T201
     print("\nLast runs")  # noqa: T201
     write_table(pa.Table.from_pylist(last), "table")
     print(f"\nRejects: {snapshot.rejects.num_rows}" + (" (polyseme rejects)" if snapshot.rejects.num_rows else ""))  # noqa: T201
+
+
+def _stale_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
+    """Return what is stale, and the command that makes it new, in a line each."""
+    lines = []
+    for e in encodings:
+        others = [o["name"] for o in encodings if o is not e]
+        source = f" --from {others[0] if len(others) == 1 else 'ENCODING'}"
+        if e["missing"] or e["outdated"]:
+            lines.append(
+                f"{e['name']} lacks {e['missing']:,} documents and has {e['outdated']:,} with an older text: "
+                f"polyseme backfill --encoding {e['name']}{source} --lake {lake}"
+            )
+        if e["damaged"]:
+            lines.append(
+                f"{e['name']} has {e['damaged']:,} documents that lost rows: polyseme verify --repair --lake {lake}"
+            )
+    return lines
 
 
 def rejects(
