@@ -16,6 +16,7 @@ from prefect import flow
 
 from flows.embed import AS_A_FLOW, Job, carry_out
 from flows.report import RunReport
+from flows.runners import Runner
 from storage.catalog import Catalog
 from storage.errors import UsageError
 from storage.lake import Lake
@@ -42,6 +43,7 @@ class BackfillRequest:
     since: datetime | None = None
     reading: ReadOptions = field(default_factory=ReadOptions)
     limit: int | None = None
+    runner: Runner = field(default_factory=Runner)
 
     def __post_init__(self) -> None:
         if self.sources and (self.where or self.since or self.texts_of):
@@ -74,6 +76,7 @@ def backfill(request: BackfillRequest) -> RunReport:
             sources=request.label,
             items=lambda: documents(lake, request),
             limit=request.limit,
+            runner=request.runner,
         )
     )
 

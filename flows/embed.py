@@ -25,8 +25,10 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
+from flows.device_lane import device_lane
 from flows.progress import Progress, reporter
 from flows.report import RunReport, markdown
+from flows.runners import SHARDS_IN_FLIGHT, Runner, started
 from storage.catalog import Catalog
 from storage.errors import LakeError, ModelError, PolysemeError, UsageError
 from storage.lake import Lake
@@ -35,12 +37,9 @@ from storage.records import Counts, Document, Outputs, Reject, Shard, ShardResul
 from storage.staging import remove_staging
 from tasks import shard as stages
 from tasks.documents import ReadOptions
-from tasks.engine import Cancelled, EngineConfig, shared_engine
+from tasks.engine import Cancelled, Engine, EngineConfig, shared_engine
 from tasks.plan import Scan
 from tasks.sources import read_sources, resolve
-
-SHARDS_IN_FLIGHT = 3
-"""One in the encoder's lane, one being tokenized, one being written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +56,7 @@ class EmbedRequest:
     reading: ReadOptions = field(default_factory=ReadOptions)
     limit: int | None = None
     delete: bool = True
+    runner: Runner = field(default_factory=Runner)
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -84,10 +84,15 @@ _AT_THE_EDGE: dict[str, Any] = {
 @task(name="encode shard", task_run_name="encode {shard.ordinal}", **_AT_THE_EDGE)
 def encode_shard(shard: Shard, lake: Lake, config: EngineConfig) -> ShardResult:
     """Encode one staged shard into parts that nobody sees yet."""
+    engine = shared_engine(config)
     with Catalog.open(lake) as catalog:
-        result = stages.encode_shard(shard, lake, catalog, shared_engine(config), between=reporter(shard.run_id))
-    seconds = {stage: round(value, 2) for stage, value in result.counts.seconds.items()}
-    get_run_logger().info("run %s shard %d: %s", shard.run_id, shard.ordinal, seconds)
+        result = stages.encode_shard(shard, lake, catalog, engine, between=reporter(shard), turn=device_lane(engine))
+    counts = result.counts
+    get_run_logger().info(
+        "run %s shard %d: %d documents, %d sentences, %d tokens (%d forward), %d bytes; seconds %s",
+        shard.run_id, shard.ordinal, counts.documents, counts.sentences, counts.tokens, counts.forward_tokens,
+        counts.bytes, {stage: round(value, 2) for stage, value in counts.seconds.items()},
+    )  # fmt: skip
     return result
 
 
@@ -131,6 +136,7 @@ def embed_corpus(request: EmbedRequest) -> RunReport:
             items=items,
             limit=request.limit,
             settle=settle,
+            runner=request.runner,
         )
     )
 
@@ -146,6 +152,7 @@ class Job:
     items: Callable[[], Iterator[Document | Reject]]
     limit: int | None = None
     settle: Callable[[Scan], None] = lambda scan: None
+    runner: Runner = field(default_factory=Runner)
 
 
 def carry_out(job: Job) -> RunReport:
@@ -159,7 +166,7 @@ def carry_out(job: Job) -> RunReport:
         name = catalog.register_encoding(engine.spec)
         version = catalog.begin_run(run_id, engine.spec.encoding_id, job.sources, _flow_run_id())
         scan = Scan(catalog, lake, run_id, version, engine.spec.encoding_id, job.outputs)
-        run = _Run(job, scan, name, Progress.begin(run_id))
+        run = _Run(job, engine, scan, name, Progress.begin(run_id))
         try:
             run.embed()
             job.settle(scan)
@@ -187,6 +194,7 @@ class _Run:
     """The moving state of one flow run."""
 
     job: Job
+    engine: Engine
     scan: Scan
     encoding: str
     progress: Progress
@@ -200,14 +208,23 @@ class _Run:
             "UUID", create_progress_artifact(0.0, key="embed-progress", description="Share of the run done")
         )
         in_flight: deque[tuple[Shard, PrefectFuture[ShardResult], PrefectFuture[Counts]]] = deque()
-        for shard in self._staged():
-            self.shards += 1
-            encoded = encode_shard.submit(shard, self.job.lake, self.job.engine)
-            in_flight.append((shard, encoded, commit_shard.submit(encoded, self.job.lake)))  # type: ignore[call-overload]
-            while len(in_flight) >= SHARDS_IN_FLIGHT:
-                self._settle(*in_flight.popleft(), artifact)
-        while in_flight:
-            self._settle(*in_flight.popleft(), artifact)
+        config = self.job.engine if self.job.runner.kind == "threads" else self.engine.portable_config()
+        with started(self.job.runner, gpu=self.engine.device_type == "cuda") as workers:
+            try:
+                for shard in self._staged():
+                    self.shards += 1
+                    encoded = workers.submit(encode_shard, shard=shard, lake=self.job.lake, config=config)
+                    # Commits stay in this process, so that a run is one writer of the catalog whatever its runner.
+                    in_flight.append((shard, encoded, commit_shard.submit(encoded, self.job.lake)))  # type: ignore[call-overload]
+                    while len(in_flight) >= workers.in_flight:
+                        self._settle(*in_flight.popleft(), artifact)
+                while in_flight:
+                    self._settle(*in_flight.popleft(), artifact)
+            except BaseException:
+                # Workers elsewhere stop once their staged file is gone; a runner waits for its own when it ends.
+                self.progress.stop()
+                remove_staging(self.job.lake.staging / self.scan.run_id)
+                raise
 
     def finish(self, state: str, *, error: str | None) -> RunReport:
         """Record how the run ended, publish what it committed, and report."""
@@ -239,8 +256,8 @@ class _Run:
     def _settle(
         self, shard: Shard, encoded: PrefectFuture[ShardResult], committed: PrefectFuture[Counts], artifact: UUID
     ) -> None:
-        made: object = encoded.result(raise_on_failure=False)
-        outcome: object = committed.result(raise_on_failure=False) if isinstance(made, ShardResult) else made
+        made = _outcome(encoded)
+        outcome = _outcome(committed) if isinstance(made, ShardResult) else made
         if isinstance(outcome, Counts):
             self.progress.shard(outcome, chars=shard.n_chars)
             update_progress_artifact(artifact, 100 * (self.progress.fraction or 0.0))
@@ -291,6 +308,14 @@ def _first(
         documents += isinstance(item, Document)
         if documents == limit:
             return
+
+
+def _outcome(future: PrefectFuture[Any]) -> object:
+    """Return what a task returned or raised."""
+    try:
+        return future.result(raise_on_failure=False)
+    except Exception as error:  # a cluster that lost the task itself says so here, whatever was asked
+        return error
 
 
 def _flow_run_id() -> str | None:

@@ -43,6 +43,9 @@ def embed(
     max_document_mb: int = 64,
     max_line_mb: int = 64,
     limit: int | None = None,
+    runner: Literal["threads", "dask", "ray"] = "threads",
+    runner_address: str | None = None,
+    runner_workers: int | None = None,
     keep_missing: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     strict: Annotated[bool, Parameter(negative="")] = False,
@@ -90,6 +93,12 @@ def embed(
         Refuse longer lines or rows.
     limit
         Stop after so many documents.
+    runner
+        Encode in threads of this process, or spread over the workers of a Dask or Ray cluster. The rows are the same.
+    runner_address
+        A cluster that runs already: tcp://host:8786 for Dask, ray://host:10001 for Ray. By default a local one.
+    runner_workers
+        How many worker processes a local cluster has: one a core by default.
     keep_missing
         Keep documents that the sources no longer yield.
     dry_run
@@ -130,10 +139,11 @@ def embed(
     threading.Thread(target=import_module, args=("torch",), daemon=True).start()
     from flows.embed import EmbedRequest, embed_corpus
     from flows.progress_bar import shown
+    from flows.runners import Runner
 
     request = EmbedRequest(
         sources=list(sources), lake=str(lake), engine=config, outputs=outputs, reading=reading, limit=limit,
-        delete=not keep_missing,
+        delete=not keep_missing, runner=Runner(kind=runner, address=runner_address, workers=runner_workers),
     )  # fmt: skip
     with shown():
         report = embed_corpus(request)
