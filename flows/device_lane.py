@@ -32,6 +32,7 @@ LEASE_SECONDS = 60.0
 """How long a dead holder keeps the device, give or take the server's look around; the least that Prefect grants."""
 TURN_SECONDS = 10.0
 """After so long, and the chunk in hand, the device goes to who waits for it."""
+RENEW_SECONDS = LEASE_SECONDS / 3
 IDLE_SECONDS = 1.0
 """A lane that has no work for so long gives the device up."""
 _POLL_SECONDS = 0.5
@@ -146,7 +147,7 @@ class DeviceLane:
                 if not self._busy and now - self._used >= IDLE_SECONDS:
                     self._leave()
                     return
-            if now - self._renewed >= LEASE_SECONDS / 3:
+            if now - self._renewed >= RENEW_SECONDS:
                 self._renew(lease, now)
 
     def _renew(self, lease: UUID, now: float) -> None:
