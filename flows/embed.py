@@ -16,26 +16,24 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
-from prefect.tasks import exponential_backoff
 
-from flows.device_lane import device_lane
-from flows.progress import Progress, reporter
+from flows.lineage import publish_as_asset
+from flows.progress import Progress, describe
 from flows.report import RunReport, markdown
 from flows.runners import SHARDS_IN_FLIGHT, Runner, started
+from flows.shard_tasks import commit_shard, encode_shard
 from storage.catalog import Catalog
-from storage.errors import LakeError, ModelError, PolysemeError, UsageError
+from storage.errors import ModelError, PolysemeError, UsageError
 from storage.lake import Lake
 from storage.publish import publish
 from storage.records import Counts, Document, Outputs, Reject, Shard, ShardResult
 from storage.staging import remove_staging
-from tasks import shard as stages
 from tasks.documents import ReadOptions
 from tasks.engine import Cancelled, Engine, EngineConfig, shared_engine
 from tasks.plan import Scan
@@ -63,44 +61,6 @@ class EmbedRequest:
             raise UsageError("Nothing to embed: name at least one file, folder, glob or - for standard input.")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit must be at least 1, got {self.limit}.")
-
-
-def _worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
-    """Retry what may pass (a full disk, a lock, a device out of memory), not what will fail the same way again."""
-    error = state.result(raise_on_failure=False)
-    return any(isinstance(e, OSError | LakeError | MemoryError | RuntimeError) for e in (error, error.__cause__))
-
-
-_AT_THE_EDGE: dict[str, Any] = {
-    "retries": 2,
-    "retry_delay_seconds": exponential_backoff(2),
-    "retry_jitter_factor": 0.5,
-    "retry_condition_fn": _worth_a_retry,
-    "persist_result": False,
-    "cache_policy": NO_CACHE,
-}
-
-
-@task(name="encode shard", task_run_name="encode {shard.ordinal}", **_AT_THE_EDGE)
-def encode_shard(shard: Shard, lake: Lake, config: EngineConfig) -> ShardResult:
-    """Encode one staged shard into parts that nobody sees yet."""
-    engine = shared_engine(config)
-    with Catalog.open(lake) as catalog:
-        result = stages.encode_shard(shard, lake, catalog, engine, between=reporter(shard), turn=device_lane(engine))
-    counts = result.counts
-    get_run_logger().info(
-        "run %s shard %d: %d documents, %d sentences, %d tokens (%d forward), %d bytes; seconds %s",
-        shard.run_id, shard.ordinal, counts.documents, counts.sentences, counts.tokens, counts.forward_tokens,
-        counts.bytes, {stage: round(value, 2) for stage, value in counts.seconds.items()},
-    )  # fmt: skip
-    return result
-
-
-@task(name="commit shard", task_run_name="commit {result.shard.ordinal}", **_AT_THE_EDGE)
-def commit_shard(result: ShardResult, lake: Lake) -> Counts:
-    """Make one encoded shard visible."""
-    with Catalog.open(lake) as catalog:
-        return stages.commit_shard(result, catalog)
 
 
 AS_A_FLOW: dict[str, Any] = {
@@ -250,7 +210,10 @@ class _Run:
             rejected=tally.rejected,
             error=error,
         )
-        publish(self.scan.catalog)
+        if state == "completed":
+            publish_as_asset(self.scan.catalog, report, self.job.sources)
+        else:
+            publish(self.scan.catalog)
         return report
 
     def _settle(
@@ -260,7 +223,9 @@ class _Run:
         outcome = _outcome(committed) if isinstance(made, ShardResult) else made
         if isinstance(outcome, Counts):
             self.progress.shard(outcome, chars=shard.n_chars)
-            update_progress_artifact(artifact, 100 * (self.progress.fraction or 0.0))
+            percent, said = 100 * (self.progress.fraction or 0.0), describe(self.progress)
+            update_progress_artifact(artifact, percent, description=said)
+            get_run_logger().info("run %s shard %d committed, %.0f %%: %s", shard.run_id, shard.ordinal, percent, said)
             return
         if isinstance(outcome, ModelError | Cancelled):
             raise outcome

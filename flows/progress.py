@@ -1,4 +1,4 @@
-"""Progress of an embedding run: how much is done, how fast, how long still. Counts only; draws nothing."""
+"""Progress of an embedding run: how much is done, how fast, how long still. Counts and one line; draws nothing."""
 
 from __future__ import annotations
 
@@ -120,3 +120,16 @@ class Progress:
         """Estimate from the rate so far; None until the first shard is done."""
         fraction = self.fraction
         return self.seconds * (1 - fraction) / fraction if fraction else None
+
+
+def describe(progress: Progress) -> str:
+    """Say in a line how much is done, how fast it goes and how long it still takes."""
+    rate = progress.tokens_forward / progress.seconds if progress.seconds else 0.0
+    left = progress.seconds_left
+    ending = f", about {_minutes(left)} left" if left is not None else ""
+    return f"{progress.documents:,} documents, {progress.tokens_forward:,} tokens run, {rate:,.0f}/s{ending}"
+
+
+def _minutes(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole} s" if whole < 90 else f"{whole // 60} min"

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from flows.progress import Progress, listening
+from flows.progress import Progress, describe, listening
 
 _LINE_EVERY_SECONDS = 15.0
 
@@ -27,18 +27,6 @@ def shown() -> Iterator[None]:
             yield
 
 
-def _describe(progress: Progress) -> str:
-    rate = progress.tokens_forward / progress.seconds if progress.seconds else 0.0
-    left = progress.seconds_left
-    ending = f", about {_minutes(left)} left" if left is not None else ""
-    return f"{progress.documents:,} documents, {progress.tokens_forward:,} tokens run, {rate:,.0f}/s{ending}"
-
-
-def _minutes(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole} s" if whole < 90 else f"{whole // 60} min"
-
-
 class _Lines:
     """A line at most every `_LINE_EVERY_SECONDS`."""
 
@@ -48,7 +36,7 @@ class _Lines:
     def __call__(self, progress: Progress) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _LINE_EVERY_SECONDS
-            print(f"embedding: {_describe(progress)}", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"embedding: {describe(progress)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextmanager
@@ -71,5 +59,5 @@ class _Drawn:
             self._task,
             total=None if fraction is None else 100.0,
             completed=100.0 * (fraction or 0.0),
-            description=_describe(progress),
+            description=describe(progress),
         )
