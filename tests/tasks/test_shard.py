@@ -7,8 +7,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from storage.errors import ModelError
 from storage.records import Outputs
-from tasks.engine import Cancelled
+from tasks.engine import Cancelled, Engine
 from tasks.shard import commit_shard, encode_shard
 from tests.reference import assert_stored, reference
 from tests.tasks.conftest import Runs, document
@@ -118,3 +119,10 @@ def test_a_cancelled_shard_leaves_nothing_visible(runs: Runs) -> None:
     assert runs.rows("SELECT * FROM documents") == []
     commit_shard(runs.encode(shard), runs.catalog)
     assert len(runs.rows("SELECT * FROM documents")) == 1
+
+
+def test_a_machine_whose_model_makes_another_encoding_refuses_the_shard(runs: Runs, tiny: Engine) -> None:
+    shard = runs.shard(document("a"))
+    with pytest.raises(ModelError, match="Have the same model files"):
+        encode_shard(shard, runs.lake, runs.catalog, tiny)
+    assert encode_shard(shard, runs.lake, runs.catalog, Engine(runs.engine.portable_config())).documents
