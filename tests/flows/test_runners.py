@@ -104,17 +104,28 @@ def test_a_shard_that_fails_on_a_standing_cluster_is_reported_and_the_next_run_d
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("prefect_dask")
-    from distributed import LocalCluster
+    from distributed import Scheduler, SpecCluster, Worker, get_worker
 
-    write = stages.write_part
+    write, encode = stages.write_part, stages.encode_shard
+    encoded_on = set()
 
     def refuse(where, rows, **about):
         if "doc_id" in rows.column_names and "d03" in rows["doc_id"].to_pylist():
             raise PolysemeError("no room left on the disk")
         return write(where, rows, **about)
 
-    # Its workers are threads of this process, so that what breaks here breaks there.
-    with LocalCluster(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+    def note(*args, **options):
+        encoded_on.add(get_worker().name)
+        return encode(*args, **options)
+
+    monkeypatch.setattr(stages, "encode_shard", note)
+    # Its workers are threads of this process, so that what breaks here breaks there. One is for other work.
+    workers = {
+        "one for encoding": {"cls": Worker, "options": {"nthreads": 1, "resources": {"encoder": 1}}},
+        "another": {"cls": Worker, "options": {"nthreads": 1}},
+    }
+    scheduler = {"cls": Scheduler, "options": {"port": 0, "dashboard": False, "host": "127.0.0.1"}}
+    with SpecCluster(workers=workers, scheduler=scheduler) as cluster:
         there = {"kind": "dask", "address": cluster.scheduler_address}
         with monkeypatch.context() as broken:
             broken.setattr(stages, "write_part", refuse)
@@ -123,6 +134,7 @@ def test_a_shard_that_fails_on_a_standing_cluster_is_reported_and_the_next_run_d
         assert "d03" not in [row[0] for row in rows(lake)["documents"]]
         assert embed(records, lake, tiny_folder, **there).state == "completed"
     assert [row[0] for row in rows(lake)["documents"]] == [row[0] for row in expected["documents"]]
+    assert encoded_on == {"one for encoding"}
 
 
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
