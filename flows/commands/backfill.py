@@ -194,7 +194,9 @@ def _say_what(request: BackfillRequest, *, json: bool) -> Exit:
 def _run(request: BackfillRequest, *, json: bool) -> Exit:
     from flows.backfill import backfill as flow
     from flows.progress_bar import shown
+    from flows.temporary_server import start_where_needed
 
+    start_where_needed()
     with shown():
         report = flow(request)
     write_json(report.to_dict()) if json else _print_summary(report)

@@ -140,11 +140,13 @@ def embed(
     from flows.embed import EmbedRequest, embed_corpus
     from flows.progress_bar import shown
     from flows.runners import Runner
+    from flows.temporary_server import start_where_needed
 
     request = EmbedRequest(
         sources=list(sources), lake=str(lake), engine=config, outputs=outputs, reading=reading, limit=limit,
         delete=not keep_missing, runner=Runner(kind=runner, address=runner_address, workers=runner_workers),
     )  # fmt: skip
+    start_where_needed()
     with shown():
         report = embed_corpus(request)
     write_json(report.to_dict()) if json else _print_summary(report)
