@@ -19,6 +19,7 @@ from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.settings import prepare_ray
+from flows.temporary_server import without_ctrl_c
 from storage.errors import PolysemeError, UsageError
 
 Kind = Literal["threads", "dask", "ray"]
@@ -84,7 +85,8 @@ def started(runner: Runner, *, gpu: bool) -> Iterator[Workers]:
         stack.enter_context(_api_for_workers(runner))
         begin = _dask if runner.kind == "dask" else _ray
         try:
-            workers = stack.enter_context(begin(runner, gpu))
+            with without_ctrl_c():  # for the processes of a local cluster: this one ends them
+                workers = stack.enter_context(begin(runner, gpu))
         except (OSError, TimeoutError, ConnectionError, RuntimeError) as error:
             where = f"the cluster at {runner.address}" if runner.address else "a local cluster"
             raise PolysemeError(

@@ -13,12 +13,12 @@ from prefect.settings import PREFECT_API_URL
 def start_where_needed() -> None:
     """Start the temporary server unless a standing one is configured. It ends with this process."""
     if not PREFECT_API_URL.value():
-        with _without_ctrl_c():
+        with without_ctrl_c():
             get_client(sync_client=True)
 
 
 @contextmanager
-def _without_ctrl_c() -> Iterator[None]:
+def without_ctrl_c() -> Iterator[None]:
     """Hold Ctrl-C back: a process that begins meanwhile never gets it, this one gets it at the end."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
