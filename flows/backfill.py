@@ -15,6 +15,7 @@ from prefect import flow
 
 from flows.embed import AS_A_FLOW, Job, carry_out
 from flows.report import RunReport
+from flows.runners import Runner
 from flows.settings import lake_at
 from storage.catalog import Catalog
 from storage.catalog_url import refuse_password
@@ -52,6 +53,7 @@ class BackfillRequest:
     name: str | None = None
     reading: ReadOptions = field(default_factory=ReadOptions)
     limit: int | None = None
+    runner: Runner = field(default_factory=Runner)
 
     def __post_init__(self) -> None:
         check_name(self.name) if self.name else None
@@ -89,6 +91,7 @@ def backfill(request: BackfillRequest) -> RunReport:
             items=lambda: documents(lake, request),
             limit=request.limit,
             name=request.name,
+            runner=request.runner,
         )
     )
 

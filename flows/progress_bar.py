@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from flows.progress import Progress, listening
+from flows.progress import Progress, describe, listening
 
 _LINE_EVERY_SECONDS = 15.0
 
@@ -47,18 +47,6 @@ def counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-def _describe(progress: Progress) -> str:
-    rate = progress.tokens_forward / progress.seconds if progress.seconds else 0.0
-    left = progress.seconds_left
-    ending = f", about {_minutes(left)} left" if left is not None else ""
-    return f"{progress.documents:,} documents, {progress.tokens_forward:,} tokens run, {rate:,.0f}/s{ending}"
-
-
-def _minutes(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole} s" if whole < 90 else f"{whole // 60} min"
-
-
 class _Every:
     """Due at most every `_LINE_EVERY_SECONDS`."""
 
@@ -80,7 +68,7 @@ class _Lines:
 
     def __call__(self, progress: Progress) -> None:
         if self._every.due():
-            print(f"embedding: {_describe(progress)}", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"embedding: {describe(progress)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextmanager
@@ -103,5 +91,5 @@ class _Drawn:
             self._task,
             total=None if fraction is None else 100.0,
             completed=100.0 * (fraction or 0.0),
-            description=_describe(progress),
+            description=describe(progress),
         )

@@ -70,3 +70,9 @@ def prepare_prefect(*, verbose: bool) -> None:
     if "PREFECT_API_URL" not in os.environ:
         for name, value in _TEMPORARY_SERVER.items():
             os.environ.setdefault(name, value)
+
+
+def prepare_ray() -> None:
+    """Set what Ray reads from the environment when first imported. What the user set stays."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

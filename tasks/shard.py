@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
 from storage.catalog import Catalog
+from storage.errors import ModelError
 from storage.lake import Lake
 from storage.parts import write_part
 from storage.records import Counts, Document, DocumentVersion, Part, Shard, ShardResult
@@ -23,12 +25,16 @@ _WRITERS = 2
 
 
 def encode_shard(
-    shard: Shard, lake: Lake, catalog: Catalog, engine: Engine, *, between: Between = lambda tokens: None
-) -> ShardResult:
+    shard: Shard, lake: Lake, catalog: Catalog, engine: Engine, *, between: Between = lambda tokens: None,
+    turn: AbstractContextManager[object] | None = None,
+) -> ShardResult:  # fmt: skip
     """Encode a shard's documents and write their parts. Nothing is visible before `commit_shard`.
 
-    Documents that another run finished in the meantime are left out. `between` is called after every batch.
+    Documents that another run finished in the meantime are left out. `between` is called after every batch, `turn`
+    entered for every chunk. Raises ModelError where the engine makes another encoding than the shard's, as on a machine
+    with other model files.
     """
+    _require_encoding(shard, engine)
     ingested_at = datetime.now(UTC)
     seed = int(shard.shard_key[:12], 16)
     documents = _still_wanted(shard, lake, catalog)
@@ -39,8 +45,9 @@ def encode_shard(
     with ThreadPoolExecutor(_WRITERS, "polyseme-writer") as writers:
         writing: list[Future[Part]] = []
         run = engine.run(
-            documents, shard.outputs, version=shard.version, seed=seed, ingested_at=ingested_at, between=between
-        )
+            documents, shard.outputs, version=shard.version, seed=seed, ingested_at=ingested_at, between=between,
+            turn=turn or nullcontext(),
+        )  # fmt: skip
         for made in run:
             began = time.perf_counter()
             parts += [w.result() for w in writing]
@@ -67,6 +74,14 @@ def commit_shard(result: ShardResult, catalog: Catalog) -> Counts:
     catalog.commit_shard(result)
     catalog.lake.files.remove([result.shard.path])
     return result.counts
+
+
+def _require_encoding(shard: Shard, engine: Engine) -> None:
+    if engine.spec.encoding_id != shard.encoding_id:
+        raise ModelError(
+            f"Shard {shard.ordinal} belongs to encoding {shard.encoding_id}, and '{engine.spec.model}' here makes "
+            f"{engine.spec.encoding_id}. Have the same model files and the same Polyseme on every machine of a run."
+        )
 
 
 def _still_wanted(shard: Shard, lake: Lake, catalog: Catalog) -> list[Document]:

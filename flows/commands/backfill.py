@@ -47,6 +47,9 @@ def backfill(
     words: Annotated[str | None, Parameter(help="Keep only these words' vectors, e.g. bank,court.")] = None,
     nsp: bool | None = None,
     limit: int | None = None,
+    runner: Literal["threads", "dask", "ray"] = "threads",
+    runner_address: str | None = None,
+    runner_workers: int | None = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
     verbose: Annotated[bool, Parameter(alias="-v", negative="")] = False,
@@ -94,6 +97,12 @@ def backfill(
         Score every step from a sentence to the next; by default as the documents have it.
     limit
         Stop after so many documents.
+    runner
+        Encode in threads of this process, or spread over the workers of a Dask or Ray cluster. The rows are the same.
+    runner_address
+        A cluster that runs already: tcp://host:8786 for Dask, ray://host:10001 for Ray. By default a local one.
+    runner_workers
+        How many worker processes a local cluster has: one a core by default.
     dry_run
         Say how many documents, tokens and bytes there are and how long it would take; write nothing.
     json
@@ -110,6 +119,7 @@ def backfill(
     repeated = kept if model is None or encoding is not None else None
     prepare_prefect(verbose=verbose)
     from flows.backfill import BackfillRequest, repeating
+    from flows.runners import Runner
 
     if repeated is not None:
         config = repeating(repeated, device, model=model)
@@ -119,6 +129,7 @@ def backfill(
     request = BackfillRequest(
         lake=str(place.root), catalog=place.catalog, engine=config, outputs=outputs, sources=list(sources),
         texts_of=texts_of, where=where, since=_moment(since), damaged=damaged, name=name, limit=limit,
+        runner=Runner(kind=runner, address=runner_address, workers=runner_workers),
     )  # fmt: skip
     return _say_what(request, json=json) if dry_run else _run(request, json=json)
 
@@ -174,7 +185,9 @@ def _say_what(request: BackfillRequest, *, json: bool) -> Exit:
 def _run(request: BackfillRequest, *, json: bool) -> Exit:
     from flows.backfill import backfill as flow
     from flows.progress_bar import shown
+    from flows.temporary_server import start_where_needed
 
+    start_where_needed()
     with shown():
         report = flow(request)
     write_json(report.to_dict()) if json else _print_summary(report)

@@ -45,6 +45,9 @@ def embed(
     max_line_mb: int = 64,
     name: str | None = None,
     limit: int | None = None,
+    runner: Literal["threads", "dask", "ray"] = "threads",
+    runner_address: str | None = None,
+    runner_workers: int | None = None,
     keep_missing: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     strict: Annotated[bool, Parameter(negative="")] = False,
@@ -92,6 +95,12 @@ def embed(
         What a new encoding shall be called: its views are sentences_NAME and so on. By default after the model.
     limit
         Stop after so many documents.
+    runner
+        Encode in threads of this process, or spread over the workers of a Dask or Ray cluster. The rows are the same.
+    runner_address
+        A cluster that runs already: tcp://host:8786 for Dask, ray://host:10001 for Ray. By default a local one.
+    runner_workers
+        How many worker processes a local cluster has: one a core by default.
     keep_missing
         Keep documents that the sources no longer yield.
     dry_run
@@ -133,11 +142,15 @@ def embed(
     threading.Thread(target=import_module, args=("torch",), daemon=True).start()
     from flows.embed import EmbedRequest, embed_corpus
     from flows.progress_bar import shown
+    from flows.runners import Runner
+    from flows.temporary_server import start_where_needed
 
     request = EmbedRequest(
         sources=list(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=outputs,
         reading=reading, limit=limit, delete=not keep_missing, name=name,
+        runner=Runner(kind=runner, address=runner_address, workers=runner_workers),
     )  # fmt: skip
+    start_where_needed()
     with shown():
         report = embed_corpus(request)
     write_json(report.to_dict()) if json else _print_summary(report)
