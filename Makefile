@@ -44,7 +44,7 @@ bench: install
 	$(PIP) --editable '.[bench]'
 	$(BIN)/python -m benchmarks.throughput
 
-# About twenty minutes: the figures of docs/reliability.md.
+# About 25 minutes: the figures of docs/reliability.md.
 torture: install
 	$(BIN)/python tests/torture/harness.py kill --count 320
 	$(BIN)/python tests/torture/harness.py commit --count 0

@@ -313,9 +313,9 @@ class TestListing:
 
     def test_a_large_shard_commits_well_under_a_second(self, catalog: Catalog, spec: EncodingSpec) -> None:
         version = begin(catalog, spec, "r")
-        start = time.perf_counter()
+        start = time.process_time()
         put(catalog, spec, "r", version, *(f"d{i}" for i in range(5000)))
-        assert time.perf_counter() - start < 1
+        assert time.process_time() - start < 1
 
 
 class TestRejects:

@@ -35,6 +35,7 @@ from storage import compaction, verification
 from storage import repair as repairing
 from storage.catalog import Catalog
 from storage.compaction import compact
+from storage.errors import LakeError
 from storage.lake import Lake
 from storage.query import open_snapshot
 from storage.repair import STALE, repair
@@ -177,7 +178,7 @@ def _ask_everything(catalog: Catalog) -> None:
         try:
             with open_snapshot(catalog.snapshot(), catalog.lake) as con:
                 con.execute(f"FROM {view}").fetchall()
-        except duckdb.Error:
+        except (duckdb.Error, LakeError):
             continue
 
 
