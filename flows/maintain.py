@@ -14,6 +14,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
+from flows.corpora import chosen
 from storage.catalog import Catalog
 from storage.compaction import MIB, CompactionPolicy, compact
 from storage.errors import PolysemeError
@@ -76,6 +77,27 @@ def verify_lake(lake: str = "lake", grace_hours: float = 24.0) -> dict[str, int]
             "Run `polyseme verify` for the list and `polyseme verify --repair` to have broken parts made again."
         )
     return counts
+
+
+@flow(name="maintain", persist_result=False)
+def maintain(lakes: list[str] | None = None) -> None:
+    """Compact, vacuum and verify lakes, those of all configured corpora for None, each as a flow run of its own.
+
+    A lake that does not exist yet is passed over. Raises PolysemeError for what is wrong, once every lake was looked at.
+    """
+    named = list(dict.fromkeys(corpus.lake for corpus in chosen())) if lakes is None else lakes
+    failures = []
+    for lake in named:
+        if lakes is None and not Lake(Path(lake)).catalog_path.is_file():
+            get_run_logger().info("no lake at %s yet", lake)
+            continue
+        for step in (compact_lake, vacuum_lake, verify_lake):
+            try:
+                step(lake)
+            except PolysemeError as error:
+                failures.append(f"{step.name}: {error}")
+    if failures:
+        raise PolysemeError("; ".join(failures))
 
 
 def _report(what: str, lake: str, counts: dict[str, int], lines: list[str] | None = None) -> None:
