@@ -26,6 +26,13 @@ _SHOWN = 20
 _EVENTS = 100
 """A run of a million documents is worth so many events, of the deepest breaks."""
 
+_MEASURES = (
+    ("documents", "{:,}", "documents"),
+    ("steps", "{:,}", "steps"),
+    ("mean margin", "{:+.2f}", "mean_margin"),
+    ("standard deviation", "{:.2f}", "deviation"),
+    ("breaks in 100 steps", "{:.1f}", "breaks"),
+)
 _RUN = """
 SELECT runs.ordinal, runs.encoding_id, encodings.name
 FROM runs JOIN encodings USING (encoding_id) WHERE run_id = $run_id"""
@@ -80,7 +87,9 @@ def coherence(lake: str, run_id: str) -> int:
     worst = sorted(texts, key=lambda t: (t.mean_margin, t.doc_id))
     broken = sorted((t for t in texts if t.broken_after), key=lambda t: (t.break_margin, t.doc_id))
     create_table_artifact(
-        [_row(t) for t in worst[:_SHOWN]], key="coherence-least", description=f"Least coherent documents of run {run_id}"
+        [_row(t) for t in worst[:_SHOWN]],
+        key="coherence-least",
+        description=f"Least coherent documents of run {run_id}",
     )
     create_table_artifact(
         [_break_row(t) for t in broken[:_SHOWN]], key="coherence-breaks", description=f"Deepest breaks of run {run_id}"
@@ -170,13 +179,6 @@ def _page(run_id: str, lake: str, level: Level | None, before: Level | None, bro
             f"# Coherence of run {run_id}\n\nNothing was scored: the run committed no document of two sentences, or "
             "it ran without NSP."
         )
-    rows = [
-        ("documents", "{:,}", level.documents, before and before.documents),
-        ("steps", "{:,}", level.steps, before and before.steps),
-        ("mean margin", "{:+.2f}", level.mean_margin, before and before.mean_margin),
-        ("standard deviation", "{:.2f}", level.deviation, before and before.deviation),
-        ("breaks in 100 steps", "{:.1f}", level.breaks, before and before.breaks),
-    ]
     lines = [
         f"# Coherence of run {run_id}",
         "",
@@ -185,11 +187,11 @@ def _page(run_id: str, lake: str, level: Level | None, before: Level | None, bro
         "| | this run | run before | change |",
         "|---|---:|---:|---:|",
     ]
-    for name, form, here, there in rows:
-        if there is None:
-            lines.append(f"| {name} | {form.format(here)} | – | – |")
-        else:
-            lines.append(f"| {name} | {form.format(here)} | {form.format(there)} | {here - there:+,.2f} |")
+    for name, form, field in _MEASURES:
+        here = getattr(level, field)
+        there = getattr(before, field) if before else None
+        compared = "– | –" if there is None else f"{form.format(there)} | {here - there:+,.2f}"
+        lines.append(f"| {name} | {form.format(here)} | {compared} |")
     lines += ["", _drift(level, before), "", f"One document's curve: `polyseme coherence DOCUMENT --lake {lake}`"]
     return "\n".join(lines)
 

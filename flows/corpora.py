@@ -58,8 +58,16 @@ class Corpus:
             )
 
     def resolved(self) -> list[Source]:
-        """Say what the sources mean. Raises UsageError for one that names nothing that can be read."""
-        return resolve(self.sources)
+        """Say what the sources mean. Raises UsageError for one that names nothing, or holds the lake."""
+        sources = resolve(self.sources)
+        part = (Path(self.lake).resolve() / "data" / "part.parquet").as_uri()
+        for source in sources:
+            if source.covers(part):
+                raise UsageError(
+                    f"[corpus.{self.name}]: the lake {self.lake} lies inside the source {source.spec}, so every commit "
+                    "would be read as new documents. Put the lake elsewhere."
+                )
+        return sources
 
 
 def configured() -> dict[str, Corpus]:
@@ -77,13 +85,12 @@ def chosen(names: Iterable[str] | None = None) -> list[Corpus]:
     known = configured()
     if not known:
         raise UsageError(
-            f"No corpus is configured: {CONFIG_FILE} in this folder, or in one above it, needs a table such as\n{EXAMPLE}"
+            f"No corpus is configured: {CONFIG_FILE}, in this folder or in one above it, needs a table such as\n"
+            f"{EXAMPLE}"
         )
     wanted = list(known) if names is None else list(names)
     if missing := [name for name in wanted if name not in known]:
-        raise UsageError(
-            f"There is no [corpus.{missing[0]}] in {CONFIG_FILE}. Configured: {', '.join(known)}."
-        )
+        raise UsageError(f"There is no [corpus.{missing[0]}] in {CONFIG_FILE}. Configured: {', '.join(known)}.")
     return [known[name] for name in wanted]
 
 

@@ -1,7 +1,7 @@
 """`prefect.yaml` as deployments: read with Prefect's own types, and refused where it says what they would pass over.
 
-Prefect ignores keys it does not know. In a trigger that is dangerous: `expects:` for `expect:` matches every event there
-is, so a run would start on every event, its own included.
+Prefect ignores keys it does not know. In a trigger that is dangerous: with `expects:` for `expect:` every event that
+there is would start a run, the events of that run included.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.deployments.runner import RunnerDeployment
-from prefect.events import DeploymentTriggerTypes
+from prefect.events import DeploymentTriggerTypes, TriggerTypes
 from prefect.schedules import Schedule
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -53,9 +53,9 @@ def read_deployments(path: Path) -> list[dict[str, Any]]:
     return list(found)
 
 
-def triggers(specs: Iterable[Mapping[str, Any]], *, where: str) -> list[DeploymentTriggerTypes]:
+def triggers(specs: Iterable[Mapping[str, Any]], *, where: str) -> list[DeploymentTriggerTypes | TriggerTypes]:
     """Return triggers of Prefect's own types. Raises UsageError for one it refuses, or would read past a key of."""
-    made = []
+    made: list[DeploymentTriggerTypes | TriggerTypes] = []
     for spec in specs:
         place = f"{where}, trigger {spec.get('name', '')}"
         try:

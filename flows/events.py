@@ -160,9 +160,9 @@ def as_event(payload: Payload, *, occurred: datetime, event_id: UUID | None = No
     return event if event_id is None else event | {"id": str(event_id)}
 
 
-def event_id(payload: Payload, *what: str) -> UUID:
+def event_id(payload: Payload, what: str) -> UUID:
     """Return the same id for the same event about the same `what`, so that sending it again is no second event."""
-    return uuid5(_NAMESPACE, "\0".join([payload.name, payload.resource_id, *what]))
+    return uuid5(_NAMESPACE, f"{payload.name}\0{payload.resource_id}\0{what}")
 
 
 def emit(payload: Payload) -> None:

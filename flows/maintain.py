@@ -83,7 +83,7 @@ def verify_lake(lake: str = "lake", grace_hours: float = 24.0) -> dict[str, int]
 def maintain(lakes: list[str] | None = None) -> None:
     """Compact, vacuum and verify lakes, those of all configured corpora for None, each as a flow run of its own.
 
-    A lake that does not exist yet is passed over. Raises PolysemeError for what is wrong, once every lake was looked at.
+    A lake that is not there yet is passed over. Raises PolysemeError for what is wrong, once every lake was seen to.
     """
     named = list(dict.fromkeys(corpus.lake for corpus in chosen())) if lakes is None else lakes
     failures = []

@@ -6,8 +6,10 @@ the runs that wait for the same. One corpus that fails does not keep the others.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from importlib import import_module
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
@@ -39,6 +41,8 @@ def embed_corpora(corpora: list[str] | None = None) -> None:
     Runs of the same deployment that wait to do the same are cancelled: what they were to find, this one finds.
     Raises PolysemeError where a corpus could not be done, once the others are.
     """
+    # Imported while the server is asked: PyTorch takes seconds.
+    threading.Thread(target=import_module, args=("torch",), daemon=True).start()
     wanted = chosen(corpora)
     cancel_covered_runs()
     _, failures = _bring_up_to_date(wanted)
@@ -77,7 +81,7 @@ def cancel_covered_runs() -> int:
         return 0
     due = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),  # type: ignore[arg-type],
     )
     here = DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
     covered = 0
@@ -100,6 +104,7 @@ def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], 
     reports, failures = dict[str, RunReport](), list[str]()
     for corpus in corpora:
         try:
+            corpus.resolved()
             reports[corpus.name] = carry_out(job(_request(corpus)))
         except PolysemeError as error:
             get_run_logger().error("corpus %s: %s", corpus.name, error)

@@ -6,11 +6,10 @@ that files may have arrived meanwhile, and the scan that follows compares with t
 
 from __future__ import annotations
 
-import logging
-import os
+import hashlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +18,9 @@ from watchfiles import Change, watch
 from flows.corpora import Corpus
 from flows.events import URIS_IN_AN_EVENT, SendError, SourceChanged, as_event, event_id, now, send
 from storage.errors import UsageError
-from tasks.folders import MAGIC
+from tasks.folders import MAGIC, walk
 from tasks.sources import Source
 
-logger = logging.getLogger(__name__)
 _TICK_MS = 250
 _LONGEST_PAUSE = 30.0
 
@@ -39,7 +37,9 @@ class Watched:
     roots: tuple[Path, ...]
 
     def covers(self, path: Path) -> bool:
-        """True where a file of this name would be read."""
+        """True where a file of this name would be read, and for what may have been a folder of such files."""
+        if not path.suffix and not path.name.startswith("."):
+            return any(path.is_relative_to(root) for root in self.roots) and not path.is_file()
         uri = path.as_uri()
         return any(source.covers(uri) for source in self.sources)
 
@@ -99,13 +99,13 @@ class Watcher:
                 # The kernel is listening by now: what arrives while the first scan runs is not missed either.
                 self._begin(roots)
                 first = False
-            self.settling.saw((Path(path) for _, path in batch), at=time.monotonic())
+            self.settling.saw(_files(Path(path) for _, path in batch), at=time.monotonic())
             self._post(self.settling.settled(at=time.monotonic()))
             self.outbox.flush(at=time.monotonic())
 
     def _begin(self, roots: Sequence[Path]) -> None:
         for one in self.watching:
-            self.outbox.add(SourceChanged(corpus=one.corpus.name, reason="watch-started"), str(os.getpid()), str(now()))
+            self.outbox.add(SourceChanged(corpus=one.corpus.name, reason="watch-started"), str(now()))
         names = ", ".join(one.corpus.name for one in self.watching)
         _say(f"Watching {', '.join(map(str, roots))} for {names}. Ctrl-C stops.")
 
@@ -117,10 +117,8 @@ class Watcher:
             files = {path: stamp for path, stamp in sorted(settled.items()) if one.covers(path)}
             if files:
                 uris = tuple(path.as_uri() for path in list(files)[:URIS_IN_AN_EVENT])
-                payload = SourceChanged(
-                    corpus=one.corpus.name, reason="files-settled", files=len(files), uris=uris
-                )
-                self.outbox.add(payload, *(f"{path}\0{stamp}" for path, stamp in files.items()))
+                payload = SourceChanged(corpus=one.corpus.name, reason="files-settled", files=len(files), uris=uris)
+                self.outbox.add(payload, "\0".join(f"{path} {stamp}" for path, stamp in files.items()))
 
 
 class Settling:
@@ -160,16 +158,26 @@ class Outbox:
 
     def __init__(self, deliver: Callable[[Sequence[dict[str, object]]], None]) -> None:
         self._deliver = deliver
-        self._waiting: dict[str, tuple[SourceChanged, tuple[str, ...]]] = {}
+        self._waiting: dict[str, tuple[SourceChanged, str]] = {}
         self._failures = 0
         self._not_before = 0.0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, payload: SourceChanged, *what: str) -> None:
-        """Have an event sent. It takes the place of one of the same corpus that still waits."""
-        self._waiting[payload.corpus] = _joined(self._waiting.get(payload.corpus), payload, what)
+    def add(self, payload: SourceChanged, what: str) -> None:
+        """Have an event about `what` sent, together with one of the same corpus that still waits."""
+        what = hashlib.sha256(what.encode()).hexdigest()
+        if payload.corpus in self._waiting:
+            before, earlier = self._waiting[payload.corpus]
+            payload = SourceChanged(
+                corpus=payload.corpus,
+                reason="files-settled",
+                files=before.files + payload.files,
+                uris=tuple(dict.fromkeys(before.uris + payload.uris))[:URIS_IN_AN_EVENT],
+            )
+            what = hashlib.sha256((earlier + what).encode()).hexdigest()
+        self._waiting[payload.corpus] = payload, what
 
     def flush(self, *, at: float) -> None:
         """Send what waits, unless the last attempt failed too short a time ago."""
@@ -177,7 +185,7 @@ class Outbox:
             return
         occurred = now()
         events = [
-            as_event(payload, occurred=occurred, event_id=event_id(payload, *what))
+            as_event(payload, occurred=occurred, event_id=event_id(payload, what))
             for payload, what in self._waiting.values()
         ]
         try:
@@ -203,16 +211,13 @@ def stamp_of(path: Path) -> Stamp:
     return found.st_size, found.st_mtime_ns
 
 
-def _joined(
-    waiting: tuple[SourceChanged, tuple[str, ...]] | None, payload: SourceChanged, what: tuple[str, ...]
-) -> tuple[SourceChanged, tuple[str, ...]]:
-    if waiting is None:
-        return payload, what
-    before, earlier = waiting
-    uris = tuple(dict.fromkeys(before.uris + payload.uris))[:URIS_IN_AN_EVENT]
-    reason = payload.reason if before.reason == payload.reason else "files-settled"
-    joined = SourceChanged(corpus=payload.corpus, reason=reason, files=before.files + payload.files, uris=uris)
-    return joined, earlier + what
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files that changed: of a folder that was moved in, the kernel tells nothing but the folder's name."""
+    for path in paths:
+        if path.is_dir():
+            yield from walk(path, on_error=lambda folder, error: None)
+        else:
+            yield path
 
 
 def _root(source: Source) -> Path:
