@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib import import_module
+from typing import cast
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
@@ -27,6 +28,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
 from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled
+from prefect.types import DateTime
 
 from flows.corpora import Corpus, chosen
 from flows.embed import AS_A_FLOW, EmbedRequest, carry_out, job
@@ -81,7 +83,7 @@ def cancel_covered_runs() -> int:
         return 0
     due = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),  # type: ignore[arg-type],
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=cast("DateTime", datetime.now(UTC))),
     )
     here = DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
     covered = 0

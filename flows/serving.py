@@ -3,25 +3,61 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+import httpx
+from prefect.client.orchestration import get_client
 from prefect.runner import Runner
 
-from flows.corpora import Corpus
-from flows.deployments import as_served, deployments_file, read_deployments
+from flows.deployments import as_served
 
-logger = logging.getLogger(__name__)
+_PAUSE = 2.0
 
 
-def serve_deployments(corpora: Sequence[Corpus], *, limit: int, poll_seconds: float) -> None:
-    """Serve until stopped. Schedules go on when it stops, so that nothing waits for a start by hand."""
-    deployments = [as_served(d) for d in read_deployments(deployments_file())]
+def serve(deployments: Sequence[dict[str, Any]], *, limit: int, poll_seconds: float) -> None:
+    """Serve until stopped, through restarts of the server. Schedules stay on when this process ends."""
 
     async def run() -> None:
         runner = Runner(name="polyseme", limit=limit, query_seconds=poll_seconds, pause_on_shutdown=False)
         for deployment in deployments:
-            await runner.aadd_deployment(deployment)
+            await runner.aadd_deployment(as_served(deployment))
+        _say(f"Serving {len(deployments)} deployments. Ctrl-C stops.")
         await runner.start()
 
-    asyncio.run(run())
+    while True:
+        _wait_for_server()
+        try:
+            asyncio.run(run())
+        except (Exception, BaseExceptionGroup) as error:
+            if not any(_is_an_absence(cause) for cause in _causes(error)):
+                raise
+            _say("The Prefect server is gone. Waiting for it; runs that were going on are picked up by reconcile.")
+        else:
+            return
+
+
+def _wait_for_server() -> None:
+    with get_client(sync_client=True) as client:
+        while client.api_healthcheck() is not None:
+            time.sleep(_PAUSE)
+
+
+def _is_an_absence(error: BaseException) -> bool:
+    """True for what the runner raises where the server does not answer: on the first call, or after three polls."""
+    return isinstance(error, httpx.TransportError) or "exceeded error threshold" in str(error)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _causes(one)
+    elif error is not None:
+        yield error
+        yield from _causes(error.__cause__)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from flows.settings import config_file, require_server
 from storage.errors import PolysemeError, UsageError
+from tasks.engine import shared_engine
 
 Exit = int
 
@@ -59,12 +60,15 @@ def serve(*, limit: int = 4, poll_seconds: float = 2.0) -> Exit:
     """
     require_server()
     from flows.corpora import chosen
+    from flows.deployments import deployments_file, read_deployments
+    from flows.serving import serve as run
 
-    corpora = chosen()
+    for corpus in chosen():
+        # A model that cannot be had is said now, not by the first run at night.
+        shared_engine(corpus.engine).check(corpus.outputs)
+    found = read_deployments(deployments_file())
     os.chdir(_home())
-    from flows.serving import serve_deployments
-
-    serve_deployments(corpora, limit=limit, poll_seconds=poll_seconds)
+    run(found, limit=limit, poll_seconds=poll_seconds)
     return 0
 
 
