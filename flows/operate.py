@@ -1,38 +1,21 @@
 """The flows that a standing server runs over configured corpora: embed what arrived, reconcile what events missed.
 
-Both bring lakes up to date with their sources as `embed_corpus` does; here is only which corpora, and what becomes of
-the runs that wait for the same. One corpus that fails does not keep the others.
+Both bring lakes up to date with their sources as `embed_corpus` does; here is only which corpora, and whose turn it is.
+One corpus that fails does not keep the others.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from importlib import import_module
-from typing import cast
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterId,
-    FlowRunFilter,
-    FlowRunFilterExpectedStartTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
-from prefect.client.schemas.objects import StateType
-from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
-from prefect.runtime import deployment, flow_run
-from prefect.states import Cancelled
-from prefect.types import DateTime
 
 from flows.corpora import Corpus, chosen
 from flows.embed import AS_A_FLOW, EmbedRequest, carry_out, job
 from flows.report import RunReport
+from flows.turns import turn
 from storage.errors import PolysemeError
 
 
@@ -40,14 +23,10 @@ from storage.errors import PolysemeError
 def embed_corpora(corpora: list[str] | None = None) -> None:
     """Bring the lakes of configured corpora up to date, of all of them for None.
 
-    Runs of the same deployment that wait to do the same are cancelled: what they were to find, this one finds.
+    A corpus that another run scans is waited for; one that another run waits for already is left to that run.
     Raises PolysemeError where a corpus could not be done, once the others are.
     """
-    # Imported while the server is asked: PyTorch takes seconds.
-    threading.Thread(target=import_module, args=("torch",), daemon=True).start()
-    wanted = chosen(corpora)
-    cancel_covered_runs()
-    _, failures = _bring_up_to_date(wanted)
+    _, failures = _bring_up_to_date(chosen(corpora))
     _raise(failures)
 
 
@@ -74,40 +53,19 @@ def reconcile(corpora: list[str] | None = None) -> None:
     _raise(failures)
 
 
-def cancel_covered_runs() -> int:
-    """Cancel the runs that wait with this run's own deployment and parameters; return how many.
-
-    They were due before now, so whatever they were to pick up lies before the scan that begins now.
-    """
-    if deployment.id is None:
-        return 0
-    due = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
-        expected_start_time=FlowRunFilterExpectedStartTime(before_=cast("DateTime", datetime.now(UTC))),
-    )
-    here = DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
-    covered = 0
-    with get_client(sync_client=True) as client:
-        for waiting in client.read_flow_runs(flow_run_filter=due, deployment_filter=here):
-            if str(waiting.id) == flow_run.id or waiting.parameters != flow_run.parameters:
-                continue
-            try:
-                client.set_flow_run_state(waiting.id, Cancelled(message=f"Covered by run {flow_run.name}."))
-            except ObjectNotFound:
-                continue
-            covered += 1
-    if covered:
-        get_run_logger().info("%d waiting runs are covered by this one", covered)
-    return covered
-
-
 def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], list[str]]:
     """Return the reports of those that could be done, by corpus, and why the others could not."""
     reports, failures = dict[str, RunReport](), list[str]()
     for corpus in corpora:
         try:
             corpus.resolved()
-            reports[corpus.name] = carry_out(job(_request(corpus)))
+            with turn(f"{corpus.lake} {corpus.name}") as mine:
+                if mine:
+                    reports[corpus.name] = carry_out(job(_request(corpus)))
+                else:
+                    get_run_logger().info(
+                        "corpus %s: the run that waits for its turn will see all of this", corpus.name
+                    )
         except PolysemeError as error:
             get_run_logger().error("corpus %s: %s", corpus.name, error)
             failures.append(f"{corpus.name}: {error}")
