@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +80,7 @@ class Watcher:
     settle: float = 2.0
     poll: bool = False
     deliver: Callable[[Sequence[dict[str, object]]], None] = send
+    stop: threading.Event = field(default_factory=threading.Event)
     settling: Settling = field(init=False)
     outbox: Outbox = field(init=False)
 
@@ -87,11 +89,11 @@ class Watcher:
         self.outbox = Outbox(self.deliver)
 
     def run(self) -> None:
-        """Watch until interrupted."""
+        """Watch until interrupted, or until `stop` is set."""
         roots = sorted({root for one in self.watching for root in one.roots})
         changes = watch(
             *roots, watch_filter=self._wanted, debounce=_TICK_MS, step=50, rust_timeout=_TICK_MS, yield_on_timeout=True,
-            force_polling=self.poll or None, raise_interrupt=True,
+            force_polling=self.poll or None, raise_interrupt=True, stop_event=self.stop,
         )  # fmt: skip
         first = True
         for batch in changes:
