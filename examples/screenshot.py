@@ -1,6 +1,6 @@
 """Take the picture of a flow run page with its artifacts: docs/flow-run.png.
 
-    python docs/screenshot.py
+    python -m examples.screenshot
 
 Starts a Prefect server of its own, serves the deployments, embeds examples/corpus and lets headless Chromium look at the
 run's page. Needs Debian's `chromium`.
@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
+from tests.server.standing import Standing
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tests.server.standing import Standing  # noqa: E402
-
 PICTURE = ROOT / "docs" / "flow-run.png"
 SIZE = "1440,1000"
 
