@@ -54,7 +54,9 @@ def arrive(standing: Standing, name: str) -> float:
     seconds = time.time() - settled
     # The newest run is the one that brought it in.
     run = max(standing.runs("embed/on-arrival", "Running", "Completed"), key=lambda r: r["expected_start_time"])
-    due, begun = (datetime.fromisoformat(run[key]).timestamp() - settled for key in ("expected_start_time", "start_time"))
+    due, begun = (
+        datetime.fromisoformat(run[key]).timestamp() - settled for key in ("expected_start_time", "start_time")
+    )
     print(f"{name}: {seconds:5.1f} s (due after {due:.1f}, flow began after {begun:.1f})", flush=True)
     standing.wait(lambda: not standing.flow_run_processes(), "the runs that follow are over")
     return seconds

@@ -32,7 +32,7 @@ def serve(deployments: Sequence[dict[str, Any]], *, limit: int, poll_seconds: fl
         try:
             asyncio.run(run())
         except (Exception, BaseExceptionGroup) as error:
-            if not any(_is_an_absence(cause) for cause in _causes(error)):
+            if _server_answers() and not any(_is_an_absence(cause) for cause in _causes(error)):
                 raise
             _say("The Prefect server is gone. Waiting for it; runs that were going on are picked up by reconcile.")
         else:
@@ -40,9 +40,13 @@ def serve(deployments: Sequence[dict[str, Any]], *, limit: int, poll_seconds: fl
 
 
 def _wait_for_server() -> None:
+    while not _server_answers():
+        time.sleep(_PAUSE)
+
+
+def _server_answers() -> bool:
     with get_client(sync_client=True) as client:
-        while client.api_healthcheck() is not None:
-            time.sleep(_PAUSE)
+        return client.api_healthcheck() is None
 
 
 def _is_an_absence(error: BaseException) -> bool:
@@ -56,7 +60,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             yield from _causes(one)
     elif error is not None:
         yield error
-        yield from _causes(error.__cause__)
+        yield from _causes(error.__cause__ or error.__context__)
 
 
 def _say(line: str) -> None:
