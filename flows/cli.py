@@ -39,6 +39,9 @@ app = App(
 _COMMANDS = {
     "embed": ("flows.commands.embed:embed", "Embed documents into a lake; what is unchanged is skipped."),
     "backfill": ("flows.commands.backfill:backfill", "Encode again what the lake holds, or in another encoding."),
+    "deploy": ("flows.commands.operate:deploy", "Register the deployments with a Prefect server, for workers to run."),
+    "serve": ("flows.commands.operate:serve", "Run the deployments from this process, without a worker."),
+    "watch": ("flows.commands.operate:watch", "Tell the Prefect server when files of a corpus have arrived."),
     "sql": ("flows.commands.sql:sql", "Ask the lake in SQL."),
     "search": ("flows.commands.search:search", "Find sentences or words by meaning."),
     "senses": ("flows.commands.senses:senses", "Group the occurrences of a word by sense."),

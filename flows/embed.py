@@ -22,6 +22,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.events import tell
 from flows.lineage import publish_as_asset
 from flows.progress import Progress, describe
 from flows.report import RunReport, markdown
@@ -85,6 +86,11 @@ def embed_corpus(request: EmbedRequest) -> RunReport:
 
     Raises PolysemeError where shards failed after their retries; what was committed before stays.
     """
+    return carry_out(job(request))
+
+
+def job(request: EmbedRequest) -> Job:
+    """Say what a request comes to. Raises UsageError for a source that names nothing that can be read."""
     sources = resolve(request.sources)
 
     def items() -> Iterator[Document | Reject]:
@@ -96,18 +102,16 @@ def embed_corpus(request: EmbedRequest) -> RunReport:
             if request.delete:
                 scan.delete_gone(sources)
 
-    return carry_out(
-        Job(
-            lake=lake_at(request.lake, request.catalog),
-            engine=request.engine,
-            outputs=request.outputs,
-            sources=request.sources,
-            items=items,
-            limit=request.limit,
-            settle=settle,
-            name=request.name,
-            runner=request.runner,
-        )
+    return Job(
+        lake=lake_at(request.lake, request.catalog),
+        engine=request.engine,
+        outputs=request.outputs,
+        sources=request.sources,
+        items=items,
+        limit=request.limit,
+        settle=settle,
+        name=request.name,
+        runner=request.runner,
     )
 
 
@@ -134,6 +138,7 @@ def carry_out(job: Job) -> RunReport:
     run_id = uuid4().hex[:12]
     lake, engine = job.lake, shared_engine(job.engine)
     with Catalog.create_or_open(lake) as catalog:
+        known = catalog.encodings()
         name = catalog.register_encoding(engine.spec, name=job.name)
         version = catalog.begin_run(run_id, engine.spec.encoding_id, job.sources, _flow_run_id())
         scan = Scan(catalog, lake, run_id, version, engine.spec.encoding_id, job.outputs)
@@ -151,6 +156,7 @@ def carry_out(job: Job) -> RunReport:
             remove_staging(lake, run_id)
             run.progress.end()
         report = run.finish("failed" if run.failures else "completed", error="; ".join(run.failures[:3]) or None)
+        tell(report, lake_id=catalog.lake_id, known=known, refused=scan.refused)
     create_markdown_artifact(markdown(report), key="embed-summary", description=f"Run {run_id}")
     if run.failures:
         raise PolysemeError(

@@ -13,12 +13,13 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
+from flows.corpora import chosen
 from flows.repair import mend
 from flows.settings import lake_at
 from storage.catalog import Catalog
 from storage.catalog_url import refuse_password
 from storage.compaction import MIB, CompactionPolicy, compact
-from storage.errors import PolysemeError
+from storage.errors import MissingLakeError, PolysemeError
 from storage.lake import Lake
 from storage.publish import publish
 from storage.vacuum import vacuum
@@ -104,6 +105,29 @@ def publish_lake(lake: str = "lake", catalog_url: str | None = None) -> int:
     """Build `catalog.duckdb` anew from the catalog. Returns the catalog version it shows."""
     with Catalog.open(_place(lake, catalog_url)) as catalog:
         return publish(catalog, anew=True)
+
+
+@flow(name="maintain", persist_result=False)
+def maintain(lakes: list[str] | None = None) -> None:
+    """Compact, vacuum and verify lakes, those of all configured corpora for None, each as a flow run of its own.
+
+    A lake that is not there yet is passed over. Raises PolysemeError for what is wrong, once every lake was seen to.
+    """
+    places = {c.lake: c.catalog for c in chosen()} if lakes is None else dict.fromkeys(lakes)
+    failures = []
+    for lake, catalog_url in places.items():
+        for step in (compact_lake, vacuum_lake, verify_lake):
+            try:
+                step(lake, catalog_url)
+            except MissingLakeError as error:
+                if lakes is not None:
+                    failures.append(f"{step.name}: {error}")
+                get_run_logger().info("no lake at %s yet", lake)
+                break
+            except PolysemeError as error:
+                failures.append(f"{step.name}: {error}")
+    if failures:
+        raise PolysemeError("; ".join(failures))
 
 
 def _place(lake: str, catalog_url: str | None) -> Lake:

@@ -6,11 +6,14 @@ A flag beats the environment (`POLYSEME_LAKE=…`), which beats `polyseme.toml`,
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from storage.lake import Lake
+
+from storage.errors import UsageError
 
 CONFIG_FILE = "polyseme.toml"
 ENVIRONMENT_PREFIX = "POLYSEME_"
@@ -53,10 +56,38 @@ def lake_at(root: str, catalog: str | None = None) -> Lake:
     return Lake(root, without_password(named))
 
 
+def config_file() -> Path | None:
+    """Return the nearest `polyseme.toml`: in the working directory or a folder above it."""
+    here = Path.cwd()
+    return next((f / CONFIG_FILE for f in (here, *here.parents) if (f / CONFIG_FILE).is_file()), None)
+
+
+def read_config_file() -> tuple[Path, dict[str, Any]]:
+    """Return the nearest `polyseme.toml` and what it says, nothing where there is none. Raises UsageError."""
+    path = config_file()
+    if path is None:
+        return Path.cwd() / CONFIG_FILE, {}
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+
+
 def history_file() -> Path:
     """Where the SQL shell keeps what was typed."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "polyseme" / "sql_history"
+
+
+def require_server() -> None:
+    """Raise UsageError where no standing Prefect server is configured: a temporary one would be gone at once."""
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
+        raise UsageError(
+            "No Prefect server is configured. Start one with `prefect server start`, and say where it is: "
+            "export PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
 
 
 def prepare_prefect(*, verbose: bool) -> None:

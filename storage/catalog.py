@@ -301,6 +301,12 @@ class Catalog:
             return read_totals(connection, encoding_id)
 
     @property
+    def lake_id(self) -> str:
+        """What tells this lake from every other, wherever it is moved."""
+        with self.reading() as connection:
+            return str(connection.scalar(select(meta.c.value).where(meta.c.key == "lake_id")))
+
+    @property
     def version(self) -> int:
         """The number that every change of the catalog raises."""
         with self.reading() as connection:

@@ -7,6 +7,7 @@ one lookup batch stand in memory. The catalog alone decides what is done.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -51,6 +52,8 @@ class Scan:
     encoding_id: str
     outputs: Outputs
     tally: Tally = field(default_factory=Tally)
+    refused: Counter[str] = field(default_factory=Counter)
+    """How many records were refused, by code."""
     _shielding: dict[tuple[str, str], Reject] = field(default_factory=dict)
     _rejects: list[Reject] = field(default_factory=list)
     _ledger: Ledger = field(default_factory=Ledger)
@@ -131,6 +134,7 @@ class Scan:
 
     def _reject(self, reject: Reject) -> None:
         self.tally.rejected += 1
+        self.refused[reject.code] += 1
         if shields(reject, reject.uri):
             self._shielding.setdefault((reject.uri, reject.code), reject)
         if reject.doc_id is not None:

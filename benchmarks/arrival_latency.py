@@ -1,0 +1,66 @@
+"""How long from a file that has settled to rows that DuckDB answers: real server, `polyseme serve`, `polyseme watch`.
+
+    python -m benchmarks.arrival_latency --files 5
+
+Starts its own server on loopback in a temporary folder, embeds a first file so that everything is warm, then drops one
+small file after another and asks the published lake until it is there. The embedded model, words and NSP. Wall seconds:
+other work on the machine counts, so it says how loaded the machine was and how much of the time was whose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+from tests.server.standing import Standing
+
+TEXT = "The bank of the river was under water by noon. Nobody in the town had seen it so high. The mill stood still.\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=5)
+    files = parser.parse_args().files
+    with tempfile.TemporaryDirectory() as folder:
+        standing = Standing(Path(folder))
+        (standing.folder / "news").mkdir()
+        (standing.folder / "polyseme.toml").write_text('[corpus.news]\nsources = ["news"]\n', encoding="utf-8")
+        try:
+            standing.start_server()
+            standing.start_serve()
+            standing.start_watch()
+            arrive(standing, "warm.txt")
+            seconds = [arrive(standing, f"{i}.txt") for i in range(files)]
+        finally:
+            standing.end()
+    print(
+        f"{files} files: median {statistics.median(seconds):.1f} s, least {min(seconds):.1f} s, most "
+        f"{max(seconds):.1f} s from settled to queryable; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    )
+
+
+def arrive(standing: Standing, name: str) -> float:
+    """Drop a file and return the seconds from the moment it had settled until its rows could be queried."""
+    heard = standing.log("watch").count("files-settled")
+    (standing.folder / "news" / name).write_text(TEXT * 20, encoding="utf-8")
+    standing.wait(lambda: standing.log("watch").count("files-settled") > heard, "the watcher sends the event")
+    settled = time.time()
+    standing.wait_for_documents({name})
+    seconds = time.time() - settled
+    # The newest run is the one that brought it in.
+    run = max(standing.runs("embed/on-arrival", "Running", "Completed"), key=lambda r: r["expected_start_time"])
+    due, begun = (
+        datetime.fromisoformat(run[key]).timestamp() - settled for key in ("expected_start_time", "start_time")
+    )
+    print(f"{name}: {seconds:5.1f} s (due after {due:.1f}, flow began after {begun:.1f})", flush=True)
+    standing.wait(lambda: not standing.flow_run_processes(), "the runs that follow are over")
+    return seconds
+
+
+if __name__ == "__main__":
+    main()

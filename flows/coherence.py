@@ -1,0 +1,203 @@
+"""coherence: what a run committed, ranked by how well it hangs together, with its breaks and the drift since the last.
+
+Reads the published lake and the scores that stand in it; runs no model. Leaves tables and a page as artifacts and one
+event for each document that breaks. Ids and numbers only: the texts stay in the lake.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from flows.events import CoherenceBreak, emit
+from flows.settings import lake_at
+from storage.catalog import Catalog
+from storage.errors import UsageError
+from storage.query import open_snapshot
+from tasks.segmentation import breaks
+
+_SHOWN = 20
+_EVENTS = 100
+"""A run of a million documents is worth so many events, of the deepest breaks."""
+
+_MEASURES = (
+    ("documents", "{:,}", "documents"),
+    ("steps", "{:,}", "steps"),
+    ("mean margin", "{:+.2f}", "mean_margin"),
+    ("standard deviation", "{:.2f}", "deviation"),
+    ("breaks in 100 steps", "{:.1f}", "breaks"),
+)
+_RUN = """
+SELECT runs.ordinal, runs.encoding_id, encodings.name
+FROM runs JOIN encodings USING (encoding_id) WHERE run_id = $run_id"""
+_PREVIOUS = """
+SELECT max(ordinal) FROM runs WHERE ordinal < $ordinal AND encoding_id = $encoding_id AND documents > 0"""
+_STEPS = """
+SELECT d.doc_id, any_value(d.title) AS title, list(c.sentence_index ORDER BY c.sentence_index) AS after,
+       list(c.margin ORDER BY c.sentence_index) AS margins, avg(c.percentile) AS percentile
+FROM documents_{encoding} AS d JOIN coherence_{encoding} AS c ON c.doc_id = d.doc_id
+WHERE d.version = $ordinal GROUP BY d.doc_id"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """One document's steps: their margins in log-odds, and after which sentences the text breaks."""
+
+    doc_id: str
+    title: str | None
+    margins: tuple[float, ...]
+    worst_after: int
+    percentile: float | None
+    broken_after: tuple[int, ...]
+    break_margin: float
+
+    @property
+    def mean_margin(self) -> float:
+        return sum(self.margins) / len(self.margins)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """How coherent the documents of one run are, taken together: margins in log-odds, breaks for each hundred steps."""
+
+    documents: int
+    steps: int
+    mean_margin: float
+    deviation: float
+    breaks: float
+
+
+@flow(name="coherence", persist_result=False)
+def coherence(lake: str, run_id: str) -> int:
+    """Report the coherence of what a run committed; return how many documents break.
+
+    Raises LakeError and UsageError where lake or run do not exist.
+    """
+    place = lake_at(lake)
+    with Catalog.open(place) as catalog:
+        lake_id, snapshot = catalog.lake_id, catalog.snapshot()
+    with open_snapshot(snapshot, place) as con:
+        texts, before = _read(con, run_id)
+    worst = sorted(texts, key=lambda t: (t.mean_margin, t.doc_id))
+    broken = sorted((t for t in texts if t.broken_after), key=lambda t: (t.break_margin, t.doc_id))
+    create_table_artifact(
+        [_row(t) for t in worst[:_SHOWN]],
+        key="coherence-least",
+        description=f"Least coherent documents of run {run_id}",
+    )
+    create_table_artifact(
+        [_break_row(t) for t in broken[:_SHOWN]], key="coherence-breaks", description=f"Deepest breaks of run {run_id}"
+    )
+    create_markdown_artifact(
+        _page(run_id, lake, level(texts), level(before), len(broken)),
+        key="coherence-report",
+        description=f"Coherence of run {run_id}",
+    )
+    for text in broken[:_EVENTS]:
+        emit(
+            CoherenceBreak(
+                run_id=run_id, lake=lake, lake_id=lake_id, doc_id=text.doc_id, after_sentences=text.broken_after,
+                worst_margin=round(text.break_margin, 3),
+            )
+        )  # fmt: skip
+    return len(broken)
+
+
+def level(texts: list[Text]) -> Level | None:
+    """Return the level of a run's documents, a step counting as much as any other; None where nothing was scored."""
+    margins = np.array([margin for text in texts for margin in text.margins])
+    if not len(margins):
+        return None
+    return Level(
+        documents=len(texts),
+        steps=len(margins),
+        mean_margin=float(margins.mean()),
+        deviation=float(margins.std()),
+        breaks=100 * sum(len(t.broken_after) for t in texts) / len(margins),
+    )
+
+
+def _read(con: duckdb.DuckDBPyConnection, run_id: str) -> list[list[Text]]:
+    """Return the documents of a run and of the run before it in the same encoding, those that are still live."""
+    run = con.execute(_RUN, {"run_id": run_id}).fetchone()
+    if run is None:
+        raise UsageError(f"There is no run {run_id!r} in this lake. polyseme status lists the last ones.")
+    ordinal, encoding_id, encoding = run
+    (previous,) = con.execute(_PREVIOUS, {"ordinal": ordinal, "encoding_id": encoding_id}).fetchall()[0]
+    sql = _STEPS.format(encoding=encoding)
+    return [
+        [_text(*row) for row in con.execute(sql, {"ordinal": which}).fetchall()] if which is not None else []
+        for which in (ordinal, previous)
+    ]
+
+
+def _text(doc_id: str, title: str | None, after: list[int], margins: list[float], percentile: float | None) -> Text:
+    scores = np.array(margins)
+    broken = np.flatnonzero(breaks(scores).is_break)
+    return Text(
+        doc_id=doc_id,
+        title=title,
+        margins=tuple(margins),
+        worst_after=after[int(scores.argmin())],
+        percentile=percentile,
+        broken_after=tuple(after[i] for i in broken),
+        break_margin=float(scores[broken].min()) if len(broken) else 0.0,
+    )
+
+
+def _row(text: Text) -> dict[str, Any]:
+    return {
+        "document": text.doc_id,
+        "title": text.title or "",
+        "steps": len(text.margins),
+        "mean margin": round(text.mean_margin, 2),
+        "worst margin": round(min(text.margins), 2),
+        "after sentence": text.worst_after,
+        "above so many random pairs": "" if text.percentile is None else f"{text.percentile:.0%}",
+        "breaks": len(text.broken_after),
+    }
+
+
+def _break_row(text: Text) -> dict[str, Any]:
+    return {
+        "document": text.doc_id,
+        "title": text.title or "",
+        "breaks after sentences": ", ".join(map(str, text.broken_after)),
+        "least margin": round(text.break_margin, 2),
+    }
+
+
+def _page(run_id: str, lake: str, level: Level | None, before: Level | None, broken: int) -> str:
+    if level is None:
+        return (
+            f"# Coherence of run {run_id}\n\nNothing was scored: the run committed no document of two sentences, or "
+            "it ran without NSP."
+        )
+    lines = [
+        f"# Coherence of run {run_id}",
+        "",
+        f"Lake `{lake}`: {broken:,} of {level.documents:,} documents break.",
+        "",
+        "| | this run | run before | change |",
+        "|---|---:|---:|---:|",
+    ]
+    for name, form, field in _MEASURES:
+        here = getattr(level, field)
+        there = getattr(before, field) if before else None
+        compared = "– | –" if there is None else f"{form.format(there)} | {here - there:+,.2f}"
+        lines.append(f"| {name} | {form.format(here)} | {compared} |")
+    lines += ["", _drift(level, before), "", f"One document's curve: `polyseme coherence DOCUMENT --lake {lake}`"]
+    return "\n".join(lines)
+
+
+def _drift(level: Level, before: Level | None) -> str:
+    """Say how far the mean margin moved, in standard deviations of the run before (Glass's delta)."""
+    if before is None or not before.deviation:
+        return "No run before this one to compare with."
+    moved = (level.mean_margin - before.mean_margin) / before.deviation
+    return f"Drift: the mean margin moved by {moved:+.2f} standard deviations of the run before."

@@ -1,0 +1,143 @@
+"""`polyseme deploy`, `serve` and `watch`: a pipeline that runs by itself on a standing Prefect server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from flows.settings import config_file, require_server
+from storage.errors import PolysemeError, UsageError
+from tasks.engine import shared_engine
+
+Exit = int
+
+
+def deploy(*, pool: str | None = None) -> Exit:
+    """Register everything in prefect.yaml with the Prefect server, for workers to run. Doing it again changes nothing.
+
+    Makes the work pool if it is missing. Runs work in the folder of polyseme.toml, which configures the corpora. Then
+    start a worker, here or where the same folder can be seen: prefect worker start --pool local
+
+    Parameters
+    ----------
+    pool
+        Use this work pool instead of those that prefect.yaml names.
+    """
+    require_server()
+    from flows.corpora import chosen
+    from flows.deployments import deployments_file, read_deployments
+
+    corpora = chosen()
+    path = deployments_file()
+    found = read_deployments(path)
+    for name in sorted({pool} if pool else {d["work_pool"]["name"] for d in found if "work_pool" in d}):
+        _make_pool(name)
+    with tempfile.TemporaryDirectory() as folder:
+        chosen_file = _with_pool(path, pool, Path(folder)) if pool else path
+        _prefect("deploy", "--all", "--no-prompt", "--prefect-file", str(chosen_file), cwd=_home())
+    print(f"{len(found)} deployments for {len(corpora)} corpora: {', '.join(c.name for c in corpora)}.")  # noqa: T201
+    return 0
+
+
+def serve(*, limit: int = 4, poll_seconds: float = 2.0) -> Exit:
+    """Run everything in prefect.yaml from this one process, without a work pool or a worker, until it is stopped.
+
+    Registers the deployments with the Prefect server, then starts their runs as they are due. Each run is a process of
+    its own; runs that were going on when this one is killed are picked up by the next reconcile.
+
+    Parameters
+    ----------
+    limit
+        Runs at a time.
+    poll_seconds
+        How often to ask the server for runs.
+    """
+    require_server()
+    from flows.corpora import chosen
+    from flows.deployments import deployments_file, read_deployments
+    from flows.serving import serve as run
+
+    for corpus in chosen():
+        # A model that cannot be had is said now, not by the first run at night.
+        shared_engine(corpus.engine).check(corpus.outputs)
+    found = read_deployments(deployments_file())
+    os.chdir(_home())
+    run(found, limit=limit, poll_seconds=poll_seconds)
+    return 0
+
+
+def watch(
+    *folders: Path,
+    settle: float = 2.0,
+    poll: Annotated[bool, Parameter(negative="")] = False,
+) -> Exit:
+    """Tell the Prefect server when files of a corpus have arrived, changed or gone, until it is stopped.
+
+    A file has arrived when it has not changed for some seconds. Says so again and again until the server has heard it,
+    and says once at the start that files may have arrived while nobody watched.
+    Example: polyseme watch news/ archive/
+
+    Parameters
+    ----------
+    folders
+        Folders to watch, each of them part of a configured corpus; by default the sources of all corpora.
+    settle
+        Seconds without a change after which a file is complete.
+    poll
+        Look at the files again and again instead of waiting for the kernel: for network drives.
+    """
+    require_server()
+    from flows.corpora import chosen
+    from flows.watch import Watcher, watched
+
+    if settle <= 0:
+        raise UsageError(f"--settle must be more than 0 seconds, got {settle:g}.")
+    Watcher(watched(chosen(), list(folders)), settle=settle, poll=poll).run()
+    return 0
+
+
+def _home() -> Path:
+    path = config_file()
+    return path.parent if path else Path.cwd()
+
+
+def _make_pool(name: str) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_work_pool(name)
+        except ObjectNotFound:
+            try:
+                client.create_work_pool(WorkPoolCreate(name=name, type="process"))
+                print(f"Made the work pool {name}.")  # noqa: T201
+            except ObjectAlreadyExists:
+                return
+
+
+def _with_pool(path: Path, pool: str, folder: Path) -> Path:
+    import yaml
+
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for deployment in content["deployments"]:
+        deployment["work_pool"] = {**deployment.get("work_pool", {}), "name": pool}
+    copy = folder / path.name
+    copy.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return copy
+
+
+def _prefect(*arguments: str, cwd: Path) -> None:
+    """Run Prefect's own command line; what it says is shown only where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise PolysemeError(f"`prefect {' '.join(arguments)}` failed:\n{done.stdout}{done.stderr}")

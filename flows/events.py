@@ -1,0 +1,220 @@
+"""Events: their names, resource ids and payloads, and how they are sent.
+
+Events are hints, at most once: one that is sent while the server is down is lost, and `reconcile` closes the gap. They
+carry ids, addresses and counts, never text, and what they tell has been committed before. `docs/events.md` is the
+reference for those who send or receive them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from uuid import UUID, uuid5
+
+if TYPE_CHECKING:
+    from flows.report import RunReport
+    from storage.snapshot import Encoding
+
+URIS_IN_AN_EVENT = 100
+_NAMESPACE = UUID("6a0c4f3e-8f4e-5c0b-9a55-6f1d3c2b7e10")
+
+
+class Payload(Protocol):
+    """What every kind of event has: a name, a resource that it is about, and fields that are its payload."""
+
+    name: ClassVar[str]
+
+    @property
+    def resource_id(self) -> str: ...
+
+    @property
+    def related(self) -> list[tuple[str, str]]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceChanged:
+    """Files of a corpus arrived, changed or went; or somebody says that they may have.
+
+    `uris` are the first hundred of `files`. With `reason` watch-started nothing is known but that the watcher was away.
+    """
+
+    name: ClassVar[str] = "polyseme.source.changed"
+    corpus: str
+    reason: Literal["files-settled", "watch-started"]
+    files: int = 0
+    uris: tuple[str, ...] = ()
+
+    @property
+    def resource_id(self) -> str:
+        return f"polyseme.corpus.{self.corpus}"
+
+    @property
+    def related(self) -> list[tuple[str, str]]:
+        return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCommitted:
+    """A run changed what readers of a lake see. `state` is failed where some of its shards failed."""
+
+    name: ClassVar[str] = "polyseme.run.committed"
+    run_id: str
+    lake: str
+    lake_id: str
+    encoding: str
+    encoding_id: str
+    state: str
+    documents: int
+    deleted: int
+    tokens: int
+
+    @property
+    def resource_id(self) -> str:
+        return f"polyseme.run.{self.run_id}"
+
+    @property
+    def related(self) -> list[tuple[str, str]]:
+        return [("lake", f"polyseme.lake.{self.lake_id}"), ("encoding", f"polyseme.encoding.{self.encoding_id}")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentsRejected:
+    """A run refused input: how many records, by code. One event a run; `rejects` says which and why."""
+
+    name: ClassVar[str] = "polyseme.document.rejected"
+    run_id: str
+    lake: str
+    lake_id: str
+    rejected: int
+    codes: dict[str, int]
+
+    @property
+    def resource_id(self) -> str:
+        return f"polyseme.run.{self.run_id}"
+
+    @property
+    def related(self) -> list[tuple[str, str]]:
+        return [("lake", f"polyseme.lake.{self.lake_id}")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodingChanged:
+    """A lake got an encoding that it had not: its first one, or the model or its settings have changed."""
+
+    name: ClassVar[str] = "polyseme.encoding.changed"
+    run_id: str
+    lake: str
+    lake_id: str
+    encoding: str
+    encoding_id: str
+    previous: str | None
+
+    @property
+    def resource_id(self) -> str:
+        return f"polyseme.encoding.{self.encoding_id}"
+
+    @property
+    def related(self) -> list[tuple[str, str]]:
+        return [("lake", f"polyseme.lake.{self.lake_id}"), ("run", f"polyseme.run.{self.run_id}")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoherenceBreak:
+    """A document that a run committed breaks: after which sentences, and the least margin of those steps."""
+
+    name: ClassVar[str] = "polyseme.coherence.break"
+    run_id: str
+    lake: str
+    lake_id: str
+    doc_id: str
+    after_sentences: tuple[int, ...]
+    worst_margin: float
+
+    @property
+    def resource_id(self) -> str:
+        return f"polyseme.document.{hashlib.sha256(self.doc_id.encode()).hexdigest()[:16]}"
+
+    @property
+    def related(self) -> list[tuple[str, str]]:
+        return [("lake", f"polyseme.lake.{self.lake_id}"), ("run", f"polyseme.run.{self.run_id}")]
+
+
+KINDS: tuple[type[Payload], ...] = (SourceChanged, RunCommitted, DocumentsRejected, EncodingChanged, CoherenceBreak)
+
+
+def as_event(payload: Payload, *, occurred: datetime, event_id: UUID | None = None) -> dict[str, Any]:
+    """Return the event as Prefect's API takes it.
+
+    `occurred` is when it is sent: a debounced trigger passes over what happened before its last window.
+    """
+    event = {
+        "event": payload.name,
+        "occurred": occurred.isoformat(),
+        "resource": {"prefect.resource.id": payload.resource_id},
+        "related": _related(payload),
+        "payload": asdict(payload),  # type: ignore[call-overload]
+    }
+    return event if event_id is None else event | {"id": str(event_id)}
+
+
+def event_id(payload: Payload, what: str) -> UUID:
+    """Return the same id for the same event about the same `what`, so that sending it again is no second event."""
+    return uuid5(_NAMESPACE, f"{payload.name}\0{payload.resource_id}\0{what}")
+
+
+def emit(payload: Payload) -> None:
+    """Send an event from inside a flow run, in the background. Call it after the commit it tells of."""
+    from prefect.events import emit_event
+
+    related = _related(payload)
+    emit_event(
+        payload.name,
+        resource={"prefect.resource.id": payload.resource_id},
+        related=related,
+        payload=asdict(payload),  # type: ignore[call-overload]
+    )
+
+
+def tell(report: RunReport, *, lake_id: str, known: Sequence[Encoding], refused: Mapping[str, int]) -> None:
+    """Emit what others may want to know of a run. `known` are the encodings that the lake had before it."""
+    about = {"run_id": report.run_id, "lake": report.lake, "lake_id": lake_id}
+    encoding = {"encoding": report.encoding, "encoding_id": report.encoding_id}
+    if report.counts.documents or report.tally.deleted:
+        if report.encoding_id not in {e.encoding_id for e in known}:
+            emit(EncodingChanged(**about, **encoding, previous=known[-1].encoding_id if known else None))
+        emit(
+            RunCommitted(
+                **about, **encoding, state=report.state, documents=report.counts.documents,
+                deleted=report.tally.deleted, tokens=report.counts.tokens,
+            )
+        )  # fmt: skip
+    if refused:
+        emit(DocumentsRejected(**about, rejected=sum(refused.values()), codes=dict(refused)))
+
+
+def send(events: Sequence[dict[str, Any]], *, timeout: float = 10.0) -> None:
+    """Post events to the configured server and return once it has them. Raises SendError where it did not."""
+    import httpx
+    from prefect.client.orchestration import get_client
+
+    try:
+        with get_client(sync_client=True, httpx_settings={"timeout": timeout}) as client:
+            answer = client.request("POST", "/events", json=list(events))
+            answer.raise_for_status()
+    except (httpx.HTTPError, OSError) as error:
+        raise SendError(f"{type(error).__name__}: {error}") from error
+
+
+class SendError(Exception):
+    """The server did not acknowledge; whether it has the events is not known. Sending them again does no harm."""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _related(payload: Payload) -> list[dict[str, str]]:
+    return [{"prefect.resource.role": role, "prefect.resource.id": id_} for role, id_ in payload.related]

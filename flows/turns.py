@@ -1,0 +1,41 @@
+"""Turns: on one machine one run at a time scans a corpus, and one more waits; a third is covered by the one that waits.
+
+So a thousand events are at most two scans, and the last event is always before the last scan. The kernel keeps the
+locks: a killed process frees them at once. Runs on other machines do not see them, and need not: the catalog sorts out
+who was first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def turn(name: str, *, place: Path | None = None) -> Iterator[bool]:
+    """Wait for the turn of this process, yield True and hold it. Yield False where another process waits already.
+
+    That one's turn begins after now, so it will see whatever this one was to see.
+    """
+    key = hashlib.sha256(name.encode()).hexdigest()[:16]
+    stem = (place or Path(tempfile.gettempdir())) / f"polyseme-{os.getuid()}-{key}"
+    waiting, running = FileLock(f"{stem}.next"), FileLock(f"{stem}.now")
+    try:
+        waiting.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        running.acquire()
+    finally:
+        waiting.release()
+    try:
+        yield True
+    finally:
+        running.release()

@@ -1,0 +1,94 @@
+"""Corpora: configured once in polyseme.toml, and refused with the way out where the file makes no sense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.corpora import chosen, configured
+from storage.errors import UsageError
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "news").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def configure(home: Path, text: str) -> None:
+    (home / "polyseme.toml").write_text(text, encoding="utf-8")
+
+
+def test_paths_are_relative_to_the_file_wherever_the_command_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(home, 'lake = "store"\n[corpus.news]\nsources = ["news", "/data/*.jsonl"]\n')
+    (home / "deep" / "er").mkdir(parents=True)
+    monkeypatch.chdir(home / "deep" / "er")
+    (corpus,) = chosen()
+    assert corpus.sources == [str(home / "news"), "/data/*.jsonl"]
+    assert corpus.lake == str(home / "store")
+
+
+def test_every_option_of_embed_has_its_place(home: Path) -> None:
+    configure(
+        home,
+        '[corpus.news]\nsources = ["news"]\nlake = "x"\ncontext = "pair"\nwords = ["Bank"]\nnsp = true\n'
+        'text_field = "body"\ndelete = false\n[corpus.two]\nsources = ["news"]\nlevel = "sentences"\n',
+    )
+    found = configured()
+    assert list(found) == ["news", "two"]
+    news = found["news"]
+    assert (news.engine.context, news.outputs.words, news.reading.text_field) == ("pair", frozenset({"bank"}), "body")
+    assert not news.delete
+    assert found["two"].outputs.level == "sentences"
+
+
+def test_a_model_folder_is_found_from_the_file(home: Path) -> None:
+    (home / "models").mkdir()
+    configure(
+        home, '[corpus.news]\nsources = ["news"]\nmodel = "models"\n[corpus.b]\nsources = ["news"]\nmodel = "a/b"'
+    )
+    found = configured()
+    assert (found["news"].engine.model, found["b"].engine.model) == (str(home / "models"), "a/b")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[corpus.news]\nsources = ["news"]\nlevle = "words"', "no option levle"),
+        ('[corpus.news]\nsources = ["news"]\nlevel = "letters"', "level.*letters"),
+        ('[corpus.news]\nsources = ["news"]\ncontext = "pair"\npooling = "cls"', "pooling cls needs"),
+        ("[corpus.news]\nsources = []", "needs sources"),
+        ('[corpus.news]\nsources = ["-"]', "needs sources"),
+        ('[corpus."New York"]\nsources = ["news"]', "small letters"),
+        ('corpus = "news"', "a corpus is a table"),
+        ("[corpus.news\n", "cannot be read"),
+        ("", "No corpus is configured"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(home: Path, text: str, says: str) -> None:
+    configure(home, text)
+    with pytest.raises(UsageError, match=says):
+        chosen()
+
+
+def test_a_name_that_is_not_configured_is_refused_with_those_that_are(home: Path) -> None:
+    configure(home, '[corpus.news]\nsources = ["news"]\n')
+    with pytest.raises(UsageError, match=r"no \[corpus.olds\].*Configured: news"):
+        chosen(["olds"])
+
+
+def test_a_lake_inside_its_own_source_is_refused(home: Path) -> None:
+    configure(home, '[corpus.news]\nsources = ["."]\n')
+    (corpus,) = chosen()
+    with pytest.raises(UsageError, match="lies inside the source"):
+        corpus.resolved()
+
+
+def test_the_options_of_commands_stand_beside_the_corpora(home: Path) -> None:
+    from flows.cli import app
+
+    configure(home, '[status]\nruns = 3\n[corpus.news]\nsources = ["news"]\n')
+    _, bound, _ = app.parse_args(["status"], exit_on_error=False, print_error=False)
+    assert bound.arguments["runs"] == 3
