@@ -2,8 +2,8 @@
 
     python -m examples.screenshot
 
-Starts a Prefect server of its own, serves the deployments, embeds examples/corpus and lets headless Chromium look at the
-run's page. Needs Debian's `chromium`.
+Starts a Prefect server of its own, serves the deployments, embeds examples/corpus and lets headless Chromium look at
+the run's page. Needs Debian's `chromium`.
 """
 
 from __future__ import annotations
