@@ -7,7 +7,6 @@ event for each document that breaks. Ids and numbers only: the texts stay in the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -16,9 +15,9 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.events import CoherenceBreak, emit
+from flows.settings import lake_at
 from storage.catalog import Catalog
 from storage.errors import UsageError
-from storage.lake import Lake
 from storage.query import open_snapshot
 from tasks.segmentation import breaks
 
@@ -79,7 +78,7 @@ def coherence(lake: str, run_id: str) -> int:
 
     Raises LakeError and UsageError where lake or run do not exist.
     """
-    place = Lake(Path(lake))
+    place = lake_at(lake)
     with Catalog.open(place) as catalog:
         lake_id, snapshot = catalog.lake_id, catalog.snapshot()
     with open_snapshot(snapshot, place) as con:

@@ -60,7 +60,7 @@ class Corpus:
     def resolved(self) -> list[Source]:
         """Say what the sources mean. Raises UsageError for one that names nothing, or holds the lake."""
         sources = resolve(self.sources)
-        part = (Path(self.lake).resolve() / "data" / "part.parquet").as_uri()
+        part = "" if "://" in self.lake else (Path(self.lake).resolve() / "data" / "part.parquet").as_uri()
         for source in sources:
             if source.covers(part):
                 raise UsageError(
@@ -108,7 +108,7 @@ def _corpus(name: str, table: dict[str, Any], folder: Path, default_lake: str) -
         outputs["words"] = frozenset(word.lower() for word in outputs["words"])
     built = {
         "name": name,
-        "lake": str(folder / Path(own.pop("lake", default_lake)).expanduser()),
+        "lake": _absolute(own.pop("lake", default_lake), folder),
         "sources": [_absolute(source, folder) for source in own.pop("sources", [])],
         "engine": engine,
         "outputs": outputs,

@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from storage.lake import Lake
 
 from storage.errors import UsageError
 
@@ -52,6 +55,24 @@ def read_config_file() -> tuple[Path, dict[str, Any]]:
         raise UsageError(f"{path} cannot be read: {error}") from error
 
 
+def lake_at(root: str, catalog: str | None = None) -> Lake:
+    """Return the lake in a folder or at a URL; without `catalog` the environment may name one (POLYSEME_CATALOG).
+
+    A password in the catalog's URL goes no further than this process: it moves to PGPASSWORD, where PostgreSQL's own
+    library looks, so that nothing which is stored, logged or sent to Prefect can hold it.
+    """
+    from storage.catalog_url import password_of, without_password
+    from storage.lake import Lake
+
+    named = catalog or os.environ.get(f"{ENVIRONMENT_PREFIX}CATALOG")
+    if not named:
+        return Lake(root)
+    password = password_of(named)
+    if password is not None:
+        os.environ["PGPASSWORD"] = password
+    return Lake(root, without_password(named))
+
+
 def history_file() -> Path:
     """Where the SQL shell keeps what was typed."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
@@ -80,3 +101,9 @@ def prepare_prefect(*, verbose: bool) -> None:
     if "PREFECT_API_URL" not in os.environ:
         for name, value in _TEMPORARY_SERVER.items():
             os.environ.setdefault(name, value)
+
+
+def prepare_ray() -> None:
+    """Set what Ray reads from the environment when first imported. What the user set stays."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
