@@ -40,7 +40,7 @@ def main() -> None:
             standing.end()
     print(
         f"{files} files: median {statistics.median(seconds):.1f} s, least {min(seconds):.1f} s, most "
-        f"{max(seconds):.1f} s from settled to queryable; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+        f"{max(seconds):.1f} s from settled to queryable; load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
     )
 
 

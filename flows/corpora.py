@@ -62,9 +62,7 @@ class Corpus:
     def resolved(self) -> list[Source]:
         """Say what the sources mean. Raises UsageError for one that names nothing, or holds the lake."""
         sources = resolve(self.sources)
-        if "://" in self.lake:
-            return sources
-        part = (Path(self.lake).resolve() / "data" / "part.parquet").as_uri()
+        part = "" if "://" in self.lake else (Path(self.lake).resolve() / "data" / "part.parquet").as_uri()
         for source in sources:
             if source.covers(part):
                 raise UsageError(
