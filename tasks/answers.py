@@ -18,8 +18,7 @@ from tasks.memo import Memo
 
 if TYPE_CHECKING:
     from tasks.encoder import Floats
-    from tasks.masked_lm import Surprisal
-    from tasks.questions import MaskCandidate, NextSentence
+    from tasks.questions import MaskCandidate, NextSentence, Surprisal
 
 _REMEMBERED = 8192
 """Answers kept of each kind: 12 MB of vectors of 384 numbers."""
@@ -82,7 +81,7 @@ class Answers:
 
     def surprisals(self, texts: Sequence[str | None]) -> list[list[Surprisal] | None]:
         """Return the tokens of each text with their surprisal. Raises ModelError without an MLM head."""
-        from tasks.masked_lm import surprisals
+        from tasks.questions import surprisals
 
         return self._surprisals.ask(texts, lambda new: surprisals(self.engine, new, between=self._between))
 

@@ -14,7 +14,7 @@ from flows.commands.embed import outputs_from
 from flows.output import write_json
 from flows.settings import prepare_prefect
 from storage.errors import UsageError
-from storage.records import Context, Layers, Level, Outputs, Pooling, Precision
+from storage.records import Context, Layers, Level, Outputs, PllVariant, Pooling, Precision
 from tasks.engine import EngineConfig, shared_engine
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def backfill(
     level: Level | None = None,
     words: Annotated[str | None, Parameter(help="Keep only these words' vectors, e.g. bank,court.")] = None,
     nsp: bool | None = None,
+    pll: Annotated[bool, Parameter(negative="")] = False,
+    pll_variant: PllVariant = "within_word_l2r",
     limit: int | None = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -85,6 +87,10 @@ def backfill(
         Vectors to keep besides the sentences'; by default what the documents have already.
     nsp
         Score every step from a sentence to the next; by default as the documents have it.
+    pll
+        Store pseudo-log-likelihoods and surprisals; what documents have already is kept without asking.
+    pll_variant
+        within_word_l2r also hides what follows of a token's word; original hides the token alone.
     limit
         Stop after so many documents.
     dry_run
@@ -110,7 +116,7 @@ def backfill(
             f"{repeated.spec.model} and Polyseme have changed since encoding {repeated.name} was made: this would be "
             "another one. Name the model with --model to begin that, or install what made it."
         )
-    outputs = _outputs(lake, texts, engine.spec.encoding_id, (level, words, nsp))
+    outputs = _outputs(lake, texts, engine.spec.encoding_id, (level, words, nsp, pll_variant if pll else None))
     engine.check(outputs)
     prepare_prefect(verbose=verbose)
     from flows.backfill import BackfillRequest
@@ -142,20 +148,24 @@ def _repeating(encoding: Encoding, device: Literal["auto", "cpu", "cuda"]) -> En
 
 
 def _outputs(
-    lake: Path, texts: Encoding, encoding_id: str, asked: tuple[Level | None, str | None, bool | None]
+    lake: Path,
+    texts: Encoding,
+    encoding_id: str,
+    asked: tuple[Level | None, str | None, bool | None, PllVariant | None],
 ) -> Outputs:
     """Return what every document shall have: as asked, else what it has, else what it has where its text is from."""
     from storage.catalog import Catalog
     from storage.lake import Lake
     from storage.selection import outputs_of
 
-    level, words, nsp = asked
-    if asked != (None, None, None):
-        return outputs_from(level, words, nsp is not False)
+    level, words, nsp, pll = asked
+    if (level, words, nsp) != (None, None, None):
+        return outputs_from(level, words, nsp is not False, pll)
     if encoding_id == texts.encoding_id:
-        return Outputs("sentences", None, nsp=False)
+        return Outputs("sentences", None, nsp=False, pll=pll)
     with Catalog.open(Lake(lake)) as catalog:
-        return outputs_of(catalog, texts) or Outputs()
+        had = outputs_of(catalog, texts) or Outputs()
+    return replace(had, pll=pll or had.pll)
 
 
 def _moment(since: str | None) -> datetime | None:
