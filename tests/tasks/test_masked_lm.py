@@ -61,6 +61,13 @@ def test_how_many_copies_run_at_once_makes_no_difference(mini: Engine, monkeypat
         assert [t.surprisal for t in some] == pytest.approx([t.surprisal for t in all_], abs=1e-4)
 
 
+@pytest.mark.parametrize("variant", ["original", "within_word_l2r"])
+def test_no_more_tokens_run_than_one_pass_a_token_needs(mini: Engine, variant: PllVariant) -> None:
+    run: list[int] = []
+    found = surprisals(mini, TEXTS, variant=variant, between=run.append)
+    assert sum(run) == sum(len(tokens) * (len(tokens) + 2) for tokens in found)
+
+
 def test_every_token_of_a_text_beyond_the_limit_is_judged(tiny: Engine) -> None:
     text = "The old bank by the river lent money. " * 12
     (found,) = surprisals(tiny, [text])
