@@ -15,8 +15,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 REPORT_SIZE, MAP_SIZE = (900, 1100), (760, 470)
 
@@ -41,13 +41,8 @@ def polyseme(*arguments: str) -> None:
 def shoot(chromium: str, page: Path, picture: Path, size: tuple[int, int], *, profile: Path) -> None:
     """Draw a page into a PNG of `size` pixels."""
     width, height = size
-    subprocess.run(
-        [
-            chromium, *FLAGS, f"--user-data-dir={profile}", f"--screenshot={picture}", f"--window-size={width},{height}",
-            page.as_uri(),
-        ],
-        check=True,
-    )  # fmt: skip
+    where = (f"--user-data-dir={profile}", f"--screenshot={picture}", f"--window-size={width},{height}")
+    subprocess.run([chromium, *FLAGS, *where, page.as_uri()], check=True)
 
 
 if __name__ == "__main__":
