@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from storage.errors import ModelError
 from storage.records import Outputs
-from tasks.engine import Cancelled
+from tasks.engine import Cancelled, Engine
 from tasks.questions import surprisals
 from tasks.shard import commit_shard, encode_shard
 from tests.reference import assert_stored, reference
@@ -50,7 +50,7 @@ def test_a_commit_drops_the_staged_text_and_a_retry_does_not_miss_it(runs: Runs)
     shard = runs.shard(document("a"))
     result = runs.encode(shard)
     assert commit_shard(result, runs.catalog) == result.counts
-    assert not Path(shard.path).exists()
+    assert not (runs.lake.root / shard.path).exists()
     assert commit_shard(result, runs.catalog) == result.counts
 
 
@@ -147,3 +147,10 @@ def test_another_variant_of_likelihood_replaces_the_one_there(runs: Runs) -> Non
     for variant in ("original", "within_word_l2r"):
         runs.embed(document("a"), outputs=Outputs("sentences", None, False, variant))
         assert runs.rows("SELECT DISTINCT pll_variant FROM sentences") == [(variant,)]
+
+
+def test_a_machine_whose_model_makes_another_encoding_refuses_the_shard(runs: Runs, tiny: Engine) -> None:
+    shard = runs.shard(document("a"))
+    with pytest.raises(ModelError, match="Have the same model files"):
+        encode_shard(shard, runs.lake, runs.catalog, tiny)
+    assert encode_shard(shard, runs.lake, runs.catalog, Engine(runs.engine.portable_config())).documents
