@@ -5,7 +5,6 @@
 
 1-NN: the share of occurrences whose nearest occurrence in another document has the same sense, in SQL alone. Senses:
 the adjusted Rand index of `senses(word)` (0 is chance, 1 is the labels), and the number found beside the true one.
-Also the recall of the ten nearest sentences when vectors are rounded to float16 or int8, against float32.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 from storage.query import connect
-from tasks.engine import EngineConfig, shared_engine
-from tasks.vectors_of_texts import text_vectors
 
 LABELS = Path(__file__).with_name("sense_labels.json")
 
@@ -56,26 +53,7 @@ def main() -> None:
         found = len({a for a, _ in pairs})
         print(f"{word:8} 1-NN {same / count:.2f}  senses found {found} of {len(senses)}  Rand {scores[-1]:.2f}")
     print(f"all      1-NN {right / total:.3f} of {total} occurrences  mean Rand {np.mean(scores):.2f}")
-    texts = [text for (text,) in con.execute("SELECT text FROM sentences ORDER BY doc_id, sentence_index").fetchall()]
     con.close()
-    exact = text_vectors(shared_engine(EngineConfig()), texts)
-    scale = np.abs(exact).max(axis=1, keepdims=True) / 127
-    stored = {"float16": exact.astype(np.float16).astype(np.float32), "int8": np.round(exact / scale) * scale}
-    for name, vectors in stored.items():
-        print(f"recall@10 of {len(texts)} sentences stored as {name}: {recall(exact, vectors):.4f}")
-
-
-def recall(exact: np.ndarray, stored: np.ndarray, k: int = 10) -> float:
-    """Share of each vector's `k` true neighbours that are found among the stored ones."""
-
-    def neighbours(rows: np.ndarray) -> np.ndarray:
-        unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        likeness = exact / np.linalg.norm(exact, axis=1, keepdims=True) @ unit.T
-        np.fill_diagonal(likeness, -2)
-        return np.argsort(-likeness, axis=1)[:, :k]
-
-    hits = [len(set(a) & set(b)) for a, b in zip(neighbours(exact), neighbours(stored), strict=True)]
-    return float(np.mean(hits) / k)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,8 @@ class _Sample:
     tokens: int = 0
     words: int = 0
     sentences: int = 0
+    masked: int = 0
+    """Tokens that pseudo-log-likelihood runs."""
 
 
 def estimate(
@@ -103,11 +105,13 @@ def estimate_items(
                 to_encode += 1
                 chars += len(document.text)
                 if sample.chars < _SAMPLE_CHARS:
-                    _count(sample, trial, prepare(document, engine.wordpiece))
+                    _count(sample, trial, prepare(document, engine.wordpiece), engine.spec.max_tokens)
             if seen == limit:
                 break
     scale = chars / sample.chars if sample.chars else 0.0
-    rate = _trial(engine, trial, outputs) if trial else 0.0
+    rate, forward = _trial(engine, trial, outputs) if trial else (0.0, 0.0)
+    if outputs.pll is not None and sample.tokens and rate:
+        rate = 1 / (1 / rate + sample.masked / sample.tokens / forward)
     tokens = round(sample.tokens * scale)
     return Estimate(
         documents=documents,
@@ -123,13 +127,15 @@ def estimate_items(
     )
 
 
-def _count(sample: _Sample, trial: list[PreparedDocument], prepared: PreparedDocument) -> None:
+def _count(sample: _Sample, trial: list[PreparedDocument], prepared: PreparedDocument, limit: int) -> None:
     tokenized = prepared.tokenized
     if sample.tokens < _TRIAL_TOKENS:
         trial.append(prepared)
     sample.chars += len(prepared.document.text)
     sample.tokens += len(tokenized.ids)
     sample.sentences += len(prepared.sentences)
+    length = np.diff(tokenized.sentence_ptr)
+    sample.masked += int((length * (np.minimum(length, limit - 2) + 2)).sum())
     ends = tokenized.sentence_ptr[1:][np.diff(tokenized.sentence_ptr) > 0]
     sample.words += int((tokenized.word[ends - 1] + 1).sum())
 
@@ -144,22 +150,26 @@ def _bytes(sample: _Sample, outputs: Outputs, width: int) -> int:
     return rows * (width * _FLOAT16 + 20) + sample.chars
 
 
-def _trial(engine: Engine, trial: list[PreparedDocument], outputs: Outputs) -> float:
-    """Return source tokens a second, measured on the first chunk of `trial`, model warm."""
+def _trial(engine: Engine, trial: list[PreparedDocument], outputs: Outputs) -> tuple[float, float]:
+    """Return tokens a second without pseudo-log-likelihood, of the source and run through the model.
+
+    Measured on the first chunk of `trial`, model warm.
+    """
     chunk = next(chunks(trial, min(_TRIAL_TOKENS, chunk_tokens(engine.spec.width))))
 
-    def once() -> None:
-        engine.in_lane(
+    def once() -> int:
+        return engine.in_lane(
             lambda encoder: chunk_vectors(
                 encoder, chunk, context=engine.config.context, pooling=engine.config.pooling,
                 max_tokens=engine.spec.max_tokens, nsp=outputs.nsp, seed=0, between=lambda tokens: None,
-            )
+            ).forward_tokens
         )  # fmt: skip
 
     engine.in_lane(lambda encoder: encoder.label)
     started = time.perf_counter()
-    once()
-    return len(chunk.ids) / (time.perf_counter() - started)
+    forward = once()
+    seconds = time.perf_counter() - started
+    return len(chunk.ids) / seconds, forward / seconds
 
 
 class _known:

@@ -8,7 +8,10 @@ FUNCTIONS: tuple[tuple[str, str], ...] = (
     ("nsp(a, b) -> DOUBLE", "probability that sentence b follows a"),
     ("nsp_margin(a, b) -> DOUBLE", "log-odds of the same; does not saturate"),
     ("wordpiece(text) -> VARCHAR[]", "the WordPiece tokens of a text"),
-    ("pll(text) -> DOUBLE", "pseudo-log-likelihood: sum of the log-probabilities of its tokens"),
+    (
+        "pll(text) -> DOUBLE",
+        "pseudo-log-likelihood: sum of log-probabilities; variant := 'original' or 'within_word_l2r'",
+    ),
     ("array_cosine_similarity(a, b) -> FLOAT", "how alike two vectors are, -1 to 1 (DuckDB's)"),
     ("FROM nearest(text, k := 10, docs := ['*'])", "the stored sentences most like a text"),
     ("FROM nearest_to(vector, k := 10, docs := ['*'])", "the stored sentences most like a vector"),

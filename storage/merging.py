@@ -68,8 +68,10 @@ def merged_rows(parts: Sequence[Part], files: LocalParts, corrections: Correctio
         raise PolysemeError(f"The catalog counts {ends[-1]} rows in {len(parts)} parts of {table}, they hold "
                             f"{keys.num_rows}. Run `polyseme verify`.")  # fmt: skip
     moves = _moves(keys, order, corrections.moved) if table == "documents" and corrections.moved.num_rows else []
-    sources = [_Source(files[part.path], part, int(end) - part.rows) for part, end in zip(parts, ends, strict=True)]
-    batches = _stream(sources, order, ends, table_schema(table, width), {(d, v): uri for d, v, uri in moves})
+    schema = table_schema(table, width)
+    ranges = zip(parts, ends, strict=True)
+    sources = [_Source(files[part.path], part, schema, int(end) - part.rows) for part, end in ranges]
+    batches = _stream(sources, order, ends, schema, {(d, v): uri for d, v, uri in moves})
     return MergedRows(len(order), batches, moves)
 
 
@@ -130,6 +132,14 @@ def _follow(batch: pa.Table, moves: dict[tuple[str, int], str]) -> pa.Table:
     return batch.set_column(batch.schema.get_field_index("uri"), batch.schema.field("uri"), pa.array(uris, pa.string()))
 
 
+def _with_all_columns(schema: pa.Schema, rows: pa.Table) -> pa.Table:
+    """Add the columns that the parts of older releases lack, as NULL."""
+    for at, field in enumerate(schema):
+        if field.name not in rows.schema.names:
+            rows = rows.add_column(at, field, pa.nulls(rows.num_rows, field.type))
+    return rows
+
+
 def _as(schema: pa.Schema, batch: pa.Table) -> pa.Table:
     """Give the columns the types they are written with; Parquet returns some of them under other names."""
     if batch.schema.equals(schema):
@@ -140,8 +150,8 @@ def _as(schema: pa.Schema, batch: pa.Table) -> pa.Table:
 class _Source:
     """One part, read front to back. Rows are numbered across all parts of the merge, this one's from `first`."""
 
-    def __init__(self, file: Path, part: Part, first: int) -> None:
-        self.path = part.path
+    def __init__(self, file: Path, part: Part, schema: pa.Schema, first: int) -> None:
+        self.path, self._schema = part.path, schema
         self._file = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
         self._batches = self._file.iter_batches(batch_size=_ROWS_AHEAD, use_threads=False)
         self._waiting: pa.Table | None = None
@@ -158,7 +168,7 @@ class _Source:
             batch = next(self._batches, None)
             if batch is None:
                 raise PolysemeError(f"{self.path} ends early; run `polyseme verify`.")
-            held.append(pa.Table.from_batches([batch]))
+            held.append(_with_all_columns(self._schema, pa.Table.from_batches([batch])))
             have += batch.num_rows
         rows = pa.concat_tables(held)
         first, count = self._next, stop - self._next

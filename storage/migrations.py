@@ -53,5 +53,9 @@ def _to_2(connection: Connection) -> None:
     connection.execute(text("UPDATE document_versions SET text_version = version"))
 
 
-STEPS: Mapping[int, Step] = {1: _to_2}
+def _to_3(connection: Connection) -> None:
+    """Parts may hold pseudo-log-likelihoods, which an older Polyseme would drop when it compacts. Nothing to change."""
+
+
+STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3}
 """By the format they start from."""

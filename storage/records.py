@@ -16,6 +16,7 @@ Pooling = Literal["mean", "cls"]
 Context = Literal["sentence", "window", "pair"]
 Precision = Literal["fp32", "bf16", "int8"]
 Level = Literal["sentences", "words", "tokens"]
+PllVariant = Literal["original", "within_word_l2r"]
 Stage = Literal["scan", "read", "split", "tokenize", "encode"]
 
 LEVELS: tuple[Level, ...] = ("sentences", "words", "tokens")
@@ -100,36 +101,44 @@ class EncodingSpec:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Which rows a document has beside its sentences. `words` limits word rows to these (lower case)."""
+    """Which rows a document has beside its sentences. `words` limits word rows to these (lower case).
+
+    `pll` is the variant of pseudo-log-likelihood that its sentences have, None for none.
+    """
 
     level: Level = "words"
     words: frozenset[str] | None = None
     nsp: bool = True
+    pll: PllVariant | None = None
 
     def covers(self, other: Outputs) -> bool:
         """True where rows made for `self` answer everything `other` asks for."""
         if LEVELS.index(self.level) < LEVELS.index(other.level) or other.nsp > self.nsp:
+            return False
+        if other.pll not in (None, self.pll):
             return False
         if other.level == "sentences" or self.words is None:
             return True
         return other.words is not None and other.words <= self.words
 
     def union(self, other: Outputs) -> Outputs:
-        """The least outputs that cover both."""
+        """The least outputs that cover both; of two variants of pseudo-log-likelihood, `self`'s."""
         with_words = [o for o in (self, other) if o.level != "sentences"]
         wanted = [o.words for o in with_words if o.words is not None]
         words = frozenset[str]().union(*wanted) if with_words and len(wanted) == len(with_words) else None
-        return Outputs(max(self.level, other.level, key=LEVELS.index), words, self.nsp or other.nsp)
+        level = max(self.level, other.level, key=LEVELS.index)
+        return Outputs(level, words, self.nsp or other.nsp, self.pll or other.pll)
 
     def to_json(self) -> str:
         words = None if self.words is None else sorted(self.words)
-        return json.dumps({"level": self.level, "words": words, "nsp": self.nsp}, sort_keys=True)
+        added = {} if self.pll is None else {"pll": self.pll}
+        return json.dumps({"level": self.level, "words": words, "nsp": self.nsp, **added}, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> Outputs:
         raw = json.loads(text)
         words = None if raw["words"] is None else frozenset(raw["words"])
-        return Outputs(raw["level"], words, raw["nsp"])
+        return Outputs(raw["level"], words, raw["nsp"], raw.get("pll"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,9 @@ SORT_KEYS: dict[str, tuple[str, ...]] = {
 }
 """Row order inside a part. `words` and `tokens` sort by form, so that one word is a few row groups."""
 
+ADDED: dict[str, tuple[str, ...]] = {"sentences": ("pll", "pll_variant"), "tokens": ("surprisal",)}
+"""Columns that parts of older releases do not have. They may be NULL, and read as NULL where a part lacks them."""
+
 
 def embedding_type(width: int) -> pa.DataType:
     """Arrow type of a stored vector: a fixed-size list of `width` float16."""
@@ -56,6 +59,8 @@ def table_schema(table: str, width: int) -> pa.Schema:
             *span,
             pa.field("text", pa.large_string(), nullable=False),
             pa.field("n_tokens", pa.int32(), nullable=False),
+            pa.field("pll", pa.float32()),
+            pa.field("pll_variant", pa.string()),
             vector,
         ],
         "words": [
@@ -77,6 +82,7 @@ def table_schema(table: str, width: int) -> pa.Schema:
             pa.field("token", pa.string(), nullable=False),
             pa.field("token_id", pa.int32(), nullable=False),
             pa.field("layer", pa.string(), nullable=False),
+            pa.field("surprisal", pa.float32()),
             vector,
         ],
         "transitions": [

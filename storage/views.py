@@ -15,13 +15,13 @@ import pyarrow as pa
 
 from storage.errors import LakeError
 from storage.lake import Lake
-from storage.schemas import ADJACENT, RANDOM, TABLES, table_schema
+from storage.schemas import ADDED, ADJACENT, RANDOM, TABLES, table_schema
 from storage.snapshot import Encoding, Snapshot
 
 HIDDEN = "internal"
 """Schema of the small tables that views join; `show tables` does not list it."""
 
-_VIEWS = (*TABLES, "coherence")
+_VIEWS = (*TABLES, "coherence", "perplexity")
 _CORRECTIONS = ("superseded", "moved")
 
 
@@ -78,10 +78,11 @@ def statements(snapshot: Snapshot, lake: Lake) -> list[str]:
         for table in TABLES:
             files = [str(lake.part_path(p)) for p in snapshot.parts.get((encoding.encoding_id, table), ())]
             made.append(_table_view(encoding, table, files, joins))
-        made += [_coherence_view(f"_{encoding.name}"), _occurrences_macro(f"_{encoding.name}")]
+        suffix = f"_{encoding.name}"
+        made += [_coherence_view(suffix), _perplexity_view(suffix), _occurrences_macro(suffix)]
     if snapshot.default is None:
         made += [f"CREATE VIEW {table} AS {_no_rows(table, None)}" for table in TABLES]
-        made.append(_coherence_view(""))
+        made += [_coherence_view(""), _perplexity_view("")]
     else:
         made += [f"CREATE VIEW {view} AS FROM {view}_{snapshot.default.name}" for view in _VIEWS]
     made.append(_occurrences_macro(""))
@@ -100,11 +101,10 @@ def _table_view(encoding: Encoding, table: str, files: Iterable[str], correction
         return f"CREATE VIEW {table}_{encoding.name} AS {_no_rows(table, width)}"
     moves = table == "documents" and "moved" in corrections
     columns = [_column(name, width, moves=moves) for name in _shown(table)]
-    # Without hive_partitioning off, the folder's name `encoding=...` would become a column.
     lines = [
         f"CREATE VIEW {table}_{encoding.name} AS",
         f"SELECT {', '.join(columns)}",
-        f"FROM read_parquet([{listed}], hive_partitioning = false) AS r",
+        f"FROM {_rows_of(table, listed)} AS r",
     ]
     of_encoding = f"WHERE encoding_id = {quote(encoding.encoding_id)}"
     if "superseded" in corrections:
@@ -114,6 +114,17 @@ def _table_view(encoding: Encoding, table: str, files: Iterable[str], correction
         moved = f"(SELECT doc_id, version, uri FROM {HIDDEN}.moved {of_encoding})"
         lines.append(f"LEFT JOIN {moved} AS m ON r.doc_id = m.doc_id AND r.version = m.version")
     return "\n".join(lines)
+
+
+def _rows_of(table: str, files: str) -> str:
+    """Return the rows of some parts, with NULL in the columns that older ones of them lack."""
+    # Without hive_partitioning off, the folder's name `encoding=...` would become a column.
+    if table not in ADDED:
+        return f"read_parquet([{files}], hive_partitioning = false)"
+    schema = table_schema(table, 1)
+    nulls = ", ".join(f"NULL::{_sql_type(schema.field(name).type, None)} AS {name}" for name in ADDED[table])
+    parts = f"read_parquet([{files}], hive_partitioning = false, union_by_name = true)"
+    return f"(SELECT {nulls} WHERE false UNION ALL BY NAME FROM {parts})"
 
 
 def _column(name: str, width: int, *, moves: bool) -> str:
@@ -189,6 +200,22 @@ LEFT JOIN sentences{suffix} AS here
     ON here.doc_id = step.doc_id AND here.sentence_index = step.sentence_index
 LEFT JOIN sentences{suffix} AS following
     ON following.doc_id = step.next_doc_id AND following.sentence_index = step.next_sentence_index"""
+
+
+def _perplexity_view(suffix: str) -> str:
+    """How surprising each document is, where `embed --pll` asked the model: e to the mean surprisal of a token."""
+    return f"""
+CREATE VIEW perplexity{suffix} AS
+SELECT
+    doc_id,
+    any_value(pll_variant) AS pll_variant,
+    count(*) AS n_sentences,
+    sum(n_tokens)::BIGINT AS n_tokens,
+    sum(pll::DOUBLE) AS pll,
+    exp(-sum(pll::DOUBLE) / nullif(sum(n_tokens), 0)) AS perplexity
+FROM sentences{suffix}
+WHERE pll IS NOT NULL
+GROUP BY doc_id"""
 
 
 def _occurrences_macro(suffix: str) -> str:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from storage.errors import UsageError
-from storage.records import EncodingSpec
+from storage.records import EncodingSpec, PllVariant
 from tasks.engine import Cancelled, Engine
 from tasks.lake_model import Device, engine_for
 from tasks.memo import Memo
 
 if TYPE_CHECKING:
     from tasks.encoder import Floats
-    from tasks.masked_lm import Surprisal
-    from tasks.questions import MaskCandidate, NextSentence
+    from tasks.questions import MaskCandidate, NextSentence, Surprisal
 
 _REMEMBERED = 8192
 """Answers kept of each kind: 12 MB of vectors of 384 numbers."""
@@ -37,7 +36,7 @@ class Answers:
         self._vectors: Memo[str, Floats] = Memo(_REMEMBERED)
         self._words: Memo[tuple[str, str], Floats | None] = Memo(_REMEMBERED)
         self._pairs: Memo[tuple[str, str], NextSentence] = Memo(_REMEMBERED)
-        self._surprisals: Memo[str, list[Surprisal]] = Memo(_REMEMBERED // 8)
+        self._surprisals: Memo[tuple[str, PllVariant], list[Surprisal]] = Memo(_REMEMBERED // 8)
         self._masks: Memo[tuple[str, int], list[MaskCandidate]] = Memo(_REMEMBERED // 8)
 
     @property
@@ -80,11 +79,23 @@ class Answers:
 
         return self._masks.ask(questions, lambda new: [answer(text, k) for text, k in new])
 
-    def surprisals(self, texts: Sequence[str | None]) -> list[list[Surprisal] | None]:
-        """Return the tokens of each text with their surprisal. Raises ModelError without an MLM head."""
-        from tasks.masked_lm import surprisals
+    def surprisals(self, questions: Sequence[tuple[str, str] | None]) -> list[list[Surprisal] | None]:
+        """Return the tokens with their surprisal for each `(text, variant)`.
 
-        return self._surprisals.ask(texts, lambda new: surprisals(self.engine, new, between=self._between))
+        Raises UsageError for an unknown variant, ModelError without an MLM head.
+        """
+        from tasks.questions import surprisals
+
+        def answer(new: Sequence[tuple[str, PllVariant]]) -> list[list[Surprisal]]:
+            found: dict[tuple[str, PllVariant], list[Surprisal]] = {}
+            for variant in {variant for _, variant in new}:
+                asked = [question for question in new if question[1] == variant]
+                texts = [text for text, _ in asked]
+                made = surprisals(self.engine, texts, variant=variant, between=self._between)
+                found |= zip(asked, made, strict=True)
+            return [found[question] for question in new]
+
+        return self._surprisals.ask([q and (q[0], _variant(q[1])) for q in questions], answer)
 
     def _between(self, tokens: int) -> None:
         if self._stop.is_set():
@@ -96,3 +107,11 @@ def at_least_one(k: int) -> int:
     if k < 1:
         raise UsageError(f"k says how many answers to give and must be at least 1, got {k}.")
     return k
+
+
+def _variant(name: str) -> PllVariant:
+    known: tuple[PllVariant, ...] = get_args(PllVariant)
+    for variant in known:
+        if variant == name:
+            return variant
+    raise UsageError(f"There is no variant '{name}' of pseudo-log-likelihood; there are: {', '.join(known)}.")

@@ -158,12 +158,16 @@ class PackedBert:
 
     def first_states(self, batch: PackedBatch) -> Tensor:
         """Return `(sequences, hidden)`: the last layer's `[CLS]` rows, computing no other row of that layer."""
+        return self.chosen_states(batch, batch.starts)
+
+    def chosen_states(self, batch: PackedBatch, rows: Tensor) -> Tensor:
+        """Return `(sequences, hidden)`: one row of the last layer a sequence, in order; no other row is computed."""
         x = self._embed(batch)
         for layer in self.layers[:-1]:
             x = self._finish(layer, x, self._attend(_linear(x, layer.qkv, layer.qkv_bias), batch.groups))
         layer, h = self.layers[-1], self.hidden
-        first = x[batch.starts]
-        query = _linear(first, layer.qkv[:, :h], layer.qkv_bias[:h])
+        chosen = x[rows]
+        query = _linear(chosen, layer.qkv[:, :h], layer.qkv_bias[:h])
         keys = _linear(x, layer.qkv[:, h:], layer.qkv_bias[h:])
         out = torch.empty_like(query)
         row = done = 0
@@ -174,7 +178,7 @@ class PackedBert:
             heads = _attention(q, k, v)
             out[done : done + count] = heads.transpose(1, 2).reshape(count, h)
             row, done = row + count * length, done + count
-        return self._finish(layer, first, out)
+        return self._finish(layer, chosen, out)
 
     def next_sentence_logits(self, first: Tensor) -> Tensor:
         """Map `[CLS]` states `(n, hidden)` to logits `(n, 2)`; column 0 means *is next*."""

@@ -30,6 +30,8 @@ TOKEN_BUDGET = {"cpu": 1024, "cuda": 65_536}
 """Tokens a batch. On CPU more is slower: the working set leaves the cache (measured, DESIGN 4)."""
 _LEAST_BUDGET = 256
 """Below this, products lose more by being small than a second core gains."""
+_HEAD_ROWS = 512
+"""Rows that get their 30,000 vocabulary logits at once: 60 MB."""
 _DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -196,6 +198,36 @@ class Encoder:
                 for row in np.flatnonzero(take & np.isin(source, wanted)):
                     states[at[int(source[row])]] = hidden[row]
             return _numpy(self.bert.masked_lm_logits(states))
+
+    def surprisals(
+        self, ids: npt.NDArray[np.int32], windows: Windows, *, at: Ints, targets: npt.NDArray[np.int32],
+        between: Callable[[int], None] = lambda tokens: None,
+    ) -> Floats:  # fmt: skip
+        """Return `(windows,)`: -log p of the token `targets[i]` at place `at[i]` of window i, in nats.
+
+        Places count a window's own tokens from 0. The head sees these rows alone, and the last layer computes no other.
+        Raises ModelError without an MLM head.
+        """
+        self.require("MLM")
+        found = np.empty(len(windows), dtype=np.float32)
+
+        def forward(packed: PackedBatch, numbers: Ints) -> Floats:
+            # Behind [CLS].
+            rows = packed.starts + 1 + torch.from_numpy(at[numbers]).to(self.device)
+            states = self.bert.chosen_states(packed, rows)
+            wanted = torch.from_numpy(targets[numbers].astype(np.int64)).to(self.device)
+            parts = [slice(row, row + _HEAD_ROWS) for row in range(0, len(states), _HEAD_ROWS)]
+            return _numpy(torch.cat([self._surprisal(states[part], wanted[part]) for part in parts]))
+
+        with closing(self._run(ids, windows, forward)) as done:
+            for numbers, source, numbers_found in done:
+                found[numbers] = numbers_found
+                between(len(source))
+        return found
+
+    def _surprisal(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        logits = self.bert.masked_lm_logits(states).float()
+        return torch.logsumexp(logits, 1) - logits.gather(1, targets[:, None])[:, 0]
 
     def _run(
         self, ids: npt.NDArray[np.int32], windows: Windows, forward: Callable[[PackedBatch, Ints], Result]

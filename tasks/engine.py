@@ -155,6 +155,8 @@ class Engine:
             _ = self.spec
         if not self.checkpoint.claims_head("NSP") and outputs.nsp:
             raise missing_head(self.checkpoint.label, "NSP")
+        if outputs.pll is not None and not self.checkpoint.claims_head("MLM"):
+            raise missing_head(self.checkpoint.label, "MLM")
 
     def run(
         self,
@@ -193,7 +195,10 @@ class Engine:
         self, chunk: Chunk, outputs: Outputs, seed: int, clock: _Clock, *, between: Between,
         turn: AbstractContextManager[object],
     ) -> ChunkVectors:  # fmt: skip
+        from tasks.masked_lm import Masking
         from tasks.passes import chunk_vectors
+
+        masking = None if outputs.pll is None else Masking(outputs.pll, self.wordpiece.mask_id)
 
         def work(encoder: Encoder) -> ChunkVectors:
             with turn:
@@ -207,6 +212,7 @@ class Engine:
                     nsp=outputs.nsp,
                     seed=seed,
                     between=between,
+                    masking=masking,
                 )
 
         vectors: ChunkVectors = self._lane.submit(lambda: work(self.encoder)).result()
@@ -219,11 +225,14 @@ class Engine:
         from tasks.rows import RowMaker
 
         rows = RowMaker(chunk, version, self.spec.width)
-        tables = {"documents": rows.documents(ingested_at), "sentences": rows.sentences(vectors.sentences)}
+        tables = {
+            "documents": rows.documents(ingested_at),
+            "sentences": rows.sentences(vectors.sentences, vectors.surprisals, outputs.pll),
+        }
         if outputs.level != "sentences":
             tables["words"] = rows.words(vectors.tokens, self.vocabulary, outputs.words)
         if outputs.level == "tokens":
-            tables["tokens"] = rows.tokens(vectors.tokens, self.vocabulary, self.config.layers)
+            tables["tokens"] = rows.tokens(vectors.tokens, self.vocabulary, self.config.layers, vectors.surprisals)
         if vectors.scored is not None:
             tables["transitions"] = rows.transitions(vectors.scored, vectors.sentences)
         return {name: table for name, table in tables.items() if table.num_rows}

@@ -112,15 +112,15 @@ def _of_texts(answers: Answers, width: int) -> Iterator[Function]:
         found = answers.masks([q and (q[0], at_least_one(q[1])) for q in _rows(texts, counts)])
         return _structs(found, _CANDIDATES)
 
-    def pll(texts: Column) -> pa.Array:
-        found = answers.surprisals(texts.to_pylist())
+    def likelihoods(texts: Column, variants: Column) -> pa.Array:
+        found = answers.surprisals(_rows(texts, variants))
         return pa.array([None if row is None else -sum(t.surprisal for t in row) for row in found], pa.float64())
 
-    def surprisals(texts: Column) -> pa.Array:
-        return _structs(answers.surprisals(texts.to_pylist()), _SURPRISALS)
+    def surprisals(texts: Column, variants: Column) -> pa.Array:
+        return _structs(answers.surprisals(_rows(texts, variants)), _SURPRISALS)
 
-    yield "pll", pll, [text], "DOUBLE"
-    yield "token_surprisals", surprisals, [text], sql_type(_SURPRISALS)
+    yield "text_likelihood", likelihoods, [text, text], "DOUBLE"
+    yield "token_surprisals", surprisals, [text, text], sql_type(_SURPRISALS)
     yield "embed", lambda t: _vector_array(answers.vectors(t.to_pylist()), width), [text], vector
     yield "embed_word", lambda t, w: _vector_array(answers.word_vectors(_rows(t, w)), width), [text, text], vector
     yield "nsp", lambda a, b: nsp(a, b, "probability"), [text, text], "DOUBLE"

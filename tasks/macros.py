@@ -7,7 +7,7 @@ def macros(suffix: str, width: int) -> list[str]:
     """Return the CREATE statements, to run where views and functions with this suffix exist."""
     return [
         _nearest_to(suffix, width), _nearest(suffix), _fill_mask(suffix), _senses(suffix), _polysemy(suffix),
-        _drift(suffix), _breaks(suffix), _surprisal(suffix),
+        _drift(suffix), _breaks(suffix), _surprisal(suffix), _pll(suffix),
     ]  # fmt: skip
 
 
@@ -118,6 +118,12 @@ ORDER BY s.sentence_index"""
 def _surprisal(suffix: str) -> str:
     """The tokens of a text with how surprised the model is by each."""
     return f"""
-CREATE MACRO surprisal{suffix}(text) AS TABLE
-WITH asked AS (SELECT token_surprisals{suffix}(text) AS found)
+CREATE MACRO surprisal{suffix}(text, variant := 'within_word_l2r') AS TABLE
+WITH asked AS (SELECT token_surprisals{suffix}(text, variant) AS found)
 SELECT unnest(found, recursive := true), generate_subscripts(found, 1) - 1 AS token_index FROM asked"""
+
+
+def _pll(suffix: str) -> str:
+    """The pseudo-log-likelihood of a text: minus the sum of its tokens' surprisals."""
+    return f"""
+CREATE MACRO pll{suffix}(text, variant := 'within_word_l2r') AS text_likelihood{suffix}(text, variant)"""

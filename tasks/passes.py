@@ -16,6 +16,7 @@ from storage.records import Context, Pooling
 from tasks.chunks import Chunk
 from tasks.coherence import Transitions, transitions
 from tasks.encoder import Encoder, Floats
+from tasks.masked_lm import Masking, token_surprisals, word_numbers
 from tasks.pooling import sentence_vectors
 from tasks.windows import (
     Ints,
@@ -39,11 +40,15 @@ class ScoredTransitions:
 
 @dataclass(frozen=True, slots=True)
 class ChunkVectors:
-    """What the model says of a chunk: `tokens` `(tokens, hidden)`, `sentences` `(sentences, hidden)`, float32."""
+    """What the model says of a chunk: `tokens` `(tokens, hidden)`, `sentences` `(sentences, hidden)`, float32.
+
+    `surprisals` is `(tokens,)`, 0 for the tokens of a sentence that is not the chunk's own.
+    """
 
     tokens: Floats
     sentences: Floats
     scored: ScoredTransitions | None
+    surprisals: Floats | None
     forward_tokens: int
     seconds: dict[str, float]
 
@@ -58,8 +63,12 @@ def chunk_vectors(
     nsp: bool,
     seed: int,
     between: Callable[[int], None],
+    masking: Masking | None = None,
 ) -> ChunkVectors:
-    """Run every pass the chunk needs. Raises PolysemeError if a token were left without a vector."""
+    """Run every pass the chunk needs; `masking` asks for surprisals.
+
+    Raises PolysemeError if a token were left without a vector.
+    """
     begun = time.perf_counter()
     ptr = chunk.sentence_ptr
     wanted = transitions(chunk, seed) if nsp or context == "pair" else None
@@ -76,8 +85,23 @@ def chunk_vectors(
         logits = np.concatenate([encoded.logits, encoder.score_pairs(chunk.ids, pairs, between=between)])
         scored = ScoredTransitions(wanted, logits, np.concatenate([near_left_out, left_out]))
         forward += int(pairs.lengths.sum())
-    seconds = {"encode": encoded_at - begun, "nsp": time.perf_counter() - encoded_at}
-    return ChunkVectors(encoded.tokens, sentence_vectors(encoded, ptr, pooling), scored, forward, seconds)
+    scored_at, surprisals = time.perf_counter(), None
+    seconds = {"encode": encoded_at - begun, "nsp": scored_at - encoded_at}
+    if masking is not None:
+        surprisals, run = _surprisals(encoder, chunk, masking, max_tokens, between)
+        forward += run
+        seconds["pll"] = time.perf_counter() - scored_at
+    return ChunkVectors(encoded.tokens, sentence_vectors(encoded, ptr, pooling), scored, surprisals, forward, seconds)
+
+
+def _surprisals(
+    encoder: Encoder, chunk: Chunk, masking: Masking, limit: int, between: Callable[[int], None]
+) -> tuple[Floats, int]:
+    """Return the surprisals and how many tokens were run for them. Each sentence stands alone, whatever the context."""
+    words = word_numbers(chunk.word, chunk.sentence_ptr)
+    windows = sentence_windows(chunk.sentence_ptr, np.flatnonzero(chunk.own).tolist(), limit)
+    found = token_surprisals(encoder, chunk.ids, windows, words, masking=masking, between=between)
+    return found, int((windows.lengths * (windows.take_stop - windows.take_start)).sum())
 
 
 def _windows(chunk: Chunk, wanted: Transitions | None, context: Context, limit: int) -> tuple[Windows, Ints]:

@@ -1,4 +1,4 @@
-"""Questions to the model about a few texts at hand: does B follow A, what stands behind a mask.
+"""Questions to the model about a few texts at hand: does B follow A, what stands behind a mask, what surprises it.
 
 Texts are treated as documents are (NFC, no special tokens but [MASK] where asked for). Corpora go through `Engine.run`.
 """
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.errors import UsageError
-from storage.records import Sentence
+from storage.records import PllVariant, Sentence
 from tasks.encoder import Encoder, Floats
 from tasks.engine import Engine
+from tasks.masked_lm import Masking, token_surprisals, word_numbers
 from tasks.normal_form import normalise
 from tasks.windows import Ints, Pairs, pair_windows, sentence_windows
 
@@ -41,6 +42,16 @@ class MaskCandidate:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Surprisal:
+    """One token of a text and -log p of it, in nats."""
+
+    token: str
+    char_start: int
+    char_end: int
+    surprisal: float
+
+
 def next_sentence(
     engine: Engine, pairs: Sequence[tuple[str, str]], *, between: Callable[[int], None] = lambda tokens: None
 ) -> list[NextSentence]:
@@ -56,6 +67,42 @@ def next_sentence(
     return [
         NextSentence(float(_sigmoid(margin)), float(margin), float(yes), float(no), int(out))
         for margin, (yes, no), out in zip(margins, logits, left_out, strict=True)
+    ]
+
+
+def surprisals(
+    engine: Engine,
+    texts: Sequence[str],
+    *,
+    variant: PllVariant = "within_word_l2r",
+    between: Callable[[int], None] = lambda tokens: None,
+) -> list[list[Surprisal]]:
+    """Return the tokens of each text with their surprisal, in order. Raises ModelError without an MLM head.
+
+    A text is taken as one sentence; beyond the model's limit each token is judged in the window where it is most
+    central.
+    """
+    documents = [engine.wordpiece.tokenize(t, [Sentence(0, len(t))]) for t in map(normalise, texts)]
+    ids = np.concatenate([d.ids for d in documents]).astype(np.int32)
+    ptr = np.concatenate([[0], np.cumsum([d.n_tokens for d in documents])]).astype(np.int64)
+    words = word_numbers(np.concatenate([d.word for d in documents]), ptr)
+    windows = sentence_windows(ptr, range(len(texts)), engine.spec.max_tokens)
+    masking = Masking(variant, engine.wordpiece.mask_id)
+    found = engine.in_lane(
+        lambda encoder: token_surprisals(encoder, ids, windows, words, masking=masking, between=between)
+    )
+    return [
+        [
+            Surprisal(*row)
+            for row in zip(
+                engine.wordpiece.pieces(d.ids),
+                d.char_start.tolist(),
+                d.char_end.tolist(),
+                found[first:last].tolist(),
+                strict=True,
+            )
+        ]
+        for d, first, last in zip(documents, ptr[:-1], ptr[1:], strict=True)
     ]
 
 

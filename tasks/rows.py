@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.records import Layers
+from storage.records import Layers, PllVariant
 from storage.schemas import SORT_KEYS, table_schema
 from tasks.chunks import Chunk
 from tasks.coherence import cosines
@@ -53,8 +53,13 @@ class RowMaker:
             },
         )
 
-    def sentences(self, vectors: Floats) -> pa.Table:
-        """One row a sentence. `vectors` is `(sentences, width)` over all sentences of the chunk."""
+    def sentences(
+        self, vectors: Floats, surprisals: Floats | None = None, variant: PllVariant | None = None
+    ) -> pa.Table:
+        """One row a sentence. `vectors` is `(sentences, width)` over all sentences of the chunk.
+
+        `surprisals` is `(tokens,)`: a sentence's pseudo-log-likelihood is minus their sum.
+        """
         own = np.flatnonzero(self.chunk.own)
         spans, texts = [], []
         for s in own.tolist():
@@ -71,6 +76,8 @@ class RowMaker:
                 "char_end": list(stops),
                 "text": texts,
                 "n_tokens": np.diff(self.chunk.sentence_ptr)[own],
+                "pll": pa.nulls(len(own)) if surprisals is None else self._likelihoods(surprisals)[own],
+                "pll_variant": pa.repeat(pa.scalar(variant, pa.string()), len(own)),
             },
             lambda order: vectors[own[order]].astype(np.float16),
         )
@@ -113,8 +120,8 @@ class RowMaker:
             lambda order: word_vectors(tokens, starts[order], stops[order]),
         )
 
-    def tokens(self, tokens: Floats, pieces: pa.Array, layers: Layers) -> pa.Table:
-        """One row a WordPiece token."""
+    def tokens(self, tokens: Floats, pieces: pa.Array, layers: Layers, surprisals: Floats | None = None) -> pa.Table:
+        """One row a WordPiece token. `surprisals` is `(tokens,)`."""
         chunk, sentence = self.chunk, self._sentence_of_token()
         count = len(sentence)
         return self._table(
@@ -128,6 +135,7 @@ class RowMaker:
                 "token": pieces.take(pa.array(chunk.ids[:count])),
                 "token_id": chunk.ids[:count],
                 "layer": pa.repeat(layers, count),
+                "surprisal": pa.nulls(count) if surprisals is None else surprisals[:count],
             },
             lambda order: tokens[order].astype(np.float16),
         )
@@ -150,6 +158,12 @@ class RowMaker:
                 "n_truncated": scored.left_out,
             },
         )
+
+    def _likelihoods(self, surprisals: Floats) -> npt.NDArray[np.float64]:
+        ptr = self.chunk.sentence_ptr
+        sentence = np.repeat(np.arange(self.chunk.sentences), np.diff(ptr))
+        totals: npt.NDArray[np.float64] = np.bincount(sentence, surprisals, self.chunk.sentences).astype(np.float64)
+        return 0.0 - totals
 
     def _sentence_of_token(self) -> Ints:
         """(own tokens,): the sentence each token belongs to. A sentence that is not owned can only be the last."""

@@ -14,7 +14,7 @@ from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
 from flows.settings import lake_at, prepare_prefect
 from storage.errors import UsageError
-from storage.records import Context, Layers, Level, Outputs, Pooling, Precision
+from storage.records import Context, Layers, Level, Outputs, PllVariant, Pooling, Precision
 from tasks.engine import EngineConfig, shared_engine
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def backfill(
     level: Level | None = None,
     words: Annotated[str | None, Parameter(help="Keep only these words' vectors, e.g. bank,court.")] = None,
     nsp: bool | None = None,
+    pll: Annotated[bool, Parameter(negative="")] = False,
+    pll_variant: PllVariant = "within_word_l2r",
     limit: int | None = None,
     runner: Literal["threads", "dask", "ray"] = "threads",
     runner_address: str | None = None,
@@ -95,6 +97,10 @@ def backfill(
         Vectors to keep besides the sentences'; by default what the documents have already.
     nsp
         Score every step from a sentence to the next; by default as the documents have it.
+    pll
+        Store pseudo-log-likelihoods and surprisals; what documents have already is kept without asking.
+    pll_variant
+        within_word_l2r also hides what follows of a token's word; original hides the token alone.
     limit
         Stop after so many documents.
     runner
@@ -124,7 +130,7 @@ def backfill(
     if repeated is not None:
         config = repeating(repeated, device, model=model)
     engine = shared_engine(config)
-    outputs = _outputs(place, texts, engine.spec.encoding_id, (level, words, nsp))
+    outputs = _outputs(place, texts, engine.spec.encoding_id, (level, words, nsp, pll_variant if pll else None))
     engine.check(outputs)
     request = BackfillRequest(
         lake=str(place.root), catalog=place.catalog, engine=config, outputs=outputs, sources=list(sources),
@@ -145,20 +151,24 @@ def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None) -> tupl
 
 
 def _outputs(
-    lake: Lake, texts: Encoding, encoding_id: str, asked: tuple[Level | None, str | None, bool | None]
+    lake: Lake,
+    texts: Encoding,
+    encoding_id: str,
+    asked: tuple[Level | None, str | None, bool | None, PllVariant | None],
 ) -> Outputs:
     """Return what every document shall have: as asked, else what it has, else what it has where its text is from."""
     from flows.backfill import LEAST
     from storage.catalog import Catalog
     from storage.selection import outputs_of
 
-    level, words, nsp = asked
-    if asked != (None, None, None):
-        return outputs_from(level, words, nsp is not False)
+    level, words, nsp, pll = asked
+    if (level, words, nsp) != (None, None, None):
+        return outputs_from(level, words, nsp is not False, pll)
     if encoding_id == texts.encoding_id:
-        return LEAST
+        return replace(LEAST, pll=pll)
     with Catalog.open(lake) as catalog:
-        return outputs_of(catalog, texts) or Outputs()
+        had = outputs_of(catalog, texts) or Outputs()
+    return replace(had, pll=pll or had.pll)
 
 
 def _moment(since: str | None) -> datetime | None:

@@ -13,7 +13,7 @@ from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
 from flows.settings import lake_at, prepare_prefect
 from storage.errors import UsageError
-from storage.records import Context, Layers, Level, Outputs, Pooling, Precision
+from storage.records import Context, Layers, Level, Outputs, PllVariant, Pooling, Precision
 from tasks.documents import MIB, ReadOptions
 from tasks.engine import EngineConfig, shared_engine
 
@@ -38,6 +38,8 @@ def embed(
     level: Level | None = None,
     words: Annotated[str | None, Parameter(help="Keep only these words' vectors, e.g. bank,court.")] = None,
     nsp: bool = True,
+    pll: Annotated[bool, Parameter(negative="")] = False,
+    pll_variant: PllVariant = "within_word_l2r",
     text_field: str = "text",
     id_field: str | None = None,
     title_field: str = "title",
@@ -81,6 +83,11 @@ def embed(
         Vectors to keep besides the sentences': words (default), tokens as well, or sentences alone.
     nsp
         Score every step from a sentence to the next.
+    pll
+        Store each sentence's pseudo-log-likelihood, and with --level tokens each token's surprisal. A forward pass a
+        token: about as many times dearer as a sentence has tokens.
+    pll_variant
+        within_word_l2r also hides what follows of a token's word; original hides the token alone.
     text_field
         The field or column that holds the text.
     id_field
@@ -123,7 +130,7 @@ def embed(
         model=model, device=device, precision=precision, layers=layers, pooling=pooling, context=context,
         max_tokens=max_tokens,
     )  # fmt: skip
-    outputs = outputs_from(level, words, nsp)
+    outputs = outputs_from(level, words, nsp, pll_variant if pll else None)
     reading = ReadOptions(
         text_field=text_field, id_field=id_field, title_field=title_field,
         max_document_bytes=max_document_mb * MIB, max_line_bytes=max_line_mb * MIB,
@@ -157,16 +164,16 @@ def embed(
     return FINISHED_WITH_REJECTS if strict and report.tally.rejected else 0
 
 
-def outputs_from(level: Level | None, words: str | None, nsp: bool) -> Outputs:
+def outputs_from(level: Level | None, words: str | None, nsp: bool, pll: PllVariant | None) -> Outputs:
     """Return the outputs that the options ask for. Raises UsageError where they contradict each other."""
     if words is None:
-        return Outputs(level or "words", None, nsp)
+        return Outputs(level or "words", None, nsp, pll)
     wanted = frozenset(word.strip().lower() for word in words.split(",") if word.strip())
     if not wanted:
         raise UsageError("--words names no word. Give one or several with commas between: --words bank,court")
     if level == "sentences":
         raise UsageError("--words keeps word vectors and --level sentences keeps none. Leave one of them out.")
-    return Outputs(level or "words", wanted, nsp)
+    return Outputs(level or "words", wanted, nsp, pll)
 
 
 def _print_summary(report: RunReport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from flows.settings import prepare_prefect
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 Ask = Callable[..., list[tuple[object, ...]]]
 
 TEXTS = {
@@ -60,3 +62,14 @@ def write_records(path: Path, records: list[dict[str, object]]) -> Path:
     """Write JSON lines."""
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def example_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lake of the example corpus, made as the tutorial makes it: with the command, in a process of its own."""
+    folder = tmp_path_factory.mktemp("example")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(folder / "prefect"))
+        patch.delenv("PREFECT_API_URL", raising=False)
+        runpy.run_path(str(EXAMPLES / "tutorial.py"))["embed"](folder / "lake")
+    return folder / "lake"

@@ -22,8 +22,8 @@ EXAMPLES = [
     if statement.strip()
 ]
 INNER = {
-    "neighbours", "mask_candidates", "token_surprisals", "cluster_senses", "vector_spread", "pairwise_distance",
-    "prototype_distance", "depth_breaks",
+    "neighbours", "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "vector_spread",
+    "pairwise_distance", "prototype_distance", "depth_breaks",
 }  # fmt: skip
 """What only the macros call."""
 

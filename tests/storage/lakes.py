@@ -126,7 +126,7 @@ def arrow_table(name: str, width: int, rows: Sequence[Mapping[str, Any]]) -> pa.
     columns = [
         vectors(len(ordered), width)
         if field.name == "embedding"
-        else pa.array([row[field.name] for row in ordered], field.type)
+        else pa.array([row.get(field.name) if field.nullable else row[field.name] for row in ordered], field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)

@@ -14,6 +14,7 @@ import lakes
 import pytest
 
 from storage.catalog import Catalog
+from storage.catalog_schema import FORMAT_VERSION
 from storage.errors import LakeError, PolysemeError, UsageError
 from storage.lake import Lake
 from storage.records import Counts, EncodingSpec, Outputs, Reject
@@ -60,7 +61,7 @@ class TestOpening:
     @only_sqlite
     def test_a_newer_format_is_refused(self, catalog: Catalog, lake: Lake) -> None:
         with sqlite3.connect(lake.catalog_path) as raw:
-            raw.execute("UPDATE meta SET value = '3' WHERE key = 'format_version'")
+            raw.execute("UPDATE meta SET value = ? WHERE key = 'format_version'", [str(FORMAT_VERSION + 1)])
         raw.close()
         for opening in (Catalog.open, Catalog.create_or_open):
             with pytest.raises(LakeError, match="Upgrade Polyseme"):

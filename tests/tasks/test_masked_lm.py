@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from storage.errors import ModelError, UsageError
+from storage.records import PllVariant
 from tasks import masked_lm
 from tasks.engine import Engine, EngineConfig
-from tasks.masked_lm import Variant, surprisals
-from tasks.questions import fill_masks
+from tasks.questions import fill_masks, surprisals
 from tests.conftest import MakeCheckpoint
 
 TEXTS = ["The unbelievableness of untruths.", "", "Rain fell.", "A river's bank, undercut for years, slid away."]
 
 
-def one_at_a_time(engine: Engine, text: str, variant: Variant) -> list[float]:
+def one_at_a_time(engine: Engine, text: str, variant: PllVariant) -> list[float]:
     """The definition, run with transformers: mask a token, read its logarithm of probability."""
     import torch
     from transformers import BertForPreTraining
@@ -40,7 +40,7 @@ def one_at_a_time(engine: Engine, text: str, variant: Variant) -> list[float]:
 
 
 @pytest.mark.parametrize("variant", ["original", "within_word_l2r"])
-def test_surprisals_are_those_of_masking_one_token_at_a_time(mini: Engine, variant: Variant) -> None:
+def test_surprisals_are_those_of_masking_one_token_at_a_time(mini: Engine, variant: PllVariant) -> None:
     for text, found in zip(TEXTS, surprisals(mini, TEXTS, variant=variant), strict=True):
         assert [t.surprisal for t in found] == pytest.approx(one_at_a_time(mini, text, variant), abs=1e-3)
         assert [t.token for t in found] == [t.token for t in mini.wordpiece.explain(text)]
@@ -59,6 +59,13 @@ def test_how_many_copies_run_at_once_makes_no_difference(mini: Engine, monkeypat
     monkeypatch.setattr(masked_lm, "_TOKENS_AT_ONCE", 20)
     for some, all_ in zip(surprisals(mini, TEXTS), whole, strict=True):
         assert [t.surprisal for t in some] == pytest.approx([t.surprisal for t in all_], abs=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["original", "within_word_l2r"])
+def test_no_more_tokens_run_than_one_pass_a_token_needs(mini: Engine, variant: PllVariant) -> None:
+    run: list[int] = []
+    found = surprisals(mini, TEXTS, variant=variant, between=run.append)
+    assert sum(run) == sum(len(tokens) * (len(tokens) + 2) for tokens in found)
 
 
 def test_every_token_of_a_text_beyond_the_limit_is_judged(tiny: Engine) -> None:

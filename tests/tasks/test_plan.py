@@ -87,7 +87,12 @@ def test_a_shard_names_its_documents_and_only_stages_their_text(runs: Runs, monk
 
 @pytest.mark.parametrize(
     "more",
-    [Outputs("sentences", None, True), Outputs("words", None, False), Outputs("tokens", frozenset({"a"}), False)],
+    [
+        Outputs("sentences", None, True),
+        Outputs("words", None, False),
+        Outputs("tokens", frozenset({"a"}), False),
+        Outputs("sentences", None, False, "original"),
+    ],
 )
 def test_an_unchanged_document_that_lacks_rows_is_encoded_again(runs: Runs, more: Outputs) -> None:
     runs.embed(document("a"), document("b"))

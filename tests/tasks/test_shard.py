@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pyarrow.parquet as pq
 import pytest
 
 from storage.errors import ModelError
 from storage.records import Outputs
 from tasks.engine import Cancelled, Engine
+from tasks.questions import surprisals
 from tasks.shard import commit_shard, encode_shard
 from tests.reference import assert_stored, reference
 from tests.tasks.conftest import Runs, document
@@ -117,6 +120,33 @@ def test_a_cancelled_shard_leaves_nothing_visible(runs: Runs) -> None:
     assert runs.rows("SELECT * FROM documents") == []
     commit_shard(runs.encode(shard), runs.catalog)
     assert len(runs.rows("SELECT * FROM documents")) == 1
+
+
+def test_likelihoods_come_by_encoding_again_and_are_null_where_nobody_asked(runs: Runs) -> None:
+    first, second = "It rains! Nobody came.", "The bank."
+    runs.embed(document("a", first), document("b", second))
+    assert runs.rows("SELECT count(*), count(pll) FROM sentences") == [(3, 0)]
+    assert runs.rows("FROM perplexity") == []
+    asked = Outputs("tokens", None, False, "original")
+    assert runs.embed(document("a", first), outputs=asked).tally.changed == 1
+    assert runs.embed(document("a", first), outputs=asked).tally.unchanged == 1
+    assert runs.embed(document("a", first)).tally.unchanged == 1
+    found = surprisals(runs.engine, ["It rains!", "Nobody came."], variant="original")
+    truth = [sum(token.surprisal for token in sentence) for sentence in found]
+    stored = runs.rows("SELECT pll, pll_variant FROM sentences ORDER BY doc_id, sentence_index")
+    assert [-pll if isinstance(pll, float) else None for pll, _ in stored] == [*(pytest.approx(t) for t in truth), None]
+    assert [variant for _, variant in stored] == ["original", "original", None]
+    of_tokens = runs.rows("SELECT sum(surprisal) FROM tokens GROUP BY sentence_index ORDER BY sentence_index")
+    assert [total for (total,) in of_tokens] == [pytest.approx(t) for t in truth]
+    tokens = sum(len(sentence) for sentence in found)
+    ((doc_id, n_tokens, perplexity),) = runs.rows("SELECT doc_id, n_tokens, perplexity FROM perplexity")
+    assert (doc_id, n_tokens, perplexity) == ("a", tokens, pytest.approx(math.exp(sum(truth) / tokens)))
+
+
+def test_another_variant_of_likelihood_replaces_the_one_there(runs: Runs) -> None:
+    for variant in ("original", "within_word_l2r"):
+        runs.embed(document("a"), outputs=Outputs("sentences", None, False, variant))
+        assert runs.rows("SELECT DISTINCT pll_variant FROM sentences") == [(variant,)]
 
 
 def test_a_machine_whose_model_makes_another_encoding_refuses_the_shard(runs: Runs, tiny: Engine) -> None:

@@ -1,0 +1,90 @@
+"""What does storing vectors as float16 or int8 lose? Recall of the nearest sentences, against float32.
+
+    python -m benchmarks.recall examples/corpus corpus.jsonl.gz --sentences 10000
+
+Encodes the sentences of a corpus, asks for the neighbours of some of them and prints the share of the
+true ten that are among the ten found when the stored vectors are rounded. The question keeps its float32 vector, as
+`nearest()` does. float16 is what the lake stores; int8 (one scale a vector) is what half the space would cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from storage.records import Document
+from tasks.documents import ReadOptions
+from tasks.engine import EngineConfig, shared_engine
+from tasks.normal_form import normalise
+from tasks.sentences import split
+from tasks.sources import read_sources, resolve
+from tasks.vectors_of_texts import text_vectors
+
+Floats = npt.NDArray[np.float32]
+_AT_ONCE = 2_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sources", nargs="+")
+    parser.add_argument("--sentences", type=int, default=10_000)
+    parser.add_argument("--questions", type=int, default=1_000)
+    parser.add_argument("--model", default="polyseme-mini")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    texts = list(islice(sentences(options.sources), options.sentences))
+    engine = shared_engine(EngineConfig(model=options.model))
+    exact = np.concatenate([text_vectors(engine, texts[i : i + _AT_ONCE]) for i in range(0, len(texts), _AT_ONCE)])
+    asked = np.random.default_rng(options.seed).permutation(len(texts))[: options.questions]
+    print(f"{len(asked)} questions to {len(texts)} distinct sentences, {exact.shape[1]} numbers a vector")
+    true = neighbours(exact, exact, asked)
+    for name, rounded in STORED.items():
+        found = neighbours(exact, rounded(exact), asked)
+        hits = [len(set(a) & set(b)) for a, b in zip(true.tolist(), found.tolist(), strict=True)]
+        best = float(np.mean(true[:, 0] == found[:, 0]))
+        print(f"{name:8} recall@10 {np.mean(hits) / true.shape[1]:.4f}  nearest kept {best:.4f}")
+
+
+def sentences(sources: Sequence[str]) -> Iterator[str]:
+    """Yield each distinct sentence of the documents once, in order: doubles would be ties."""
+    seen = set[str]()
+    for document in read_sources(resolve(sources), ReadOptions(), stdin=sys.stdin.buffer):
+        if not isinstance(document, Document):
+            continue
+        text = normalise(document.text)
+        for span in split(text):
+            sentence = text[span.start : span.stop]
+            if sentence not in seen:
+                seen.add(sentence)
+                yield sentence
+
+
+def neighbours(exact: Floats, stored: Floats, asked: npt.NDArray[np.int64], k: int = 10) -> npt.NDArray[np.int64]:
+    """Return `(questions, k)`: the stored sentences most like each, itself left out, best first."""
+    likeness = unit(exact[asked]) @ unit(stored).T
+    likeness[np.arange(len(asked)), asked] = -2
+    return np.argsort(-likeness, axis=1, kind="stable")[:, :k]
+
+
+def unit(rows: Floats) -> Floats:
+    lengths: Floats = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / lengths
+
+
+def as_int8(rows: Floats) -> Floats:
+    scale = np.abs(rows).max(axis=1, keepdims=True) / np.float32(127)
+    return (np.round(rows / scale) * scale).astype(np.float32)
+
+
+STORED: dict[str, Callable[[Floats], Floats]] = {
+    "float16": lambda rows: rows.astype(np.float16).astype(np.float32),
+    "int8": as_int8,
+}
+
+if __name__ == "__main__":
+    main()
