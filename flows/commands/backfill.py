@@ -14,7 +14,7 @@ from flows.commands.embed import outputs_from
 from flows.output import write_json
 from flows.settings import prepare_prefect
 from storage.errors import UsageError
-from storage.records import Context, Layers, Level, Outputs, Pooling, Precision
+from storage.records import Context, Device, Layers, Level, Outputs, Pooling, Precision
 from tasks.engine import EngineConfig, shared_engine
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def backfill(
     texts_of: Annotated[str | None, Parameter(name="--from")] = None,
     encoding: str | None = None,
     model: str | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     precision: Precision | Literal["auto"] = "auto",
     context: Context = "sentence",
     layers: Layers = "last",
@@ -72,7 +72,7 @@ def backfill(
     device
         Where to run; auto takes a CUDA device where there is one.
     precision
-        auto is fp32 on CPU and bf16 on CUDA.
+        auto is fp32 on CPU and bf16 on CUDA. int8 is faster on x86 CPUs, a little less exact.
     context
         What a sentence's tokens see: the sentence, a window of neighbours, or the pair that NSP scores.
     layers
@@ -133,7 +133,7 @@ def _of_the_lake(lake: Path, texts_of: str | None, encoding: str | None) -> tupl
     return find_encoding(snapshot, encoding), find_encoding(snapshot, texts_of)
 
 
-def _repeating(encoding: Encoding, device: Literal["auto", "cpu", "cuda"]) -> EngineConfig:
+def _repeating(encoding: Encoding, device: Device) -> EngineConfig:
     spec = encoding.spec
     return EngineConfig(
         model=spec.model, device=device, precision=spec.precision, layers=spec.layers, pooling=spec.pooling,

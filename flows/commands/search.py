@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from flows.output import write_json
 from storage.errors import UsageError
+from storage.records import Device
 
 _SENTENCES = """
 SELECT hit.similarity, d.uri, hit.title, hit.doc_id, hit.sentence_index, hit.text,
@@ -46,7 +47,7 @@ def search(
     words: Annotated[bool, Parameter(negative="")] = False,
     lake: Path = Path("lake"),
     model: str | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     timeout: float | None = None,
     cache_mb: int = 2048,
     json: Annotated[bool, Parameter(negative="")] = False,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from flows.output import Format, write_rows
 from storage.errors import UsageError
+from storage.records import Device
 
 MIB = 2**20
 
@@ -22,7 +23,7 @@ def sql(
     format: Format = "table",
     timeout: float | None = None,
     model: str | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     cache_mb: int = 2048,
 ) -> None:
     """Ask the lake in SQL (DuckDB's). Without a query: a shell on a terminal, else SQL from standard input.
