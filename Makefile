@@ -43,6 +43,7 @@ check: dev
 bench: install
 	$(PIP) --editable '.[bench]'
 	$(BIN)/python -m benchmarks.throughput
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.peers
 
 # About 25 minutes: the figures of docs/reliability.md.
 torture: install

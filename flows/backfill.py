@@ -22,11 +22,11 @@ from storage.catalog_url import refuse_password
 from storage.errors import ModelError, UsageError
 from storage.lake import Lake
 from storage.naming import check_name
-from storage.records import Document, Outputs, Reject
+from storage.records import Device, Document, Outputs, Reject
 from storage.snapshot import Encoding
 from tasks.documents import ReadOptions
 from tasks.engine import EngineConfig, shared_engine
-from tasks.lake_model import Device, place_of
+from tasks.lake_model import place_of
 from tasks.sources import read_sources, refuse_credentials, resolve
 
 LEAST = Outputs("sentences", None, nsp=False)

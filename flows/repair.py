@@ -16,11 +16,11 @@ from flows.backfill import LEAST, BackfillRequest, backfill, repeating
 from storage.catalog import Catalog
 from storage.lake import Lake
 from storage.publish import publish
+from storage.records import Device
 from storage.repair import repair
 from storage.snapshot import Encoding
 from storage.staleness import damaged_documents
 from tasks.engine import EngineConfig
-from tasks.lake_model import Device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

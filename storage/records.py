@@ -14,6 +14,7 @@ from typing import Literal
 Layers = Literal["last", "last4"]
 Pooling = Literal["mean", "cls"]
 Context = Literal["sentence", "window", "pair"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16", "int8"]
 Level = Literal["sentences", "words", "tokens"]
 PllVariant = Literal["original", "within_word_l2r"]

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
 from storage.errors import UsageError
-from storage.records import EncodingSpec, PllVariant
+from storage.records import Device, EncodingSpec, PllVariant
 from tasks.engine import Cancelled, Engine
-from tasks.lake_model import Device, engine_for
+from tasks.lake_model import engine_for
 from tasks.memo import Memo
 
 if TYPE_CHECKING:

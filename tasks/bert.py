@@ -1,14 +1,13 @@
 """BERT's arithmetic over packed rows: sequences lie one after another, without padding.
 
 `PackedBert` is Devlin et al. (2018), post-norm, absolute positions. Everything but attention works on
-rows `(tokens, hidden)` and does not care where a sequence ends; attention runs once for each group of
-sequences of equal length (a dense block mask measured 8x slower on CPU). It knows weights and numbers,
-not files, text or batching policy.
+rows `(tokens, hidden)` and does not care where a sequence ends. It knows weights and numbers, not files,
+text or batching policy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_FEWEST_ROWS = 4
-"""With fewer, MKL multiplies in another order and the last bits would depend on the batch (measured for 1 to 2,000)."""
-
-_HEAD_STEP = 16
-"""A head is widened to a multiple of this: MKL rounds by alignment, and 16 floats are 64 bytes. Usual heads are 64."""
-
+from tasks.attention import attention_for
+from tasks.linear import Dense, Linear
 
 _IN_PLACE: dict[Any, Callable[[Tensor], Tensor]] = {F.gelu: torch.ops.aten.gelu_}
 """Activations that can overwrite what they read, the widest rows there are: 1.04x for the whole encoder."""
@@ -51,17 +46,13 @@ class PackedBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One layer. Weights are `(in, out)`, the checkpoint's turned around: 1.04x for the whole encoder on CPU."""
+    """One layer. Query, key and value are one product."""
 
-    qkv: Tensor
-    qkv_bias: Tensor
-    out: Tensor
-    out_bias: Tensor
+    qkv: Linear
+    out: Linear
     norm1: tuple[Tensor, Tensor]
-    up: Tensor
-    up_bias: Tensor
-    down: Tensor
-    down_bias: Tensor
+    up: Linear
+    down: Linear
     norm2: tuple[Tensor, Tensor]
 
 
@@ -77,40 +68,47 @@ class PackedBert:
         activation: Callable[[Tensor], Tensor],
         dtype: torch.dtype,
         device: torch.device,
+        linear: Callable[[Tensor, Tensor], Linear] = Dense.of,
     ) -> None:
-        """Take weights named as in transformers' `BertForPreTraining` (`bert.…`, `cls.…`)."""
+        """Take weights named as in transformers' `BertForPreTraining` (`bert.…`, `cls.…`).
+
+        `linear` makes the products of the layers from a weight `(out, in)` and a bias; the heads are always dense.
+        """
         w = {name: tensor.to(device=device, dtype=dtype).contiguous() for name, tensor in weights.items()}
         self._w = w
         self.heads, self.eps = heads, eps
         self.activation = _IN_PLACE.get(activation, activation)
         self.dtype, self.device = dtype, device
         self.hidden = w["bert.embeddings.word_embeddings.weight"].shape[1]
+        self._attention = attention_for(device, dtype, self.hidden // heads)
         count = 1 + max(int(n.split(".")[3]) for n in w if n.startswith("bert.encoder.layer."))
-        self.layers = [self._layer(f"bert.encoder.layer.{i}.") for i in range(count)]
+        self.layers = [self._layer(f"bert.encoder.layer.{i}.", linear) for i in range(count)]
+        # NSP asks the last layer for the query of `[CLS]` alone.
+        self._query = self.layers[-1].qkv.columns(0, self.hidden)
+        self._keys_values = self.layers[-1].qkv.columns(self.hidden, None)
         # The layers hold their weights, some of them fused; a second copy would be a quarter of the model.
         self._w = {name: tensor for name, tensor in w.items() if not name.startswith("bert.encoder.layer.")}
 
-    def _layer(self, prefix: str) -> _Layer:
+    def _layer(self, prefix: str, linear: Callable[[Tensor, Tensor], Linear]) -> _Layer:
         def get(name: str) -> Tensor:
             return self._w[prefix + name]
 
         def fused(kind: str) -> Tensor:
             return torch.cat([get(f"attention.self.{part}.{kind}") for part in ("query", "key", "value")])
 
-        def turned(weight: Tensor) -> Tensor:
-            return weight.t().contiguous()
+        def made(name: str) -> Linear:
+            return linear(get(name + ".weight"), get(name + ".bias"))
+
+        def norm(name: str) -> tuple[Tensor, Tensor]:
+            return get(name + ".weight"), get(name + ".bias")
 
         return _Layer(
-            turned(fused("weight")),
-            fused("bias"),
-            turned(get("attention.output.dense.weight")),
-            get("attention.output.dense.bias"),
-            (get("attention.output.LayerNorm.weight"), get("attention.output.LayerNorm.bias")),
-            turned(get("intermediate.dense.weight")),
-            get("intermediate.dense.bias"),
-            turned(get("output.dense.weight")),
-            get("output.dense.bias"),
-            (get("output.LayerNorm.weight"), get("output.LayerNorm.bias")),
+            linear(fused("weight"), fused("bias")),
+            made("attention.output.dense"),
+            norm("attention.output.LayerNorm"),
+            made("intermediate.dense"),
+            made("output.dense"),
+            norm("output.LayerNorm"),
         )
 
     def _norm(self, x: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
@@ -123,34 +121,27 @@ class PackedBert:
         x = x + F.embedding(batch.positions, self._w[e + "position_embeddings.weight"])
         return self._norm(x, (self._w[e + "LayerNorm.weight"], self._w[e + "LayerNorm.bias"]))
 
-    def _split_heads(self, rows: Tensor, count: int) -> Tensor:
-        """(count * length, hidden) -> (count, heads, length, size)."""
-        return rows.view(count, -1, self.heads, self.hidden // self.heads).transpose(1, 2)
+    def _attend(self, query: Tensor, keys_values: Tensor, batch: PackedBatch) -> Tensor:
+        """(queries, hidden) and (tokens, 2 * hidden) -> (queries, hidden)."""
+        size = self.hidden // self.heads
+        k, v = keys_values.view(-1, 2, self.heads, size).unbind(1)
+        return self._attention(query.view(-1, self.heads, size), k, v, batch.groups, batch.starts)
 
-    def _attend(self, qkv: Tensor, groups: Sequence[tuple[int, int]]) -> Tensor:
-        """(tokens, 3 * hidden) -> (tokens, hidden)."""
-        out = torch.empty(qkv.shape[0], self.hidden, dtype=qkv.dtype, device=qkv.device)
-        row = 0
-        for count, length in groups:
-            part = qkv[row : row + count * length].view(count, length, 3, self.heads, -1)
-            q, k, v = (part[:, :, i].transpose(1, 2) for i in range(3))
-            heads = _attention(q, k, v).transpose(1, 2)
-            out[row : row + count * length].view(count, length, self.heads, -1).copy_(heads)
-            row += count * length
-        return out
+    def _layer_output(self, layer: _Layer, x: Tensor, batch: PackedBatch) -> Tensor:
+        qkv = layer.qkv(x)
+        return self._finish(layer, x, self._attend(qkv[:, : self.hidden], qkv[:, self.hidden :], batch))
 
     def _finish(self, layer: _Layer, x: Tensor, attended: Tensor) -> Tensor:
         """Everything of a layer behind its attention; rows are independent of each other."""
-        x = self._norm(_linear(attended, layer.out, layer.out_bias).add_(x), layer.norm1)
-        inner = self.activation(_linear(x, layer.up, layer.up_bias))
-        return self._norm(_linear(inner, layer.down, layer.down_bias).add_(x), layer.norm2)
+        x = self._norm(layer.out(attended).add_(x), layer.norm1)
+        return self._norm(layer.down(self.activation(layer.up(x))).add_(x), layer.norm2)
 
     def hidden_states(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
         """Return `(tokens, hidden)`: the mean of the `last` layers' outputs (1: the last layer's)."""
         x = self._embed(batch)
         total: Tensor | None = None
         for i, layer in enumerate(self.layers):
-            x = self._finish(layer, x, self._attend(_linear(x, layer.qkv, layer.qkv_bias), batch.groups))
+            x = self._layer_output(layer, x, batch)
             if i >= len(self.layers) - last:
                 total = x if total is None else total + x
         assert total is not None
@@ -164,52 +155,23 @@ class PackedBert:
         """Return `(sequences, hidden)`: one row of the last layer a sequence, in order; no other row is computed."""
         x = self._embed(batch)
         for layer in self.layers[:-1]:
-            x = self._finish(layer, x, self._attend(_linear(x, layer.qkv, layer.qkv_bias), batch.groups))
-        layer, h = self.layers[-1], self.hidden
-        chosen = x[rows]
-        query = _linear(chosen, layer.qkv[:, :h], layer.qkv_bias[:h])
-        keys = _linear(x, layer.qkv[:, h:], layer.qkv_bias[h:])
-        out = torch.empty_like(query)
-        row = done = 0
-        for count, length in batch.groups:
-            kv = keys[row : row + count * length].view(count, length, 2, self.heads, -1)
-            q = self._split_heads(query[done : done + count], count)
-            k, v = kv[:, :, 0].transpose(1, 2), kv[:, :, 1].transpose(1, 2)
-            heads = _attention(q, k, v)
-            out[done : done + count] = heads.transpose(1, 2).reshape(count, h)
-            row, done = row + count * length, done + count
-        return self._finish(layer, chosen, out)
+            x = self._layer_output(layer, x, batch)
+        layer, chosen = self.layers[-1], x[rows]
+        return self._finish(layer, chosen, self._attend(self._query(chosen), self._keys_values(x), batch))
 
     def next_sentence_logits(self, first: Tensor) -> Tensor:
         """Map `[CLS]` states `(n, hidden)` to logits `(n, 2)`; column 0 means *is next*."""
         w = self._w
-        pooled = torch.tanh(_linear(first, w["bert.pooler.dense.weight"].t(), w["bert.pooler.dense.bias"]))
-        return _linear(pooled, w["cls.seq_relationship.weight"].t(), w["cls.seq_relationship.bias"])
+        pooled = torch.tanh(Dense(w["bert.pooler.dense.weight"].t(), w["bert.pooler.dense.bias"])(first))
+        return Dense(w["cls.seq_relationship.weight"].t(), w["cls.seq_relationship.bias"])(pooled)
 
     def masked_lm_logits(self, states: Tensor) -> Tensor:
         """Map token states `(n, hidden)` to vocabulary logits `(n, vocabulary)`."""
         w, p = self._w, "cls.predictions."
-        x = self.activation(_linear(states, w[p + "transform.dense.weight"].t(), w[p + "transform.dense.bias"]))
+        x = self.activation(Dense(w[p + "transform.dense.weight"].t(), w[p + "transform.dense.bias"])(states))
         x = self._norm(x, (w[p + "transform.LayerNorm.weight"], w[p + "transform.LayerNorm.bias"]))
         decoder = w.get(p + "decoder.weight", w["bert.embeddings.word_embeddings.weight"])
-        return _linear(x, decoder.t(), w.get(p + "decoder.bias", w[p + "bias"]))
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`x @ weight + bias` for a weight `(in, out)`, rounded alike however many rows there are."""
-    rows = len(x)
-    if rows < _FEWEST_ROWS:
-        x = torch.cat([x, x.new_zeros(_FEWEST_ROWS - rows, x.shape[1])])
-    return torch.addmm(bias, x, weight)[:rows]
-
-
-def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attention of `(sequences, heads, length, size)`, rounded alike wherever in memory a sequence lies."""
-    size = q.shape[-1]
-    missing = -size % _HEAD_STEP
-    if missing:
-        q, k, v = (F.pad(x, (0, missing)) for x in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v, scale=size**-0.5)[..., :size]
+        return Dense(decoder.t(), w.get(p + "decoder.bias", w[p + "bias"]))(x)
 
 
 def activation_named(name: str) -> Callable[[Tensor], Any]:

@@ -6,6 +6,7 @@ whatever order the batches ran in, and a vector does not depend on its batch mat
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,19 +21,19 @@ from storage.records import Layers, Precision
 from tasks.bert import PackedBatch, PackedBert, activation_named
 from tasks.checkpoint import Checkpoint, load_weights, missing_head
 from tasks.crew import Crew
+from tasks.devices import BATCHES_AT_ONCE, DTYPES, halving, on_own_stream, to_device, to_numpy, token_budget
+from tasks.linear import Dense, Int8
 from tasks.windows import Ints, Windows, batches
 
+log = logging.getLogger(__name__)
+
 Floats = npt.NDArray[np.float32]
-Device = Literal["auto", "cpu", "cuda"]
 Result = TypeVar("Result")
 
-TOKEN_BUDGET = {"cpu": 1024, "cuda": 65_536}
-"""Tokens a batch. On CPU more is slower: the working set leaves the cache (measured, DESIGN 4)."""
 _LEAST_BUDGET = 256
 """Below this, products lose more by being small than a second core gains."""
 _HEAD_ROWS = 512
 """Rows that get their 30,000 vocabulary logits at once: 60 MB."""
-_DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +60,11 @@ class Specials:
     sep: int
 
 
-def resolve_device(device: Device, precision: Precision | Literal["auto"]) -> tuple[torch.device, Precision]:
-    """Return the device and precision that `auto` means here. Raises ModelError for what cannot run."""
-    kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ModelError(
-            "No CUDA device is visible to PyTorch here. Use --device cpu, or install a CUDA build of torch."
-        )
-    chosen: Precision = ("bf16" if kind == "cuda" else "fp32") if precision == "auto" else precision
-    if chosen not in _DTYPES:
-        raise ModelError(f"Precision '{chosen}' cannot run on {kind} yet. Use --precision fp32 or bf16.")
-    return torch.device(kind), chosen
-
-
 class Encoder:
     """A loaded checkpoint on one device. Not safe for two threads at once: callers keep one lane a device.
 
-    On CPU the batches of a call run side by side, one a core; the numbers do not depend on how many cores there are.
+    The batches of a call run side by side: on CPU one a core, and the numbers do not depend on how many cores there
+    are; on CUDA each in a stream of its own, so that one computes while others are laid out or copied back.
     """
 
     def __init__(
@@ -97,17 +86,19 @@ class Encoder:
         self.label, self.device, self.precision, self.specials = checkpoint.label, device, precision, specials
         self.has_nsp, self.has_mlm = weights.has_nsp, weights.has_mlm
         self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
-        self.budget = budget or TOKEN_BUDGET[device.type]
-        self.crew = Crew(threads) if device.type == "cpu" else None
+        self.crew = Crew(threads or BATCHES_AT_ONCE.get(device.type))
         self._last = 4 if layers == "last4" else 1
         self.bert = PackedBert(
             weights.tensors,
             heads=int(checkpoint.config["num_attention_heads"]),
             eps=float(checkpoint.config["layer_norm_eps"]),
             activation=activation_named(str(checkpoint.config["hidden_act"])),
-            dtype=_DTYPES[precision],
+            dtype=DTYPES[precision],
             device=device,
+            linear=Int8.of if precision == "int8" else Dense.of,
         )
+        intermediate = int(checkpoint.config["intermediate_size"])
+        self.budget = budget or token_budget(device, hidden=self.width, intermediate=intermediate)
         if self._last > len(self.bert.layers):
             raise ModelError(
                 f"--layers last4 needs at least four layers; {self.label} has {len(self.bert.layers)}. "
@@ -137,11 +128,11 @@ class Encoder:
 
         def forward(packed: PackedBatch, numbers: Ints) -> tuple[Floats, Floats | None]:
             states = self.bert.hidden_states(packed, last=self._last)
-            scores = torch.from_numpy(windows.pair[numbers] >= 0)
+            scores = windows.pair[numbers] >= 0
             if not pairs or not scores.any():
-                return _numpy(states), None
+                return to_numpy(states), None
             top = states if self._last == 1 else self.bert.hidden_states(packed)
-            return _numpy(states), _numpy(self.bert.next_sentence_logits(top[packed.starts])[scores])
+            return to_numpy(states), to_numpy(self.bert.next_sentence_logits(top[packed.starts]).float())[scores]
 
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, (rows, scored) in done:
@@ -171,7 +162,7 @@ class Encoder:
         logits = np.empty((len(windows), 2), dtype=np.float32)
 
         def forward(packed: PackedBatch, numbers: Ints) -> Floats:
-            return _numpy(self.bert.next_sentence_logits(self.bert.first_states(packed)))
+            return to_numpy(self.bert.next_sentence_logits(self.bert.first_states(packed)).float())
 
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, scored in done:
@@ -197,7 +188,8 @@ class Encoder:
                 take = (source >= windows.take_start[window_of]) & (source < windows.take_stop[window_of])
                 for row in np.flatnonzero(take & np.isin(source, wanted)):
                     states[at[int(source[row])]] = hidden[row]
-            return _numpy(self.bert.masked_lm_logits(states))
+            logits: Floats = to_numpy(self.bert.masked_lm_logits(states).float())
+            return logits
 
     def surprisals(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, at: Ints, targets: npt.NDArray[np.int32],
@@ -213,11 +205,11 @@ class Encoder:
 
         def forward(packed: PackedBatch, numbers: Ints) -> Floats:
             # Behind [CLS].
-            rows = packed.starts + 1 + torch.from_numpy(at[numbers]).to(self.device)
+            rows = packed.starts + 1 + to_device(at[numbers], self.device)
             states = self.bert.chosen_states(packed, rows)
-            wanted = torch.from_numpy(targets[numbers].astype(np.int64)).to(self.device)
+            wanted = to_device(targets[numbers].astype(np.int64), self.device)
             parts = [slice(row, row + _HEAD_ROWS) for row in range(0, len(states), _HEAD_ROWS)]
-            return _numpy(torch.cat([self._surprisal(states[part], wanted[part]) for part in parts]))
+            return to_numpy(torch.cat([self._surprisal(states[part], wanted[part]) for part in parts]))
 
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, numbers_found in done:
@@ -234,17 +226,27 @@ class Encoder:
     ) -> Generator[tuple[Ints, Ints, Result], None, None]:
         """Yield for every batch, in order: its windows, the token position of each row, what `forward` made of it."""
 
-        def work(numbers: Ints) -> tuple[Ints, Ints, Result]:
+        def run(numbers: Ints) -> tuple[Ints, Ints, Result]:
             packed, source = pack(ids, windows, numbers, self.specials, self.device)
             with torch.inference_mode():
                 return numbers, source, forward(packed, numbers)
 
-        budget, lengths = self.budget, windows.lengths
-        if self.crew is None:
-            yield from map(work, batches(lengths, budget))
-        else:
-            share = -(-int(lengths.sum()) // self.crew.size)
-            yield from self.crew.map(work, batches(lengths, min(budget, max(_LEAST_BUDGET, share))))
+        def too_many(numbers: Ints) -> None:
+            tokens = int(windows.lengths[numbers].sum())
+            log.warning("%d tokens did not fit the memory of %s; batches are halved", tokens, self.device)
+            self.budget = max(1, min(self.budget, tokens // 2))
+
+        def work(numbers: Ints) -> list[tuple[Ints, Ints, Result]]:
+            with on_own_stream(self.device):
+                return halving(run, numbers, too_many)
+
+        share = max(_LEAST_BUDGET, -(-int(windows.lengths.sum()) // self.crew.size))
+        with closing(self.crew.map(work, batches(windows.lengths, lambda: min(self.budget, share)))) as done:
+            for some in done:
+                yield from some
+                if self.device.type == "cuda":
+                    # What the caller began with this batch must end before another thread reuses its memory.
+                    torch.cuda.current_stream(self.device).synchronize()
 
 
 def pack(
@@ -271,19 +273,11 @@ def pack(
     edges = np.flatnonzero(np.diff(lengths)) + 1
     runs = np.split(lengths, edges)
 
-    def tensor(values: Ints) -> torch.Tensor:
-        return torch.from_numpy(values.astype(np.int64)).to(device)
-
     batch = PackedBatch(
-        ids=tensor(token),
-        types=tensor((position >= a_len + 2).astype(np.int64)),
-        positions=tensor(position),
+        ids=to_device(token.astype(np.int64), device),
+        types=to_device((position >= a_len + 2).astype(np.int64), device),
+        positions=to_device(position, device),
         groups=tuple((len(run), int(run[0])) for run in runs),
-        starts=tensor(starts),
+        starts=to_device(starts, device),
     )
     return batch, source
-
-
-def _numpy(tensor: torch.Tensor) -> Floats:
-    array: Floats = tensor.float().cpu().numpy()
-    return array

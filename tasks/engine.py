@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.errors import PolysemeError, UsageError
-from storage.records import Context, Counts, Document, EncodingSpec, Layers, Outputs, Pooling, Precision
+from storage.records import Context, Counts, Device, Document, EncodingSpec, Layers, Outputs, Pooling, Precision
 from tasks.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
 from tasks.chunks import Chunk, PreparedDocument, chunk_tokens, chunks, prepare
 from tasks.sentences import SPLITTER
@@ -51,7 +51,7 @@ class EngineConfig:
     """What to load and how to encode. Plain values: it travels to workers."""
 
     model: str = EMBEDDED
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     precision: Precision | Literal["auto"] = "auto"
     layers: Layers = "last"
     pooling: Pooling = "mean"
@@ -99,7 +99,7 @@ class Engine:
     @cached_property
     def spec(self) -> EncodingSpec:
         """The encoding this engine makes. Needs no weights in memory."""
-        from tasks.encoder import resolve_device
+        from tasks.devices import resolve_device
 
         config = self.config
         _, precision = resolve_device(config.device, config.precision)
@@ -119,7 +119,7 @@ class Engine:
     @property
     def device_type(self) -> str:
         """`cpu` or `cuda`: what the configured device means here."""
-        from tasks.encoder import resolve_device
+        from tasks.devices import resolve_device
 
         return resolve_device(self.config.device, self.config.precision)[0].type
 
@@ -132,7 +132,8 @@ class Engine:
     @cached_property
     def encoder(self) -> Encoder:
         """The model itself. Use it inside the lane only."""
-        from tasks.encoder import Encoder, Specials, resolve_device
+        from tasks.devices import resolve_device
+        from tasks.encoder import Encoder, Specials
 
         device, precision = resolve_device(self.config.device, self.config.precision)
         return Encoder(

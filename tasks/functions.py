@@ -21,11 +21,11 @@ from duckdb.func import ARROW, SPECIAL
 
 from storage.errors import PolysemeError
 from storage.lake import Lake
+from storage.records import Device
 from storage.similarity import CACHE_BYTES, Neighbour, SentenceVectors, shared_vectors
 from storage.snapshot import Encoding, Snapshot
 from tasks.answers import Answers, at_least_one
 from tasks.checkpoint import EMBEDDED, find
-from tasks.lake_model import Device
 from tasks.macros import macros
 from tasks.memo import Memo
 from tasks.vector_functions import Function, margin_functions, sql_type, vector_functions

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from storage.errors import ModelError
-from storage.records import EncodingSpec
+from storage.records import Device, EncodingSpec
 from tasks.checkpoint import EMBEDDED, Checkpoint
 from tasks.engine import Engine, EngineConfig, shared_engine
 
-Device = Literal["auto", "cpu", "cuda"]
 _PINNED = re.compile(r"^([\w.-]+/[\w.-]+)@([0-9a-f]{12})$")
 
 

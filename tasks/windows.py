@@ -12,7 +12,7 @@ take ranges of all windows of an encoding cover every token exactly once.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -200,8 +200,10 @@ def concatenate(*windows: Windows) -> Windows:
     return Windows(*(np.concatenate([getattr(w, name) for w in windows]) for name in names))
 
 
-def batches(lengths: Ints, budget: int) -> Iterator[Ints]:
+def batches(lengths: Ints, budget: int | Callable[[], int]) -> Iterator[Ints]:
     """Yield window numbers in batches of at most `budget` tokens (or one window), longest first.
+
+    A function is asked for the budget of each batch: an encoder lowers it when a batch did not fit.
 
     Longest first puts windows of one length next to each other, so that attention runs unpadded over
     groups of equal lengths, and makes memory trouble show in the first batch. Ties keep input order.
@@ -211,6 +213,7 @@ def batches(lengths: Ints, budget: int) -> Iterator[Ints]:
     start = 0
     while start < len(order):
         before = total[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(total, before + budget, side="right")))
+        room = budget() if callable(budget) else budget
+        stop = max(start + 1, int(np.searchsorted(total, before + room, side="right")))
         yield order[start:stop]
         start = stop

@@ -14,7 +14,7 @@ from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
 from flows.settings import lake_at, prepare_prefect
 from storage.errors import UsageError
-from storage.records import Context, Layers, Level, Outputs, PllVariant, Pooling, Precision
+from storage.records import Context, Device, Layers, Level, Outputs, PllVariant, Pooling, Precision
 from tasks.engine import EngineConfig, shared_engine
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def backfill(
     encoding: str | None = None,
     name: str | None = None,
     model: str | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     precision: Precision | Literal["auto"] = "auto",
     context: Context = "sentence",
     layers: Layers = "last",
@@ -84,7 +84,7 @@ def backfill(
     device
         Where to run; auto takes a CUDA device where there is one.
     precision
-        auto is fp32 on CPU and bf16 on CUDA.
+        auto is fp32 on CPU and bf16 on CUDA. int8 is faster on x86 CPUs, a little less exact.
     context
         What a sentence's tokens see: the sentence, a window of neighbours, or the pair that NSP scores.
     layers

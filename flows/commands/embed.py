@@ -13,7 +13,7 @@ from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
 from flows.settings import lake_at, prepare_prefect
 from storage.errors import UsageError
-from storage.records import Context, Layers, Level, Outputs, PllVariant, Pooling, Precision
+from storage.records import Context, Device, Layers, Level, Outputs, PllVariant, Pooling, Precision
 from tasks.documents import MIB, ReadOptions
 from tasks.engine import EngineConfig, shared_engine
 
@@ -29,7 +29,7 @@ def embed(
     lake: LakeOption = "lake",
     catalog_url: CatalogOption = None,
     model: str = "polyseme-mini",
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     precision: Precision | Literal["auto"] = "auto",
     context: Context = "sentence",
     layers: Layers = "last",
@@ -70,7 +70,7 @@ def embed(
     device
         Where to run; auto takes a CUDA device where there is one.
     precision
-        auto is fp32 on CPU and bf16 on CUDA. It is part of the encoding.
+        auto is fp32 on CPU and bf16 on CUDA; int8 is faster on x86 CPUs, a little less exact. Part of the encoding.
     context
         What a sentence's tokens see: the sentence, a window of neighbours, or the pair that NSP scores.
     layers

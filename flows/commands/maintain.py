@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
 from flows.settings import lake_at, prepare_prefect
+from storage.records import Device
 
 if TYPE_CHECKING:
     from flows.repair import Mended
@@ -125,7 +126,7 @@ def verify(
     grace_hours: float = 24.0,
     repair: Annotated[bool, Parameter(negative="")] = False,
     model: str | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> Exit:
     """Check every live part's hash, rows and schema, and that offsets, counts and documents agree.
@@ -192,9 +193,7 @@ def _verified(lake: Lake, grace: timedelta) -> Verification:
             return run(catalog, grace=grace, now=datetime.now(UTC), progress=lambda part: advance(part.bytes))
 
 
-def _mended(
-    lake: Lake, broken: frozenset[str], device: Literal["auto", "cpu", "cuda"], model: str | None
-) -> list[Mended]:
+def _mended(lake: Lake, broken: frozenset[str], device: Device, model: str | None) -> list[Mended]:
     prepare_prefect(verbose=False)
     from flows.progress_bar import shown
     from flows.repair import mend

@@ -13,7 +13,7 @@ from storage.errors import UsageError
 from tasks.engine import Engine, EngineConfig
 
 Model = Annotated[str, Parameter(help="A checkpoint: folder, hub id (owner/name[@revision]) or polyseme-mini.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="Where to run.")]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="Where to run.")]
 Json = Annotated[bool, Parameter(help="Write JSON.")]
 
 

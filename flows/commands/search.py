@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -11,6 +11,7 @@ from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
 from flows.settings import lake_at
 from storage.errors import UsageError
+from storage.records import Device
 
 _SENTENCES = """
 SELECT hit.similarity, d.uri, hit.title, hit.doc_id, hit.sentence_index, hit.text,
@@ -48,7 +49,7 @@ def search(
     lake: LakeOption = "lake",
     catalog_url: CatalogOption = None,
     model: str | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     timeout: float | None = None,
     cache_mb: int = 2048,
     json: Annotated[bool, Parameter(negative="")] = False,

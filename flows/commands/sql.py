@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -12,6 +12,7 @@ from flows.commands.options import CatalogOption, LakeOption
 from flows.output import Format, write_rows
 from flows.settings import lake_at
 from storage.errors import UsageError
+from storage.records import Device
 
 MIB = 2**20
 
@@ -25,7 +26,7 @@ def sql(
     format: Format = "table",
     timeout: float | None = None,
     model: str | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     cache_mb: int = 2048,
     write: Path | None = None,
     unsafe: Annotated[bool, Parameter(negative="")] = False,

@@ -82,7 +82,7 @@ def test_layers_hold_their_weights_once(bert: PackedBert) -> None:
         tensor.numel()
         for layer in bert.layers
         for field in (getattr(layer, name) for name in layer.__slots__)
-        for tensor in (field if isinstance(field, tuple) else (field,))
+        for tensor in (field if isinstance(field, tuple) else (field.weight, field.bias))
     )
     assert held == 4 * per_layer
     assert not any(".layer." in name for name in bert._w)

@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from storage.errors import ModelError
-from storage.records import Layers
+from storage.records import Layers, Precision
 from tasks.checkpoint import embedded_folder
 from tasks.encoder import Encoded, Encoder
 from tasks.engine import Engine, EngineConfig
+from tasks.linear import runs_int8
 from tasks.pooling import sentence_vectors
+from tasks.sentences import split
 from tasks.windows import Ints, Pairs, context_windows, pair_windows, paired_context_windows, sentence_windows
 from tests.conftest import MakeCheckpoint
 from tests.reference import assert_close, reference
@@ -21,6 +24,7 @@ from tests.reference import assert_close, reference
 Ids = npt.NDArray[np.int32]
 
 LENGTHS = [1, 7, 7, 30, 2, 61, 7, 0, 13, 62]
+PRECISIONS: list[Precision] = ["fp32", "int8"] if runs_int8(torch.device("cpu")) else ["fp32"]
 SMALL = {"cased": True, "vocab_size": 300}
 SHAPES = {
     "48 wide": {},
@@ -211,32 +215,64 @@ def test_context_windows_see_their_neighbours(foreign: Engine, foreign_folder: P
 
 @pytest.mark.parametrize("budget", [1, 64, 256, 4096])
 @pytest.mark.parametrize("odd", [False, True], ids=["heads of 12", "heads of 6"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_no_bit_depends_on_the_batch_budget(
-    make_checkpoint: MakeCheckpoint, foreign_folder: Path, budget: int, odd: bool
+    make_checkpoint: MakeCheckpoint, foreign_folder: Path, budget: int, odd: bool, precision: Precision
 ) -> None:
     folder = foreign_folder if odd else make_checkpoint(**SMALL)
     ids, ptr = tokens(LENGTHS * 5)
     usual, other = (
-        encode(Engine(EngineConfig(model=str(folder), device="cpu", budget=size)).encoder, ids, ptr, 37)
+        encode(
+            Engine(EngineConfig(model=str(folder), device="cpu", budget=size, precision=precision)).encoder,
+            ids,
+            ptr,
+            37,
+        )
         for size in (1024, budget)
     )
     for name in ("tokens", "first", "final"):
         assert (getattr(usual, name) == getattr(other, name)).all()
 
 
-def test_no_bit_of_the_embedded_model_depends_on_batch_mates_or_order(mini: Engine) -> None:
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_no_bit_of_the_embedded_model_depends_on_batch_mates_or_order(mini: Engine, precision: Precision) -> None:
     """The promise is one unit in the last place of float16; measured, every float32 bit is the same."""
+    encoder = mini.encoder if precision == "fp32" else Engine(EngineConfig(device="cpu", precision=precision)).encoder
     lengths = [1, 3, 12, 25, 25, 26, 60, 200]
     ids, ptr = tokens(lengths, vocabulary=30000)
-    together = encode(mini.encoder, ids, ptr, 512)
+    together = encode(encoder, ids, ptr, 512)
     for i, length in enumerate(lengths):
-        alone = encode(mini.encoder, ids[ptr[i] : ptr[i + 1]], np.array([0, length]), 512)
+        alone = encode(encoder, ids[ptr[i] : ptr[i + 1]], np.array([0, length]), 512)
         assert (alone.tokens == together.tokens[ptr[i] : ptr[i + 1]]).all()
         assert (alone.first[0] == together.first[i]).all()
     backwards = np.concatenate([ids[ptr[i] : ptr[i + 1]] for i in reversed(range(len(lengths)))])
-    turned = encode(mini.encoder, backwards, np.concatenate([[0], np.cumsum(lengths[::-1])]), 512)
+    turned = encode(encoder, backwards, np.concatenate([[0], np.cumsum(lengths[::-1])]), 512)
     assert (turned.tokens[-lengths[0] :] == together.tokens[: lengths[0]]).all()
     assert (turned.tokens[: lengths[-1]] == together.tokens[-lengths[-1] :]).all()
+
+
+@pytest.mark.skipif("int8" not in PRECISIONS, reason="int8 runs on x86 CPUs")
+def test_int8_vectors_of_real_sentences_are_close_to_the_exact_ones(mini: Engine) -> None:
+    """Required: a mean cosine of .995 over tokens."""
+    encoder = Engine(EngineConfig(device="cpu", precision="int8")).encoder
+    folder = Path(__file__).parents[2] / "examples" / "corpus"
+    text = " ".join(path.read_text("utf-8") for path in sorted(folder.rglob("*.txt"))[:3])
+    tokenized = mini.wordpiece.tokenize(text, split(text)[:60])
+    exact, rough = (encode(e, tokenized.ids, tokenized.sentence_ptr, 512) for e in (mini.encoder, encoder))
+    for name in ("tokens", "first", "final"):
+        pair = (torch.from_numpy(getattr(encoded, name)) for encoded in (exact, rough))
+        assert torch.cosine_similarity(*pair).mean() > 0.995
+
+
+@pytest.mark.skipif("int8" not in PRECISIONS, reason="int8 runs on x86 CPUs")
+def test_int8_scores_of_pairs_are_those_of_the_whole_last_layer(mini: Engine) -> None:
+    """The last layer's `[CLS]` rows alone give what one pass over all rows gives."""
+    encoder = Engine(EngineConfig(device="cpu", precision="int8")).encoder
+    ids, ptr = tokens([5, 25, 40, 12], vocabulary=30000)
+    windows, _ = paired_context_windows(ptr, neighbours(4), 4, 512)
+    both = encoder.encode(ids, windows, sentences=4, pairs=3)
+    scored = encoder.score_pairs(ids, pair_windows(ptr, neighbours(4), 512)[0])
+    assert_close(both.logits, scored)
 
 
 def test_the_caller_can_stop_between_batches(foreign: Engine) -> None:

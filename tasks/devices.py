@@ -1,0 +1,128 @@
+"""Devices: where the model runs, in which precision, how many tokens fit, and what to do when they do not.
+
+Speaks PyTorch alone. On CPU memory is no question; on an accelerator a batch that does not fit is cut in halves.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from storage.errors import ModelError
+from storage.records import Device, Precision
+from tasks.linear import runs_int8
+from tasks.windows import Ints
+
+Result = TypeVar("Result")
+
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}
+"""What rows between the products are in."""
+
+TOKEN_BUDGET = {"cpu": 1024, "cuda": 65_536, "mps": 8_192}
+"""Tokens a batch. On CPU more is slower: the working set leaves the cache (measured, docs/performance.md)."""
+
+BATCHES_AT_ONCE = {"cuda": 2, "mps": 1}
+"""While one batch computes the next is laid out and the last one copied back. On CPU it is one a core."""
+
+_MEMORY_SHARE = 0.8
+_thread = threading.local()
+
+
+def resolve_device(device: Device, precision: Precision | Literal["auto"]) -> tuple[torch.device, Precision]:
+    """Return the device and precision that `auto` means here. Raises ModelError for what cannot run."""
+    kind = _best() if device == "auto" else device
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ModelError(
+            "No CUDA device is visible to PyTorch here. Use --device cpu, or install a CUDA build of torch."
+        )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("PyTorch has no Metal device (mps) here. Use --device cpu.")
+    chosen: Precision = ("bf16" if kind == "cuda" else "fp32") if precision == "auto" else precision
+    found = torch.device(kind)
+    if chosen == "int8" and not runs_int8(found):
+        raise ModelError(
+            f"Precision int8 runs on x86 CPUs, not on {kind}. Use --device cpu --precision int8 on such a machine, "
+            f"or --precision {'bf16' if kind == 'cuda' else 'fp32'} here."
+        )
+    return found, chosen
+
+
+def _best() -> Literal["cuda", "mps", "cpu"]:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def token_budget(device: torch.device, *, hidden: int, intermediate: int) -> int:
+    """Return how many tokens to begin with: the device's usual number, or what its free memory holds if that is less.
+
+    A layer's widest moment holds its input, query, key, value and attention's output or the inner rows twice, in two
+    or four bytes a number; `BATCHES_AT_ONCE` of them run together.
+    """
+    usual = TOKEN_BUDGET[device.type]
+    if device.type != "cuda":
+        return usual
+    free, _ = torch.cuda.mem_get_info(device)
+    a_token = 4 * (3 * hidden + max(4 * hidden, 2 * intermediate))
+    return max(512, min(usual, int(_MEMORY_SHARE * free) // (BATCHES_AT_ONCE["cuda"] * a_token)))
+
+
+@contextmanager
+def on_own_stream(device: torch.device) -> Iterator[None]:
+    """Do a thread's work on CUDA in a stream of its own, finished when the block ends. Elsewhere nothing changes."""
+    if device.type != "cuda":
+        yield
+        return
+    if not hasattr(_thread, "stream"):
+        _thread.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        _thread.stream.wait_stream(torch.cuda.default_stream(device))  # where the weights were loaded
+    with torch.cuda.stream(_thread.stream):
+        yield
+        _thread.stream.synchronize()
+
+
+def to_device(values: npt.NDArray[np.int64], device: torch.device) -> torch.Tensor:
+    """Copy an array to the device; to CUDA through pinned memory, so that nobody waits for it."""
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def to_numpy(tensor: torch.Tensor) -> npt.NDArray[Any]:
+    """Copy a tensor to this machine's memory, as float32, or as float16 where it was bfloat16 on an accelerator.
+
+    The lake stores float16, which holds all eight bits of a bfloat16 of a vector's size, and the copy is half as long.
+    """
+    if tensor.device.type != "cuda":
+        return tensor.float().cpu().numpy()
+    small = tensor.half() if tensor.dtype == torch.bfloat16 else tensor
+    pinned = torch.empty(small.shape, dtype=small.dtype, pin_memory=True)
+    pinned.copy_(small, non_blocking=True)
+    torch.cuda.current_stream(tensor.device).synchronize()
+    return pinned.numpy()
+
+
+def halving(run: Callable[[Ints], Result], numbers: Ints, full: Callable[[Ints], None]) -> list[Result]:
+    """Return what `run` makes of the windows `numbers`, of their halves where they do not fit the device's memory.
+
+    `full` is told which windows were too many. Raises ModelError when a single window does not fit.
+    """
+    try:
+        return [run(numbers)]
+    except torch.OutOfMemoryError as error:
+        if len(numbers) == 1:
+            raise ModelError(
+                "The device's memory cannot hold one window beside the model. Use --max-tokens, --device cpu, or end "
+                "what else runs there."
+            ) from error
+    # Behind the handler: the error's traceback holds the tensors of the batch that failed.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    full(numbers)
+    middle = len(numbers) // 2
+    return halving(run, numbers[:middle], full) + halving(run, numbers[middle:], full)
