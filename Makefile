@@ -44,11 +44,13 @@ bench: install
 	$(PIP) --editable '.[bench]'
 	$(BIN)/python -m benchmarks.throughput
 
-# About twenty minutes: the figures of docs/reliability.md.
+# About 25 minutes: the figures of docs/reliability.md.
 torture: install
 	$(BIN)/python tests/torture/harness.py kill --count 320
+	$(BIN)/python tests/torture/harness.py commit --count 0
 	$(BIN)/python tests/torture/harness.py power --count 320
-	$(BIN)/python tests/torture/harness.py full --count 120
+	$(BIN)/python tests/torture/harness.py full --count 0
+	$(BIN)/python tests/torture/damage.py --count 150
 	$(BIN)/python tests/torture/crowd.py --writers 4 --commits 100
 
 clean:

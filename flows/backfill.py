@@ -10,19 +10,27 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from prefect import flow
 
 from flows.embed import AS_A_FLOW, Job, carry_out
 from flows.report import RunReport
+from flows.runners import Runner
+from flows.settings import lake_at
 from storage.catalog import Catalog
-from storage.errors import UsageError
+from storage.catalog_url import refuse_password
+from storage.errors import ModelError, UsageError
 from storage.lake import Lake
+from storage.naming import check_name
 from storage.records import Document, Outputs, Reject
+from storage.snapshot import Encoding
 from tasks.documents import ReadOptions
-from tasks.engine import EngineConfig
-from tasks.sources import read_sources, resolve
+from tasks.engine import EngineConfig, shared_engine
+from tasks.lake_model import Device, place_of
+from tasks.sources import read_sources, refuse_credentials, resolve
+
+LEAST = Outputs("sentences", None, nsp=False)
+"""Of a document that the encoding holds already: what it has, since outputs only ever grow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,20 +38,27 @@ class BackfillRequest:
     """What to encode again and how. Plain values, so that a deployment can carry it as parameters.
 
     Without `sources` the texts are those of the encoding `texts_of`, the lake's default for None, chosen by `where`, a
-    SQL condition on `documents`, and `since`, when they were ingested.
+    SQL condition on `documents`, and `since`, when they were ingested. `damaged` leaves only what a repair marked.
     """
 
     lake: str = "lake"
+    catalog: str | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)
     outputs: Outputs = field(default_factory=Outputs)
     sources: list[str] = field(default_factory=list)
     texts_of: str | None = None
     where: str | None = None
     since: datetime | None = None
+    damaged: bool = False
+    name: str | None = None
     reading: ReadOptions = field(default_factory=ReadOptions)
     limit: int | None = None
+    runner: Runner = field(default_factory=Runner)
 
     def __post_init__(self) -> None:
+        check_name(self.name) if self.name else None
+        refuse_credentials(self.sources)
+        refuse_password(self.catalog)
         if self.sources and (self.where or self.since or self.texts_of):
             raise UsageError(
                 "--where, --since and --from choose among the lake's own documents, SOURCE reads others. Give one kind."
@@ -55,6 +70,7 @@ class BackfillRequest:
     def label(self) -> list[str]:
         """What `runs` shows as the run's sources."""
         chosen = [f"since {self.since:%Y-%m-%d %H:%M}" if self.since else "", self.where or ""]
+        chosen.append("damaged" if self.damaged else "")
         return self.sources or [" and ".join(["lake", *filter(None, chosen)])]
 
 
@@ -65,7 +81,7 @@ def backfill(request: BackfillRequest) -> RunReport:
     Raises PolysemeError where shards failed after their retries; what was committed before stays, and the same request
     goes on from there.
     """
-    lake = Lake(Path(request.lake))
+    lake = lake_at(request.lake, request.catalog)
     return carry_out(
         Job(
             lake=lake,
@@ -74,17 +90,53 @@ def backfill(request: BackfillRequest) -> RunReport:
             sources=request.label,
             items=lambda: documents(lake, request),
             limit=request.limit,
+            name=request.name,
+            runner=request.runner,
         )
     )
 
 
 def documents(lake: Lake, request: BackfillRequest) -> Iterator[Document | Reject]:
     """Yield the selected documents."""
-    if request.sources:
-        yield from read_sources(resolve(request.sources), request.reading, stdin=sys.stdin.buffer)
-        return
     from storage.selection import Selection, select_documents
+    from storage.staleness import damaged_documents
 
-    selection = Selection(encoding=request.texts_of, where=request.where, since=request.since)
+    encoding_id = shared_engine(request.engine).spec.encoding_id
     with Catalog.open(lake) as catalog:
-        yield from select_documents(catalog, selection)
+        if not request.sources:
+            yield from select_documents(
+                catalog,
+                Selection(
+                    encoding=request.texts_of,
+                    where=request.where,
+                    since=request.since,
+                    damaged_in=encoding_id if request.damaged else None,
+                ),
+            )
+            return
+        found = read_sources(resolve(request.sources), request.reading, stdin=sys.stdin.buffer)
+        marked = damaged_documents(catalog, encoding_id) if request.damaged else None
+        yield from found if marked is None else (d for d in found if isinstance(d, Document) and d.doc_id in marked)
+
+
+def repeating(encoding: Encoding, device: Device, *, model: str | None = None) -> EngineConfig:
+    """Return what encodes as an encoding of the lake was; `model` says where its checkpoint is now.
+
+    Raises ModelError where the checkpoint, or what else fixes a vector, is not what it was.
+    """
+    spec, why = encoding.spec, ""
+    for place in filter(None, (model, place_of(spec))):
+        config = EngineConfig(
+            model=place, device=device, precision=spec.precision, layers=spec.layers, pooling=spec.pooling,
+            context=spec.context, max_tokens=spec.max_tokens,
+        )  # fmt: skip
+        try:
+            if shared_engine(config).spec.encoding_id == encoding.encoding_id:
+                return config
+            why = f"what is at {place} now gives other vectors"
+        except ModelError as error:
+            why = str(error)
+    raise ModelError(
+        f"Encoding {encoding.name} cannot be made again as it was: {why} Say where its checkpoint {spec.model!r} is "
+        "with --model, or begin another encoding with --model alone."
+    )

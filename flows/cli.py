@@ -49,6 +49,7 @@ _COMMANDS = {
     "compact": ("flows.commands.maintain:compact", "Merge small parts and drop the rows of replaced documents."),
     "vacuum": ("flows.commands.maintain:vacuum", "Remove the files that nobody needs any more."),
     "verify": ("flows.commands.maintain:verify", "Check every part and what they say together."),
+    "publish": ("flows.commands.maintain:publish", "Build catalog.duckdb anew, for any DuckDB to read."),
     "tokens": ("flows.commands.model:tokens", "Show the WordPiece tokens of a text."),
     "nsp": ("flows.commands.model:nsp", "Score whether one sentence follows another."),
     "fill-mask": ("flows.commands.model:fill_mask", "Predict what stands behind [MASK] in a text."),

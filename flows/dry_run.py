@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from storage.catalog import Catalog
+from storage.errors import MissingLakeError
 from storage.lake import Lake
 from storage.records import Document, DocumentVersion, Outputs, Reject
 from tasks.chunks import PreparedDocument, chunk_tokens, chunks, prepare
@@ -71,7 +72,7 @@ class _Sample:
 
 
 def estimate(
-    sources: Sequence[str], lake: Path, engine: Engine, outputs: Outputs, reading: ReadOptions, *, limit: int | None
+    sources: Sequence[str], lake: Lake, engine: Engine, outputs: Outputs, reading: ReadOptions, *, limit: int | None
 ) -> Estimate:
     """Scan the sources, compare with the lake if there is one, count tokens and time a short trial."""
     items = read_sources(resolve(sources), reading, stdin=sys.stdin.buffer)
@@ -79,7 +80,7 @@ def estimate(
 
 
 def estimate_items(
-    items: Iterator[Document | Reject], lake: Path, engine: Engine, outputs: Outputs, *, limit: int | None
+    items: Iterator[Document | Reject], lake: Lake, engine: Engine, outputs: Outputs, *, limit: int | None
 ) -> Estimate:
     """Say what encoding these documents would take."""
     sample, trial = _Sample(), list[PreparedDocument]()
@@ -164,10 +165,11 @@ def _trial(engine: Engine, trial: list[PreparedDocument], outputs: Outputs) -> f
 class _known:
     """Lookups in a lake that may not exist yet."""
 
-    def __init__(self, lake: Path, engine: Engine) -> None:
-        place = Lake(lake)
+    def __init__(self, lake: Lake, engine: Engine) -> None:
         self._encoding_id = engine.spec.encoding_id
-        self._catalog = Catalog.open(place) if place.catalog_path.is_file() else None
+        self._catalog: Catalog | None = None
+        with suppress(MissingLakeError):
+            self._catalog = Catalog.open(lake)
 
     def lookup(self, doc_ids: list[str]) -> dict[str, DocumentVersion]:
         return self._catalog.lookup(self._encoding_id, doc_ids) if self._catalog else {}

@@ -12,90 +12,64 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
-from prefect.tasks import exponential_backoff
 
-from flows.progress import Progress, reporter
+from flows.lineage import publish_as_asset
+from flows.progress import Progress, describe
 from flows.report import RunReport, markdown
+from flows.runners import SHARDS_IN_FLIGHT, Runner, started
+from flows.settings import lake_at
+from flows.shard_tasks import commit_shard, encode_shard
 from storage.catalog import Catalog
-from storage.errors import LakeError, ModelError, PolysemeError, UsageError
+from storage.catalog_url import refuse_password
+from storage.errors import ModelError, PolysemeError, UsageError
 from storage.lake import Lake
+from storage.naming import check_name
 from storage.publish import publish
 from storage.records import Counts, Document, Outputs, Reject, Shard, ShardResult
 from storage.staging import remove_staging
-from tasks import shard as stages
 from tasks.documents import ReadOptions
-from tasks.engine import Cancelled, EngineConfig, shared_engine
+from tasks.engine import Cancelled, Engine, EngineConfig, shared_engine
 from tasks.plan import Scan
-from tasks.sources import read_sources, resolve
-
-SHARDS_IN_FLIGHT = 3
-"""One in the encoder's lane, one being tokenized, one being written."""
+from tasks.sources import read_sources, refuse_credentials, resolve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedRequest:
     """What to embed and how. Plain values, so that a deployment can carry it as parameters.
 
-    `delete` hides documents that the sources no longer yield; `limit` stops after so many documents and never deletes.
+    `catalog` is the database of the lake's catalog, where the lake does not know it: without a password, since Prefect
+    shows parameters. `delete` hides documents that the sources no longer yield; `limit` stops after so many documents
+    and never deletes. `name` is what a new encoding shall be called.
     """
 
     sources: list[str]
     lake: str = "lake"
+    catalog: str | None = None
     engine: EngineConfig = field(default_factory=EngineConfig)
     outputs: Outputs = field(default_factory=Outputs)
     reading: ReadOptions = field(default_factory=ReadOptions)
     limit: int | None = None
     delete: bool = True
+    name: str | None = None
+    runner: Runner = field(default_factory=Runner)
 
     def __post_init__(self) -> None:
+        check_name(self.name) if self.name else None
+        refuse_credentials(self.sources)
         if not self.sources:
             raise UsageError("Nothing to embed: name at least one file, folder, glob or - for standard input.")
+        refuse_password(self.catalog)
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit must be at least 1, got {self.limit}.")
-
-
-def _worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
-    """Retry what may pass (a full disk, a lock, a device out of memory), not what will fail the same way again."""
-    error = state.result(raise_on_failure=False)
-    return any(isinstance(e, OSError | LakeError | MemoryError | RuntimeError) for e in (error, error.__cause__))
-
-
-_AT_THE_EDGE: dict[str, Any] = {
-    "retries": 2,
-    "retry_delay_seconds": exponential_backoff(2),
-    "retry_jitter_factor": 0.5,
-    "retry_condition_fn": _worth_a_retry,
-    "persist_result": False,
-    "cache_policy": NO_CACHE,
-}
-
-
-@task(name="encode shard", task_run_name="encode {shard.ordinal}", **_AT_THE_EDGE)
-def encode_shard(shard: Shard, lake: Lake, config: EngineConfig) -> ShardResult:
-    """Encode one staged shard into parts that nobody sees yet."""
-    with Catalog.open(lake) as catalog:
-        result = stages.encode_shard(shard, lake, catalog, shared_engine(config), between=reporter(shard.run_id))
-    seconds = {stage: round(value, 2) for stage, value in result.counts.seconds.items()}
-    get_run_logger().info("run %s shard %d: %s", shard.run_id, shard.ordinal, seconds)
-    return result
-
-
-@task(name="commit shard", task_run_name="commit {result.shard.ordinal}", **_AT_THE_EDGE)
-def commit_shard(result: ShardResult, lake: Lake) -> Counts:
-    """Make one encoded shard visible."""
-    with Catalog.open(lake) as catalog:
-        return stages.commit_shard(result, catalog)
 
 
 AS_A_FLOW: dict[str, Any] = {
@@ -124,13 +98,15 @@ def embed_corpus(request: EmbedRequest) -> RunReport:
 
     return carry_out(
         Job(
-            lake=Lake(Path(request.lake)),
+            lake=lake_at(request.lake, request.catalog),
             engine=request.engine,
             outputs=request.outputs,
             sources=request.sources,
             items=items,
             limit=request.limit,
             settle=settle,
+            name=request.name,
+            runner=request.runner,
         )
     )
 
@@ -146,6 +122,8 @@ class Job:
     items: Callable[[], Iterator[Document | Reject]]
     limit: int | None = None
     settle: Callable[[Scan], None] = lambda scan: None
+    name: str | None = None
+    runner: Runner = field(default_factory=Runner)
 
 
 def carry_out(job: Job) -> RunReport:
@@ -156,10 +134,10 @@ def carry_out(job: Job) -> RunReport:
     run_id = uuid4().hex[:12]
     lake, engine = job.lake, shared_engine(job.engine)
     with Catalog.create_or_open(lake) as catalog:
-        name = catalog.register_encoding(engine.spec)
+        name = catalog.register_encoding(engine.spec, name=job.name)
         version = catalog.begin_run(run_id, engine.spec.encoding_id, job.sources, _flow_run_id())
         scan = Scan(catalog, lake, run_id, version, engine.spec.encoding_id, job.outputs)
-        run = _Run(job, scan, name, Progress.begin(run_id))
+        run = _Run(job, engine, scan, name, Progress.begin(run_id))
         try:
             run.embed()
             job.settle(scan)
@@ -170,7 +148,7 @@ def carry_out(job: Job) -> RunReport:
         finally:
             run.wait_for_scan()
             scan.close()
-            remove_staging(lake.staging / run_id)
+            remove_staging(lake, run_id)
             run.progress.end()
         report = run.finish("failed" if run.failures else "completed", error="; ".join(run.failures[:3]) or None)
     create_markdown_artifact(markdown(report), key="embed-summary", description=f"Run {run_id}")
@@ -187,6 +165,7 @@ class _Run:
     """The moving state of one flow run."""
 
     job: Job
+    engine: Engine
     scan: Scan
     encoding: str
     progress: Progress
@@ -200,14 +179,23 @@ class _Run:
             "UUID", create_progress_artifact(0.0, key="embed-progress", description="Share of the run done")
         )
         in_flight: deque[tuple[Shard, PrefectFuture[ShardResult], PrefectFuture[Counts]]] = deque()
-        for shard in self._staged():
-            self.shards += 1
-            encoded = encode_shard.submit(shard, self.job.lake, self.job.engine)
-            in_flight.append((shard, encoded, commit_shard.submit(encoded, self.job.lake)))  # type: ignore[call-overload]
-            while len(in_flight) >= SHARDS_IN_FLIGHT:
-                self._settle(*in_flight.popleft(), artifact)
-        while in_flight:
-            self._settle(*in_flight.popleft(), artifact)
+        config = self.job.engine if self.job.runner.kind == "threads" else self.engine.portable_config()
+        with started(self.job.runner, gpu=self.engine.device_type == "cuda") as workers:
+            try:
+                for shard in self._staged():
+                    self.shards += 1
+                    encoded = workers.submit(encode_shard, shard=shard, lake=self.job.lake, config=config)
+                    # Commits stay in this process, so that a run is one writer of the catalog whatever its runner.
+                    in_flight.append((shard, encoded, commit_shard.submit(encoded, self.job.lake)))  # type: ignore[call-overload]
+                    while len(in_flight) >= workers.in_flight:
+                        self._settle(*in_flight.popleft(), artifact)
+                while in_flight:
+                    self._settle(*in_flight.popleft(), artifact)
+            except BaseException:
+                # Workers elsewhere stop once their staged file is gone; a runner waits for its own when it ends.
+                self.progress.stop()
+                remove_staging(self.job.lake, self.scan.run_id)
+                raise
 
     def finish(self, state: str, *, error: str | None) -> RunReport:
         """Record how the run ended, publish what it committed, and report."""
@@ -233,17 +221,22 @@ class _Run:
             rejected=tally.rejected,
             error=error,
         )
-        publish(self.scan.catalog)
+        if state == "completed":
+            publish_as_asset(self.scan.catalog, report, self.job.sources)
+        else:
+            publish(self.scan.catalog)
         return report
 
     def _settle(
         self, shard: Shard, encoded: PrefectFuture[ShardResult], committed: PrefectFuture[Counts], artifact: UUID
     ) -> None:
-        made: object = encoded.result(raise_on_failure=False)
-        outcome: object = committed.result(raise_on_failure=False) if isinstance(made, ShardResult) else made
+        made = _outcome(encoded)
+        outcome = _outcome(committed) if isinstance(made, ShardResult) else made
         if isinstance(outcome, Counts):
             self.progress.shard(outcome, chars=shard.n_chars)
-            update_progress_artifact(artifact, 100 * (self.progress.fraction or 0.0))
+            percent, said = 100 * (self.progress.fraction or 0.0), describe(self.progress)
+            update_progress_artifact(artifact, percent, description=said)
+            get_run_logger().info("run %s shard %d committed, %.0f %%: %s", shard.run_id, shard.ordinal, percent, said)
             return
         if isinstance(outcome, ModelError | Cancelled):
             raise outcome
@@ -291,6 +284,14 @@ def _first(
         documents += isinstance(item, Document)
         if documents == limit:
             return
+
+
+def _outcome(future: PrefectFuture[Any]) -> object:
+    """Return what a task returned or raised."""
+    try:
+        return future.result(raise_on_failure=False)
+    except Exception as error:  # a cluster that lost the task itself says so here, whatever was asked
+        return error
 
 
 def _flow_run_id() -> str | None:

@@ -1,4 +1,4 @@
-"""Maintenance as Prefect flows: compact, vacuum and verify a lake, on a schedule or on request.
+"""Maintenance as Prefect flows: compact, vacuum, verify and publish a lake, on a schedule or on request.
 
 Each is one step over one lake, safe next to runs that write and read it, and safe to retry. What is decided lies in
 `storage`; here is only when it runs and what it reports.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
+from flows.repair import mend
+from flows.settings import lake_at
 from storage.catalog import Catalog
+from storage.catalog_url import refuse_password
 from storage.compaction import MIB, CompactionPolicy, compact
 from storage.errors import PolysemeError
 from storage.lake import Lake
@@ -24,11 +26,13 @@ from storage.verification import verify
 
 
 @flow(name="compact", persist_result=False, retries=2, retry_delay_seconds=30)
-def compact_lake(lake: str = "lake", target_mb: int = 256, purge: bool = False) -> dict[str, int]:
+def compact_lake(
+    lake: str = "lake", catalog_url: str | None = None, target_mb: int = 256, purge: bool = False
+) -> dict[str, int]:
     """Merge small parts and drop the rows that nobody may see. `purge` rewrites every part that holds such rows."""
     policy = CompactionPolicy(target_bytes=target_mb * MIB, min_dead=0.0 if purge else CompactionPolicy().min_dead)
     log = get_run_logger()
-    with Catalog.open(Lake(Path(lake))) as catalog:
+    with Catalog.open(_place(lake, catalog_url)) as catalog:
         report = compact(catalog, policy, progress=lambda merge: log.info("%s", merge))
         publish(catalog)
     if report.broken:
@@ -46,9 +50,11 @@ def compact_lake(lake: str = "lake", target_mb: int = 256, purge: bool = False) 
 
 
 @flow(name="vacuum", persist_result=False, retries=2, retry_delay_seconds=30)
-def vacuum_lake(lake: str = "lake", grace_hours: float = 24.0, unknown: bool = False) -> dict[str, int]:
+def vacuum_lake(
+    lake: str = "lake", catalog_url: str | None = None, grace_hours: float = 24.0, unknown: bool = False
+) -> dict[str, int]:
     """Remove the files that nobody needs. `unknown` also those named like parts that no catalog knows."""
-    with Catalog.open(Lake(Path(lake))) as catalog:
+    with Catalog.open(_place(lake, catalog_url)) as catalog:
         found = vacuum(catalog, grace=timedelta(hours=grace_hours), now=datetime.now(UTC), unknown=unknown)
     counts = {
         "retired": len(found.retired),
@@ -62,10 +68,25 @@ def vacuum_lake(lake: str = "lake", grace_hours: float = 24.0, unknown: bool = F
 
 
 @flow(name="verify", persist_result=False)
-def verify_lake(lake: str = "lake", grace_hours: float = 24.0) -> dict[str, int]:
-    """Check every part and what they say together. Raises PolysemeError, so that the run fails, for what is wrong."""
-    with Catalog.open(Lake(Path(lake))) as catalog:
-        result = verify(catalog, grace=timedelta(hours=grace_hours), now=datetime.now(UTC))
+def verify_lake(
+    lake: str = "lake",
+    catalog_url: str | None = None,
+    grace_hours: float = 24.0,
+    repair: bool = False,
+    model: str | None = None,
+) -> dict[str, int]:
+    """Check every part and what they say together. Raises PolysemeError, so that the run fails, for what is wrong.
+
+    With `repair` broken parts are made again first, and what is wrong afterwards counts; `model` is where a checkpoint
+    is that is no longer where it was.
+    """
+    place, grace = _place(lake, catalog_url), timedelta(hours=grace_hours)
+    with Catalog.open(place) as catalog:
+        result = verify(catalog, grace=grace, now=datetime.now(UTC))
+    if repair and result.findings:
+        mend(place, result.broken, model=model)
+        with Catalog.open(place) as catalog:
+            result = verify(catalog, grace=grace, now=datetime.now(UTC))
     kinds = Counter[str](finding.kind for finding in result.findings)
     counts = {"parts": result.parts, "bytes": result.bytes, **kinds}
     _report("verify", lake, counts, [f"{f.kind}: {f.subject}: {f.message}" for f in result.findings])
@@ -76,6 +97,18 @@ def verify_lake(lake: str = "lake", grace_hours: float = 24.0) -> dict[str, int]
             "Run `polyseme verify` for the list and `polyseme verify --repair` to have broken parts made again."
         )
     return counts
+
+
+@flow(name="publish", persist_result=False, retries=2, retry_delay_seconds=30)
+def publish_lake(lake: str = "lake", catalog_url: str | None = None) -> int:
+    """Build `catalog.duckdb` anew from the catalog. Returns the catalog version it shows."""
+    with Catalog.open(_place(lake, catalog_url)) as catalog:
+        return publish(catalog, anew=True)
+
+
+def _place(lake: str, catalog_url: str | None) -> Lake:
+    refuse_password(catalog_url)
+    return lake_at(lake, catalog_url)
 
 
 def _report(what: str, lake: str, counts: dict[str, int], lines: list[str] | None = None) -> None:

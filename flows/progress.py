@@ -1,4 +1,4 @@
-"""Progress of an embedding run: how much is done, how fast, how long still. Counts only; draws nothing."""
+"""Progress of an embedding run: how much is done, how fast, how long still. Counts and one line; draws nothing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from storage.records import Counts
+from storage.records import Counts, Shard
 from tasks.engine import Cancelled
 
 _RUNS: dict[str, Progress] = {}
 _LISTENERS: list[Callable[[Progress], None]] = []
+_STOPPED = "Stopped on request; committed shards are kept, the rest was not started."
+_LOOK_EVERY_SECONDS = 1.0
 
 
 @contextmanager
@@ -25,10 +28,27 @@ def listening(listener: Callable[[Progress], None]) -> Iterator[None]:
         _LISTENERS.remove(listener)
 
 
-def reporter(run_id: str) -> Callable[[int], None]:
-    """Return how a task reports a batch of so many tokens; elsewhere than in the run's process it is not heard."""
-    progress = _RUNS.get(run_id)
-    return progress.batch if progress else lambda tokens: None
+def reporter(shard: Shard) -> Callable[[int], None]:
+    """Return how a task reports a batch of so many tokens, which raises Cancelled where the run was stopped.
+
+    Elsewhere than in the run's own process nobody hears it, and a staged file that is gone is the sign to stop.
+    """
+    progress = _RUNS.get(shard.run_id)
+    return progress.batch if progress else _leash(Path(shard.path))
+
+
+def _leash(staged: Path) -> Callable[[int], None]:
+    looked = time.monotonic()
+
+    def look(tokens: int) -> None:
+        nonlocal looked
+        if time.monotonic() - looked < _LOOK_EVERY_SECONDS:
+            return
+        looked = time.monotonic()
+        if not staged.exists():
+            raise Cancelled(_STOPPED)
+
+    return look
 
 
 @dataclass(slots=True)
@@ -60,7 +80,7 @@ class Progress:
     def batch(self, tokens: int) -> None:
         """Book a batch the model ran. Raises Cancelled after `stop`."""
         if self.stopped:
-            raise Cancelled("Stopped on request; committed shards are kept, the rest was not started.")
+            raise Cancelled(_STOPPED)
         with self._lock:
             self.tokens_forward += tokens
         self._tell()
@@ -69,6 +89,8 @@ class Progress:
         """Book a committed shard."""
         with self._lock:
             self.counts += counts
+            # Batches that ran in other processes are first heard of here.
+            self.tokens_forward = max(self.tokens_forward, self.counts.forward_tokens)
             self.documents += counts.documents
             self.chars_done += chars
         self._tell()
@@ -98,3 +120,16 @@ class Progress:
         """Estimate from the rate so far; None until the first shard is done."""
         fraction = self.fraction
         return self.seconds * (1 - fraction) / fraction if fraction else None
+
+
+def describe(progress: Progress) -> str:
+    """Say in a line how much is done, how fast it goes and how long it still takes."""
+    rate = progress.tokens_forward / progress.seconds if progress.seconds else 0.0
+    left = progress.seconds_left
+    ending = f", about {_minutes(left)} left" if left is not None else ""
+    return f"{progress.documents:,} documents, {progress.tokens_forward:,} tokens run, {rate:,.0f}/s{ending}"
+
+
+def _minutes(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole} s" if whole < 90 else f"{whole // 60} min"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from flows.progress import Progress, listening
+from flows.progress import Progress, describe, listening
 
 _LINE_EVERY_SECONDS = 15.0
 
@@ -27,28 +27,48 @@ def shown() -> Iterator[None]:
             yield
 
 
-def _describe(progress: Progress) -> str:
-    rate = progress.tokens_forward / progress.seconds if progress.seconds else 0.0
-    left = progress.seconds_left
-    ending = f", about {_minutes(left)} left" if left is not None else ""
-    return f"{progress.documents:,} documents, {progress.tokens_forward:,} tokens run, {rate:,.0f}/s{ending}"
+@contextmanager
+def counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how much of `total`, in bytes, is done; the caller says how much more at every step."""
+    done, lines = 0, _Every()
+    with Bar(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn(),
+        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(),
+    ) as bar:  # fmt: skip
+        task = bar.add_task(what, total=total)
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            bar.advance(task, more)
+            if bar.disable and lines.due():
+                print(f"{what}: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", file=sys.stderr, flush=True)  # noqa: T201
+
+        yield advance
 
 
-def _minutes(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole} s" if whole < 90 else f"{whole // 60} min"
-
-
-class _Lines:
-    """A line at most every `_LINE_EVERY_SECONDS`."""
+class _Every:
+    """Due at most every `_LINE_EVERY_SECONDS`."""
 
     def __init__(self) -> None:
         self._next = time.monotonic() + _LINE_EVERY_SECONDS
 
+    def due(self) -> bool:
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + _LINE_EVERY_SECONDS
+        return True
+
+
+class _Lines:
+    """A line now and then."""
+
+    def __init__(self) -> None:
+        self._every = _Every()
+
     def __call__(self, progress: Progress) -> None:
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _LINE_EVERY_SECONDS
-            print(f"embedding: {_describe(progress)}", file=sys.stderr, flush=True)  # noqa: T201
+        if self._every.due():
+            print(f"embedding: {describe(progress)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextmanager
@@ -71,5 +91,5 @@ class _Drawn:
             self._task,
             total=None if fraction is None else 100.0,
             completed=100.0 * (fraction or 0.0),
-            description=_describe(progress),
+            description=describe(progress),
         )

@@ -33,6 +33,7 @@ def markdown(report: RunReport) -> str:
     """Return the report as Markdown, for Prefect's artifact."""
     counts, tally = report.counts, report.tally
     rate = counts.tokens / report.wall_seconds if report.wall_seconds else 0.0
+    staged = sum(counts.seconds.values()) or 1.0
     rows = [
         ("documents read", tally.documents),
         ("unchanged, skipped", tally.unchanged),
@@ -43,6 +44,7 @@ def markdown(report: RunReport) -> str:
         ("sentences", counts.sentences),
         ("words", counts.words),
         ("tokens", counts.tokens),
+        ("tokens run through the model", counts.forward_tokens),
         ("transitions scored", counts.transitions),
         ("bytes written", counts.bytes),
         ("shards", report.shards),
@@ -52,14 +54,19 @@ def markdown(report: RunReport) -> str:
         "",
         f"Lake `{report.lake}`, encoding `{report.encoding}` ({report.encoding_id}), "
         f"{report.wall_seconds:,.1f} s, {rate:,.0f} tokens/s.",
+        f"{counts.forward_tokens / max(1, counts.tokens):.2f} tokens run through the model for each one read: special "
+        "tokens, overlaps and scored pairs; packed, so no padding. Stages run side by side, and their seconds add up.",
         "",
         "| what | count |",
         "|---|---:|",
         *(f"| {name} | {value:,} |" for name, value in rows),
         "",
-        "| stage | seconds |",
-        "|---|---:|",
-        *(f"| {stage} | {seconds:,.1f} |" for stage, seconds in sorted(counts.seconds.items())),
+        "| stage | seconds | share |",
+        "|---|---:|---:|",
+        *(
+            f"| {stage} | {seconds:,.1f} | {seconds / staged:.0%} |"
+            for stage, seconds in sorted(counts.seconds.items())
+        ),
     ]
     if report.error:
         lines += ["", f"**Error:** {report.error}"]

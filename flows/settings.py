@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from storage.lake import Lake
 
 CONFIG_FILE = "polyseme.toml"
 ENVIRONMENT_PREFIX = "POLYSEME_"
@@ -32,6 +35,24 @@ def sources_of_settings() -> list[Any]:
     return [Env(ENVIRONMENT_PREFIX, command=False), Toml(CONFIG_FILE, search_parents=True, must_exist=False)]
 
 
+def lake_at(root: str, catalog: str | None = None) -> Lake:
+    """Return the lake in a folder or at a URL; without `catalog` the environment may name one (POLYSEME_CATALOG).
+
+    A password in the catalog's URL goes no further than this process: it moves to PGPASSWORD, where PostgreSQL's own
+    library looks, so that nothing which is stored, logged or sent to Prefect can hold it.
+    """
+    from storage.catalog_url import password_of, without_password
+    from storage.lake import Lake
+
+    named = catalog or os.environ.get(f"{ENVIRONMENT_PREFIX}CATALOG")
+    if not named:
+        return Lake(root)
+    password = password_of(named)
+    if password is not None:
+        os.environ["PGPASSWORD"] = password
+    return Lake(root, without_password(named))
+
+
 def history_file() -> Path:
     """Where the SQL shell keeps what was typed."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
@@ -49,3 +70,9 @@ def prepare_prefect(*, verbose: bool) -> None:
     if "PREFECT_API_URL" not in os.environ:
         for name, value in _TEMPORARY_SERVER.items():
             os.environ.setdefault(name, value)
+
+
+def prepare_ray() -> None:
+    """Set what Ray reads from the environment when first imported. What the user set stays."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

@@ -10,7 +10,6 @@ import re
 import sys
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import get_args
 
 import duckdb
@@ -33,7 +32,7 @@ from flows.statements import run
 from storage.catalog import Catalog
 from storage.errors import PolysemeError, UsageError
 from storage.lake import Lake
-from storage.query import connect
+from storage.query import READ_ONLY, Access, connect
 from tasks.functions import ModelFunctions
 
 # fmt: off
@@ -47,9 +46,16 @@ _WORD = re.compile(r"[\w\\]+$")
 _SOURCE = re.compile(r"\b(from|join|describe|summarize)\s+\w*$", re.IGNORECASE)
 
 
-def shell(lake: Path, functions: ModelFunctions, *, format: Format = "table", timeout: float | None = None) -> None:
+def shell(
+    lake: Lake,
+    functions: ModelFunctions,
+    *,
+    format: Format = "table",
+    timeout: float | None = None,
+    access: Access = READ_ONLY,
+) -> None:
     """Ask and answer until the user leaves. Raises LakeError where there is no lake."""
-    with Session(lake, functions, format=format, timeout=timeout) as session:
+    with Session(lake, functions, format=format, timeout=timeout, access=access) as session:
         prompt = prompt_session(session.completer, _history())
         print(f"Polyseme {session.lake.root}. \\? for help, \\q to leave.", file=sys.stderr)  # noqa: T201
         while True:
@@ -71,8 +77,17 @@ def shell(lake: Path, functions: ModelFunctions, *, format: Format = "table", ti
 class Session:
     """One connection that is renewed as the lake changes, and how its answers are shown."""
 
-    def __init__(self, lake: Path, functions: ModelFunctions, *, format: Format, timeout: float | None) -> None:
-        self.lake, self._functions, self._format, self._timeout = Lake(lake), functions, format, timeout
+    def __init__(
+        self,
+        lake: Lake,
+        functions: ModelFunctions,
+        *,
+        format: Format,
+        timeout: float | None,
+        access: Access = READ_ONLY,
+    ) -> None:
+        self.lake, self._functions, self._format, self._timeout = lake, functions, format, timeout
+        self._access = access
         self._timing = False
         self.completer = SqlCompleter()
         self._connect()
@@ -95,7 +110,7 @@ class Session:
 
     def _run(self, sql: str) -> None:
         began = time.perf_counter()
-        run(self._con, sql, self._functions, self._show, timeout=self._timeout)
+        run(self._con, sql, self._functions, self._show, timeout=self._timeout, access=self._access)
         if self._timing:
             print(f"{time.perf_counter() - began:.3f} s", file=sys.stderr)  # noqa: T201
 
@@ -127,7 +142,7 @@ class Session:
     def _connect(self) -> None:
         with Catalog.open(self.lake) as catalog:
             self._version = catalog.version
-        self._con = connect(self.lake.root, functions=self._functions)
+        self._con = connect(self.lake, functions=self._functions, access=self._access)
         self._given = _tables(self._con)
         self.completer.learn(self._con)
 

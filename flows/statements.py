@@ -14,12 +14,14 @@ import duckdb
 import pyarrow as pa
 
 from storage.errors import PolysemeError
-from storage.query import refuse_writes
+from storage.query import READ_ONLY, Access, refuse_writes
 from tasks.functions import ModelFunctions
 
 T = TypeVar("T")
 _ROWS_A_BATCH = 2048
 _FROM_A_FUNCTION = re.compile(r"^.*Python exception occurred while executing the UDF: ", re.DOTALL)
+
+_OF_A_PART = re.compile(r"/data/\w+/encoding=\w+/\w+\.parquet")
 
 
 def run(
@@ -29,11 +31,12 @@ def run(
     show: Callable[[pa.RecordBatchReader], None],
     *,
     timeout: float | None = None,
+    access: Access = READ_ONLY,
 ) -> None:
     """Run the statements of `sql` in order and `show` the rows of each that has some.
 
     `timeout` is in seconds, for all of it, showing included. Raises PolysemeError for SQL that fails, takes too long or
-    could write a file.
+    could write where `access` does not let it.
     """
 
     def work() -> None:
@@ -42,7 +45,7 @@ def run(
             if relation is not None and _has_rows(statement, relation):
                 show(relation.to_arrow_reader(_ROWS_A_BATCH))
 
-    refuse_writes(sql)
+    refuse_writes(sql, access)
     _supervised(work, con, functions, timeout)
 
 
@@ -110,4 +113,5 @@ def _readable(error: Exception, functions: ModelFunctions) -> PolysemeError:
     if functions.failure is not None:
         return functions.failure
     message = _FROM_A_FUNCTION.sub("", str(error))
-    return PolysemeError(f"DuckDB could not answer: {message}")
+    hint = " Is the lake whole? polyseme verify tells." if _OF_A_PART.search(message) else ""
+    return PolysemeError(f"DuckDB could not answer: {message}{hint}")

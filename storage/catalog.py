@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
-from sqlalchemy import URL, Connection, Engine, delete, insert, inspect, make_url, select, tuple_, update
+from sqlalchemy import Connection, Engine, delete, insert, inspect, select, tuple_, update
 from sqlalchemy.exc import DatabaseError
 
 from storage import commits, swaps
@@ -29,14 +30,16 @@ from storage.catalog_schema import (
     rejects,
     runs,
 )
+from storage.catalog_url import place_of
 from storage.commits import CommitOutcome
 from storage.errors import LakeError, PolysemeError, UsageError
 from storage.lake import Lake
+from storage.marker import catalog_of, check_pair, no_lake, read_marker, remember
 from storage.migrations import check_format, format_of, migrate
 from storage.naming import check_name, encoding_name
 from storage.records import Counts, DocumentVersion, EncodingSpec, Outputs, Part, Reject, ShardResult
 from storage.snapshot import Encoding, Snapshot, read_encodings, read_totals, take_snapshot
-from storage.transactions import PATIENCE_SECONDS, open_engine, reading, writing
+from storage.transactions import PATIENCE_SECONDS, open_engine, publishing, reading, writing
 
 _PAGE = 1000
 
@@ -50,26 +53,32 @@ class Catalog:
         self._patience = patience
 
     @staticmethod
-    def create_or_open(lake: Lake, *, url: str | None = None, patience: float = PATIENCE_SECONDS) -> Catalog:
+    def create_or_open(lake: Lake, *, patience: float = PATIENCE_SECONDS) -> Catalog:
         """Open the lake's catalog and make what is missing of it. Raises LakeError."""
         lake.create()
-        catalog = Catalog(lake, open_engine(_catalog_url(lake, url), patience=patience), patience=patience)
-        with catalog._explained(), writing(catalog._engine, patience=patience) as connection:
-            if not inspect(connection).has_table(meta.name):
-                metadata.create_all(connection)
-                first = {"format_version": FORMAT_VERSION, "lake_id": uuid4(), "catalog_version": 0, "last_ordinal": 0}
-                connection.execute(insert(meta), [{"key": key, "value": str(value)} for key, value in first.items()])
-            migrate(connection, place=str(lake.root))
+        marker = read_marker(lake)
+        catalog = Catalog(lake, open_engine(catalog_of(lake, marker), patience=patience), patience=patience)
+        with catalog._explained():
+            with catalog.writing() as connection:
+                if marker is None and not inspect(connection).has_table(meta.name):
+                    _create(connection)
+                check_pair(connection, lake, marker)
+                migrate(connection, place=str(lake.root))
+                lake_id = connection.execute(select(meta.c.value).where(meta.c.key == "lake_id")).scalar_one()
+            remember(lake, marker, lake_id, catalog._engine.url)
         return catalog
 
     @staticmethod
-    def open(lake: Lake, *, url: str | None = None, patience: float = PATIENCE_SECONDS) -> Catalog:
+    def open(lake: Lake, *, patience: float = PATIENCE_SECONDS) -> Catalog:
         """Open the catalog of an existing lake. Raises LakeError where there is none that this Polyseme can read."""
-        if url is None:
-            lake.check()
-        catalog = Catalog(lake, open_engine(_catalog_url(lake, url), patience=patience), patience=patience)
+        marker = read_marker(lake)
+        url = catalog_of(lake, marker)
+        if url.drivername == "sqlite" and not Path(str(url.database)).is_file():
+            raise no_lake(lake, url)
+        catalog = Catalog(lake, open_engine(url, patience=patience), patience=patience)
         with catalog._explained():
             with catalog.reading() as connection:
+                check_pair(connection, lake, marker)
                 written = format_of(connection)
             check_format(written, place=str(lake.root))
             if written != FORMAT_VERSION:
@@ -89,12 +98,14 @@ class Catalog:
     def register_encoding(self, spec: EncodingSpec, *, name: str | None = None) -> str:
         """Return the encoding's name, registering it first where it is new. The first one becomes the default.
 
-        Raises UsageError where `name` is malformed or belongs to another encoding.
+        Raises UsageError where `name` is malformed, belongs to another encoding, or this one has another.
         """
         with self.writing() as connection:
             known = {e.name: e.encoding_id for e in read_encodings(connection)}
             registered = next((n for n, encoding_id in known.items() if encoding_id == spec.encoding_id), None)
             if registered is not None:
+                if name not in (None, registered):
+                    raise UsageError(f"This encoding is named {registered!r} already. Leave the other name out.")
                 return registered
             if name in known:
                 raise UsageError(f"The name {name!r} belongs to encoding {known[name]}. Choose another.")
@@ -310,15 +321,19 @@ class Catalog:
     def writing(self) -> Iterator[Connection]:
         """Hold the right to write alone; committed at the end, rolled back on any exception."""
         with writing(self._engine, patience=self._patience) as connection:
-            # SQLite has one writer anyway; elsewhere this row is the lock that makes it so.
-            connection.execute(select(meta.c.value).where(meta.c.key == "catalog_version").with_for_update())
             yield connection
 
+    @contextmanager
+    def publishing(self) -> Iterator[None]:
+        """Hold the right to publish alone."""
+        with publishing(self._engine, patience=self._patience):
+            yield
+
     def _require_files(self, parts: Iterable[Part]) -> None:
-        missing = next((part.path for part in parts if not self.lake.part_path(part.path).is_file()), None)
-        if missing is not None:
+        missing = self.lake.files.missing([part.path for part in parts])
+        if missing:
             raise PolysemeError(
-                f"{missing} vanished from {self.lake.root} before it was committed; a vacuum may have taken it for "
+                f"{missing[0]} vanished from {self.lake.root} before it was committed; a vacuum may have taken it for "
                 "garbage after its grace period. Nothing was committed; run the same command again."
             )
 
@@ -329,14 +344,19 @@ class Catalog:
             yield
         except DatabaseError as e:
             self.close()
-            raise LakeError(f"Cannot read the catalog of {self.lake.root}: {e.orig}. Restore it from a copy.") from e
-        except LakeError:
+            raise LakeError(
+                f"Cannot read the catalog of {self.lake.root}, {place_of(self._engine.url)}: {e.orig}. See that it is "
+                "Polyseme's and that you may use it. Restore it from a copy where it is damaged."
+            ) from e
+        except BaseException:
             self.close()
             raise
 
 
-def _catalog_url(lake: Lake, url: str | None) -> URL:
-    return URL.create("sqlite", database=str(lake.catalog_path)) if url is None else make_url(url)
+def _create(connection: Connection) -> None:
+    metadata.create_all(connection)
+    first = {"format_version": FORMAT_VERSION, "lake_id": uuid4(), "catalog_version": 0, "last_ordinal": 0}
+    connection.execute(insert(meta), [{"key": key, "value": str(value)} for key, value in first.items()])
 
 
 def advance(connection: Connection, counter: str) -> int:

@@ -17,8 +17,8 @@ from storage import swaps
 from storage.catalog import Catalog
 from storage.errors import PolysemeError, UsageError
 from storage.lake import Lake
-from storage.merging import Corrections, merged_rows
-from storage.parts import remove_part, sha256_of, write_part
+from storage.merging import Corrections, MergedRows, merged_rows
+from storage.parts import LocalParts, fetched_parts, sha256_of, write_part
 from storage.records import Part
 from storage.schemas import TABLES
 from storage.snapshot import Encoding, Snapshot, take_snapshot
@@ -70,7 +70,10 @@ def compact(
     *,
     progress: Callable[[Merge], None] = lambda merge: None,
 ) -> CompactionReport:
-    """Merge what is worth it in every encoding and table. Needs memory for the parts of one group."""
+    """Merge what is worth it in every encoding and table.
+
+    Needs memory for the keys of one group's rows; of a lake in an object store also disk for the group's parts.
+    """
     policy = policy or CompactionPolicy()
     merges: list[Merge] = []
     broken: list[str] = []
@@ -82,10 +85,11 @@ def compact(
             mine = [part for part in parts if part.table == table]
             dead = _dead_rows(catalog.lake, mine, corrections)
             for group in groups(mine, dead, policy):
-                found = _broken(catalog.lake, group)
-                broken += found
-                outcome = "broken" if found else None
-                merges.append(_merge(catalog, encoding, group, corrections, outcome))
+                with fetched_parts(catalog.lake, group) as files:
+                    found = _broken(group, files)
+                    broken += found
+                    merged = None if found else merged_rows(group, files, corrections, width=encoding.spec.width)
+                    merges.append(_merge(catalog, encoding, group, merged))
                 progress(merges[-1])
         dropped += _drop_corrections(catalog, encoding)
     return CompactionReport(merges, broken, dropped)
@@ -120,14 +124,13 @@ def _picture(catalog: Catalog, encoding: Encoding) -> tuple[Snapshot, list[Part]
         return take_snapshot(connection), swaps.live_parts(connection, encoding_id=encoding.encoding_id)
 
 
-def _merge(
-    catalog: Catalog, encoding: Encoding, group: Sequence[Part], corrections: Corrections, outcome: str | None
-) -> Merge:
+def _merge(catalog: Catalog, encoding: Encoding, group: Sequence[Part], merged: MergedRows | None) -> Merge:
+    """Let one part stand for a group; without rows the group is broken and stays."""
     lake, table = catalog.lake, group[0].table
     made: Part | None = None
     rows = sum(part.rows for part in group)
-    if outcome is None:
-        merged = merged_rows(lake, group, corrections, width=encoding.spec.width)
+    outcome = "broken"
+    if merged is not None:
         if merged.rows:
             made = write_part(
                 lake, merged.batches, table=table, encoding_id=encoding.encoding_id, width=encoding.spec.width
@@ -137,7 +140,7 @@ def _merge(
         done = catalog.replace_parts(group, made, moved=merged.moves_taken_in)
         outcome = "merged" if done else "overtaken"
         if not done and made is not None:
-            remove_part(lake, made.path)
+            lake.files.remove([made.path])
             made = None
     return Merge(
         table=table,
@@ -150,9 +153,9 @@ def _merge(
     )
 
 
-def _broken(lake: Lake, parts: Iterable[Part]) -> list[str]:
+def _broken(parts: Iterable[Part], files: LocalParts) -> list[str]:
     """Return the parts that a merge would launder: missing, or with other bytes than were written."""
-    return [part.path for part in parts if sha256_of(lake, part.path) != part.sha256]
+    return [p.path for p in parts if p.path not in files or sha256_of(files[p.path]) != p.sha256]
 
 
 def _dead_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections) -> dict[str, int]:
@@ -161,6 +164,7 @@ def _dead_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections) -> d
         return {}
     found: dict[str, int] = {}
     with duckdb.connect() as con:
+        lake.files.attach(con, [part.path for part in parts])
         con.register("hidden", corrections.hidden)
         for part in parts:
             query = f"SELECT count(*) FROM {_versions_in(lake, part)} SEMI JOIN hidden USING (doc_id, version)"
@@ -190,6 +194,7 @@ def _drop_corrections(catalog: Catalog, encoding: Encoding) -> int:
 def _not_in(lake: Lake, part: Part, hidden: pa.Table) -> pa.Table:
     try:
         with duckdb.connect() as con:
+            lake.files.attach(con, [part.path])
             con.register("hidden", hidden)
             return con.sql(f"FROM hidden ANTI JOIN {_versions_in(lake, part)} USING (doc_id, version)").to_arrow_table()
     except duckdb.Error:

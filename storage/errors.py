@@ -3,6 +3,7 @@
     PolysemeError            1  something failed; the message says what, where and what to do
     ├── UsageError           2  the request itself does not make sense
     ├── LakeError            4  the lake is missing, locked or incompatible
+    │   └── MissingLakeError    there is none yet
     └── ModelError           5  the model or the device is unavailable
 
 Bad *input* is not an error here: a refused record is a `Reject`, which is data.
@@ -27,6 +28,10 @@ class LakeError(PolysemeError):
     """A lake that is missing, locked, or written by a newer Polyseme."""
 
     exit_code = 4
+
+
+class MissingLakeError(LakeError):
+    """A place where no lake is, or a catalog without one."""
 
 
 class ModelError(PolysemeError):

@@ -1,80 +1,75 @@
-"""Lake: the folder that holds the parts and the catalog, and where everything in it lies.
+"""Lake: the place that holds the parts, and where everything in it lies.
 
-Knows paths and how to make them durable, nothing of what the files contain.
+Knows addresses, nothing of what the files contain nor how they are written.
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from storage.catalog_url import without_password
 from storage.errors import LakeError
+from storage.files import Files, Url
+from storage.local_files import LocalFiles
+from storage.object_files import ObjectFiles
+
+PUBLISHED = "catalog.duckdb"
 
 
 @dataclass(frozen=True, slots=True)
 class Lake:
-    """A lake's root. It is resolved once, so that a later change of folder or of a link moves nothing."""
+    """A lake's root, a folder or a URL such as `s3://bucket/lake`, and the catalog's database where it is named.
 
-    root: Path
+    A folder is resolved once, so that a later change of folder or of a link moves nothing. `catalog` is a SQLAlchemy
+    URL; None means the one that the lake remembers, or `catalog.sqlite` in its folder.
+    """
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "root", Path(self.root).expanduser().resolve())
+    root: Path | Url
+    catalog: str | None = field(default=None, repr=False)
+
+    def __init__(self, root: Path | Url | str, catalog: str | None = None) -> None:
+        object.__setattr__(self, "root", _root(root))
+        object.__setattr__(self, "catalog", catalog)
+
+    def __repr__(self) -> str:
+        catalog = "" if self.catalog is None else f", catalog={without_password(self.catalog)!r}"
+        return f"Lake({str(self.root)!r}{catalog})"
 
     @property
-    def catalog_path(self) -> Path:
+    def files(self) -> Files:
+        return LocalFiles(self.root) if isinstance(self.root, Path) else ObjectFiles(self.root)
+
+    @property
+    def catalog_path(self) -> Path | Url:
         return self.root / "catalog.sqlite"
 
     @property
-    def published_path(self) -> Path:
-        return self.root / "catalog.duckdb"
+    def published_path(self) -> Path | Url:
+        return self.root / PUBLISHED
 
     @property
-    def data(self) -> Path:
+    def data(self) -> Path | Url:
         return self.root / "data"
 
     @property
-    def staging(self) -> Path:
+    def staging(self) -> Path | Url:
         return self.root / "staging"
 
     def create(self) -> None:
-        """Make the folders that are missing. Raises LakeError where that is not possible."""
-        try:
-            for folder in (self.data, self.staging):
-                make_folder(folder)
-        except OSError as e:
-            raise LakeError(
-                f"Cannot make a lake at {self.root}: {e}. Choose a folder you may write to with --lake."
-            ) from e
+        """Make what is missing for a new lake. Raises LakeError where that is not possible."""
+        self.files.prepare()
 
-    def check(self) -> None:
-        """Raise LakeError unless there is a lake here."""
-        if not self.catalog_path.is_file():
-            raise LakeError(
-                f"There is no lake at {self.root} (no {self.catalog_path.name} in it). "
-                "Run `polyseme embed SOURCE` to make one, or name another with --lake."
-            )
-
-    def part_path(self, path: str) -> Path:
-        """Return the absolute path of a part. Raises LakeError for a path that leads out of the lake's data."""
+    def part_path(self, path: str) -> Path | Url:
+        """Return the full address of a part. Raises LakeError for a path that leads out of the lake's data."""
         relative = PurePosixPath(path)
         if relative.parts[:1] != ("data",) or ".." in relative.parts or "\0" in path:
             raise LakeError(f"The catalog of {self.root} names a part outside its data: {path!r}. Restore the catalog.")
-        return self.root / relative
+        return self.root / str(relative)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and its parents, and make their names durable."""
-    missing = [p for p in (path, *path.parents) if not p.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    for folder in missing:
-        fsync_folder(folder.parent)
-
-
-def fsync_folder(path: Path) -> None:
-    """Make the names in a folder durable: on POSIX a rename is safe only once its folder is."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _root(root: Path | Url | str) -> Path | Url:
+    text = str(root)
+    if isinstance(root, Url) or (isinstance(root, str) and "://" in text and not text.startswith("file://")):
+        return Url(text.rstrip("/"))
+    return Path(text.removeprefix("file://")).expanduser().resolve()

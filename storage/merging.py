@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from storage.errors import PolysemeError
-from storage.lake import Lake
-from storage.parts import ROW_GROUP_ROWS
+from storage.parts import ROW_GROUP_ROWS, LocalParts
 from storage.records import Part
 from storage.schemas import SORT_KEYS, table_schema
 from storage.snapshot import Snapshot
@@ -56,11 +56,11 @@ class MergedRows:
     moves_taken_in: list[tuple[str, int, str]]
 
 
-def merged_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections, *, width: int) -> MergedRows:
-    """Merge parts of one table. Raises PolysemeError for one whose rows are not in the table's order."""
+def merged_rows(parts: Sequence[Part], files: LocalParts, corrections: Corrections, *, width: int) -> MergedRows:
+    """Merge parts of one table, read from `files`. Raises PolysemeError for one that is not in the table's order."""
     table = parts[0].table
     keys = pa.concat_tables(
-        [_read(lake, part, [*SORT_KEYS[table], "version"]) for part in parts], promote_options="none"
+        [_read(files[part.path], [*SORT_KEYS[table], "version"]) for part in parts], promote_options="none"
     )
     order = _order(keys, table, corrections.hidden)
     ends = np.cumsum([part.rows for part in parts])
@@ -68,14 +68,14 @@ def merged_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections, *, 
         raise PolysemeError(f"The catalog counts {ends[-1]} rows in {len(parts)} parts of {table}, they hold "
                             f"{keys.num_rows}. Run `polyseme verify`.")  # fmt: skip
     moves = _moves(keys, order, corrections.moved) if table == "documents" and corrections.moved.num_rows else []
-    sources = [_Source(lake, part, int(end) - part.rows) for part, end in zip(parts, ends, strict=True)]
+    sources = [_Source(files[part.path], part, int(end) - part.rows) for part, end in zip(parts, ends, strict=True)]
     batches = _stream(sources, order, ends, table_schema(table, width), {(d, v): uri for d, v, uri in moves})
     return MergedRows(len(order), batches, moves)
 
 
-def _read(lake: Lake, part: Part, columns: list[str]) -> pa.Table:
+def _read(path: Path, columns: list[str]) -> pa.Table:
     wanted = list(dict.fromkeys(columns))
-    with pq.ParquetFile(lake.part_path(part.path)) as file:
+    with pq.ParquetFile(path) as file:
         return file.read(columns=wanted).select(wanted)
 
 
@@ -140,9 +140,9 @@ def _as(schema: pa.Schema, batch: pa.Table) -> pa.Table:
 class _Source:
     """One part, read front to back. Rows are numbered across all parts of the merge, this one's from `first`."""
 
-    def __init__(self, lake: Lake, part: Part, first: int) -> None:
+    def __init__(self, file: Path, part: Part, first: int) -> None:
         self.path = part.path
-        self._file = pq.ParquetFile(lake.part_path(part.path), buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        self._file = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
         self._batches = self._file.iter_batches(batch_size=_ROWS_AHEAD, use_threads=False)
         self._waiting: pa.Table | None = None
         self._next, self._end = first, first + part.rows

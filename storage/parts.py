@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -16,12 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.errors import PolysemeError
-from storage.lake import Lake, fsync_folder, make_folder
+from storage.lake import Lake
 from storage.records import Part
 from storage.schemas import table_schema
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+LocalParts = Mapping[str, Path]
+"""Parts at hand on this machine, by their path in the lake."""
 
 ROW_GROUP_ROWS = 8192
 """One word's rows lie together, and a lookup reads whole row groups: 25 ms at 8,192 rows, 110 ms at 65,536
@@ -31,7 +35,6 @@ _BLOOM_COLUMNS = frozenset({"doc_id", "word_lower", "token"})
 _BLOOM_FALSE_POSITIVES = 0.01
 _PLAIN_COLUMNS = frozenset({"embedding", "text"})
 """Never repeated and never compared: neither dictionary nor statistics pay for themselves."""
-_READ_ONLY = 0o444
 
 
 def write_part(
@@ -43,50 +46,42 @@ def write_part(
     behind, where the data has another schema or the file cannot be written.
     """
     schema = table_schema(table, width)
-    relative = f"data/{table}/encoding={encoding_id}/{uuid4().hex}.parquet"
-    path = lake.part_path(relative)
-    temporary = path.with_name(f".{path.name}.tmp")
+    path = f"data/{table}/encoding={encoding_id}/{uuid4().hex}.parquet"
     try:
-        make_folder(path.parent)
-        with _HashingWriter(io.FileIO(temporary, "xb")) as sink:
+        # Read-only, because a part never changes and SQL's COPY would otherwise be able to overwrite one.
+        with lake.files.new(path, read_only=True) as made, _HashingWriter(io.FileIO(made, "xb")) as sink:
             rows = _write_rows(sink, data, schema)
             sink.flush()
             size = sink.tell()
-            os.fsync(sink.fileno())
-        # Read-only, because a part never changes and SQL's COPY would otherwise be able to overwrite one.
-        temporary.chmod(_READ_ONLY)
-        temporary.rename(path)
-        fsync_folder(path.parent)
-    except BaseException as e:
-        temporary.unlink(missing_ok=True)
-        if isinstance(e, OSError):
-            raise PolysemeError(
-                f"Cannot write a part of {table} to {path.parent}: {e}. "
-                "Nothing of it was kept; make room and run again."
-            ) from e
-        raise
+    except OSError as e:
+        raise PolysemeError(
+            f"Cannot write a part of {table} to {lake.root}: {e}. Nothing of it was kept; make room and run again."
+        ) from e
     return Part(
         table=table,
         encoding_id=encoding_id,
-        path=relative,
+        path=path,
         rows=rows,
         bytes=size,
         sha256=sink.sha256.hexdigest(),
     )
 
 
-def sha256_of(lake: Lake, path: str) -> str | None:
-    """Return the hash of a part's bytes as they are now; None where it is missing."""
-    try:
-        with lake.part_path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        return None
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's bytes as they are now."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def remove_part(lake: Lake, path: str) -> None:
-    """Remove a part that no catalog names; nothing happens where it is gone already."""
-    lake.part_path(path).unlink(missing_ok=True)
+@contextmanager
+def fetched_parts(lake: Lake, parts: Sequence[Part]) -> Iterator[LocalParts]:
+    """Give the parts as files of this machine, by path; a part that is gone is left out."""
+    with ExitStack() as held:
+        found: dict[str, Path] = {}
+        for part in parts:
+            with suppress(FileNotFoundError):
+                found[part.path] = held.enter_context(lake.files.fetched(part.path))
+        yield found
 
 
 class _HashingWriter(io.BufferedWriter):

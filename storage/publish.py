@@ -6,49 +6,36 @@ a lake that was moved is published again.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from uuid import uuid4
 
 import duckdb
-from filelock import FileLock, Timeout
 
 from storage.catalog import Catalog
-from storage.errors import LakeError
-from storage.lake import Lake, fsync_folder
+from storage.lake import PUBLISHED, Lake
 from storage.snapshot import Snapshot
-from storage.views import HIDDEN, install
-
-_LOCK_SECONDS = 60.0
+from storage.views import HIDDEN, install, readable
 
 
-def publish(catalog: Catalog) -> int:
+def publish(catalog: Catalog, *, anew: bool = False) -> int:
     """Bring `catalog.duckdb` up to date and return the catalog version it shows. Raises LakeError.
 
-    The snapshot is taken inside the lock: whoever comes later publishes something at least as new.
+    `anew` builds it even where it seems to be up to date. The snapshot is taken while nobody else publishes, on any
+    machine: whoever comes later publishes something at least as new.
     """
     lake = catalog.lake
-    try:
-        with FileLock(lake.root / ".publish.lock", timeout=_LOCK_SECONDS):
-            snapshot = catalog.snapshot()
-            if not _is_current(lake, snapshot):
-                _replace(lake, snapshot)
-            return snapshot.catalog_version
-    except Timeout as e:
-        raise LakeError(
-            f"Another process has been publishing {lake.published_path} for {_LOCK_SECONDS:g} seconds. "
-            "Find it, let it finish or end it, and run again."
-        ) from e
+    with catalog.publishing():
+        snapshot = catalog.snapshot()
+        if anew or not _is_current(lake, snapshot):
+            _replace(lake, snapshot)
+        return snapshot.catalog_version
 
 
 def published(lake: Lake) -> tuple[int, str, str] | None:
     """Return `(catalog_version, lake_id, root)` of the published file; None where it is missing or cannot be read."""
-    if not lake.published_path.is_file():
-        return None
     try:
-        with duckdb.connect(str(lake.published_path), read_only=True) as con:
+        with lake.files.fetched(PUBLISHED) as found, duckdb.connect(str(found), read_only=True) as con:
             row = con.execute(f"SELECT catalog_version, lake_id, root FROM {HIDDEN}.meta").fetchone()
-    except duckdb.Error:
+    except (FileNotFoundError, duckdb.Error):
         return None
     return row
 
@@ -61,25 +48,12 @@ def _is_current(lake: Lake, snapshot: Snapshot) -> bool:
 
 
 def _replace(lake: Lake, snapshot: Snapshot) -> None:
-    temporary = lake.root / f".{lake.published_path.name}.{uuid4().hex}.tmp"
-    try:
-        with duckdb.connect(str(temporary)) as con:
-            install(con, snapshot, lake)
-            con.execute("CHECKPOINT")
-        _fsync(temporary)
+    with lake.files.new(PUBLISHED) as made:
+        try:
+            with readable(lake), duckdb.connect(str(made)) as con:
+                install(con, snapshot, lake)
+                con.execute("CHECKPOINT")
+        finally:
+            Path(f"{made}.wal").unlink(missing_ok=True)
         # A log that some writer left behind belongs to the file it replaces, and would be replayed into this one.
-        _log_of(lake.published_path).unlink(missing_ok=True)
-        temporary.replace(lake.published_path)
-        fsync_folder(lake.root)
-    finally:
-        temporary.unlink(missing_ok=True)
-        _log_of(temporary).unlink(missing_ok=True)
-
-
-def _log_of(database: Path) -> Path:
-    return database.with_name(f"{database.name}.wal")
-
-
-def _fsync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+        lake.files.remove([f"{PUBLISHED}.wal"])

@@ -18,20 +18,28 @@ from storage.errors import LakeError, UsageError
 from storage.query import open_snapshot, refuse_writes
 from storage.records import Document, Outputs
 from storage.snapshot import Encoding, Snapshot
+from storage.staleness import damaged_documents
 
 _BATCH = 1000
-_NOT_A_CONDITION = (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.PermissionException)
-_COLUMNS = "doc_id, version, uri, title, metadata, text"
+_NOT_A_CONDITION = (
+    duckdb.BinderException,
+    duckdb.ParserException,
+    duckdb.CatalogException,
+    duckdb.PermissionException,
+    duckdb.ConversionException,
+)
+_COLUMNS = ("doc_id", "version", "uri", "title", "metadata", "text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which documents: of which encoding (the lake's default for None), `where` a SQL condition on `documents` holds,
-    ingested `since` a moment."""
+    ingested `since` a moment, only those that a repair marked in the encoding with the id `damaged_in`."""
 
     encoding: str | None = None
     where: str | None = None
     since: datetime | None = None
+    damaged_in: str | None = None
 
 
 def find_encoding(snapshot: Snapshot, name: str | None) -> Encoding:
@@ -55,6 +63,8 @@ def select_documents(catalog: Catalog, selection: Selection) -> Iterator[Documen
     snapshot = catalog.snapshot()
     encoding = find_encoding(snapshot, selection.encoding)
     with open_snapshot(snapshot, catalog.lake) as con:
+        if selection.damaged_in is not None:
+            con.register("damaged", pa.table({"doc_id": list(damaged_documents(catalog, selection.damaged_in))}))
         for batch in _answers(con, encoding, selection):
             rows = batch.to_pylist()
             known = catalog.lookup(encoding.encoding_id, [row["doc_id"] for row in rows])
@@ -80,29 +90,20 @@ def outputs_of(catalog: Catalog, encoding: Encoding) -> Outputs | None:
 
 
 def _answers(con: duckdb.DuckDBPyConnection, encoding: Encoding, selection: Selection) -> Iterator[pa.RecordBatch]:
-    conditions = []
-    if selection.where is not None:
-        conditions.append(f"({_checked(selection.where)}\n)")
-    if selection.since is not None:
-        conditions.append("ingested_at >= $since")
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    named = {} if selection.since is None else {"since": selection.since}
+    documents = con.view(f"documents_{encoding.name}").set_alias("documents")
     try:
-        query = f"SELECT {_COLUMNS} FROM documents_{encoding.name} {where}"
-        yield from con.sql(query, params=named).to_arrow_reader(_BATCH)
+        if selection.where is not None:
+            refuse_writes(selection.where)
+            # Parsed as one expression, so that no text of a user's becomes part of a statement.
+            documents = documents.filter(selection.where)
+        if selection.damaged_in is not None:
+            documents = documents.join(con.table("damaged"), condition="doc_id", how="semi")
+        if selection.since is not None:
+            documents = documents.filter(
+                duckdb.ColumnExpression("ingested_at") >= duckdb.ConstantExpression(selection.since)
+            )
+        yield from documents.select(*_COLUMNS).to_arrow_reader(_BATCH)
     except _NOT_A_CONDITION as error:
         raise UsageError(
             f"--where takes a SQL condition on the columns of documents, such as \"uri LIKE '%/news/%'\": {error}"
         ) from error
-
-
-def _checked(condition: str) -> str:
-    """Return a condition that is one expression. Raises UsageError for more, or for what would write a file."""
-    refuse_writes(condition)
-    try:
-        statements = duckdb.extract_statements(f"SELECT 1 FROM documents WHERE ({condition}\n)")
-    except duckdb.Error as error:
-        raise UsageError(f"--where is no SQL condition: {error}") from error
-    if len(statements) != 1:
-        raise UsageError(f"--where takes one SQL condition, this is {len(statements)} statements.")
-    return condition

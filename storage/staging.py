@@ -1,21 +1,22 @@
 """Staging: documents waiting to be encoded, as Arrow IPC files inside the lake.
 
-Between the scan and a shard's task travels only the name of such a file, never text. A staged file is
-scratch: the catalog does not know it, and the run that wrote it removes it.
+Between the scan and a shard's task travels only the path of such a file in the lake, never text, so that the task may
+run on another machine. A staged file is scratch: the catalog does not know it, and the run that wrote it removes it.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import ExitStack
 from types import TracebackType
 
 import pyarrow as pa
 from pyarrow import ipc
 
+from storage.lake import Lake
 from storage.records import Document
 
+_FOLDER = "staging"
 _SCHEMA = pa.schema(
     [
         ("doc_id", pa.large_string()),
@@ -33,10 +34,11 @@ _BATCH_CHARS = 1 << 20
 class StagingWriter:
     """Write documents to one staged file, in batches of about a million characters."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self._file = ipc.new_file(str(path), _SCHEMA, options=ipc.IpcWriteOptions(compression="zstd"))
+    def __init__(self, lake: Lake, path: str) -> None:
+        self._closing = ExitStack()
+        made = self._closing.enter_context(lake.files.new(path))
+        options = ipc.IpcWriteOptions(compression="zstd")
+        self._file = self._closing.enter_context(ipc.new_file(str(made), _SCHEMA, options=options))
         self._waiting: list[Document] = []
         self._chars = 0
 
@@ -53,24 +55,30 @@ class StagingWriter:
             self._waiting, self._chars = [], 0
 
     def close(self) -> None:
-        self._flush()
-        self._file.close()
+        """Write the rest; the file is there from now on."""
+        with self._closing:
+            self._flush()
 
     def __enter__(self) -> StagingWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        self.close() if error is None else self._closing.__exit__(kind, error, at)
 
 
-def read_staged(path: Path) -> Iterator[Document]:
+def read_staged(lake: Lake, path: str) -> Iterator[Document]:
     """Yield the documents of a staged file in the order written, one batch in memory at a time."""
-    with ipc.open_file(str(path)) as file:
+    with lake.files.fetched(path) as found, ipc.open_file(str(found)) as file:
         for i in range(file.num_record_batches):
             for row in file.get_batch(i).to_pylist():
                 yield Document(**row)
 
 
-def remove_staging(folder: Path) -> None:
+def staged_path(run_id: str, ordinal: int) -> str:
+    """Return where in the lake a run's shard is staged."""
+    return f"{_FOLDER}/{run_id}/{ordinal:05d}.arrow"
+
+
+def remove_staging(lake: Lake, run_id: str) -> None:
     """Remove a run's staged files."""
-    shutil.rmtree(folder, ignore_errors=True)
+    lake.files.remove_folder(f"{_FOLDER}/{run_id}")

@@ -23,6 +23,13 @@ class Staleness:
     damaged: int
 
 
+def damaged_documents(catalog: Catalog, encoding_id: str) -> dict[str, str]:
+    """Return the uris of the documents that a repair marked in an encoding, by id."""
+    with catalog.reading() as connection:
+        rows = connection.execute(text(_WHICH_DAMAGED), {"encoding_id": encoding_id})
+        return {row[0]: row[1] for row in rows}
+
+
 def staleness(catalog: Catalog) -> dict[str, Staleness]:
     """Return what is stale by encoding id."""
     found = {}
@@ -35,6 +42,10 @@ def staleness(catalog: Catalog) -> dict[str, Staleness]:
     return found
 
 
+_WHICH_DAMAGED = """
+SELECT doc_id, uri FROM document_versions
+WHERE encoding_id = :encoding_id AND NOT deleted AND record_sha256 = '' ORDER BY doc_id
+"""
 _DAMAGED = """
 SELECT 0, 0, count(*) FROM document_versions
 WHERE encoding_id = :encoding_id AND NOT deleted AND record_sha256 = ''

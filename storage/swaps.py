@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from storage.catalog_schema import moved, parts, retired_parts, shards, superseded
+from storage.catalog_schema import moved, parts, retired_parts, runs, shards, superseded
 from storage.commits import chunks
 from storage.records import Part
 
@@ -130,6 +130,13 @@ def known(connection: Connection, paths: Sequence[str]) -> set[str]:
         for some in chunks(paths)
         for path in connection.scalars(select(column).where(column.in_(some)))
     }
+
+
+def busy_runs(connection: Connection, *, since: str) -> set[str]:
+    """Return the runs that began or committed something since then."""
+    begun = select(runs.c.run_id).where(runs.c.started_at >= since)
+    committed = select(shards.c.run_id).where(shards.c.committed_at >= since)
+    return {run_id for query in (begun, committed) for run_id in connection.scalars(query.distinct())}
 
 
 def _batches(rows: Sequence[dict[str, object]], size: int = 1000) -> Iterator[Sequence[dict[str, object]]]:

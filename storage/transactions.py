@@ -1,46 +1,52 @@
-"""Transactions on the catalog's database: how readers and writers enter, wait and leave.
+"""Transactions on the catalog's database: how readers, writers and publishers enter, wait and leave.
 
-Knows SQLite's locking and the little that PostgreSQL needs instead, nothing of what the tables mean.
+Whatever the engine, there is one writer at a time and a reader sees one moment. Knows nothing of what the tables mean;
+what SQLite and PostgreSQL each need for this lies in `storage.sqlite_engine` and `storage.postgres_engine`.
 """
 
 from __future__ import annotations
 
 import random
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Protocol
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from filelock import FileLock, Timeout
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.engine import RootTransaction
 from sqlalchemy.exc import OperationalError
 
+from storage import postgres_engine, sqlite_engine
+from storage.catalog_url import place_of
 from storage.errors import LakeError
 
 PATIENCE_SECONDS = 60.0
 """How long a writer waits for others. A commit takes milliseconds; longer means that someone holds the lock."""
 
-_BUSY_SECONDS = 5.0
+ROLE = "polyseme_role"
+"""The execution option that says what a transaction is for: "read", "write" or "publish"."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
-_WRITES = "polyseme_writes"
+
+
+class _Dialect(Protocol):
+    """What a module that knows one engine has."""
+
+    def open_engine(self, url: URL, *, patience: float) -> Engine: ...
+    def is_busy(self, error: OperationalError) -> bool: ...
+    def trouble(self, error: OperationalError) -> str | None: ...
 
 
 def open_engine(url: URL, *, patience: float) -> Engine:
-    """Return an engine whose transactions begin as `reading` and `writing` below expect."""
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url)
-    engine = create_engine(url)
-    event.listen(engine, "connect", partial(_configure_sqlite, busy=min(patience, _BUSY_SECONDS)))
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
+    """Return an engine whose transactions begin as their `ROLE` asks for. Connects to nothing yet."""
+    return _dialect(url).open_engine(url, patience=patience)
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Hold one consistent picture of the database; writers go on meanwhile."""
-    with _patiently(engine, writes=False, patience=PATIENCE_SECONDS) as connection:
+    with _patiently(engine, "read", patience=PATIENCE_SECONDS) as connection:
         yield connection
 
 
@@ -48,76 +54,83 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def writing(engine: Engine, *, patience: float) -> Iterator[Connection]:
     """Hold the right to write, commit at the end, roll back on any exception.
 
-    Raises LakeError where another process keeps that right for longer than `patience` seconds, or the disk is full.
+    Raises LakeError where another process keeps that right for longer than `patience` seconds, the disk is full, or
+    the database is lost on the way.
     """
-    with _patiently(engine, writes=True, patience=patience) as connection:
-        try:
-            yield connection
-            connection.commit()
-        except OperationalError as e:
-            if not _is_trouble_with_the_disk(e):
-                raise
-            raise LakeError(
-                f"Cannot write the catalog {engine.url.database}: {e.orig}. Nothing was changed; make room on its disk "
-                "and run again."
-            ) from e
+    with _patiently(engine, "write", patience=patience) as connection:
+        yield connection
+        connection.commit()
 
 
 @contextmanager
-def _patiently(engine: Engine, *, writes: bool, patience: float) -> Iterator[Connection]:
+def publishing(engine: Engine, *, patience: float) -> Iterator[None]:
+    """Hold the right to publish, among all machines that share the catalog; readers and writers go on.
+
+    Raises LakeError like `writing`; also at the end, where the right was lost in the meantime.
+    """
+    if engine.dialect.name != "sqlite":
+        with _patiently(engine, "publish", patience=patience) as connection:
+            yield
+            connection.commit()
+        return
+    # A transaction of SQLite would keep writers out; its file is of one machine anyway.
+    try:
+        with FileLock(Path(str(engine.url.database)).with_name(".publish.lock"), timeout=patience):
+            yield
+    except Timeout as e:
+        raise _locked(engine, patience) from e
+
+
+@contextmanager
+def _patiently(engine: Engine, role: str, *, patience: float) -> Iterator[Connection]:
+    connection, transaction = _wait(engine, role, patience)
+    with connection, transaction:
+        try:
+            yield connection
+        except OperationalError as e:
+            _explain(e, engine)
+            raise
+
+
+def _wait(engine: Engine, role: str, patience: float) -> tuple[Connection, RootTransaction]:
     deadline = time.monotonic() + patience
     pause = _FIRST_PAUSE
     while True:
         try:
-            connection, transaction = _enter(engine, writes=writes)
-            break
+            return _enter(engine, role)
         except OperationalError as e:
-            if not _is_busy(e):
+            if not _dialect(engine.url).is_busy(e):
+                _explain(e, engine)
                 raise
             if time.monotonic() > deadline:
-                raise LakeError(
-                    f"The catalog {engine.url.database} stayed locked for {patience:g} seconds. "
-                    "Find the process that holds it, let it finish or end it, and run again."
-                ) from e
+                raise _locked(engine, patience) from e
         time.sleep(random.uniform(0, pause))
         pause = min(2 * pause, _LONGEST_PAUSE)
-    with connection, transaction:
-        yield connection
 
 
-def _enter(engine: Engine, *, writes: bool) -> tuple[Connection, RootTransaction]:
+def _enter(engine: Engine, role: str) -> tuple[Connection, RootTransaction]:
     connection = engine.connect()
     try:
-        if engine.dialect.name == "sqlite":
-            connection.execution_options(**{_WRITES: writes})
-        else:
-            connection.execution_options(isolation_level="READ COMMITTED" if writes else "REPEATABLE READ")
+        connection.execution_options(**{ROLE: role})
         return connection, connection.begin()
     except BaseException:
         connection.close()
         raise
 
 
-def _configure_sqlite(connection: sqlite3.Connection, _record: Any, *, busy: float) -> None:
-    # The driver's own idea of when a transaction begins would make ours deferred ones.
-    connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout = {int(busy * 1000)}")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
+def _dialect(url: URL) -> _Dialect:
+    return sqlite_engine if url.get_backend_name() == "sqlite" else postgres_engine
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer that began as a reader could not wait: upgrading fails at once where another commit came between.
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _explain(error: OperationalError, engine: Engine) -> None:
+    """Raise LakeError where there is something that the user can do about it; return for an error that is ours."""
+    trouble = _dialect(engine.url).trouble(error)
+    if trouble is not None:
+        raise LakeError(f"Cannot use the catalog {place_of(engine.url)}: {trouble}") from error
 
 
-def _is_trouble_with_the_disk(error: OperationalError) -> bool:
-    code = getattr(error.orig, "sqlite_errorcode", 0)
-    return code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
-
-
-def _is_busy(error: OperationalError) -> bool:
-    code = getattr(error.orig, "sqlite_errorcode", 0)
-    return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+def _locked(engine: Engine, patience: float) -> LakeError:
+    return LakeError(
+        f"The catalog {place_of(engine.url)} stayed locked for {patience:g} seconds. "
+        "Find the process that holds it, let it finish or end it, and run again."
+    )

@@ -8,28 +8,25 @@ in the lake's folder is never touched.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from pathlib import Path
 
 from storage import swaps
 from storage.catalog import Catalog
 from storage.errors import UsageError
-from storage.lake import Lake
+from storage.files import Stored
 from storage.publish import publish
 from storage.schemas import TABLES
 
 GRACE = timedelta(hours=24)
 """How long a reader may go on with the snapshot it opened, and a writer take between a part and its commit."""
 
-_PART = re.compile(r"[0-9a-f]{32}\.parquet")
-_HALF_A_PART = re.compile(r"\.[0-9a-f]{32}\.parquet\.tmp")
-_HALF_A_CATALOG = re.compile(r"\.catalog\.duckdb\.[0-9a-f]{32}\.tmp(\.wal)?")
+_PART = re.compile(rf"data/({'|'.join(TABLES)})/encoding=[^/]+/[0-9a-f]{{32}}\.parquet")
+_STAGED = re.compile(r"staging/[^/]+")
+_ANYTHING = re.compile(r".*")
 _FILES_A_TRANSACTION = 200
 
 
@@ -56,16 +53,19 @@ def find_leftovers(catalog: Catalog, *, grace: timedelta, now: datetime) -> Left
     if grace < timedelta(0):
         raise UsageError(f"The grace period must not be negative, got {grace}.")
     before = now - grace
-    files = list(_old_files(catalog.lake, before))
+    files = catalog.lake.files
+    parts = _old(_PART, before, files.listed("data"))
+    half = _old(_ANYTHING, before, files.unfinished())
+    staged = _old(_STAGED, before, files.folders("staging"))
     with catalog.reading() as connection:
         retired = swaps.retired(connection)
-        known = swaps.known(connection, [found.path for found in files])
+        known = swaps.known(connection, [found.path for found in parts])
+        busy = swaps.busy_runs(connection, since=before.isoformat(timespec="microseconds"))
     old = [part for part in retired if datetime.fromisoformat(part.retired_at) <= before]
-    half = [f for f in files if _HALF_A_PART.fullmatch(Path(f.path).name)]
     return Leftovers(
         retired=tuple(Leftover(part.path, part.bytes) for part in old),
-        scratch=(*half, *_stale_catalogs(catalog.lake, before), *_stale_staging(catalog.lake, before)),
-        unknown=tuple(f for f in files if f.path not in known and _PART.fullmatch(Path(f.path).name)),
+        scratch=(*half, *(run for run in staged if run.path.rsplit("/", 1)[-1] not in busy)),
+        unknown=tuple(part for part in parts if part.path not in known),
         waiting=tuple(Leftover(part.path, part.bytes) for part in retired[len(old) :]),
     )
 
@@ -82,72 +82,31 @@ def vacuum(
     # The published file is the last to name retired parts; new readers get one without them first.
     publish(catalog)
     found = find_leftovers(catalog, grace=grace, now=now)
+    files = catalog.lake.files
     for some in _batches(found.retired):
         with catalog.writing() as connection:
-            for part in some:
-                catalog.lake.part_path(part.path).unlink(missing_ok=True)
+            files.remove([part.path for part in some])
             swaps.forget_retired(connection, [part.path for part in some])
         progress(len(some))
     for scratch in found.scratch:
-        _remove(catalog.lake.root / scratch.path)
+        files.remove_folder(scratch.path) if _STAGED.fullmatch(scratch.path) else files.remove([scratch.path])
         progress(1)
     for some in _batches(found.unknown if unknown else ()):
         # Inside the right to write: a writer that slept for longer than the grace period commits before this, and its
         # parts are known, or after it, and finds them gone.
         with catalog.writing() as connection:
             known = swaps.known(connection, [part.path for part in some])
-            for part in some:
-                if part.path not in known:
-                    catalog.lake.part_path(part.path).unlink(missing_ok=True)
+            files.remove([part.path for part in some if part.path not in known])
         progress(len(some))
     return found
 
 
-def _old_files(lake: Lake, before: datetime) -> Iterator[Leftover]:
-    """Yield the files in the tables' folders that were last written before then."""
-    for table in TABLES:
-        for folder in sorted((lake.data / table).glob("encoding=*")):
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    found = _if_old(entry.path, lake, before) if entry.is_file(follow_symlinks=False) else None
-                    if found:
-                        yield found
+def _old(pattern: re.Pattern[str], before: datetime, found: Iterable[Stored]) -> list[Leftover]:
+    """Return what is named so and did not change since."""
+    return [Leftover(f.path, f.bytes) for f in found if pattern.fullmatch(f.path) and f.modified < before]
 
 
-def _stale_catalogs(lake: Lake, before: datetime) -> Iterator[Leftover]:
-    for name in sorted(os.listdir(lake.root)):
-        if _HALF_A_CATALOG.fullmatch(name) and (found := _if_old(lake.root / name, lake, before)):
-            yield found
-
-
-def _stale_staging(lake: Lake, before: datetime) -> Iterator[Leftover]:
-    """Yield the folders of runs in which nothing happened since. Every commit changes its run's."""
-    for folder in sorted(lake.staging.iterdir()) if lake.staging.is_dir() else ():
-        if not folder.is_dir() or folder.is_symlink():
-            continue
-        stats = [path.stat() for path in (folder, *folder.iterdir())]
-        if max(s.st_mtime for s in stats) < before.timestamp():
-            yield Leftover(folder.relative_to(lake.root).as_posix(), sum(s.st_size for s in stats[1:]))
-
-
-def _if_old(path: str | Path, lake: Lake, before: datetime) -> Leftover | None:
-    try:
-        found = os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    if found.st_mtime >= before.timestamp():
-        return None
-    return Leftover(Path(path).relative_to(lake.root).as_posix(), found.st_size)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _batches(found: Sequence[Leftover] | Iterable[Leftover]) -> Iterator[list[Leftover]]:
+def _batches(found: Iterable[Leftover]) -> Iterator[list[Leftover]]:
     rest = iter(found)
     while some := list(islice(rest, _FILES_A_TRANSACTION)):
         yield some

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
 import duckdb
@@ -89,15 +90,21 @@ def verify(
 
 
 def _check_file(lake: Lake, part: Part, *, width: int) -> Finding | None:
-    found = sha256_of(lake, part.path)
-    if found is None:
+    try:
+        with lake.files.fetched(part.path) as path:
+            return _check_bytes(path, part, width=width)
+    except FileNotFoundError:
         return Finding(kind="missing", subject=part.path, message="the file is gone")
+
+
+def _check_bytes(path: Path, part: Part, *, width: int) -> Finding | None:
+    found = sha256_of(path)
     if found != part.sha256:
         return Finding(
             kind="corrupt", subject=part.path, message=f"sha256 is {found[:16]}…, written was {part.sha256[:16]}…"
         )
     try:
-        with pq.ParquetFile(lake.part_path(part.path)) as file:
+        with pq.ParquetFile(path) as file:
             rows, schema = file.metadata.num_rows, file.schema_arrow
     except (OSError, pa.ArrowException) as error:
         return Finding(kind="corrupt", subject=part.path, message=f"it is no Parquet file: {error}")

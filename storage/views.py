@@ -6,12 +6,14 @@ dialect and how live rows are told from old ones, nothing of how the lake is wri
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from storage.errors import LakeError
 from storage.lake import Lake
 from storage.schemas import ADJACENT, RANDOM, TABLES, table_schema
 from storage.snapshot import Encoding, Snapshot
@@ -25,6 +27,7 @@ _CORRECTIONS = ("superseded", "moved")
 
 def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
     """Give an empty database the lake's tables, views and macros, in one transaction."""
+    lake.files.attach(con, [path for paths in snapshot.parts.values() for path in paths])
     con.execute("BEGIN")
     con.execute(f"CREATE SCHEMA {HIDDEN}")
     for name, table in tables(snapshot, lake).items():
@@ -34,6 +37,18 @@ def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> N
     for statement in statements(snapshot, lake):
         con.execute(statement)
     con.execute("COMMIT")
+
+
+@contextmanager
+def readable(lake: Lake) -> Iterator[None]:
+    """Turn what DuckDB says of a part that it cannot read into a LakeError."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise LakeError(
+            f"The lake at {lake.root} has a part that cannot be read. Run `polyseme verify`, which names it, and "
+            f"`polyseme verify --repair`. ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def tables(snapshot: Snapshot, lake: Lake) -> dict[str, pa.Table]:

@@ -1,7 +1,7 @@
 """Bytes in a bounded amount of memory: decompression and lines. Knows neither encodings nor records.
 
-A stream that ends early raises EOFError and a damaged one OSError without errno, zlib.error or ZstdError, but only
-after every byte before the damage was handed out: what was good is kept.
+A stream that ends early raises EOFError, a damaged one OSError without errno, zlib.error or ZstdError, and one that
+swells beyond reason ExpansionError, but only after every byte before was handed out: what was good is kept.
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ COMPRESSIONS: tuple[str, ...] = (".gz", ".zst", ".bz2")
 _ZSTD_INPUT = 256
 """A zstd block of 4 bytes can hold 128 KiB: at most 8 MiB come out of one step."""
 _HEAD = 400
+FREE_BYTES = 128 << 20
+MOST_EXPANSION = 200
+"""Text shrinks by 3 to 20, logs by 100. Beyond `FREE_BYTES` a file that gives more than this for a byte is a bomb."""
+
+
+class ExpansionError(Exception):
+    """A compressed stream that gives far more than any text does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +81,23 @@ def pushed_back(head: bytes, stream: io.BufferedReader) -> io.BufferedReader:
 def inflated(raw: BinaryIO, compression: str) -> io.BufferedReader:
     """Return the content of `raw`; `compression` is one of `COMPRESSIONS`, or empty for none."""
     if compression == ".gz":
-        return buffered(chunks_of(gzip.GzipFile(fileobj=raw)))
+        return buffered(_in_proportion(raw, chunks_of(gzip.GzipFile(fileobj=raw))))
     if compression == ".bz2":
-        return buffered(chunks_of(bz2.BZ2File(raw)))
+        return buffered(_in_proportion(raw, chunks_of(bz2.BZ2File(raw))))
     if compression == ".zst":
-        return buffered(_zstd_chunks(raw))
+        return buffered(_in_proportion(raw, _zstd_chunks(raw)))
     return buffered(chunks_of(raw))
+
+
+def _in_proportion(raw: BinaryIO, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass chunks on. Raises ExpansionError where they outgrow what was read of `raw`: memory is bounded anyway, time
+    is not."""
+    given = 0
+    for chunk in chunks:
+        given += len(chunk)
+        if given > FREE_BYTES and given > MOST_EXPANSION * raw.tell():
+            raise ExpansionError(f"{raw.tell():,} bytes gave {given:,}")
+        yield chunk
 
 
 def _zstd_chunks(raw: BinaryIO) -> Iterator[bytes]:

@@ -13,9 +13,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import pyarrow as pa
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Between = Callable[[int], None]
+_NO_TURN = nullcontext()
 
 
 class Cancelled(PolysemeError):
@@ -113,6 +116,19 @@ class Engine:
             splitter=SPLITTER,
         )
 
+    @property
+    def device_type(self) -> str:
+        """`cpu` or `cuda`: what the configured device means here."""
+        from tasks.encoder import resolve_device
+
+        return resolve_device(self.config.device, self.config.precision)[0].type
+
+    def portable_config(self) -> EngineConfig:
+        """Return settings that mean the same in another process or on another machine: one precision, full paths."""
+        folder = Path(self.config.model)
+        model = str(folder.resolve()) if folder.is_dir() else self.config.model
+        return replace(self.config, model=model, precision=self.spec.precision)
+
     @cached_property
     def encoder(self) -> Encoder:
         """The model itself. Use it inside the lane only."""
@@ -149,16 +165,18 @@ class Engine:
         seed: int,
         ingested_at: datetime,
         between: Between = lambda tokens: None,
+        turn: AbstractContextManager[object] = _NO_TURN,
     ) -> Iterator[Made]:
         """Yield the tables of every chunk of `documents`, in order.
 
         `version` is stored with every row, `seed` draws the random baseline. `between` is called in the lane after
-        every batch with the tokens it ran, and may raise `Cancelled` to stop. Raises PolysemeError where a token
-        would have been lost.
+        every batch with the tokens it ran, and may raise `Cancelled` to stop. `turn` is entered in the lane for every
+        chunk, to wait for a device that other processes use as well. Raises PolysemeError where a token would have
+        been lost.
         """
         clock = _Clock()
         for chunk in chunks(self._prepare(documents, clock), chunk_tokens(self.spec.width)):
-            vectors = self._vectors(chunk, outputs, seed, clock, between)
+            vectors = self._vectors(chunk, outputs, seed, clock, between=between, turn=turn)
             tables = self._tables(chunk, vectors, outputs, version, ingested_at)
             clock.lap("pool")
             yield Made(tables, _counts(tables, vectors, clock.reset()))
@@ -171,21 +189,25 @@ class Engine:
             clock.lap("tokenize")
             yield prepared
 
-    def _vectors(self, chunk: Chunk, outputs: Outputs, seed: int, clock: _Clock, between: Between) -> ChunkVectors:
+    def _vectors(
+        self, chunk: Chunk, outputs: Outputs, seed: int, clock: _Clock, *, between: Between,
+        turn: AbstractContextManager[object],
+    ) -> ChunkVectors:  # fmt: skip
         from tasks.passes import chunk_vectors
 
         def work(encoder: Encoder) -> ChunkVectors:
-            clock.lap("wait")
-            return chunk_vectors(
-                encoder,
-                chunk,
-                context=self.config.context,
-                pooling=self.config.pooling,
-                max_tokens=self.spec.max_tokens,
-                nsp=outputs.nsp,
-                seed=seed,
-                between=between,
-            )
+            with turn:
+                clock.lap("wait")
+                return chunk_vectors(
+                    encoder,
+                    chunk,
+                    context=self.config.context,
+                    pooling=self.config.pooling,
+                    max_tokens=self.spec.max_tokens,
+                    nsp=outputs.nsp,
+                    seed=seed,
+                    between=between,
+                )
 
         vectors: ChunkVectors = self._lane.submit(lambda: work(self.encoder)).result()
         clock.add(vectors.seconds)

@@ -29,7 +29,7 @@ def engine_for(spec: EncodingSpec | None, *, model: str | None = None, device: D
         return shared_engine(EngineConfig(model=model or EMBEDDED, device=device))
     precision: Literal["fp32", "auto"] = "fp32" if spec.precision == "fp32" else "auto"
     config = EngineConfig(
-        model=model or _where(spec), device=device, precision=precision, layers=spec.layers, pooling=spec.pooling,
+        model=model or place_of(spec), device=device, precision=precision, layers=spec.layers, pooling=spec.pooling,
         context=spec.context, max_tokens=spec.max_tokens,
     )  # fmt: skip
     engine = shared_engine(config)
@@ -37,7 +37,7 @@ def engine_for(spec: EncodingSpec | None, *, model: str | None = None, device: D
     return engine
 
 
-def _where(spec: EncodingSpec) -> str:
+def place_of(spec: EncodingSpec) -> str:
     """Return what to look for: a hub id's commit is stored in 12 digits, which only the local cache can complete."""
     pinned = _PINNED.match(spec.model)
     if pinned:

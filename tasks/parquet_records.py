@@ -26,12 +26,17 @@ def read_parquet(raw: BinaryIO, uri: str, options: ReadOptions) -> Iterator[Docu
         yield whole.refuse("empty-file", "nothing in it; write it again or remove it")
         return
     raw.seek(0)
-    # Row groups are decoded page by page: without these two a group of any size is held at once.
-    with pq.ParquetFile(raw, pre_buffer=False, buffer_size=1 << 20) as file:
+    with pq.ParquetFile(raw) as file:
+        columns_read = _columns(file.schema_arrow, options)
+        strings = [f.name for f in file.schema_arrow if f.name in columns_read and _is_text(f.type)]
+    raw.seek(0)
+    # Row groups are decoded page by page: without the first two a group of any size is held at once. Without the third
+    # a text that is stored once for a million rows, as dictionaries do, is held once a row.
+    with pq.ParquetFile(raw, pre_buffer=False, buffer_size=1 << 20, read_dictionary=strings) as file:
         if file.metadata.num_rows == 0:
             yield whole.refuse("empty-file", "no row in it; add rows or remove the file")
         number = 0
-        for batch in file.iter_batches(_rows_per_batch(file), columns=_columns(file.schema_arrow, options)):
+        for batch in file.iter_batches(_rows_per_batch(file), columns=columns_read):
             columns = [_values(batch.column(i)) for i in range(batch.num_columns)]
             for values in zip(*columns, strict=True) if columns else [()] * batch.num_rows:
                 number += 1
@@ -54,10 +59,16 @@ def _is_binary(kind: Any) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_binary(kind))
+
+
 def _values(column: Any) -> list[object]:
     """Return a column as Python values; bytes stand for strings that are not valid UTF-8."""
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+        used = column.indices.unique().drop_null()
+        known = dict(zip(used.to_pylist(), _values(column.dictionary.take(used)), strict=True))
+        return [None if index is None else known[index] for index in column.indices.to_pylist()]
     kind = column.type
     if pa.types.is_timestamp(kind):
         # Python keeps microseconds; nanoseconds would need pandas. Years beyond 9999 only exist as strings.

@@ -14,7 +14,7 @@ from functools import lru_cache
 from storage.catalog import Catalog
 from storage.lake import Lake
 from storage.records import Document, DocumentVersion, Outputs, Reject, Shard
-from storage.staging import StagingWriter
+from storage.staging import StagingWriter, staged_path
 from tasks.ledger import Ledger
 from tasks.sources import Source, shields
 
@@ -175,8 +175,8 @@ class _Stage:
 
     def __init__(self, scan: Scan, ordinal: int) -> None:
         self._scan, self._ordinal = scan, ordinal
-        self._path = scan.lake.staging / scan.run_id / f"{ordinal:05d}.arrow"
-        self._writer = StagingWriter(self._path)
+        self._path = staged_path(scan.run_id, ordinal)
+        self._writer = StagingWriter(scan.lake, self._path)
         self._key = hashlib.sha256(f"{scan.encoding_id}/{scan.version}".encode())
         self._outputs = scan.outputs
         self._documents = 0
@@ -198,7 +198,7 @@ class _Stage:
             version=self._scan.version,
             encoding_id=self._scan.encoding_id,
             outputs=self._outputs,
-            path=str(self._path),
+            path=self._path,
             n_documents=self._documents,
             n_chars=self.chars,
             shard_key=self._key.hexdigest(),

@@ -1,7 +1,8 @@
 """The records of one file, in order: text, Markdown, JSONL, CSV, TSV, Parquet. Knows no folders and no other file.
 
 Refusals of the file as a whole (empty locator): `empty-file`, `unreadable` (the system would not give it), `truncated`
-(the compressed stream ends early), `corrupt`, `undecodable`. What was read before them has been handed out.
+(the compressed stream ends early), `bomb` (it swells beyond reason), `corrupt`, `undecodable`. What was read before
+them has been handed out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,18 @@ import pyarrow as pa
 import zstandard
 
 from storage.records import Document, Reject
-from tasks.byte_streams import BLOCK, COMPRESSIONS, LongLine, bounded_lines, buffered, chunks_of, inflated, pushed_back
+from tasks.byte_streams import (
+    BLOCK,
+    COMPRESSIONS,
+    MOST_EXPANSION,
+    ExpansionError,
+    LongLine,
+    bounded_lines,
+    buffered,
+    chunks_of,
+    inflated,
+    pushed_back,
+)
 from tasks.decoding import sniff, take_mark
 from tasks.delimited import read_delimited
 from tasks.documents import Place, ReadOptions, checked_text, clean_title, document_from, too_large
@@ -29,7 +41,15 @@ WHOLE_FILE = (".txt", ".md")
 RECORD_FILES = (".jsonl", ".ndjson", ".csv", ".tsv")
 SUFFIXES = (*WHOLE_FILE, *RECORD_FILES, ".parquet")
 
-_FAILURES = (OSError, EOFError, UnicodeDecodeError, zlib.error, zstandard.ZstdError, pa.ArrowException)
+_FAILURES = (
+    OSError,
+    EOFError,
+    ExpansionError,
+    UnicodeDecodeError,
+    zlib.error,
+    zstandard.ZstdError,
+    pa.ArrowException,
+)
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*\r?")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 _ESCAPES = re.compile(
@@ -93,6 +113,12 @@ def _file_refused(uri: str, error: Exception, *, doc_id: str | None) -> Reject:
     if isinstance(error, EOFError):
         message = "the compressed file ends early; records before the break were kept, copy the file again"
         return place.refuse("truncated", message, doc_id=doc_id)
+    if isinstance(error, ExpansionError):
+        message = (
+            f"swells to more than {MOST_EXPANSION} times its size ({error}); records before were kept. If it is meant "
+            "so, decompress it and embed what comes out"
+        )
+        return place.refuse("bomb", message, doc_id=doc_id)
     if isinstance(error, UnicodeDecodeError):
         message = f"not valid {error.encoding} although it begins like it ({error.reason}); convert it to UTF-8"
         return place.refuse("undecodable", message, doc_id=doc_id)

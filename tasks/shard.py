@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
-from pathlib import Path
 
 from storage.catalog import Catalog
+from storage.errors import ModelError
 from storage.lake import Lake
 from storage.parts import write_part
 from storage.records import Counts, Document, DocumentVersion, Part, Shard, ShardResult
@@ -24,15 +25,19 @@ _WRITERS = 2
 
 
 def encode_shard(
-    shard: Shard, lake: Lake, catalog: Catalog, engine: Engine, *, between: Between = lambda tokens: None
-) -> ShardResult:
+    shard: Shard, lake: Lake, catalog: Catalog, engine: Engine, *, between: Between = lambda tokens: None,
+    turn: AbstractContextManager[object] | None = None,
+) -> ShardResult:  # fmt: skip
     """Encode a shard's documents and write their parts. Nothing is visible before `commit_shard`.
 
-    Documents that another run finished in the meantime are left out. `between` is called after every batch.
+    Documents that another run finished in the meantime are left out. `between` is called after every batch, `turn`
+    entered for every chunk. Raises ModelError where the engine makes another encoding than the shard's, as on a machine
+    with other model files.
     """
+    _require_encoding(shard, engine)
     ingested_at = datetime.now(UTC)
     seed = int(shard.shard_key[:12], 16)
-    documents = _still_wanted(shard, catalog)
+    documents = _still_wanted(shard, lake, catalog)
     by_id = {d.doc_id: d for d in documents}
     parts: list[Part] = []
     tokens: dict[str, int] = {}
@@ -40,8 +45,9 @@ def encode_shard(
     with ThreadPoolExecutor(_WRITERS, "polyseme-writer") as writers:
         writing: list[Future[Part]] = []
         run = engine.run(
-            documents, shard.outputs, version=shard.version, seed=seed, ingested_at=ingested_at, between=between
-        )
+            documents, shard.outputs, version=shard.version, seed=seed, ingested_at=ingested_at, between=between,
+            turn=turn or nullcontext(),
+        )  # fmt: skip
         for made in run:
             began = time.perf_counter()
             parts += [w.result() for w in writing]
@@ -66,12 +72,20 @@ def encode_shard(
 def commit_shard(result: ShardResult, catalog: Catalog) -> Counts:
     """Make a shard's rows visible in one transaction and drop its staged text. Returns its counts."""
     catalog.commit_shard(result)
-    Path(result.shard.path).unlink(missing_ok=True)
+    catalog.lake.files.remove([result.shard.path])
     return result.counts
 
 
-def _still_wanted(shard: Shard, catalog: Catalog) -> list[Document]:
-    documents = list(read_staged(Path(shard.path)))
+def _require_encoding(shard: Shard, engine: Engine) -> None:
+    if engine.spec.encoding_id != shard.encoding_id:
+        raise ModelError(
+            f"Shard {shard.ordinal} belongs to encoding {shard.encoding_id}, and '{engine.spec.model}' here makes "
+            f"{engine.spec.encoding_id}. Have the same model files and the same Polyseme on every machine of a run."
+        )
+
+
+def _still_wanted(shard: Shard, lake: Lake, catalog: Catalog) -> list[Document]:
+    documents = list(read_staged(lake, shard.path))
     known = catalog.lookup(shard.encoding_id, [d.doc_id for d in documents])
     return [d for d in documents if d.doc_id not in known or not is_current(known[d.doc_id], d, shard.outputs)]
 

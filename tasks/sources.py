@@ -23,13 +23,14 @@ from tasks.documents import Place, ReadOptions
 from tasks.folders import MAGIC, OnError, expand, matches, walk
 from tasks.readers import STDIN_URI, SUFFIXES, format_of, read_file, read_stdin
 
-__all__ = ["INCOMPLETE_CODES", "ReadOptions", "Source", "read_sources", "resolve", "shields"]
+__all__ = ["INCOMPLETE_CODES", "ReadOptions", "Source", "read_sources", "refuse_credentials", "resolve", "shields"]
 
 logger = logging.getLogger(__name__)
 
-INCOMPLETE_CODES = frozenset({"unreadable", "truncated", "corrupt", "undecodable"})
+INCOMPLETE_CODES = frozenset({"unreadable", "truncated", "bomb", "corrupt", "undecodable"})
 """Codes that say a file, or with `unreadable` a folder, was not read to its end: what it holds is not known."""
 
+_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -87,7 +88,21 @@ class Source:
 
 def resolve(specs: Sequence[str]) -> list[Source]:
     """Say what each argument means. Raises UsageError for one that names nothing that can be read."""
+    refuse_credentials(specs)
     return [_resolve(spec) for spec in specs]
+
+
+def refuse_credentials(specs: Sequence[str]) -> None:
+    """Raise UsageError for an address with a password in it, and do not repeat it.
+
+    Sources stand in the catalog, in Prefect's parameters and in logs: a password would stay in all three.
+    """
+    for spec in specs:
+        if _PASSWORD.match(spec):
+            raise UsageError(
+                f"A source on {spec.rpartition('@')[2].partition('/')[0]} has a user and password in its address, "
+                "which would end up in the catalog and in logs. Download it and name the file, or pipe it into -."
+            )
 
 
 def read_sources(sources: Sequence[Source], options: ReadOptions, *, stdin: BinaryIO) -> Iterator[Document | Reject]:

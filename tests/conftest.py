@@ -1,19 +1,22 @@
-"""Checkpoints for all tests: the embedded model, and small random ones of other shapes."""
+"""For all tests: the embedded model, small random checkpoints of other shapes, and servers to keep lakes on."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from tasks.checkpoint import embedded_folder
 from tasks.engine import Engine, EngineConfig
+from tests import servers
 
 MakeCheckpoint = Callable[..., Path]
 
@@ -118,3 +121,45 @@ def foreign_folder(make_checkpoint: MakeCheckpoint) -> Path:
 @pytest.fixture(scope="session")
 def foreign(foreign_folder: Path) -> Engine:
     return Engine(EngineConfig(model=str(foreign_folder), device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a real PostgreSQL server for the whole session."""
+    pytest.importorskip("psycopg", reason="a catalog in PostgreSQL needs psycopg (pip install polyseme[postgres])")
+    if servers.initdb() is None:
+        pytest.skip("PostgreSQL's initdb is not installed (apt-get install postgresql)")
+    with servers.postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """A catalog URL of one's own: an empty schema on the server."""
+    schema = f"t{uuid4().hex}"
+    servers.execute(postgres_server, f"CREATE SCHEMA {schema}")
+    return f"{postgres_server}?options={quote(f'-csearch_path={schema}')}"
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The endpoint of a real S3-compatible server for the whole session."""
+    for package in ("s3fs", "moto"):
+        pytest.importorskip(package, reason=f"a lake in an object store needs {package} (pip install polyseme[s3,dev])")
+    with servers.s3() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def s3_root(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a place for a lake in a new bucket; credentials and endpoint are in the environment."""
+    import fsspec
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server, "AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not-to-be-seen",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    bucket = f"b{uuid4().hex}"
+    fsspec.filesystem("s3", skip_instance_cache=True).mkdir(bucket)
+    return f"s3://{bucket}/some/lake"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from flows.commands.embed import outputs_from
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
-from flows.settings import prepare_prefect
+from flows.settings import lake_at, prepare_prefect
 from storage.errors import UsageError
 from storage.records import Context, Layers, Level, Outputs, Pooling, Precision
 from tasks.engine import EngineConfig, shared_engine
@@ -20,6 +20,7 @@ from tasks.engine import EngineConfig, shared_engine
 if TYPE_CHECKING:
     from flows.backfill import BackfillRequest
     from flows.report import RunReport
+    from storage.lake import Lake
     from storage.snapshot import Encoding
 
 Exit = int
@@ -27,11 +28,14 @@ Exit = int
 
 def backfill(
     *sources: str,
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     where: str | None = None,
     since: str | None = None,
     texts_of: Annotated[str | None, Parameter(name="--from")] = None,
+    damaged: Annotated[bool, Parameter(negative="")] = False,
     encoding: str | None = None,
+    name: str | None = None,
     model: str | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Precision | Literal["auto"] = "auto",
@@ -43,6 +47,9 @@ def backfill(
     words: Annotated[str | None, Parameter(help="Keep only these words' vectors, e.g. bank,court.")] = None,
     nsp: bool | None = None,
     limit: int | None = None,
+    runner: Literal["threads", "dask", "ray"] = "threads",
+    runner_address: str | None = None,
+    runner_workers: int | None = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
     verbose: Annotated[bool, Parameter(alias="-v", negative="")] = False,
@@ -57,18 +64,21 @@ def backfill(
     ----------
     sources
         Read these instead of the lake's own texts.
-    lake
-        The lake's folder.
     where
         Only documents for which this SQL condition on the view documents holds.
     since
         Only documents ingested since then: a date or a time, 2026-11-24 or 2026-11-24T08:00.
     texts_of
         Take the texts of this encoding; the lake's default encoding otherwise.
+    damaged
+        Only documents that lost rows to a broken part and were marked by polyseme verify --repair.
     encoding
         Encode as this encoding of the lake was; the default one when no model is named either.
+    name
+        What a new encoding shall be called; by default after the model.
     model
-        Encode with another model: folder, hub id or polyseme-mini. The options below go with it.
+        Encode with another model: folder, hub id or polyseme-mini. The options below go with it. Together with
+        --encoding: where that encoding's checkpoint is now.
     device
         Where to run; auto takes a CUDA device where there is one.
     precision
@@ -87,6 +97,12 @@ def backfill(
         Score every step from a sentence to the next; by default as the documents have it.
     limit
         Stop after so many documents.
+    runner
+        Encode in threads of this process, or spread over the workers of a Dask or Ray cluster. The rows are the same.
+    runner_address
+        A cluster that runs already: tcp://host:8786 for Dask, ray://host:10001 for Ray. By default a local one.
+    runner_workers
+        How many worker processes a local cluster has: one a core by default.
     dry_run
         Say how many documents, tokens and bytes there are and how long it would take; write nothing.
     json
@@ -94,67 +110,54 @@ def backfill(
     verbose
         Show Prefect's log.
     """
-    if model is not None and encoding is not None:
-        raise UsageError("--encoding repeats an encoding of the lake and --model starts another. Give one of them.")
     config = EngineConfig(
         model=model or "polyseme-mini", device=device, precision=precision, layers=layers, pooling=pooling,
         context=context, max_tokens=max_tokens,
     )  # fmt: skip
-    kept, texts = _of_the_lake(lake, texts_of, encoding)
-    repeated = None if model is not None else kept
-    if repeated is not None:
-        config = _repeating(repeated, device)
-    engine = shared_engine(config)
-    if repeated is not None and engine.spec.encoding_id != repeated.encoding_id:
-        raise UsageError(
-            f"{repeated.spec.model} and Polyseme have changed since encoding {repeated.name} was made: this would be "
-            "another one. Name the model with --model to begin that, or install what made it."
-        )
-    outputs = _outputs(lake, texts, engine.spec.encoding_id, (level, words, nsp))
-    engine.check(outputs)
+    place = lake_at(lake, catalog_url)
+    kept, texts = _of_the_lake(place, texts_of, encoding)
+    repeated = kept if model is None or encoding is not None else None
     prepare_prefect(verbose=verbose)
-    from flows.backfill import BackfillRequest
+    from flows.backfill import BackfillRequest, repeating
+    from flows.runners import Runner
 
+    if repeated is not None:
+        config = repeating(repeated, device, model=model)
+    engine = shared_engine(config)
+    outputs = _outputs(place, texts, engine.spec.encoding_id, (level, words, nsp))
+    engine.check(outputs)
     request = BackfillRequest(
-        lake=str(lake), engine=config, outputs=outputs, sources=list(sources), texts_of=texts_of, where=where,
-        since=_moment(since), limit=limit,
+        lake=str(place.root), catalog=place.catalog, engine=config, outputs=outputs, sources=list(sources),
+        texts_of=texts_of, where=where, since=_moment(since), damaged=damaged, name=name, limit=limit,
+        runner=Runner(kind=runner, address=runner_address, workers=runner_workers),
     )  # fmt: skip
     return _say_what(request, json=json) if dry_run else _run(request, json=json)
 
 
-def _of_the_lake(lake: Path, texts_of: str | None, encoding: str | None) -> tuple[Encoding, Encoding]:
+def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None) -> tuple[Encoding, Encoding]:
     """Return the encoding to repeat and the one whose texts to take."""
     from storage.catalog import Catalog
-    from storage.lake import Lake
     from storage.selection import find_encoding
 
-    with Catalog.open(Lake(lake)) as catalog:
+    with Catalog.open(lake) as catalog:
         snapshot = catalog.snapshot()
     return find_encoding(snapshot, encoding), find_encoding(snapshot, texts_of)
 
 
-def _repeating(encoding: Encoding, device: Literal["auto", "cpu", "cuda"]) -> EngineConfig:
-    spec = encoding.spec
-    return EngineConfig(
-        model=spec.model, device=device, precision=spec.precision, layers=spec.layers, pooling=spec.pooling,
-        context=spec.context, max_tokens=spec.max_tokens,
-    )  # fmt: skip
-
-
 def _outputs(
-    lake: Path, texts: Encoding, encoding_id: str, asked: tuple[Level | None, str | None, bool | None]
+    lake: Lake, texts: Encoding, encoding_id: str, asked: tuple[Level | None, str | None, bool | None]
 ) -> Outputs:
     """Return what every document shall have: as asked, else what it has, else what it has where its text is from."""
+    from flows.backfill import LEAST
     from storage.catalog import Catalog
-    from storage.lake import Lake
     from storage.selection import outputs_of
 
     level, words, nsp = asked
     if asked != (None, None, None):
         return outputs_from(level, words, nsp is not False)
     if encoding_id == texts.encoding_id:
-        return Outputs("sentences", None, nsp=False)
-    with Catalog.open(Lake(lake)) as catalog:
+        return LEAST
+    with Catalog.open(lake) as catalog:
         return outputs_of(catalog, texts) or Outputs()
 
 
@@ -171,11 +174,10 @@ def _moment(since: str | None) -> datetime | None:
 def _say_what(request: BackfillRequest, *, json: bool) -> Exit:
     from flows.backfill import documents
     from flows.dry_run import estimate_items
-    from storage.lake import Lake
 
-    place = Lake(Path(request.lake))
+    place = lake_at(request.lake, request.catalog)
     engine = shared_engine(replace(request.engine))
-    found = estimate_items(documents(place, request), place.root, engine, request.outputs, limit=request.limit)
+    found = estimate_items(documents(place, request), place, engine, request.outputs, limit=request.limit)
     write_json(found.to_dict()) if json else print(found.to_text())  # noqa: T201
     return 0
 
@@ -183,7 +185,9 @@ def _say_what(request: BackfillRequest, *, json: bool) -> Exit:
 def _run(request: BackfillRequest, *, json: bool) -> Exit:
     from flows.backfill import backfill as flow
     from flows.progress_bar import shown
+    from flows.temporary_server import start_where_needed
 
+    start_where_needed()
     with shown():
         report = flow(request)
     write_json(report.to_dict()) if json else _print_summary(report)

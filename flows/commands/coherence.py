@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import pyarrow as pa
 from cyclopts import Parameter
 
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json, write_table
+from flows.settings import lake_at
 from storage.errors import UsageError
 
 _RANKING = """
@@ -34,7 +36,8 @@ def coherence(
     document: str | None = None,
     *,
     worst: int = 20,
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     plot: Path | None = None,
     timeout: float | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -49,8 +52,6 @@ def coherence(
         A doc_id, address, title or file name.
     worst
         How many documents to rank, the least coherent first; 0 for all.
-    lake
-        The lake's folder.
     plot
         Draw the curve of DOCUMENT into this .svg or .html file.
     timeout
@@ -65,7 +66,7 @@ def coherence(
     if plot is not None and document is None:
         raise UsageError("--plot draws one document. Name it: polyseme coherence DOCUMENT --plot curve.svg")
     functions = ModelFunctions()
-    con = connect(lake, functions=functions)
+    con = connect(lake_at(lake, catalog_url), functions=functions)
     try:
         if document is None:
             ranking = ask(con, _RANKING, functions, timeout=timeout)

@@ -6,9 +6,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
+from flows.settings import lake_at
+from storage.errors import MissingLakeError
+
+if TYPE_CHECKING:
+    from storage.lake import Lake
 
 _PACKAGES = ("prefect", "fastapi", "sqlalchemy", "torch", "transformers", "tokenizers", "pyarrow", "duckdb", "nupunkt")
 
@@ -22,13 +28,13 @@ class Finding:
     detail: str
 
 
-def doctor(*, lake: Path = Path("lake"), model: str = "polyseme-mini", json: bool = False) -> int:
+def doctor(
+    *, lake: LakeOption = "lake", catalog_url: CatalogOption = None, model: str = "polyseme-mini", json: bool = False
+) -> int:
     """Check the installation, the model, the device and the lake. Exits 1 where something is wrong.
 
     Parameters
     ----------
-    lake
-        The lake to look at; none is fine.
     model
         The checkpoint to load and try.
     json
@@ -40,7 +46,7 @@ def doctor(*, lake: Path = Path("lake"), model: str = "polyseme-mini", json: boo
         "device": _device,
         "model": lambda: _model(model),
         "next sentence": lambda: _nsp(model),
-        "lake": lambda: _lake(lake),
+        "lake": lambda: _lake(lake_at(lake, catalog_url)),
     }
     findings = []
     for name, check in checks.items():
@@ -102,21 +108,20 @@ def _nsp(model: str) -> str:
     return f"a fitting sentence scores {follows.margin:+.1f}, an unrelated one {random.margin:+.1f}"
 
 
-def _lake(lake: Path) -> str:
+def _lake(lake: Lake) -> str:
     from storage.catalog import Catalog
-    from storage.lake import Lake
     from storage.query import connect
 
-    place = Lake(lake)
-    if not place.catalog_path.is_file():
-        return f"none at {place.root} yet"
-    with Catalog.open(place) as catalog:
-        totals = [catalog.totals(e.encoding_id) for e in catalog.encodings()]
+    try:
+        with Catalog.open(lake) as catalog:
+            totals = [catalog.totals(e.encoding_id) for e in catalog.encodings()]
+    except MissingLakeError:
+        return f"none at {lake.root} yet"
     con = connect(lake)
     try:
         (sentences,) = con.execute("SELECT count(*) FROM sentences").fetchall()[0]
     finally:
         con.close()
     return (
-        f"{place.root}: {len(totals)} encodings, {sum(t['documents'] for t in totals)} documents, {sentences} sentences"
+        f"{lake.root}: {len(totals)} encodings, {sum(t['documents'] for t in totals)} documents, {sentences} sentences"
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
-from flows.settings import prepare_prefect
+from flows.settings import lake_at, prepare_prefect
 from storage.errors import UsageError
 from storage.records import Context, Layers, Level, Outputs, Pooling, Precision
 from tasks.documents import MIB, ReadOptions
@@ -26,7 +26,8 @@ FINISHED_WITH_REJECTS: Exit = 3
 
 def embed(
     *sources: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     model: str = "polyseme-mini",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Precision | Literal["auto"] = "auto",
@@ -42,7 +43,11 @@ def embed(
     title_field: str = "title",
     max_document_mb: int = 64,
     max_line_mb: int = 64,
+    name: str | None = None,
     limit: int | None = None,
+    runner: Literal["threads", "dask", "ray"] = "threads",
+    runner_address: str | None = None,
+    runner_workers: int | None = None,
     keep_missing: Annotated[bool, Parameter(negative="")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     strict: Annotated[bool, Parameter(negative="")] = False,
@@ -58,8 +63,6 @@ def embed(
     ----------
     sources
         Files, folders, globs, file:// addresses, or - for standard input.
-    lake
-        The lake's folder; made where it is missing.
     model
         A checkpoint with BERT's architecture: folder, hub id (owner/name[@revision]) or polyseme-mini.
     device
@@ -88,8 +91,16 @@ def embed(
         Refuse longer documents (megabytes of UTF-8).
     max_line_mb
         Refuse longer lines or rows.
+    name
+        What a new encoding shall be called: its views are sentences_NAME and so on. By default after the model.
     limit
         Stop after so many documents.
+    runner
+        Encode in threads of this process, or spread over the workers of a Dask or Ray cluster. The rows are the same.
+    runner_address
+        A cluster that runs already: tcp://host:8786 for Dask, ray://host:10001 for Ray. By default a local one.
+    runner_workers
+        How many worker processes a local cluster has: one a core by default.
     keep_missing
         Keep documents that the sources no longer yield.
     dry_run
@@ -117,12 +128,13 @@ def embed(
         text_field=text_field, id_field=id_field, title_field=title_field,
         max_document_bytes=max_document_mb * MIB, max_line_bytes=max_line_mb * MIB,
     )  # fmt: skip
+    place = lake_at(lake, catalog_url)
     engine = shared_engine(config)
     engine.check(outputs)
     if dry_run:
         from flows.dry_run import estimate
 
-        estimated = estimate(sources, lake, engine, outputs, reading, limit=limit)
+        estimated = estimate(sources, place, engine, outputs, reading, limit=limit)
         write_json(estimated.to_dict()) if json else print(estimated.to_text())  # noqa: T201
         return 0
     prepare_prefect(verbose=verbose)
@@ -130,11 +142,15 @@ def embed(
     threading.Thread(target=import_module, args=("torch",), daemon=True).start()
     from flows.embed import EmbedRequest, embed_corpus
     from flows.progress_bar import shown
+    from flows.runners import Runner
+    from flows.temporary_server import start_where_needed
 
     request = EmbedRequest(
-        sources=list(sources), lake=str(lake), engine=config, outputs=outputs, reading=reading, limit=limit,
-        delete=not keep_missing,
+        sources=list(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=outputs,
+        reading=reading, limit=limit, delete=not keep_missing, name=name,
+        runner=Runner(kind=runner, address=runner_address, workers=runner_workers),
     )  # fmt: skip
+    start_where_needed()
     with shown():
         report = embed_corpus(request)
     write_json(report.to_dict()) if json else _print_summary(report)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json, write_table
+from flows.settings import lake_at
 
 _RUN_COLUMNS = (
     "run_id", "state", "started_at", "seconds_wall", "documents", "skipped", "deleted", "rejected", "tokens",
@@ -16,7 +17,14 @@ _RUN_COLUMNS = (
 )  # fmt: skip
 
 
-def status(*, lake: Path = Path("lake"), runs: int = 5, default: str | None = None, json: bool = False) -> None:
+def status(
+    *,
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
+    runs: int = 5,
+    default: str | None = None,
+    json: bool = False,
+) -> None:
     """Show what the lake holds, what of it is stale, and its last runs.
 
     Stale documents are missing in an encoding, outdated (another one has a later text), or damaged (a repair took
@@ -24,8 +32,6 @@ def status(*, lake: Path = Path("lake"), runs: int = 5, default: str | None = No
 
     Parameters
     ----------
-    lake
-        The lake's folder.
     runs
         How many of the last runs to show.
     default
@@ -34,11 +40,10 @@ def status(*, lake: Path = Path("lake"), runs: int = 5, default: str | None = No
         Write JSON.
     """
     from storage.catalog import Catalog
-    from storage.lake import Lake
     from storage.publish import publish
     from storage.staleness import staleness
 
-    place = Lake(lake)
+    place = lake_at(lake, catalog_url)
     with Catalog.open(place) as catalog:
         if default is not None:
             catalog.set_default_encoding(default)
@@ -68,27 +73,46 @@ def status(*, lake: Path = Path("lake"), runs: int = 5, default: str | None = No
         return
     print(f"Lake {place.root}\n\nEncodings")  # noqa: T201
     write_table(pa.Table.from_pylist(encodings), "table")
+    for line in _stale_lines(encodings, lake):
+        print(line)  # noqa: T201
     print("\nLast runs")  # noqa: T201
     write_table(pa.Table.from_pylist(last), "table")
     print(f"\nRejects: {snapshot.rejects.num_rows}" + (" (polyseme rejects)" if snapshot.rejects.num_rows else ""))  # noqa: T201
 
 
-def rejects(*, lake: Path = Path("lake"), limit: int = 100, json: bool = False) -> None:
+def _stale_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
+    """Return what is stale, and the command that makes it new, in a line each."""
+    lines = []
+    for e in encodings:
+        others = [o["name"] for o in encodings if o is not e]
+        source = f" --from {others[0] if len(others) == 1 else 'ENCODING'}"
+        if e["missing"] or e["outdated"]:
+            lines.append(
+                f"{e['name']} lacks {e['missing']:,} documents and has {e['outdated']:,} with an older text: "
+                f"polyseme backfill --encoding {e['name']}{source} --lake {lake}"
+            )
+        if e["damaged"]:
+            lines.append(
+                f"{e['name']} has {e['damaged']:,} documents that lost rows: polyseme verify --repair --lake {lake}"
+            )
+    return lines
+
+
+def rejects(
+    *, lake: LakeOption = "lake", catalog_url: CatalogOption = None, limit: int = 100, json: bool = False
+) -> None:
     """List the input that was refused by the last scan of each source, and why.
 
     Parameters
     ----------
-    lake
-        The lake's folder.
     limit
         At most so many rows; 0 for all.
     json
         Write JSON.
     """
     from storage.catalog import Catalog
-    from storage.lake import Lake
 
-    with Catalog.open(Lake(lake)) as catalog:
+    with Catalog.open(lake_at(lake, catalog_url)) as catalog:
         found = catalog.snapshot().rejects
     shown = found.slice(0, limit) if limit else found
     columns = ["uri", "locator", "stage", "code", "message", "excerpt"]

@@ -1,21 +1,24 @@
-"""`polyseme compact`, `vacuum` and `verify`: a lake kept small and whole. Plain calls, without a server."""
+"""`polyseme compact`, `vacuum`, `verify` and `publish`: a lake kept small and whole. Only `--repair` starts a flow."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
+from flows.settings import lake_at, prepare_prefect
 
 if TYPE_CHECKING:
+    from flows.repair import Mended
     from storage.compaction import Merge
-    from storage.repair import Repaired
+    from storage.lake import Lake
     from storage.vacuum import Leftover
+    from storage.verification import Verification
 
 Exit = int
 _SHOWN = 20
@@ -23,7 +26,8 @@ _SHOWN = 20
 
 def compact(
     *,
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     target_mb: int = 256,
     purge: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -34,8 +38,6 @@ def compact(
 
     Parameters
     ----------
-    lake
-        The lake's folder.
     target_mb
         Size of the files to make.
     purge
@@ -46,11 +48,10 @@ def compact(
     from storage.catalog import Catalog
     from storage.compaction import MIB, CompactionPolicy
     from storage.compaction import compact as run
-    from storage.lake import Lake
     from storage.publish import publish
 
     policy = CompactionPolicy(target_bytes=target_mb * MIB, min_dead=0.0 if purge else CompactionPolicy().min_dead)
-    with Catalog.open(Lake(lake)) as catalog:
+    with Catalog.open(lake_at(lake, catalog_url)) as catalog:
         report = run(catalog, policy, progress=_tell_merge)
         publish(catalog)
     if json:
@@ -72,7 +73,8 @@ def compact(
 
 def vacuum(
     *,
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     grace_hours: float = 24.0,
     yes: Annotated[bool, Parameter(negative="", alias="-y")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
@@ -84,8 +86,6 @@ def vacuum(
 
     Parameters
     ----------
-    lake
-        The lake's folder.
     grace_hours
         How long a reader may go on with the files it opened; younger files stay.
     yes
@@ -96,12 +96,11 @@ def vacuum(
         Write JSON.
     """
     from storage.catalog import Catalog
-    from storage.lake import Lake
     from storage.vacuum import find_leftovers
     from storage.vacuum import vacuum as run
 
     grace, now = timedelta(hours=grace_hours), datetime.now(UTC)
-    with Catalog.open(Lake(lake)) as catalog:
+    with Catalog.open(lake_at(lake, catalog_url)) as catalog:
         if dry_run:
             found = find_leftovers(catalog, grace=grace, now=now)
         else:
@@ -121,62 +120,110 @@ def vacuum(
 
 def verify(
     *,
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     grace_hours: float = 24.0,
     repair: Annotated[bool, Parameter(negative="")] = False,
+    model: str | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> Exit:
     """Check every live part's hash, rows and schema, and that offsets, counts and documents agree.
 
     Exits with 1 and the list of what is wrong. Changes nothing without --repair, which takes broken parts out of the
-    lake and marks their documents to be encoded again by the next polyseme backfill or embed.
+    lake and encodes their documents again: from the text the lake holds, else from their source. Exits with 0 then,
+    unless something is still wrong.
 
     Parameters
     ----------
-    lake
-        The lake's folder.
     grace_hours
         Unknown files count as faults once they are older.
     repair
-        Retire broken parts and mark their documents.
+        Make broken parts again. Needs the model they were made with.
+    model
+        Where the checkpoint is that --repair needs, if not where it was.
+    device
+        Where --repair encodes.
     json
         Write JSON.
     """
-    from storage.catalog import Catalog
-    from storage.lake import Lake
-    from storage.publish import publish
-    from storage.repair import repair as mend
-    from storage.verification import verify as run
-
-    repaired: list[Repaired] = []
-    with Catalog.open(Lake(lake)) as catalog:
-        result = run(catalog, grace=timedelta(hours=grace_hours), now=datetime.now(UTC))
-        if repair and result.broken:
-            repaired = mend(catalog, result.broken)
-            publish(catalog)
+    place, grace = lake_at(lake, catalog_url), timedelta(hours=grace_hours)
+    found = result = _verified(place, grace)
+    mended: list[Mended] = []
+    if repair and found.findings:
+        if not json:
+            _print_findings(found)
+        mended = _mended(place, found.broken, device, model)
+        result = _verified(place, grace)
     if json:
-        write_json({**asdict(result), "ok": not result.findings, "repaired": [asdict(r) for r in repaired]})
+        write_json(
+            {**asdict(result), "ok": not result.findings, "found": [asdict(f) for f in found.findings],
+             "repaired": [asdict(m) for m in mended]}
+        )  # fmt: skip
     else:
-        for finding in result.findings:
-            print(f"{finding.kind}: {finding.subject}: {finding.message}")  # noqa: T201
-        print(  # noqa: T201
-            f"{result.parts:,} parts, {result.bytes / 1e6:,.1f} MB: "
-            f"{f'faults: {len(result.findings)}' if result.findings else 'all well'}."
-        )
-        _print_repaired(repaired, lake)
+        for done in mended:
+            _print_mended(done)
+        _print_findings(result)
     return 1 if result.findings else 0
 
 
-def _print_repaired(repaired: list[Repaired], lake: Path) -> None:
-    for done in repaired:
+def publish(*, lake: LakeOption = "lake", catalog_url: CatalogOption = None) -> Exit:
+    """Build catalog.duckdb, the file that any DuckDB opens, anew from the catalog.
+
+    Every run does it by itself; by hand it is needed after the file was damaged or removed, or the lake moved.
+    """
+    from storage.catalog import Catalog
+    from storage.publish import publish as run
+
+    with Catalog.open(lake_at(lake, catalog_url)) as catalog:
+        version = run(catalog, anew=True)
+        print(f"{catalog.lake.published_path} shows version {version} of the catalog.")  # noqa: T201
+    return 0
+
+
+def _verified(lake: Lake, grace: timedelta) -> Verification:
+    from flows.progress_bar import counted
+    from storage.catalog import Catalog
+    from storage.verification import verify as run
+
+    with Catalog.open(lake) as catalog:
+        total = sum(catalog.totals(e.encoding_id)["bytes"] for e in catalog.encodings())
+        with counted("verifying", total) as advance:
+            return run(catalog, grace=grace, now=datetime.now(UTC), progress=lambda part: advance(part.bytes))
+
+
+def _mended(
+    lake: Lake, broken: frozenset[str], device: Literal["auto", "cpu", "cuda"], model: str | None
+) -> list[Mended]:
+    prepare_prefect(verbose=False)
+    from flows.progress_bar import shown
+    from flows.repair import mend
+
+    with shown():
+        return mend(lake, broken, device=device, model=model)
+
+
+def _print_findings(result: Verification) -> None:
+    for finding in result.findings:
+        print(f"{finding.kind}: {finding.subject}: {finding.message}")  # noqa: T201
+    print(  # noqa: T201
+        f"{result.parts:,} parts, {result.bytes / 1e6:,.1f} MB: "
+        f"{f'faults: {len(result.findings)}' if result.findings else 'all well'}."
+    )
+
+
+def _print_mended(done: Mended) -> None:
+    print(  # noqa: T201
+        f"{done.encoding}: broken parts taken out of the lake: {done.retired:,}, documents encoded again: "
+        f"{done.encoded:,}."
+    )
+    if done.lost:
+        uris = list(dict.fromkeys(done.lost.values()))
+        more = f" and {len(uris) - _SHOWN:,} more (--json lists all)" if len(uris) > _SHOWN else ""
         print(  # noqa: T201
-            f"{done.encoding}: {len(done.retired)} broken parts left the lake, {len(done.stale)} documents are to be "
-            "encoded again."
+            f"Documents whose text went with its part and whose source cannot be read: {len(done.lost):,}. "
+            f"Embed their source again: {', '.join(uris[:_SHOWN])}{more}"
         )
-        if len(done.stale) > len(done.lost):
-            print(f"Make them again from the lake's own text: polyseme backfill --lake {lake}")  # noqa: T201
-        if done.lost:
-            print(f"The text of {len(done.lost)} went with its part: polyseme embed their source again.")  # noqa: T201
 
 
 def _tell_merge(merge: Merge) -> None:

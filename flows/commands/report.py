@@ -7,13 +7,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from flows.commands.options import CatalogOption, LakeOption
+from flows.settings import lake_at
 from storage.errors import UsageError
 
 
 def report(
     *,
     output: Annotated[Path, Parameter(alias="-o")] = Path("report.html"),
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     words: str | None = None,
     title: str | None = None,
     timeout: float | None = None,
@@ -26,8 +29,6 @@ def report(
     ----------
     output
         The file to write.
-    lake
-        The lake's folder.
     words
         Draw the senses of these words, e.g. bank,court; by default of the most polysemous ones.
     title
@@ -37,13 +38,12 @@ def report(
     """
     from flows.page import page
     from flows.statements import ask
-    from storage.lake import Lake
     from storage.query import connect
     from tasks.functions import ModelFunctions
 
-    functions, place = ModelFunctions(), Lake(lake)
+    functions, place = ModelFunctions(), lake_at(lake, catalog_url)
     chosen = [word.strip() for word in (words or "").split(",") if word.strip()]
-    con = connect(lake, functions=functions)
+    con = connect(place, functions=functions)
     try:
         html = page(
             lambda sql, **parameters: ask(con, sql, functions, timeout=timeout, **parameters),

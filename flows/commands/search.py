@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
+from flows.settings import lake_at
 from storage.errors import UsageError
 
 _SENTENCES = """
@@ -44,7 +45,8 @@ def search(
     where: str | None = None,
     word: str | None = None,
     words: Annotated[bool, Parameter(negative="")] = False,
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     model: str | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     timeout: float | None = None,
@@ -69,8 +71,6 @@ def search(
         A word of TEXT: find the occurrences of this word used most like that.
     words
         Find occurrences of any word instead of sentences. Reads the vectors of every word.
-    lake
-        The lake's folder.
     model
         Where the checkpoint of this lake's vectors is now, if not where it was.
     device
@@ -91,7 +91,7 @@ def search(
     functions = ModelFunctions(model=model, device=device, cache_bytes=cache_mb * 2**20)
     docs = "['*']" if where is None else f"(SELECT coalesce(list(doc_id), []) FROM documents WHERE ({where}\n))"
     parameters: dict[str, object] = {"text": text, "k": k}
-    con = connect(lake, functions=functions)
+    con = connect(lake_at(lake, catalog_url), functions=functions)
     try:
         if word is not None:
             parameters["word"] = word

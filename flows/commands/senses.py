@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import write_json
+from flows.settings import lake_at
 from storage.errors import UsageError
 
 _WORDS = re.compile(r"[^\W\d_]{4,}")
@@ -25,7 +27,8 @@ def senses(
     word: str,
     *,
     k: Annotated[int, Parameter(alias="-k")] = 5,
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     plot: Path | None = None,
     timeout: float | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -40,8 +43,6 @@ def senses(
         A word, in any case.
     k
         How many occurrences of each sense to show.
-    lake
-        The lake's folder.
     plot
         Draw the occurrences as a map into this .svg or .html file.
     timeout
@@ -56,7 +57,7 @@ def senses(
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}.")
     functions = ModelFunctions()
-    con = connect(lake, functions=functions)
+    con = connect(lake_at(lake, catalog_url), functions=functions)
     try:
         found = ask(con, SENSES, functions, timeout=timeout, word=word)
     finally:

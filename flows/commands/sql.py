@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from flows.commands.options import CatalogOption, LakeOption
 from flows.output import Format, write_rows
+from flows.settings import lake_at
 from storage.errors import UsageError
 
 MIB = 2**20
@@ -17,13 +19,16 @@ MIB = 2**20
 def sql(
     query: str | None = None,
     *,
-    lake: Path = Path("lake"),
+    lake: LakeOption = "lake",
+    catalog_url: CatalogOption = None,
     file: Annotated[Path | None, Parameter(alias="-f")] = None,
     format: Format = "table",
     timeout: float | None = None,
     model: str | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     cache_mb: int = 2048,
+    write: Path | None = None,
+    unsafe: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Ask the lake in SQL (DuckDB's). Without a query: a shell on a terminal, else SQL from standard input.
 
@@ -35,9 +40,8 @@ def sql(
     Parameters
     ----------
     query
-        SQL; several statements with semicolons between. It can read the lake and nothing else. - is standard input.
-    lake
-        The lake's folder.
+        SQL; several statements with semicolons between. It can read the lake and nothing else, unless --write or
+        --unsafe is given. - is standard input.
     file
         A file with SQL instead of QUERY.
     format
@@ -50,25 +54,30 @@ def sql(
         Where to run the model.
     cache_mb
         Memory for sentence vectors that nearest() keeps; a larger lake is read from its files each time.
+    write
+        Let SQL read and write files in this folder too (COPY … TO, ATTACH). The lake itself stays read-only.
+    unsafe
+        Let SQL do everything DuckDB can: read any file, write any file, load extensions. Only for SQL you wrote.
     """
     from flows.statements import run
-    from storage.query import connect
+    from storage.query import Access, connect
     from tasks.functions import ModelFunctions
 
     if timeout is not None and timeout <= 0:
         raise UsageError(f"--timeout is in seconds and must be above 0, got {timeout:g}.")
+    access = Access(folder=write, unsafe=unsafe)
     functions = ModelFunctions(model=model, device=device, cache_bytes=cache_mb * MIB)
     text = _given(query, file)
     if text is None:
         from flows.shell import shell
 
-        shell(lake, functions, format=format, timeout=timeout)
+        shell(lake_at(lake, catalog_url), functions, format=format, timeout=timeout, access=access)
         return
     if not text.strip():
         raise UsageError('There is no SQL to run. Example: polyseme sql "from sentences limit 5"')
-    con = connect(lake, functions=functions)
+    con = connect(lake_at(lake, catalog_url), functions=functions, access=access)
     try:
-        run(con, text, functions, lambda rows: write_rows(rows, format), timeout=timeout)
+        run(con, text, functions, lambda rows: write_rows(rows, format), timeout=timeout, access=access)
     finally:
         con.close()
 

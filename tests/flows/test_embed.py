@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from storage.records import Outputs
 from tasks import shard as stages
 from tasks.engine import EngineConfig
 from tests.flows.conftest import Ask, write_records
+from tests.flows.prefect_server import wait_until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api")]
 
@@ -163,3 +165,36 @@ def test_the_run_leaves_its_summary_as_an_artifact(corpus: Path, lake: Path) -> 
     summary = Artifact.get("embed-summary")
     assert summary is not None
     assert f"Run {report.run_id}: completed" in str(summary.data)
+
+
+def test_a_run_says_where_its_time_went_in_its_summary_and_in_sql(corpus: Path, lake: Path, ask: Ask) -> None:
+    from flows.report import markdown
+
+    report = embed(corpus, lake)
+    stages_of_a_run = {"read", "tokenize", "wait", "encode", "nsp", "pool", "write"}
+    assert stages_of_a_run <= report.counts.seconds.keys()
+    assert all(f"| {stage} | " in markdown(report) for stage in stages_of_a_run)
+    [(encode, forward, tokens)] = ask("SELECT (seconds->>'encode')::DOUBLE, forward_tokens, tokens FROM runs")
+    assert encode == report.counts.seconds["encode"]
+    assert (forward, tokens) == (report.counts.forward_tokens, report.counts.tokens)
+    assert f"{forward / tokens:.2f} tokens run through the model for each one read" in markdown(report)
+
+
+def test_a_completed_run_materializes_its_lake_with_its_sources_upstream(corpus: Path, lake: Path) -> None:
+    from prefect.client.orchestration import get_client
+
+    report = embed(corpus, lake, outputs=SENTENCES_ONLY)
+    wanted = {
+        "event": {"name": ["prefect.asset.materialization.succeeded"]},
+        "resource": {"id": [f"file://{lake}/catalog.duckdb"]},
+    }
+    found: list[dict[str, Any]] = []
+
+    def arrived() -> bool:
+        answer = get_client(sync_client=True).request("POST", "/events/filter", json={"filter": wanted})
+        found[:] = answer.json()["events"]
+        return bool(found)
+
+    wait_until(arrived, "the asset's event is stored")
+    assert found[0]["payload"]["run_id"] == report.run_id
+    assert f"file://{corpus}" in [related["prefect.resource.id"] for related in found[0]["related"]]

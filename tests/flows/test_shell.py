@@ -26,7 +26,7 @@ def made(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def session(made: Lake) -> Iterator[Session]:
-    with Session(made.root, ModelFunctions(), format="csv", timeout=20) as opened:
+    with Session(made, ModelFunctions(), format="csv", timeout=20) as opened:
         yield opened
 
 
@@ -97,7 +97,7 @@ def test_a_mistake_is_told_and_the_session_goes_on(session: Session, capfd: pyte
 def test_a_question_that_takes_too_long_is_stopped_and_the_next_is_answered(
     made: Lake, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with Session(made.root, ModelFunctions(), format="csv", timeout=0.5) as session:
+    with Session(made, ModelFunctions(), format="csv", timeout=0.5) as session:
         with pytest.raises(PolysemeError, match=r"No answer within 0\.5 seconds"):
             session.answer("SELECT count(*) FROM range(1000000000000) a;")
         session.answer("SELECT 1 AS a;")

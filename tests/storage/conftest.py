@@ -1,4 +1,4 @@
-"""A fresh lake and its open catalog for every test."""
+"""A fresh lake and its open catalog for every test: what a catalog promises, it promises in SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,9 +11,25 @@ from storage.catalog import Catalog
 from storage.lake import Lake
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    chosen = [mark for mark in metafunc.definition.iter_markers("parametrize") if mark.args[0] == "database"]
+    if "catalog" in metafunc.fixturenames and not chosen:
+        both = ["sqlite", pytest.param("postgres", marks=pytest.mark.servers)]
+        metafunc.parametrize("database", both, indirect=True)
+
+
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "lake")
+def database(request: pytest.FixtureRequest) -> str | None:
+    """The catalog's URL; None for the one in the lake's folder."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return None
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def lake(tmp_path: Path, database: str | None) -> Lake:
+    return Lake(tmp_path / "lake", database)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pyarrow as pa
 from storage.catalog import Catalog
 from storage.lake import Lake
 from storage.parts import write_part
+from storage.publish import publish
 from storage.records import Counts, DocumentVersion, EncodingSpec, Outputs, Part, Reject, Shard, ShardResult
 from storage.schemas import ADJACENT, RANDOM, SORT_KEYS, embedding_type, table_schema
 
@@ -145,6 +146,17 @@ def commit_many(root: Path, worker: int, commits: int) -> None:
         for i in range(commits):
             documents = [document_version(f"w{worker}-{i}", version)]
             catalog.commit_shard(make_result(spec, documents, run_id=run_id))
+
+
+def commit_and_publish(root: str, worker: int, commits: int) -> None:
+    """What one of several processes does: runs with parts, each of a document of its own, published after each."""
+    spec = make_spec()
+    with Catalog.open(Lake(root)) as catalog:
+        for i in range(commits):
+            run_id, doc_id = f"worker-{worker}-{i}", f"w{worker}-{i}"
+            version = catalog.begin_run(run_id, spec.encoding_id, [])
+            catalog.commit_shard(encode(catalog.lake, spec, {doc_id: ["The bank."]}, run_id=run_id, version=version))
+            publish(catalog)
 
 
 def _rows(

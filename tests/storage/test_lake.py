@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from storage.catalog import Catalog
 from storage.errors import LakeError
 from storage.lake import Lake
 
 
 def test_a_missing_lake_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="polyseme embed") as caught:
-        Lake(tmp_path / "nowhere").check()
+        Catalog.open(Lake(tmp_path / "nowhere"))
     assert caught.value.exit_code == 4
 
 

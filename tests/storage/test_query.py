@@ -14,7 +14,7 @@ from duckdb.sqltypes import VARCHAR
 from storage.catalog import Catalog
 from storage.errors import LakeError, UsageError
 from storage.lake import Lake
-from storage.query import connect, refuse_writes
+from storage.query import Access, connect, refuse_writes
 
 
 @pytest.fixture
@@ -57,6 +57,15 @@ def test_a_lake_answers_after_it_was_moved_and_without_being_published(full: Lak
         "SET lock_configuration = false",
         "SET allowed_paths = ['/etc/passwd']",
         "SET temp_directory = '{tmp}'",
+        "SET profiling_output = '{tmp}/profile.json'",
+        "CALL enable_logging(storage = 'file', storage_config = {{'path': '{tmp}'}})",
+        "CREATE PERSISTENT SECRET s (TYPE http, BEARER_TOKEN 'x')",
+        "IMPORT DATABASE '{tmp}'",
+        "FROM read_text('{part}/../../../../catalog.sqlite')",
+        "FROM read_csv('/proc/self/environ')",
+        "FROM query('WITH x AS (COPY (SELECT 1) TO ''{tmp}/out.csv'') FROM x')",
+        "SELECT getenv('HOME')",
+        "FROM duckdb_secrets()",
     ],
 )
 def test_no_other_file_can_be_read_or_written(full: Lake, tmp_path: Path, sql: str) -> None:
@@ -127,3 +136,62 @@ def test_sql_that_could_overwrite_a_part_is_recognised(sql: str) -> None:
 )
 def test_sql_that_only_reads_passes(sql: str) -> None:
     refuse_writes(sql)
+
+
+def test_a_lake_whose_path_has_quotes_in_it_is_a_lake(full: Lake, tmp_path: Path) -> None:
+    os.rename(full.root, tmp_path / 'it\'s "mine"; DROP')
+    with connect(tmp_path / 'it\'s "mine"; DROP') as con:
+        assert con.execute("SELECT count(*) FROM sentences").fetchone() == (2,)
+
+
+def test_one_folder_can_be_written_and_the_lake_still_not(full: Lake, tmp_path: Path) -> None:
+    part = next(full.data.glob("sentences/*/*.parquet"))
+    content, folder = part.read_bytes(), tmp_path / "it's"
+    folder.mkdir()
+    access = Access(folder=folder)
+    name = str(folder).replace("'", "''")
+    with connect(full.root, access=access) as con:
+        con.execute(f"COPY (SELECT text FROM sentences) TO '{name}/out.csv'")
+        assert con.execute(f"SELECT count(*) FROM '{name}/out.csv'").fetchone() == (2,)
+        for sql in (
+            f"COPY (SELECT 1 AS a) TO '{part}'",
+            f"COPY (SELECT 1 AS a) TO '{part}' (FORMAT csv, OVERWRITE_OR_IGNORE)",
+            f"COPY (SELECT 1 AS a) TO '{name}/../out.csv'",
+            f"COPY (SELECT 1 AS a) TO '{full.root}/out.csv'",
+            "FROM read_text('/etc/passwd')",
+            f"ATTACH '{full.catalog_path}' (TYPE sqlite)",
+        ):
+            with pytest.raises(duckdb.Error):
+                con.execute(sql)
+    for option in ("USE_TMP_FILE", '"use_tmp_file"'):
+        with pytest.raises(UsageError, match="could write over the lake"):
+            refuse_writes(f"COPY (SELECT 1) TO '{part}' ({option} false)", access)
+    assert part.read_bytes() == content
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_folder_that_holds_the_lake_or_lies_in_it_cannot_be_written(full: Lake, tmp_path: Path) -> None:
+    for folder in (full.root, full.data, full.root.parent, Path("/")):
+        with pytest.raises(UsageError, match="write over the lake"):
+            connect(full.root, access=Access(folder=folder))
+    with pytest.raises(UsageError, match="takes a folder that exists"):
+        Access(folder=tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="Give one of them"):
+        Access(folder=tmp_path, unsafe=True)
+
+
+def test_unsafe_sql_may_do_what_duckdb_can(full: Lake, tmp_path: Path) -> None:
+    (tmp_path / "given.csv").write_text("a\n1\n")
+    refuse_writes("COPY (SELECT 1) TO 'x' (USE_TMP_FILE false)", Access(unsafe=True))
+    with connect(full.root, access=Access(unsafe=True)) as con:
+        assert con.execute(f"FROM read_csv('{tmp_path}/given.csv')").fetchall() == [(1,)]
+        con.execute(f"ATTACH '{tmp_path}/other.duckdb' AS other")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and nothing else"])
+def test_a_part_that_cannot_be_read_is_a_lake_error_that_names_the_way_out(full: Lake, content: bytes) -> None:
+    part = next(full.data.glob("sentences/*/*.parquet"))
+    part.unlink()
+    part.write_bytes(content)
+    with pytest.raises(LakeError, match="polyseme verify --repair"):
+        connect(full.root)

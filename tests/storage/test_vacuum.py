@@ -24,6 +24,9 @@ NOW = datetime.now(UTC) + timedelta(minutes=30)
 HOUR = timedelta(hours=1)
 AT_ONCE = timedelta(0)
 
+only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+"""For a test that looks into SQLite's own file."""
+
 
 def fill(catalog: Catalog) -> None:
     for doc_id in "abc":
@@ -184,6 +187,7 @@ def test_a_part_that_is_committed_between_listing_and_removing_stays(
     assert {part.path for part in result.parts} <= files(lake)
 
 
+@only_sqlite
 def test_a_lost_catalog_does_not_cost_the_parts(catalog: Catalog, lake: Lake) -> None:
     fill(catalog)
     parts = files(lake)

@@ -81,7 +81,7 @@ def test_a_shard_names_its_documents_and_only_stages_their_text(runs: Runs, monk
     documents = [document(str(i)) for i in range(5)]
     shards = list(runs.scan().shards(documents))
     assert [s.n_documents for s in shards] == [2, 2, 1]
-    assert [d for s in shards for d in read_staged(Path(s.path))] == documents
+    assert [d for s in shards for d in read_staged(runs.lake, s.path)] == documents
     assert len({s.shard_key for s in shards}) == 3
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow.parquet as pq
 import pytest
 
+from storage.errors import ModelError
 from storage.records import Outputs
-from tasks.engine import Cancelled
+from tasks.engine import Cancelled, Engine
 from tasks.shard import commit_shard, encode_shard
 from tests.reference import assert_stored, reference
 from tests.tasks.conftest import Runs, document
@@ -48,7 +47,7 @@ def test_a_commit_drops_the_staged_text_and_a_retry_does_not_miss_it(runs: Runs)
     shard = runs.shard(document("a"))
     result = runs.encode(shard)
     assert commit_shard(result, runs.catalog) == result.counts
-    assert not Path(shard.path).exists()
+    assert not (runs.lake.root / shard.path).exists()
     assert commit_shard(result, runs.catalog) == result.counts
 
 
@@ -118,3 +117,10 @@ def test_a_cancelled_shard_leaves_nothing_visible(runs: Runs) -> None:
     assert runs.rows("SELECT * FROM documents") == []
     commit_shard(runs.encode(shard), runs.catalog)
     assert len(runs.rows("SELECT * FROM documents")) == 1
+
+
+def test_a_machine_whose_model_makes_another_encoding_refuses_the_shard(runs: Runs, tiny: Engine) -> None:
+    shard = runs.shard(document("a"))
+    with pytest.raises(ModelError, match="Have the same model files"):
+        encode_shard(shard, runs.lake, runs.catalog, tiny)
+    assert encode_shard(shard, runs.lake, runs.catalog, Engine(runs.engine.portable_config())).documents

@@ -306,3 +306,11 @@ def test_standard_input_named_twice_is_read_once() -> None:
 def test_options_that_cannot_be_meant_are_usage_errors(settings: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         ReadOptions(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("address", ["https://ann:s3cret@host.example/a.txt", "file://s3cret@localhost/a.txt"])
+def test_an_address_with_a_password_is_refused_and_not_repeated(address: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve([address])
+    assert "s3cret" not in str(caught.value)
+    assert "password" in str(caught.value)

@@ -334,3 +334,16 @@ def test_a_parquet_file_that_is_cut_or_damaged_is_corrupt_and_protects_its_docum
 def test_a_table_whose_every_row_lacks_the_text_is_refused_row_by_row(tmp_path: Path) -> None:
     found = read(table(tmp_path / "a.parquet", body=["x", "y"]))
     assert codes(found) == [("row 1", "missing-field"), ("row 2", "missing-field")]
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_a_text_that_parquet_stores_once_for_many_rows_is_held_once(tmp_path: Path, remembered: bool) -> None:
+    """A megabyte of file whose rows spell out to eight gigabytes; `remembered` says it is a dictionary in Arrow too."""
+    rows, text = 400, "word " * (4 << 20)
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([text], pa.large_string()))
+    pq.write_table(pa.table({"text": column}), tmp_path / "bomb.parquet", store_schema=remembered)
+    found = read_sources(resolve([str(tmp_path / "bomb.parquet")]), ReadOptions(), stdin=io.BytesIO())
+    before = pa.default_memory_pool().max_memory()
+    first = [next(found) for _ in range(3)]
+    assert [isinstance(d, Document) and len(d.text) for d in first] == [len(text.strip()) + 1] * 3
+    assert pa.default_memory_pool().max_memory() - before < 500 << 20

@@ -237,3 +237,23 @@ def test_a_line_of_100_megabytes_is_refused_in_bounded_memory(tmp_path: Path, ki
     ]
     assert len(found) == 1
     assert peak < 32 * MIB
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst", ".bz2"])
+def test_a_bomb_is_refused_soon_and_its_document_is_not_taken_for_gone(tmp_path: Path, suffix: str) -> None:
+    """Zeros for as long as its maker likes, in a few kilobytes: memory was bounded before, time is by this."""
+    opened = {".gz": gzip.open, ".zst": zstandard.open, ".bz2": bz2.open}[suffix]
+    with opened(tmp_path / f"bomb.jsonl{suffix}", "wb") as file:  # type: ignore[operator]
+        for _ in range(200):
+            file.write(bytes(MIB))
+    reject = read(tmp_path / f"bomb.jsonl{suffix}")
+    assert isinstance(reject, Reject)
+    assert (reject.code, reject.locator) == ("bomb", "")
+    assert reject.code in INCOMPLETE_CODES
+
+
+def test_what_came_before_a_bomb_went_off_is_kept(tmp_path: Path) -> None:
+    good = b'{"text": "The bank was closed."}\n'
+    (tmp_path / "late.jsonl.gz").write_bytes(gzip.compress(good + bytes(200 * MIB)))
+    found = list(read_sources(resolve([str(tmp_path / "late.jsonl.gz")]), ReadOptions(), stdin=io.BytesIO()))
+    assert [type(item) for item in found] == [Document, Reject]

@@ -1,6 +1,6 @@
 """Torture: break a writer in every way there is a call to break it at, and count the lakes that are not as promised.
 
-    python tests/torture/harness.py kill|power|full [--count N] [--seed S] [--mutant M]
+    python tests/torture/harness.py kill|commit|power|full [--count N] [--seed S] [--mutant M]
 
 Prints figures as JSON; `violations` names the first few of what should not be. A mutant is the code without one of its
 safeguards: the run has to find it out, or it measures nothing.
@@ -29,7 +29,8 @@ from disk import Disk
 from tracer import Call, Verdict, trace, unavailable
 
 _SHOWN = 5
-_CHANGES = ("write", "pwrite", "truncate", "open", "mkdir", "rename", "unlink", "fsync")
+_COMMIT = 3
+"""The operation of the plan that replaces one document and adds another."""
 _NEEDS_SPACE = ("write", "pwrite", "open", "mkdir", "rename", "truncate")
 Figures = dict[str, Any]
 
@@ -42,11 +43,26 @@ def kill(count: int, seed: int, work: Callable[..., None], near: str = "") -> Fi
     place = _place()
     calls = _record(place / "all", work)
     worth = [i for i, call in enumerate(calls) if near in _step(call)]
+    chance = random.Random(seed)
+    points = [worth[int((i + chance.random()) * len(worth) / count)] for i in range(count)]
+    return {"calls_in_a_run": len(calls), **_kill_at(place, points, work)}
+
+
+def commit(count: int, seed: int, work: Callable[..., None]) -> Figures:
+    """SIGKILL before each single call of one commit, from the first to its acknowledgement; of all for a count of 0."""
+    place, acknowledged = _place(), list[int]()
+    _record(place / "all", work, acknowledged=acknowledged)
+    first, last = acknowledged[_COMMIT - 1], acknowledged[_COMMIT]
+    points = list(range(first, last + 1))
+    if count:
+        points = sorted(random.Random(seed).sample(points, count))
+    return {"calls_in_the_commit": last - first, **_kill_at(place, points, work)}
+
+
+def _kill_at(place: Path, points: list[int], work: Callable[..., None]) -> Figures:
     kinds: Counter[str] = Counter()
     bad: list[str] = []
     resumed = 0
-    chance = random.Random(seed)
-    points = [worth[int((i + chance.random()) * len(worth) / count)] for i in range(count)]
     for trial, point in enumerate(points):
         folder = place / str(trial)
         folder.mkdir()
@@ -71,7 +87,7 @@ def kill(count: int, seed: int, work: Callable[..., None], near: str = "") -> Fi
             bad += [f"resumed after call {point}: {f}" for f in _faults(folder / "lake", len(scenario.plan()))]
         shutil.rmtree(folder)
     shutil.rmtree(place)
-    return _figures(bad, kills=len(points), calls_in_a_run=len(calls), killed_before=dict(kinds), resumed=resumed)
+    return _figures(bad, kills=len(points), killed_before=dict(kinds), resumed=resumed)
 
 
 def power(count: int, seed: int, work: Callable[..., None]) -> Figures:
@@ -99,11 +115,12 @@ def power(count: int, seed: int, work: Callable[..., None]) -> Figures:
 
 
 def full(count: int, seed: int, work: Callable[..., None]) -> Figures:
-    """No space left at one of `count` calls that need some, and at a random number of those that follow."""
+    """No space left at one of `count` calls that need some (0 is each) and at a random number of those that follow."""
     place = _place()
     needing = [c for c in _record(place / "all", work) if c.kind in _NEEDS_SPACE]
     kinds: Counter[str] = Counter()
     bad: list[str] = []
+    count = count or len(needing)
     step = len(needing) / count
     for trial in range(count):
         folder = place / str(trial)
@@ -135,8 +152,14 @@ def full(count: int, seed: int, work: Callable[..., None]) -> Figures:
     return _figures(bad, full=count, calls_that_need_space=len(needing), first_refused=dict(kinds))
 
 
-def _record(folder: Path, work: Callable[..., None], log: list[tuple[Call, int] | None] | None = None) -> list[Call]:
-    """Perform the plan undisturbed; return its calls, and write them to `log` with acknowledgements between."""
+def _record(
+    folder: Path, work: Callable[..., None], log: list[tuple[Call, int] | None] | None = None,
+    *, acknowledged: list[int] | None = None,
+) -> list[Call]:  # fmt: skip
+    """Perform the plan undisturbed; return its calls, and write them to `log` with acknowledgements between.
+
+    `acknowledged` gets the number of calls before each acknowledgement.
+    """
     folder.mkdir()
     calls: list[Call] = []
     acks = str(folder / "acks")
@@ -144,6 +167,8 @@ def _record(folder: Path, work: Callable[..., None], log: list[tuple[Call, int] 
     def before(call: Call) -> Verdict:
         if call.path != acks:
             calls.append(call)
+        elif acknowledged is not None and call.kind == "write":
+            acknowledged.append(len(calls))
         return Verdict.PASS
 
     def after(call: Call, result: int) -> None:
@@ -195,27 +220,24 @@ def _no_fsync(*args: Any, **named: Any) -> None:
 
 
 def _no_folder_fsync(*args: Any, **named: Any) -> None:
-    import storage.lake
-    import storage.parts
-    import storage.publish
+    from storage import local_files
 
-    for module in (storage.lake, storage.parts, storage.publish):
-        module.fsync_folder = lambda path: None  # type: ignore[attr-defined]
+    local_files.fsync_folder = lambda path: None
     scenario.work(*args, **named)
 
 
 def _lazy_catalog(*args: Any, **named: Any) -> None:
     import sqlite3
 
-    from storage import transactions
+    from storage import sqlite_engine
 
-    configure = transactions._configure_sqlite
+    configure = sqlite_engine._configure_sqlite
 
     def lazily(connection: sqlite3.Connection, record: Any, *, busy: float) -> None:
         configure(connection, record, busy=busy)
         connection.execute("PRAGMA synchronous = OFF")
 
-    transactions._configure_sqlite = lazily
+    sqlite_engine._configure_sqlite = lazily
     scenario.work(*args, **named)
 
 
@@ -240,7 +262,7 @@ def _commit_first(*args: Any, **named: Any) -> None:
     scenario.work(*args, **named)
 
 
-MODES: dict[str, Callable[..., Figures]] = {"kill": kill, "power": power, "full": full}
+MODES: dict[str, Callable[..., Figures]] = {"kill": kill, "commit": commit, "power": power, "full": full}
 MUTANTS: dict[str, Callable[..., None]] = {
     "none": scenario.work,
     "no-fsync": _no_fsync,

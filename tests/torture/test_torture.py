@@ -30,10 +30,15 @@ def figures(script: str, *arguments: str) -> dict[str, Any]:
 
 
 def test_a_writer_killed_at_any_call_leaves_exactly_what_was_acknowledged() -> None:
-    found = figures("harness.py", "kill", "--count", "14")
-    assert (found["kills"], found["violations"], found["first"]) == (14, 0, [])
+    found = figures("harness.py", "kill", "--count", "12")
+    assert (found["kills"], found["violations"], found["first"]) == (12, 0, [])
     assert len(found["killed_before"]) > 4
     assert found["resumed"] > 0
+
+
+def test_a_writer_killed_inside_a_commit_leaves_all_of_it_or_nothing() -> None:
+    found = figures("harness.py", "commit", "--count", "8")
+    assert (found["kills"], found["violations"], found["first"]) == (8, 0, [])
 
 
 def test_power_lost_at_any_call_costs_nothing_that_was_acknowledged() -> None:
@@ -44,6 +49,11 @@ def test_power_lost_at_any_call_costs_nothing_that_was_acknowledged() -> None:
 def test_a_full_disk_is_reported_and_survived() -> None:
     found = figures("harness.py", "full", "--count", "8")
     assert (found["full"], found["violations"], found["first"]) == (8, 0, [])
+
+
+def test_a_damaged_part_is_noticed_never_laundered_and_made_again() -> None:
+    found = figures("damage.py", "--count", "6")
+    assert (found["damaged"], len(found["how"]), found["violations"], found["first"]) == (6, 6, 0, [])
 
 
 def test_writers_maintenance_and_readers_do_not_disturb_each_other() -> None:
@@ -63,6 +73,11 @@ def test_kills_find_out_who_commits_before_writing() -> None:
     assert (
         figures("harness.py", "kill", "--count", "12", "--near", "part", "--mutant", "commit-first")["violations"] > 0
     )
+
+
+@pytest.mark.parametrize("mutant", ["no-hash", "no-mark"])
+def test_damage_finds_out_who_does_not_look_or_does_not_say(mutant: str) -> None:
+    assert figures("damage.py", "--count", "4", "--mutant", mutant)["violations"] > 0
 
 
 @pytest.mark.parametrize("mutant", ["no-fence", "no-key", "no-check", "forgetful"])

@@ -1,0 +1,92 @@
+"""Repair: broken parts leave a lake, and the documents that had rows in them are encoded again as they were.
+
+Texts come from the encoding itself, else from another that holds the same text, else from the source where it is still
+there. Safe to run again: what was marked and not yet made is taken up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from flows.backfill import LEAST, BackfillRequest, backfill, repeating
+from storage.catalog import Catalog
+from storage.lake import Lake
+from storage.publish import publish
+from storage.repair import repair
+from storage.snapshot import Encoding
+from storage.staleness import damaged_documents
+from tasks.engine import EngineConfig
+from tasks.lake_model import Device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """What became of one encoding: parts retired, documents encoded again, and the `lost` ones, uris by id."""
+
+    encoding: str
+    retired: int
+    encoded: int
+    lost: dict[str, str]
+
+
+def mend(lake: Lake, broken: frozenset[str], *, device: Device = "auto", model: str | None = None) -> list[Mended]:
+    """Retire the parts `broken`, by path, and encode again what was marked now or before.
+
+    `model` is where a checkpoint is that is no longer where it was. Raises ModelError where an encoding's model is not
+    to be had; the documents stay marked then.
+    """
+    with Catalog.open(lake) as catalog:
+        retired = {done.encoding: len(done.retired) for done in repair(catalog, broken)}
+        publish(catalog)
+        encodings = catalog.encodings()
+        marked = {e.name: len(damaged_documents(catalog, e.encoding_id)) for e in encodings}
+    done = []
+    for encoding in encodings:
+        if not (retired.get(encoding.name) or marked[encoding.name]):
+            continue
+        lost: dict[str, str] = {}
+        if marked[encoding.name]:
+            lost = _encode_again(lake, encoding, encodings, repeating(encoding, device, model=model))
+        encoded = marked[encoding.name] - len(lost)
+        done.append(Mended(encoding=encoding.name, retired=retired.get(encoding.name, 0), encoded=encoded, lost=lost))
+    return done
+
+
+def _encode_again(lake: Lake, encoding: Encoding, all_: tuple[Encoding, ...], engine: EngineConfig) -> dict[str, str]:
+    """Encode the marked documents of an encoding; return those whose text is nowhere to be had."""
+    for texts in sorted(all_, key=lambda other: other is not encoding):
+        if _marked(lake, encoding):
+            backfill(
+                BackfillRequest(
+                    lake=str(lake.root),
+                    catalog=lake.catalog,
+                    engine=engine,
+                    outputs=LEAST,
+                    texts_of=texts.name,
+                    damaged=True,
+                )
+            )
+    if sources := list(_files(_marked(lake, encoding))):
+        backfill(
+            BackfillRequest(
+                lake=str(lake.root), catalog=lake.catalog, engine=engine, outputs=LEAST, sources=sources, damaged=True
+            )
+        )
+    return _marked(lake, encoding)
+
+
+def _marked(lake: Lake, encoding: Encoding) -> dict[str, str]:
+    with Catalog.open(lake) as catalog:
+        return damaged_documents(catalog, encoding.encoding_id)
+
+
+def _files(marked: dict[str, str]) -> Iterator[str]:
+    """Yield the addresses of files that are still there."""
+    for uri in dict.fromkeys(marked.values()):
+        parts = urlsplit(uri)
+        if parts.scheme == "file" and Path(os.fsdecode(unquote(parts.path))).is_file():
+            yield uri

@@ -1,0 +1,64 @@
+"""Catalog URLs: which database holds a lake's catalog, as SQLAlchemy writes it, and how to show that without secrets.
+
+postgresql+psycopg://user@host/database     what several machines share
+sqlite:////folder/catalog.sqlite            a file of one machine
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+
+from storage.errors import UsageError
+
+_SECRETS = frozenset({"password", "sslpassword", "passfile"})
+_EXAMPLE = "postgresql+psycopg://user@host/database, or sqlite:////folder/catalog.sqlite"
+
+
+def parse(text: str) -> URL:
+    """Return a catalog's URL, with the driver filled in and a file's path made absolute.
+
+    Raises UsageError, which quotes nothing: a URL that cannot be taken apart may have a password anywhere.
+    """
+    try:
+        url = make_url(text)
+    except Exception:
+        raise UsageError(
+            f"The catalog is no database URL. Expected {_EXAMPLE}; in a password write @ / : and # as %40 %2F %3A %23."
+        ) from None
+    if url.drivername in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite" and url.database and url.database != ":memory:":
+        return url.set(database=str(Path(url.database).expanduser().absolute()))
+    if url.drivername != "postgresql+psycopg":
+        raise UsageError(f"A catalog cannot be kept in {url.drivername!r}. Expected {_EXAMPLE}.")
+    return url
+
+
+def without_password(text: str | URL) -> str:
+    """Return a catalog's URL as it may be shown, stored and sent: everything but its secrets."""
+    url = parse(text) if isinstance(text, str) else text
+    bare = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+    return bare.difference_update_query(_SECRETS).render_as_string()
+
+
+def password_of(text: str) -> str | None:
+    """Return the password in a catalog's URL, if it has one."""
+    url = parse(text)
+    found = url.password or url.query.get("password")
+    return None if found is None else str(found)
+
+
+def refuse_password(text: str | None) -> None:
+    """Raise UsageError for a URL with a password in it, where others would get to see it."""
+    if text is not None and password_of(text) is not None:
+        raise UsageError(
+            "The parameters of a flow are shown to everybody who sees the run, so a catalog's password cannot be among "
+            "them. Leave it out of the URL; give it to the worker as PGPASSWORD, in PGPASSFILE, or in POLYSEME_CATALOG."
+        )
+
+
+def place_of(url: URL) -> str:
+    """Return where a catalog is, for a message."""
+    return str(url.database) if url.drivername == "sqlite" else without_password(url)

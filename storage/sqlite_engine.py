@@ -1,0 +1,52 @@
+"""SQLite under the catalog: writers queue for its one lock, readers keep the moment they began at (WAL)."""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import partial
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+
+_BUSY_SECONDS = 5.0
+_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+
+
+def open_engine(url: URL, *, patience: float) -> Engine:
+    """Return an engine; SQLite itself waits up to five seconds of `patience` at a time."""
+    engine = create_engine(url)
+    event.listen(engine, "connect", partial(_configure_sqlite, busy=min(patience, _BUSY_SECONDS)))
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def is_busy(error: OperationalError) -> bool:
+    """True where another process was in the way, and waiting helps."""
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def trouble(error: OperationalError) -> str | None:
+    """Return what is wrong with the disk and what to do; None where it is something else."""
+    if _code(error) not in _DISK:
+        return None
+    return f"{error.orig}. Nothing was changed; make room on its disk, see that you may write there, and run again."
+
+
+def _code(error: OperationalError) -> int:
+    return int(getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _record: Any, *, busy: float) -> None:
+    # The driver's own idea of when a transaction begins would make ours deferred ones.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {int(busy * 1000)}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin(connection: Connection) -> None:
+    # A writer that began as a reader could not wait: upgrading fails at once where another commit came between.
+    writes = connection.get_execution_options().get("polyseme_role") == "write"
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

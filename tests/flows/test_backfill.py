@@ -1,0 +1,152 @@
+"""Backfill: a lake's documents in another encoding, beside the first, by the real command and a real Prefect API."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from flows.cli import main
+from storage.catalog import Catalog
+from storage.lake import Lake
+from storage.query import connect
+from tasks import shard as stages
+from tasks.engine import EngineConfig
+from tests import small_lake
+from tests.flows.conftest import Ask
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api")]
+
+EVERYTHING = ("documents", "sentences", "words", "transitions")
+
+
+@pytest.fixture
+def made(lake: Path, tiny_folder: Path) -> Lake:
+    """Six documents in the encoding `tiny`, 48 numbers a vector."""
+    return small_lake.make(lake, small_lake.documents(), config=EngineConfig(model=str(tiny_folder), device="cpu"))
+
+
+def polyseme(capfd: pytest.CaptureFixture[str], made: Lake, *words: str | Path) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as exit_:
+        main([*(str(word) for word in words), "--lake", str(made.root)])
+    out, err = capfd.readouterr()
+    assert isinstance(exit_.value.code, int)
+    return exit_.value.code, out, err
+
+
+def contents(made: Lake, suffix: str = "") -> dict[str, list[tuple[object, ...]]]:
+    """Every row that anybody sees, vectors included, but not which run made it and when."""
+    with connect(made.root, functions=lambda *_: None) as con:
+        return {
+            view: con.execute(
+                f"SELECT * EXCLUDE (version, ingested_at) FROM {view}{suffix} ORDER BY ALL"
+                if view == "documents"
+                else f"FROM {view}{suffix} WHERE kind = 'adjacent' ORDER BY ALL"
+                if view == "transitions"
+                else f"FROM {view}{suffix} ORDER BY ALL"
+            ).fetchall()
+            for view in EVERYTHING
+        }
+
+
+def test_a_second_encoding_grows_beside_the_first_by_predicate_then_by_what_is_missing(
+    capfd: pytest.CaptureFixture[str], made: Lake, foreign_folder: Path, ask: Ask
+) -> None:
+    first = contents(made)
+    water = ["--where", "doc_id IN ('river', 'canal') AND text LIKE '%bank%'"]
+    cpu = ["--model", foreign_folder, "--device", "cpu"]
+    new = ["backfill", "--model", foreign_folder, "--name", "foreign", "--device", "cpu", "--json"]
+
+    code, out, _ = polyseme(capfd, made, *new, *water, "--dry-run")
+    estimate = json.loads(out)
+    assert (code, estimate["documents"], estimate["to_encode"]) == (0, 2, 2)
+    assert min(estimate["tokens"], estimate["bytes"], estimate["seconds"], estimate["tokens_per_second"]) > 0
+    with Catalog.open(made) as catalog:
+        assert len(catalog.encodings()) == 1
+
+    code, out, err = polyseme(capfd, made, *new, *water)
+    assert code == 0, err
+    assert json.loads(out)["counts"]["documents"] == 2
+    status = json.loads(polyseme(capfd, made, "status", "--json")[1])["encodings"]
+    assert {e["name"]: (e["documents"], e["missing"], e["default"]) for e in status}["foreign"] == (2, 4, False)
+    assert "polyseme backfill --encoding foreign" in polyseme(capfd, made, "status")[1]
+
+    code, out, err = polyseme(capfd, made, "backfill", "--encoding", "foreign", *cpu, "--json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert (report["tally"]["unchanged"], report["counts"]["documents"]) == (2, 4)
+
+    # Never mixed: each encoding has its views, and what compares one with the other does not even bind.
+    assert contents(made) == first
+    assert ask("SELECT DISTINCT typeof(embedding) FROM sentences") == [("FLOAT[48]",)]
+    assert ask("SELECT DISTINCT typeof(embedding) FROM sentences_foreign") == [("FLOAT[30]",)]
+    with pytest.raises(duckdb.BinderException):
+        ask("SELECT array_cosine_distance(a.embedding, b.embedding) FROM sentences a, sentences_foreign b")
+    with pytest.raises(duckdb.Error):
+        ask("SELECT array_distance(x.embedding, x.embedding) FROM (FROM sentences UNION ALL FROM sentences_foreign) x")
+
+    assert polyseme(capfd, made, "status", "--default", "foreign")[0] == 0
+    assert ask("SELECT DISTINCT typeof(embedding) FROM sentences") == [("FLOAT[30]",)]
+    assert ask("SELECT count(*) FROM documents") == [(6,)]
+
+
+def test_what_cannot_be_meant_is_said_before_anything_runs(
+    capfd: pytest.CaptureFixture[str], made: Lake, tiny_folder: Path, corpus: Path
+) -> None:
+    for words, says in (
+        (["--where", "true) UNION SELECT 1 WHERE (true", "--dry-run"], "--where"),
+        (["--where", "(SELECT content FROM read_text('/etc/hostname')) IS NULL", "--dry-run"], "--where"),
+        (["--where", "no_such_column > 1", "--dry-run"], "no_such_column"),
+        (["--since", "yesterday"], "--since"),
+        (["--encoding", "no_such"], "no_such"),
+        (["--from", "no'such"], "no'such"),
+        (["--name", 'x"; DROP'], "name"),
+        ([corpus, "--where", "true"], "Give one kind"),
+        (["https://ann:s3cret@host.example/a.txt"], "password"),
+    ):
+        asked = ["--model", tiny_folder, "--device", "cpu", *words]
+        code, out, err = polyseme(capfd, made, "backfill", *asked)
+        assert (code, out) == (2, ""), err
+        assert says in err
+        assert "s3cret" not in err
+    assert json.loads(polyseme(capfd, made, "status", "--json")[1])["runs"][0]["run_id"] == "run"
+
+
+def test_retrying_tasks_flows_and_backfills_any_number_of_times_changes_nothing(
+    corpus: Path, lake: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.backfill import BackfillRequest, backfill
+    from flows.embed import EmbedRequest, embed_corpus
+
+    engine, made = EngineConfig(model=str(tiny_folder), device="cpu"), Lake(lake)
+    failures = {"encode_shard": 1, "commit_shard": 2}
+
+    def failing(name: str, real: object) -> object:
+        def work(*args: object, **named: object) -> object:
+            done = real(*args, **named)  # type: ignore[operator]
+            if failures[name]:
+                # All of the work is done and its answer is lost: the worst moment to fail.
+                failures[name] -= 1
+                raise OSError("the answer was lost")
+            return done
+
+        return work
+
+    for name in failures:
+        monkeypatch.setattr(stages, name, failing(name, getattr(stages, name)))
+    embed = EmbedRequest(sources=[str(corpus)], lake=str(lake), engine=engine)
+    assert embed_corpus(embed).counts.documents == 3
+    assert failures == {"encode_shard": 0, "commit_shard": 0}
+    first = contents(made)
+    with Catalog.open(made) as catalog:
+        parts = catalog.snapshot().parts
+    again = BackfillRequest(lake=str(lake), engine=engine, outputs=embed.outputs)
+    for _ in range(2):
+        assert embed_corpus(embed).counts.documents == 0
+        assert backfill(again).counts.documents == 0
+    assert contents(made) == first
+    with Catalog.open(made) as catalog:
+        assert catalog.snapshot().parts == parts
+        assert catalog.snapshot().superseded.num_rows == 0

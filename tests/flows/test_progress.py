@@ -1,0 +1,40 @@
+"""Progress: counts from threads and from workers elsewhere, and how a run is told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.progress import Progress, describe, reporter
+from storage.records import Counts, Outputs, Shard
+from tasks.engine import Cancelled
+
+
+def shard(path: Path, run_id: str = "run") -> Shard:
+    return Shard(
+        run_id=run_id, ordinal=0, version=1, encoding_id="e", outputs=Outputs(), path=str(path), n_documents=1,
+        n_chars=10, shard_key="00",
+    )  # fmt: skip
+
+
+def test_a_worker_elsewhere_stops_once_its_staged_file_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.progress._LOOK_EVERY_SECONDS", 0.0)
+    staged = tmp_path / "00000.arrow"
+    staged.touch()
+    report = reporter(shard(staged, run_id="of another process"))
+    report(100)
+    staged.unlink()
+    with pytest.raises(Cancelled, match="Stopped on request"):
+        report(100)
+
+
+def test_tokens_that_ran_elsewhere_are_counted_when_their_shard_is_committed(tmp_path: Path) -> None:
+    progress = Progress.begin("run")
+    try:
+        reporter(shard(tmp_path / "not needed"))(30)
+        progress.shard(Counts(documents=2, forward_tokens=100), chars=10)
+        assert progress.tokens_forward == 100
+        assert "2 documents, 100 tokens run" in describe(progress)
+    finally:
+        progress.end()

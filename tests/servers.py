@@ -1,0 +1,116 @@
+"""Real servers for tests, each a process of its own on a free loopback port, ended by its process id."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_START_SECONDS = 180
+LOCKED_USER, LOCKED_PASSWORD = "locked", "s3cr:t@/#word"
+
+
+def initdb() -> Path | None:
+    """Return PostgreSQL's `initdb`, if it is installed anywhere."""
+    found = shutil.which("initdb")
+    return Path(found) if found else next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))[::-1]), None)
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Run a PostgreSQL server over a cluster in a temporary folder; gives the URL of its database `postgres`.
+
+    Everybody is trusted but `LOCKED_USER`, who needs a password.
+    """
+    binaries = initdb()
+    assert binaries is not None
+    # Not below pytest's folder: PostgreSQL refuses to run as root, and its user may not enter there.
+    folder = Path(tempfile.mkdtemp(prefix="polyseme-postgres-"))
+    user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+    if user:
+        shutil.chown(folder, "postgres", "postgres")
+    data, port = folder / "data", free_port()
+    env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
+    try:
+        made = [str(binaries), "-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]
+        subprocess.run(made, check=True, capture_output=True, env=env, cwd="/", **user)
+        rules = data / "pg_hba.conf"
+        rules.write_text(f"host all {LOCKED_USER} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        settings = ["fsync=off", "max_connections=300", "unix_socket_directories="]
+        command = [str(binaries.with_name("postgres")), "-D", str(data), "-h", "127.0.0.1", "-p", str(port)]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [*command, *(word for setting in settings for word in ("-c", setting))],
+                stdout=log, stderr=log, env=env, cwd="/", **user,
+            )  # fmt: skip
+        url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+        with _ended(server, signal.SIGINT):
+            _until(server, lambda: execute(url, "SELECT 1"))
+            execute(url, f"CREATE ROLE {LOCKED_USER} LOGIN PASSWORD '{LOCKED_PASSWORD}'")
+            yield url
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def s3() -> Iterator[str]:
+    """Run an S3-compatible server; gives its endpoint."""
+    port = free_port()
+    program = Path(sys.executable).with_name("moto_server")
+    server = subprocess.Popen(
+        [str(program), "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    endpoint = f"http://127.0.0.1:{port}"
+    with _ended(server, signal.SIGTERM):
+        _until(server, lambda: urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=5).close())
+        yield endpoint
+
+
+def execute(url: str, *statements: str) -> None:
+    """Run statements on a PostgreSQL server, each committed at once."""
+    import psycopg
+
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True, connect_timeout=5) as connection:
+        for statement in statements:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _until(server: subprocess.Popen[bytes], answers: Callable[[], object]) -> None:
+    """Wait until a server answers."""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            answers()
+            return
+        except Exception as error:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{server.args} does not answer") from error
+        time.sleep(0.1)
+
+
+@contextmanager
+def _ended(server: subprocess.Popen[bytes], how: signal.Signals) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        server.send_signal(how)
+        try:
+            server.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
