@@ -56,6 +56,8 @@ _COMMANDS = {
     "tokens": ("flows.commands.model:tokens", "Show the WordPiece tokens of a text."),
     "nsp": ("flows.commands.model:nsp", "Score whether one sentence follows another."),
     "fill-mask": ("flows.commands.model:fill_mask", "Predict what stands behind [MASK] in a text."),
+    "adapt": ("flows.commands.adapt:adapt", "Teach a BERT your corpus with MLM and NSP."),
+    "evaluate": ("flows.commands.evaluate:evaluate", "Measure a model, or two side by side."),
     "doctor": ("flows.commands.doctor:doctor", "Check the installation, the model, the device and the lake."),
 }
 for _name, (_target, _help) in _COMMANDS.items():

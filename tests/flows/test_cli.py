@@ -23,7 +23,9 @@ def polyseme(capfd: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int
     return exit_.value.code, out, err
 
 
-@pytest.mark.parametrize("words", [["--help"], ["embed", "--help"], ["sql", "--help"], ["nsp", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], *([name, "--help"] for name in ("embed", "sql", "nsp", "adapt", "evaluate"))]
+)
 def test_help_loads_neither_torch_nor_prefect(words: list[str]) -> None:
     code = (
         "import sys\nfrom flows.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as e:\n"

@@ -1,0 +1,120 @@
+"""`polyseme evaluate`: what a model is worth, or two side by side."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import pyarrow as pa
+from cyclopts import Parameter
+
+from flows.output import write_json, write_table
+from storage.errors import UsageError
+from storage.records import Document
+
+if TYPE_CHECKING:
+    from tasks.evaluation import Evaluation
+
+Exit = int
+
+
+def evaluate(
+    model: str = "polyseme-mini",
+    other: str | None = None,
+    *,
+    data: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    senses: Path | None = None,
+    text_field: str = "text",
+    limit: int | None = None,
+    pairs: int = 1000,
+    masked_pairs: int = 512,
+    max_tokens: int = 128,
+    seed: int = 0,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> Exit:
+    """Measure a model on text it never saw, or two side by side: both objectives, order, word senses and speed.
+
+    The default text, 30 documents and 208 uses of 12 words, was written for Polyseme. Give --data for more, and make
+    sure that the model was not trained on it. Example: polyseme evaluate my-model polyseme-mini --data held-out.jsonl
+
+    Parameters
+    ----------
+    model
+        A checkpoint with BERT's architecture: folder, hub id (owner/name[@revision]) or polyseme-mini.
+    other
+        Another one to compare it with, on the same text, pairs and masks.
+    data
+        Held-out documents: files, folders or globs. The shipped ones by default.
+    senses
+        JSON lines with word, sense and text. The shipped ones by default.
+    text_field
+        The field or column that holds the text.
+    limit
+        Read so many documents of --data.
+    pairs
+        Pairs of sentences to ask Next Sentence Prediction about, of each kind.
+    masked_pairs
+        Pairs of segments with 15 % of their tokens hidden.
+    max_tokens
+        Length of these segments together.
+    seed
+        Of pairs and masks.
+    device
+        Where to run.
+    json
+        Write JSON.
+    """
+    from itertools import islice
+
+    from tasks.documents import ReadOptions
+    from tasks.engine import Engine, EngineConfig
+    from tasks.evaluation import EvaluationConfig, default_data
+    from tasks.evaluation import evaluate as run
+    from tasks.sense_test import read_uses
+    from tasks.sources import read_sources, resolve
+
+    if min(pairs, masked_pairs) < 1:
+        raise UsageError("--pairs and --masked-pairs must be at least 1.")
+    reading = ReadOptions(text_field=text_field)
+    items = read_sources(resolve(data or [str(default_data() / "corpus")]), reading, stdin=sys.stdin.buffer)
+    documents = list(islice((item for item in items if isinstance(item, Document)), limit))
+    uses = read_uses(senses or default_data() / "senses.jsonl")
+    config = EvaluationConfig(masked_pairs=masked_pairs, trials=pairs, max_tokens=max_tokens, seed=seed)
+    found = []
+    for name in [model] if other is None else [model, other]:
+        print(f"evaluating {name} on {len(documents):,} documents", file=sys.stderr, flush=True)  # noqa: T201
+        found.append(run(Engine(EngineConfig(model=name, device=device)), documents, uses, config))
+    write_json([asdict(e) for e in found]) if json else write_table(_table(found), "table")
+    return 0
+
+
+def _table(found: list[Evaluation]) -> pa.Table:
+    from tasks.evaluation import FIGURES
+
+    names = [e.model for e in found]
+    if len(set(names)) < len(names):
+        names = [f"{name} ({i})" for i, name in enumerate(names, 1)]
+    columns: dict[str, list[str | None]] = {"figure": [label for label, _ in FIGURES.values()]}
+    for name, evaluation in zip(names, found, strict=True):
+        columns[name] = [_shown(key, value) for key, value in evaluation.figures.items()]
+    if len(found) == 2:
+        one, two = (e.figures for e in found)
+        columns["better"] = [_better(key, one[key], two[key], names) for key in FIGURES]
+    return pa.table(columns)
+
+
+def _shown(key: str, value: float | None) -> str | None:
+    if value is None:
+        return None
+    return f"{value:,.0f}" if key == "tokens_per_second" else f"{value:.3f}"
+
+
+def _better(key: str, one: float | None, two: float | None, names: list[str]) -> str | None:
+    from tasks.evaluation import FIGURES
+
+    if one is None or two is None or one == two:
+        return None
+    return names[(one > two) != (FIGURES[key][1] == "higher")]
