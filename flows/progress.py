@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from storage.lake import Lake
 from storage.records import Counts, Shard
 from tasks.engine import Cancelled
 
@@ -28,16 +28,16 @@ def listening(listener: Callable[[Progress], None]) -> Iterator[None]:
         _LISTENERS.remove(listener)
 
 
-def reporter(shard: Shard) -> Callable[[int], None]:
+def reporter(shard: Shard, lake: Lake) -> Callable[[int], None]:
     """Return how a task reports a batch of so many tokens, which raises Cancelled where the run was stopped.
 
     Elsewhere than in the run's own process nobody hears it, and a staged file that is gone is the sign to stop.
     """
     progress = _RUNS.get(shard.run_id)
-    return progress.batch if progress else _leash(Path(shard.path))
+    return progress.batch if progress else _leash(shard, lake)
 
 
-def _leash(staged: Path) -> Callable[[int], None]:
+def _leash(shard: Shard, lake: Lake) -> Callable[[int], None]:
     looked = time.monotonic()
 
     def look(tokens: int) -> None:
@@ -45,7 +45,7 @@ def _leash(staged: Path) -> Callable[[int], None]:
         if time.monotonic() - looked < _LOOK_EVERY_SECONDS:
             return
         looked = time.monotonic()
-        if not staged.exists():
+        if lake.files.missing([shard.path]):
             raise Cancelled(_STOPPED)
 
     return look

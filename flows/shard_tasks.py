@@ -43,7 +43,9 @@ def encode_shard(shard: Shard, lake: Lake, config: EngineConfig) -> ShardResult:
     """Encode one staged shard into parts that nobody sees yet."""
     engine = shared_engine(config)
     with Catalog.open(lake) as catalog:
-        result = stages.encode_shard(shard, lake, catalog, engine, between=reporter(shard), turn=device_lane(engine))
+        result = stages.encode_shard(
+            shard, lake, catalog, engine, between=reporter(shard, lake), turn=device_lane(engine)
+        )
     counts = result.counts
     get_run_logger().info(
         "run %s shard %d: %d documents, %d sentences, %d tokens (%d forward), %d bytes; seconds %s",
