@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from json.encoder import encode_basestring
 from typing import Literal
 
 Layers = Literal["last", "last4"]
@@ -48,8 +49,10 @@ class Document:
     @property
     def record_sha256(self) -> str:
         """Hash of everything stored about the document: what decides whether it is up to date."""
-        head = json.dumps([self.title, self.metadata], ensure_ascii=False).encode()
-        return hashlib.sha256(head + b"\0" + self.text.encode()).hexdigest()
+        # The JSON list [title, metadata], without setting up an encoder for each of millions of documents.
+        title = "null" if self.title is None else encode_basestring(self.title)
+        head = f"[{title}, {encode_basestring(self.metadata)}]\0"
+        return hashlib.sha256(head.encode() + self.text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
