@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -38,10 +38,10 @@ def backfill(
     name: str | None = None,
     model: str | None = None,
     device: Device = "auto",
-    precision: Precision | Literal["auto"] = "auto",
-    context: Context = "sentence",
-    layers: Layers = "last",
-    pooling: Pooling = "mean",
+    precision: Precision | Literal["auto"] | None = None,
+    context: Context | None = None,
+    layers: Layers | None = None,
+    pooling: Pooling | None = None,
     max_tokens: int | None = None,
     level: Level | None = None,
     words: Annotated[str | None, Parameter(help="Keep only these words' vectors, e.g. bank,court.")] = None,
@@ -86,11 +86,11 @@ def backfill(
     precision
         auto is fp32 on CPU and bf16 on CUDA. int8 is faster on x86 CPUs, a little less exact.
     context
-        What a sentence's tokens see: the sentence, a window of neighbours, or the pair that NSP scores.
+        What a sentence's tokens see: the sentence (default), a window of neighbours, or the pair that NSP scores.
     layers
-        The last layer, or the mean of the last four.
+        The last layer (default), or the mean of the last four.
     pooling
-        A sentence's vector: the mean of its tokens, or [CLS].
+        A sentence's vector: the mean of its tokens (default), or [CLS].
     max_tokens
         Window size; the model's own limit by default.
     level
@@ -116,10 +116,10 @@ def backfill(
     verbose
         Show Prefect's log.
     """
-    config = EngineConfig(
-        model=model or "polyseme-mini", device=device, precision=precision, layers=layers, pooling=pooling,
-        context=context, max_tokens=max_tokens,
-    )  # fmt: skip
+    settings: dict[str, Any] = {
+        "precision": precision, "context": context, "layers": layers, "pooling": pooling, "max_tokens": max_tokens,
+    }  # fmt: skip
+    settings = {option: value for option, value in settings.items() if value is not None}
     place = lake_at(lake, catalog_url)
     kept, texts = _of_the_lake(place, texts_of, encoding)
     repeated = kept if model is None or encoding is not None else None
@@ -127,7 +127,15 @@ def backfill(
     from flows.backfill import BackfillRequest, repeating
     from flows.runners import Runner
 
-    if repeated is not None:
+    if repeated is None:
+        assert model is not None
+        config = EngineConfig(model=model, device=device, **settings)
+    elif settings:
+        raise UsageError(
+            f"--{next(iter(settings)).replace('_', '-')} makes another encoding than {repeated.name}, which is what is "
+            "repeated here. Begin one with --model alone (--model polyseme-mini is the embedded one), or leave it out."
+        )
+    else:
         config = repeating(repeated, device, model=model)
     engine = shared_engine(config)
     outputs = _outputs(place, texts, engine.spec.encoding_id, (level, words, nsp, pll_variant if pll else None))

@@ -150,3 +150,9 @@ def test_retrying_tasks_flows_and_backfills_any_number_of_times_changes_nothing(
     with Catalog.open(made) as catalog:
         assert catalog.snapshot().parts == parts
         assert catalog.snapshot().superseded.num_rows == 0
+
+
+def test_settings_of_another_encoding_are_not_silently_left_out(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
+    code, _, err = polyseme(capfd, made, "backfill", "--max-tokens", "32")
+    assert code == 2
+    assert "--max-tokens makes another encoding than" in err
