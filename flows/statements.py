@@ -90,7 +90,7 @@ def _supervised(
             raise
         except BrokenPipeError:
             raise
-        except (duckdb.Error, pa.ArrowException, OSError) as error:
+        except (duckdb.Error, pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise _readable(error, functions) from error
 
 

@@ -170,7 +170,7 @@ def _dead_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections) -> d
             query = f"SELECT count(*) FROM {_versions_in(lake, part)} SEMI JOIN hidden USING (doc_id, version)"
             try:
                 row = con.execute(query).fetchone()
-            except duckdb.Error:
+            except (duckdb.Error, UnicodeDecodeError):
                 continue
             found[part.path] = row[0] if row else 0
     return found
@@ -197,7 +197,7 @@ def _not_in(lake: Lake, part: Part, hidden: pa.Table) -> pa.Table:
             lake.files.attach(con, [part.path])
             con.register("hidden", hidden)
             return con.sql(f"FROM hidden ANTI JOIN {_versions_in(lake, part)} USING (doc_id, version)").to_arrow_table()
-    except duckdb.Error:
+    except (duckdb.Error, UnicodeDecodeError):
         # Nobody knows what a broken part holds: everything stays hidden.
         return hidden.slice(0, 0)
 

@@ -106,7 +106,7 @@ def _check_bytes(path: Path, part: Part, *, width: int) -> Finding | None:
     try:
         with pq.ParquetFile(path) as file:
             rows, schema = file.metadata.num_rows, file.schema_arrow
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         return Finding(kind="corrupt", subject=part.path, message=f"it is no Parquet file: {error}")
     if rows != part.rows:
         return Finding(kind="rows", subject=part.path, message=f"it has {rows} rows, the catalog says {part.rows}")

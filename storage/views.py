@@ -44,7 +44,8 @@ def readable(lake: Lake) -> Iterator[None]:
     """Turn what DuckDB says of a part that it cannot read into a LakeError."""
     try:
         yield
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+    except (duckdb.IOException, duckdb.InvalidInputException, UnicodeDecodeError) as error:
+        # The last where DuckDB quotes bytes of the part that are no UTF-8: its binding cannot even say what is wrong.
         raise LakeError(
             f"The lake at {lake.root} has a part that cannot be read. Run `polyseme verify`, which names it, and "
             f"`polyseme verify --repair`. ({str(error).splitlines()[0]})"

@@ -178,8 +178,8 @@ def _ask_everything(catalog: Catalog) -> None:
         try:
             with open_snapshot(catalog.snapshot(), catalog.lake) as con:
                 con.execute(f"FROM {view}").fetchall()
-        except (duckdb.Error, LakeError):
-            continue
+        except (duckdb.Error, LakeError, UnicodeDecodeError):
+            continue  # the last is DuckDB's too, where its message quotes bytes that are no UTF-8
 
 
 def _checked(catalog: Catalog) -> Verification:
