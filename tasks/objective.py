@@ -45,6 +45,8 @@ class ObjectiveConfig:
             raise UsageError(f"--max-sentences must be at least 1, got {self.max_sentences}.")
         if not 0 < self.mask_share < 1:
             raise UsageError(f"--mask-share must lie between 0 and 1, got {self.mask_share}.")
+        if self.seed < 0:
+            raise UsageError(f"--seed must not be negative, got {self.seed}.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

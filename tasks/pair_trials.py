@@ -46,10 +46,11 @@ def trials(text: TrainingText, count: int, seed: int) -> Trials:
     )
 
 
-def figures(margins: dict[str, Floats], hard: Ints) -> dict[str, float]:
+def figures(margins: dict[str, Floats], hard: Ints) -> dict[str, float | None]:
     """Return shares between 0 and 1 from the margins of `true`, `random`, `same_document` and `turned` pairs.
 
     Calibration is the expected calibration error of P(is next) over true and random pairs, in ten bins: 0 is perfect.
+    Where no document has two places far enough apart, the figures of one document are None.
     """
     true, random, near, turned = (margins[name] for name in ("true", "random", "same_document", "turned"))
     return {
@@ -58,8 +59,8 @@ def figures(margins: dict[str, Floats], hard: Ints) -> dict[str, float]:
         "nsp_calibration_error": calibration_error(
             np.concatenate([true, random]), np.repeat([1.0, 0.0], [len(true), len(random)])
         ),
-        "nsp_hard_accuracy": _accuracy(true[hard], near),
-        "nsp_hard_auc": _auc(true[hard], near),
+        "nsp_hard_accuracy": _accuracy(true[hard], near) if len(hard) else None,
+        "nsp_hard_auc": _auc(true[hard], near) if len(hard) else None,
         "order_accuracy": float((true > turned).mean()),
     }
 

@@ -158,14 +158,30 @@ def export(model: Any, folder: Path, *, tokenizer: Path, card: str) -> None:
 
 
 def half(model: Any) -> dict[str, Tensor]:
-    """Return the model's tensors in float16, tied ones once."""
+    """Return the model's tensors in float16, tied ones once. Raises PolysemeError for a number that it cannot hold."""
     tied = ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
     skipped = tied if model.config.tie_word_embeddings else ()
-    return {
+    small = {
         name: tensor.detach().to("cpu", torch.float16).contiguous()
         for name, tensor in model.state_dict().items()
         if name not in skipped
     }
+    if broken := [name for name, tensor in small.items() if not bool(torch.isfinite(tensor).all())]:
+        raise PolysemeError(
+            f"{broken[0]} holds a number that is none, or over 65,504, where float16 ends ({len(broken)} tensors do). "
+            "The training ran away: run again in another --out with a lower --learning-rate."
+        )
+    return small
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file that is never seen half. Raises PolysemeError where it cannot be written."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(text, "utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise PolysemeError(f"Cannot write {path}: {error}. Make room, then run the same command again.") from error
 
 
 def settle(temporary: Path, folder: Path) -> None:

@@ -62,6 +62,8 @@ class TrainingConfig:
             raise UsageError(f"--pairs must be 2 or more and a multiple of {self.micro}, got {self.pairs}.")
         if not 0 < self.learning_rate < 1:
             raise UsageError(f"--learning-rate must lie between 0 and 1, got {self.learning_rate}.")
+        if not 0 <= self.warmup < 1:
+            raise UsageError(f"The warm-up is a share of the run, 0 or more and less than 1; got {self.warmup}.")
         if not 0 <= self.dropout < 1 or self.distill < 0:
             raise UsageError("--dropout must lie in [0, 1) and --distill must not be negative.")
 
@@ -153,6 +155,9 @@ class Trainer:
                 self._save()
                 saved = time.monotonic()
             between(progress.log[-1])
+        if progress.evaluations[-1]["step"] != progress.step:
+            # The last process was stopped while it measured the end.
+            self._judge()
 
     def _gradients(self, number: int, rate: float) -> tuple[list[Tensor], dict[str, float]]:
         """Return the step's gradients, a tensor a parameter, and its losses."""

@@ -63,10 +63,12 @@ class Progress:
 def save(folder: Path, model: Any, optimizer: Any, progress: Progress) -> None:
     """Write a checkpoint, then remove all but the newest. Raises PolysemeError where it cannot be written."""
     final = folder / f"step-{progress.step:08d}"
-    if final.is_dir():
-        return
     temporary = folder / f".{final.name}.tmp"
     try:
+        if final.is_dir():
+            # The weights of this step are there; what may have come since is an evaluation.
+            _write_progress(final, progress)
+            return
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         names = dict(model.named_parameters())
@@ -78,7 +80,7 @@ def save(folder: Path, model: Any, optimizer: Any, progress: Progress) -> None:
             if p in optimizer.state
         }
         save_file(moments, temporary / "optimizer.safetensors")
-        (temporary / "progress.json").write_text(json.dumps(asdict(progress)) + "\n", "utf-8")
+        _write_progress(temporary, progress)
         settle(temporary, final)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -117,6 +119,12 @@ def restore(path: Path, model: Any, optimizer: Any) -> Progress:
             f"The checkpoint {path} cannot be read ({type(error).__name__}: {error}). Remove that folder to go on from "
             "the one before, or name another --out to begin anew."
         ) from error
+
+
+def _write_progress(path: Path, progress: Progress) -> None:
+    temporary = path / "progress.json.tmp"
+    temporary.write_text(json.dumps(asdict(progress)) + "\n", "utf-8")
+    temporary.replace(path / "progress.json")
 
 
 def read_progress(path: Path) -> Progress:

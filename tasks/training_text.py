@@ -119,11 +119,12 @@ def read(folder: Path) -> TrainingText | None:
 
 def require_pairs(text: TrainingText, what: str) -> None:
     """Raise UsageError unless `text` has pairs of sentences, and documents to draw random ones from."""
-    if text.n_documents < 2 or not len(text.joints()):
+    joints = text.joints()
+    if (usable := len(np.unique(text.document[joints]))) < 2:
         raise UsageError(
-            f"The {what} has {text.n_documents} documents and {len(text.joints())} pairs of neighbouring sentences. "
-            "Next Sentence Prediction needs two documents or more, with paragraphs of several sentences: name more "
-            "text, or give one document a file or record."
+            f"The {what} has {text.n_documents} documents and {len(joints)} pairs of neighbouring sentences, which "
+            f"stand in {usable} of the documents. Next Sentence Prediction needs two documents or more with paragraphs "
+            "of several sentences: name more text, give one document a file or record, or keep more --held-out."
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from storage.errors import UsageError
+from storage.records import Document
 from tasks.engine import Engine, EngineConfig
 from tasks.evaluation import FIGURES, EvaluationConfig, default_data, evaluate
 from tasks.pair_trials import calibration_error, figures, trials
@@ -44,6 +45,13 @@ def test_figures_of_margins_worked_out_by_hand() -> None:
     assert found["nsp_auc"] == pytest.approx((4 + 4 + 2.5 + 4) / 16, abs=0.02)
     assert found["nsp_hard_accuracy"] == (0.5 + 0.5) / 2
     assert found["order_accuracy"] == 0.75
+
+
+def test_documents_too_short_for_two_places_have_no_figure_for_them(tiny: Engine) -> None:
+    short = [Document(f"d{i}", f"file:///d{i}", "It rained all day. The river rose again.") for i in range(4)]
+    found = evaluate(tiny, short, [], EvaluationConfig(masked_pairs=8, trials=10, max_tokens=48)).figures
+    assert (found["nsp_hard_accuracy"], found["nsp_hard_auc"]) == (None, None)
+    assert found["nsp_accuracy"] is not None
 
 
 def test_a_model_that_means_its_probabilities_has_no_calibration_error() -> None:

@@ -80,6 +80,54 @@ def test_micro_batches_add_up_to_the_loss_of_the_step(tiny_folder: Path, tmp_pat
     assert log["nsp"] == pytest.approx(float(sum(s[1] for s in sums)) / 8, rel=1e-5)
 
 
+def test_a_run_stopped_while_it_measured_its_end_measures_it_when_it_goes_on(tiny_folder: Path, tmp_path: Path) -> None:
+    def stop(model: object) -> dict[str, float]:
+        if first.progress.step == 4:
+            raise KeyboardInterrupt
+        return {"mlm_loss": 1.0}
+
+    first = trainer(tiny_folder, tmp_path)
+    first.evaluate = stop
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    for _ in range(2):
+        again = trainer(tiny_folder, tmp_path)
+        again.resume()
+        again.run()
+        assert [log.step for log in again.progress.log] == [1, 2, 3, 4]
+        assert [found["step"] for found in again.progress.evaluations].count(4) == 1
+    path = latest(tmp_path)
+    assert path is not None
+    assert read_progress(path).evaluations[-1]["step"] == 4
+
+
+def test_weights_decay_once_each_and_biases_and_norms_do_not(tiny_folder: Path, tmp_path: Path) -> None:
+    made = trainer(tiny_folder, tmp_path, weight_decay=0.5)
+    names = {id(parameter): name for name, parameter in made.model.named_parameters(remove_duplicate=False)}
+    decayed, spared = ([names[id(p)] for p in group["params"]] for group in made._optimizer.param_groups)
+    assert len({*decayed, *spared}) == len(decayed) + len(spared) == len(list(made.model.parameters()))
+    assert not [name for name in decayed if name.endswith("bias") or "LayerNorm" in name]
+    assert all(name.endswith("bias") or "LayerNorm" in name for name in spared)
+    tied = made.model.cls.predictions.decoder.weight
+    assert tied is made.model.bert.embeddings.word_embeddings.weight
+    assert sum(p is tied for group in made._optimizer.param_groups for p in group["params"]) == 1
+
+
+def test_a_step_is_no_longer_than_its_clipped_gradient(tiny_folder: Path, tmp_path: Path) -> None:
+    made = trainer(tiny_folder, tmp_path, clip=0.01)
+    norms: list[float] = []
+    step = made._optimizer.step
+
+    def measured() -> None:
+        parts = [p.grad.norm() for p in made.model.parameters()]
+        norms.append(float(torch.linalg.vector_norm(torch.stack(parts))))
+        step()
+
+    made._optimizer.step = measured
+    made.run()
+    assert norms == pytest.approx([0.01] * 4, rel=1e-3)
+
+
 def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
     config = TrainingConfig(steps=100, learning_rate=1e-3, warmup=0.1)
     rates = [config.rate(config.share_done(step + 0.5, 0.0)) for step in range(100)]
@@ -171,6 +219,16 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny_folder: Path, tmp_path: Pat
         made.run()
 
 
+@pytest.mark.parametrize("number", [float("nan"), 1e5])
+def test_what_float16_cannot_hold_is_not_written(tiny_folder: Path, tmp_path: Path, number: float) -> None:
+    model = start_from(Checkpoint("x", tiny_folder), seed=0).model
+    with torch.no_grad():
+        model.cls.seq_relationship.bias[0] = number
+    with pytest.raises(PolysemeError, match=r"cls\.seq_relationship\.bias"):
+        export(model, tmp_path / "out", tokenizer=tiny_folder, card="")
+    assert not (tmp_path / "out").exists()
+
+
 def test_heads_are_made_where_there_are_none_and_the_body_stays(make_checkpoint: MakeCheckpoint) -> None:
     folder = make_checkpoint("BertModel")
     start = start_from(Checkpoint("bare", folder), seed=3)
@@ -215,6 +273,7 @@ def test_an_exported_model_is_read_by_polyseme_and_by_transformers(
         ({"steps": 1, "pairs": 9, "micro": 4}, "multiple of 4"),
         ({"steps": 1, "learning_rate": 0.0}, "--learning-rate"),
         ({"steps": 1, "dropout": 1.0}, "--dropout"),
+        ({"steps": 1, "warmup": 1.0}, "warm-up"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, float], message: str) -> None:
