@@ -56,6 +56,19 @@ def reporter(config: TrainingConfig) -> Monitor:
     return report
 
 
+def appraising() -> Callable[[int], None]:
+    """Return what is called with the tokens of every batch while the finished model is measured."""
+    read = 0
+
+    def report(tokens: int) -> None:
+        nonlocal read
+        read += tokens
+        for listener in tuple(_LISTENERS):
+            listener(f"measuring the model for its card, {read:,} tokens read", 1.0)
+
+    return report
+
+
 def describe(recent: deque[StepLog], share: float) -> str:
     """Say in a line how a run gets on, from its last steps and the share of its budget that is spent."""
     mlm, nsp = (sum(getattr(log, name) for log in recent) / len(recent) for name in ("mlm", "nsp"))

@@ -5,9 +5,13 @@ Speaks PyTorch alone. On CPU memory is no question; on an accelerator a batch th
 
 from __future__ import annotations
 
+import os
+import platform
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -51,6 +55,22 @@ def resolve_device(device: Device, precision: Precision | Literal["auto"]) -> tu
             f"or --precision {'bf16' if kind == 'cuda' else 'fp32'} here."
         )
     return found, chosen
+
+
+def hardware(device: torch.device) -> str:
+    """Return what people call `device`: a card's name, or the processor's with the cores this process may use."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{_processor()}, {cores} cores"
+
+
+def _processor() -> str:
+    try:
+        named = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)
+    except OSError:
+        named = None
+    return named[1] if named else platform.processor() or platform.machine()
 
 
 def _best() -> Literal["cuda", "mps", "cpu"]:

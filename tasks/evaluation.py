@@ -68,6 +68,13 @@ class Evaluation:
     counts: dict[str, int]
 
 
+def shown(name: str, value: float | None) -> str | None:
+    """Return a figure as people read it."""
+    if value is None:
+        return None
+    return f"{value:,.0f}" if name == "tokens_per_second" else f"{value:.3f}"
+
+
 def default_data() -> Path:
     """Return the folder of the texts that ship with Polyseme and were written for it: no model has seen them."""
     return embedded_folder().parent.parent / "examples"
@@ -81,7 +88,14 @@ def evaluate(
 
     `between` is called with the tokens of every batch and may raise to stop.
     """
-    text = prepare(documents, engine.wordpiece)
+    return evaluate_text(engine, prepare(documents, engine.wordpiece), uses, config, between)
+
+
+def evaluate_text(
+    engine: Engine, text: TrainingText, uses: Sequence[Use], config: EvaluationConfig,
+    between: Between = lambda tokens: None,
+) -> Evaluation:  # fmt: skip
+    """Measure `engine`'s model on text that its own tokenizer made, as `evaluate` does."""
     require_pairs(text, "evaluation text")
     nsp = _next_sentence(engine, text, config, between)
     mlm, masked = _masked_tokens(engine, text, config, between)
@@ -134,7 +148,7 @@ def _next_sentence(engine: Engine, text: TrainingText, config: EvaluationConfig,
         return logits[:, 0] - logits[:, 1]
 
     kinds = {kind: margins(getattr(drawn, kind)) for kind in ("true", "random", "same_document", "turned")}
-    return dict(figures(kinds, drawn.hard))
+    return figures(kinds, drawn.hard)
 
 
 def _tokens_per_second(engine: Engine, text: TrainingText, between: Between) -> float:

@@ -25,6 +25,7 @@ from tasks.wordpiece import WordPiece
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 _MANIFEST = "manifest.json"
+_HELD_OUT_MOST = 200
 _COLUMNS = ("ids", "begins", "sentence_ptr", "paragraph", "document")
 
 
@@ -87,6 +88,20 @@ def prepare(documents: Iterable[Document], wordpiece: WordPiece) -> TrainingText
         paragraph=_joined([p.paragraph + first for p, first in zip(parts, paragraphs, strict=False)], np.int64),
         document=np.repeat(np.arange(len(parts)), [len(p.lengths) for p in parts]).astype(np.int64),
     )
+
+
+def held_out(text: TrainingText, share: float, *, seed: int) -> npt.NDArray[np.bool_]:
+    """Return which documents stay out of training, True for those: drawn by `seed`, two at least, 200 at most."""
+    n = text.n_documents
+    if n < 4:
+        raise UsageError(
+            f"The sources hold {n} documents; at least 4 are needed, two of them to measure on. Give one document a "
+            "file or a record."
+        )
+    count = int(np.clip(round(n * share), 2, min(_HELD_OUT_MOST, n - 2)))
+    held = np.zeros(n, bool)
+    held[np.random.default_rng(seed).permutation(n)[:count]] = True
+    return held
 
 
 def write(text: TrainingText, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A model taught a corpus: what is asked for, the folder it is made in, and the stages from sources to a checkpoint.
+"""The workbench of an adaptation: the folder a model is made in, and the stages from sources to a checkpoint.
 
     adaptation = Adaptation(sources=["notes/"], out="my-model", training=TrainingConfig(minutes=30))
     with at_work(adaptation) as bench:
@@ -15,82 +15,34 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from storage.errors import PolysemeError, UsageError
-from storage.records import Document, Precision
+from storage.records import Document
 from tasks import vocabulary
-from tasks.checkpoint import EMBEDDED, Checkpoint, find
-from tasks.devices import resolve_device
-from tasks.documents import ReadOptions
+from tasks.adaptation import Adaptation
+from tasks.appraisal import APPRAISAL, Appraisal, appraise, read_appraisal
+from tasks.checkpoint import Checkpoint, find
+from tasks.devices import hardware, resolve_device
+from tasks.evaluation import Between, EvaluationConfig
 from tasks.held_out import answers, fixed_batches
 from tasks.model_card import Made, card
-from tasks.objective import Objective, ObjectiveConfig
-from tasks.pretraining import Start, export, start_from, start_from_scratch
+from tasks.objective import Objective
+from tasks.pretraining import Start, export, start_from, start_from_scratch, write_whole
 from tasks.sources import read_sources, resolve
-from tasks.training import Trainer, TrainingConfig
+from tasks.training import Trainer
 from tasks.training_state import Progress, StepLog, latest, read_progress
-from tasks.training_text import TrainingText, prepare, read, require_pairs, write
+from tasks.training_text import TrainingText, held_out, prepare, read, require_pairs, write
 from tasks.wordpiece import WordPiece
 
 HELD_OUT_PAIRS = 192
 """Pairs of held-out text that evaluations during training ask for."""
-_HELD_OUT_MOST = 200
-_EXTENDABLE = ("steps", "minutes", "checkpoint_seconds", "evaluations")
-"""Settings that may change between two processes of one run: a finished one can be given more time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """The size of a model trained from scratch."""
-
-    vocabulary: int = 8000
-    layers: int = 4
-    hidden: int = 256
-    heads: int = 4
-    positions: int = 512
-
-    def __post_init__(self) -> None:
-        if min(self.layers, self.hidden, self.heads, self.positions) < 1 or self.hidden % self.heads:
-            raise UsageError(f"--hidden must be a multiple of --heads, all at least 1; got {self.hidden}/{self.heads}.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adaptation:
-    """What to train on which text. Plain values, so that a deployment can carry it as parameters.
-
-    `model` is where to start; with a `shape` a new model is started from scratch instead, with a vocabulary learned
-    from the sources. `held_out` is the share of documents kept out of training.
-    """
-
-    sources: list[str]
-    out: str
-    training: TrainingConfig
-    model: str = EMBEDDED
-    shape: Shape | None = None
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    reading: ReadOptions = field(default_factory=ReadOptions)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Precision | Literal["auto"] = "auto"
-    held_out: float = 0.02
-    limit: int | None = None
-
-    def __post_init__(self) -> None:
-        if not self.sources:
-            raise UsageError("Nothing to learn from: name at least one file, folder or glob.")
-        if "-" in self.sources and self.shape is not None:
-            raise UsageError("Standard input can be read only once; from scratch the text is read twice. Name a file.")
-        if not 0 < self.held_out < 1:
-            raise UsageError(f"--held-out must lie between 0 and 1, got {self.held_out}.")
-        if self.precision == "int8":
-            raise UsageError("Training runs in fp32 or bf16, not int8.")
 
 
 @contextmanager
@@ -98,7 +50,7 @@ def at_work(adaptation: Adaptation) -> Iterator[Bench]:
     """Open the folder an adaptation is made in, alone. Raises UsageError where it belongs to another one or is busy."""
     resolve(adaptation.sources)
     bench = Bench(adaptation)
-    identity = bench.identity()
+    identity = adaptation.identity(None if adaptation.shape else bench.start.sha256)
     if not bench.folder.is_dir() and bench.out.exists() and not (bench.out.is_dir() and not any(bench.out.iterdir())):
         raise UsageError(f"{bench.out} exists already and was not made by a run that can go on. Name another --out.")
     try:
@@ -149,7 +101,7 @@ class Bench:
                     size=self.adaptation.shape.vocabulary,
                 )
             whole = prepare(self._documents(), self.wordpiece)
-            held = _held_out(whole, self.adaptation)
+            held = held_out(whole, self.adaptation.held_out, seed=self.adaptation.objective.seed)
             train, kept = whole.only(~held), whole.only(held)
             require_pairs(train, "text to train on")
             require_pairs(kept, "held-out text")
@@ -172,15 +124,50 @@ class Bench:
         trainer.resume()
         return trainer.run(between)
 
-    def finish(self) -> Path:
-        """Write the trained model, with its card, into `out`. Needs `train` done."""
-        path = latest(self.checkpoints)
-        if path is None:
+    def finish(self, between: Between = lambda tokens: None) -> Path:
+        """Write the trained model into `out`, then measure it for its card. Needs `train` done.
+
+        What was measured before at the same step is not measured again, so a card is cheap to write anew. `between` is
+        called with the tokens of every batch and may raise to stop: the model is written by then.
+        """
+        if self.progress is None:
             raise PolysemeError(f"Nothing was trained in {self.folder} yet. Run polyseme adapt again.")
         trainer = self.trainer()
         trainer.resume()
-        export(trainer.model, self.out, tokenizer=self.tokenizer, card=card(self._made(trainer)))
+        made = self._made(trainer)
+        known = self.appraisal
+        export(trainer.model, self.out, tokenizer=self.tokenizer, card=card(made, known))
+        del trainer  # two more models are loaded now
+        if found := known or self._appraise(made.progress.step, between):
+            write_whole(self.folder / APPRAISAL, found.to_json())
+            write_whole(self.out / APPRAISAL, found.to_json())
+            write_whole(self.out / "README.md", card(made, found))
         return self.out
+
+    @property
+    def appraisal(self) -> Appraisal | None:
+        """What was measured of the run's newest step with today's questions; None where nothing was."""
+        if (progress := self.progress) is None:
+            return None
+        return read_appraisal(self.folder, step=progress.step, config=self._questions)
+
+    @property
+    def _questions(self) -> EvaluationConfig:
+        asked = self.adaptation
+        return EvaluationConfig(
+            trials=asked.evaluation_pairs,
+            masked_pairs=max(1, asked.evaluation_pairs // 2),
+            max_tokens=asked.objective.max_tokens,
+        )
+
+    def _appraise(self, step: int, between: Between) -> Appraisal | None:
+        asked = self.adaptation
+        if not asked.evaluation_pairs:
+            return None
+        start = None if asked.shape else asked.model
+        return appraise(
+            start, self.out, self.held_out, step=step, config=self._questions, device=asked.device, between=between
+        )
 
     def trainer(self) -> Trainer:
         """Return the run's trainer, at its start."""
@@ -249,16 +236,6 @@ class Bench:
         items = read_sources(resolve(self.adaptation.sources), self.adaptation.reading, stdin=sys.stdin.buffer)
         return islice((item for item in items if isinstance(item, Document)), self.adaptation.limit)
 
-    def identity(self) -> dict[str, Any]:
-        """Return everything that decides what the run makes, as plain JSON values."""
-        settings = asdict(self.adaptation)
-        for name in _EXTENDABLE:
-            del settings["training"][name]
-        del settings["out"], settings["reading"], settings["device"]
-        flat = {**settings.pop("training"), **settings.pop("objective"), **settings}
-        start = None if self.adaptation.shape else self.start.sha256
-        return {**flat, "sources": [str(Path(s).resolve()) for s in self.adaptation.sources], "start_sha256": start}
-
     def _text(self, name: str) -> TrainingText | None:
         return read(self.folder / name)
 
@@ -279,20 +256,8 @@ class Bench:
             held_out_documents=self.held_out.n_documents,
             settings={**asdict(self.adaptation.training), **asdict(self.adaptation.objective)},
             precision=trainer.precision,
-            device=trainer.device.type,
+            hardware=hardware(trainer.device),
             progress=trainer.progress,
+            license=self.adaptation.license,
+            data_note=self.adaptation.data_note,
         )
-
-
-def _held_out(text: TrainingText, asked: Adaptation) -> Any:
-    """Return which documents stay out of training, True for those: drawn by the seed, two at least, 200 at most."""
-    n = text.n_documents
-    if n < 4:
-        raise UsageError(
-            f"The sources hold {n} documents; at least 4 are needed, two of them to measure on. Give one document a "
-            "file or a record."
-        )
-    count = int(np.clip(round(n * asked.held_out), 2, min(_HELD_OUT_MOST, n - 2)))
-    held = np.zeros(n, bool)
-    held[np.random.default_rng(asked.objective.seed).permutation(n)[:count]] = True
-    return held

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.output import write_json
+from flows.output import write_json, write_table
 from flows.settings import prepare_prefect
 from storage.errors import UsageError
 from tasks.documents import ReadOptions
@@ -45,13 +45,17 @@ def adapt(
     text_field: str = "text",
     id_field: str | None = None,
     limit: int | None = None,
+    evaluation_pairs: int = 500,
+    license: str | None = None,
+    data_note: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
     verbose: Annotated[bool, Parameter(alias="-v", negative="")] = False,
 ) -> Exit:
     """Teach a BERT your corpus with Masked Language Modeling and Next Sentence Prediction, as BERT itself learned.
 
-    Starts from any encoder; heads that it lacks are made. The result is a folder for --model. Stopped or killed, the
-    same command goes on from the last checkpoint; with more --minutes or --steps a finished run goes on too.
+    Starts from any encoder; heads that it lacks are made. The result is a folder for --model, with a card that has the
+    figures of polyseme evaluate, the start model's beside them. Stopped or killed, the same command goes on from the
+    last checkpoint; with more --minutes or --steps a finished run goes on too, and without it writes the card anew.
     Example: polyseme adapt notes/ --out notes-model --minutes 30
 
     Parameters
@@ -108,6 +112,13 @@ def adapt(
         The field with the document's id.
     limit
         Read so many documents.
+    evaluation_pairs
+        How many pairs of sentences of each kind the finished model and its start are asked about for the card. On two
+        cores 500 take the embedded model and its start some three minutes together; 0 asks nothing.
+    license
+        Under which licence the model may be passed on, such as "CC BY-SA 3.0". Goes into the card.
+    data_note
+        Where the text is from, in a few words. Goes into the card.
     json
         Write the report as JSON.
     verbose
@@ -116,9 +127,10 @@ def adapt(
     if mistyped := [source for source in sources if source.startswith("-") and source != "-"]:
         raise UsageError(f"Unknown option {mistyped[0]}. `polyseme adapt --help` lists them.")
     prepare_prefect(verbose=verbose)
-    from tasks.adaptation import Adaptation, Shape, at_work
+    from tasks.adaptation import Adaptation, Shape
     from tasks.objective import ObjectiveConfig
     from tasks.training import TrainingConfig
+    from tasks.workbench import at_work
 
     training = TrainingConfig(
         steps=steps, minutes=minutes, pairs=pairs, micro=16 if pairs % 16 == 0 else 8, learning_rate=learning_rate,
@@ -129,7 +141,8 @@ def adapt(
     )
     adaptation = Adaptation(
         sources=list(sources), out=str(out), model=model, training=training, objective=objective, device=device,
-        precision=precision, held_out=held_out, limit=limit,
+        precision=precision, held_out=held_out, limit=limit, evaluation_pairs=evaluation_pairs, license=license,
+        data_note=data_note,
         shape=Shape(vocabulary=vocabulary, layers=layers, hidden=hidden, heads=heads) if scratch else None,
         reading=ReadOptions(text_field=text_field, id_field=id_field),
     )  # fmt: skip
@@ -145,6 +158,10 @@ def adapt(
 
 
 def _print(report: AdaptReport) -> None:
+    if report.appraisal is not None:
+        from flows.commands.evaluate import side_by_side
+
+        write_table(side_by_side(report.appraisal.both), "table")
     first, last = report.first, report.last
     print(  # noqa: T201
         f"{report.steps:,} steps, {report.trained_tokens:,} tokens in {report.seconds / 60:,.1f} minutes, from "
@@ -152,5 +169,6 @@ def _print(report: AdaptReport) -> None:
         f"MLM top-1 {first['mlm_top1']:.1%} -> {last['mlm_top1']:.1%} (loss {first['mlm_loss']:.2f} -> "
         f"{last['mlm_loss']:.2f}), NSP accuracy {first['nsp_accuracy']:.1%} -> {last['nsp_accuracy']:.1%} "
         f"(loss {first['nsp_loss']:.3f} -> {last['nsp_loss']:.3f}).\n"
-        f"Model {report.model}, card {report.model}/README.md. Try it: polyseme evaluate {report.model} polyseme-mini"
+        f"Model {report.model}, card {report.model}/README.md. Try it on text of another kind: polyseme evaluate "
+        f"{report.model} polyseme-mini"
     )

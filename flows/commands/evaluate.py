@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -87,29 +88,24 @@ def evaluate(
     for name in [model] if other is None else [model, other]:
         print(f"evaluating {name} on {len(documents):,} documents", file=sys.stderr, flush=True)  # noqa: T201
         found.append(run(Engine(EngineConfig(model=name, device=device)), documents, uses, config))
-    write_json([asdict(e) for e in found]) if json else write_table(_table(found), "table")
+    write_json([asdict(e) for e in found]) if json else write_table(side_by_side(found), "table")
     return 0
 
 
-def _table(found: list[Evaluation]) -> pa.Table:
-    from tasks.evaluation import FIGURES
+def side_by_side(found: Sequence[Evaluation]) -> pa.Table:
+    """Return the figures of one model or two as a table, a column each; of two, which is better."""
+    from tasks.evaluation import FIGURES, shown
 
     names = [e.model for e in found]
     if len(set(names)) < len(names):
         names = [f"{name} ({i})" for i, name in enumerate(names, 1)]
     columns: dict[str, list[str | None]] = {"figure": [label for label, _ in FIGURES.values()]}
     for name, evaluation in zip(names, found, strict=True):
-        columns[name] = [_shown(key, value) for key, value in evaluation.figures.items()]
+        columns[name] = [shown(key, value) for key, value in evaluation.figures.items()]
     if len(found) == 2:
         one, two = (e.figures for e in found)
         columns["better"] = [_better(key, one[key], two[key], names) for key in FIGURES]
     return pa.table(columns)
-
-
-def _shown(key: str, value: float | None) -> str | None:
-    if value is None:
-        return None
-    return f"{value:,.0f}" if key == "tokens_per_second" else f"{value:.3f}"
 
 
 def _better(key: str, one: float | None, two: float | None, names: list[str]) -> str | None:

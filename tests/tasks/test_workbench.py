@@ -1,7 +1,10 @@
-"""Adaptation from sources to a checkpoint: goes on where it stopped, refuses what would spoil a run, and teaches."""
+"""From sources to a checkpoint: goes on where it stopped, refuses what would spoil a run, teaches, writes cards."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +13,18 @@ import orjson
 import pytest
 
 from storage.errors import UsageError
-from tasks import adaptation as adapting
-from tasks.adaptation import Adaptation, Bench, Shape, at_work
+from tasks import workbench
+from tasks.adaptation import Adaptation, Shape
+from tasks.appraisal import APPRAISAL
 from tasks.engine import Engine, EngineConfig
+from tasks.evaluation import FIGURES
 from tasks.objective import ObjectiveConfig
 from tasks.questions import next_sentence
-from tasks.training import TrainingConfig
+from tasks.training import Trainer, TrainingConfig
+from tasks.workbench import Bench, at_work
 from tests.tasks.training_corpus import documents
+
+DOCSTRINGS = Path(__file__).resolve().parents[2] / "examples" / "docstrings.py"
 
 
 @pytest.fixture
@@ -28,12 +36,13 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _few_held_out_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapting, "HELD_OUT_PAIRS", 32)
+    monkeypatch.setattr(workbench, "HELD_OUT_PAIRS", 32)
 
 
-def request_for(source: Path, out: Path, model: Path, *, steps: int = 2) -> Adaptation:
+def request_for(source: Path, out: Path, model: Path, *, steps: int = 2, evaluation_pairs: int = 0) -> Adaptation:
     return Adaptation(
         sources=[str(source)], out=str(out), model=str(model), device="cpu", held_out=0.2,
+        evaluation_pairs=evaluation_pairs,
         training=TrainingConfig(steps=steps, pairs=8, micro=8), objective=ObjectiveConfig(max_tokens=48),
     )  # fmt: skip
 
@@ -64,6 +73,55 @@ def test_a_finished_run_is_a_model_with_a_card_and_can_be_given_more_steps(
         Engine(EngineConfig(model=str(tmp_path / "out"), device="cpu")), [("It rained.", "It fell.")]
     )
     assert 0 <= answer[0].probability <= 1
+
+
+def test_the_card_has_every_figure_of_both_models_and_a_new_one_costs_neither_steps_nor_questions(
+    source: Path, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = request_for(source, tmp_path / "out", tiny_folder, evaluation_pairs=12)
+    bench = carry_out(asked)
+    card, weights = ((bench.out / name).read_bytes() for name in ("README.md", "model.safetensors"))
+    first = card.decode()
+    assert f"|  | start: {tiny_folder.name} | this model |" in first
+    for label, _ in FIGURES.values():
+        (row,) = [line for line in first.splitlines() if line.startswith(f"| {label} |")]
+        assert "–" not in row
+    assert "**Licence.** To be filled in" in first
+    stored = json.loads((bench.out / APPRAISAL).read_text("utf-8"))
+    assert stored["start"]["figures"].keys() == stored["model"]["figures"].keys() == FIGURES.keys()
+    assert stored["model"]["counts"]["documents"] == 6
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("this was done already")
+
+    monkeypatch.setattr(workbench, "appraise", never)
+    monkeypatch.setattr(Trainer, "_gradients", never)
+    again = carry_out(replace(asked, license="CC BY-SA 3.0", data_note="Letters of 1910"))
+    second = (again.out / "README.md").read_text("utf-8")
+    assert second.startswith(f"---\nlicense: cc-by-sa-3.0\nbase_model: {tiny_folder.name}\n")
+    assert "**Licence.** CC BY-SA 3.0." in second
+    assert "Source of the text: Letters of 1910." in second
+    assert second[second.index("**Training.**") :] == first[first.index("**Training.**") :]
+    assert (again.out / "model.safetensors").read_bytes() == weights
+
+
+def test_a_model_is_there_before_it_is_measured_and_is_measured_when_the_run_goes_on(
+    source: Path, tmp_path: Path, tiny_folder: Path
+) -> None:
+    asked = request_for(source, tmp_path / "out", tiny_folder, evaluation_pairs=12)
+
+    def stop(_tokens: int) -> None:
+        raise KeyboardInterrupt
+
+    with at_work(asked) as bench:
+        bench.prepare()
+        bench.train()
+        with pytest.raises(KeyboardInterrupt):
+            bench.finish(stop)
+    assert (bench.out / "model.safetensors").is_file()
+    assert "| MLM top-1 |" in (bench.out / "README.md").read_text("utf-8")
+    assert not (bench.out / APPRAISAL).exists()
+    assert (carry_out(asked).out / APPRAISAL).is_file()
 
 
 def test_other_settings_do_not_go_on_with_a_run(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
@@ -102,7 +160,7 @@ def test_held_out_documents_are_not_trained_on(source: Path, tmp_path: Path, tin
 
 def test_a_model_from_scratch_learns_its_own_vocabulary(source: Path, tmp_path: Path) -> None:
     asked = Adaptation(
-        sources=[str(source)], out=str(tmp_path / "new"), device="cpu", held_out=0.2,
+        sources=[str(source)], out=str(tmp_path / "new"), device="cpu", held_out=0.2, evaluation_pairs=8,
         shape=Shape(vocabulary=300, layers=2, hidden=32, heads=2, positions=64),
         training=TrainingConfig(steps=2, pairs=8, micro=8), objective=ObjectiveConfig(max_tokens=48),
     )  # fmt: skip
@@ -111,7 +169,9 @@ def test_a_model_from_scratch_learns_its_own_vocabulary(source: Path, tmp_path: 
     assert engine.wordpiece.vocab_size <= 300
     assert [t.token for t in engine.wordpiece.explain("the river")] == ["the", "river"]
     assert engine.checkpoint.width == 32
-    assert "Started from random weights" in (tmp_path / "new" / "README.md").read_text("utf-8")
+    card = (tmp_path / "new" / "README.md").read_text("utf-8")
+    assert "Started from random weights" in card
+    assert "|  | this model |" in card
 
 
 def test_too_few_documents_are_said_and_leave_the_way_free(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
@@ -127,16 +187,20 @@ def test_too_few_documents_are_said_and_leave_the_way_free(source: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_short_run_improves_both_objectives_on_text_it_never_saw(source: Path, tmp_path: Path) -> None:
+def test_a_short_run_on_the_docstrings_of_python_improves_both_objectives_on_modules_it_never_saw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The five minutes of docs/training.md, cut to a tenth.
+    source = tmp_path / "docstrings.jsonl"
+    source.write_bytes(subprocess.run([sys.executable, DOCSTRINGS], capture_output=True, check=True).stdout)
+    monkeypatch.setattr(workbench, "HELD_OUT_PAIRS", 192)
     asked = Adaptation(
-        sources=[str(source)], out=str(tmp_path / "out"), device="cpu", held_out=0.3,
-        training=TrainingConfig(steps=24, pairs=16, micro=8, learning_rate=3e-4),
-        objective=ObjectiveConfig(max_tokens=64),
+        sources=[str(source)], out=str(tmp_path / "out"), device="cpu", held_out=0.1, evaluation_pairs=0,
+        training=TrainingConfig(steps=30, evaluations=1),
     )  # fmt: skip
     progress = carry_out(asked).progress
     assert progress is not None
-    first, last = progress.evaluations[0], progress.evaluations[-1]
-    assert last["step"] == 24
-    assert last["mlm_loss"] < 0.8 * first["mlm_loss"]
+    first, last = progress.evaluations
+    assert last["mlm_loss"] < first["mlm_loss"] - 0.1
     assert last["mlm_top1"] > first["mlm_top1"]
-    assert last["nsp_loss"] < first["nsp_loss"]
+    assert last["nsp_loss"] < 0.9 * first["nsp_loss"]
