@@ -142,7 +142,36 @@ class CoherenceBreak:
         return [("lake", f"polyseme.lake.{self.lake_id}"), ("run", f"polyseme.run.{self.run_id}")]
 
 
-KINDS: tuple[type[Payload], ...] = (SourceChanged, RunCommitted, DocumentsRejected, EncodingChanged, CoherenceBreak)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAdapted:
+    """A model was taught a corpus and stands in its folder. `start` is None for one that began as random weights.
+
+    `fingerprint` is that of weights and configuration, as encodings have it. `before` and `after` are held-out figures.
+    """
+
+    name: ClassVar[str] = "polyseme.model.adapted"
+    model: str
+    fingerprint: str
+    start: str | None
+    documents: int
+    held_out_documents: int
+    steps: int
+    tokens: int
+    before: dict[str, float]
+    after: dict[str, float]
+
+    @property
+    def resource_id(self) -> str:
+        return f"polyseme.model.{self.fingerprint[:16]}"
+
+    @property
+    def related(self) -> list[tuple[str, str]]:
+        return []
+
+
+KINDS: tuple[type[Payload], ...] = (
+    SourceChanged, RunCommitted, DocumentsRejected, EncodingChanged, CoherenceBreak, ModelAdapted,
+)  # fmt: skip
 
 
 def as_event(payload: Payload, *, occurred: datetime, event_id: UUID | None = None) -> dict[str, Any]:
@@ -165,7 +194,7 @@ def event_id(payload: Payload, what: str) -> UUID:
     return uuid5(_NAMESPACE, f"{payload.name}\0{payload.resource_id}\0{what}")
 
 
-def emit(payload: Payload) -> None:
+def emit(payload: Payload, *, event_id: UUID | None = None) -> None:
     """Send an event from inside a flow run, in the background. Call it after the commit it tells of."""
     from prefect.events import emit_event
 
@@ -175,6 +204,7 @@ def emit(payload: Payload) -> None:
         resource={"prefect.resource.id": payload.resource_id},
         related=related,
         payload=asdict(payload),  # type: ignore[call-overload]
+        id=event_id,
     )
 
 

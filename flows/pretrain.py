@@ -1,6 +1,6 @@
-"""adapt: teach a BERT a corpus with MLM and NSP, as a Prefect flow: prepare -> train -> write the model.
+"""adapt: teach a BERT a corpus with MLM and NSP, as a Prefect flow: prepare -> train -> write and measure the model.
 
-What is done lies in `tasks.adaptation`; here is only the order, what is tried again, and what is reported. A retry, and
+What is done lies in `tasks.workbench`; here is only the order, what is tried again, and what is reported. A retry, and
 another run with the same request, goes on from the last checkpoint.
 """
 
@@ -21,23 +21,41 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 from prefect.tasks import exponential_backoff
 
+from flows.corpora import chosen
+from flows.events import ModelAdapted, emit, event_id
 from flows.loss_curve import loss_curve
 from flows.plots import write_picture
-from flows.training_progress import reporter
-from tasks.adaptation import Adaptation, at_work
+from flows.training_progress import appraising, reporter
+from storage.errors import PolysemeError, UsageError
+from tasks.adaptation import Adaptation
+from tasks.appraisal import Appraisal
+from tasks.checkpoint import Checkpoint
+from tasks.evaluation import FIGURES, shown
+from tasks.objective import ObjectiveConfig
+from tasks.training import TrainingConfig
 from tasks.training_state import Progress, StepLog
+from tasks.workbench import at_work
 
+OUT = "models/{corpus}-%Y-%m-%d"
+"""Where the models of configured corpora go."""
+_HALF_AN_HOUR = TrainingConfig(minutes=30)
 _TELL_PREFECT_EVERY = 0.02
 """Share of the budget between two updates of Prefect's progress artifact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptReport:
-    """What a run made. `first` and `last` are its held-out figures before and after training."""
+    """What a run made. `first` and `last` are its held-out figures before and after training.
+
+    `fingerprint` is the model's, `start` what it began as. `appraisal` is None where none was asked for.
+    """
 
     model: str
+    fingerprint: str
+    start: str | None
     documents: int
     tokens: int
     held_out_documents: int
@@ -46,6 +64,7 @@ class AdaptReport:
     seconds: float
     first: dict[str, float]
     last: dict[str, float]
+    appraisal: Appraisal | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -84,10 +103,11 @@ def train(adaptation: Adaptation) -> Progress:
 
 
 @task(name="write model", **_AT_THE_EDGE)
-def write_model(adaptation: Adaptation) -> str:
-    """Write the trained model and its card; returns its folder."""
+def write_model(adaptation: Adaptation) -> Appraisal | None:
+    """Write the trained model and measure it for its card; returns what was measured."""
     with at_work(adaptation) as bench:
-        return str(bench.finish())
+        bench.finish(appraising())
+        return bench.appraisal
 
 
 @flow(name="adapt", persist_result=False)
@@ -96,11 +116,63 @@ def adapt_model(adaptation: Adaptation) -> AdaptReport:
 
     Raises PolysemeError for what cannot be done as asked.
     """
+    return carry_out(adaptation)
+
+
+@flow(name="adapt", persist_result=False, validate_parameters=True)
+def adapt_corpora(
+    corpora: list[str] | None = None,
+    *,
+    out: str = OUT,
+    training: TrainingConfig | None = None,
+    objective: ObjectiveConfig | None = None,
+    held_out: float = 0.02,
+    evaluation_pairs: int = 500,
+    license: str | None = None,
+    data_note: str | None = None,
+) -> None:
+    """Teach each configured corpus to the model that embeds it, or those named; by default for thirty minutes.
+
+    `out` is where the models go: `{corpus}` is the corpus's name, and %Y-%m-%d and the like the time the run was
+    scheduled for, so that every scheduled run makes models of its own and a retry goes on with them. Raises
+    PolysemeError where a corpus could not be done, once the others are.
+    """
+    named = chosen(corpora)
+    if len(named) > 1 and "{corpus}" not in out:
+        raise UsageError(f"{len(named)} corpora make as many models: out needs {{corpus}} in it, got {out!r}.")
+    failures = []
+    for corpus in named:
+        device = corpus.engine.device
+        try:
+            carry_out(
+                Adaptation(
+                    sources=corpus.sources, out=_place(out, corpus.name), training=training or _HALF_AN_HOUR,
+                    model=corpus.engine.model, objective=objective or ObjectiveConfig(), reading=corpus.reading,
+                    device="auto" if device == "mps" else device, held_out=held_out,
+                    evaluation_pairs=evaluation_pairs, license=license, data_note=data_note,
+                )
+            )  # fmt: skip
+        except PolysemeError as error:
+            get_run_logger().error("corpus %s: %s", corpus.name, error)
+            failures.append(f"{corpus.name}: {error}")
+    if failures:
+        raise PolysemeError("; ".join(failures))
+
+
+def _place(out: str, corpus: str) -> str:
+    return flow_run.scheduled_start_time.strftime(out.replace("{corpus}", corpus))
+
+
+def carry_out(adaptation: Adaptation) -> AdaptReport:
+    """Do what `adapt_model` does, inside the flow run that calls it."""
     counts = prepare_text(adaptation)
     progress = train(adaptation)
-    model = write_model(adaptation)
+    appraisal = write_model(adaptation)
+    folder = Path(adaptation.out)
     report = AdaptReport(
-        model=model,
+        model=str(folder),
+        fingerprint=Checkpoint(folder.name, folder).sha256,
+        start=None if adaptation.shape else adaptation.model,
         documents=counts["documents"],
         tokens=counts["tokens"],
         held_out_documents=counts["held_out_documents"],
@@ -109,8 +181,10 @@ def adapt_model(adaptation: Adaptation) -> AdaptReport:
         seconds=progress.seconds,
         first=progress.evaluations[0],
         last=progress.evaluations[-1],
+        appraisal=appraisal,
     )
     _publish(report, progress)
+    _tell(report)
     return report
 
 
@@ -141,13 +215,38 @@ def _publish(report: AdaptReport, progress: Progress) -> None:
     create_markdown_artifact(markdown(report), key="adapt-summary", description=f"Model {report.model}")
 
 
+def _tell(report: AdaptReport) -> None:
+    """Say that the model is there. A second run that trains nothing more sends the same event, which counts once."""
+    payload = ModelAdapted(
+        model=str(Path(report.model).resolve()), fingerprint=report.fingerprint, start=report.start,
+        documents=report.documents, held_out_documents=report.held_out_documents, steps=report.steps,
+        tokens=report.trained_tokens, before=_figures(report.first), after=_figures(report.last),
+    )  # fmt: skip
+    emit(payload, event_id=event_id(payload, payload.model))
+
+
+def _figures(evaluation: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in evaluation.items() if name != "step"}
+
+
 def markdown(report: AdaptReport) -> str:
     """Return the report as Markdown."""
-    rows = "\n".join(
-        f"| {name} | {report.first[name]:.4f} | {report.last[name]:.4f} |" for name in report.first if name != "step"
-    )
-    return (
-        f"# {report.model}\n\n{report.steps:,} steps, {report.trained_tokens:,} tokens, "
-        f"{report.seconds / 60:,.1f} minutes, from {report.documents:,} documents ({report.tokens:,} tokens).\n\n"
-        f"| held out: {report.held_out_documents:,} documents | before | after |\n|---|---:|---:|\n{rows}\n"
-    )
+    before, after = _figures(report.first), _figures(report.last)
+    lines = [
+        f"# {report.model}",
+        "",
+        f"{report.steps:,} steps, {report.trained_tokens:,} tokens, {report.seconds / 60:,.1f} minutes, from "
+        f"{report.documents:,} documents ({report.tokens:,} tokens).",
+        "",
+        f"| held out: {report.held_out_documents:,} documents | before | after |",
+        "|---|---:|---:|",
+        *(f"| {name} | {before[name]:.4f} | {after[name]:.4f} |" for name in before),
+    ]
+    if (appraisal := report.appraisal) is not None:
+        lines += ["", f"| as `polyseme evaluate` asks | {' | '.join(found.model for found in appraisal.both)} |"]
+        lines += [f"|---|{'---:|' * len(appraisal.both)}"]
+        lines += [
+            f"| {label} | {' | '.join(shown(name, found.figures[name]) or '–' for found in appraisal.both)} |"
+            for name, (label, _) in FIGURES.items()
+        ]
+    return "\n".join(lines) + "\n"

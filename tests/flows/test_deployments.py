@@ -26,11 +26,11 @@ def trigger_of(content: dict[str, Any], name: str) -> dict[str, Any]:
     return next(d for d in content["deployments"] if d["name"] == name)["triggers"][0]
 
 
-def test_the_file_holds_the_six_deployments_under_their_flows() -> None:
+def test_the_file_holds_the_seven_deployments_under_their_flows() -> None:
     names = {as_served(d).full_name for d in read_deployments(FILE)}
     assert names == {
         "embed/on-arrival", "embed/nightly", "reconcile/catch-up", "backfill/adhoc", "maintain/weekly",
-        "coherence/on-commit",
+        "coherence/on-commit", "adapt/monthly",
     }  # fmt: skip
 
 
@@ -82,6 +82,11 @@ def test_the_schedules_are_prefects(tmp_path: Path) -> None:
     assert served["nightly"].schedules[0].schedule.cron == "0 2 * * *"
     assert served["catch-up"].schedules[0].schedule.interval.total_seconds() == 900
     assert served["catch-up"].concurrency_options.collision_strategy == "CANCEL_NEW"
+
+
+def test_training_waits_until_somebody_switches_its_schedule_on() -> None:
+    (schedule,) = as_served(next(d for d in read_deployments(FILE) if d["name"] == "monthly")).schedules
+    assert not schedule.active
 
 
 def test_a_prefect_yaml_of_ones_own_goes_before_the_one_that_comes_along(

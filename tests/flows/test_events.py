@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from flows.deployments import triggers
-from flows.events import KINDS, CoherenceBreak, EncodingChanged, SourceChanged, as_event, event_id
+from flows.events import KINDS, CoherenceBreak, EncodingChanged, ModelAdapted, SourceChanged, as_event, event_id
 from flows.report import RunReport
 from storage.records import Counts
 from tasks.plan import Tally
@@ -42,6 +42,11 @@ def test_the_page_names_every_resource() -> None:
     assert SourceChanged(corpus="NAME", reason="watch-started").resource_id == shown["polyseme.source.changed"]
     encoding = EncodingChanged(**about, encoding="e", encoding_id="ENCODING_ID", previous=None)
     assert encoding.resource_id == shown["polyseme.encoding.changed"]
+    adapted = ModelAdapted(
+        model="/m", fingerprint="FINGERPRINT", start=None, documents=1, held_out_documents=1, steps=1, tokens=1,
+        before={}, after={},
+    )  # fmt: skip
+    assert adapted.resource_id == shown["polyseme.model.adapted"]
     broken = CoherenceBreak(**about, doc_id="a", after_sentences=(3,), worst_margin=-1.0)
     assert re.fullmatch(shown["polyseme.coherence.break"].replace("HASH", "[0-9a-f]{16}"), broken.resource_id)
 

@@ -60,7 +60,7 @@ def notify(standing: Standing) -> None:
 
 def test_deploying_again_changes_nothing_and_the_scheduler_makes_runs(standing: Standing) -> None:
     names = ["embed/on-arrival", "embed/nightly", "reconcile/catch-up", "backfill/adhoc", "maintain/weekly"]
-    before = {name: standing.deployment(name)["id"] for name in [*names, "coherence/on-commit"]}
+    before = {name: standing.deployment(name)["id"] for name in [*names, "coherence/on-commit", "adapt/monthly"]}
     automations = standing.post("/automations/filter", {})
     standing.polyseme("deploy")
     assert {name: standing.deployment(name)["id"] for name in before} == before
@@ -83,6 +83,19 @@ def test_a_worker_embeds_what_an_event_announces_and_the_commit_is_reported_on(s
     assert TEXT[:30] not in json.dumps(events(standing, "polyseme."))
     (report,) = standing.post("/artifacts/latest/filter", {"artifacts": {"key": {"any_": ["coherence-report"]}}})
     assert committed["payload"]["run_id"] in report["data"]
+
+
+def test_a_worker_teaches_a_corpus_to_its_model_and_says_so(standing: Standing) -> None:
+    drop(standing, *(f"taught-{i}.txt" for i in range(6)))
+    few = {"training": {"steps": 2, "pairs": 8, "micro": 8}, "objective": {"max_tokens": 48}, "evaluation_pairs": 8}
+    standing.wait_for_run(standing.run("adapt/monthly", corpora=["news"], out="models/{corpus}-%Y", **few))
+    (adapted,) = standing.wait(lambda: events(standing, "polyseme.model.adapted"), "the model is announced")
+    said = adapted["payload"]
+    model = Path(said["model"])
+    assert model.parent == standing.folder / "models"
+    assert {"model.safetensors", "README.md", "evaluation.json", "training.svg"} <= {p.name for p in model.iterdir()}
+    assert adapted["resource"]["prefect.resource.id"] == f"polyseme.model.{said['fingerprint'][:16]}"
+    assert (said["steps"], said["documents"] + said["held_out_documents"]) == (2, len(list(news(standing))))
 
 
 def test_a_worker_and_its_run_that_are_killed_lose_nothing(standing: Standing) -> None:
@@ -149,6 +162,10 @@ def test_a_server_and_a_watcher_that_die_in_a_burst_lose_nothing(standing: Stand
     files = {path.name for path in Path(standing.folder / "news").iterdir()}
     assert standing.names() == files
     standing.polyseme("verify", "--lake", "lake")
+
+
+def news(standing: Standing) -> Iterator[Path]:
+    return (standing.folder / "news").iterdir()
 
 
 def staged(standing: Standing) -> set[Path]:
