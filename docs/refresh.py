@@ -1,0 +1,46 @@
+"""What docs/concepts.md shows, printed anew: each of its commands is run on the lake of the example corpus.
+
+    python docs/refresh.py
+
+For when the embedded model has changed, or what a command prints. Makes the lake in a temporary folder first. What the
+page says about the numbers is for a person to read again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "concepts.md"
+SHOWN = re.compile(r"(```console\n\$ ([^\n]+)\n)(.+?)(?=```)", re.DOTALL)
+
+
+def main() -> None:
+    """Rewrite the page."""
+    with tempfile.TemporaryDirectory() as folder:
+        runpy.run_path(str(ROOT / "examples" / "tutorial.py"))["embed"](Path(folder) / "lake")
+        text = SHOWN.sub(lambda found: found[1] + printed(found[2], Path(folder)), PAGE.read_text("utf-8"))
+    PAGE.write_text(text, "utf-8")
+
+
+def printed(command: str, folder: Path) -> str:
+    """Return what `command` prints in a folder that holds the lake, as lines without blanks at their ends."""
+    name, *arguments = shlex.split(command)
+    program = [str(ROOT / arguments.pop(0))] if name == "python" else ["-m", "flows.cli"]
+    print(command[:100], file=sys.stderr)  # noqa: T201
+    done = subprocess.run(
+        [sys.executable, *program, *arguments], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    return "".join(f"{line.rstrip()}\n" for line in done.stdout.strip().splitlines())
+
+
+if __name__ == "__main__":
+    main()
