@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -127,7 +128,7 @@ def adapt_corpora(
     training: TrainingConfig | None = None,
     objective: ObjectiveConfig | None = None,
     held_out: float = 0.02,
-    evaluation_pairs: int = 500,
+    evaluation_pairs: int | None = None,
     license: str | None = None,
     data_note: str | None = None,
 ) -> None:
@@ -160,7 +161,8 @@ def adapt_corpora(
 
 
 def _place(out: str, corpus: str) -> str:
-    return flow_run.scheduled_start_time.strftime(out.replace("{corpus}", corpus))
+    scheduled: datetime = flow_run.scheduled_start_time
+    return scheduled.strftime(out.replace("{corpus}", corpus))
 
 
 def carry_out(adaptation: Adaptation) -> AdaptReport:

@@ -43,8 +43,8 @@ class Adaptation:
 
     `model` is where to start; with a `shape` a new model is started from scratch instead, with a vocabulary learned
     from the sources. `held_out` is the share of documents kept out of training. `evaluation_pairs` is about how many
-    pairs of sentences of each kind the finished model and the one it started from are asked, for the card; 0 asks
-    nothing. `license` and `data_note` (where the text is from) are words for the card.
+    pairs of sentences of each kind the finished model and its start are asked for the card; None is as many as training
+    took seconds, within bounds, and 0 asks nothing. `license` and `data_note` (where the text is from) go into it.
     """
 
     sources: list[str]
@@ -58,7 +58,7 @@ class Adaptation:
     precision: Precision | Literal["auto"] = "auto"
     held_out: float = 0.02
     limit: int | None = None
-    evaluation_pairs: int = 500
+    evaluation_pairs: int | None = None
     license: str | None = None
     data_note: str | None = None
 
@@ -69,7 +69,7 @@ class Adaptation:
             raise UsageError("Standard input can be read only once; from scratch the text is read twice. Name a file.")
         if not 0 < self.held_out < 1:
             raise UsageError(f"--held-out must lie between 0 and 1, got {self.held_out}.")
-        if self.evaluation_pairs < 0:
+        if self.evaluation_pairs is not None and self.evaluation_pairs < 0:
             raise UsageError(f"--evaluation-pairs must be 0 or more, got {self.evaluation_pairs}.")
         if self.precision == "int8":
             raise UsageError("Training runs in fp32 or bf16, not int8.")

@@ -45,7 +45,7 @@ def adapt(
     text_field: str = "text",
     id_field: str | None = None,
     limit: int | None = None,
-    evaluation_pairs: int = 500,
+    evaluation_pairs: int | None = None,
     license: str | None = None,
     data_note: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -113,8 +113,8 @@ def adapt(
     limit
         Read so many documents.
     evaluation_pairs
-        How many pairs of sentences of each kind the finished model and its start are asked about for the card. On two
-        cores 500 take the embedded model and its start some three minutes together; 0 asks nothing.
+        How many pairs of sentences of each kind the finished model and its start are asked about for the card: by
+        default one for every second of training, 50 at least and 500 at most. 0 asks nothing.
     license
         Under which licence the model may be passed on, such as "CC BY-SA 3.0". Goes into the card.
     data_note
