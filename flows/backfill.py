@@ -19,11 +19,11 @@ from flows.runners import Runner
 from flows.settings import lake_at
 from storage.catalog import Catalog
 from storage.catalog_url import refuse_password
+from storage.encodings import Encoding
 from storage.errors import ModelError, UsageError
 from storage.lake import Lake
 from storage.naming import check_name
 from storage.records import Device, Document, Outputs, Reject
-from storage.snapshot import Encoding
 from tasks.documents import ReadOptions
 from tasks.engine import EngineConfig, shared_engine
 from tasks.lake_model import place_of

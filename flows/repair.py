@@ -14,11 +14,11 @@ from urllib.parse import unquote, urlsplit
 
 from flows.backfill import LEAST, BackfillRequest, backfill, repeating
 from storage.catalog import Catalog
+from storage.encodings import Encoding
 from storage.lake import Lake
 from storage.publish import publish
 from storage.records import Device
 from storage.repair import repair
-from storage.snapshot import Encoding
 from storage.staleness import damaged_documents
 from tasks.engine import EngineConfig
 

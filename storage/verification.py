@@ -20,11 +20,12 @@ from sqlalchemy import select
 from storage import swaps
 from storage.catalog import Catalog
 from storage.catalog_schema import document_versions
+from storage.encodings import Encoding
 from storage.lake import Lake
 from storage.parts import sha256_of
 from storage.records import Part
 from storage.schemas import ADDED, table_schema
-from storage.snapshot import Encoding, Snapshot, take_snapshot
+from storage.snapshot import Snapshot, take_snapshot
 from storage.vacuum import find_leftovers
 from storage.views import install
 

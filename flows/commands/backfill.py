@@ -20,8 +20,8 @@ from tasks.engine import EngineConfig, shared_engine
 if TYPE_CHECKING:
     from flows.backfill import BackfillRequest
     from flows.report import RunReport
+    from storage.encodings import Encoding
     from storage.lake import Lake
-    from storage.snapshot import Encoding
 
 Exit = int
 
