@@ -1,6 +1,7 @@
 """Settings: the only reader of the environment and of `polyseme.toml`.
 
-A flag beats the environment (`POLYSEME_LAKE=…`), which beats `polyseme.toml`, which beats the default.
+A flag beats the environment (`POLYSEME_LAKE=…`), which beats a command's table in `polyseme.toml` (`[embed]`), which
+beats a line at its top (`lake = "…"`), which beats the default.
 """
 
 from __future__ import annotations
@@ -35,7 +36,24 @@ def sources_of_settings() -> list[Any]:
     """Return cyclopts' configuration sources, strongest first."""
     from cyclopts.config import Env, Toml
 
-    return [Env(ENVIRONMENT_PREFIX, command=False), Toml(CONFIG_FILE, search_parents=True, must_exist=False)]
+    return [Env(ENVIRONMENT_PREFIX, command=False), Toml(CONFIG_FILE, search_parents=True, must_exist=False), _for_all]
+
+
+def _for_all(app: Any, commands: tuple[str, ...], arguments: Any) -> None:
+    """Give every command that has them the options at the top of `polyseme.toml`. A lake is relative to the file."""
+    from cyclopts.config import Dict
+
+    path, config = read_config_file()
+    options = {key: value for key, value in config.items() if not isinstance(value, dict)}
+    if isinstance(lake := options.get("lake"), str):
+        options["lake"] = from_folder(lake, path.parent)
+    everywhere = Dict(options, source=str(path), use_commands_as_keys=False, allow_unknown=True)
+    everywhere(app, commands, arguments)
+
+
+def from_folder(place: str, folder: Path) -> str:
+    """Return the absolute path of what is relative to a folder; - and URLs are what they are."""
+    return place if place == "-" or "://" in place else str(folder / Path(place).expanduser())
 
 
 def lake_at(root: str, catalog: str | None = None) -> Lake:
