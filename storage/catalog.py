@@ -28,7 +28,7 @@ from storage.marker import catalog_of, check_pair, no_lake, read_marker, remembe
 from storage.migrations import check_format, format_of, migrate
 from storage.records import Counts, DocumentVersion, EncodingSpec, Outputs, Part, Reject, ShardResult
 from storage.snapshot import Snapshot, read_totals, take_snapshot
-from storage.transactions import PATIENCE_SECONDS, open_engine, publishing, reading, writing
+from storage.transactions import PATIENCE_SECONDS, longest_key, open_engine, publishing, reading, writing
 
 _PAGE = 1000
 
@@ -163,7 +163,7 @@ class Catalog:
                 return CommitOutcome(already_committed=True)
             # Within the transaction: vacuum removes files within one too, so none can go between this and the commit.
             self._require_files(result.parts)
-            outcome = commits.commit(connection, result, at=_now())
+            outcome = commits.commit(connection, result, at=_now(), longest=self.longest_key)
             advance(connection, "catalog_version")
             return outcome
 
@@ -207,7 +207,7 @@ class Catalog:
     def record_rejects(self, run_id: str, found: Sequence[Reject]) -> None:
         """Add rejects of a run, a batch at a time; the same one again, as after a retry, is not added."""
         with self.writing() as connection:
-            rejects.add(connection, run_id, found)
+            rejects.add(connection, run_id, found, longest=self.longest_key)
             if found:
                 advance(connection, "catalog_version")
 
@@ -227,6 +227,11 @@ class Catalog:
         """What tells this lake from every other, wherever it is moved."""
         with self.reading() as connection:
             return str(connection.scalar(select(meta.c.value).where(meta.c.key == "lake_id")))
+
+    @property
+    def longest_key(self) -> int | None:
+        """How many bytes of UTF-8 a document's id and address may have together; None for any number."""
+        return longest_key(self._engine)
 
     @property
     def version(self) -> int:

@@ -46,7 +46,7 @@ def is_committed(connection: Connection, shard_key: str) -> bool:
     return connection.scalar(select(shards.c.shard_key).where(shards.c.shard_key == shard_key)) is not None
 
 
-def commit(connection: Connection, result: ShardResult, *, at: str) -> CommitOutcome:
+def commit(connection: Connection, result: ShardResult, *, at: str, longest: int | None = None) -> CommitOutcome:
     """Add a shard's parts, document versions and rejects. Raises PolysemeError for a document the run has twice."""
     shard = result.shard
     connection.execute(
@@ -64,7 +64,7 @@ def commit(connection: Connection, result: ShardResult, *, at: str) -> CommitOut
     live, hidden = _fence(result.documents, current_versions(connection, shard.encoding_id, _ids(result.documents)))
     _put_versions(connection, shard.encoding_id, live)
     _hide(connection, shard.encoding_id, hidden)
-    rejects.add(connection, shard.run_id, result.rejects)
+    rejects.add(connection, shard.run_id, result.rejects, longest=longest)
     return CommitOutcome(already_committed=False, live=len(live), fenced=len(result.documents) - len(live))
 
 

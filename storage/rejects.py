@@ -15,9 +15,12 @@ from storage.records import Reject
 from storage.statements import chunks, insert_into
 
 
-def add(connection: Connection, run_id: str, found: Iterable[Reject]) -> None:
-    """Record rejects of a run. The same reject twice, as after a retry, is one."""
-    rows = [{"run_id": run_id, **asdict(reject)} for reject in found]
+def add(connection: Connection, run_id: str, found: Iterable[Reject], *, longest: int | None = None) -> None:
+    """Record rejects of a run, addresses cut to `longest` characters. The same reject twice, as after a retry, is one.
+
+    An address is ASCII, so that characters are bytes.
+    """
+    rows = [{"run_id": run_id, **asdict(reject), "uri": reject.uri[:longest]} for reject in found]
     if rows:
         connection.execute(insert_into(connection, rejects).on_conflict_do_nothing(), rows)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import lakes
 import pytest
+from sqlalchemy.exc import DatabaseError
 
 from storage.catalog import Catalog
 from storage.catalog_schema import FORMAT_VERSION
@@ -157,6 +158,11 @@ class TestCommits:
         start = time.process_time()
         lakes.put(catalog, spec, "r", version, *(f"d{i}" for i in range(5000)))
         assert time.process_time() - start < 1
+
+    def test_an_error_of_the_database_does_not_quote_what_was_refused(self, catalog: Catalog) -> None:
+        with pytest.raises(DatabaseError) as caught:
+            catalog.record_rejects("no such run", [Reject("u", "", "scan", "c", "m", excerpt="a secret text")])
+        assert "a secret text" not in str(caught.value)
 
 
 class TestDeletionAndMoves:
