@@ -60,9 +60,10 @@ def lake_at(root: str, catalog: str | None = None) -> Lake:
     """Return the lake in a folder or at a URL; without `catalog` the environment may name one (POLYSEME_CATALOG).
 
     A password in the catalog's URL goes no further than this process: it moves to PGPASSWORD, where PostgreSQL's own
-    library looks, so that nothing which is stored, logged or sent to Prefect can hold it.
+    library looks, so that nothing which is stored, logged or sent to Prefect can hold it. So does `passfile`, which is
+    this machine's, to PGPASSFILE.
     """
-    from storage.catalog_url import password_of, without_password
+    from storage.catalog_url import passfile_of, password_of, without_password
     from storage.lake import Lake
 
     named = catalog or os.environ.get(f"{ENVIRONMENT_PREFIX}CATALOG")
@@ -71,6 +72,9 @@ def lake_at(root: str, catalog: str | None = None) -> Lake:
     password = password_of(named)
     if password is not None:
         os.environ["PGPASSWORD"] = password
+    passfile = passfile_of(named)
+    if passfile is not None:
+        os.environ["PGPASSFILE"] = passfile
     return Lake(root, without_password(named))
 
 
