@@ -90,7 +90,8 @@ def embed_corpus(request: EmbedRequest) -> RunReport:
 
 def job(request: EmbedRequest) -> Job:
     """Say what a request comes to. Raises UsageError for a source that names nothing that can be read."""
-    sources = resolve(request.sources)
+    lake = lake_at(request.lake, request.catalog)
+    sources = resolve(request.sources, lake=lake)
 
     def items() -> Iterator[Document | Reject]:
         return read_sources(sources, request.reading, stdin=sys.stdin.buffer)
@@ -102,10 +103,11 @@ def job(request: EmbedRequest) -> Job:
                 scan.delete_gone(sources)
 
     return Job(
-        lake=lake_at(request.lake, request.catalog),
+        lake=lake,
         engine=request.engine,
         outputs=request.outputs,
         sources=request.sources,
+        places=request.sources,
         items=items,
         limit=request.limit,
         settle=settle,
@@ -116,12 +118,16 @@ def job(request: EmbedRequest) -> Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One run over some selection: where its documents come from, and what is left to do once they are committed."""
+    """One run over some selection: where its documents come from, and what is left to do once they are committed.
+
+    `sources` is what the run is listed with, `places` those files and folders that it reads.
+    """
 
     lake: Lake
     engine: EngineConfig
     outputs: Outputs
     sources: list[str]
+    places: list[str]
     items: Callable[[], Iterator[Document | Reject]]
     limit: int | None = None
     settle: Callable[[Scan], None] = lambda scan: None
@@ -233,7 +239,7 @@ class _Run:
             error=error,
         )
         if state == "completed":
-            publish_as_asset(self.scan.catalog, report, self.job.sources)
+            publish_as_asset(self.scan.catalog, report, self.job.places)
         else:
             publish(self.scan.catalog)
         return report
