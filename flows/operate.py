@@ -16,7 +16,7 @@ from flows.corpora import Corpus, chosen
 from flows.embed import AS_A_FLOW, EmbedRequest, carry_out, job
 from flows.report import RunReport
 from flows.turns import turn
-from storage.errors import PolysemeError
+from storage.errors import PolysemeError, in_words
 from tasks.engine import Cancelled
 
 
@@ -71,9 +71,9 @@ def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], 
             raise
         except Exception as error:
             # Whatever it is, a full disk or a fault of ours: the others' turn comes all the same.
-            said = str(error) if isinstance(error, PolysemeError) else f"{type(error).__name__}: {error}"
-            get_run_logger().error("corpus %s: %s", corpus.name, said, exc_info=not isinstance(error, PolysemeError))
-            failures.append(f"{corpus.name}: {said}")
+            foreseen = isinstance(error, PolysemeError)
+            get_run_logger().error("corpus %s: %s", corpus.name, in_words(error), exc_info=not foreseen)
+            failures.append(f"{corpus.name}: {in_words(error)}")
     return reports, failures
 
 
