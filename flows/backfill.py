@@ -19,11 +19,11 @@ from flows.runners import Runner
 from flows.settings import lake_at
 from storage.catalog import Catalog
 from storage.catalog_url import refuse_password
+from storage.encodings import Encoding
 from storage.errors import ModelError, UsageError
 from storage.lake import Lake
 from storage.naming import check_name
 from storage.records import Device, Document, Outputs, Reject
-from storage.snapshot import Encoding
 from tasks.documents import ReadOptions
 from tasks.engine import EngineConfig, shared_engine
 from tasks.lake_model import place_of
@@ -88,6 +88,7 @@ def backfill(request: BackfillRequest) -> RunReport:
             engine=request.engine,
             outputs=request.outputs,
             sources=request.label,
+            places=request.sources,
             items=lambda: documents(lake, request),
             limit=request.limit,
             name=request.name,
@@ -114,7 +115,7 @@ def documents(lake: Lake, request: BackfillRequest) -> Iterator[Document | Rejec
                 ),
             )
             return
-        found = read_sources(resolve(request.sources), request.reading, stdin=sys.stdin.buffer)
+        found = read_sources(resolve(request.sources, lake=lake), request.reading, stdin=sys.stdin.buffer)
         marked = damaged_documents(catalog, encoding_id) if request.damaged else None
         yield from found if marked is None else (d for d in found if isinstance(d, Document) and d.doc_id in marked)
 

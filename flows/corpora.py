@@ -5,7 +5,7 @@
     lake = "lake"
     level = "sentences"
 
-Every flow and command that works by itself names corpora and takes the rest from here. Knows no Prefect.
+Every flow and command that works by itself names corpora and takes the rest from here. Runs nothing.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from flows.settings import CONFIG_FILE, read_config_file
+from flows.runners import Runner
+from flows.settings import CONFIG_FILE, from_folder, read_config_file
 from storage.errors import UsageError
+from storage.lake import Lake
 from storage.records import Outputs
 from tasks.documents import ReadOptions
 from tasks.engine import EngineConfig
@@ -27,6 +29,7 @@ from tasks.sources import Source, resolve
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _OWN = ("sources", "lake", "catalog", "delete")
+_RUNNER = {"runner": "kind", "runner_address": "address", "runner_workers": "workers"}
 EXAMPLE = '[corpus.news]\nsources = ["news/"]\nlake = "lake"'
 
 
@@ -35,13 +38,14 @@ class Corpus:
     """Sources that are embedded into one lake, always in the same way. `sources` and `lake` are absolute.
 
     `catalog` is the database of the lake's catalog where it lies outside the lake's folder, without a password.
-    `delete` hides documents that the sources no longer yield.
+    `delete` hides documents that the sources no longer yield. `runner` says where shards are encoded.
     """
 
     name: str
     sources: list[str]
     lake: str
     catalog: str | None = None
+    runner: Runner = field(default_factory=Runner)
     engine: EngineConfig = field(default_factory=EngineConfig)
     outputs: Outputs = field(default_factory=Outputs)
     reading: ReadOptions = field(default_factory=ReadOptions)
@@ -61,15 +65,10 @@ class Corpus:
 
     def resolved(self) -> list[Source]:
         """Say what the sources mean. Raises UsageError for one that names nothing, or holds the lake."""
-        sources = resolve(self.sources)
-        part = "" if "://" in self.lake else (Path(self.lake).resolve() / "data" / "part.parquet").as_uri()
-        for source in sources:
-            if source.covers(part):
-                raise UsageError(
-                    f"[corpus.{self.name}]: the lake {self.lake} lies inside the source {source.spec}, so every commit "
-                    "would be read as new documents. Put the lake elsewhere."
-                )
-        return sources
+        try:
+            return resolve(self.sources, lake=Lake(self.lake))
+        except UsageError as error:
+            raise UsageError(f"[corpus.{self.name}]: {error}") from error
 
 
 def configured() -> dict[str, Corpus]:
@@ -78,8 +77,10 @@ def configured() -> dict[str, Corpus]:
     tables = config.get("corpus", {})
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise UsageError(f"{path}: a corpus is a table with a name, such as\n{EXAMPLE}")
-    default_lake = config.get("lake", "lake")
-    return {name: _corpus(name, table, path.parent, default_lake) for name, table in tables.items() if path}
+    usual = {"lake": config.get("lake", "lake"), "catalog": config.get("catalog")}
+    return {
+        name: _corpus(name, table if "lake" in table else usual | table, path.parent) for name, table in tables.items()
+    }
 
 
 def chosen(names: Iterable[str] | None = None) -> list[Corpus]:
@@ -96,13 +97,14 @@ def chosen(names: Iterable[str] | None = None) -> list[Corpus]:
     return [known[name] for name in wanted]
 
 
-def _corpus(name: str, table: dict[str, Any], folder: Path, default_lake: str) -> Corpus:
+def _corpus(name: str, table: dict[str, Any], folder: Path) -> Corpus:
     """Build one from its table. Options are named as `polyseme embed` names them, with _ for -."""
     rest = dict(table)
     engine, outputs, reading = (_taken(rest, kind) for kind in (EngineConfig, Outputs, ReadOptions))
+    runner = {argument: rest.pop(key) for key, argument in _RUNNER.items() if key in rest}
     own = {key: rest.pop(key) for key in _OWN if key in rest}
     if rest:
-        known = [*_OWN, *(f.name for kind in (EngineConfig, Outputs, ReadOptions) for f in fields(kind))]
+        known = [*_OWN, *_RUNNER, *(f.name for kind in (EngineConfig, Outputs, ReadOptions) for f in fields(kind))]
         raise UsageError(f"[corpus.{name}]: there is no option {', '.join(rest)}. Options: {', '.join(known)}.")
     if (folder / str(engine.get("model", "\0"))).is_dir():
         engine["model"] = str(folder / engine["model"])
@@ -110,26 +112,23 @@ def _corpus(name: str, table: dict[str, Any], folder: Path, default_lake: str) -
         outputs["words"] = frozenset(word.lower() for word in outputs["words"])
     built = {
         "name": name,
-        "lake": _absolute(own.pop("lake", default_lake), folder),
-        "sources": [_absolute(source, folder) for source in own.pop("sources", [])],
+        "lake": from_folder(own.pop("lake"), folder),
+        "sources": [from_folder(source, folder) for source in own.pop("sources", [])],
         "engine": engine,
         "outputs": outputs,
         "reading": reading,
+        "runner": runner,
         **own,
     }
     try:
         return TypeAdapter(Corpus).validate_python(built)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part not in ("engine", "outputs", "reading"))
+        options = {argument: key for key, argument in _RUNNER.items()} if first["loc"][0] == "runner" else {}
+        inside = (part for part in first["loc"] if part not in ("engine", "outputs", "reading", "runner"))
+        where = ".".join(options.get(str(part), str(part)) for part in inside)
         raise UsageError(f"[corpus.{name}] {where}: {first['msg']}, got {first['input']!r}.") from error
 
 
 def _taken(rest: dict[str, Any], kind: Any) -> dict[str, Any]:
     return {f.name: rest.pop(f.name) for f in fields(kind) if f.name in rest}
-
-
-def _absolute(source: str, folder: Path) -> str:
-    if source == "-" or "://" in source:
-        return source
-    return str(folder / Path(source).expanduser())

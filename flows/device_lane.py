@@ -168,16 +168,14 @@ class DeviceLane:
                     names=[name], slots=1, mode="concurrency", lease_duration=LEASE_SECONDS
                 ).json()
                 return UUID(response["lease_id"]) if response["limits"] else None
-            except httpx.HTTPStatusError as error:
-                if error.response.status_code != httpx.codes.LOCKED:
-                    raise
-                answered = time.monotonic()
-                if answered - begun > _STUCK_SECONDS:
-                    begun = answered
-                    self._reset(name)
             except httpx.HTTPError as error:
-                if time.monotonic() - answered > _UNREACHABLE_SECONDS:
-                    log.warning("Going on without the slot of %s: the Prefect server does not answer (%s)", name, error)
+                if _is_taken(error):
+                    answered = time.monotonic()
+                    if answered - begun > _STUCK_SECONDS:
+                        begun = answered
+                        self._reset(name)
+                elif time.monotonic() - answered > _UNREACHABLE_SECONDS:
+                    log.warning("Going on without the slot of %s: the Prefect server fails (%s)", name, error)
                     return None
             time.sleep(_POLL_SECONDS)
 
@@ -196,4 +194,10 @@ class DeviceLane:
     def _reset(self, name: str) -> None:
         """Empty a limit whose slot nobody can be holding: a server that keeps leases in memory forgets whose it was."""
         log.warning("%s was not free for %g s, and turns take seconds: taking its slots for lost", name, _STUCK_SECONDS)
-        self._client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(active_slots=0))
+        with suppress(httpx.HTTPError, ObjectNotFound):
+            self._client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(active_slots=0))
+
+
+def _is_taken(error: httpx.HTTPError) -> bool:
+    """True where the server's answer is that no slot is free."""
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code == httpx.codes.LOCKED

@@ -77,7 +77,7 @@ def estimate(
     sources: Sequence[str], lake: Lake, engine: Engine, outputs: Outputs, reading: ReadOptions, *, limit: int | None
 ) -> Estimate:
     """Scan the sources, compare with the lake if there is one, count tokens and time a short trial."""
-    items = read_sources(resolve(sources), reading, stdin=sys.stdin.buffer)
+    items = read_sources(resolve(sources, lake=lake), reading, stdin=sys.stdin.buffer)
     return estimate_items(items, lake, engine, outputs, limit=limit)
 
 

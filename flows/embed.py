@@ -6,11 +6,9 @@ not grow with the corpus. Only references travel between tasks. What is done is 
 
 from __future__ import annotations
 
-import queue
 import sys
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -27,6 +25,7 @@ from flows.lineage import publish_as_asset
 from flows.progress import Progress, describe
 from flows.report import RunReport, markdown
 from flows.runners import SHARDS_IN_FLIGHT, Runner, started
+from flows.scanning import ScanThread
 from flows.settings import lake_at
 from flows.shard_tasks import commit_shard, encode_shard
 from storage.catalog import Catalog
@@ -91,7 +90,8 @@ def embed_corpus(request: EmbedRequest) -> RunReport:
 
 def job(request: EmbedRequest) -> Job:
     """Say what a request comes to. Raises UsageError for a source that names nothing that can be read."""
-    sources = resolve(request.sources)
+    lake = lake_at(request.lake, request.catalog)
+    sources = resolve(request.sources, lake=lake)
 
     def items() -> Iterator[Document | Reject]:
         return read_sources(sources, request.reading, stdin=sys.stdin.buffer)
@@ -103,10 +103,11 @@ def job(request: EmbedRequest) -> Job:
                 scan.delete_gone(sources)
 
     return Job(
-        lake=lake_at(request.lake, request.catalog),
+        lake=lake,
         engine=request.engine,
         outputs=request.outputs,
         sources=request.sources,
+        places=request.sources,
         items=items,
         limit=request.limit,
         settle=settle,
@@ -117,12 +118,16 @@ def job(request: EmbedRequest) -> Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One run over some selection: where its documents come from, and what is left to do once they are committed."""
+    """One run over some selection: where its documents come from, and what is left to do once they are committed.
+
+    `sources` is what the run is listed with, `places` those files and folders that it reads.
+    """
 
     lake: Lake
     engine: EngineConfig
     outputs: Outputs
     sources: list[str]
+    places: list[str]
     items: Callable[[], Iterator[Document | Reject]]
     limit: int | None = None
     settle: Callable[[Scan], None] = lambda scan: None
@@ -142,7 +147,7 @@ def carry_out(job: Job) -> RunReport:
         name = catalog.register_encoding(engine.spec, name=job.name)
         version = catalog.begin_run(run_id, engine.spec.encoding_id, job.sources, _flow_run_id())
         scan = Scan(catalog, lake, run_id, version, engine.spec.encoding_id, job.outputs)
-        run = _Run(job, engine, scan, name, Progress.begin(run_id))
+        run = _Run(job, engine, name, ScanThread(scan, job.items, limit=job.limit, progress=Progress.begin(run_id)))
         try:
             run.embed()
             job.settle(scan)
@@ -151,7 +156,7 @@ def carry_out(job: Job) -> RunReport:
             run.finish("cancelled" if _is_cancellation(error) else "failed", error=str(error) or type(error).__name__)
             raise
         finally:
-            run.wait_for_scan()
+            run.scanning.wait()
             scan.close()
             remove_staging(lake, run_id)
             run.progress.end()
@@ -172,12 +177,18 @@ class _Run:
 
     job: Job
     engine: Engine
-    scan: Scan
     encoding: str
-    progress: Progress
+    scanning: ScanThread
     shards: int = 0
     failures: list[str] = field(default_factory=list)
-    _scanning: threading.Thread | None = None
+
+    @property
+    def scan(self) -> Scan:
+        return self.scanning.scan
+
+    @property
+    def progress(self) -> Progress:
+        return self.scanning.progress
 
     def embed(self) -> None:
         """Send every shard through its tasks, a few at a time, in order."""
@@ -188,7 +199,7 @@ class _Run:
         config = self.job.engine if self.job.runner.kind == "threads" else self.engine.portable_config()
         with started(self.job.runner, gpu=self.engine.device_type == "cuda") as workers:
             try:
-                for shard in self._staged():
+                for shard in self.scanning.shards():
                     self.shards += 1
                     encoded = workers.submit(encode_shard, shard=shard, lake=self.job.lake, config=config)
                     # Commits stay in this process, so that a run is one writer of the catalog whatever its runner.
@@ -228,7 +239,7 @@ class _Run:
             error=error,
         )
         if state == "completed":
-            publish_as_asset(self.scan.catalog, report, self.job.sources)
+            publish_as_asset(self.scan.catalog, report, self.job.places)
         else:
             publish(self.scan.catalog)
         return report
@@ -247,49 +258,6 @@ class _Run:
         if isinstance(outcome, ModelError | Cancelled):
             raise outcome
         self.failures.append(f"shard {shard.ordinal}: {type(outcome).__name__}: {outcome}")
-
-    def _staged(self) -> Iterator[Shard]:
-        """Yield shards as the scanning thread stages them; raise what it raised."""
-        staged: queue.SimpleQueue[Shard | BaseException | None] = queue.SimpleQueue()
-
-        def scan() -> None:
-            try:
-                for shard in self.scan.shards(self._items()):
-                    self.progress.chars_planned = self.scan.tally.chars_to_encode
-                    staged.put(shard)
-                self.progress.chars_planned, self.progress.planned = self.scan.tally.chars_to_encode, True
-                staged.put(None)
-            except BaseException as error:
-                staged.put(error)
-
-        self._scanning = threading.Thread(target=scan, name="polyseme-scan", daemon=True)
-        self._scanning.start()
-        while (item := staged.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def wait_for_scan(self) -> None:
-        """Return once the scanning thread has ended: after the last shard, or soon after `progress.stop`."""
-        if self._scanning is not None:
-            self._scanning.join(timeout=5)  # standard input may never end
-
-    def _items(self) -> Iterator[Document | Reject]:
-        return _first(self.job.items(), self.job.limit, stopped=lambda: self.progress.stopped)
-
-
-def _first(
-    items: Iterable[Document | Reject], limit: int | None, *, stopped: Callable[[], bool]
-) -> Iterator[Document | Reject]:
-    """Yield items up to and including document number `limit`, or until `stopped`."""
-    documents = 0
-    for item in items:
-        if stopped():
-            return
-        yield item
-        documents += isinstance(item, Document)
-        if documents == limit:
-            return
 
 
 def _outcome(future: PrefectFuture[Any]) -> object:

@@ -5,6 +5,7 @@ The key is the lake's address, without the characters that Prefect refuses. Know
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,14 +21,17 @@ _REFUSED = re.compile(r"[\s#?&%\"'<>\[\]{}|\\^`\0]")
 _LONGEST, _MOST_SOURCES = 500, 50
 
 
-def publish_as_asset(catalog: Catalog, report: RunReport, sources: Iterable[str]) -> int:
-    """Publish the lake inside a flow and record it as materialized. Returns the catalog version it shows."""
+def publish_as_asset(catalog: Catalog, report: RunReport, places: Iterable[str]) -> int:
+    """Publish the lake inside a flow and record it as materialized, from the files and folders among `places`.
+
+    Returns the catalog version it shows.
+    """
     lake = Asset(
         key=asset_key(f"{report.lake}/catalog.duckdb"),
         properties=AssetProperties(name=f"Lake {Path(report.lake).name}", description="Opens with any DuckDB."),
     )
 
-    upstream: list[str | Asset] = [asset_key(source) for source in sources if _is_place(source)]
+    upstream: list[str | Asset] = [asset_key(place) for place in places if is_there(place)]
 
     @materialize(
         lake,
@@ -60,5 +64,6 @@ def asset_key(place: str) -> str:
     return _REFUSED.sub("-", address)[:_LONGEST]
 
 
-def _is_place(source: str) -> bool:
-    return "://" in source or Path(source).expanduser().exists()
+def is_there(place: str) -> bool:
+    """False for standard input and glob patterns, which are no address."""
+    return place.startswith("file://") or os.path.exists(os.path.expanduser(place))

@@ -19,7 +19,7 @@ from flows.settings import lake_at
 from storage.catalog import Catalog
 from storage.catalog_url import refuse_password
 from storage.compaction import MIB, CompactionPolicy, compact
-from storage.errors import MissingLakeError, PolysemeError
+from storage.errors import MissingLakeError, PolysemeError, in_words
 from storage.lake import Lake
 from storage.publish import publish
 from storage.vacuum import vacuum
@@ -124,8 +124,8 @@ def maintain(lakes: list[str] | None = None) -> None:
                     failures.append(f"{step.name}: {error}")
                 get_run_logger().info("no lake at %s yet", lake)
                 break
-            except PolysemeError as error:
-                failures.append(f"{step.name}: {error}")
+            except Exception as error:  # whatever it is, the other steps and lakes have their turn
+                failures.append(f"{step.name}: {in_words(error)}")
     if failures:
         raise PolysemeError("; ".join(failures))
 

@@ -16,7 +16,8 @@ from flows.corpora import Corpus, chosen
 from flows.embed import AS_A_FLOW, EmbedRequest, carry_out, job
 from flows.report import RunReport
 from flows.turns import turn
-from storage.errors import PolysemeError
+from storage.errors import PolysemeError, in_words
+from tasks.engine import Cancelled
 
 
 @flow(name="embed", **AS_A_FLOW)
@@ -66,16 +67,20 @@ def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], 
                     get_run_logger().info(
                         "corpus %s: the run that waits for its turn will see all of this", corpus.name
                     )
-        except PolysemeError as error:
-            get_run_logger().error("corpus %s: %s", corpus.name, error)
-            failures.append(f"{corpus.name}: {error}")
+        except Cancelled:
+            raise
+        except Exception as error:
+            # Whatever it is, a full disk or a fault of ours: the others' turn comes all the same.
+            foreseen = isinstance(error, PolysemeError)
+            get_run_logger().error("corpus %s: %s", corpus.name, in_words(error), exc_info=not foreseen)
+            failures.append(f"{corpus.name}: {in_words(error)}")
     return reports, failures
 
 
 def _request(corpus: Corpus) -> EmbedRequest:
     return EmbedRequest(
         sources=corpus.sources, lake=corpus.lake, catalog=corpus.catalog, engine=corpus.engine, outputs=corpus.outputs,
-        reading=corpus.reading, delete=corpus.delete,
+        reading=corpus.reading, delete=corpus.delete, runner=corpus.runner,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import csv
 import shutil
 import sys
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Literal
 
 import orjson
@@ -57,6 +58,9 @@ def write_json(value: Any) -> None:
 def _show(table: pa.Table) -> None:
     import duckdb
 
+    if not table.num_columns:
+        print("Nothing.")  # noqa: T201
+        return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _NO_LIMIT
     with duckdb.connect() as con:
         con.register("answer", pa.table([_folded(c) for c in table.columns], names=_distinct(table.column_names)))
@@ -130,7 +134,10 @@ def _write_json(rows: Iterable[pa.RecordBatch], *, lines: bool) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """What orjson does not know: sets become lists, bytes hexadecimal, the rest its text."""
+    """What orjson does not know: decimals, such as any sum, are numbers with all their digits, sets become lists, bytes
+    hexadecimal, the rest its text."""
+    if isinstance(value, Decimal) and value.is_finite():
+        return orjson.Fragment(format(value, "f"))
     if isinstance(value, set | frozenset):
         return sorted(value)
     return value.hex() if isinstance(value, bytes) else str(value)

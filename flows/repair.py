@@ -10,15 +10,15 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from flows.backfill import LEAST, BackfillRequest, backfill, repeating
 from storage.catalog import Catalog
+from storage.encodings import Encoding
 from storage.lake import Lake
 from storage.publish import publish
 from storage.records import Device
 from storage.repair import repair
-from storage.snapshot import Encoding
 from storage.staleness import damaged_documents
 from tasks.engine import EngineConfig
 
@@ -70,7 +70,7 @@ def _encode_again(lake: Lake, encoding: Encoding, all_: tuple[Encoding, ...], en
                     damaged=True,
                 )
             )
-    if sources := list(_files(_marked(lake, encoding))):
+    if sources := list(files_of(_marked(lake, encoding))):
         backfill(
             BackfillRequest(
                 lake=str(lake.root), catalog=lake.catalog, engine=engine, outputs=LEAST, sources=sources, damaged=True
@@ -84,9 +84,9 @@ def _marked(lake: Lake, encoding: Encoding) -> dict[str, str]:
         return damaged_documents(catalog, encoding.encoding_id)
 
 
-def _files(marked: dict[str, str]) -> Iterator[str]:
+def files_of(marked: dict[str, str]) -> Iterator[str]:
     """Yield the addresses of files that are still there."""
     for uri in dict.fromkeys(marked.values()):
         parts = urlsplit(uri)
-        if parts.scheme == "file" and Path(os.fsdecode(unquote(parts.path))).is_file():
+        if parts.scheme == "file" and Path(os.fsdecode(unquote_to_bytes(parts.path))).is_file():
             yield uri

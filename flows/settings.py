@@ -1,6 +1,7 @@
 """Settings: the only reader of the environment and of `polyseme.toml`.
 
-A flag beats the environment (`POLYSEME_LAKE=…`), which beats `polyseme.toml`, which beats the default.
+A flag beats the environment (`POLYSEME_LAKE=…`), which beats a command's table in `polyseme.toml` (`[embed]`), which
+beats a line at its top (`lake = "…"`), which beats the default.
 """
 
 from __future__ import annotations
@@ -35,16 +36,34 @@ def sources_of_settings() -> list[Any]:
     """Return cyclopts' configuration sources, strongest first."""
     from cyclopts.config import Env, Toml
 
-    return [Env(ENVIRONMENT_PREFIX, command=False), Toml(CONFIG_FILE, search_parents=True, must_exist=False)]
+    return [Env(ENVIRONMENT_PREFIX, command=False), Toml(CONFIG_FILE, search_parents=True, must_exist=False), _for_all]
+
+
+def _for_all(app: Any, commands: tuple[str, ...], arguments: Any) -> None:
+    """Give every command that has them the options at the top of `polyseme.toml`. A lake is relative to the file."""
+    from cyclopts.config import Dict
+
+    path, config = read_config_file()
+    options = {key: value for key, value in config.items() if not isinstance(value, dict)}
+    if isinstance(lake := options.get("lake"), str):
+        options["lake"] = from_folder(lake, path.parent)
+    everywhere = Dict(options, source=str(path), use_commands_as_keys=False, allow_unknown=True)
+    everywhere(app, commands, arguments)
+
+
+def from_folder(place: str, folder: Path) -> str:
+    """Return the absolute path of what is relative to a folder; - and URLs are what they are."""
+    return place if place == "-" or "://" in place else str(folder / Path(place).expanduser())
 
 
 def lake_at(root: str, catalog: str | None = None) -> Lake:
     """Return the lake in a folder or at a URL; without `catalog` the environment may name one (POLYSEME_CATALOG).
 
     A password in the catalog's URL goes no further than this process: it moves to PGPASSWORD, where PostgreSQL's own
-    library looks, so that nothing which is stored, logged or sent to Prefect can hold it.
+    library looks, so that nothing which is stored, logged or sent to Prefect can hold it. So does `passfile`, which is
+    this machine's, to PGPASSFILE.
     """
-    from storage.catalog_url import password_of, without_password
+    from storage.catalog_url import passfile_of, password_of, without_password
     from storage.lake import Lake
 
     named = catalog or os.environ.get(f"{ENVIRONMENT_PREFIX}CATALOG")
@@ -53,6 +72,9 @@ def lake_at(root: str, catalog: str | None = None) -> Lake:
     password = password_of(named)
     if password is not None:
         os.environ["PGPASSWORD"] = password
+    passfile = passfile_of(named)
+    if passfile is not None:
+        os.environ["PGPASSFILE"] = passfile
     return Lake(root, without_password(named))
 
 

@@ -23,7 +23,7 @@ from tasks.folders import MAGIC, walk
 from tasks.sources import Source
 
 _TICK_MS = 250
-_LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE, _MOST_DOUBLINGS = 30.0, 6
 
 Stamp = tuple[int, int] | None
 """Size and time of a file's last change in nanoseconds; None where it is gone."""
@@ -39,8 +39,9 @@ class Watched:
 
     def covers(self, path: Path) -> bool:
         """True where a file of this name would be read, and for what may have been a folder of such files."""
-        if not path.suffix and not path.name.startswith("."):
-            return any(path.is_relative_to(root) for root in self.roots) and not path.is_file()
+        if path.is_dir() or (not path.suffix and not path.name.startswith(".")):
+            hidden = path.name.startswith(".")
+            return not hidden and any(path.is_relative_to(root) for root in self.roots) and not path.is_file()
         uri = path.as_uri()
         return any(source.covers(uri) for source in self.sources)
 
@@ -195,7 +196,7 @@ class Outbox:
         except SendError as error:
             if not self._failures:
                 _say(f"The Prefect server does not answer ({error}). Trying until it does; nothing is lost.")
-            self._failures += 1
+            self._failures = min(self._failures + 1, _MOST_DOUBLINGS)
             self._not_before = at + min(_LONGEST_PAUSE, 0.5 * 2**self._failures)
             return
         for payload, _ in self._waiting.values():

@@ -6,40 +6,29 @@ their relative path, and never opens one. Safe to share between threads; a forke
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, delete, insert, inspect, select, tuple_, update
+from sqlalchemy import Connection, Engine, insert, inspect, select
 from sqlalchemy.exc import DatabaseError
 
-from storage import commits, swaps
-from storage.catalog_schema import (
-    COUNT_COLUMNS,
-    FORMAT_VERSION,
-    document_versions,
-    encodings,
-    meta,
-    metadata,
-    rejects,
-    runs,
-)
+from storage import commits, encodings, rejects, runs, swaps, versions
+from storage.catalog_schema import FORMAT_VERSION, meta, metadata
 from storage.catalog_url import place_of
 from storage.commits import CommitOutcome
-from storage.errors import LakeError, PolysemeError, UsageError
+from storage.counters import advance, read
+from storage.encodings import Encoding
+from storage.errors import LakeError, PolysemeError
 from storage.lake import Lake
 from storage.marker import catalog_of, check_pair, no_lake, read_marker, remember
 from storage.migrations import check_format, format_of, migrate
-from storage.naming import check_name, encoding_name
 from storage.records import Counts, DocumentVersion, EncodingSpec, Outputs, Part, Reject, ShardResult
-from storage.snapshot import Encoding, Snapshot, read_encodings, read_totals, take_snapshot
-from storage.transactions import PATIENCE_SECONDS, open_engine, publishing, reading, writing
+from storage.snapshot import Snapshot, read_totals, take_snapshot
+from storage.transactions import PATIENCE_SECONDS, longest_key, open_engine, publishing, reading, writing
 
 _PAGE = 1000
 
@@ -101,51 +90,22 @@ class Catalog:
         Raises UsageError where `name` is malformed, belongs to another encoding, or this one has another.
         """
         with self.writing() as connection:
-            known = {e.name: e.encoding_id for e in read_encodings(connection)}
-            registered = next((n for n, encoding_id in known.items() if encoding_id == spec.encoding_id), None)
-            if registered is not None:
-                if name not in (None, registered):
-                    raise UsageError(f"This encoding is named {registered!r} already. Leave the other name out.")
-                return registered
-            if name in known:
-                raise UsageError(f"The name {name!r} belongs to encoding {known[name]}. Choose another.")
-            chosen = check_name(name) if name else encoding_name(spec, taken=known)
-            connection.execute(
-                insert(encodings).values(
-                    encoding_id=spec.encoding_id,
-                    name=chosen,
-                    spec=json.dumps(asdict(spec), sort_keys=True),
-                    width=spec.width,
-                    created_at=_now(),
-                )
-            )
-            if not known:
-                connection.execute(insert(meta).values(key="default_encoding", value=spec.encoding_id))
+            known = encodings.registered_name(connection, spec, name)
+            if known is not None:
+                return known
+            chosen = encodings.register(connection, spec, name, at=_now())
             advance(connection, "catalog_version")
             return chosen
 
     def encodings(self) -> tuple[Encoding, ...]:
         """Return every registered encoding, oldest first."""
         with self.reading() as connection:
-            return read_encodings(connection)
+            return encodings.read_encodings(connection)
 
     def begin_run(self, run_id: str, encoding_id: str, sources: Sequence[str], flow_run_id: str | None = None) -> int:
         """Record a run and return its ordinal, greater than any before. A second attempt needs a new `run_id`."""
         with self.writing() as connection:
-            if connection.scalar(select(runs.c.ordinal).where(runs.c.run_id == run_id)) is not None:
-                raise PolysemeError(f"Run {run_id!r} has already begun in {self.lake.root}. Begin it under a new id.")
-            ordinal = advance(connection, "last_ordinal")
-            connection.execute(
-                insert(runs).values(
-                    run_id=run_id,
-                    ordinal=ordinal,
-                    flow_run_id=flow_run_id,
-                    encoding_id=encoding_id,
-                    sources=json.dumps(list(sources)),
-                    state="running",
-                    started_at=_now(),
-                )
-            )
+            ordinal = runs.begin(connection, run_id, encoding_id, sources, flow_run_id, at=_now())
             advance(connection, "catalog_version")
             return ordinal
 
@@ -161,43 +121,20 @@ class Catalog:
         error: str | None = None,
     ) -> None:
         """Record how a run ended and what it did."""
-        values = {name: getattr(counts, name) for name in COUNT_COLUMNS}
-        values |= {"skipped": skipped, "deleted": deleted, "rejected": rejected}
-        values |= {"seconds": json.dumps(counts.seconds, sort_keys=True), "error": error}
+        tally = {"skipped": skipped, "deleted": deleted, "rejected": rejected}
         with self.writing() as connection:
-            ended = update(runs).where(runs.c.run_id == run_id).values(state=state, finished_at=_now(), **values)
-            if not connection.execute(ended).rowcount:
-                raise PolysemeError(f"Run {run_id!r} never began in {self.lake.root}. Call begin_run first.")
+            runs.finish(connection, run_id, state, counts, tally, error=error, at=_now())
             advance(connection, "catalog_version")
 
     def lookup(self, encoding_id: str, doc_ids: Sequence[str]) -> dict[str, DocumentVersion]:
         """Return the live version of each of `doc_ids` that has one."""
-        d = document_versions.c
-        columns = (d.doc_id, d.uri, d.version, d.record_sha256, d.outputs, d.n_tokens, d.text_version)
-        query = select(*columns).where(d.encoding_id == encoding_id, d.deleted.is_(False))
         with self.reading() as connection:
-            return {
-                doc_id: DocumentVersion(
-                    doc_id=doc_id,
-                    uri=uri,
-                    version=version,
-                    record_sha256=record_sha256,
-                    outputs=_outputs(outputs),
-                    n_tokens=n_tokens,
-                    text_version=None if text_version == version else text_version,
-                )
-                for ids in commits.chunks(doc_ids)
-                for doc_id, uri, version, record_sha256, outputs, n_tokens, text_version in connection.execute(
-                    query.where(d.doc_id.in_(ids))
-                ).all()
-            }
+            return versions.find(connection, encoding_id, doc_ids)
 
     def outputs(self, encoding_id: str) -> list[Outputs]:
         """Return every different outputs that live documents of an encoding have."""
-        d = document_versions.c
-        query = select(d.outputs).where(d.encoding_id == encoding_id, d.deleted.is_(False)).distinct()
         with self.reading() as connection:
-            return [_outputs(text) for text in connection.scalars(query)]
+            return versions.all_outputs(connection, encoding_id)
 
     def documents_under(
         self, encoding_id: str, uri_prefix: str = "", *, page: int = _PAGE
@@ -206,21 +143,14 @@ class Catalog:
 
         Each page is a transaction of its own: documents may be deleted or moved on the way.
         """
-        d = document_versions.c
-        here = select(d.doc_id, d.uri).where(d.encoding_id == encoding_id, d.deleted.is_(False))
-        if uri_prefix:
-            here = here.where(d.uri >= uri_prefix, d.uri < uri_prefix + "\U0010ffff")
-        here = here.order_by(d.uri, d.doc_id).limit(page)
-        query = here
+        rows: list[tuple[str, str]] = []
         while True:
             with self.reading() as connection:
-                rows = [(doc_id, uri) for doc_id, uri in connection.execute(query).all()]
+                rows = versions.page_after(connection, encoding_id, uri_prefix, rows[-1] if rows else None, rows=page)
             if rows:
                 yield rows
             if len(rows) < page:
                 return
-            doc_id, uri = rows[-1]
-            query = here.where(tuple_(d.uri, d.doc_id) > tuple_(uri, doc_id))
 
     def commit_shard(self, result: ShardResult) -> CommitOutcome:
         """Make a shard's rows visible, all of them or none. A shard that is committed already changes nothing.
@@ -233,7 +163,7 @@ class Catalog:
                 return CommitOutcome(already_committed=True)
             # Within the transaction: vacuum removes files within one too, so none can go between this and the commit.
             self._require_files(result.parts)
-            outcome = commits.commit(connection, result, at=_now())
+            outcome = commits.commit(connection, result, at=_now(), longest=self.longest_key)
             advance(connection, "catalog_version")
             return outcome
 
@@ -255,10 +185,7 @@ class Catalog:
     def set_default_encoding(self, name: str) -> None:
         """Choose the encoding that the unsuffixed views show. Raises UsageError for a name that is not registered."""
         with self.writing() as connection:
-            known = {e.name: e.encoding_id for e in read_encodings(connection)}
-            if name not in known:
-                raise UsageError(f"No encoding is named {name!r}; there are: {', '.join(known) or 'none yet'}.")
-            connection.execute(update(meta).where(meta.c.key == "default_encoding").values(value=known[name]))
+            encodings.choose_default(connection, name)
             advance(connection, "catalog_version")
 
     def delete_documents(self, encoding_id: str, doc_ids: Sequence[str], *, version: int) -> int:
@@ -280,19 +207,14 @@ class Catalog:
     def record_rejects(self, run_id: str, found: Sequence[Reject]) -> None:
         """Add rejects of a run, a batch at a time; the same one again, as after a retry, is not added."""
         with self.writing() as connection:
-            commits.add_rejects(connection, run_id, found)
+            rejects.add(connection, run_id, found, longest=self.longest_key)
             if found:
                 advance(connection, "catalog_version")
 
     def retire_rejects(self, run_id: str, scanned: Callable[[str], bool]) -> None:
         """Drop what older runs rejected at uris that this run has `scanned`: what it rejects there is what counts."""
         with self.writing() as connection:
-            ordinal = select(runs.c.ordinal).where(runs.c.run_id == run_id).scalar_subquery()
-            older = rejects.c.run_id.in_(select(runs.c.run_id).where(runs.c.ordinal < ordinal))
-            retired = [uri for uri in connection.scalars(select(rejects.c.uri).where(older).distinct()) if scanned(uri)]
-            for some in commits.chunks(retired):
-                connection.execute(delete(rejects).where(older, rejects.c.uri.in_(some)))
-            if retired:
+            if rejects.retire(connection, run_id, scanned):
                 advance(connection, "catalog_version")
 
     def totals(self, encoding_id: str) -> dict[str, int]:
@@ -307,10 +229,15 @@ class Catalog:
             return str(connection.scalar(select(meta.c.value).where(meta.c.key == "lake_id")))
 
     @property
+    def longest_key(self) -> int | None:
+        """How many bytes of UTF-8 a document's id and address may have together; None for any number."""
+        return longest_key(self._engine)
+
+    @property
     def version(self) -> int:
         """The number that every change of the catalog raises."""
         with self.reading() as connection:
-            return int(connection.execute(select(meta.c.value).where(meta.c.key == "catalog_version")).scalar_one())
+            return read(connection, "catalog_version")
 
     def snapshot(self) -> Snapshot:
         """Return one consistent picture of everything that readers need."""
@@ -363,18 +290,6 @@ def _create(connection: Connection) -> None:
     metadata.create_all(connection)
     first = {"format_version": FORMAT_VERSION, "lake_id": uuid4(), "catalog_version": 0, "last_ordinal": 0}
     connection.execute(insert(meta), [{"key": key, "value": str(value)} for key, value in first.items()])
-
-
-def advance(connection: Connection, counter: str) -> int:
-    """Raise a counter in `meta` by one and return it."""
-    value = 1 + int(connection.scalars(select(meta.c.value).where(meta.c.key == counter)).one())
-    connection.execute(update(meta).where(meta.c.key == counter).values(value=str(value)))
-    return value
-
-
-@lru_cache(maxsize=256)
-def _outputs(text: str) -> Outputs:
-    return Outputs.from_json(text)
 
 
 def _now() -> str:

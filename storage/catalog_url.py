@@ -50,9 +50,15 @@ def password_of(text: str) -> str | None:
     return None if found is None else str(found)
 
 
+def passfile_of(text: str) -> str | None:
+    """Return the file with passwords that a catalog's URL names, if it names one."""
+    found = parse(text).query.get("passfile")
+    return None if found is None else str(found)
+
+
 def refuse_password(text: str | None) -> None:
     """Raise UsageError for a URL with a password in it, where others would get to see it."""
-    if text is not None and password_of(text) is not None:
+    if text is not None and (password_of(text) is not None or "sslpassword" in parse(text).query):
         raise UsageError(
             "The parameters of a flow are shown to everybody who sees the run, so a catalog's password cannot be among "
             "them. Leave it out of the URL; give it to the worker as PGPASSWORD, in PGPASSFILE, or in POLYSEME_CATALOG."

@@ -7,17 +7,17 @@ first: a backfill takes old texts from the lake and may well have a greater ordi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, insert, select, update
 
-from storage.catalog_schema import document_versions, moved, parts, rejects, shards, superseded
+from storage import rejects
+from storage.catalog_schema import document_versions, moved, parts, shards, superseded
 from storage.errors import PolysemeError
-from storage.records import DocumentVersion, Part, Reject, ShardResult
+from storage.records import DocumentVersion, Part, ShardResult
+from storage.statements import chunks, insert_into
 
-IDS_A_QUERY = 1000
 _REPLACED = ("version", "text_version", "uri", "record_sha256", "outputs", "n_tokens", "deleted")
 
 
@@ -46,7 +46,7 @@ def is_committed(connection: Connection, shard_key: str) -> bool:
     return connection.scalar(select(shards.c.shard_key).where(shards.c.shard_key == shard_key)) is not None
 
 
-def commit(connection: Connection, result: ShardResult, *, at: str) -> CommitOutcome:
+def commit(connection: Connection, result: ShardResult, *, at: str, longest: int | None = None) -> CommitOutcome:
     """Add a shard's parts, document versions and rejects. Raises PolysemeError for a document the run has twice."""
     shard = result.shard
     connection.execute(
@@ -64,7 +64,7 @@ def commit(connection: Connection, result: ShardResult, *, at: str) -> CommitOut
     live, hidden = _fence(result.documents, current_versions(connection, shard.encoding_id, _ids(result.documents)))
     _put_versions(connection, shard.encoding_id, live)
     _hide(connection, shard.encoding_id, hidden)
-    add_rejects(connection, shard.run_id, result.rejects)
+    rejects.add(connection, shard.run_id, result.rejects, longest=longest)
     return CommitOutcome(already_committed=False, live=len(live), fenced=len(result.documents) - len(live))
 
 
@@ -100,19 +100,12 @@ def move(connection: Connection, encoding_id: str, uris: Mapping[str, str]) -> i
             .values(uri=bindparam("to")),
             [{"moving": row["doc_id"], "to": row["uri"]} for row in rows],
         )
-        statement = _insert(connection, moved)
+        statement = insert_into(connection, moved)
         connection.execute(
             statement.on_conflict_do_update(index_elements=moved.primary_key, set_={"uri": statement.excluded.uri}),
             rows,
         )
     return len(rows)
-
-
-def add_rejects(connection: Connection, run_id: str, found: Iterable[Reject]) -> None:
-    """Record rejects of a run. The same reject twice, as after a retry, is one."""
-    rows = [{"run_id": run_id, **asdict(reject)} for reject in found]
-    if rows:
-        connection.execute(_insert(connection, rejects).on_conflict_do_nothing(), rows)
 
 
 def current_versions(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> dict[str, _Current]:
@@ -124,12 +117,6 @@ def current_versions(connection: Connection, encoding_id: str, doc_ids: Sequence
         for ids in chunks(doc_ids)
         for doc_id, version, text_version, deleted in connection.execute(query.where(d.doc_id.in_(ids))).all()
     }
-
-
-def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield `ids` in pieces that one query can name."""
-    for start in range(0, len(ids), IDS_A_QUERY):
-        yield ids[start : start + IDS_A_QUERY]
 
 
 def _ids(documents: Sequence[DocumentVersion]) -> list[str]:
@@ -163,7 +150,7 @@ def _fence(
 def _put_versions(connection: Connection, encoding_id: str, documents: Sequence[DocumentVersion]) -> None:
     if not documents:
         return
-    statement = _insert(connection, document_versions)
+    statement = insert_into(connection, document_versions)
     new = statement.excluded
     changed = {name: new[name] for name in _REPLACED}
     connection.execute(
@@ -188,15 +175,10 @@ def _put_versions(connection: Connection, encoding_id: str, documents: Sequence[
 def _hide(connection: Connection, encoding_id: str, versions: Iterable[tuple[str, int]]) -> None:
     rows = [{"encoding_id": encoding_id, "doc_id": doc_id, "version": version} for doc_id, version in versions]
     if rows:
-        connection.execute(_insert(connection, superseded).on_conflict_do_nothing(), rows)
+        connection.execute(insert_into(connection, superseded).on_conflict_do_nothing(), rows)
 
 
 def _part_row(part: Part, shard_key: str) -> dict[str, object]:
     row = asdict(part)
     row["table_name"] = row.pop("table")
     return {**row, "shard_key": shard_key}
-
-
-def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Return an INSERT that knows `on_conflict_*`, which SQLAlchemy has by dialect only."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)

@@ -15,13 +15,14 @@ import pyarrow as pa
 
 from storage import swaps
 from storage.catalog import Catalog
+from storage.encodings import Encoding
 from storage.errors import PolysemeError, UsageError
 from storage.lake import Lake
 from storage.merging import Corrections, MergedRows, merged_rows
 from storage.parts import LocalParts, fetched_parts, sha256_of, write_part
 from storage.records import Part
 from storage.schemas import TABLES
-from storage.snapshot import Encoding, Snapshot, take_snapshot
+from storage.snapshot import Snapshot, take_snapshot
 from storage.views import quote
 
 MIB = 1 << 20

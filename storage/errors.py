@@ -38,3 +38,8 @@ class ModelError(PolysemeError):
     """A checkpoint, head or device that cannot be used."""
 
     exit_code = 5
+
+
+def in_words(error: BaseException) -> str:
+    """Return what an error says: ours in their own words, any other with its name before."""
+    return str(error) if isinstance(error, PolysemeError) else f"{type(error).__name__}: {error}"

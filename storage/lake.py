@@ -5,8 +5,10 @@ Knows addresses, nothing of what the files contain nor how they are written.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from storage.catalog_url import without_password
 from storage.errors import LakeError
@@ -72,4 +74,6 @@ def _root(root: Path | Url | str) -> Path | Url:
     text = str(root)
     if isinstance(root, Url) or (isinstance(root, str) and "://" in text and not text.startswith("file://")):
         return Url(text.rstrip("/"))
-    return Path(text.removeprefix("file://")).expanduser().resolve()
+    if text.startswith("file://"):
+        text = os.fsdecode(unquote_to_bytes(urlsplit(text).path))
+    return Path(text).expanduser().resolve()

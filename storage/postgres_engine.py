@@ -13,6 +13,9 @@ from sqlalchemy.exc import OperationalError
 
 from storage.errors import UsageError
 
+LONGEST_KEY = 2600
+"""How many bytes of UTF-8 a document's id and address may have together: a row of an index holds 2,704."""
+
 _CONNECT_SECONDS = 15
 _LOCK_SECONDS = 5.0
 _LOCKS = {"write": 0x706F6C79, "publish": 0x706F6C7A}
@@ -30,6 +33,7 @@ def open_engine(url: URL, *, patience: float) -> Engine:
     try:
         engine = create_engine(
             url,
+            hide_parameters=True,  # in messages: among them are excerpts of refused input
             # A connection that idled while the server was restarted is replaced, not used.
             pool_pre_ping=True,
             connect_args={} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS},

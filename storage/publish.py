@@ -35,7 +35,7 @@ def published(lake: Lake) -> tuple[int, str, str] | None:
     try:
         with lake.files.fetched(PUBLISHED) as found, duckdb.connect(str(found), read_only=True) as con:
             row = con.execute(f"SELECT catalog_version, lake_id, root FROM {HIDDEN}.meta").fetchone()
-    except (FileNotFoundError, duckdb.Error):
+    except (FileNotFoundError, duckdb.Error, UnicodeDecodeError):
         return None
     return row
 

@@ -15,11 +15,13 @@ import pyarrow as pa
 from sqlalchemy import Connection, bindparam, select, update
 
 from storage import swaps
-from storage.catalog import Catalog, advance
+from storage.catalog import Catalog
 from storage.catalog_schema import document_versions
+from storage.counters import advance
+from storage.encodings import Encoding
 from storage.lake import Lake
 from storage.records import Outputs
-from storage.snapshot import Encoding, Snapshot, take_snapshot
+from storage.snapshot import Snapshot, take_snapshot
 from storage.views import install
 
 STALE = ""

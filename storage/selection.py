@@ -14,10 +14,11 @@ import duckdb
 import pyarrow as pa
 
 from storage.catalog import Catalog
+from storage.encodings import Encoding
 from storage.errors import LakeError, UsageError
 from storage.query import open_snapshot, refuse_writes
 from storage.records import Document, Outputs
-from storage.snapshot import Encoding, Snapshot
+from storage.snapshot import Snapshot
 from storage.staleness import damaged_documents
 
 _BATCH = 1000

@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from storage.encodings import Encoding
 from storage.lake import Lake
 from storage.query import open_snapshot
-from storage.snapshot import Encoding, Snapshot
+from storage.snapshot import Snapshot
 
 Floats = npt.NDArray[np.float32]
 

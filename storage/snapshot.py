@@ -5,35 +5,16 @@ A plain value: it holds no connection and stays true of the moment it was taken.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
-from sqlalchemy import Connection, Row, Select, Text, func, select
+from sqlalchemy import Connection, Select, Text, func, select
 
 from storage import catalog_schema as schema
-from storage.records import EncodingSpec
+from storage.encodings import Encoding, read_encodings
 
 _ROWS_A_BATCH = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoding:
-    """An encoding as the catalog knows it. `name` ends its views' names."""
-
-    encoding_id: str
-    name: str
-    spec: EncodingSpec
-    created_at: str
-
-    @staticmethod
-    def from_row(row: Row[tuple[str, str, str, str]]) -> Encoding:
-        """Build from `encoding_id, name, spec, created_at`."""
-        encoding_id, name, spec, created_at = row
-        return Encoding(
-            encoding_id=encoding_id, name=name, spec=EncodingSpec(**json.loads(spec)), created_at=created_at
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +56,6 @@ def take_snapshot(connection: Connection) -> Snapshot:
         runs=_arrow(connection, select(schema.runs).order_by(schema.runs.c.ordinal)),
         rejects=_arrow(connection, rejects),
     )
-
-
-def read_encodings(connection: Connection) -> tuple[Encoding, ...]:
-    """Return every encoding, oldest first."""
-    e = schema.encodings.c
-    rows = connection.execute(select(e.encoding_id, e.name, e.spec, e.created_at).order_by(e.created_at, e.name))
-    return tuple(Encoding.from_row(row) for row in rows)
 
 
 def read_totals(connection: Connection, encoding_id: str) -> dict[str, int]:

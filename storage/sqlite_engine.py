@@ -9,13 +9,16 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
+LONGEST_KEY = None
+"""How many bytes of UTF-8 a document's id and address may have together: any."""
+
 _BUSY_SECONDS = 5.0
 _DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
 
 def open_engine(url: URL, *, patience: float) -> Engine:
     """Return an engine; SQLite itself waits up to five seconds of `patience` at a time."""
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)  # in messages: among them are excerpts of refused input
     event.listen(engine, "connect", partial(_configure_sqlite, busy=min(patience, _BUSY_SECONDS)))
     event.listen(engine, "begin", _begin)
     return engine

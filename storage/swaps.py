@@ -5,14 +5,14 @@ Every function works inside a transaction that it is given. Knows no files.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from storage.catalog_schema import moved, parts, retired_parts, runs, shards, superseded
-from storage.commits import chunks
+from storage.catalog_schema import moved, parts, retired_parts, shards, superseded
 from storage.records import Part
+from storage.statements import chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def drop_corrections(
     found = connection.execute(committed.where(parts.c.encoding_id == encoding_id))
     growing = {version for path, version in found if path not in searched}
     gone = [{"doc": doc_id, "ver": version} for doc_id, version in versions if version not in growing]
-    for some in _batches(gone):
+    for some in chunks(gone):
         for table in (superseded, moved):
             c = table.c
             matching = (c.encoding_id == encoding_id, c.doc_id == bindparam("doc"), c.version == bindparam("ver"))
@@ -130,15 +130,3 @@ def known(connection: Connection, paths: Sequence[str]) -> set[str]:
         for some in chunks(paths)
         for path in connection.scalars(select(column).where(column.in_(some)))
     }
-
-
-def busy_runs(connection: Connection, *, since: str) -> set[str]:
-    """Return the runs that began or committed something since then."""
-    begun = select(runs.c.run_id).where(runs.c.started_at >= since)
-    committed = select(shards.c.run_id).where(shards.c.committed_at >= since)
-    return {run_id for query in (begun, committed) for run_id in connection.scalars(query.distinct())}
-
-
-def _batches(rows: Sequence[dict[str, object]], size: int = 1000) -> Iterator[Sequence[dict[str, object]]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]

@@ -33,6 +33,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 class _Dialect(Protocol):
     """What a module that knows one engine has."""
 
+    @property
+    def LONGEST_KEY(self) -> int | None: ...
+
     def open_engine(self, url: URL, *, patience: float) -> Engine: ...
     def is_busy(self, error: OperationalError) -> bool: ...
     def trouble(self, error: OperationalError) -> str | None: ...
@@ -41,6 +44,11 @@ class _Dialect(Protocol):
 def open_engine(url: URL, *, patience: float) -> Engine:
     """Return an engine whose transactions begin as their `ROLE` asks for. Connects to nothing yet."""
     return _dialect(url).open_engine(url, patience=patience)
+
+
+def longest_key(engine: Engine) -> int | None:
+    """Return how many bytes of UTF-8 a document's id and address may have together; None for any number."""
+    return _dialect(engine.url).LONGEST_KEY
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from storage import swaps
+from storage import runs, swaps
 from storage.catalog import Catalog
 from storage.errors import UsageError
 from storage.files import Stored
@@ -60,7 +60,7 @@ def find_leftovers(catalog: Catalog, *, grace: timedelta, now: datetime) -> Left
     with catalog.reading() as connection:
         retired = swaps.retired(connection)
         known = swaps.known(connection, [found.path for found in parts])
-        busy = swaps.busy_runs(connection, since=before.isoformat(timespec="microseconds"))
+        busy = runs.busy(connection, since=before.isoformat(timespec="microseconds"))
     old = [part for part in retired if datetime.fromisoformat(part.retired_at) <= before]
     return Leftovers(
         retired=tuple(Leftover(part.path, part.bytes) for part in old),

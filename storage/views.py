@@ -13,10 +13,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from storage.encodings import Encoding
 from storage.errors import LakeError
 from storage.lake import Lake
 from storage.schemas import ADDED, ADJACENT, RANDOM, TABLES, table_schema
-from storage.snapshot import Encoding, Snapshot
+from storage.snapshot import Snapshot
 
 HIDDEN = "internal"
 """Schema of the small tables that views join; `show tables` does not list it."""

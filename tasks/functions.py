@@ -19,11 +19,12 @@ import numpy as np
 import pyarrow as pa
 from duckdb.func import ARROW, SPECIAL
 
+from storage.encodings import Encoding
 from storage.errors import PolysemeError
 from storage.lake import Lake
 from storage.records import Device
 from storage.similarity import CACHE_BYTES, Neighbour, SentenceVectors, shared_vectors
-from storage.snapshot import Encoding, Snapshot
+from storage.snapshot import Snapshot
 from tasks.answers import Answers, at_least_one
 from tasks.checkpoint import EMBEDDED, find
 from tasks.macros import macros

@@ -62,9 +62,12 @@ class Scan:
         """Yield each document that is new or changed, with the outputs it shall have; keep count of the rest."""
         batch: list[Document] = []
         chars = 0
+        longest = self.catalog.longest_key
         for item in items:
             if isinstance(item, Reject):
                 self._reject(item)
+            elif longest is not None and _key_bytes(item) > longest:
+                self._reject(_too_long(item, longest))
             elif not self._ledger.add(item.doc_id):
                 self._reject(_duplicate(item))
             else:
@@ -170,6 +173,22 @@ def _duplicate(document: Document) -> Reject:
         "duplicate-id",
         f"The id '{document.doc_id}' was already read in this run; the first document with it was kept. "
         "Give records distinct ids, or name another field with --id-field.",
+        doc_id=document.doc_id,
+    )
+
+
+def _key_bytes(document: Document) -> int:
+    return len(document.doc_id.encode()) + len(document.uri.encode())
+
+
+def _too_long(document: Document, longest: int) -> Reject:
+    return Reject(
+        document.uri,
+        document.locator,
+        "scan",
+        "id-too-long",
+        f"The id and the address have {_key_bytes(document):,} bytes together, and an index of PostgreSQL, where this "
+        f"lake has its catalog, takes {longest:,}. Give the record a shorter id, or its file a shorter path.",
         doc_id=document.doc_id,
     )
 

@@ -17,6 +17,7 @@ from typing import BinaryIO, Literal
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from storage.errors import UsageError
+from storage.lake import Lake
 from storage.records import Document, Reject
 from tasks.byte_streams import COMPRESSIONS
 from tasks.documents import Place, ReadOptions
@@ -86,10 +87,22 @@ class Source:
         return self.covers(uri)
 
 
-def resolve(specs: Sequence[str]) -> list[Source]:
-    """Say what each argument means. Raises UsageError for one that names nothing that can be read."""
+def resolve(specs: Sequence[str], *, lake: Lake | None = None) -> list[Source]:
+    """Say what each argument means.
+
+    Raises UsageError for one that names nothing that can be read, or that holds the parts of `lake`.
+    """
     refuse_credentials(specs)
-    return [_resolve(spec) for spec in specs]
+    sources = [_resolve(spec) for spec in specs]
+    if lake is not None and isinstance(lake.data, Path):
+        part = (lake.data / "documents" / "part.parquet").as_uri()
+        for source in sources:
+            if source.covers(part):
+                raise UsageError(
+                    f"The lake {lake.root} lies inside the source {source.spec}, so every commit would be read as new "
+                    "documents. Put the lake elsewhere with --lake."
+                )
+    return sources
 
 
 def refuse_credentials(specs: Sequence[str]) -> None:

@@ -20,8 +20,8 @@ from tasks.engine import EngineConfig, shared_engine
 if TYPE_CHECKING:
     from flows.backfill import BackfillRequest
     from flows.report import RunReport
+    from storage.encodings import Encoding
     from storage.lake import Lake
-    from storage.snapshot import Encoding
 
 Exit = int
 
@@ -138,7 +138,8 @@ def backfill(
     else:
         config = repeating(repeated, device, model=model)
     engine = shared_engine(config)
-    outputs = _outputs(place, texts, engine.spec.encoding_id, (level, words, nsp, pll_variant if pll else None))
+    had_by = None if engine.spec.encoding_id == texts.encoding_id and not sources else texts
+    outputs = outputs_wanted(place, had_by, (level, words, nsp, pll_variant if pll else None))
     engine.check(outputs)
     request = BackfillRequest(
         lake=str(place.root), catalog=place.catalog, engine=config, outputs=outputs, sources=list(sources),
@@ -158,25 +159,26 @@ def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None) -> tupl
     return find_encoding(snapshot, encoding), find_encoding(snapshot, texts_of)
 
 
-def _outputs(
+def outputs_wanted(
     lake: Lake,
-    texts: Encoding,
-    encoding_id: str,
+    texts: Encoding | None,
     asked: tuple[Level | None, str | None, bool | None, PllVariant | None],
 ) -> Outputs:
-    """Return what every document shall have: as asked, else what it has, else what it has where its text is from."""
+    """Return what every document shall have: as asked, and where nothing was asked what it has already.
+
+    `texts` is the encoding whose documents say so; None where each document of this encoding speaks for itself.
+    """
     from flows.backfill import LEAST
     from storage.catalog import Catalog
     from storage.selection import outputs_of
 
     level, words, nsp, pll = asked
-    if (level, words, nsp) != (None, None, None):
-        return outputs_from(level, words, nsp is not False, pll)
-    if encoding_id == texts.encoding_id:
-        return replace(LEAST, pll=pll)
-    with Catalog.open(lake) as catalog:
-        had = outputs_of(catalog, texts) or Outputs()
-    return replace(had, pll=pll or had.pll)
+    had = LEAST
+    if texts is not None:
+        with Catalog.open(lake) as catalog:
+            had = outputs_of(catalog, texts) or Outputs()
+    rows = had if (level, words) == (None, None) else outputs_from(level, words, had.nsp, None)
+    return Outputs(rows.level, rows.words, had.nsp if nsp is None else nsp, pll or had.pll)
 
 
 def _moment(since: str | None) -> datetime | None:

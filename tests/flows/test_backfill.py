@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
 from flows.cli import main
+from flows.commands.backfill import outputs_wanted
 from storage.catalog import Catalog
 from storage.lake import Lake
 from storage.query import connect
+from storage.records import Outputs
 from tasks import shard as stages
 from tasks.engine import EngineConfig
 from tests import small_lake
@@ -69,6 +72,8 @@ def test_a_second_encoding_grows_beside_the_first_by_predicate_then_by_what_is_m
     code, out, err = polyseme(capfd, made, *new, *water)
     assert code == 0, err
     assert json.loads(out)["counts"]["documents"] == 2
+    addresses = ["--where", "uri LIKE 'file:///%' AND doc_id IN ('river', 'canal')" + " AND true" * 50]
+    assert polyseme(capfd, made, "backfill", "--encoding", "foreign", *cpu, *addresses)[0] == 0
     status = json.loads(polyseme(capfd, made, "status", "--json")[1])["encodings"]
     assert {e["name"]: (e["documents"], e["missing"], e["default"]) for e in status}["foreign"] == (2, 4, False)
     assert "polyseme backfill --encoding foreign" in polyseme(capfd, made, "status")[1]
@@ -156,3 +161,25 @@ def test_settings_of_another_encoding_are_not_silently_left_out(capfd: pytest.Ca
     code, _, err = polyseme(capfd, made, "backfill", "--max-tokens", "32")
     assert code == 2
     assert "--max-tokens makes another encoding than" in err
+
+
+@pytest.mark.parametrize(
+    ("asked", "gives"),
+    [
+        ((None, None, None, None), Outputs("sentences", None, nsp=False)),
+        ((None, None, True, None), Outputs("sentences", None, nsp=True)),
+        (("tokens", None, None, None), Outputs("tokens", None, nsp=False)),
+        ((None, "Bank,court", None, None), Outputs("words", frozenset({"bank", "court"}), nsp=False)),
+        ((None, None, None, "original"), Outputs("sentences", None, nsp=False, pll="original")),
+    ],
+)
+def test_what_is_not_asked_for_stays_as_the_documents_have_it(
+    lake: Path, tiny_folder: Path, asked: tuple[Any, ...], gives: Outputs
+) -> None:
+    lean = Outputs("sentences", None, nsp=False)
+    config = EngineConfig(model=str(tiny_folder), device="cpu")
+    made = small_lake.make(lake, small_lake.documents()[:1], config=config, outputs=lean)
+    with Catalog.open(made) as catalog:
+        (encoding,) = catalog.encodings()
+    assert outputs_wanted(made, encoding, asked) == gives
+    assert outputs_wanted(made, None, asked) == gives

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.corpora import chosen, configured
+from flows.runners import Runner
 from storage.errors import UsageError
 
 
@@ -44,6 +45,17 @@ def test_every_option_of_embed_has_its_place(home: Path) -> None:
     assert found["two"].outputs.level == "sentences"
 
 
+def test_a_corpus_has_a_runner_of_its_own(home: Path) -> None:
+    configure(
+        home,
+        '[corpus.news]\nsources = ["news"]\nrunner = "dask"\nrunner_address = "tcp://host:8786"\n'
+        '[corpus.two]\nsources = ["news"]\nrunner = "ray"\nrunner_workers = 3\n[corpus.b]\nsources = ["news"]\n',
+    )
+    found = configured()
+    assert found["news"].runner == Runner(kind="dask", address="tcp://host:8786")
+    assert (found["two"].runner, found["b"].runner) == (Runner(kind="ray", workers=3), Runner())
+
+
 def test_a_model_folder_is_found_from_the_file(home: Path) -> None:
     (home / "models").mkdir()
     configure(
@@ -60,6 +72,8 @@ def test_a_model_folder_is_found_from_the_file(home: Path) -> None:
         ('[corpus.news]\nsources = ["news"]\nlevel = "letters"', "level.*letters"),
         ('[corpus.news]\nsources = ["news"]\ncontext = "pair"\npooling = "cls"', "pooling cls needs"),
         ("[corpus.news]\nsources = []", "needs sources"),
+        ('[corpus.news]\nsources = ["news"]\nrunner = "spark"', "runner: .*spark"),
+        ('[corpus.news]\nsources = ["news"]\nrunner_workers = 2', "belong to a cluster"),
         ('[corpus.news]\nsources = ["-"]', "needs sources"),
         ('[corpus."New York"]\nsources = ["news"]', "small letters"),
         ('corpus = "news"', "a corpus is a table"),
@@ -84,6 +98,35 @@ def test_a_lake_inside_its_own_source_is_refused(home: Path) -> None:
     (corpus,) = chosen()
     with pytest.raises(UsageError, match="lies inside the source"):
         corpus.resolved()
+
+
+def test_a_lake_and_its_catalog_are_named_once_for_corpora_and_commands(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.cli import app
+
+    configure(
+        home,
+        'lake = "store"\ncatalog = "sqlite:////all.sqlite"\n[status]\nruns = 3\n[rejects]\nlake = "mine"\n'
+        '[corpus.a]\nsources = ["news"]\n[corpus.b]\nsources = ["news"]\nlake = "other"\n',
+    )
+    (home / "deep").mkdir()
+    monkeypatch.chdir(home / "deep")
+    found = configured()
+    assert (found["a"].lake, found["a"].catalog) == (str(home / "store"), "sqlite:////all.sqlite")
+    assert (found["b"].lake, found["b"].catalog) == (str(home / "other"), None)
+
+    def bound(*words: str) -> dict[str, object]:
+        _, arguments, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+        return dict(arguments.arguments)
+
+    shared = {"lake": str(home / "store"), "catalog_url": "sqlite:////all.sqlite"}
+    assert bound("status") == shared | {"runs": 3}
+    assert bound("rejects")["lake"] == "mine"
+    assert bound("status", "--lake", "x")["lake"] == "x"
+    assert bound("tokens", "a text") == {"text": "a text"}
+    monkeypatch.setenv("POLYSEME_LAKE", "y")
+    assert bound("status")["lake"] == "y"
 
 
 def test_the_options_of_commands_stand_beside_the_corpora(home: Path) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,33 @@ def test_a_server_that_is_gone_does_not_fail_the_work(monkeypatch: pytest.Monkey
         gone = SyncPrefectClient(f"http://127.0.0.1:{nobody.getsockname()[1]}/api")
         with DeviceLane(gone, "gone"):
             pass
+
+
+class Failing(BaseHTTPRequestHandler):
+    """A server with troubles of its own."""
+
+    def do_POST(self) -> None:
+        self.send_error(500)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_a_server_that_fails_does_not_fail_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.client.orchestration import SyncPrefectClient
+
+    from flows.device_lane import DeviceLane
+
+    monkeypatch.setattr("flows.device_lane._UNREACHABLE_SECONDS", 0.0)
+    with HTTPServer(("127.0.0.1", 0), Failing) as failing:
+        thread = threading.Thread(target=failing.serve_forever)
+        thread.start()
+        try:
+            with DeviceLane(SyncPrefectClient(f"http://127.0.0.1:{failing.server_port}/api"), "failing"):
+                pass
+        finally:
+            failing.shutdown()
+            thread.join()
 
 
 @pytest.mark.usefixtures("api")

@@ -31,6 +31,15 @@ def made(lake: Path, tiny_folder: Path) -> Lake:
     return small_lake.make(lake, found[3:], config=config, run_id="second")
 
 
+def test_a_source_is_found_again_whatever_bytes_its_name_has(tmp_path: Path) -> None:
+    from flows.repair import files_of
+
+    there = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 [1]?.txt"))
+    there.write_text("A text.")
+    marked = {"a": there.as_uri(), "b": (tmp_path / "gone.txt").as_uri(), "c": "stdin:"}
+    assert list(files_of(marked)) == [there.as_uri()]
+
+
 def parts(made: Lake, table: str) -> list[Path]:
     return sorted(made.data.glob(f"{table}/*/*.parquet"))
 

@@ -66,6 +66,24 @@ def test_a_corpus_that_fails_does_not_keep_the_others(
     assert ask("SELECT count(*) FROM documents") == [(3,)]
 
 
+def test_a_fault_that_nobody_foresaw_does_not_keep_the_others_either(
+    corpus: Path, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import operate
+
+    done = list[str]()
+
+    def carry_out(job: object) -> None:
+        done.append(str(job))
+        raise OSError("No space left on device")
+
+    configure(one=corpus, two=corpus)
+    monkeypatch.setattr(operate, "carry_out", carry_out)
+    with pytest.raises(PolysemeError, match=r"one: OSError: No space left.*two: OSError"):
+        operate.embed_corpora()
+    assert len(done) == 2
+
+
 def test_a_lake_that_is_not_there_yet_is_no_fault_of_maintenance(corpus: Path, configure: Configure) -> None:
     from flows.maintain import maintain
     from flows.operate import embed_corpora

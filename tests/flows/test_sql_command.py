@@ -44,6 +44,19 @@ def test_sql_from_a_file_and_from_standard_input(
     assert polyseme(capfd, made, "sql", "--format", "csv")[:2] == (0, "c\n3\n")
 
 
+def test_a_table_of_nothing_is_no_error(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
+    code, out, err = polyseme(capfd, made, "status", "--runs", "0")
+    assert (code, err) == (0, "")
+    assert "Last runs\nNothing.\n" in out
+
+
+def test_sums_are_numbers_in_json(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
+    sql = "SELECT sum(n) AS s, 1.50::DECIMAL(4, 2) AS d, 10::HUGEINT ** 20 AS e FROM range(4) AS r(n)"
+    code, out, _ = polyseme(capfd, made, "sql", sql, "--format", "jsonl")
+    assert (code, json.loads(out)["s"], json.loads(out)["d"]) == (0, 6, 1.5)
+    assert '"s":6,"d":1.50,' in out
+
+
 def test_every_format_holds_the_same_rows(made: Lake) -> None:
     sql = "SELECT doc_id, embedding FROM sentences ORDER BY ALL LIMIT 2"
 

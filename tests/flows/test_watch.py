@@ -78,6 +78,19 @@ def test_an_event_keeps_its_id_until_the_server_has_it_and_is_sent_ever_less_oft
     assert len(outbox) == 0
 
 
+def test_a_server_may_be_away_for_weeks() -> None:
+    server = Server()
+    server.away = True
+    outbox = Outbox(server)
+    outbox.add(changed("news", "file:///a.txt"), "a.txt 1")
+    for minute in range(30_000):
+        outbox.flush(at=60.0 * minute)
+    assert len(server.attempts) == 30_000
+    server.away = False
+    outbox.flush(at=1e9)
+    assert len(server.heard) == 1
+
+
 def test_what_happens_while_the_server_is_away_becomes_one_event_a_corpus() -> None:
     server = Server()
     server.away = True
@@ -137,6 +150,15 @@ def test_files_that_no_scan_reads_are_no_news(tmp_path: Path, news: Corpus, name
     (one,) = watched([news])
     (tmp_path / "news" / name).write_text("x")
     assert not one.covers(tmp_path / "news" / name)
+
+
+def test_a_folder_is_news_whatever_its_name_unless_it_is_hidden(tmp_path: Path, news: Corpus) -> None:
+    (one,) = watched([news])
+    for name, wanted in (("2024", True), ("2024.11", True), ("v1.txt", True), (".git", False)):
+        (tmp_path / "news" / name).mkdir()
+        assert one.covers(tmp_path / "news" / name) == wanted, name
+    (tmp_path / "elsewhere.d").mkdir()
+    assert not one.covers(tmp_path / "elsewhere.d")
 
 
 def test_a_real_folder_is_watched_from_its_start_to_files_and_folders_that_come_and_go(

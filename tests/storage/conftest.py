@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import lakes
 import pytest
 
 from storage.catalog import Catalog
 from storage.lake import Lake
+from storage.records import EncodingSpec
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -36,3 +38,10 @@ def lake(tmp_path: Path, database: str | None) -> Lake:
 def catalog(lake: Lake) -> Iterator[Catalog]:
     with Catalog.create_or_open(lake) as opened:
         yield opened
+
+
+@pytest.fixture
+def spec(catalog: Catalog) -> EncodingSpec:
+    made = lakes.make_spec()
+    catalog.register_encoding(made)
+    return made

@@ -118,6 +118,16 @@ def commit(catalog: Catalog, spec: EncodingSpec, texts: Texts, **more: Any) -> i
     return version
 
 
+def begin(catalog: Catalog, spec: EncodingSpec, run_id: str) -> int:
+    """Begin a run and return its version."""
+    return catalog.begin_run(run_id, spec.encoding_id, ["corpus/*.txt"])
+
+
+def put(catalog: Catalog, spec: EncodingSpec, run_id: str, version: int, *doc_ids: str) -> None:
+    """Commit versions of documents that have no rows."""
+    catalog.commit_shard(make_result(spec, [document_version(d, version) for d in doc_ids], run_id=run_id))
+
+
 def arrow_table(name: str, width: int, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Rows as a table of the lake, sorted as its parts are, with vectors that follow from the row's place."""
     keys = SORT_KEYS[name]

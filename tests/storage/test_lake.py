@@ -33,3 +33,8 @@ def test_a_lake_reached_through_a_link_is_the_lake_itself(tmp_path: Path) -> Non
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     assert Lake(tmp_path / "link") == Lake(tmp_path / "real")
+
+
+def test_the_address_of_a_folder_is_that_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a lake, 100% [new] é"
+    assert Lake(folder.as_uri()) == Lake(folder) == Lake(str(folder))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import multiprocessing
 import os
+import random
 import threading
 from pathlib import Path
 from urllib.parse import quote
@@ -21,9 +23,16 @@ from storage.errors import LakeError, MissingLakeError, UsageError
 from storage.lake import Lake
 from storage.publish import publish, published
 from storage.query import connect
+from storage.records import Document, Outputs, Reject
+from tasks.plan import Scan
 from tests import servers
 
 SPEC = lakes.make_spec()
+
+
+def incompressible(length: int) -> str:
+    """Text that an index cannot store in less: PostgreSQL compresses what it can."""
+    return base64.b64encode(random.Random(0).randbytes(length)).decode()[:length]
 
 
 class TestUrls:
@@ -51,6 +60,17 @@ class TestUrls:
         lake = lake_at("lake")
         assert lake.catalog == "postgresql+psycopg://u@h/d"
         assert os.environ["PGPASSWORD"] == "hush"
+
+    def test_a_file_with_passwords_is_read_on_this_machine_and_remembered_for_no_other(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PGPASSFILE", "another")
+        assert lake_at("lake", "postgresql://u@h/d?passfile=/my/pgpass").catalog == "postgresql+psycopg://u@h/d"
+        assert os.environ["PGPASSFILE"] == "/my/pgpass"
+
+    def test_the_password_of_a_key_is_refused_like_any_other(self) -> None:
+        with pytest.raises(UsageError, match="PGPASSWORD"):
+            refuse_password("postgresql://u@h/d?sslpassword=hush")
 
     def test_what_is_asked_for_beats_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("POLYSEME_CATALOG", "postgresql://h/d")
@@ -157,6 +177,35 @@ class TestTrouble:
             with pytest.raises(LakeError, match="stayed locked"):
                 impatient.register_encoding(SPEC)
             assert impatient.snapshot().encodings == ()
+
+    def test_a_document_too_long_for_an_index_is_refused_by_name_and_the_others_go_on(
+        self, tmp_path: Path, postgres_url: str
+    ) -> None:
+        with Catalog.create_or_open(Lake(tmp_path / "lake", postgres_url)) as catalog:
+            catalog.register_encoding(SPEC)
+            longest = catalog.longest_key
+            assert longest is not None
+            noise = incompressible(longest)
+            fits = Document(noise[: longest // 2], noise[longest // 2 :], "The bank.")
+            longer = Document("longer", noise, "The bank.")
+            version = catalog.begin_run("r", SPEC.encoding_id, [])
+            scan = Scan(catalog, catalog.lake, "r", version, SPEC.encoding_id, Outputs())
+            (shard,) = scan.shards([longer, fits])
+            scan.close()
+            assert (shard.n_documents, scan.tally.rejected) == (1, 1)
+            (refused,) = catalog.snapshot().rejects.to_pylist()
+            assert (refused["code"], refused["doc_id"], refused["uri"]) == ("id-too-long", "longer", noise)
+            document = lakes.document_version(fits.doc_id, version, uri=fits.uri)
+            catalog.commit_shard(lakes.make_result(SPEC, [document], run_id="r"))
+            assert catalog.lookup(SPEC.encoding_id, [fits.doc_id]).keys() == {fits.doc_id}
+
+    def test_an_address_of_any_length_can_be_refused(self, tmp_path: Path, postgres_url: str) -> None:
+        with Catalog.create_or_open(Lake(tmp_path / "lake", postgres_url)) as catalog:
+            catalog.register_encoding(SPEC)
+            lakes.begin(catalog, SPEC, "r")
+            catalog.record_rejects("r", [Reject(incompressible(9000), "line 123456789", "read", "undecodable", "m")])
+            (refused,) = catalog.snapshot().rejects.to_pylist()
+            assert incompressible(9000).startswith(refused["uri"])
 
     def test_an_id_too_long_for_an_index_is_named_as_the_reason(self, tmp_path: Path, postgres_url: str) -> None:
         with Catalog.create_or_open(Lake(tmp_path / "lake", postgres_url)) as catalog:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from storage.catalog import Catalog
+from storage.encodings import Encoding
 from storage.lake import Lake
 from storage.query import open_snapshot
 from storage.similarity import Neighbour, SentenceVectors, shared_vectors
-from storage.snapshot import Encoding, Snapshot
+from storage.snapshot import Snapshot
 
 KEPT, STREAMED = 2**30, 0
 

@@ -150,6 +150,13 @@ def test_repair_marks_the_documents_of_broken_parts_and_no_others(
     assert repair(full, check(full).broken) == []
 
 
+def test_what_a_repair_marked_is_a_fault_until_it_is_made_again(full: Catalog) -> None:
+    flip(a_file(full, "words"))
+    repair(full, check(full).broken)
+    (fault,) = check(full).findings
+    assert (fault.kind, fault.message) == ("contents", "rows went with a broken part and were not made again yet: a, b")
+
+
 def test_readers_get_on_after_a_repair_and_the_document_heals_when_it_is_encoded_again(full: Catalog) -> None:
     flip(a_file(full, "words"))
     repair(full, check(full).broken)

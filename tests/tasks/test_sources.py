@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import UsageError
+from storage.lake import Lake
 from storage.records import Document, Reject
 from tasks.sources import INCOMPLETE_CODES, ReadOptions, Source, read_sources, resolve, shields
 
@@ -314,3 +315,20 @@ def test_an_address_with_a_password_is_refused_and_not_repeated(address: str) ->
         resolve([address])
     assert "s3cret" not in str(caught.value)
     assert "password" in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", ["{here}", "{here}/lake", "{here}/**/*.parquet"])
+def test_a_source_that_holds_the_lakes_own_parts_is_refused(tmp_path: Path, spec: str) -> None:
+    lake = Lake(tmp_path / "lake")
+    lake.create()
+    (tmp_path / "lake" / "data" / "a.parquet").touch()
+    with pytest.raises(UsageError, match="lies inside the source"):
+        resolve([spec.format(here=tmp_path)], lake=lake)
+
+
+def test_a_lake_beside_its_source_or_out_of_its_patterns_reach_is_none_of_its_business(tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "a.txt").touch()
+    for spec in (tmp_path / "corpus", tmp_path / "*.txt", tmp_path / "a.txt", "-"):
+        assert resolve([str(spec)], lake=Lake(tmp_path / "lake"))
+    assert resolve([str(tmp_path)], lake=Lake("s3://bucket/lake"))

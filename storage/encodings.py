@@ -1,0 +1,83 @@
+"""The encodings of a catalog: each registered once under a name, one of them the default.
+
+Every function works inside a transaction that it is given.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from storage.catalog_schema import encodings, meta
+from storage.errors import UsageError
+from storage.naming import check_name, encoding_name
+from storage.records import EncodingSpec
+
+_DEFAULT = "default_encoding"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """An encoding as the catalog knows it. `name` ends its views' names."""
+
+    encoding_id: str
+    name: str
+    spec: EncodingSpec
+    created_at: str
+
+    @staticmethod
+    def from_row(row: Row[tuple[str, str, str, str]]) -> Encoding:
+        """Build from `encoding_id, name, spec, created_at`."""
+        encoding_id, name, spec, created_at = row
+        return Encoding(
+            encoding_id=encoding_id, name=name, spec=EncodingSpec(**json.loads(spec)), created_at=created_at
+        )
+
+
+def read_encodings(connection: Connection) -> tuple[Encoding, ...]:
+    """Return every encoding, oldest first."""
+    e = encodings.c
+    rows = connection.execute(select(e.encoding_id, e.name, e.spec, e.created_at).order_by(e.created_at, e.name))
+    return tuple(Encoding.from_row(row) for row in rows)
+
+
+def registered_name(connection: Connection, spec: EncodingSpec, name: str | None) -> str | None:
+    """Return the name an encoding has; None where it is new and may be registered as `name`.
+
+    Raises UsageError where `name` belongs to another encoding, or this one has another.
+    """
+    known = {e.name: e.encoding_id for e in read_encodings(connection)}
+    registered = next((n for n, encoding_id in known.items() if encoding_id == spec.encoding_id), None)
+    if registered is not None and name not in (None, registered):
+        raise UsageError(f"This encoding is named {registered!r} already. Leave the other name out.")
+    if registered is None and name in known:
+        raise UsageError(f"The name {name!r} belongs to encoding {known[name]}. Choose another.")
+    return registered
+
+
+def register(connection: Connection, spec: EncodingSpec, name: str | None, *, at: str) -> str:
+    """Add a new encoding and return its name. The first one becomes the default. Raises UsageError for a bad name."""
+    known = [e.name for e in read_encodings(connection)]
+    chosen = check_name(name) if name else encoding_name(spec, taken=known)
+    connection.execute(
+        insert(encodings).values(
+            encoding_id=spec.encoding_id,
+            name=chosen,
+            spec=json.dumps(asdict(spec), sort_keys=True),
+            width=spec.width,
+            created_at=at,
+        )
+    )
+    if not known:
+        connection.execute(insert(meta).values(key=_DEFAULT, value=spec.encoding_id))
+    return chosen
+
+
+def choose_default(connection: Connection, name: str) -> None:
+    """Make an encoding the default. Raises UsageError for a name that is not registered."""
+    known = {e.name: e.encoding_id for e in read_encodings(connection)}
+    if name not in known:
+        raise UsageError(f"No encoding is named {name!r}; there are: {', '.join(known) or 'none yet'}.")
+    connection.execute(update(meta).where(meta.c.key == _DEFAULT).values(value=known[name]))
