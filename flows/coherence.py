@@ -7,6 +7,7 @@ event for each document that breaks. Ids and numbers only: the texts stay in the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 import duckdb
@@ -191,7 +192,8 @@ def _page(run_id: str, lake: str, level: Level | None, before: Level | None, bro
         there = getattr(before, field) if before else None
         compared = "– | –" if there is None else f"{form.format(there)} | {here - there:+,.2f}"
         lines.append(f"| {name} | {form.format(here)} | {compared} |")
-    lines += ["", _drift(level, before), "", f"One document's curve: `polyseme coherence DOCUMENT --lake {lake}`"]
+    one = f"One document's curve: `polyseme coherence DOCUMENT --lake {quote(lake)}`"
+    lines += ["", _drift(level, before), "", one]
     return "\n".join(lines)
 
 

@@ -31,7 +31,9 @@ def write_table(table: pa.Table, form: Format) -> None:
 
 def write_rows(rows: pa.RecordBatchReader, form: Format) -> None:
     """Write rows to stdout as they come, a table once all are there. Raises UsageError for Parquet on a terminal."""
-    if form == "table":
+    if form == "table" and not rows.schema.names:
+        print("Nothing.")  # noqa: T201
+    elif form == "table":
         head = _head(rows, _TABLE_ROWS + 1)
         _show(head.slice(0, _TABLE_ROWS))
         if head.num_rows > _TABLE_ROWS:
@@ -58,9 +60,6 @@ def write_json(value: Any) -> None:
 def _show(table: pa.Table) -> None:
     import duckdb
 
-    if not table.num_columns:
-        print("Nothing.")  # noqa: T201
-        return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _NO_LIMIT
     with duckdb.connect() as con:
         con.register("answer", pa.table([_folded(c) for c in table.columns], names=_distinct(table.column_names)))

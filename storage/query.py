@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib.metadata import distributions
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeAlias
 from uuid import uuid4
 from weakref import WeakSet
 
@@ -28,8 +29,12 @@ from storage.lake import Lake
 from storage.snapshot import Snapshot
 from storage.views import install, quote, readable
 
-Functions = Callable[[duckdb.DuckDBPyConnection, Snapshot, Lake], None]
-"""Adds functions and macros to a connection whose views are in place."""
+Functions: TypeAlias = "Callable[[duckdb.DuckDBPyConnection, Snapshot, Lake], None]"
+"""Adds functions and macros to a connection whose views are in place.
+
+Quoted, so that it does not hold DuckDB's type: whatever keeps this module's names to the end of a process, as Prefect
+keeps those of a flow, would have the binding complain of leaks.
+"""
 
 ENTRY_POINTS = "polyseme.functions"
 _FREE_SETTINGS = ("threads", "memory_limit", "enable_progress_bar", "timezone")

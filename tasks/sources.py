@@ -10,7 +10,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -78,6 +78,14 @@ class Source:
         root = self.target.rstrip("/") + "/"
         return path.startswith(root) and not any(name.startswith(".") for name in path[len(root) :].split("/"))
 
+    def holds(self, lake: Lake) -> bool:
+        """True where this source would read the parts of a lake as documents."""
+        if not isinstance(lake.data, Path):
+            return False
+        # A lake's folder is resolved, and so is a folder when it is walked: it may have been named by a link.
+        real = replace(self, target=os.path.realpath(self.target)) if self.kind == "folder" else self
+        return real.covers((lake.data / "documents" / "part.parquet").as_uri())
+
     def scans(self, uri: str) -> bool:
         """True where a scan of this source says all there is to say of `uri`, a document's or a folder's."""
         if self.kind == "stdin":
@@ -94,14 +102,12 @@ def resolve(specs: Sequence[str], *, lake: Lake | None = None) -> list[Source]:
     """
     refuse_credentials(specs)
     sources = [_resolve(spec) for spec in specs]
-    if lake is not None and isinstance(lake.data, Path):
-        part = (lake.data / "documents" / "part.parquet").as_uri()
-        for source in sources:
-            if source.covers(part):
-                raise UsageError(
-                    f"The lake {lake.root} lies inside the source {source.spec}, so every commit would be read as new "
-                    "documents. Put the lake elsewhere with --lake."
-                )
+    for source in sources:
+        if lake is not None and source.holds(lake):
+            raise UsageError(
+                f"The lake {lake.root} lies inside the source {source.spec}, so every commit would be read as new "
+                "documents. Put the lake elsewhere with --lake."
+            )
     return sources
 
 

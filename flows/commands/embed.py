@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from importlib import import_module
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -188,6 +189,6 @@ def _print_summary(report: RunReport) -> None:
         f"Lake {report.lake}, encoding {report.encoding}, run {report.run_id}.",
     ]
     if tally.rejected:
-        lines.append(f"See what was refused: polyseme rejects --lake {report.lake}")
-    lines.append(f'Ask it: polyseme sql "from sentences limit 5" --lake {report.lake}')
+        lines.append(f"See what was refused: polyseme rejects --lake {quote(report.lake)}")
+    lines.append(f'Ask it: polyseme sql "from sentences limit 5" --lake {quote(report.lake)}')
     print("\n".join(lines), file=sys.stdout)  # noqa: T201

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from shlex import quote
 from typing import Any
 
 import pyarrow as pa
@@ -82,18 +83,18 @@ def status(
 
 def _stale_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
     """Return what is stale, and the command that makes it new, in a line each."""
-    lines = []
+    lines, place = [], quote(lake)
     for e in encodings:
         others = [o["name"] for o in encodings if o is not e]
         source = f" --from {others[0] if len(others) == 1 else 'ENCODING'}"
         if e["missing"] or e["outdated"]:
             lines.append(
                 f"{e['name']} lacks {e['missing']:,} documents and has {e['outdated']:,} with an older text: "
-                f"polyseme backfill --encoding {e['name']}{source} --lake {lake}"
+                f"polyseme backfill --encoding {e['name']}{source} --lake {place}"
             )
         if e["damaged"]:
             lines.append(
-                f"{e['name']} has {e['damaged']:,} documents that lost rows: polyseme verify --repair --lake {lake}"
+                f"{e['name']} has {e['damaged']:,} documents that lost rows: polyseme verify --repair --lake {place}"
             )
     return lines
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -195,3 +197,14 @@ def test_a_part_that_cannot_be_read_is_a_lake_error_that_names_the_way_out(full:
     part.write_bytes(content)
     with pytest.raises(LakeError, match="polyseme verify --repair"):
         connect(full.root)
+
+
+def test_what_keeps_our_functions_to_the_end_of_a_process_is_told_of_no_leaks() -> None:
+    script = (
+        "import ctypes, storage.query, storage.selection\n"
+        "for kept in (storage.query.open_snapshot, storage.selection.select_documents):\n"
+        "    ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))  # as Prefect keeps what a flow's module names\n"
+        "storage.query.duckdb.connect().close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

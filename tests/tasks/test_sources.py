@@ -317,11 +317,12 @@ def test_an_address_with_a_password_is_refused_and_not_repeated(address: str) ->
     assert "password" in str(caught.value)
 
 
-@pytest.mark.parametrize("spec", ["{here}", "{here}/lake", "{here}/**/*.parquet"])
+@pytest.mark.parametrize("spec", ["{here}", "{here}/lake", "{here}/**/*.parquet", "{here}/link"])
 def test_a_source_that_holds_the_lakes_own_parts_is_refused(tmp_path: Path, spec: str) -> None:
     lake = Lake(tmp_path / "lake")
     lake.create()
     (tmp_path / "lake" / "data" / "a.parquet").touch()
+    (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(UsageError, match="lies inside the source"):
         resolve([spec.format(here=tmp_path)], lake=lake)
 
