@@ -21,7 +21,7 @@ from storage.records import Layers, Precision
 from tasks.bert import PackedBatch, PackedBert, activation_named
 from tasks.checkpoint import Checkpoint, load_weights, missing_head
 from tasks.crew import Crew
-from tasks.devices import BATCHES_AT_ONCE, DTYPES, halving, on_own_stream, to_device, to_numpy, token_budget
+from tasks.devices import BATCHES_AT_ONCE, DTYPES, Room, on_own_stream, to_device, to_numpy, token_budget
 from tasks.linear import Dense, Int8
 from tasks.windows import Ints, Windows, batches
 
@@ -87,6 +87,7 @@ class Encoder:
         self.has_nsp, self.has_mlm = weights.has_nsp, weights.has_mlm
         self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
         self.crew = Crew(threads or BATCHES_AT_ONCE.get(device.type))
+        self._room = Room(self.crew.size)
         self._last = 4 if layers == "last4" else 1
         self.bert = PackedBert(
             weights.tensors,
@@ -238,7 +239,7 @@ class Encoder:
 
         def work(numbers: Ints) -> list[tuple[Ints, Ints, Result]]:
             with on_own_stream(self.device):
-                return halving(run, numbers, too_many)
+                return self._room.fit(run, numbers, too_many)
 
         share = max(_LEAST_BUDGET, -(-int(windows.lengths.sum()) // self.crew.size))
         with closing(self.crew.map(work, batches(windows.lengths, lambda: min(self.budget, share)))) as done:
@@ -279,5 +280,6 @@ def pack(
         positions=to_device(position, device),
         groups=tuple((len(run), int(run[0])) for run in runs),
         starts=to_device(starts, device),
+        bounds=to_device(np.append(0, stops).astype(np.int32), device),
     )
     return batch, source
