@@ -15,7 +15,7 @@ from torch.nn import functional as F
 Groups = Sequence[tuple[int, int]]
 """Runs of (sequences, length), in the order of the rows."""
 Attention = Callable[[Tensor, Tensor, Tensor, Groups, Tensor], Tensor]
-"""`(q, k, v, groups, bounds)` to `(queries, hidden)`; `bounds` is int32 `(sequences + 1,)`: where each begins and ends."""
+"""`(q, k, v, groups, bounds)` to `(queries, hidden)`; `bounds` is int32 `(sequences + 1,)`: the rows between them."""
 
 _HEAD_STEP = 16
 """A head is widened to a multiple of this: MKL rounds by alignment, and 16 floats are 64 bytes. Usual heads are 64."""

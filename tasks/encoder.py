@@ -23,6 +23,7 @@ from tasks.checkpoint import Checkpoint, load_weights, missing_head
 from tasks.crew import Crew
 from tasks.devices import BATCHES_AT_ONCE, DTYPES, Room, on_own_stream, to_device, to_numpy, token_budget
 from tasks.linear import Dense, Int8
+from tasks.reduction import runs_of, sums
 from tasks.windows import Ints, Windows, batches
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ class Encoded:
 
     `tokens` is `(tokens, hidden)` in token order. `first` and `final` are `(sentences, hidden)`: the `[CLS]` and
     closing `[SEP]` vectors of sentences that had windows of their own (mean over these windows), rows of zeros
-    elsewhere; `alone` says which. `logits` is `(pairs, 2)`, NaN where no window scored the pair.
+    elsewhere; `alone` says which. `logits` is `(pairs, 2)`, NaN where no window scored the pair. `sums` is
+    `(sentences, hidden)`, each sentence's token vectors added up, where only these were wanted: `tokens` is empty then.
     """
 
     tokens: Floats
@@ -50,6 +52,7 @@ class Encoded:
     final: Floats
     alone: npt.NDArray[np.bool_]
     logits: Floats
+    sums: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +126,11 @@ class Encoder:
         if pairs:
             self.require("NSP")
         tokens = np.empty((len(ids), self.width), dtype=np.float32)
-        first, final = (np.zeros((sentences, self.width), dtype=np.float32) for _ in range(2))
-        share = np.bincount(windows.owner[windows.owner >= 0], minlength=sentences)
-        logits = np.full((pairs, 2), np.nan, dtype=np.float32)
+        frames, logits = _Frames(windows, sentences, self.width), np.full((pairs, 2), np.nan, dtype=np.float32)
 
-        def forward(packed: PackedBatch, numbers: Ints) -> tuple[Floats, Floats | None]:
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Floats, Floats | None]:
             states = self.bert.hidden_states(packed, last=self._last)
-            scores = windows.pair[numbers] >= 0
-            if not pairs or not scores.any():
-                return to_numpy(states), None
-            top = states if self._last == 1 else self.bert.hidden_states(packed)
-            return to_numpy(states), to_numpy(self.bert.next_sentence_logits(top[packed.starts]).float())[scores]
+            return to_numpy(states), self._scored(packed, states, windows.pair[numbers] >= 0)
 
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, (rows, scored) in done:
@@ -143,14 +140,50 @@ class Encoder:
                 window_of = np.repeat(numbers, windows.lengths[numbers])
                 take = (source >= windows.take_start[window_of]) & (source < windows.take_stop[window_of])
                 tokens[source[take]] = rows[take]
-                owners = windows.owner[numbers]
-                mine = owners >= 0
-                weight = (1.0 / np.maximum(share, 1))[owners[mine], None].astype(np.float32)
                 stops = np.cumsum(windows.lengths[numbers])
-                np.add.at(first, owners[mine], rows[(stops - windows.lengths[numbers])[mine]] * weight)
-                np.add.at(final, owners[mine], rows[(stops - 1)[mine]] * weight)
+                frames.add(numbers, rows[stops - windows.lengths[numbers]], rows[stops - 1])
                 between(len(source))
-        return Encoded(tokens, first, final, share > 0, logits)
+        return Encoded(tokens, frames.first, frames.final, frames.alone, logits)
+
+    def encode_sentences(
+        self, ids: npt.NDArray[np.int32], windows: Windows, *, sentence_ptr: Ints, pairs: int = 0,
+        between: Callable[[int], None] = lambda tokens: None,
+    ) -> Encoded:  # fmt: skip
+        """As `encode`, but without the vectors of tokens: their sums by sentence are made on the device.
+
+        `sentence_ptr` says which tokens each sentence has. For GPUs: copying tokens back and adding them up here takes
+        longer than the model does.
+        """
+        if pairs:
+            self.require("NSP")
+        sentences = len(sentence_ptr) - 1
+        totals = np.zeros((sentences, self.width), dtype=np.float32)
+        frames, logits = _Frames(windows, sentences, self.width), np.full((pairs, 2), np.nan, dtype=np.float32)
+
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Ints, list[Floats], Floats | None]:
+            states = self.bert.hidden_states(packed, last=self._last)
+            scored = self._scored(packed, states, windows.pair[numbers] >= 0)
+            of, added = sums(states, runs_of(windows, numbers, source, sentence_ptr))
+            first, final = states[packed.starts], states[packed.bounds[1:].long() - 1]
+            return of, [to_numpy(rows) for rows in (added, first, final)], scored
+
+        with closing(self._run(ids, windows, forward)) as done:
+            for numbers, source, (of, (added, first, final), scored) in done:
+                if scored is not None:
+                    pair = windows.pair[numbers]
+                    logits[pair[pair >= 0]] = scored
+                _add_at(totals, of, added)
+                frames.add(numbers, first, final)
+                between(len(source))
+        tokens = np.empty((0, self.width), dtype=np.float32)
+        return Encoded(tokens, frames.first, frames.final, frames.alone, logits, totals)
+
+    def _scored(self, packed: PackedBatch, states: torch.Tensor, wanted: npt.NDArray[np.bool_]) -> Floats | None:
+        """Return NSP logits of the sequences that are `wanted`; None where none is."""
+        if not wanted.any():
+            return None
+        top = states if self._last == 1 else self.bert.hidden_states(packed)
+        return to_numpy(self.bert.next_sentence_logits(top[packed.starts]).float())[wanted]
 
     def score_pairs(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, between: Callable[[int], None] = lambda tokens: None
@@ -162,7 +195,7 @@ class Encoder:
         self.require("NSP")
         logits = np.empty((len(windows), 2), dtype=np.float32)
 
-        def forward(packed: PackedBatch, numbers: Ints) -> Floats:
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
             return to_numpy(self.bert.next_sentence_logits(self.bert.first_states(packed)).float())
 
         with closing(self._run(ids, windows, forward)) as done:
@@ -180,7 +213,7 @@ class Encoder:
         at = {int(position): row for row, position in enumerate(wanted)}
         states = torch.empty((len(wanted), self.width), dtype=self.bert.dtype, device=self.device)
 
-        def forward(packed: PackedBatch, numbers: Ints) -> torch.Tensor:
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> torch.Tensor:
             return self.bert.hidden_states(packed)
 
         with torch.inference_mode(), closing(self._run(ids, windows, forward)) as done:
@@ -204,7 +237,7 @@ class Encoder:
         self.require("MLM")
         found = np.empty(len(windows), dtype=np.float32)
 
-        def forward(packed: PackedBatch, numbers: Ints) -> Floats:
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
             # Behind [CLS].
             rows = packed.starts + 1 + to_device(at[numbers], self.device)
             states = self.bert.chosen_states(packed, rows)
@@ -223,14 +256,14 @@ class Encoder:
         return torch.logsumexp(logits, 1) - logits.gather(1, targets[:, None])[:, 0]
 
     def _run(
-        self, ids: npt.NDArray[np.int32], windows: Windows, forward: Callable[[PackedBatch, Ints], Result]
+        self, ids: npt.NDArray[np.int32], windows: Windows, forward: Callable[[PackedBatch, Ints, Ints], Result]
     ) -> Generator[tuple[Ints, Ints, Result], None, None]:
         """Yield for every batch, in order: its windows, the token position of each row, what `forward` made of it."""
 
         def run(numbers: Ints) -> tuple[Ints, Ints, Result]:
             packed, source = pack(ids, windows, numbers, self.specials, self.device)
             with torch.inference_mode():
-                return numbers, source, forward(packed, numbers)
+                return numbers, source, forward(packed, numbers, source)
 
         def too_many(numbers: Ints) -> None:
             tokens = int(windows.lengths[numbers].sum())
@@ -248,6 +281,34 @@ class Encoder:
                 if self.device.type == "cuda":
                     # What the caller began with this batch must end before another thread reuses its memory.
                     torch.cuda.current_stream(self.device).synchronize()
+
+
+class _Frames:
+    """The `[CLS]` and closing `[SEP]` vectors of sentences that have windows of their own: means over these windows."""
+
+    def __init__(self, windows: Windows, sentences: int, width: int) -> None:
+        self._owner = windows.owner
+        self._windows = np.bincount(self._owner[self._owner >= 0], minlength=sentences)
+        self.first, self.final = (np.zeros((sentences, width), dtype=np.float32) for _ in range(2))
+
+    @property
+    def alone(self) -> npt.NDArray[np.bool_]:
+        return self._windows > 0
+
+    def add(self, numbers: Ints, first: Floats, final: Floats) -> None:
+        """Take the first and the last row of each of the windows `numbers`."""
+        mine = np.flatnonzero(self._owner[numbers] >= 0)
+        owners = self._owner[numbers[mine]]
+        weight = (1.0 / self._windows[owners])[:, None].astype(np.float32)
+        _add_at(self.first, owners, first[mine] * weight)
+        _add_at(self.final, owners, final[mine] * weight)
+
+
+def _add_at(totals: Floats, at: Ints, rows: Floats) -> None:
+    """Add each row to `totals[at]`. Where a number comes once, as most do, by plain assignment: `add.at` is slow."""
+    once = np.bincount(at, minlength=len(totals))[at] == 1
+    totals[at[once]] += rows[once]
+    np.add.at(totals, at[~once], rows[~once])
 
 
 def pack(
