@@ -12,8 +12,9 @@ from benchmarks.gpu_setting import Figure, NotMeasured, Setting
 from benchmarks.machine import attention_flops, linear_flops
 from tasks.bert import PackedBatch
 from tasks.devices import DTYPES
-from tasks.encoder import Encoded, Encoder, pack
+from tasks.encoder import Encoded, Encoder
 from tasks.masked_lm import Ids, Masking, token_surprisals, word_numbers
+from tasks.packing import pack
 from tasks.pooling import sentence_vectors
 from tasks.windows import Pairs, Windows, batches, pair_windows, paired_context_windows, sentence_windows
 

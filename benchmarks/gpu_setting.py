@@ -21,7 +21,8 @@ from safetensors.torch import save_file
 
 from storage.records import Document, Precision, Sentence
 from tasks.checkpoint import Checkpoint, embedded_folder
-from tasks.encoder import Encoder, Specials
+from tasks.encoder import Encoder
+from tasks.packing import Specials
 from tasks.plain_weights import shapes
 from tasks.windows import Ints, sentence_windows
 from tasks.wordpiece import WordPiece

@@ -23,7 +23,8 @@ from tasks.checkpoint import Checkpoint, load_weights, missing_head
 from tasks.crew import Crew
 from tasks.devices import BATCHES_AT_ONCE, DTYPES, Room, on_own_stream, to_device, to_numpy, token_budget
 from tasks.linear import Dense, Int8
-from tasks.reduction import runs_of, sums
+from tasks.packing import Specials, pack
+from tasks.reduction import Frames, add_at, runs_of, sums
 from tasks.windows import Ints, Windows, batches
 
 log = logging.getLogger(__name__)
@@ -53,14 +54,6 @@ class Encoded:
     alone: npt.NDArray[np.bool_]
     logits: Floats
     sums: Floats | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Specials:
-    """Ids of the two special tokens that frame a window."""
-
-    cls: int
-    sep: int
 
 
 class Encoder:
@@ -126,11 +119,11 @@ class Encoder:
         if pairs:
             self.require("NSP")
         tokens = np.empty((len(ids), self.width), dtype=np.float32)
-        frames, logits = _Frames(windows, sentences, self.width), np.full((pairs, 2), np.nan, dtype=np.float32)
+        frames, logits = Frames(windows, sentences, self.width), np.full((pairs, 2), np.nan, dtype=np.float32)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Floats, Floats | None]:
             states = self.bert.hidden_states(packed, last=self._last)
-            return to_numpy(states), self._scored(packed, states, windows.pair[numbers] >= 0)
+            return to_numpy(states), self._scored(packed, states, windows.pair[numbers] >= 0) if pairs else None
 
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, (rows, scored) in done:
@@ -158,11 +151,11 @@ class Encoder:
             self.require("NSP")
         sentences = len(sentence_ptr) - 1
         totals = np.zeros((sentences, self.width), dtype=np.float32)
-        frames, logits = _Frames(windows, sentences, self.width), np.full((pairs, 2), np.nan, dtype=np.float32)
+        frames, logits = Frames(windows, sentences, self.width), np.full((pairs, 2), np.nan, dtype=np.float32)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Ints, list[Floats], Floats | None]:
             states = self.bert.hidden_states(packed, last=self._last)
-            scored = self._scored(packed, states, windows.pair[numbers] >= 0)
+            scored = self._scored(packed, states, windows.pair[numbers] >= 0) if pairs else None
             of, added = sums(states, runs_of(windows, numbers, source, sentence_ptr))
             first, final = states[packed.starts], states[packed.bounds[1:].long() - 1]
             return of, [to_numpy(rows) for rows in (added, first, final)], scored
@@ -172,7 +165,7 @@ class Encoder:
                 if scored is not None:
                     pair = windows.pair[numbers]
                     logits[pair[pair >= 0]] = scored
-                _add_at(totals, of, added)
+                add_at(totals, of, added)
                 frames.add(numbers, first, final)
                 between(len(source))
         tokens = np.empty((0, self.width), dtype=np.float32)
@@ -281,66 +274,3 @@ class Encoder:
                 if self.device.type == "cuda":
                     # What the caller began with this batch must end before another thread reuses its memory.
                     torch.cuda.current_stream(self.device).synchronize()
-
-
-class _Frames:
-    """The `[CLS]` and closing `[SEP]` vectors of sentences that have windows of their own: means over these windows."""
-
-    def __init__(self, windows: Windows, sentences: int, width: int) -> None:
-        self._owner = windows.owner
-        self._windows = np.bincount(self._owner[self._owner >= 0], minlength=sentences)
-        self.first, self.final = (np.zeros((sentences, width), dtype=np.float32) for _ in range(2))
-
-    @property
-    def alone(self) -> npt.NDArray[np.bool_]:
-        return self._windows > 0
-
-    def add(self, numbers: Ints, first: Floats, final: Floats) -> None:
-        """Take the first and the last row of each of the windows `numbers`."""
-        mine = np.flatnonzero(self._owner[numbers] >= 0)
-        owners = self._owner[numbers[mine]]
-        weight = (1.0 / self._windows[owners])[:, None].astype(np.float32)
-        _add_at(self.first, owners, first[mine] * weight)
-        _add_at(self.final, owners, final[mine] * weight)
-
-
-def _add_at(totals: Floats, at: Ints, rows: Floats) -> None:
-    """Add each row to `totals[at]`. Where a number comes once, as most do, by plain assignment: `add.at` is slow."""
-    once = np.bincount(at, minlength=len(totals))[at] == 1
-    totals[at[once]] += rows[once]
-    np.add.at(totals, at[~once], rows[~once])
-
-
-def pack(
-    ids: npt.NDArray[np.int32], windows: Windows, numbers: Ints, specials: Specials, device: torch.device
-) -> tuple[PackedBatch, Ints]:
-    """Lay the windows `numbers` (longest first) one after another.
-
-    Returns the batch and, for every row, the token position it came from (-1 for special tokens).
-    """
-    lengths = windows.lengths[numbers]
-    stops = np.cumsum(lengths)
-    starts = stops - lengths
-    row_window = np.repeat(numbers, lengths)
-    position = np.arange(int(stops[-1])) - np.repeat(starts, lengths)
-    a_len = (windows.a_stop - windows.a_start)[row_window]
-    in_a = (position >= 1) & (position <= a_len)
-    in_b = (position >= a_len + 2) & (position < np.repeat(lengths, lengths) - 1)
-    source = np.full(len(position), -1, dtype=np.int64)
-    source[in_a] = (windows.a_start[row_window] + position - 1)[in_a]
-    source[in_b] = (windows.b_start[row_window] + position - a_len - 2)[in_b]
-    token = np.where(position == 0, specials.cls, specials.sep)
-    inside = source >= 0
-    token[inside] = ids[source[inside]]
-    edges = np.flatnonzero(np.diff(lengths)) + 1
-    runs = np.split(lengths, edges)
-
-    batch = PackedBatch(
-        ids=to_device(token.astype(np.int64), device),
-        types=to_device((position >= a_len + 2).astype(np.int64), device),
-        positions=to_device(position, device),
-        groups=tuple((len(run), int(run[0])) for run in runs),
-        starts=to_device(starts, device),
-        bounds=to_device(np.append(0, stops).astype(np.int32), device),
-    )
-    return batch, source

@@ -140,7 +140,8 @@ class Engine:
     def encoder(self) -> Encoder:
         """The model itself. Use it inside the lane only."""
         from tasks.devices import resolve_device
-        from tasks.encoder import Encoder, Specials
+        from tasks.encoder import Encoder
+        from tasks.packing import Specials
 
         device, precision = resolve_device(self.config.device, self.config.precision)
         return Encoder(

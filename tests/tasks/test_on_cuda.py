@@ -22,10 +22,11 @@ from torch.overrides import TorchFunctionMode
 
 from storage.records import Layers, Precision
 from tasks import encoder as encoder_module
-from tasks import reduction
+from tasks import packing, reduction
 from tasks.attention import by_flash, by_groups
 from tasks.checkpoint import Checkpoint, Weights, load_weights
-from tasks.encoder import Encoder, Specials
+from tasks.encoder import Encoder
+from tasks.packing import Specials, pack
 from tasks.windows import Pairs, pair_windows, paired_context_windows, sentence_windows
 from tests.conftest import MakeCheckpoint
 
@@ -37,7 +38,7 @@ LIMIT = 64
 
 
 class WithoutGuards(TorchFunctionMode):
-    """Methods that ask for a device before they are dispatched, as operators: a build without CUDA has no such device."""
+    """Methods that ask for a device before they are dispatched, as operators: a build without CUDA has none."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.__getitem__:
@@ -54,8 +55,11 @@ class WithoutGuards(TorchFunctionMode):
 
     def _get(self, tensor: Tensor, index: Any) -> Tensor:
         aten, dim = torch.ops.aten, 0
-        for part in index if isinstance(index, tuple) else (index,):
-            if isinstance(part, Tensor):
+        parts = index if isinstance(index, tuple) else (index,)
+        for number, part in enumerate(parts):
+            if part is ...:
+                dim = tensor.ndim - (len(parts) - number)
+            elif isinstance(part, Tensor):
                 tensor = aten.index.Tensor(tensor, [*[None] * dim, part])
             elif isinstance(part, slice):
                 tensor = aten.slice.Tensor(tensor, dim, part.start, part.stop)
@@ -103,7 +107,7 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeTensor]]:
     monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     monkeypatch.setattr(encoder_module, "load_weights", load)
-    for module in (encoder_module, reduction):
+    for module in (encoder_module, packing, reduction):
         monkeypatch.setattr(module, "to_device", to_device)
     monkeypatch.setattr(encoder_module, "to_numpy", to_numpy)
     monkeypatch.setattr(encoder_module, "on_own_stream", lambda device: nullcontext())
@@ -176,7 +180,7 @@ def test_masked_tokens_are_scored(make_encoder: MakeEncoder, precision: Precisio
 def test_a_tensor_left_on_the_cpu_is_refused(make_encoder: MakeEncoder) -> None:
     """What the tests above rest on: here a GPU's complaint is heard."""
     bert = make_encoder().bert
-    packed, _ = encoder_module.pack(IDS, sentence_windows(PTR, [0, 1], LIMIT), np.array([1, 0]), Specials(1, 2), CUDA)
+    packed, _ = pack(IDS, sentence_windows(PTR, [0, 1], LIMIT), np.array([1, 0]), Specials(1, 2), CUDA)
     stray = replace(packed, positions=torch.zeros(len(packed.ids), dtype=torch.int64))
     with pytest.raises(RuntimeError, match="same device"):
         bert.hidden_states(stray)
