@@ -25,6 +25,7 @@ from tasks.pooling import sentence_vectors
 from tasks.windows import Ints, sentence_windows
 
 Vectors = npt.NDArray[np.floating[Any]]
+Rows = list[Ints]
 BATCHES = (32, 256)
 """The default of sentence-transformers, and one that keeps a GPU busier."""
 _PADDED, _JOINED = 3.0, 1.2
@@ -121,13 +122,14 @@ def _of_transformers(setting: Setting, text: Text) -> dict[str, tuple[Callable[[
             setting.checkpoint.folder, dtype=DTYPES[setting.precision], attn_implementation=implementation
         ).to(setting.device).eval()  # fmt: skip
 
+    rows = _rows(setting, text)
     modes = {
         "padded": (partial(_padded, model("sdpa")), _PADDED),
         "joined, variable-length attention": (partial(joined.run, model(_NAME)), _JOINED),
     }
     return {
         f"transformers, {mode}, batch {size}": (
-            partial(_in_batches, setting, text, size, forward),
+            partial(_in_batches, setting.device, rows, size, forward),
             target if size == BATCHES[0] else None,
         )
         for mode, (forward, target) in modes.items()
@@ -135,29 +137,34 @@ def _of_transformers(setting: Setting, text: Text) -> dict[str, tuple[Callable[[
     }
 
 
-def _in_batches(
-    setting: Setting, text: Text, size: int, forward: Callable[[torch.device, list[list[int]]], torch.Tensor]
-) -> Vectors:
-    """Longest first, and the inverse permutation in the end, as sentence-transformers does."""
+def _rows(setting: Setting, text: Text) -> Rows:
+    """The ids of each sentence with its special tokens, laid out before the clock runs."""
     specials, most = setting.encoder.specials, setting.encoder.max_tokens - 2
     bounds = itertools.pairwise(text.sentence_ptr.tolist())
-    rows = [[specials.cls, *text.ids[a : min(b, a + most)].tolist(), specials.sep] for a, b in bounds]
+    return [
+        np.array([specials.cls, *text.ids[a : min(b, a + most)].tolist(), specials.sep], dtype=np.int64)
+        for a, b in bounds
+    ]
+
+
+def _in_batches(
+    device: torch.device, rows: Rows, size: int, forward: Callable[[torch.device, Rows], torch.Tensor]
+) -> Vectors:
+    """Longest first, and the inverse permutation in the end, as sentence-transformers does."""
     order = np.argsort([-len(row) for row in rows], kind="stable")
     with torch.inference_mode():
-        made = [
-            forward(setting.device, [rows[i] for i in order[start : start + size]])
-            for start in range(0, len(order), size)
-        ]
+        made = [forward(device, [rows[i] for i in order[start : start + size]]) for start in range(0, len(order), size)]
         vectors = torch.cat(made).float().cpu().numpy()
     return vectors[np.argsort(order)]  # type: ignore[no-any-return]
 
 
-def _padded(model: Any, device: torch.device, rows: list[list[int]]) -> torch.Tensor:
-    longest = len(rows[0])
-    ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows]).to(device)
-    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows]).to(device)
-    states = model(input_ids=ids, attention_mask=mask).last_hidden_state
-    weights = mask[:, :, None].to(states.dtype)
+def _padded(model: Any, device: torch.device, rows: Rows) -> torch.Tensor:
+    ids, mask = (np.zeros((len(rows), len(rows[0])), dtype=np.int64) for _ in range(2))
+    for number, row in enumerate(rows):
+        ids[number, : len(row)], mask[number, : len(row)] = row, 1
+    mask_there = torch.from_numpy(mask).to(device)
+    states = model(input_ids=torch.from_numpy(ids).to(device), attention_mask=mask_there).last_hidden_state
+    weights = mask_there[:, :, None].to(states.dtype)
     pooled: torch.Tensor = (states * weights).sum(1) / weights.sum(1)
     return pooled
 
@@ -178,12 +185,12 @@ class _Joined:
         q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
         return self._attention(q, k, v, self._groups, self._bounds).view(1, *q.shape), None
 
-    def run(self, model: Any, device: torch.device, rows: list[list[int]]) -> torch.Tensor:
+    def run(self, model: Any, device: torch.device, rows: Rows) -> torch.Tensor:
         lengths: Ints = np.array([len(row) for row in rows], dtype=np.int64)
         self._groups = [(len(list(same)), length) for length, same in itertools.groupby(lengths.tolist())]
         self._bounds = torch.from_numpy(np.append(0, lengths.cumsum()).astype(np.int32)).to(device)
-        ids = torch.tensor([list(itertools.chain.from_iterable(rows))]).to(device)
-        places = torch.cat([torch.arange(length) for length in lengths.tolist()])[None].to(device)
+        ids = torch.from_numpy(np.concatenate(rows))[None].to(device)
+        places = torch.from_numpy(np.concatenate([np.arange(length) for length in lengths]))[None].to(device)
         states = model(input_ids=ids, position_ids=places).last_hidden_state[0]
         counts = torch.from_numpy(lengths).to(device)
         sums = torch.segment_reduce(states.float(), "sum", lengths=counts, axis=0, unsafe=True)

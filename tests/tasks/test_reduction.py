@@ -56,3 +56,9 @@ def test_sums_are_of_each_run_in_float32() -> None:
     assert of.tolist() == [3, 0]
     assert added.dtype == torch.float32
     assert added.tolist() == [[0 + 2, 1 + 3], [6 + 8, 7 + 9]]
+
+
+def test_pairs_give_vectors_without_being_scored(foreign: Engine) -> None:
+    short = foreign.encoder.encode_sentences(IDS, laid_out("pair"), sentence_ptr=PTR)
+    assert short.logits.shape == (0, 2)
+    assert np.isfinite(sentence_vectors(short, PTR, "mean")[[0, 1, 3, 4, 5, 6]]).all()
