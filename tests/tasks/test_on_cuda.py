@@ -50,7 +50,9 @@ class WithoutGuards(TorchFunctionMode):
             return torch.ops.aten.contiguous.default(*args)
         if func is Tensor.__setitem__:
             tensor, index, value = args
-            return self._get(tensor, index).copy_(value)
+            return torch.ops.aten.copy_.default(self._get(tensor, index), value)
+        if func is Tensor.copy_:
+            return torch.ops.aten.copy_.default(*args)
         return func(*args, **(kwargs or {}))
 
     def _get(self, tensor: Tensor, index: Any) -> Tensor:
