@@ -20,7 +20,7 @@ from storage.catalog import Catalog
 from storage.lake import Lake
 from storage.publish import publish
 from storage.records import Context, Counts, Document, Outputs, Shard
-from tasks.chunks import Chunk, chunk_tokens, chunks, prepare
+from tasks.chunks import Chunk, chunks, prepare
 from tasks.documents import ReadOptions
 from tasks.engine import Engine
 from tasks.passes import ChunkVectors, chunk_vectors
@@ -45,6 +45,7 @@ class Pipeline:
     engine: Engine
     source: Path
     outputs: Outputs
+    in_flight: int = _IN_FLIGHT
     model: list[float] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
 
@@ -68,7 +69,7 @@ class Pipeline:
             return commit_shard(encode_shard(shard, lake, catalog, self.engine), catalog)
 
         try:
-            with ThreadPoolExecutor(_IN_FLIGHT) as shards:
+            with ThreadPoolExecutor(self.in_flight) as shards:
                 return sum(shards.map(embed, scan.shards(items)), Counts())
         finally:
             scan.close()
@@ -104,11 +105,11 @@ def overheads(engine: Engine, source: Path, documents: Sequence[Document], round
 def lay_out(engine: Engine, documents: Sequence[Document]) -> list[Chunk]:
     """Tokenize `documents` into the chunks that the engine would make of them."""
     prepared = [prepare(document, engine.wordpiece) for document in documents]
-    return list(chunks(prepared, chunk_tokens(engine.spec.width)))
+    return list(chunks(prepared, engine.chunk_tokens))
 
 
 def model_alone(
-    engine: Engine, laid_out: Sequence[Chunk], *, nsp: bool, context: Context = "sentence"
+    engine: Engine, laid_out: Sequence[Chunk], *, nsp: bool, context: Context = "sentence", tokens: bool = True
 ) -> Callable[[], list[ChunkVectors]]:
     """Return a run of all passes over `laid_out`: nothing is read, tokenized or stored."""
 
@@ -123,6 +124,7 @@ def model_alone(
                 nsp=nsp,
                 seed=0,
                 between=lambda tokens: None,
+                tokens=tokens,
             )
             for chunk in laid_out
         ]

@@ -24,7 +24,7 @@ from flows.events import tell
 from flows.lineage import publish_as_asset
 from flows.progress import Progress, describe
 from flows.report import RunReport, markdown
-from flows.runners import SHARDS_IN_FLIGHT, Runner, started
+from flows.runners import SHARDS_FOR_A_GPU, Runner, started
 from flows.scanning import ScanThread
 from flows.settings import lake_at
 from flows.shard_tasks import commit_shard, encode_shard
@@ -75,7 +75,7 @@ class EmbedRequest:
 AS_A_FLOW: dict[str, Any] = {
     "persist_result": False,
     "validate_parameters": True,
-    "task_runner": ThreadPoolTaskRunner(max_workers=2 * SHARDS_IN_FLIGHT),
+    "task_runner": ThreadPoolTaskRunner(max_workers=2 * SHARDS_FOR_A_GPU),
 }
 
 

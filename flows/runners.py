@@ -6,7 +6,7 @@ clusters and how to reach them, nothing of what a shard is; what is encoded is t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,8 +26,12 @@ Kind = Literal["threads", "dask", "ray"]
 
 SHARDS_IN_FLIGHT = 3
 """In threads: one in the encoder's lane, one being tokenized, one being written."""
+SHARDS_FOR_A_GPU = 6
+"""A GPU reads faster than one thread tokenizes and one writes."""
 ENCODER = "encoder"
 """The Dask resource of workers that shall encode; a cluster where none declares it uses them all."""
+_NO_LIMIT = 0
+"""PyTorch's memory is unknown to Dask, which would take it for a leak and end the worker."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -79,7 +83,7 @@ def started(runner: Runner, *, gpu: bool) -> Iterator[Workers]:
     """
     runner.check()
     if runner.kind == "threads":
-        yield Workers(_in_threads, SHARDS_IN_FLIGHT)
+        yield Workers(_in_threads, SHARDS_FOR_A_GPU if gpu else SHARDS_IN_FLIGHT)
         return
     with ExitStack() as stack:
         stack.enter_context(_api_for_workers(runner))
@@ -106,15 +110,18 @@ def _dask(runner: Runner, gpu: bool) -> Iterator[Workers]:
     import dask
     from prefect_dask import DaskTaskRunner
 
-    # One thread a worker, and one of PyTorch in it (Dask's own default): N workers on N cores. A GPU's worker has more,
-    # so that the next shard is tokenized meanwhile.
+    # One thread a worker, and one of PyTorch in it (Dask's own default): N workers on N cores.
     local = {
-        "n_workers": runner.workers or (1 if gpu else _cores()),
-        "threads_per_worker": SHARDS_IN_FLIGHT if gpu else 1,
+        "n_workers": runner.workers or _cores(),
+        "threads_per_worker": 1,
         "dashboard_address": None,
-        "memory_limit": 0,  # PyTorch's memory is unknown to Dask, which would take it for a leak and end the worker
+        "memory_limit": _NO_LIMIT,
     }
-    how = {"address": runner.address} if runner.address else {"cluster_kwargs": local}
+    how: dict[str, Any] = {"cluster_kwargs": local}
+    if runner.address:
+        how = {"address": runner.address}
+    elif gpu:
+        how = {"cluster_class": "distributed.SpecCluster", "cluster_kwargs": gpu_cluster(runner.workers, _gpus())}
     with DaskTaskRunner(**how) as tasks:
         tasks.client.wait_for_workers(1, timeout=60)
         found = tasks.client.scheduler_info(n_workers=-1)["workers"].values()
@@ -127,6 +134,32 @@ def _dask(runner: Runner, gpu: bool) -> Iterator[Workers]:
             return future
 
         yield Workers(submit, threads + max(2, threads // 2))
+
+
+def gpu_cluster(workers: int | None, gpus: Sequence[str]) -> dict[str, Any]:
+    """Return a local Dask cluster, as `SpecCluster` takes it, whose workers see one of `gpus` each.
+
+    A worker has several threads, so that the next shard is tokenized while the GPU is busy.
+    """
+    from distributed import Nanny, Scheduler
+
+    options = {"nthreads": SHARDS_FOR_A_GPU, "memory_limit": _NO_LIMIT, "dashboard": False, "host": _LOOPBACK[0]}
+    names = [gpus[number % len(gpus)] for number in range(workers or len(gpus))]
+    return {
+        "scheduler": {"cls": Scheduler, "options": {"dashboard": False, "host": _LOOPBACK[0], "port": 0}},
+        "workers": {
+            number: {"cls": Nanny, "options": {**options, "env": {"CUDA_VISIBLE_DEVICES": name}}}
+            for number, name in enumerate(names)
+        },
+    }
+
+
+def _gpus() -> list[str]:
+    """The GPUs this process sees, by the names that mean the same to a process which sees others."""
+    import torch
+
+    found = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    return [f"GPU-{properties.uuid}" for properties in found]
 
 
 @contextmanager

@@ -27,7 +27,8 @@ class PackedBatch:
     """Sequences packed into one row, longest first.
 
     `ids`, `types`, `positions` are int64 `(tokens,)`; `groups` lists (sequences, length) runs in order and
-    sums to the number of tokens; `starts` is int64 `(sequences,)`, the row of every `[CLS]`.
+    sums to the number of tokens; `starts` is int64 `(sequences,)`, the row of every `[CLS]`; `bounds` is int32
+    `(sequences + 1,)`, the same with the end of the last sequence, as attention's kernel wants it.
     """
 
     ids: Tensor
@@ -35,10 +36,12 @@ class PackedBatch:
     positions: Tensor
     groups: tuple[tuple[int, int], ...]
     starts: Tensor
+    bounds: Tensor
 
     def __post_init__(self) -> None:
         rows = sum(count * length for count, length in self.groups)
-        if rows != len(self.ids) or len(self.starts) != sum(count for count, _ in self.groups):
+        sequences = sum(count for count, _ in self.groups)
+        if rows != len(self.ids) or len(self.starts) != sequences or len(self.bounds) != sequences + 1:
             raise ValueError(
                 f"groups describe {rows} tokens, ids hold {len(self.ids)}; {len(self.starts)} sequence starts given"
             )
@@ -125,7 +128,7 @@ class PackedBert:
         """(queries, hidden) and (tokens, 2 * hidden) -> (queries, hidden)."""
         size = self.hidden // self.heads
         k, v = keys_values.view(-1, 2, self.heads, size).unbind(1)
-        return self._attention(query.view(-1, self.heads, size), k, v, batch.groups, batch.starts)
+        return self._attention(query.view(-1, self.heads, size), k, v, batch.groups, batch.bounds)
 
     def _layer_output(self, layer: _Layer, x: Tensor, batch: PackedBatch) -> Tensor:
         qkv = layer.qkv(x)

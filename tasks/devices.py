@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -47,7 +48,7 @@ def resolve_device(device: Device, precision: Precision | Literal["auto"]) -> tu
         )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ModelError("PyTorch has no Metal device (mps) here. Use --device cpu.")
-    chosen: Precision = ("bf16" if kind == "cuda" else "fp32") if precision == "auto" else precision
+    chosen: Precision = _usual_precision(kind) if precision == "auto" else precision
     found = torch.device(kind)
     if chosen == "int8" and not runs_int8(found):
         raise ModelError(
@@ -79,6 +80,11 @@ def _best() -> Literal["cuda", "mps", "cpu"]:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def _usual_precision(kind: str) -> Precision:
+    """bf16 where the GPU multiplies it; those before Ampere only imitate it, more slowly than fp32."""
+    return "bf16" if kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+
+
 def token_budget(device: torch.device, *, hidden: int, intermediate: int) -> int:
     """Return how many tokens to begin with: the device's usual number, or what its free memory holds if that is less.
 
@@ -107,7 +113,7 @@ def on_own_stream(device: torch.device) -> Iterator[None]:
         _thread.stream.synchronize()
 
 
-def to_device(values: npt.NDArray[np.int64], device: torch.device) -> torch.Tensor:
+def to_device(values: npt.NDArray[np.integer[Any]], device: torch.device) -> torch.Tensor:
     """Copy an array to the device; to CUDA through pinned memory, so that nobody waits for it."""
     tensor = torch.from_numpy(values)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
@@ -127,22 +133,79 @@ def to_numpy(tensor: torch.Tensor) -> npt.NDArray[Any]:
     return pinned.numpy()
 
 
+class Room:
+    """The device's memory, shared by the batches that run side by side. One that does not fit runs again alone."""
+
+    def __init__(self, batches: int) -> None:
+        self._batches = batches
+        self._places = threading.Semaphore(batches)
+        self._alone = threading.Lock()
+
+    def fit(self, run: Callable[[Ints], Result], numbers: Ints, full: Callable[[Ints], None]) -> list[Result]:
+        """Return what `run` makes of the windows `numbers`, or of their halves where they do not fit.
+
+        `full` is told which windows were too many. Raises ModelError when a single window does not fit.
+        """
+        with self._places:
+            found = _tried(run, numbers)
+        if isinstance(found, _Full):
+            full(numbers)
+            # Its place is given back first, so that two that do not fit never wait for each other.
+            with self._alone, self._all_places():
+                return halving(run, numbers, full)
+        return [found]
+
+    @contextmanager
+    def _all_places(self) -> Iterator[None]:
+        for _ in range(self._batches):
+            self._places.acquire()
+        try:
+            yield
+        finally:
+            self._places.release(self._batches)
+
+
 def halving(run: Callable[[Ints], Result], numbers: Ints, full: Callable[[Ints], None]) -> list[Result]:
     """Return what `run` makes of the windows `numbers`, of their halves where they do not fit the device's memory.
 
     `full` is told which windows were too many. Raises ModelError when a single window does not fit.
     """
-    try:
-        return [run(numbers)]
-    except torch.OutOfMemoryError as error:
-        if len(numbers) == 1:
-            raise ModelError(
-                "The device's memory cannot hold one window beside the model. Use --max-tokens, --device cpu, or end "
-                "what else runs there."
-            ) from error
-    # Behind the handler: the error's traceback holds the tensors of the batch that failed.
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    found = _tried(run, numbers)
+    if not isinstance(found, _Full):
+        return [found]
+    if len(numbers) == 1:
+        raise ModelError(
+            "The device's memory cannot hold one window beside the model. Use --max-tokens, --device cpu, or end "
+            f"what else runs there. ({found.message})"
+        )
     full(numbers)
     middle = len(numbers) // 2
     return halving(run, numbers[:middle], full) + halving(run, numbers[middle:], full)
+
+
+@dataclass(frozen=True, slots=True)
+class _Full:
+    """What the device said. Not the error itself: its traceback holds the tensors of the batch that failed."""
+
+    message: str
+
+
+def _tried(run: Callable[[Ints], Result], numbers: Ints) -> Result | _Full:
+    try:
+        return run(numbers)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        said = _Full(str(error).split("\n")[0])
+    # Behind the handler, where the batch's tensors are gone.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+    return said
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Is it the device's memory? Metal, cuBLAS and a full pinned memory say so in words alone."""
+    words = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)

@@ -21,8 +21,10 @@ from storage.records import Layers, Precision
 from tasks.bert import PackedBatch, PackedBert, activation_named
 from tasks.checkpoint import Checkpoint, load_weights, missing_head
 from tasks.crew import Crew
-from tasks.devices import BATCHES_AT_ONCE, DTYPES, halving, on_own_stream, to_device, to_numpy, token_budget
+from tasks.devices import BATCHES_AT_ONCE, DTYPES, Room, on_own_stream, to_device, to_numpy, token_budget
 from tasks.linear import Dense, Int8
+from tasks.packing import Specials, pack
+from tasks.reduction import Frames, add_at, runs_of, sums
 from tasks.windows import Ints, Windows, batches
 
 log = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ class Encoded:
 
     `tokens` is `(tokens, hidden)` in token order. `first` and `final` are `(sentences, hidden)`: the `[CLS]` and
     closing `[SEP]` vectors of sentences that had windows of their own (mean over these windows), rows of zeros
-    elsewhere; `alone` says which. `logits` is `(pairs, 2)`, NaN where no window scored the pair.
+    elsewhere; `alone` says which. `logits` is `(pairs, 2)`, NaN where no window scored the pair. `sums` is
+    `(sentences, hidden)`, each sentence's token vectors added up, where only these were wanted: `tokens` is empty then.
     """
 
     tokens: Floats
@@ -50,14 +53,7 @@ class Encoded:
     final: Floats
     alone: npt.NDArray[np.bool_]
     logits: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Specials:
-    """Ids of the two special tokens that frame a window."""
-
-    cls: int
-    sep: int
+    sums: Floats | None = None
 
 
 class Encoder:
@@ -87,6 +83,7 @@ class Encoder:
         self.has_nsp, self.has_mlm = weights.has_nsp, weights.has_mlm
         self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
         self.crew = Crew(threads or BATCHES_AT_ONCE.get(device.type))
+        self._room = Room(self.crew.size)
         self._last = 4 if layers == "last4" else 1
         self.bert = PackedBert(
             weights.tensors,
@@ -122,17 +119,11 @@ class Encoder:
         if pairs:
             self.require("NSP")
         tokens = np.empty((len(ids), self.width), dtype=np.float32)
-        first, final = (np.zeros((sentences, self.width), dtype=np.float32) for _ in range(2))
-        share = np.bincount(windows.owner[windows.owner >= 0], minlength=sentences)
-        logits = np.full((pairs, 2), np.nan, dtype=np.float32)
+        frames, logits = Frames(windows, sentences, self.width), np.full((pairs, 2), np.nan, dtype=np.float32)
 
-        def forward(packed: PackedBatch, numbers: Ints) -> tuple[Floats, Floats | None]:
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Floats, Floats | None]:
             states = self.bert.hidden_states(packed, last=self._last)
-            scores = windows.pair[numbers] >= 0
-            if not pairs or not scores.any():
-                return to_numpy(states), None
-            top = states if self._last == 1 else self.bert.hidden_states(packed)
-            return to_numpy(states), to_numpy(self.bert.next_sentence_logits(top[packed.starts]).float())[scores]
+            return to_numpy(states), self._scored(packed, states, windows.pair[numbers] >= 0) if pairs else None
 
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, (rows, scored) in done:
@@ -142,14 +133,50 @@ class Encoder:
                 window_of = np.repeat(numbers, windows.lengths[numbers])
                 take = (source >= windows.take_start[window_of]) & (source < windows.take_stop[window_of])
                 tokens[source[take]] = rows[take]
-                owners = windows.owner[numbers]
-                mine = owners >= 0
-                weight = (1.0 / np.maximum(share, 1))[owners[mine], None].astype(np.float32)
                 stops = np.cumsum(windows.lengths[numbers])
-                np.add.at(first, owners[mine], rows[(stops - windows.lengths[numbers])[mine]] * weight)
-                np.add.at(final, owners[mine], rows[(stops - 1)[mine]] * weight)
+                frames.add(numbers, rows[stops - windows.lengths[numbers]], rows[stops - 1])
                 between(len(source))
-        return Encoded(tokens, first, final, share > 0, logits)
+        return Encoded(tokens, frames.first, frames.final, frames.alone, logits)
+
+    def encode_sentences(
+        self, ids: npt.NDArray[np.int32], windows: Windows, *, sentence_ptr: Ints, pairs: int = 0,
+        between: Callable[[int], None] = lambda tokens: None,
+    ) -> Encoded:  # fmt: skip
+        """As `encode`, but without the vectors of tokens: their sums by sentence are made on the device.
+
+        `sentence_ptr` says which tokens each sentence has. For GPUs: copying tokens back and adding them up here takes
+        longer than the model does.
+        """
+        if pairs:
+            self.require("NSP")
+        sentences = len(sentence_ptr) - 1
+        totals = np.zeros((sentences, self.width), dtype=np.float32)
+        frames, logits = Frames(windows, sentences, self.width), np.full((pairs, 2), np.nan, dtype=np.float32)
+
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Ints, list[Floats], Floats | None]:
+            states = self.bert.hidden_states(packed, last=self._last)
+            scored = self._scored(packed, states, windows.pair[numbers] >= 0) if pairs else None
+            of, added = sums(states, runs_of(windows, numbers, source, sentence_ptr))
+            first, final = states[packed.starts], states[packed.bounds[1:].long() - 1]
+            return of, [to_numpy(rows) for rows in (added, first, final)], scored
+
+        with closing(self._run(ids, windows, forward)) as done:
+            for numbers, source, (of, (added, first, final), scored) in done:
+                if scored is not None:
+                    pair = windows.pair[numbers]
+                    logits[pair[pair >= 0]] = scored
+                add_at(totals, of, added)
+                frames.add(numbers, first, final)
+                between(len(source))
+        tokens = np.empty((0, self.width), dtype=np.float32)
+        return Encoded(tokens, frames.first, frames.final, frames.alone, logits, totals)
+
+    def _scored(self, packed: PackedBatch, states: torch.Tensor, wanted: npt.NDArray[np.bool_]) -> Floats | None:
+        """Return NSP logits of the sequences that are `wanted`; None where none is."""
+        if not wanted.any():
+            return None
+        top = states if self._last == 1 else self.bert.hidden_states(packed)
+        return to_numpy(self.bert.next_sentence_logits(top[packed.starts]).float())[wanted]
 
     def score_pairs(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, between: Callable[[int], None] = lambda tokens: None
@@ -161,7 +188,7 @@ class Encoder:
         self.require("NSP")
         logits = np.empty((len(windows), 2), dtype=np.float32)
 
-        def forward(packed: PackedBatch, numbers: Ints) -> Floats:
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
             return to_numpy(self.bert.next_sentence_logits(self.bert.first_states(packed)).float())
 
         with closing(self._run(ids, windows, forward)) as done:
@@ -179,7 +206,7 @@ class Encoder:
         at = {int(position): row for row, position in enumerate(wanted)}
         states = torch.empty((len(wanted), self.width), dtype=self.bert.dtype, device=self.device)
 
-        def forward(packed: PackedBatch, numbers: Ints) -> torch.Tensor:
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> torch.Tensor:
             return self.bert.hidden_states(packed)
 
         with torch.inference_mode(), closing(self._run(ids, windows, forward)) as done:
@@ -203,7 +230,7 @@ class Encoder:
         self.require("MLM")
         found = np.empty(len(windows), dtype=np.float32)
 
-        def forward(packed: PackedBatch, numbers: Ints) -> Floats:
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
             # Behind [CLS].
             rows = packed.starts + 1 + to_device(at[numbers], self.device)
             states = self.bert.chosen_states(packed, rows)
@@ -222,14 +249,14 @@ class Encoder:
         return torch.logsumexp(logits, 1) - logits.gather(1, targets[:, None])[:, 0]
 
     def _run(
-        self, ids: npt.NDArray[np.int32], windows: Windows, forward: Callable[[PackedBatch, Ints], Result]
+        self, ids: npt.NDArray[np.int32], windows: Windows, forward: Callable[[PackedBatch, Ints, Ints], Result]
     ) -> Generator[tuple[Ints, Ints, Result], None, None]:
         """Yield for every batch, in order: its windows, the token position of each row, what `forward` made of it."""
 
         def run(numbers: Ints) -> tuple[Ints, Ints, Result]:
             packed, source = pack(ids, windows, numbers, self.specials, self.device)
             with torch.inference_mode():
-                return numbers, source, forward(packed, numbers)
+                return numbers, source, forward(packed, numbers, source)
 
         def too_many(numbers: Ints) -> None:
             tokens = int(windows.lengths[numbers].sum())
@@ -238,7 +265,7 @@ class Encoder:
 
         def work(numbers: Ints) -> list[tuple[Ints, Ints, Result]]:
             with on_own_stream(self.device):
-                return halving(run, numbers, too_many)
+                return self._room.fit(run, numbers, too_many)
 
         share = max(_LEAST_BUDGET, -(-int(windows.lengths.sum()) // self.crew.size))
         with closing(self.crew.map(work, batches(windows.lengths, lambda: min(self.budget, share)))) as done:
@@ -247,37 +274,3 @@ class Encoder:
                 if self.device.type == "cuda":
                     # What the caller began with this batch must end before another thread reuses its memory.
                     torch.cuda.current_stream(self.device).synchronize()
-
-
-def pack(
-    ids: npt.NDArray[np.int32], windows: Windows, numbers: Ints, specials: Specials, device: torch.device
-) -> tuple[PackedBatch, Ints]:
-    """Lay the windows `numbers` (longest first) one after another.
-
-    Returns the batch and, for every row, the token position it came from (-1 for special tokens).
-    """
-    lengths = windows.lengths[numbers]
-    stops = np.cumsum(lengths)
-    starts = stops - lengths
-    row_window = np.repeat(numbers, lengths)
-    position = np.arange(int(stops[-1])) - np.repeat(starts, lengths)
-    a_len = (windows.a_stop - windows.a_start)[row_window]
-    in_a = (position >= 1) & (position <= a_len)
-    in_b = (position >= a_len + 2) & (position < np.repeat(lengths, lengths) - 1)
-    source = np.full(len(position), -1, dtype=np.int64)
-    source[in_a] = (windows.a_start[row_window] + position - 1)[in_a]
-    source[in_b] = (windows.b_start[row_window] + position - a_len - 2)[in_b]
-    token = np.where(position == 0, specials.cls, specials.sep)
-    inside = source >= 0
-    token[inside] = ids[source[inside]]
-    edges = np.flatnonzero(np.diff(lengths)) + 1
-    runs = np.split(lengths, edges)
-
-    batch = PackedBatch(
-        ids=to_device(token.astype(np.int64), device),
-        types=to_device((position >= a_len + 2).astype(np.int64), device),
-        positions=to_device(position, device),
-        groups=tuple((len(run), int(run[0])) for run in runs),
-        starts=to_device(starts, device),
-    )
-    return batch, source

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Between = Callable[[int], None]
 _NO_TURN = nullcontext()
+_GPU_CHUNKS = 4
+"""How much larger chunks are for a GPU, so that they fill two of its batches."""
 
 
 class Cancelled(PolysemeError):
@@ -123,6 +125,11 @@ class Engine:
 
         return resolve_device(self.config.device, self.config.precision)[0].type
 
+    @property
+    def chunk_tokens(self) -> int:
+        """How many tokens are encoded and made into tables at once."""
+        return chunk_tokens(self.spec.width) * (_GPU_CHUNKS if self.device_type == "cuda" else 1)
+
     def portable_config(self) -> EngineConfig:
         """Return settings that mean the same in another process or on another machine: one precision, full paths."""
         folder = Path(self.config.model)
@@ -133,7 +140,8 @@ class Engine:
     def encoder(self) -> Encoder:
         """The model itself. Use it inside the lane only."""
         from tasks.devices import resolve_device
-        from tasks.encoder import Encoder, Specials
+        from tasks.encoder import Encoder
+        from tasks.packing import Specials
 
         device, precision = resolve_device(self.config.device, self.config.precision)
         return Encoder(
@@ -178,7 +186,7 @@ class Engine:
         been lost.
         """
         clock = _Clock()
-        for chunk in chunks(self._prepare(documents, clock), chunk_tokens(self.spec.width)):
+        for chunk in chunks(self._prepare(documents, clock), self.chunk_tokens):
             vectors = self._vectors(chunk, outputs, seed, clock, between=between, turn=turn)
             tables = self._tables(chunk, vectors, outputs, version, ingested_at)
             clock.lap("pool")
@@ -214,6 +222,7 @@ class Engine:
                     seed=seed,
                     between=between,
                     masking=masking,
+                    tokens=outputs.level != "sentences",
                 )
 
         vectors: ChunkVectors = self._lane.submit(lambda: work(self.encoder)).result()

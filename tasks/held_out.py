@@ -59,7 +59,7 @@ def answers(
             said = say(model, batch, device, precision)
             mlm, nsp = loss_sums(said, batch)
             hits = said.tokens.topk(5, dim=1).indices == to(device, batch.answers)[:, None]
-            margins = (said.pairs[:, 0] - said.pairs[:, 1]).double().cpu().numpy()
+            margins = (said.pairs[:, 0] - said.pairs[:, 1]).cpu().double().numpy()  # Metal has no float64
         return np.array([len(hits), int(hits[:, 0].sum()), int(hits.sum()), float(mlm), float(nsp)]), margins
 
     batches = list(batches)

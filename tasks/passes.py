@@ -42,6 +42,7 @@ class ScoredTransitions:
 class ChunkVectors:
     """What the model says of a chunk: `tokens` `(tokens, hidden)`, `sentences` `(sentences, hidden)`, float32.
 
+    `tokens` may be empty where nobody asked for them.
     `surprisals` is `(tokens,)`, 0 for the tokens of a sentence that is not the chunk's own.
     """
 
@@ -64,8 +65,9 @@ def chunk_vectors(
     seed: int,
     between: Callable[[int], None],
     masking: Masking | None = None,
+    tokens: bool = True,
 ) -> ChunkVectors:
-    """Run every pass the chunk needs; `masking` asks for surprisals.
+    """Run every pass the chunk needs; `masking` asks for surprisals. Without `tokens` a GPU keeps those vectors.
 
     Raises PolysemeError if a token were left without a vector.
     """
@@ -76,7 +78,10 @@ def chunk_vectors(
     if windows.taken != len(chunk.ids):
         raise PolysemeError(f"{len(chunk.ids)} tokens went in and {windows.taken} came out; nothing was stored.")
     scores = len(near_left_out) if nsp else 0
-    encoded = encoder.encode(chunk.ids, windows, sentences=chunk.sentences, pairs=scores, between=between)
+    if tokens or encoder.device.type != "cuda":
+        encoded = encoder.encode(chunk.ids, windows, sentences=chunk.sentences, pairs=scores, between=between)
+    else:
+        encoded = encoder.encode_sentences(chunk.ids, windows, sentence_ptr=ptr, pairs=scores, between=between)
     forward, encoded_at = int(windows.lengths.sum()), time.perf_counter()
     scored = None
     if nsp and wanted is not None:

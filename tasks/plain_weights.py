@@ -27,7 +27,7 @@ def read_complete(files: list[Path], config: dict[str, Any]) -> dict[str, Tensor
     try:
         with safe_open(files[0], framework="pt") as file:
             names = [name for name in file.keys() if name not in _IGNORED]  # noqa: SIM118
-            if {name: tuple(file.get_slice(name).get_shape()) for name in names} != _shapes(config):
+            if {name: tuple(file.get_slice(name).get_shape()) for name in names} != shapes(config):
                 return None
             return {name: file.get_tensor(name).to(torch.float32) for name in names}
     except (SafetensorError, KeyError):
@@ -35,9 +35,10 @@ def read_complete(files: list[Path], config: dict[str, Any]) -> dict[str, Tensor
         return None
 
 
-def _shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+def shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of every tensor of a `BertForPreTraining` with tied word embeddings."""
     h, inner, vocabulary = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
-    shapes: dict[str, tuple[int, ...]] = {
+    found: dict[str, tuple[int, ...]] = {
         "bert.embeddings.word_embeddings.weight": (vocabulary, h),
         "bert.embeddings.position_embeddings.weight": (config["max_position_embeddings"], h),
         "bert.embeddings.token_type_embeddings.weight": (config["type_vocab_size"], h),
@@ -51,11 +52,11 @@ def _shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     for i in range(config["num_hidden_layers"]):
         layer = f"bert.encoder.layer.{i}"
         for part in ("self.query", "self.key", "self.value", "output.dense"):
-            shapes |= _linear(f"{layer}.attention.{part}", h, h)
-        shapes |= _norm(f"{layer}.attention.output.LayerNorm", h)
-        shapes |= _linear(f"{layer}.intermediate.dense", inner, h) | _linear(f"{layer}.output.dense", h, inner)
-        shapes |= _norm(f"{layer}.output.LayerNorm", h)
-    return shapes
+            found |= _linear(f"{layer}.attention.{part}", h, h)
+        found |= _norm(f"{layer}.attention.output.LayerNorm", h)
+        found |= _linear(f"{layer}.intermediate.dense", inner, h) | _linear(f"{layer}.output.dense", h, inner)
+        found |= _norm(f"{layer}.output.LayerNorm", h)
+    return found
 
 
 def _linear(name: str, rows: int, columns: int) -> dict[str, tuple[int, ...]]:

@@ -128,7 +128,8 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 
 def to(device: torch.device, array: Any) -> Tensor:
-    return torch.from_numpy(array).to(device, non_blocking=True)
+    # Metal reads memory that is not its own after the call has returned, when the array may be gone.
+    return torch.from_numpy(array).to(device, non_blocking=device.type == "cuda")
 
 
 def export(model: Any, folder: Path, *, tokenizer: Path, card: str) -> None:

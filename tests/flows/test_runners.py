@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,3 +174,24 @@ def test_contradictory_runners_are_refused(options: dict[str, object], complaint
 
     with pytest.raises(UsageError, match=complaint):
         Runner(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.cluster
+def test_each_worker_of_a_local_cluster_has_a_gpu_of_its_own() -> None:
+    """Names of GPUs are only names here: what matters is which one a worker's process is shown."""
+    from distributed import Client, SpecCluster
+
+    from flows.runners import SHARDS_FOR_A_GPU, gpu_cluster
+
+    with SpecCluster(**gpu_cluster(None, ["GPU-a", "GPU-b"])) as cluster, Client(cluster) as client:
+        client.wait_for_workers(2, timeout=180)
+        shown = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
+        assert sorted(shown.values()) == ["GPU-a", "GPU-b"]
+        assert set(client.nthreads().values()) == {SHARDS_FOR_A_GPU}
+
+
+def test_more_workers_than_gpus_share_them_in_turn() -> None:
+    from flows.runners import gpu_cluster
+
+    workers = gpu_cluster(3, ["GPU-a", "GPU-b"])["workers"].values()
+    assert [worker["options"]["env"]["CUDA_VISIBLE_DEVICES"] for worker in workers] == ["GPU-a", "GPU-b", "GPU-a"]

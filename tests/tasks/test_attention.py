@@ -19,9 +19,10 @@ GROUPS = ((2, 9), (1, 5), (3, 2), (1, 1))
 
 
 def one_by_one(  # noqa: PLR0917 - as the kernel's own
-    q: Tensor, k: Tensor, v: Tensor, q_at: Tensor, k_at: Tensor, q_most: int, k_most: int
+    q: Tensor, k: Tensor, v: Tensor, q_at: Tensor, k_at: Tensor, q_most: int, k_most: int, *, num_splits: int | None
 ) -> Tensor:
     """`torch.nn.attention.varlen.varlen_attn`, by its documentation."""
+    assert num_splits == 1  # else a sequence's sums depend on its batch
     assert q_at.dtype == k_at.dtype == torch.int32
     assert q_at[0] == k_at[0] == 0
     assert (int(q_at[-1]), int(k_at[-1])) == (len(q), len(k))
@@ -51,19 +52,41 @@ def starts() -> Tensor:
     return lengths.cumsum(0) - lengths
 
 
+def bounds() -> Tensor:
+    return F.pad(starts(), (0, 1), value=30).int()
+
+
 @pytest.mark.parametrize("queries", ["every token", "[CLS] alone"])
 def test_flash_attention_and_groups_agree(queries: str) -> None:
     q, k, v = rows(30)
     if queries == "[CLS] alone":
         q = q[starts()]
-    grouped = by_groups(q, k, v, GROUPS, starts())
+    grouped = by_groups(q, k, v, GROUPS, bounds())
     assert grouped.shape == (len(q), 64)
-    torch.testing.assert_close(by_flash(q, k, v, GROUPS, starts()), grouped)
+    torch.testing.assert_close(by_flash(q, k, v, GROUPS, bounds()), grouped)
 
 
+@pytest.fixture
+def ampere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+
+
+@pytest.mark.usefixtures("ampere")
 def test_flash_attention_is_for_cuda_and_two_byte_numbers() -> None:
     cuda, cpu = torch.device("cuda"), torch.device("cpu")
     assert attention_for(cuda, torch.bfloat16, 64) is by_flash
     assert attention_for(cuda, torch.bfloat16, 6) is by_groups
+    assert attention_for(cuda, torch.bfloat16, 264) is by_groups
     assert attention_for(cuda, torch.float32, 64) is by_groups
     assert attention_for(cpu, torch.bfloat16, 64) is by_groups
+
+
+@pytest.mark.usefixtures("ampere")
+def test_a_gpu_or_a_build_without_the_kernel_attends_by_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = torch.device("cuda")
+    with monkeypatch.context() as turing:
+        turing.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+        assert attention_for(cuda, torch.bfloat16, 64) is by_groups
+    monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: False)
+    assert attention_for(cuda, torch.bfloat16, 64) is by_groups

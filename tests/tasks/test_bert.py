@@ -28,6 +28,7 @@ def packed(sequences: list[list[int]]) -> PackedBatch:
         positions=torch.cat([torch.arange(length) for length in lengths]),
         groups=tuple((lengths.count(length), length) for length in sorted(set(lengths), reverse=True)),
         starts=torch.tensor([0, *np.cumsum(lengths)[:-1]]),
+        bounds=torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32),
     )
 
 
@@ -89,11 +90,11 @@ def test_layers_hold_their_weights_once(bert: PackedBert) -> None:
 
 
 def test_a_batch_whose_groups_do_not_add_up_cannot_be_made() -> None:
-    four, one = torch.zeros(4, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
+    four, two, one = (torch.zeros(count, dtype=torch.int64) for count in (4, 2, 1))
     with pytest.raises(ValueError, match="describe 3 tokens, ids hold 4"):
-        PackedBatch(ids=four, types=four, positions=four, groups=((1, 3),), starts=one)
+        PackedBatch(ids=four, types=four, positions=four, groups=((1, 3),), starts=one, bounds=two)
     with pytest.raises(ValueError, match="1 sequence starts given"):
-        PackedBatch(ids=four, types=four, positions=four, groups=((2, 2),), starts=one)
+        PackedBatch(ids=four, types=four, positions=four, groups=((2, 2),), starts=one, bounds=two)
 
 
 @pytest.mark.parametrize("name", ["gelu", "gelu_new", "relu", "silu", "tanh"])

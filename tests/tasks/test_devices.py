@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 from storage.errors import ModelError
 from tasks import devices, linear
 from tasks.bert import PackedBatch
-from tasks.devices import halving, resolve_device, token_budget
+from tasks.devices import Room, halving, resolve_device, token_budget
 from tasks.engine import Engine, EngineConfig
 from tasks.windows import Ints, batches, sentence_windows
 
@@ -39,6 +41,54 @@ def test_halves_come_in_order_and_leave_out_nobody(most: int) -> None:
 def test_one_window_that_does_not_fit_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(ModelError, match="--max-tokens"):
         halving(fits(0), np.arange(3), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 7.64 GiB, max allowed: 9.07 GiB)."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_a_full_memory_is_recognised_on_every_device(error: RuntimeError) -> None:
+    def run(numbers: Ints) -> int:
+        if len(numbers) > 2:
+            raise error
+        return len(numbers)
+
+    assert halving(run, np.arange(5), lambda _: None) == [2, 1, 2]
+
+
+def test_a_batch_that_does_not_fit_beside_another_fits_when_that_one_is_done() -> None:
+    """One window may need all there is; halving it further while the other holds the memory would fail for nothing."""
+    room, holding, refused = Room(2), threading.Event(), threading.Event()
+    memory = threading.Semaphore(1)
+
+    def run(numbers: Ints) -> int:
+        if not memory.acquire(blocking=False):
+            refused.set()
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        try:
+            if numbers[0] == 0:
+                holding.set()
+                assert refused.wait(60)
+            return int(numbers[0])
+        finally:
+            memory.release()
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(room.fit, run, np.array([0]), lambda _: None)
+        assert holding.wait(60)
+        second = threads.submit(room.fit, run, np.array([1]), lambda _: None)
+        assert (first.result(60), second.result(60)) == ([0], [1])
+
+
+def test_batches_that_all_do_not_fit_end_rather_than_wait_for_each_other() -> None:
+    room, most = Room(2), fits(3)
+    with ThreadPoolExecutor(2) as threads:
+        parts = threads.map(lambda first: room.fit(most, np.arange(first, first + 9), lambda _: None), range(0, 90, 9))
+        assert [n for part in parts for half in part for n in half] == list(range(90))
 
 
 def test_other_errors_are_not_taken_for_a_full_memory() -> None:
@@ -94,6 +144,15 @@ def test_auto_takes_metal_in_whole_precision(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert resolve_device("auto", "auto") == (torch.device("mps"), "fp32")
+
+
+@pytest.mark.parametrize(("ampere", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_auto_takes_bf16_on_gpus_that_multiply_it(
+    ampere: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: ampere or including_emulation)
+    assert resolve_device("auto", "auto") == (torch.device("cuda"), precision)
 
 
 @pytest.mark.parametrize(("kind", "instead"), [("cuda", "bf16"), ("mps", "fp32")])

@@ -1,0 +1,134 @@
+"""Everything that is to be measured on a GPU, in one go of less than eight minutes: `python -m benchmarks.gpu`.
+
+Needs PyTorch, safetensors and tokenizers, no Prefect; a part that needs more and lacks it says so, and the others run.
+`--device cpu --tiny` runs every part at toy size, so that the script is known to work before a GPU is at hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.gpu_encoder import correctness, likelihood, matrix_rate, memory, pairs, utilisation
+from benchmarks.gpu_peers import mixed_lengths
+from benchmarks.gpu_runs import pipeline, training
+from benchmarks.gpu_setting import Figure, NotMeasured, Setting
+from storage.errors import PolysemeError
+from tasks.crew import cores
+from tasks.devices import resolve_device
+
+Part = Callable[[Setting], Iterator[Figure]]
+PARTS: Mapping[str, tuple[str, Part]] = {
+    "matrix": ("What the machine multiplies", matrix_rate),
+    "utilisation": ("The encoder on windows of 512 tokens", utilisation),
+    "correctness": ("Vectors against the CPU's, and alone against in company", correctness),
+    "mixed": ("Sentences of natural lengths, against others", mixed_lengths),
+    "pipeline": ("Documents to sentence vectors in Parquet", pipeline),
+    "pairs": ("NSP and vectors in one pass", pairs),
+    "memory": ("Token budget, and halving when memory is full", memory),
+    "likelihood": ("Pseudo-log-likelihood", likelihood),
+    "training": ("Training: MLM + NSP, the embedded model", training),
+}
+SECONDS = 36.0
+"""For each part, about: with models made and peers loaded, nine of them stay below eight minutes."""
+EXIT_NO_DEVICE = 5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what was asked for, print it as a table or JSON. Returns the exit code."""
+    options = _options(arguments)
+    logging.basicConfig(level=logging.ERROR)
+    try:
+        device, precision = resolve_device(options.device, "auto")
+    except PolysemeError as error:
+        print(f"{error} Nothing was measured.", file=sys.stderr)
+        return EXIT_NO_DEVICE
+    result: dict[str, Any] = {"machine": _machine(device), "precision": precision, "parts": {}}
+    _say(json.dumps(result["machine"]))
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="polyseme-gpu-") as folder:
+        setting = Setting(device, precision, options.tiny, options.seconds, Path(folder))
+        for name in options.parts:
+            title, part = PARTS[name]
+            _say(f"\n{title}")
+            result["parts"][name] = _measured(part, setting)
+            if options.json:  # after every part, so that a machine that is taken away leaves what it gave
+                options.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    result["seconds"] = round(time.perf_counter() - begun, 1)
+    _say(f"\n{result['seconds']} seconds in all")
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    return int(any("failed" in part for part in result["parts"].values()))
+
+
+def _measured(part: Part, setting: Setting) -> dict[str, Any]:
+    """Run one part and print its figures as they come. What fails is said and ends this part alone."""
+    found: dict[str, Any] = {"figures": []}
+    begun = time.perf_counter()
+    try:
+        for figure in part(setting):
+            found["figures"].append(asdict(figure) | {"holds": figure.holds})
+            _say(_line(figure))
+    except NotMeasured as reason:
+        found["not measured"] = str(reason)
+    except ModuleNotFoundError as error:
+        found["not measured"] = f"needs the package {error.name}, which is not installed here"
+    except Exception as error:
+        logging.getLogger(__name__).exception("This part failed")
+        found["failed"] = f"{type(error).__name__}: {error}"
+    for kind in ("not measured", "failed"):
+        if kind in found:
+            _say(f"  {kind}: {found[kind]}")
+    found["seconds"] = round(time.perf_counter() - begun, 1)
+    if setting.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return found
+
+
+def _line(figure: Figure) -> str:
+    bound = "" if figure.at_least is None else f"at least {figure.at_least:g}"
+    bound = bound if figure.at_most is None else f"at most {figure.at_most:g}"
+    verdict = {None: "", True: f"   ({bound}: yes)", False: f"   ({bound}: NO)"}[figure.holds]
+    return f"  {figure.what:70} {figure.value:14,.5g} {figure.unit}{verdict}"
+
+
+def _machine(device: torch.device) -> dict[str, str]:
+    found = {"system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"}
+    found |= {"torch": str(torch.__version__), "threads": str(cores()), "device": device.type}
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        found |= {
+            "gpu": f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, capability "
+            f"{properties.major}.{properties.minor}",
+            "cuda": str(torch.version.cuda),
+        }
+    return found
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--device", choices=("cuda", "mps", "cpu"), default="cuda")
+    parser.add_argument("--tiny", action="store_true", help="toy sizes: does the script work? The figures say nothing")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"for each part, about (default {SECONDS:g})")
+    parser.add_argument("--parts", nargs="+", choices=tuple(PARTS), default=tuple(PARTS))
+    parser.add_argument("--json", type=Path, metavar="OUT", help="also write every figure, after each part")
+    return parser.parse_args(arguments)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

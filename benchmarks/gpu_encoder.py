@@ -1,0 +1,208 @@
+"""The encoder on a GPU: the machine's limit, how near it comes, what pairs cost, whether the numbers are right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from benchmarks.gpu_setting import Figure, NotMeasured, Setting
+from benchmarks.machine import attention_flops, linear_flops
+from tasks.bert import PackedBatch
+from tasks.devices import DTYPES
+from tasks.encoder import Encoded, Encoder
+from tasks.masked_lm import Ids, Masking, token_surprisals, word_numbers
+from tasks.packing import pack
+from tasks.pooling import sentence_vectors
+from tasks.windows import Pairs, Windows, batches, pair_windows, paired_context_windows, sentence_windows
+
+_ROWS = 16_384
+_SQUARE = 8192
+_WINDOW = 512
+_CHECKED = 200
+"""Sentences whose vectors are compared with those of the CPU."""
+
+
+def matrix_rate(setting: Setting) -> Iterator[Figure]:
+    """What the machine multiplies, at best and in the model's own shapes."""
+    side, rows = (128, 256) if setting.tiny else (_SQUARE, _ROWS)
+    large = _product_rate(setting, side, side, side)
+    yield Figure(f"square product, {side}", large, "TFLOP/s")
+    hidden, inner = setting.encoder.width, int(setting.checkpoint.config["intermediate_size"])
+    for name, columns, depth in (
+        ("query, key, value", 3 * hidden, hidden), ("attention's output", hidden, hidden),
+        ("up", inner, hidden), ("down", hidden, inner),
+    ):  # fmt: skip
+        rate = _product_rate(setting, rows, columns, depth)
+        yield Figure(f"{rows} rows, {name} ({depth} to {columns})", rate, "TFLOP/s")
+
+
+def _product_rate(setting: Setting, rows: int, columns: int, depth: int) -> float:
+    dtype = DTYPES[setting.precision]
+    a = torch.randn(rows, depth, device=setting.device, dtype=dtype)
+    b = torch.randn(depth, columns, device=setting.device, dtype=dtype)
+    times = 2 if setting.tiny else 20
+
+    def multiply() -> None:
+        with torch.inference_mode():
+            for _ in range(times):
+                torch.mm(a, b)
+
+    return times * 2 * rows * columns * depth / setting.timed(multiply, of=10) / 1e12
+
+
+def utilisation(setting: Setting) -> Iterator[Figure]:
+    """The encoder on full windows against the square product."""
+    encoder, bert = setting.encoder, setting.encoder.bert
+    count = 4 if setting.tiny else max(1, 2 * encoder.budget // _WINDOW)
+    ptr = np.arange(count + 1, dtype=np.int64) * (_WINDOW - 2)
+    ids = np.random.default_rng(0).integers(1000, 30_000, int(ptr[-1])).astype(np.int32)
+    windows = sentence_windows(ptr, range(count), _WINDOW)
+    packed = [
+        pack(ids, windows, numbers, encoder.specials, setting.device)[0]
+        for numbers in batches(windows.lengths, encoder.budget)
+    ]
+
+    def forward() -> None:
+        with torch.inference_mode():
+            for batch in packed:
+                bert.hidden_states(batch)
+
+    tokens = int(windows.lengths.sum())
+    flops = tokens * linear_flops(bert) + attention_flops(bert, windows)
+    seconds = setting.timed(forward, of=3)
+    side = 128 if setting.tiny else _SQUARE
+    rate = _product_rate(setting, side, side, side)
+    yield Figure("encoder", flops / seconds / 1e12, "TFLOP/s")
+    yield Figure("encoder, of the square product", flops / seconds / rate / 1e12, "share", at_least=0.5)
+    yield Figure("encoder", tokens / seconds, "tokens/s")
+
+    def whole() -> None:
+        encoder.encode_sentences(ids, windows, sentence_ptr=ptr)
+
+    yield Figure("and sentence vectors in this machine's memory", tokens / setting.timed(whole, of=3), "tokens/s")
+
+
+def pairs(setting: Setting) -> Iterator[Figure]:
+    """NSP and vectors of one pass over pairs (`--context pair`) against a pass for each."""
+    encoder, text = setting.encoder, setting.text_for(setting.seconds / 20)
+    ptr, count = text.sentence_ptr, len(text.sentences)
+    near = Pairs(np.arange(count - 1), np.arange(1, count))
+    alone, scored = sentence_windows(ptr, range(count), encoder.max_tokens), pair_windows(ptr, near, encoder.max_tokens)
+    both, left_out = paired_context_windows(ptr, near, count, encoder.max_tokens)
+
+    def apart() -> None:
+        encoder.encode_sentences(text.ids, alone, sentence_ptr=ptr)
+        encoder.score_pairs(text.ids, scored[0])
+
+    def together() -> None:
+        encoder.encode_sentences(text.ids, both, sentence_ptr=ptr, pairs=len(left_out))
+
+    apart_s, together_s = setting.timed(apart, of=2), setting.timed(together, of=2)
+    yield Figure("a pass each", len(text.ids) / apart_s, "tokens/s")
+    yield Figure("one pass", len(text.ids) / together_s, "tokens/s")
+    yield Figure("one pass against two", apart_s / together_s, "times", at_least=1.3)
+
+
+def correctness(setting: Setting) -> Iterator[Figure]:
+    """The device's vectors against the CPU's in float32, and alone against in company."""
+    text = setting.text(1)
+    ptr = text.sentence_ptr[: _CHECKED + 1]
+    ids, count = text.ids[: ptr[-1]], len(ptr) - 1
+    windows = sentence_windows(ptr, range(count), setting.encoder.max_tokens)
+    truth = setting.new_encoder(torch.device("cpu"), "fp32").encode(ids, windows, sentences=count)
+    encoders = {setting.precision: (setting.encoder, 0.999)}
+    encoders["fp32"] = (setting.new_encoder(setting.device, "fp32"), 1 - 1e-5)
+    for name, (encoder, bound) in encoders.items():
+        found = encoder.encode(ids, windows, sentences=count)
+        short = encoder.encode_sentences(ids, windows, sentence_ptr=ptr)
+        yield Figure(f"{name}: least cosine of a token with the CPU's", _least_cosine(found, truth), "", at_least=bound)
+        summed = np.abs(sentence_vectors(found, ptr, "mean") - sentence_vectors(short, ptr, "mean")).max()
+        yield Figure(f"{name}: sentences summed on the device, difference", float(summed), "", at_most=2e-3)
+        single = _one_by_one(encoder, ids, windows, count)
+        yield Figure(f"{name}: alone or in company, least cosine", _least_cosine(found, single), "", at_least=bound)
+        same = float((found.tokens == single.tokens).all(axis=1).mean())
+        yield Figure(f"{name}: alone or in company, equal to the bit", same, "share of tokens")
+
+
+def _one_by_one(encoder: Encoder, ids: Ids, windows: Windows, sentences: int) -> Encoded:
+    budget, encoder.budget = encoder.budget, 1
+    try:
+        return encoder.encode(ids, windows, sentences=sentences)
+    finally:
+        encoder.budget = budget
+
+
+def _least_cosine(a: Encoded, b: Encoded) -> float:
+    found, truth = (torch.from_numpy(encoded.tokens).double() for encoded in (a, b))
+    return float(torch.cosine_similarity(found, truth).min())
+
+
+def memory(setting: Setting) -> Iterator[Figure]:
+    """The budget that was found, what it takes, and halving when there is less memory than was thought."""
+    text = setting.text(1 if setting.tiny else 2 * setting.encoder.budget)
+    ptr, count = text.sentence_ptr, len(text.sentences)
+    windows = sentence_windows(ptr, range(count), setting.encoder.max_tokens)
+    yield Figure("budget found", setting.encoder.budget, "tokens a batch")
+    cuda = setting.device.type == "cuda"
+    if cuda:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated() if cuda else 0
+    expected = setting.encoder.encode_sentences(text.ids, windows, sentence_ptr=ptr)
+    peak = torch.cuda.max_memory_allocated() - before if cuda else 0
+    if cuda:
+        yield Figure("memory beside the model at the peak", peak / 2**30, "GiB")
+        yield Figure("the same, of all there is", peak / torch.cuda.mem_get_info()[1], "share", at_most=0.9)
+    small = setting.new_encoder(setting.device, setting.precision, budget=setting.encoder.budget)
+    with _little_memory(setting, small, peak // 3):
+        found = small.encode_sentences(text.ids, windows, sentence_ptr=ptr)
+    apart = np.abs(sentence_vectors(found, ptr, "mean") - sentence_vectors(expected, ptr, "mean")).max()
+    yield Figure("with a third of that: budget in the end", small.budget, "tokens a batch")
+    yield Figure("with a third of that: vectors differ by", float(apart), "", at_most=0.05)
+    if small.budget >= setting.encoder.budget:
+        raise NotMeasured("the capped memory held a whole batch, so that nothing was halved")
+
+
+@contextmanager
+def _little_memory(setting: Setting, encoder: Encoder, room: int) -> Iterator[None]:
+    """Leave `room` bytes beside what is in use. Elsewhere than on CUDA large batches are refused in its stead."""
+    if setting.device.type == "cuda":
+        torch.cuda.empty_cache()
+        total = torch.cuda.mem_get_info()[1]
+        torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_reserved() + room) / total))
+        try:
+            yield
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0)
+        return
+    forward = encoder.bert.hidden_states
+
+    def refuse(batch: PackedBatch, *, last: int = 1) -> torch.Tensor:
+        if len(batch.ids) > encoder.max_tokens // 2:
+            raise torch.OutOfMemoryError("out of memory, for the sake of the measurement")
+        return forward(batch, last=last)
+
+    encoder.bert.hidden_states = refuse  # type: ignore[method-assign]
+    yield
+
+
+def likelihood(setting: Setting) -> Iterator[Figure]:
+    """Pseudo-log-likelihood: a pass for every token."""
+    encoder = setting.encoder
+    text = setting.text(1) if setting.tiny else setting.text_for(setting.seconds / 200)
+    count = 8 if setting.tiny else len(text.sentences)
+    ptr = text.sentence_ptr[: count + 1]
+    windows = sentence_windows(ptr, range(count), encoder.max_tokens)
+    words = word_numbers(text.word[: ptr[-1]], ptr)
+    masking = Masking("within_word_l2r", setting.wordpiece.mask_id)
+
+    def run() -> None:
+        token_surprisals(encoder, text.ids[: ptr[-1]], windows, words, masking=masking)
+
+    seconds = setting.timed(run)
+    yield Figure("tokens scored", int(ptr[-1]) / seconds, "tokens/s")
+    forward = int((windows.lengths * (windows.take_stop - windows.take_start)).sum())
+    yield Figure("tokens run for that", forward / seconds, "tokens/s")

@@ -1,0 +1,198 @@
+"""Naturally mixed lengths on a GPU: Polyseme against padded batches and against flash attention over joined inputs.
+
+sentence-transformers itself where it is installed, from strings. Without it, transformers' own `BertModel` does what
+its two modes do, from token ids: sentences sorted by length, in batches padded to their longest or joined in one row.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks.gpu_setting import Figure, NotMeasured, Setting, Text
+from storage.errors import PolysemeError
+from tasks.attention import Groups, attention_for
+from tasks.devices import DTYPES
+from tasks.pooling import sentence_vectors
+from tasks.windows import Ints, sentence_windows
+
+Vectors = npt.NDArray[np.floating[Any]]
+Rows = list[Ints]
+BATCHES = (32, 256)
+"""The default of sentence-transformers, and one that keeps a GPU busier."""
+_PADDED, _JOINED = 3.0, 1.2
+"""How many times faster than each mode, at its default batch, Polyseme shall be."""
+_AGREE = 0.99
+_NAME = "polyseme-benchmark-varlen"
+
+
+def mixed_lengths(setting: Setting) -> Iterator[Figure]:
+    """Sentences to sentence vectors, tokens a second of each way."""
+    # Peers take several times as long; each is timed on its own.
+    text = setting.text_for(setting.seconds / 60)
+    ways: dict[str, tuple[Callable[[], Vectors], float | None]] = {
+        "polyseme, from strings": (lambda: _mine(setting, setting.tokenized(text.sentences)), None),
+        "polyseme, from ids": (lambda: _mine(setting, text), None),
+    }
+    with_library = find_spec("sentence_transformers") is not None
+    if with_library:
+        ways |= _of_library(setting, text.sentences)
+    elif find_spec("transformers") is not None:
+        ways |= _of_transformers(setting, text)
+    else:
+        raise NotMeasured("needs transformers, or sentence-transformers")
+    truth = _mine(setting, text)
+    rates = {}
+    for name, (run, target) in ways.items():
+        _require_alike(name, run(), truth)
+        rates[name] = len(text.ids) / setting.timed(run, of=len(ways))
+        yield Figure(name, rates[name], "tokens/s")
+        if target is not None:
+            mine = rates["polyseme, from strings" if with_library else "polyseme, from ids"]
+            yield Figure(f"polyseme against {name}", mine / rates[name], "times", at_least=target)
+
+
+def _require_alike(name: str, found: Vectors, truth: Vectors) -> None:
+    """Raise PolysemeError where a way makes other vectors: then its time says nothing."""
+    a, b = (torch.from_numpy(np.asarray(x, dtype=np.float32)) for x in (found, truth))
+    least = float(torch.cosine_similarity(a, b).min())
+    if least < _AGREE:
+        raise PolysemeError(f"The vectors of '{name}' have cosine {least:.4f} with Polyseme's: nothing was timed.")
+
+
+def _mine(setting: Setting, text: Text) -> Vectors:
+    encoder, count = setting.encoder, len(text.sentences)
+    windows = sentence_windows(text.sentence_ptr, range(count), encoder.max_tokens)
+    encoded = encoder.encode_sentences(text.ids, windows, sentence_ptr=text.sentence_ptr)
+    return sentence_vectors(encoded, text.sentence_ptr, "mean")
+
+
+def _of_library(setting: Setting, sentences: list[str]) -> dict[str, tuple[Callable[[], Vectors], float | None]]:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    def model(**options: Any) -> Any:
+        body = Transformer(
+            str(setting.checkpoint.folder), max_seq_length=setting.encoder.max_tokens,
+            model_kwargs={"dtype": DTYPES[setting.precision], **options},
+        )  # fmt: skip
+        return SentenceTransformer(modules=[body, Pooling(setting.encoder.width, "mean")], device=setting.device.type)
+
+    modes = {"padded": (model(attn_implementation="sdpa"), _PADDED)}
+    # It joins its inputs where flash attention of variable length can be had, from either of these packages.
+    if setting.device.type == "cuda" and (find_spec("flash_attn") or find_spec("kernels")):
+        modes["flash attention, unpadded"] = (model(attn_implementation="flash_attention_2"), _JOINED)
+    return {
+        f"sentence-transformers, {mode}, batch {size}": (
+            partial(_library_encode, loaded, sentences, size),
+            target if size == BATCHES[0] else None,
+        )
+        for mode, (loaded, target) in modes.items()
+        for size in BATCHES
+    }
+
+
+def _library_encode(model: Any, sentences: list[str], size: int) -> Vectors:
+    vectors = model.encode(sentences, batch_size=size, show_progress_bar=False, convert_to_tensor=True)
+    found: Vectors = vectors.float().cpu().numpy()
+    return found
+
+
+def _of_transformers(setting: Setting, text: Text) -> dict[str, tuple[Callable[[], Vectors], float | None]]:
+    from transformers import AttentionInterface, AttentionMaskInterface, BertModel
+    from transformers.utils import logging as transformers_logging
+
+    # It reports the NSP and MLM heads of the checkpoint as unexpected; they are not needed here.
+    transformers_logging.set_verbosity(logging.ERROR)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    joined = _Joined(setting)
+    AttentionInterface.register(_NAME, joined.attend)
+    AttentionMaskInterface.register(_NAME, lambda *_args, **_named: None)
+
+    def model(implementation: str) -> Any:
+        return BertModel.from_pretrained(
+            setting.checkpoint.folder, dtype=DTYPES[setting.precision], attn_implementation=implementation
+        ).to(setting.device).eval()  # fmt: skip
+
+    rows = _rows(setting, text)
+    modes = {
+        "padded": (partial(_padded, model("sdpa")), _PADDED),
+        "joined, variable-length attention": (partial(joined.run, model(_NAME)), _JOINED),
+    }
+    return {
+        f"transformers, {mode}, batch {size}": (
+            partial(_in_batches, setting.device, rows, size, forward),
+            target if size == BATCHES[0] else None,
+        )
+        for mode, (forward, target) in modes.items()
+        for size in BATCHES
+    }
+
+
+def _rows(setting: Setting, text: Text) -> Rows:
+    """The ids of each sentence with its special tokens, laid out before the clock runs."""
+    specials, most = setting.encoder.specials, setting.encoder.max_tokens - 2
+    bounds = itertools.pairwise(text.sentence_ptr.tolist())
+    return [
+        np.array([specials.cls, *text.ids[a : min(b, a + most)].tolist(), specials.sep], dtype=np.int64)
+        for a, b in bounds
+    ]
+
+
+def _in_batches(
+    device: torch.device, rows: Rows, size: int, forward: Callable[[torch.device, Rows], torch.Tensor]
+) -> Vectors:
+    """Longest first, and the inverse permutation in the end, as sentence-transformers does."""
+    order = np.argsort([-len(row) for row in rows], kind="stable")
+    with torch.inference_mode():
+        made = [forward(device, [rows[i] for i in order[start : start + size]]) for start in range(0, len(order), size)]
+        vectors = torch.cat(made).float().cpu().numpy()
+    return vectors[np.argsort(order)]  # type: ignore[no-any-return]
+
+
+def _padded(model: Any, device: torch.device, rows: Rows) -> torch.Tensor:
+    ids, mask = (np.zeros((len(rows), len(rows[0])), dtype=np.int64) for _ in range(2))
+    for number, row in enumerate(rows):
+        ids[number, : len(row)], mask[number, : len(row)] = row, 1
+    mask_there = torch.from_numpy(mask).to(device)
+    states = model(input_ids=torch.from_numpy(ids).to(device), attention_mask=mask_there).last_hidden_state
+    weights = mask_there[:, :, None].to(states.dtype)
+    pooled: torch.Tensor = (states * weights).sum(1) / weights.sum(1)
+    return pooled
+
+
+class _Joined:
+    """`BertModel` over one row of joined sequences, each attending to itself alone by the kernel that we use too."""
+
+    def __init__(self, setting: Setting) -> None:
+        heads = int(setting.checkpoint.config["num_attention_heads"])
+        self._attention = attention_for(setting.device, DTYPES[setting.precision], setting.encoder.width // heads)
+        self._groups: Groups = ()
+        self._bounds = torch.empty(0)
+
+    def attend(
+        self, module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: object, **_named: object
+    ) -> tuple[torch.Tensor, None]:
+        """Take `(1, heads, tokens, size)`, give `(1, tokens, heads, size)`, as transformers asks."""
+        q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+        return self._attention(q, k, v, self._groups, self._bounds).view(1, *q.shape), None
+
+    def run(self, model: Any, device: torch.device, rows: Rows) -> torch.Tensor:
+        lengths: Ints = np.array([len(row) for row in rows], dtype=np.int64)
+        self._groups = [(len(list(same)), length) for length, same in itertools.groupby(lengths.tolist())]
+        self._bounds = torch.from_numpy(np.append(0, lengths.cumsum()).astype(np.int32)).to(device)
+        ids = torch.from_numpy(np.concatenate(rows))[None].to(device)
+        places = torch.from_numpy(np.concatenate([np.arange(length) for length in lengths]))[None].to(device)
+        states = model(input_ids=ids, position_ids=places).last_hidden_state[0]
+        counts = torch.from_numpy(lengths).to(device)
+        sums = torch.segment_reduce(states.float(), "sum", lengths=counts, axis=0, unsafe=True)
+        pooled: torch.Tensor = sums / counts[:, None]
+        return pooled

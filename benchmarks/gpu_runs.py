@@ -1,0 +1,100 @@
+"""Whole runs on a GPU: documents to Parquet against the encoder alone, and steps of training."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.gpu_setting import Figure, Setting
+from storage.records import Document
+
+_SWITCH = 0.0005
+"""Seconds after which a Python thread gives way; Python's own is 0.005."""
+_FIRST_STEPS = 3
+"""Steps that warm up: kernels are loaded and memory is found."""
+_SHARDS = 6
+"""Shards of documents that a run on a GPU has in flight."""
+
+
+def pipeline(setting: Setting) -> Iterator[Figure]:
+    """Documents in a file to sentence vectors in a lake, without Prefect, against the encoder on the same windows."""
+    from benchmarks import pipeline_race
+    from storage.records import Outputs
+    from tasks.engine import Engine, EngineConfig
+
+    engine = Engine(
+        EngineConfig(model=str(setting.checkpoint.folder), device=setting.device.type, precision=setting.precision)  # type: ignore[arg-type]
+    )
+    source = setting.folder / "documents.jsonl"
+    documents = _write_documents(setting, source)
+    laid_out = pipeline_race.lay_out(engine, documents)
+    alone = pipeline_race.model_alone(engine, laid_out, nsp=False, tokens=False)
+    whole = pipeline_race.Pipeline(engine, source, Outputs("sentences", nsp=False), in_flight=_SHARDS)
+    tokens = sum(len(chunk.ids) for chunk in laid_out)
+    alone_s, whole_s = setting.timed(alone, of=3), setting.timed(whole.run, of=3)
+    yield Figure("encoder alone", tokens / alone_s, "tokens/s")
+    yield Figure("documents to Parquet", tokens / whole_s, "tokens/s")
+    yield Figure("documents to Parquet against the encoder alone", whole_s / alone_s, "times", at_most=1.15)
+    with _switching(_SWITCH):
+        often_s = setting.timed(whole.run, of=3)
+    yield Figure(f"the same, threads giving way after {_SWITCH * 1e3:g} ms", often_s / alone_s, "times")
+    stages = whole.counts.seconds
+    for stage in sorted(stages, key=lambda name: -stages[name]):
+        yield Figure(f"seconds of all shards' threads in '{stage}'", stages[stage], "s")
+
+
+def _write_documents(setting: Setting, source: Path) -> list[Document]:
+    """Write the corpus as often as a run of a few seconds needs, every copy under a name of its own."""
+    wanted = 1 if setting.tiny else int(setting.rate * setting.seconds / 12)
+    times = max(1, wanted // max(1, len(setting.text(1).ids)))
+    documents = [
+        Document(f"{document.doc_id}-{copy}", source.as_uri(), document.text)
+        for copy in range(times)
+        for document in setting.documents
+    ]
+    with source.open("w", encoding="utf-8") as lines:
+        lines.writelines(json.dumps({"doc_id": d.doc_id, "text": d.text}) + "\n" for d in documents)
+    return documents
+
+
+@contextmanager
+def _switching(seconds: float) -> Iterator[None]:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def training(setting: Setting) -> Iterator[Figure]:
+    """Steps of MLM + NSP on the embedded model; a step includes its text, its optimizer and its log."""
+    from tasks.checkpoint import find
+    from tasks.objective import Objective, ObjectiveConfig
+    from tasks.pretraining import start_from
+    from tasks.training import Trainer, TrainingConfig
+    from tasks.training_text import prepare
+    from tasks.wordpiece import WordPiece
+
+    checkpoint = find("polyseme-mini") if not setting.tiny else setting.checkpoint
+    wordpiece = WordPiece.load(checkpoint.folder)
+    text = prepare(setting.documents * (1 if setting.tiny else 20), wordpiece)
+    for micro in (4,) if setting.tiny else (16, 128):
+        config = TrainingConfig(
+            steps=_FIRST_STEPS + 2 if setting.tiny else None,
+            minutes=None if setting.tiny else setting.seconds / 3 / 60,
+            pairs=2 * micro, micro=micro, learning_rate=1e-5,
+        )  # fmt: skip
+        objective = Objective(text, wordpiece, ObjectiveConfig(max_tokens=64 if setting.tiny else 128), pairs=2 * micro)
+        folder = setting.folder / f"training-{micro}"
+        trainer = Trainer(
+            start_from(checkpoint, seed=0).model, objective, config, folder, setting.device, setting.precision
+        )
+        log = trainer.run().log[_FIRST_STEPS - 1 :]
+        rates = [b.tokens / max(1e-9, b.seconds - a.seconds) for a, b in itertools.pairwise(log)]
+        yield Figure(f"pairs in batches of {micro}", statistics.median(rates), "tokens/s")

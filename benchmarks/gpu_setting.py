@@ -1,0 +1,187 @@
+"""What the GPU's measurements share: a device, a model of BERT-base's shape, natural text, and a clock that waits.
+
+The model is made on the spot from random numbers: speed does not ask what they are.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import save_file
+
+from storage.records import Document, Precision, Sentence
+from tasks.checkpoint import Checkpoint, embedded_folder
+from tasks.encoder import Encoder
+from tasks.packing import Specials
+from tasks.plain_weights import shapes
+from tasks.windows import Ints, sentence_windows
+from tasks.wordpiece import WordPiece
+
+CORPUS = Path(__file__).parents[1] / "examples" / "corpus"
+BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+_COMMON = {
+    "model_type": "bert", "architectures": ["BertForPreTraining"], "hidden_act": "gelu", "vocab_size": 30522,
+    "type_vocab_size": 2, "max_position_embeddings": 512, "layer_norm_eps": 1e-12, "tie_word_embeddings": True,
+}  # fmt: skip
+_SPREAD = 0.02
+"""Standard deviation of BERT's own initial weights."""
+_MOST_ROUNDS = 5
+
+
+class NotMeasured(Exception):
+    """This part cannot be measured here; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number that was measured, and the bound it is held against, if any."""
+
+    what: str
+    value: float
+    unit: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def holds(self) -> bool | None:
+        """Does it keep its bound? None where it has none."""
+        if self.at_least is None and self.at_most is None:
+            return None
+        return (self.at_least is None or self.value >= self.at_least) and (
+            self.at_most is None or self.value <= self.at_most
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Sentences one behind another: `ids` and `word` are `(tokens,)`, `sentence_ptr` is `(sentences + 1,)`."""
+
+    ids: npt.NDArray[np.int32]
+    word: npt.NDArray[np.int32]
+    sentence_ptr: Ints
+    sentences: list[str]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and how much to measure. `seconds` is what one part may take, about; `folder` is scratch space."""
+
+    device: torch.device
+    precision: Precision
+    tiny: bool
+    seconds: float
+    folder: Path
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """Random weights of BERT-base's shape, or of a toy's, with the embedded model's tokenizer."""
+        folder = self.folder / "random-bert"
+        folder.mkdir()
+        config = _COMMON | (TINY if self.tiny else BASE)
+        generator = torch.Generator().manual_seed(0)
+        tensors = {}
+        for name, shape in shapes(config).items():
+            centre = 1.0 if name.endswith("LayerNorm.weight") else 0.0
+            tensors[name] = torch.empty(shape).normal_(centre, _SPREAD, generator=generator).half()
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / "config.json").write_text(json.dumps(config), "utf-8")
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(embedded_folder() / name, folder / name)
+        return Checkpoint("random-bert", folder)
+
+    @cached_property
+    def wordpiece(self) -> WordPiece:
+        return WordPiece.load(self.checkpoint.folder)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        return self.new_encoder(self.device, self.precision)
+
+    def new_encoder(self, device: torch.device, precision: Precision, *, budget: int | None = None) -> Encoder:
+        specials = Specials(self.wordpiece.cls_id, self.wordpiece.sep_id)
+        return Encoder(self.checkpoint, device=device, specials=specials, precision=precision, budget=budget)
+
+    @cached_property
+    def documents(self) -> list[Document]:
+        """The example corpus, a document a file; text files alone, which need no reader."""
+        files = sorted(p for p in CORPUS.iterdir() if p.suffix in (".md", ".txt"))
+        return [Document(p.stem, p.name, p.read_text("utf-8")) for p in files]
+
+    @cached_property
+    def _once(self) -> Text:
+        return self.tokenized([s for document in self.documents for s in _sentences(document.text)])
+
+    def tokenized(self, sentences: list[str]) -> Text:
+        stops = np.cumsum([len(s) + 1 for s in sentences]).tolist()
+        spans = [Sentence(stop - len(s) - 1, stop - 1) for s, stop in zip(sentences, stops, strict=True)]
+        made = self.wordpiece.tokenize("\n".join(sentences), spans)
+        return Text(made.ids, made.word, made.sentence_ptr, sentences)
+
+    def text(self, tokens: int) -> Text:
+        """Return the corpus's sentences as often as `tokens` tokens need."""
+        once = self._once
+        times = max(1, -(-tokens // len(once.ids)))
+        ptr = np.append(0, np.cumsum(np.tile(np.diff(once.sentence_ptr), times)))
+        return Text(np.tile(once.ids, times), np.tile(once.word, times), ptr, once.sentences * times)
+
+    def text_for(self, seconds: float) -> Text:
+        """Return about so much text as the encoder reads in that time."""
+        return self.text(1 if self.tiny else int(self.rate * seconds))
+
+    @cached_property
+    def rate(self) -> float:
+        """Tokens a second of the encoder on natural sentences, roughly: what sizes of work are chosen by."""
+        text = self.text(1 if self.tiny else 4 * self.encoder.budget)
+        windows = sentence_windows(text.sentence_ptr, range(len(text.sentences)), self.encoder.max_tokens)
+        run = lambda: self.encoder.encode_sentences(text.ids, windows, sentence_ptr=text.sentence_ptr)  # noqa: E731
+        run()
+        begun = time.perf_counter()
+        run()
+        return len(text.ids) / (time.perf_counter() - begun)
+
+    def wait(self) -> None:
+        """Wait until the device has done everything."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+    def timed(self, run: Callable[[], object], *, of: int = 1) -> float:
+        """Return the median seconds of a run, once warm, within one `of` parts of the time there is."""
+        return statistics.median(self._rounds(run, self.seconds / of))
+
+    def _rounds(self, run: Callable[[], object], limit: float) -> Iterator[float]:
+        started = time.perf_counter()
+        for number in range(1 + (1 if self.tiny else _MOST_ROUNDS)):
+            self.wait()
+            begun = time.perf_counter()
+            run()
+            self.wait()
+            ended = time.perf_counter()
+            over = ended - started + (ended - begun) > limit
+            # The first warms up, unless there is time for no other.
+            if number or over:
+                yield ended - begun
+            if over:
+                return
+
+
+def _sentences(text: str) -> list[str]:
+    """Split `text` as Polyseme does; where nupunkt is missing at full stops, which is good enough for lengths."""
+    try:
+        from tasks.sentences import split
+    except ModuleNotFoundError:
+        flat = " ".join(text.split())
+        return [part for part in flat.replace("? ", ". ").replace("! ", ". ").split(". ") if part]
+    return [text[s.start : s.stop].replace("\n", " ") for s in split(text)]
