@@ -18,10 +18,12 @@ from tasks.stretches import Stretch
 from tasks.windows import Ints
 
 VECTOR_FLOATS = 25_000_000
-"""Float32 numbers a chunk's token vectors may take: 100 MB, whatever the model's width.
+"""Float32 numbers a chunk's token vectors may take: 100 MB, whatever the width of a wide model.
 
 A sentence, or a document, without a token counts as one: its own vector and rows take memory too.
 """
+_TOKENS_MOST = 65_536
+"""Of a narrow model: the words and rows of a token take hundreds of bytes besides its vector."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +79,7 @@ class Chunk:
 
 def chunk_tokens(width: int) -> int:
     """Return how many tokens a chunk holds at most for vectors of `width` numbers."""
-    return max(4096, VECTOR_FLOATS // width)
+    return min(max(4096, VECTOR_FLOATS // width), _TOKENS_MOST)
 
 
 def pieces_of(stretches: Iterable[Stretch], limit: int) -> Iterator[Piece]:
