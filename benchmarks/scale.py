@@ -155,7 +155,9 @@ def _prepare(bench: Bench) -> None:
     bench.make("model", bench.small)
     bench.make("short", bench.folder / "one.jsonl", 1)
     first = bench.embed(bench.folder / "one.jsonl", bench.folder / "lake", bench.small, new=1)
-    print(f"  one document of ten words, the very first run: {first.cpu_s:.1f} CPU s, {first.peak_mb:.0f} MB")
+    print(
+        f"  one document of ten words, the very first run: {first.cpu_s:.1f} CPU s, {first.peak_mb:.0f} MB", flush=True
+    )
 
 
 def run(part: Part, bench: Bench, scale: float) -> dict[str, Any]:
@@ -177,19 +179,15 @@ def run(part: Part, bench: Bench, scale: float) -> dict[str, Any]:
         )
     lines = {name: fit(sizes, [getattr(c, name) for c in costs]) for name in ("cpu_s", "peak_mb")}
     for name, unit in (("cpu_s", "CPU s"), ("peak_mb", "MB at the peak")):
-        print(f"  {_described(lines[name], unit)} for each of {part.unit}")
+        line = lines[name]
+        print(f"  {unit} = {line.intercept:,.4g} + {line.slope:,.3g} x {part.unit}", end="")
+        print(f"   (R² {line.r2:.4f}, furthest point {line.off:.1%} off)", flush=True)
     return {
         "unit": part.unit,
         "sizes": sizes,
         "costs": [asdict(cost) for cost in costs],
         "lines": {name: asdict(line) for name, line in lines.items()},
     }
-
-
-def _described(line: Line, unit: str) -> str:
-    return (
-        f"{line.intercept:,.4g} {unit} and {line.slope:,.3g} more (R² {line.r2:.4f}, furthest point {line.off:.1%} off)"
-    )
 
 
 def _panels(found: dict[str, Any]) -> list[Panel]:
@@ -223,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     documents = options.documents or [str(Path(__file__).resolve().parent.parent / "examples" / "corpus")]
     machine = _machine()
     for name, value in machine.items():
-        print(f"  {name}: {value}")
+        print(f"  {name}: {value}", flush=True)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="polyseme-scale-") as folder:
         bench = Bench(Path(folder), options.model, documents, round(_CHARS * options.scale))
