@@ -157,7 +157,8 @@ class WordPiece:
         offsets = np.fromiter(ends, np.int64, 2 * n).reshape(n, 2)
         offsets += np.repeat(np.array([sentence.start for _, sentence in spans], np.int64), lengths)[:, None]
         words = np.fromiter(chain.from_iterable(e.word_ids for e in encodings), np.int32, n)
-        return Tokens(lengths, ids, *np.ascontiguousarray(offsets.T), _renumber(words, lengths))
+        char_start, char_end = np.ascontiguousarray(offsets.T)
+        return Tokens(lengths, ids, char_start, char_end, _renumber(words, lengths))
 
     def tokenize_prompt(self, text: str) -> list[int]:
         """Return the ids of `text`, in which the mask token stands for itself. For questions to the model only."""
@@ -198,7 +199,8 @@ def _renumber(words: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[n
     begins[1:] = words[1:] != words[:-1]
     begins[first] = True
     running = np.cumsum(begins, dtype=np.int32)
-    return running - np.repeat(running[first], filled)
+    numbers: NDArray[np.int32] = running - np.repeat(running[first], filled)
+    return numbers
 
 
 def _definition(folder: Path) -> dict[str, Any]:
