@@ -103,9 +103,7 @@ def committing(folder: Path, shards: int) -> dict[str, Any]:
     """Commit shards of a hundred documents and four parts each."""
     lake = Lake(folder / "committing")
     with Catalog.create_or_open(lake) as catalog:
-        catalog.register_encoding(SPEC)
-        version = catalog.begin_run("run", SPEC.encoding_id, [])
-        results = [_shard(lake, i, version) for i in range(shards)]
+        results = list(_shards(catalog, SPEC, shards))
         wall: list[float] = []
         cpu = time.process_time()
         for result in results:
@@ -119,22 +117,36 @@ def committing(folder: Path, shards: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _shard(lake: Lake, ordinal: int, version: int) -> ShardResult:
-    parts = tuple(_part(lake, table, ordinal, version) for table in _TABLES_A_SHARD)
+def commit_parts(catalog: Catalog, spec: EncodingSpec, parts: int) -> None:
+    """Give a lake so many parts a table of one encoding, four numbers wide."""
+    for result in _shards(catalog, spec, parts):
+        catalog.commit_shard(result)
+
+
+def _shards(catalog: Catalog, spec: EncodingSpec, count: int) -> Iterator[ShardResult]:
+    catalog.register_encoding(spec)
+    run_id = f"run {spec.encoding_id}"
+    version = catalog.begin_run(run_id, spec.encoding_id, [])
+    for ordinal in range(count):
+        yield _shard(catalog.lake, spec, run_id, ordinal, version)
+
+
+def _shard(lake: Lake, spec: EncodingSpec, run_id: str, ordinal: int, version: int) -> ShardResult:
+    parts = tuple(_part(lake, spec, table, ordinal, version) for table in _TABLES_A_SHARD)
     versions = tuple(
         DocumentVersion(doc_id=f"d{ordinal}-{i}", uri=f"file:///{ordinal}", version=version, record_sha256="x",
                         outputs=Outputs(), n_tokens=9)
         for i in range(_DOCUMENTS_A_SHARD)
     )  # fmt: skip
     shard = Shard(
-        run_id="run", ordinal=ordinal, version=version, encoding_id=SPEC.encoding_id, outputs=Outputs(), path="",
-        n_documents=_DOCUMENTS_A_SHARD, n_chars=0, shard_key=str(ordinal),
+        run_id=run_id, ordinal=ordinal, version=version, encoding_id=spec.encoding_id, outputs=Outputs(), path="",
+        n_documents=_DOCUMENTS_A_SHARD, n_chars=0, shard_key=f"{spec.encoding_id} {ordinal}",
     )  # fmt: skip
     return ShardResult(shard=shard, parts=parts, documents=versions, rejects=(), counts=Counts())
 
 
-def _part(lake: Lake, table: str, ordinal: int, version: int) -> Part:
-    schema, n = table_schema(table, SPEC.width), _DOCUMENTS_A_SHARD
+def _part(lake: Lake, spec: EncodingSpec, table: str, ordinal: int, version: int) -> Part:
+    schema, n = table_schema(table, spec.width), _DOCUMENTS_A_SHARD
     ids = [f"d{ordinal}-{i:03d}" for i in range(n)]
     columns: dict[str, pa.Array] = {"doc_id": pa.array(ids)}
     data = [
@@ -142,7 +154,7 @@ def _part(lake: Lake, table: str, ordinal: int, version: int) -> Part:
     ]  # fmt: skip
     return write_part(
         lake, pa.Table.from_arrays([c.cast(f.type) for c, f in zip(data, schema, strict=True)], schema=schema),
-        table=table, encoding_id=SPEC.encoding_id, width=SPEC.width,
+        table=table, encoding_id=spec.encoding_id, width=spec.width,
     )  # fmt: skip
 
 
@@ -167,10 +179,7 @@ def asking(folder: Path, parts: int) -> dict[str, Any]:
         lake = Lake(folder / "asking")
         with Catalog.create_or_open(lake) as catalog:
             if target is None:
-                catalog.register_encoding(SPEC)
-                version = catalog.begin_run("run", SPEC.encoding_id, [])
-                for ordinal in range(parts):
-                    catalog.commit_shard(_shard(lake, ordinal, version))
+                commit_parts(catalog, SPEC, parts)
             else:
                 _compact_to_one(catalog)
             cpu = time.process_time()

@@ -20,13 +20,14 @@ from storage.catalog import Catalog
 from storage.lake import Lake
 from storage.publish import publish
 from storage.records import Context, Counts, Document, Outputs, Shard
-from tasks.chunks import Chunk, chunks, prepare
+from tasks.chunks import Chunk, chunks
 from tasks.documents import ReadOptions
 from tasks.engine import Engine
 from tasks.passes import ChunkVectors, chunk_vectors
 from tasks.plan import Scan
 from tasks.shard import commit_shard, encode_shard
 from tasks.sources import read_sources, resolve
+from tasks.stretches import stretches
 
 OUTPUTS = {
     "words, NSP": Outputs("words", nsp=True),
@@ -104,8 +105,7 @@ def overheads(engine: Engine, source: Path, documents: Sequence[Document], round
 
 def lay_out(engine: Engine, documents: Sequence[Document]) -> list[Chunk]:
     """Tokenize `documents` into the chunks that the engine would make of them."""
-    prepared = [prepare(document, engine.wordpiece) for document in documents]
-    return list(chunks(prepared, engine.chunk_tokens))
+    return list(chunks(stretches(documents, engine.wordpiece), engine.chunk_tokens))
 
 
 def model_alone(

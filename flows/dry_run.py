@@ -6,8 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from itertools import islice
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,14 @@ from storage.catalog import Catalog
 from storage.errors import MissingLakeError
 from storage.lake import Lake
 from storage.records import Document, DocumentVersion, Outputs, Reject
-from tasks.chunks import PreparedDocument, chunk_tokens, chunks, prepare
+from tasks.chunks import chunk_tokens, chunks
 from tasks.documents import ReadOptions
 from tasks.engine import Engine
 from tasks.ledger import Ledger
 from tasks.passes import chunk_vectors
 from tasks.plan import is_current
 from tasks.sources import read_sources, resolve
+from tasks.stretches import Stretch, stretches
 
 _SAMPLE_CHARS = 2_000_000
 """Tokens are counted in so many characters and extrapolated beyond."""
@@ -85,10 +85,10 @@ def estimate_items(
     items: Iterator[Document | Reject], lake: Lake, engine: Engine, outputs: Outputs, *, limit: int | None
 ) -> Estimate:
     """Say what encoding these documents would take."""
-    sample, trial = _Sample(), list[PreparedDocument]()
+    sample, trial = _Sample(), list[Stretch]()
     seen = documents = refused = unchanged = chars = to_encode = 0
     with _known(lake, engine) as known, Ledger() as ledger:
-        while batch := list(islice(items, _LOOKUP)):
+        for batch in _batches(items):
             found = [item for item in batch if isinstance(item, Document)]
             refused += sum(isinstance(item, Reject) for item in batch)
             fresh = [d for d in found if ledger.add(d.doc_id)]
@@ -105,7 +105,7 @@ def estimate_items(
                 to_encode += 1
                 chars += len(document.text)
                 if sample.chars < _SAMPLE_CHARS:
-                    _count(sample, trial, prepare(document, engine.wordpiece), engine.spec.max_tokens)
+                    _count(sample, trial, document, engine)
             if seen == limit:
                 break
     scale = chars / sample.chars if sample.chars else 0.0
@@ -127,17 +127,30 @@ def estimate_items(
     )
 
 
-def _count(sample: _Sample, trial: list[PreparedDocument], prepared: PreparedDocument, limit: int) -> None:
-    tokenized = prepared.tokenized
-    if sample.tokens < _TRIAL_TOKENS:
-        trial.append(prepared)
-    sample.chars += len(prepared.document.text)
-    sample.tokens += len(tokenized.ids)
-    sample.sentences += len(prepared.sentences)
-    length = np.diff(tokenized.sentence_ptr)
-    sample.masked += int((length * (np.minimum(length, limit - 2) + 2)).sum())
-    ends = tokenized.sentence_ptr[1:][np.diff(tokenized.sentence_ptr) > 0]
-    sample.words += int((tokenized.word[ends - 1] + 1).sum())
+def _batches(items: Iterator[Document | Reject]) -> Iterator[list[Document | Reject]]:
+    """Yield items in lists that one lookup can take, none of many large texts."""
+    batch: list[Document | Reject] = []
+    chars = 0
+    for item in items:
+        batch.append(item)
+        chars += len(item.text) if isinstance(item, Document) else 0
+        if len(batch) >= _LOOKUP or chars >= _SAMPLE_CHARS:
+            yield batch
+            batch, chars = [], 0
+    yield batch
+
+
+def _count(sample: _Sample, trial: list[Stretch], document: Document, engine: Engine) -> None:
+    sample.chars += len(document.text)
+    room = engine.spec.max_tokens - 2
+    for stretch in stretches([document], engine.wordpiece):
+        if sample.tokens < _TRIAL_TOKENS:
+            trial.append(replace(stretch, last=True))  # the rest of the document is not tried
+        sample.tokens += stretch.tokens
+        sample.sentences += len(stretch)
+        sample.masked += int((stretch.lengths * (np.minimum(stretch.lengths, room) + 2)).sum())
+        ends = np.cumsum(stretch.lengths)[stretch.lengths > 0]
+        sample.words += int((stretch.word[ends - 1] + 1).sum())
 
 
 def _bytes(sample: _Sample, outputs: Outputs, width: int) -> int:
@@ -150,7 +163,7 @@ def _bytes(sample: _Sample, outputs: Outputs, width: int) -> int:
     return rows * (width * _FLOAT16 + 20) + sample.chars
 
 
-def _trial(engine: Engine, trial: list[PreparedDocument], outputs: Outputs) -> tuple[float, float]:
+def _trial(engine: Engine, trial: list[Stretch], outputs: Outputs) -> tuple[float, float]:
     """Return tokens a second without pseudo-log-likelihood, of the source and run through the model.
 
     Measured on the first chunk of `trial`, model warm.

@@ -19,6 +19,7 @@ from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import opaque
 
 from flows.events import tell
 from flows.lineage import publish_as_asset
@@ -203,7 +204,9 @@ class _Run:
                     self.shards += 1
                     encoded = workers.submit(encode_shard, shard=shard, lake=self.job.lake, config=config)
                     # Commits stay in this process, so that a run is one writer of the catalog whatever its runner.
-                    in_flight.append((shard, encoded, commit_shard.submit(encoded, self.job.lake)))  # type: ignore[call-overload]
+                    # Opaque: Prefect would look for futures in every field of every document of the result.
+                    committed = commit_shard.submit(opaque(encoded), self.job.lake)  # type: ignore[call-overload]
+                    in_flight.append((shard, encoded, committed))
                     while len(in_flight) >= workers.in_flight:
                         self._settle(*in_flight.popleft(), artifact)
                 while in_flight:

@@ -26,7 +26,12 @@ class RunReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return asdict(self)
+        return asdict(self) | {"lane_busy": self.lane_busy}
+
+    @property
+    def lane_busy(self) -> float:
+        """Share of the run that its model was at work; above 1 where several workers encoded."""
+        return self.counts.lane_seconds / self.wall_seconds if self.wall_seconds else 0.0
 
 
 def markdown(report: RunReport) -> str:
@@ -55,7 +60,8 @@ def markdown(report: RunReport) -> str:
         f"Lake `{report.lake}`, encoding `{report.encoding}` ({report.encoding_id}), "
         f"{report.wall_seconds:,.1f} s, {rate:,.0f} tokens/s.",
         f"{counts.forward_tokens / max(1, counts.tokens):.2f} tokens run through the model for each one read: special "
-        "tokens, overlaps and scored pairs; packed, so no padding. Stages run side by side, and their seconds add up.",
+        "tokens, overlaps and scored pairs; packed, so no padding. Stages run side by side, and their seconds add up. "
+        f"The model was at work {report.lane_busy:.0%} of the time.",
         "",
         "| what | count |",
         "|---|---:|",

@@ -22,6 +22,8 @@ PllVariant = Literal["original", "within_word_l2r"]
 Stage = Literal["scan", "read", "split", "tokenize", "encode"]
 
 LEVELS: tuple[Level, ...] = ("sentences", "words", "tokens")
+LANE_STAGES = ("encode", "nsp", "pll")
+"""Stages of a run that its model spends in its lane, one at a time; all others run beside them."""
 ENCODING_SCHEME = 1
 """Raised whenever our own arithmetic changes what a vector is."""
 
@@ -52,7 +54,9 @@ class Document:
         # The JSON list [title, metadata], without setting up an encoder for each of millions of documents.
         title = "null" if self.title is None else encode_basestring(self.title)
         head = f"[{title}, {encode_basestring(self.metadata)}]\0"
-        return hashlib.sha256(head.encode() + self.text.encode()).hexdigest()
+        digest = hashlib.sha256(head.encode())
+        digest.update(self.text.encode())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,11 @@ class Counts:
     forward_tokens: int = 0
     bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def lane_seconds(self) -> float:
+        """How long the model was at work."""
+        return sum(self.seconds.get(stage, 0.0) for stage in LANE_STAGES)
 
     def __add__(self, other: Counts) -> Counts:
         stages = self.seconds.keys() | other.seconds.keys()

@@ -6,16 +6,19 @@ dialect and how live rows are told from old ones, nothing of how the lake is wri
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from storage.encodings import Encoding
 from storage.errors import LakeError
 from storage.lake import Lake
+from storage.records import Counts
 from storage.schemas import ADDED, ADJACENT, RANDOM, TABLES, table_schema
 from storage.snapshot import Snapshot
 
@@ -65,7 +68,7 @@ def tables(snapshot: Snapshot, lake: Lake) -> dict[str, pa.Table]:
         ),
         f"{HIDDEN}.superseded": snapshot.superseded,
         f"{HIDDEN}.moved": snapshot.moved,
-        "runs": _with_times(snapshot.runs, ("started_at", "finished_at")),
+        "runs": runs_table(snapshot),
         "rejects": snapshot.rejects,
         "encodings": _with_times(_encodings(snapshot), ("created_at",)),
     }
@@ -89,6 +92,19 @@ def statements(snapshot: Snapshot, lake: Lake) -> list[str]:
         made += [f"CREATE VIEW {view} AS FROM {view}_{snapshot.default.name}" for view in _VIEWS]
     made.append(_occurrences_macro(""))
     return made
+
+
+def runs_table(snapshot: Snapshot) -> pa.Table:
+    """Return runs with `wall_seconds` and `lane_busy`, the share of them that the model was at work.
+
+    NULL until a run ends; above 1 where several workers encoded.
+    """
+    runs = _with_times(snapshot.runs, ("started_at", "finished_at"))
+    wall = pc.divide(pc.subtract(runs["finished_at"], runs["started_at"]).cast(pa.int64()).cast(pa.float64()), 1e6)
+    seconds = (json.loads(text) for text in runs["seconds"].to_pylist())
+    lane = pa.array([Counts(seconds=stages).lane_seconds for stages in seconds], pa.float64())
+    busy = pc.divide(lane, pc.if_else(pc.equal(wall, 0.0), None, wall))
+    return runs.append_column("wall_seconds", wall).append_column("lane_busy", busy)
 
 
 def quote(text: str) -> str:

@@ -1,7 +1,7 @@
-"""Chunks: the documents of a shard, tokenized and laid into flat arrays of bounded size.
+"""Chunks: tokenized documents laid into flat arrays of bounded size.
 
 A chunk holds whole documents until it is full. A document too large for one chunk gets chunks of its own, cut
-between sentences at places that depend on that document alone. Knows no model beyond its tokenizer.
+between sentences at places that depend on that document alone. Knows neither tokenizer nor model.
 """
 
 from __future__ import annotations
@@ -13,49 +13,46 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from storage.records import Document, Sentence
-from tasks.sentences import split
+from storage.records import Document
+from tasks.stretches import Stretch
 from tasks.windows import Ints
-from tasks.wordpiece import TokenizedDocument, WordPiece
 
 VECTOR_FLOATS = 25_000_000
-"""Float32 numbers a chunk's token vectors may take: 100 MB, whatever the model's width."""
+"""Float32 numbers a chunk's token vectors may take: 100 MB, whatever the width of a wide model.
+
+A sentence, or a document, without a token counts as one: its own vector and rows take memory too.
+"""
+_TOKENS_MOST = 65_536
+"""Of a narrow model: the words and rows of a token take hundreds of bytes besides its vector."""
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedDocument:
-    """A document with its sentences and tokens."""
-
-    document: Document
-    sentences: list[Sentence]
-    tokenized: TokenizedDocument
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """Sentences `start:stop` of a prepared document. `stop` is its last sentence's end unless it was cut."""
+    """Sentences `start:stop` of a document, and the one behind them where the document goes on: to score the step.
 
-    prepared: PreparedDocument
+    `ends` says that it goes no further; `document_tokens` counts the tokens of the document up to `stop`, `size` those
+    of this piece, at least one a sentence.
+    """
+
+    stretch: Stretch
     start: int
     stop: int
+    ends: bool
+    size: int
+    document_tokens: int
 
     @property
-    def tokens(self) -> int:
-        ptr = self.prepared.tokenized.sentence_ptr
-        return int(ptr[self.stop] - ptr[self.start])
-
-    @property
-    def peek(self) -> int:
-        """1 where the document goes on behind this piece: the next sentence is needed to score the transition."""
-        return int(self.stop < len(self.prepared.sentences))
+    def document(self) -> Document:
+        return self.stretch.document
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Pieces of documents as flat arrays over their tokens, in order.
 
-    `piece_of` and `index` are, for every sentence, its piece and its number within the document. A cut piece
-    carries the sentence behind the cut too; `own` is False for it: it is encoded here but stored by the next chunk.
+    `piece_of`, `index` and `spans` are, for every sentence, its piece, its number within the document and where it
+    begins and ends there. A cut piece carries the sentence behind the cut too; `own` is False for it: it is encoded
+    here but stored by the next chunk.
     """
 
     pieces: list[Piece]
@@ -66,6 +63,7 @@ class Chunk:
     sentence_ptr: Ints
     piece_of: Ints
     index: Ints
+    spans: Ints
     own: npt.NDArray[np.bool_]
 
     @property
@@ -81,67 +79,70 @@ class Chunk:
 
 def chunk_tokens(width: int) -> int:
     """Return how many tokens a chunk holds at most for vectors of `width` numbers."""
-    return max(4096, VECTOR_FLOATS // width)
+    return min(max(4096, VECTOR_FLOATS // width), _TOKENS_MOST)
 
 
-def prepare(document: Document, wordpiece: WordPiece) -> PreparedDocument:
-    """Split and tokenize one document."""
-    sentences = split(document.text)
-    return PreparedDocument(document, sentences, wordpiece.tokenize(document.text, sentences))
+def pieces_of(stretches: Iterable[Stretch], limit: int) -> Iterator[Piece]:
+    """Cut documents into pieces of at most `limit` tokens (or one sentence), each as long as it may be."""
+    held: Stretch | None = None
+    before = 0
+    for stretch in stretches:
+        held = stretch if held is None else held.joined(stretch)
+        while len(held) > 1 and (sizes := np.cumsum(np.maximum(held.lengths, 1)))[-1] > limit:
+            stop = max(1, int(np.searchsorted(sizes, limit, side="right")))
+            piece = _piece(held, stop, before)
+            before = piece.document_tokens
+            yield piece
+            held = held.cut(stop, len(held))
+        if held.last:
+            yield _piece(held, len(held), before)
+            held, before = None, 0
 
 
-def pieces_of(prepared: PreparedDocument, limit: int) -> list[Piece]:
-    """Cut a document into pieces of at most `limit` tokens (or one sentence). One without a sentence is one piece."""
-    ptr, count = prepared.tokenized.sentence_ptr, len(prepared.sentences)
-    pieces: list[Piece] = []
-    start = 0
-    while start < count or not pieces:
-        stop = max(start + 1, int(np.searchsorted(ptr, ptr[start] + limit, side="right")) - 1)
-        stop = min(stop, count)
-        pieces.append(Piece(prepared, start, stop))
-        start = stop
-    return pieces
+def _piece(held: Stretch, stop: int, before: int) -> Piece:
+    lengths, goes_on = held.lengths[:stop], stop < len(held)
+    return Piece(
+        held.cut(0, stop + goes_on),
+        start=held.first,
+        stop=held.first + stop,
+        ends=not goes_on,
+        size=max(1, int(np.maximum(lengths, 1).sum())),
+        document_tokens=before + int(lengths.sum()),
+    )
 
 
-def chunks(documents: Iterable[PreparedDocument], limit: int) -> Iterator[Chunk]:
+def chunks(stretches: Iterable[Stretch], limit: int) -> Iterator[Chunk]:
     """Yield chunks of at most `limit` tokens in input order. A sentence longer than that is a chunk of its own."""
     waiting: list[Piece] = []
     total = 0
-    for prepared in documents:
-        pieces = pieces_of(prepared, limit)
-        alone = len(pieces) > 1
-        for piece in pieces:
-            if waiting and (alone or total + piece.tokens > limit):
-                yield _lay_out(waiting)
-                waiting, total = [], 0
-            waiting.append(piece)
-            total += piece.tokens
+    for piece in pieces_of(stretches, limit):
+        alone = piece.start > 0 or not piece.ends
+        if waiting and (alone or total + piece.size > limit):
+            yield _lay_out(waiting)
+            waiting, total = [], 0
+        waiting.append(piece)
+        total += piece.size
     if waiting:
         yield _lay_out(waiting)
 
 
 def _lay_out(pieces: list[Piece]) -> Chunk:
-    flat: dict[str, list[npt.NDArray[np.int64]]] = {n: [] for n in ("ids", "char_start", "char_end", "word")}
-    lengths, piece_of, index, own = [], [], [], []
-    for number, piece in enumerate(pieces):
-        tokenized = piece.prepared.tokenized
-        stop = piece.stop + piece.peek
-        ptr = tokenized.sentence_ptr[piece.start : stop + 1]
-        for name, arrays in flat.items():
-            arrays.append(getattr(tokenized, name)[ptr[0] : ptr[-1]])
-        lengths.append(np.diff(ptr))
-        piece_of.append(np.full(stop - piece.start, number, dtype=np.int64))
-        index.append(np.arange(piece.start, stop, dtype=np.int64))
-        own.append(np.arange(piece.start, stop) < piece.stop)
-    sentence_ptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
+    def flat(name: str) -> npt.NDArray[np.int64]:
+        return np.concatenate([getattr(piece.stretch, name) for piece in pieces])
+
+    count = np.array([len(piece.stretch) for piece in pieces])
+    start, stop = (np.array([getattr(piece, name) for piece in pieces]) for name in ("start", "stop"))
+    piece_of = np.repeat(np.arange(len(pieces)), count)
+    index = np.arange(len(piece_of)) + (start - (np.cumsum(count) - count))[piece_of]
     return Chunk(
         pieces=pieces,
-        ids=np.concatenate(flat["ids"]).astype(np.int32),
-        char_start=np.concatenate(flat["char_start"]),
-        char_end=np.concatenate(flat["char_end"]),
-        word=np.concatenate(flat["word"]).astype(np.int32),
-        sentence_ptr=sentence_ptr,
-        piece_of=np.concatenate(piece_of),
-        index=np.concatenate(index),
-        own=np.concatenate(own),
+        ids=flat("ids").astype(np.int32),
+        char_start=flat("char_start"),
+        char_end=flat("char_end"),
+        word=flat("word").astype(np.int32),
+        sentence_ptr=np.append(0, np.cumsum(flat("lengths"))),
+        piece_of=piece_of,
+        index=index,
+        spans=flat("spans"),
+        own=index < stop[piece_of],
     )

@@ -26,8 +26,9 @@ import pyarrow.compute as pc
 from storage.errors import PolysemeError, UsageError
 from storage.records import Context, Counts, Device, Document, EncodingSpec, Layers, Outputs, Pooling, Precision
 from tasks.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
-from tasks.chunks import Chunk, PreparedDocument, chunk_tokens, chunks, prepare
+from tasks.chunks import Chunk, chunk_tokens, chunks
 from tasks.sentences import SPLITTER
+from tasks.stretches import stretches
 from tasks.wordpiece import WordPiece
 
 if TYPE_CHECKING:
@@ -186,19 +187,14 @@ class Engine:
         been lost.
         """
         clock = _Clock()
-        for chunk in chunks(self._prepare(documents, clock), self.chunk_tokens):
+        tokenized = stretches(_timed(documents, clock), self.wordpiece)
+        for chunk in chunks(tokenized, self.chunk_tokens):
+            clock.lap("tokenize")
             vectors = self._vectors(chunk, outputs, seed, clock, between=between, turn=turn)
             tables = self._tables(chunk, vectors, outputs, version, ingested_at)
             clock.lap("pool")
             yield Made(tables, _counts(tables, vectors, clock.reset()))
             clock.lap("outside")
-
-    def _prepare(self, documents: Iterable[Document], clock: _Clock) -> Iterator[PreparedDocument]:
-        for document in documents:
-            clock.lap("read")
-            prepared = prepare(document, self.wordpiece)
-            clock.lap("tokenize")
-            yield prepared
 
     def _vectors(
         self, chunk: Chunk, outputs: Outputs, seed: int, clock: _Clock, *, between: Between,
@@ -252,6 +248,14 @@ class Engine:
 def shared_engine(config: EngineConfig) -> Engine:
     """Return this process's engine for `config`: loaded once, kept warm."""
     return Engine(config)
+
+
+def _timed(documents: Iterable[Document], clock: _Clock) -> Iterator[Document]:
+    """Pass documents on; what is done with one until the next is asked for is booked as splitting and tokenizing it."""
+    for document in documents:
+        clock.lap("read")
+        yield document
+        clock.lap("tokenize")
 
 
 def _counts(tables: dict[str, pa.Table], vectors: ChunkVectors, seconds: dict[str, float]) -> Counts:

@@ -23,6 +23,8 @@ SHARD_CHARS = 512_000
 """Characters in an early shard: two chunks of English text with the embedded model."""
 SHARD_DOUBLES_EVERY, SHARD_CHARS_MOST = 24, 16_384_000
 """Later shards grow, so that a run of gigabytes stays within a few hundred task runs."""
+SHARD_DOCUMENTS_MOST = 50_000
+"""Documents in a shard, however short: each takes about a kilobyte of records while its shard is in hand."""
 _LOOKUP_DOCUMENTS, _LOOKUP_CHARS = 1000, 4_000_000
 _REJECT_BATCH = 500
 
@@ -86,7 +88,7 @@ class Scan:
         for document, outputs in self.pending(items):
             stage = stage or _Stage(self, ordinal)
             stage.add(document, outputs)
-            if stage.chars >= shard_chars(ordinal):
+            if stage.chars >= shard_chars(ordinal) or stage.documents >= SHARD_DOCUMENTS_MOST:
                 yield stage.close()
                 stage, ordinal = None, ordinal + 1
         if stage is not None:
@@ -202,14 +204,13 @@ class _Stage:
         self._writer = StagingWriter(scan.lake, self._path)
         self._key = hashlib.sha256(f"{scan.encoding_id}/{scan.version}".encode())
         self._outputs = scan.outputs
-        self._documents = 0
-        self.chars = 0
+        self.documents = self.chars = 0
 
     def add(self, document: Document, outputs: Outputs) -> None:
         self._writer.write(document)
         self._outputs = self._outputs.union(outputs)
         self._key.update(f"\0{document.doc_id}\0{document.record_sha256}".encode())
-        self._documents += 1
+        self.documents += 1
         self.chars += len(document.text)
 
     def close(self) -> Shard:
@@ -222,7 +223,7 @@ class _Stage:
             encoding_id=self._scan.encoding_id,
             outputs=self._outputs,
             path=self._path,
-            n_documents=self._documents,
+            n_documents=self.documents,
             n_chars=self.chars,
             shard_key=self._key.hexdigest(),
         )

@@ -33,9 +33,9 @@ class RowMaker:
     width: int
 
     def documents(self, ingested_at: datetime) -> pa.Table:
-        """One row for every document that begins in this chunk."""
-        begun = [p.prepared for p in self.chunk.pieces if p.start == 0]
-        texts = [p.document for p in begun]
+        """One row for every document that ends in this chunk: only there all of it has been counted."""
+        ended = [p for p in self.chunk.pieces if p.ends]
+        texts = [p.document for p in ended]
         return self._table(
             "documents",
             {
@@ -46,8 +46,8 @@ class RowMaker:
                 "metadata": [d.metadata for d in texts],
                 "text": [d.text for d in texts],
                 "n_chars": [len(d.text) for d in texts],
-                "n_sentences": [len(p.sentences) for p in begun],
-                "n_tokens": [len(p.tokenized.ids) for p in begun],
+                "n_sentences": [p.stop for p in ended],
+                "n_tokens": [p.document_tokens for p in ended],
                 "content_sha256": [d.content_sha256 for d in texts],
                 "ingested_at": [ingested_at] * len(texts),
             },
@@ -61,20 +61,14 @@ class RowMaker:
         `surprisals` is `(tokens,)`: a sentence's pseudo-log-likelihood is minus their sum.
         """
         own = np.flatnonzero(self.chunk.own)
-        spans, texts = [], []
-        for s in own.tolist():
-            prepared = self.chunk.pieces[self.chunk.piece_of[s]].prepared
-            span = prepared.sentences[self.chunk.index[s]]
-            spans.append((span.start, span.stop))
-            texts.append(prepared.document.text[span.start : span.stop])
-        starts, stops = zip(*spans, strict=True) if spans else ((), ())
+        starts, stops = self.chunk.spans[own].T
         return self._table(
             "sentences",
             {
                 **self._keys(own),
-                "char_start": list(starts),
-                "char_end": list(stops),
-                "text": texts,
+                "char_start": starts,
+                "char_end": stops,
+                "text": self._slices(own, starts, stops),
                 "n_tokens": np.diff(self.chunk.sentence_ptr)[own],
                 "pll": pa.nulls(len(own)) if surprisals is None else self._likelihoods(surprisals)[own],
                 "pll_variant": pa.repeat(pa.scalar(variant, pa.string()), len(own)),
@@ -172,7 +166,7 @@ class RowMaker:
         return np.repeat(own, np.diff(chunk.sentence_ptr)[own])
 
     def _doc_ids(self, sentence: Ints) -> pa.Array:
-        ids = pa.array([p.prepared.document.doc_id for p in self.chunk.pieces], pa.string())
+        ids = pa.array([p.document.doc_id for p in self.chunk.pieces], pa.string())
         return ids.take(pa.array(self.chunk.piece_of[sentence]))
 
     def _keys(self, sentence: Ints) -> dict[str, object]:
@@ -183,7 +177,7 @@ class RowMaker:
         }
 
     def _slices(self, sentence: Ints, start: Ints, stop: Ints) -> list[str]:
-        texts = [p.prepared.document.text for p in self.chunk.pieces]
+        texts = [p.document.text for p in self.chunk.pieces]
         rows = zip(self.chunk.piece_of[sentence].tolist(), start.tolist(), stop.tolist(), strict=True)
         return [texts[piece][a:b] for piece, a, b in rows]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from heapq import merge
 
 from nupunkt import __version__, sent_spans
 
@@ -34,30 +34,39 @@ _LONG_RUN = re.compile(r"(?<![^ ])([^ ]{100})([^ ]+)(?=[^ ]{100}(?: |$))")
 
 
 def split(text: str) -> list[Sentence]:
-    """Return the sentences of `text`: in order, disjoint, never blank, no whitespace at either end.
+    """Return all `sentences` of a text."""
+    return list(sentences(text))
+
+
+def sentences(text: str) -> Iterator[Sentence]:
+    """Yield the sentences of `text`: in order, disjoint, never blank, no whitespace at either end.
 
     Every character that is not whitespace lies in exactly one of them. Time is linear in the text, whatever it holds.
     """
-    cuts = sorted({0, len(text), *_cuts(text)})
-    spans = (_strip(text, start, stop) for start, stop in pairwise(cuts))
-    return [span for span in spans if span.start < span.stop]
+    foreign = (match.end() for match in _FOREIGN_STOP.finditer(text))
+    start = 0
+    for cut in merge(foreign, _cuts(text), (len(text),)):
+        # Two rules may cut at one place, and between cuts there may be nothing but whitespace.
+        if start < cut and (sentence := _strip(text, start, cut)).start < sentence.stop:
+            yield sentence
+        start = cut
 
 
 def _cuts(text: str) -> Iterator[int]:
-    """Yield, in no particular order, the positions where a sentence begins."""
-    yield from (match.end() for match in _FOREIGN_STOP.finditer(text))
-    # Punkt reads a newline as the end of a paragraph, which a hard-wrapped line is not: one space for each, so that
-    # positions stay.
-    flat = _SPACE.sub(" ", text)
+    """Yield in order, some more than once, the positions where layout and Punkt begin a sentence."""
     begin = 0
     for match in _BLOCK_BREAK.finditer(text):
-        yield from _punkt_cuts(flat, begin, match.start())
+        yield from (begin + cut for cut in _punkt_cuts(text[begin : match.start()]))
         begin = match.end()
-    yield from _punkt_cuts(flat, begin, len(flat))
+    yield from (begin + cut for cut in _punkt_cuts(text[begin:]))
 
 
-def _punkt_cuts(flat: str, begin: int, end: int) -> Iterator[int]:
-    """Yield where sentences begin in the block `flat[begin:end]`, `begin` among them."""
+def _punkt_cuts(block: str) -> Iterator[int]:
+    """Yield where sentences begin in a block, 0 among them."""
+    # Punkt reads a newline as the end of a paragraph, which a hard-wrapped line is not: one space for each, so that
+    # positions stay.
+    flat = _SPACE.sub(" ", block)
+    begin, end = 0, len(flat)
     while begin < end:
         stop = end if end - begin <= MAX_CHARS else _word_break(flat, begin, end)
         starts = _sentence_starts(flat[begin:stop])

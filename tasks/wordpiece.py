@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,16 @@ class TokenizedDocument:
     @property
     def n_sentences(self) -> int:
         return len(self.sentence_ptr) - 1
+
+
+class Tokens(NamedTuple):
+    """Tokens of sentences in order: how many each has, and flat arrays over all of them, as in `TokenizedDocument`."""
+
+    lengths: NDArray[np.int64]
+    ids: NDArray[np.int32]
+    char_start: NDArray[np.int64]
+    char_end: NDArray[np.int64]
+    word: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +134,31 @@ class WordPiece:
 
     def tokenize(self, text: str, sentences: Sequence[Sentence]) -> TokenizedDocument:
         """Tokenize the `sentences` of `text`, which must be in order and disjoint. No token is ever left out."""
-        groups = [self._encode(text, group) for group in _groups(sentences)]
-        counts, ids, offsets, words = (np.concatenate(column) for column in zip(*groups, strict=True))
-        ptr = np.concatenate(([0], np.cumsum(counts)))
-        shift = np.repeat(np.array([sentence.start for sentence in sentences], np.int64), counts)
-        return TokenizedDocument(
-            ids=ids,
-            char_start=offsets[:, 0] + shift,
-            char_end=offsets[:, 1] + shift,
-            word=_renumber(words, ptr),
-            sentence_ptr=ptr,
-        )
+        groups = [self.tokens_of([(text, group)]) for group in _groups(sentences)]
+        lengths, ids, char_start, char_end, word = (np.concatenate(column) for column in zip(*groups, strict=True))
+        ptr = np.concatenate(([0], np.cumsum(lengths)))
+        return TokenizedDocument(ids=ids, char_start=char_start, char_end=char_end, word=word, sentence_ptr=ptr)
+
+    def tokens_of(self, texts: Iterable[tuple[str, Sequence[Sentence]]]) -> Tokens:
+        """Tokenize sentences of several texts in one go: many short texts cost a fifth of what each alone would.
+
+        All that is asked for is in memory at once. Offsets are those of each text.
+        """
+        spans = [(text, sentence) for text, sentences in texts for sentence in sentences]
+        readable = [_UNREADABLE.sub(" ", text[sentence.start : sentence.stop]) for text, sentence in spans]
+        encodings: list[Encoding] = self._tokenizer.encode_batch(readable, add_special_tokens=False)
+        lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
+        n = int(lengths.sum())
+        ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.int32, n)
+        # WordPiece looks words up in a vocabulary that also holds the special tokens, and some models' pre-tokenizers
+        # leave `[SEP]` in one piece.
+        ids[np.isin(ids, (self.cls_id, self.sep_id, self.pad_id, self.mask_id))] = self.unk_id
+        ends = chain.from_iterable(chain.from_iterable(e.offsets for e in encodings))
+        offsets = np.fromiter(ends, np.int64, 2 * n).reshape(n, 2)
+        offsets += np.repeat(np.array([sentence.start for _, sentence in spans], np.int64), lengths)[:, None]
+        words = np.fromiter(chain.from_iterable(e.word_ids for e in encodings), np.int32, n)
+        char_start, char_end = np.ascontiguousarray(offsets.T)
+        return Tokens(lengths, ids, char_start, char_end, _renumber(words, lengths))
 
     def tokenize_prompt(self, text: str) -> list[int]:
         """Return the ids of `text`, in which the mask token stands for itself. For questions to the model only."""
@@ -155,21 +179,6 @@ class WordPiece:
         ids: list[int] = self.tokenize(text, [Sentence(0, len(text))]).ids.tolist()
         return ids
 
-    def _encode(self, text: str, sentences: Sequence[Sentence]) -> tuple[NDArray[Any], ...]:
-        """Return tokens per sentence, then per token: ids, offsets within the sentence `(tokens, 2)`, word numbers."""
-        readable = [_UNREADABLE.sub(" ", text[sentence.start : sentence.stop]) for sentence in sentences]
-        encodings: list[Encoding] = self._tokenizer.encode_batch(readable, add_special_tokens=False)
-        counts = np.fromiter(map(len, encodings), np.int64, len(encodings))
-        n = int(counts.sum())
-        ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.int32, n)
-        # WordPiece looks words up in a vocabulary that also holds the special tokens, and some models' pre-tokenizers
-        # leave `[SEP]` in one piece.
-        ids[np.isin(ids, (self.cls_id, self.sep_id, self.pad_id, self.mask_id))] = self.unk_id
-        ends = chain.from_iterable(chain.from_iterable(e.offsets for e in encodings))
-        offsets = np.fromiter(ends, np.int64, 2 * n).reshape(n, 2)
-        words = np.fromiter(chain.from_iterable(e.word_ids for e in encodings), np.int32, n)
-        return counts, ids, offsets, words
-
 
 def _groups(sentences: Sequence[Sentence]) -> Iterator[Sequence[Sentence]]:
     """Yield consecutive `sentences` of about GROUP_CHARS characters together; at least one group, perhaps empty."""
@@ -182,14 +191,16 @@ def _groups(sentences: Sequence[Sentence]) -> Iterator[Sequence[Sentence]]:
     yield sentences[begin:]
 
 
-def _renumber(words: NDArray[np.int32], ptr: NDArray[np.int64]) -> NDArray[np.int32]:
+def _renumber(words: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.int32]:
     """Number words 0, 1, 2... within each sentence: tokenizers skips numbers where a word has no token."""
-    first = ptr[:-1][np.diff(ptr) > 0]
+    filled = lengths[lengths > 0]
+    first = np.cumsum(filled) - filled
     begins = np.ones(len(words), bool)
     begins[1:] = words[1:] != words[:-1]
     begins[first] = True
     running = np.cumsum(begins, dtype=np.int32)
-    return running - np.repeat(running[first], np.diff(ptr)[np.diff(ptr) > 0])
+    numbers: NDArray[np.int32] = running - np.repeat(running[first], filled)
+    return numbers
 
 
 def _definition(folder: Path) -> dict[str, Any]:

@@ -12,11 +12,16 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from tasks.checkpoint import embedded_folder
 from tasks.engine import Engine, EngineConfig
 from tests import servers
+
+# A time limit an example is a test of the machine.
+settings.register_profile("polyseme", deadline=None)
+settings.load_profile("polyseme")
 
 MakeCheckpoint = Callable[..., Path]
 

@@ -179,7 +179,11 @@ def outputs_from(level: Level | None, words: str | None, nsp: bool, pll: PllVari
 
 def _print_summary(report: RunReport) -> None:
     counts, tally = report.counts, report.tally
-    rate = f", {counts.tokens / report.wall_seconds:,.0f} tokens/s" if counts.tokens else ""
+    rate = (
+        f", {counts.tokens / report.wall_seconds:,.0f} tokens/s, the model at work {report.lane_busy:.0%} of the time"
+        if counts.tokens
+        else ""
+    )
     lines = [
         f"{tally.documents:,} documents read: {tally.new:,} new, {tally.changed:,} changed, "
         f"{tally.unchanged:,} unchanged, {tally.deleted:,} gone; {tally.rejected:,} records refused.",

@@ -14,7 +14,7 @@ from flows.settings import lake_at
 
 _RUN_COLUMNS = (
     "run_id", "state", "started_at", "seconds_wall", "documents", "skipped", "deleted", "rejected", "tokens",
-    "tokens_per_second",
+    "tokens_per_second", "lane_busy",
 )  # fmt: skip
 
 
@@ -43,6 +43,7 @@ def status(
     from storage.catalog import Catalog
     from storage.publish import publish
     from storage.staleness import staleness
+    from storage.views import runs_table
 
     place = lake_at(lake, catalog_url)
     with Catalog.open(place) as catalog:
@@ -66,7 +67,8 @@ def status(
             }
             for e in snapshot.encodings
         ]
-    last = [_run_row(row) for row in snapshot.runs.slice(max(0, snapshot.runs.num_rows - runs)).to_pylist()][::-1]
+    latest = runs_table(snapshot).slice(max(0, snapshot.runs.num_rows - runs))
+    last = [_run_row(row) for row in latest.to_pylist()][::-1]
     if json:
         write_json(
             {"lake": str(place.root), "encodings": encodings, "runs": last, "rejects": snapshot.rejects.num_rows}
@@ -123,12 +125,13 @@ def rejects(
 
 
 def _run_row(row: dict[str, Any]) -> dict[str, Any]:
-    from datetime import datetime
-
-    begun, ended = row["started_at"], row["finished_at"]
-    wall = None
-    if begun and ended:
-        wall = (datetime.fromisoformat(str(ended)) - datetime.fromisoformat(str(begun))).total_seconds()
+    wall = row["wall_seconds"]
     rate = round(row["tokens"] / wall) if wall and row["tokens"] else None
-    values = {**row, "seconds_wall": wall and round(wall, 1), "tokens_per_second": rate, "started_at": str(begun)[:19]}
+    values = {
+        **row,
+        "seconds_wall": wall and round(wall, 1),
+        "tokens_per_second": rate,
+        "lane_busy": round(row["lane_busy"], 3) if rate else None,
+        "started_at": row["started_at"].isoformat()[:19],
+    }
     return {name: values[name] for name in _RUN_COLUMNS}

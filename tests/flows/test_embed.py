@@ -177,6 +177,10 @@ def test_a_run_says_where_its_time_went_in_its_summary_and_in_sql(corpus: Path, 
     [(encode, forward, tokens)] = ask("SELECT (seconds->>'encode')::DOUBLE, forward_tokens, tokens FROM runs")
     assert encode == report.counts.seconds["encode"]
     assert (forward, tokens) == (report.counts.forward_tokens, report.counts.tokens)
+    [(busy, wall)] = ask("SELECT lane_busy, wall_seconds FROM runs")
+    assert busy == pytest.approx((report.counts.seconds["encode"] + report.counts.seconds["nsp"]) / wall)
+    assert 0 < report.to_dict()["lane_busy"] <= 1
+    assert f"The model was at work {report.lane_busy:.0%} of the time" in markdown(report)
     assert f"{forward / tokens:.2f} tokens run through the model for each one read" in markdown(report)
 
 

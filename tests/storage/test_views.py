@@ -14,6 +14,7 @@ import pytest
 from storage.catalog import Catalog
 from storage.lake import Lake
 from storage.query import connect
+from storage.records import Counts
 from storage.schemas import TABLES
 from storage.views import statements
 
@@ -118,6 +119,19 @@ class TestEncodings:
         with connect(catalog.lake.root) as con:
             for table in (*TABLES, "coherence", "runs", "rejects", "encodings", "occurrences('bank')"):
                 assert con.execute(f"FROM {table}").fetchall() == []
+
+    def test_a_run_says_which_share_of_it_the_model_was_at_work(self, catalog: Catalog, ask: Ask) -> None:
+        version = lakes.commit(catalog, lakes.make_spec(), {"d": ["Text."]})
+        assert version == 1
+        assert ask("SELECT wall_seconds, lane_busy FROM runs") == [(None, None)]
+        ((run_id,),) = ask("SELECT run_id FROM runs")
+        counts = Counts(seconds={"encode": 6.0, "nsp": 3.0, "pll": 1.0, "tokenize": 50.0, "wait": 70.0})
+        catalog.finish_run(str(run_id), "completed", counts, skipped=0, deleted=0, rejected=0)
+        ((wall, busy, lasted),) = ask(
+            "SELECT wall_seconds, lane_busy, epoch(finished_at) - epoch(started_at) FROM runs"
+        )
+        assert wall == pytest.approx(lasted, abs=1e-5)
+        assert busy == pytest.approx(10.0 / wall)
 
     def test_without_superseded_rows_a_view_joins_nothing(self, catalog: Catalog) -> None:
         spec = lakes.make_spec()

@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.records import Document, Sentence
-from tasks.chunks import Chunk, PreparedDocument, chunk_tokens, chunks, pieces_of, prepare
-from tasks.engine import Engine
-from tasks.wordpiece import TokenizedDocument
+from storage.records import Document
+from tasks.chunks import Chunk, chunk_tokens, chunks, pieces_of
+from tasks.stretches import Stretch
 
 LENGTHS = st.lists(st.one_of(st.integers(0, 9), st.integers(0, 60)), max_size=15)
 CORPUS = st.lists(LENGTHS, max_size=8)
 LIMITS = st.integers(1, 80)
+SENTENCES_A_STRETCH = st.integers(1, 16)
 
 
-def prepared(lengths: list[int], name: int = 0) -> PreparedDocument:
+def whole(lengths: list[int], name: int = 0) -> Stretch:
     """A document with sentences of these many tokens. Ids tell document, sentence and token apart."""
-    ptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    place = np.arange(ptr[-1], dtype=np.int64)
-    tokenized = TokenizedDocument(
+    counts = np.array(lengths, np.int64)
+    stops = np.cumsum(counts)
+    place = np.arange(sum(lengths), dtype=np.int64)
+    return Stretch(
+        Document(str(name), "file:///x", "." * sum(lengths)),
+        first=0,
+        last=True,
+        spans=np.stack([stops - counts, stops], axis=1),
+        lengths=counts,
         ids=(10_000 * name + place).astype(np.int32),
         char_start=place,
         char_end=place + 1,
-        word=(place - np.repeat(ptr[:-1], lengths)).astype(np.int32),
-        sentence_ptr=ptr,
+        word=(place - np.repeat(stops - counts, counts)).astype(np.int32),
     )
-    sentences = [Sentence(int(a), int(b)) for a, b in pairwise(ptr)]
-    return PreparedDocument(Document(str(name), "file:///x", "." * int(ptr[-1])), sentences, tokenized)
 
 
-def corpus(documents: list[list[int]]) -> list[PreparedDocument]:
-    return [prepared(lengths, name) for name, lengths in enumerate(documents)]
+def corpus(documents: list[list[int]], sentences: int = 100) -> Iterator[Stretch]:
+    """Documents that come in stretches of at most so many sentences."""
+    for name, lengths in enumerate(documents):
+        one = whole(lengths, name)
+        for start in range(0, max(1, len(one)), sentences):
+            yield one.cut(start, min(start + sentences, len(one)))
 
 
 def owned(chunk: Chunk) -> list[tuple[str, int, list[int]]]:
     """Document, number and token ids of every sentence that this chunk stores."""
     return [
         (
-            chunk.pieces[chunk.piece_of[s]].prepared.document.doc_id,
+            chunk.pieces[chunk.piece_of[s]].document.doc_id,
             int(chunk.index[s]),
             chunk.ids[chunk.sentence_ptr[s] : chunk.sentence_ptr[s + 1]].tolist(),
         )
@@ -49,21 +57,21 @@ def owned(chunk: Chunk) -> list[tuple[str, int, list[int]]]:
     ]
 
 
-@given(CORPUS, LIMITS)
-def test_every_sentence_is_stored_once_in_order_with_its_tokens(documents: list[list[int]], limit: int) -> None:
-    found = corpus(documents)
-    expected = [
-        (d.document.doc_id, i, d.tokenized.ids[d.tokenized.sentence_ptr[i] : d.tokenized.sentence_ptr[i + 1]].tolist())
-        for d in found
-        for i in range(len(d.sentences))
+@given(CORPUS, LIMITS, SENTENCES_A_STRETCH)
+def test_every_sentence_is_stored_once_in_order_with_its_tokens(
+    documents: list[list[int]], limit: int, size: int
+) -> None:
+    expected = [(d.document.doc_id, i, d.cut(i, i + 1).ids.tolist()) for d in corpus(documents) for i in range(len(d))]
+    assert [sentence for chunk in chunks(corpus(documents, size), limit) for sentence in owned(chunk)] == expected
+
+
+@given(CORPUS, LIMITS, SENTENCES_A_STRETCH)
+def test_every_document_ends_once_with_all_of_it_counted(documents: list[list[int]], limit: int, size: int) -> None:
+    found = [p for c in chunks(corpus(documents, size), limit) for p in c.pieces]
+    assert [(p.document.doc_id, p.stop, p.document_tokens) for p in found if p.ends] == [
+        (str(name), len(lengths), sum(lengths)) for name, lengths in enumerate(documents)
     ]
-    assert [sentence for chunk in chunks(found, limit) for sentence in owned(chunk)] == expected
-
-
-@given(CORPUS, LIMITS)
-def test_every_document_begins_once_even_without_a_sentence(documents: list[list[int]], limit: int) -> None:
-    begun = [p.prepared.document.doc_id for c in chunks(corpus(documents), limit) for p in c.pieces if p.start == 0]
-    assert begun == [str(name) for name in range(len(documents))]
+    assert [p.document.doc_id for p in found if p.start == 0] == [str(name) for name in range(len(documents))]
 
 
 @given(CORPUS, LIMITS)
@@ -73,23 +81,44 @@ def test_a_chunk_keeps_its_limit_or_stores_one_sentence(documents: list[list[int
         assert sum(stored) <= limit or sum(length > 0 for length in stored) == 1
 
 
-@given(CORPUS, LIMITS, st.integers(0, 7))
-def test_a_document_is_cut_alike_in_any_company(documents: list[list[int]], limit: int, chosen: int) -> None:
-    found = corpus(documents)
-    if chosen >= len(found):
+@given(st.integers(0, 60), LIMITS, st.integers(0, 60))
+def test_sentences_and_documents_without_a_token_fill_a_chunk_too(sentences: int, limit: int, documents: int) -> None:
+    for chunk in chunks(corpus([[0] * sentences, *([[]] * documents)]), limit):
+        assert chunk.own.sum() <= limit
+        assert len(chunk.pieces) <= limit
+
+
+@given(CORPUS, LIMITS, SENTENCES_A_STRETCH, st.integers(0, 7))
+def test_a_document_is_cut_alike_in_any_company_and_any_stretches(
+    documents: list[list[int]], limit: int, size: int, chosen: int
+) -> None:
+    if chosen >= len(documents):
         return
-    mine = found[chosen]
-    alone = [(p.start, p.stop) for c in chunks([mine], limit) for p in c.pieces]
-    together = [(p.start, p.stop) for c in chunks(found, limit) for p in c.pieces if p.prepared is mine]
-    assert together == alone == [(p.start, p.stop) for p in pieces_of(mine, limit)]
+    alone = [(p.start, p.stop) for p in pieces_of([whole(documents[chosen])], limit)]
+    together = [
+        (p.start, p.stop)
+        for c in chunks(corpus(documents, size), limit)
+        for p in c.pieces
+        if p.document.doc_id == str(chosen)
+    ]
+    assert together == alone
 
 
-@given(CORPUS, LIMITS)
-def test_a_cut_document_carries_the_sentence_behind_the_cut(documents: list[list[int]], limit: int) -> None:
-    for chunk in chunks(corpus(documents), limit):
+@given(LENGTHS, LIMITS)
+def test_a_piece_is_as_long_as_it_may_be(lengths: list[int], limit: int) -> None:
+    pieces = list(pieces_of([whole(lengths)], limit))
+    for piece, following in pairwise(pieces):
+        assert piece.stop == following.start
+        assert sum(max(1, length) for length in lengths[piece.start : piece.stop + 1]) > limit
+
+
+@given(CORPUS, LIMITS, SENTENCES_A_STRETCH)
+def test_a_cut_document_carries_the_sentence_behind_the_cut(documents: list[list[int]], limit: int, size: int) -> None:
+    for chunk in chunks(corpus(documents, size), limit):
         for number, piece in enumerate(chunk.pieces):
             sentences = chunk.index[chunk.piece_of == number].tolist()
-            goes_on = piece.stop < len(piece.prepared.sentences)
+            goes_on = piece.stop < len(documents[int(piece.document.doc_id)])
+            assert goes_on is not piece.ends
             assert sentences == list(range(piece.start, piece.stop + goes_on))
         # Rows are made from the first tokens of a chunk: what is not stored must stand last.
         assert (np.diff(chunk.own.astype(int)) <= 0).all()
@@ -106,16 +135,11 @@ def test_the_arrays_of_a_chunk_fit_together(documents: list[list[int]], limit: i
             chunk.piece_of, minlength=len(chunk.pieces)
         ).tolist()
         assert (chunk.ids % 10_000 == chunk.char_start).all()
-
-
-def test_a_prepared_document_holds_what_the_tokenizer_gives(mini: Engine) -> None:
-    text = "A first one. A second one!"
-    made = prepare(Document("d", "file:///d", text), mini.wordpiece)
-    assert [text[s.start : s.stop] for s in made.sentences] == ["A first one.", "A second one!"]
-    assert made.tokenized.n_tokens == 8
+        assert (chunk.spans[:, 1] - chunk.spans[:, 0] == np.diff(chunk.sentence_ptr)).all()
 
 
 def test_a_chunk_takes_the_same_memory_whatever_the_width() -> None:
-    sizes = [chunk_tokens(width) * width for width in (100, 384, 768, 1024)]
+    sizes = [chunk_tokens(width) * width for width in (384, 768, 1024)]
     assert max(sizes) - min(sizes) < 1024
+    assert chunk_tokens(64) == chunk_tokens(128) < 1.01 * chunk_tokens(384)
     assert chunk_tokens(10**6) == 4096

@@ -8,11 +8,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.records import Document, Sentence
-from tasks.chunks import Chunk, PreparedDocument, chunks
+from storage.records import Document
+from tasks.chunks import Chunk, chunks
 from tasks.coherence import BASELINE_LEAST, BASELINE_MOST, adjacent_pairs, cosines, random_pairs, transitions
+from tasks.stretches import Stretch
 from tasks.windows import Ints
-from tasks.wordpiece import TokenizedDocument
 
 CORPUS = st.lists(st.integers(0, 12), min_size=1, max_size=8)
 SEEDS = st.integers(0, 2**48)
@@ -21,25 +21,26 @@ SEEDS = st.integers(0, 2**48)
 def chunks_of(counts: list[int], limit: int = 10_000) -> list[Chunk]:
     """Chunks of documents with these many sentences, of one token each."""
 
-    def prepared(name: int, count: int) -> PreparedDocument:
+    def stretch(name: int, count: int) -> Stretch:
         place = np.arange(count, dtype=np.int64)
-        flat = TokenizedDocument(
+        return Stretch(
+            Document(str(name), "file:///x", "a " * count),
+            first=0,
+            last=True,
+            spans=np.stack([2 * place, 2 * place + 1], axis=1),
+            lengths=np.ones(count, np.int64),
             ids=place.astype(np.int32),
             char_start=2 * place,
             char_end=2 * place + 1,
             word=np.zeros(count, np.int32),
-            sentence_ptr=np.arange(count + 1, dtype=np.int64),
-        )
-        return PreparedDocument(
-            Document(str(name), "file:///x", "a " * count), [Sentence(2 * i, 2 * i + 1) for i in range(count)], flat
         )
 
-    return list(chunks([prepared(name, count) for name, count in enumerate(counts)], limit))
+    return list(chunks([stretch(name, count) for name, count in enumerate(counts)], limit))
 
 
 def places(chunk: Chunk, sentences: Ints) -> list[tuple[str, int]]:
     """Document and number of sentences of a chunk."""
-    return [(chunk.pieces[chunk.piece_of[s]].prepared.document.doc_id, int(chunk.index[s])) for s in sentences.tolist()]
+    return [(chunk.pieces[chunk.piece_of[s]].document.doc_id, int(chunk.index[s])) for s in sentences.tolist()]
 
 
 @given(CORPUS, st.integers(1, 9))
@@ -61,7 +62,7 @@ def test_no_random_pair_is_a_step_a_sentence_twice_or_another_pair(counts: list[
         drawn = list(zip(places(chunk, pairs.first), places(chunk, pairs.second), strict=True))
         assert len(drawn) <= 40
         assert len(set(drawn)) == len(drawn)
-        documents = {chunk.pieces[chunk.piece_of[s]].prepared.document.doc_id for s in np.flatnonzero(chunk.own)}
+        documents = {chunk.pieces[chunk.piece_of[s]].document.doc_id for s in np.flatnonzero(chunk.own)}
         for (doc_a, a), (doc_b, b) in drawn:
             assert (doc_a != doc_b) if len(documents) > 1 else (b - a not in (0, 1))
 

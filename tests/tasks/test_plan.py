@@ -85,6 +85,11 @@ def test_a_shard_names_its_documents_and_only_stages_their_text(runs: Runs, monk
     assert len({s.shard_key for s in shards}) == 3
 
 
+def test_a_shard_of_short_documents_ends_by_their_number(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.plan.SHARD_DOCUMENTS_MOST", 2)
+    assert [s.n_documents for s in runs.scan().shards([document(str(i)) for i in range(5)])] == [2, 2, 1]
+
+
 @pytest.mark.parametrize(
     "more",
     [

@@ -12,12 +12,13 @@ import pytest
 
 from storage.records import Document
 from storage.schemas import SORT_KEYS, table_schema
-from tasks.chunks import Chunk, chunks, prepare
+from tasks.chunks import Chunk, chunks
 from tasks.coherence import Transitions
 from tasks.encoder import Floats
 from tasks.engine import Engine
 from tasks.passes import ScoredTransitions
 from tasks.rows import RowMaker
+from tasks.stretches import stretches
 from tasks.windows import Pairs
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -31,7 +32,7 @@ TEXTS = {
 
 def chunks_of(mini: Engine, texts: dict[str, str], limit: int = 10_000) -> list[Chunk]:
     found = [Document(name, f"file:///{name}", text, title=name.upper()) for name, text in texts.items()]
-    return list(chunks([prepare(document, mini.wordpiece) for document in found], limit))
+    return list(chunks(stretches(found, mini.wordpiece), limit))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,241 @@
+"""How time and memory grow: with a corpus, a long document, many short ones, what is unchanged, parts and encodings.
+
+    python -m benchmarks.scale                                  all of it, about 12 minutes on two cores
+    python -m benchmarks.scale long short --scale 0.02          a small run of two parts
+    python -m benchmarks.scale size --documents FILE.jsonl      real text
+
+Every point is a `polyseme` command in a process of its own, as a user runs it. Its processor seconds and its peak
+memory are what the system says of the process once it has ended: processor time includes Prefect's temporary server,
+the peak is that of the largest process. A straight line is fitted through the points of a part.
+
+`size` encodes with the embedded model or `--model`. All else uses a random model of one thin layer, so that it is the
+pipeline that is measured and not matrix products.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.growth import Line, Panel, fit, picture
+
+RESULTS = Path(__file__).resolve().parent / "results"
+_CHARS = 60_000
+"""Of the corpus that `size` multiplies: 13,000 tokens, seven seconds on two cores."""
+_QUESTION = "SELECT count(*), sum(char_end) FROM words WHERE word_lower = 'bank'"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one command took."""
+
+    cpu_s: float
+    wall_s: float
+    peak_mb: float
+    lane_busy: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What grows, in which unit, at which sizes when run in full, and how one size is measured.
+
+    `scales` says that `--scale` applies to the sizes, and not to what is multiplied; `embeds` that runs are measured.
+    """
+
+    title: str
+    unit: str
+    sizes: tuple[float, ...]
+    measure: Callable[[Bench, float], Cost]
+    scales: bool = True
+    embeds: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where the measurements take place."""
+
+    folder: Path
+    model: str
+    documents: Sequence[str]
+    chars: int
+
+    @property
+    def small(self) -> Path:
+        return self.folder / "small-model"
+
+    def make(self, kind: str, *arguments: object) -> None:
+        """Make an input, see `benchmarks.scale_inputs`."""
+        command = [sys.executable, "-m", "benchmarks.scale_inputs", kind, *map(str, arguments)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def polyseme(self, *arguments: object) -> tuple[Cost, str]:
+        """Run a command. Return what it took and what it wrote; raises SystemExit where it failed."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+        environment["PREFECT_HOME"] = str(self.folder / "prefect")
+        written, said = self.folder / "stdout", self.folder / "stderr"
+        with written.open("wb") as out, said.open("wb") as err:
+            began = time.perf_counter()
+            command = [sys.executable, "-m", "flows.cli", *map(str, arguments)]
+            process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+            _, status, usage = os.wait4(process.pid, 0)
+            wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said.read_text()[-2000:]}")
+        return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024), written.read_text()
+
+    def embed(self, source: Path, lake: Path, model: object, **expected: int) -> Cost:
+        """Embed a source. Raises SystemExit where the run did not meet the documents `expected`."""
+        cost, written = self.polyseme("embed", source, "--lake", lake, "--model", model, "--json")
+        report = json.loads(written)
+        met = {name: report["tally"][name] for name in expected}
+        if met != expected or report["tally"]["rejected"]:
+            raise SystemExit(f"Expected {expected} documents, but the run says {report['tally']}.")
+        return Cost(cost.cpu_s, cost.wall_s, cost.peak_mb, report["lane_busy"])
+
+
+def _size(bench: Bench, copies: float) -> Cost:
+    source = bench.folder / "tiled.jsonl"
+    bench.make("tiled", source, int(copies), bench.chars, *bench.documents)
+    with source.open("rb") as lines:
+        documents = sum(1 for _ in lines)
+    return bench.embed(source, bench.folder / "lake", bench.model, new=documents)
+
+
+def _long(bench: Bench, megabytes: float) -> Cost:
+    bench.make("long", bench.folder / "long.txt", megabytes)
+    return bench.embed(bench.folder / "long.txt", bench.folder / "lake", bench.small, new=1)
+
+
+def _short(bench: Bench, thousands: float) -> Cost:
+    count = max(1, round(1000 * thousands))
+    bench.make("short", bench.folder / "short.jsonl", count)
+    return bench.embed(bench.folder / "short.jsonl", bench.folder / "lake", bench.small, new=count)
+
+
+def _unchanged(bench: Bench, thousands: float) -> Cost:
+    count = max(1, round(1000 * thousands))
+    source, lake = bench.folder / "short.jsonl", bench.folder / "lake"
+    bench.make("short", source, count)
+    bench.make("unchanged", lake, source, bench.small)
+    return bench.embed(source, lake, bench.small, unchanged=count)
+
+
+def _parts(bench: Bench, count: float) -> Cost:
+    bench.make("parts", bench.folder / "lake", max(1, round(count)))
+    return bench.polyseme("sql", _QUESTION, "--lake", bench.folder / "lake")[0]
+
+
+def _encodings(bench: Bench, count: float) -> Cost:
+    bench.make("encodings", bench.folder / "lake", max(1, round(count)))
+    return bench.polyseme("sql", _QUESTION, "--lake", bench.folder / "lake")[0]
+
+
+PARTS = {
+    "size": Part("A corpus and its multiples", "copies", (1, 4, 16), _size, scales=False),
+    "long": Part("One long document", "MB of text", (2, 10, 50), _long),
+    "short": Part("Documents of ten words", "thousand documents", (20, 200, 1000), _short),
+    "unchanged": Part("Unchanged documents", "thousand documents", (20, 100, 500), _unchanged),
+    "parts": Part("A question, many parts", "parts a table", (25, 100, 400), _parts, embeds=False),
+    "encodings": Part("A question, many encodings", "encodings", (1, 4, 16), _encodings, scales=False, embeds=False),
+}
+
+
+def _prepare(bench: Bench) -> None:
+    """Make the small model, and let Prefect set up its database, which it does once."""
+    bench.make("model", bench.small)
+    bench.make("short", bench.folder / "one.jsonl", 1)
+    first = bench.embed(bench.folder / "one.jsonl", bench.folder / "lake", bench.small, new=1)
+    print(
+        f"  one document of ten words, the very first run: {first.cpu_s:.1f} CPU s, {first.peak_mb:.0f} MB", flush=True
+    )
+
+
+def run(part: Part, bench: Bench, scale: float) -> dict[str, Any]:
+    """Measure every size of a part and print the points and the lines through them."""
+    sizes = tuple(size * scale for size in part.sizes) if part.scales else part.sizes
+    print(f"\n{part.title}\n{part.unit:>20}   CPU s   wall s   peak MB   model at work", flush=True)
+    costs: list[Cost] = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory(dir=bench.folder) as place:
+            here = Bench(Path(place), bench.model, bench.documents, bench.chars)
+            for shared in (bench.small, bench.folder / "prefect"):
+                (here.folder / shared.name).symlink_to(shared)
+            costs.append(part.measure(here, size))
+        busy = costs[-1].lane_busy
+        print(
+            f"{size:20,.5g} {costs[-1].cpu_s:7.1f} {costs[-1].wall_s:8.1f} {costs[-1].peak_mb:9.0f}"
+            + (f"   {busy:13.1%}" if busy else ""),
+            flush=True,
+        )
+    lines = {name: fit(sizes, [getattr(c, name) for c in costs]) for name in ("cpu_s", "peak_mb")}
+    for name, unit in (("cpu_s", "CPU s"), ("peak_mb", "MB at the peak")):
+        line = lines[name]
+        print(f"  {unit} = {line.intercept:,.4g} + {line.slope:,.3g} x {part.unit}", end="")
+        print(f"   (R² {line.r2:.4f}, furthest point {line.off:.1%} off)", flush=True)
+    return {
+        "unit": part.unit,
+        "sizes": sizes,
+        "costs": [asdict(cost) for cost in costs],
+        "lines": {name: asdict(line) for name, line in lines.items()},
+    }
+
+
+def _panels(found: dict[str, Any]) -> list[Panel]:
+    return [
+        Panel(f"{PARTS[name].title}: {title}", part["unit"], unit, part["sizes"],
+              [cost[key] for cost in part["costs"]], Line(**part["lines"][key]))
+        for name, part in found.items()
+        for key, title, unit in (("cpu_s", "time", "CPU s"), ("peak_mb", "memory", "MB"))
+    ]  # fmt: skip
+
+
+def _machine() -> dict[str, str]:
+    """Describe the machine, in another process: PyTorch in this one would count as everybody's peak memory."""
+    ask = "import json; from benchmarks.machine import describe; print(json.dumps(describe()))"
+    described: dict[str, str] = json.loads(subprocess.check_output([sys.executable, "-c", ask]))
+    return described
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure the parts asked for, print them, and write `scale.json` and `scale.svg`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--scale", type=float, default=1.0, help="all sizes times this; 0.02 takes 3 minutes")
+    parser.add_argument("--documents", nargs="*", help="text for `size` (default: examples/corpus)")
+    parser.add_argument("--model", default="polyseme-mini", help="the model of `size`")
+    parser.add_argument("--folder", type=Path, help="where lakes are made and removed: up to 3 GB")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where scale.json and scale.svg go")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.parts) - PARTS.keys():
+        parser.error(f"no part is called {', '.join(sorted(unknown))}")
+    documents = options.documents or [str(Path(__file__).resolve().parent.parent / "examples" / "corpus")]
+    machine = _machine()
+    for name, value in machine.items():
+        print(f"  {name}: {value}", flush=True)
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(dir=options.folder, prefix="polyseme-scale-") as folder:
+        bench = Bench(Path(folder), options.model, documents, round(_CHARS * options.scale))
+        (bench.folder / "prefect").mkdir()
+        chosen = options.parts or list(PARTS)
+        if any(PARTS[name].embeds for name in chosen):
+            _prepare(bench)
+        for name in chosen:
+            found[name] = run(PARTS[name], bench, options.scale)
+    options.out.mkdir(parents=True, exist_ok=True)
+    result = {"machine": machine, "scale": options.scale, "model": options.model, "parts": found}
+    (options.out / "scale.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    (options.out / "scale.svg").write_text(picture(_panels(found), title="As work grows") + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
