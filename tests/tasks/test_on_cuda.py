@@ -68,7 +68,7 @@ class WithoutGuards(TorchFunctionMode):
             elif part is None:
                 tensor = tensor.unsqueeze(dim)
             else:
-                tensor, dim = aten.select.int(tensor, dim, part), dim - 1
+                tensor, dim = aten.select.int(tensor, dim, int(part)), dim - 1
             dim += 1
         return tensor
 
