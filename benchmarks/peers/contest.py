@@ -32,7 +32,7 @@ class Entry:
 
     @property
     def label(self) -> str:
-        return f"{self.peer.name}, batch {self.batch}"
+        return self.peer.name if self.batch is None else f"{self.peer.name}, batch {self.batch}"
 
     def run(self, sentences: Sequence[str]) -> Vectors:
         return self.peer.encode(sentences, self.batch or 0)

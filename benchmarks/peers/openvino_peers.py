@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -19,7 +20,9 @@ def peers(engine: Engine) -> list[Peer]:
     import openvino
 
     example = {name: torch.from_numpy(values) for name, values in pad(EXAMPLE).items()}
-    model = openvino.convert_model(load(engine), example_input=example)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = openvino.convert_model(load(engine), example_input=example)
     request = openvino.Core().compile_model(model, "CPU", _SETTINGS).create_infer_request()
     names = {name for port in request.model_inputs for name in port.names}
 
