@@ -15,19 +15,19 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from storage.records import Document, Precision
 from tasks.documents import ReadOptions
 from tasks.engine import Engine, EngineConfig
+from tasks.encoder import Floats
+from tasks.fidelity import nearest, recall, unit
 from tasks.linear import runs_int8
 from tasks.normal_form import normalise
 from tasks.sentences import split
 from tasks.sources import read_sources, resolve
 from tasks.vectors_of_texts import text_vectors
 
-Floats = npt.NDArray[np.float32]
 _AT_ONCE = 2_000
 
 
@@ -43,12 +43,12 @@ def main() -> None:
     exact = vectors(texts, options.model, "fp32")
     asked = np.random.default_rng(options.seed).permutation(len(texts))[: options.questions]
     print(f"{len(asked)} questions to {len(texts)} distinct sentences, {exact.shape[1]} numbers a vector")
-    true = neighbours(exact, exact, asked)
+    true = nearest(exact, exact, asked)
     stored = {name: rounded(exact) for name, rounded in STORED.items()}
     if runs_int8(torch.device("cpu")):
         stored["--precision int8, float16"] = STORED["float16"](vectors(texts, options.model, "int8"))
     for name, rows in stored.items():
-        found = neighbours(exact, rows, asked)
+        found = nearest(exact, rows, asked)
         best = float(np.mean(true[:, 0] == found[:, 0]))
         alike = (unit(exact) * unit(rows)).sum(1)
         print(
@@ -75,24 +75,6 @@ def sentences(sources: Sequence[str]) -> Iterator[str]:
             if sentence not in seen:
                 seen.add(sentence)
                 yield sentence
-
-
-def neighbours(exact: Floats, stored: Floats, asked: npt.NDArray[np.int64], k: int = 10) -> npt.NDArray[np.int64]:
-    """Return `(questions, k)`: the stored sentences most like each, itself left out, best first."""
-    likeness = unit(exact[asked]) @ unit(stored).T
-    likeness[np.arange(len(asked)), asked] = -2
-    return np.argsort(-likeness, axis=1, kind="stable")[:, :k]
-
-
-def recall(true: npt.NDArray[np.int64], found: npt.NDArray[np.int64]) -> float:
-    """Return the share of the rows of `true` that stand in the same rows of `found`, in any order."""
-    hits = sum(len(set(a) & set(b)) for a, b in zip(true.tolist(), found.tolist(), strict=True))
-    return hits / true.size
-
-
-def unit(rows: Floats) -> Floats:
-    lengths: Floats = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / lengths
 
 
 def as_int8(rows: Floats) -> Floats:

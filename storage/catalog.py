@@ -37,8 +37,8 @@ from storage.lake import Lake
 from storage.marker import catalog_of, check_pair, no_lake, read_marker, remember
 from storage.migrations import check_format, format_of, migrate
 from storage.naming import check_name, encoding_name
-from storage.records import Counts, DocumentVersion, EncodingSpec, Outputs, Part, Reject, ShardResult
-from storage.snapshot import Encoding, Snapshot, read_encodings, read_totals, take_snapshot
+from storage.records import Counts, DocumentVersion, EncodingSpec, Fidelity, Outputs, Part, Reject, ShardResult
+from storage.snapshot import FIDELITY, Encoding, Snapshot, read_encodings, read_totals, take_snapshot
 from storage.transactions import PATIENCE_SECONDS, open_engine, publishing, reading, writing
 
 _PAGE = 1000
@@ -128,6 +128,14 @@ class Catalog:
         """Return every registered encoding, oldest first."""
         with self.reading() as connection:
             return read_encodings(connection)
+
+    def record_fidelity(self, encoding_id: str, fidelity: Fidelity) -> None:
+        """Keep what was measured of an encoding. What an earlier run or another process kept stays."""
+        key = FIDELITY + encoding_id
+        with self.writing() as connection:
+            if connection.scalar(select(meta.c.key).where(meta.c.key == key)) is None:
+                connection.execute(insert(meta).values(key=key, value=json.dumps(asdict(fidelity), sort_keys=True)))
+                advance(connection, "catalog_version")
 
     def begin_run(self, run_id: str, encoding_id: str, sources: Sequence[str], flow_run_id: str | None = None) -> int:
         """Record a run and return its ordinal, greater than any before. A second attempt needs a new `run_id`."""

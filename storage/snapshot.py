@@ -13,26 +13,33 @@ import pyarrow as pa
 from sqlalchemy import Connection, Row, Select, Text, func, select
 
 from storage import catalog_schema as schema
-from storage.records import EncodingSpec
+from storage.records import EncodingSpec, Fidelity
 
+FIDELITY = "fidelity/"
+"""Begins the keys of `meta` that keep what was measured of an encoding: a Polyseme that knows none passes them by."""
 _ROWS_A_BATCH = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """An encoding as the catalog knows it. `name` ends its views' names."""
+    """An encoding as the catalog knows it. `name` ends its views' names, `fidelity` is None where none was measured."""
 
     encoding_id: str
     name: str
     spec: EncodingSpec
     created_at: str
+    fidelity: Fidelity | None = None
 
     @staticmethod
-    def from_row(row: Row[tuple[str, str, str, str]]) -> Encoding:
-        """Build from `encoding_id, name, spec, created_at`."""
-        encoding_id, name, spec, created_at = row
+    def from_row(row: Row[tuple[str, str, str, str, str | None]]) -> Encoding:
+        """Build from `encoding_id, name, spec, created_at, fidelity`."""
+        encoding_id, name, spec, created_at, fidelity = row
         return Encoding(
-            encoding_id=encoding_id, name=name, spec=EncodingSpec(**json.loads(spec)), created_at=created_at
+            encoding_id=encoding_id,
+            name=name,
+            spec=EncodingSpec(**json.loads(spec)),
+            created_at=created_at,
+            fidelity=None if fidelity is None else Fidelity(**json.loads(fidelity)),
         )
 
 
@@ -79,8 +86,11 @@ def take_snapshot(connection: Connection) -> Snapshot:
 
 def read_encodings(connection: Connection) -> tuple[Encoding, ...]:
     """Return every encoding, oldest first."""
-    e = schema.encodings.c
-    rows = connection.execute(select(e.encoding_id, e.name, e.spec, e.created_at).order_by(e.created_at, e.name))
+    e, m = schema.encodings.c, schema.meta.c
+    query = select(e.encoding_id, e.name, e.spec, e.created_at, m.value).select_from(
+        schema.encodings.outerjoin(schema.meta, m.key == FIDELITY + e.encoding_id)
+    )
+    rows = connection.execute(query.order_by(e.created_at, e.name))
     return tuple(Encoding.from_row(row) for row in rows)
 
 

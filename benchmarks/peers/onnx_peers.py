@@ -64,9 +64,11 @@ def exported(engine: Engine, folder: Path) -> Path:
 def runtime_peers(engine: Engine, folder: Path) -> list[Peer]:
     """Return ONNX Runtime in both precisions, its models in `folder`."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    exact, rounded = exported(engine, folder), folder / "int8.onnx"
-    quantize_dynamic(exact, rounded, weight_type=QuantType.QInt8, per_channel=True, reduce_range=not _has_vnni())
+    exact, prepared, rounded = exported(engine, folder), folder / "prepared.onnx", folder / "int8.onnx"
+    quant_pre_process(exact, prepared, skip_symbolic_shape=True)
+    quantize_dynamic(prepared, rounded, weight_type=QuantType.QInt8, per_channel=True, reduce_range=not _has_vnni())
     by_length = {p: Padded.of(engine.checkpoint.folder, engine.spec.max_tokens, _session(p)) for p in (exact, rounded)}
     return [
         Peer("ONNX Runtime fp32, sorted by length", by_length[exact], tuned=True),
