@@ -19,8 +19,8 @@ import torch
 
 from storage.records import Document, Precision
 from tasks.documents import ReadOptions
-from tasks.engine import Engine, EngineConfig
 from tasks.encoder import Floats
+from tasks.engine import Engine, EngineConfig
 from tasks.fidelity import nearest, recall, unit
 from tasks.linear import runs_int8
 from tasks.normal_form import normalise

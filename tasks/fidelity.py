@@ -44,9 +44,8 @@ def measure(engine: Engine) -> Fidelity:
 
 def probe() -> list[str]:
     """Return sentences from all over the example corpus, the same at every call."""
-    read = read_sources(
-        resolve([str(embedded_folder().parent.parent / "examples" / "corpus")]), ReadOptions(), stdin=BytesIO()
-    )
+    corpus = embedded_folder().parent.parent / "examples" / "corpus"
+    read = read_sources(resolve([str(corpus)]), ReadOptions(), stdin=BytesIO())
     documents = [document for document in read if isinstance(document, Document)]
     found = sorted({d.text[s.start : s.stop] for d in documents for s in split(d.text)})
     places = np.linspace(0, len(found) - 1, min(PROBE_SENTENCES, len(found))).astype(int)
