@@ -40,7 +40,7 @@ check: dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# fastembed says that it needs huggingface-hub<2, which transformers 5 excludes; it runs with 2 (extra `bench` has the rest).
+# fastembed asks for huggingface-hub<2, which transformers 5 excludes; it runs with 2. What else it needs is in `bench`.
 bench: install
 	$(PIP) --editable '.[bench]'
 	$(PIP) --no-deps fastembed
