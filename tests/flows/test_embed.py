@@ -48,7 +48,7 @@ def test_an_int8_encoding_carries_what_it_loses_against_fp32(corpus: Path, lake:
         "SELECT precision, token_cosine, least_token_cosine, recall_at_10 FROM encodings"
     )
     assert precision == "int8"
-    assert 0.99 < least < cosine < 1  # type: ignore[operator]
+    assert 0.98 < least < cosine < 1  # type: ignore[operator]
     assert 0.9 <= recall <= 1  # type: ignore[operator]
 
 
