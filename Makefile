@@ -40,10 +40,12 @@ check: dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# fastembed asks for huggingface-hub<2, which transformers 5 excludes; it runs with 2. What else it needs is in `bench`.
 bench: install
 	$(PIP) --editable '.[bench]'
+	$(PIP) --no-deps fastembed
 	$(BIN)/python -m benchmarks.throughput
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.peers
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.peers --json benchmarks/results/peers.json
 
 # About 25 minutes: the figures of docs/reliability.md.
 torture: install

@@ -1,13 +1,16 @@
-"""The machine: what it is, and how fast it multiplies matrices of the model's own shapes."""
+"""The machine: what it is, and how fast it copies, writes to disk and multiplies matrices of the model's own shapes."""
 
 from __future__ import annotations
 
 import os
 import platform
+import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from tasks.bert import PackedBert
@@ -19,9 +22,11 @@ from tasks.windows import Windows
 ROWS = 1024
 """Rows of the products: the encoder's own batch on CPU."""
 _REPEATS = 4
+_TRANSFER = 128 * 2**20
+"""Bytes copied or written to measure a bandwidth: more than any cache holds."""
 
 
-def describe() -> dict[str, str]:
+def describe() -> dict[str, str | float]:
     """Return what the numbers depend on."""
     return {
         "cpu": _cpu_name(),
@@ -29,7 +34,34 @@ def describe() -> dict[str, str]:
         "load when begun": f"{os.getloadavg()[0]:.1f}",
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "torch": f"{torch.__version__}, {cores()} threads, {torch.backends.cpu.get_cpu_capability()}",
+        "memory, GB/s read and written by one core's copy": memory_bandwidth() / 1e9,
+        "disk, GB/s written to the temporary folder and synced": disk_bandwidth(tempfile.gettempdir()) / 1e9,
     }
+
+
+def memory_bandwidth() -> float:
+    """Return bytes a second that one core reads and writes in a copy, the best of five."""
+    source = np.ones(_TRANSFER, np.uint8)
+    target = np.empty_like(source)
+    return 2 * _TRANSFER / min(_seconds(partial(np.copyto, target, source)) for _ in range(5))
+
+
+def disk_bandwidth(folder: str) -> float:
+    """Return bytes a second that reach the disk under `folder`, the best of three."""
+    content = np.random.default_rng(0).bytes(_TRANSFER)
+
+    def write() -> None:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+    return _TRANSFER / min(_seconds(write) for _ in range(3))
+
+
+def model_flops(bert: PackedBert, windows: Windows) -> int:
+    """Return floating-point operations of all matrix products over `windows`, padding and the heads excluded."""
+    return int(windows.lengths.sum()) * linear_flops(bert) + attention_flops(bert, windows)
 
 
 def linear_flops(bert: PackedBert) -> int:
@@ -60,6 +92,12 @@ def products(encoder: Encoder) -> tuple[Callable[[], object], int]:
 def _exhaust(crew: Crew, work: Callable[[int], None], times: int) -> None:
     for _ in crew.map(work, range(times)):
         pass
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
 
 
 def _cpu_name() -> str:

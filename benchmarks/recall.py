@@ -1,10 +1,10 @@
-"""What does storing vectors as float16 or int8 lose? Recall of the nearest sentences, against float32.
+"""What do rounded vectors and a rounded model lose? Recall of the nearest sentences, against fp32 stored as float32.
 
     python -m benchmarks.recall examples/corpus corpus.jsonl.gz --sentences 10000
 
 Encodes the sentences of a corpus, asks for the neighbours of some of them and prints the share of the
-true ten that are among the ten found when the stored vectors are rounded. The question keeps its float32 vector, as
-`nearest()` does. float16 is what the lake stores; int8 (one scale a vector) is what half the space would cost.
+true ten that are among the ten found. The question keeps its float32 vector, as in `nearest()`. float16 is what the
+lake stores; int8 (one scale a vector) is what half the space would cost; `--precision int8` is a lake encoded in int8.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
+import torch
 
-from storage.records import Document
+from storage.records import Document, Precision
 from tasks.documents import ReadOptions
-from tasks.engine import EngineConfig, shared_engine
+from tasks.encoder import Floats
+from tasks.engine import Engine, EngineConfig
+from tasks.fidelity import nearest, recall, unit
+from tasks.linear import runs_int8
 from tasks.normal_form import normalise
 from tasks.sentences import split
 from tasks.sources import read_sources, resolve
 from tasks.vectors_of_texts import text_vectors
 
-Floats = npt.NDArray[np.float32]
 _AT_ONCE = 2_000
 
 
@@ -38,16 +40,27 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     texts = list(islice(sentences(options.sources), options.sentences))
-    engine = shared_engine(EngineConfig(model=options.model))
-    exact = np.concatenate([text_vectors(engine, texts[i : i + _AT_ONCE]) for i in range(0, len(texts), _AT_ONCE)])
+    exact = vectors(texts, options.model, "fp32")
     asked = np.random.default_rng(options.seed).permutation(len(texts))[: options.questions]
     print(f"{len(asked)} questions to {len(texts)} distinct sentences, {exact.shape[1]} numbers a vector")
-    true = neighbours(exact, exact, asked)
-    for name, rounded in STORED.items():
-        found = neighbours(exact, rounded(exact), asked)
-        hits = [len(set(a) & set(b)) for a, b in zip(true.tolist(), found.tolist(), strict=True)]
+    true = nearest(exact, exact, asked)
+    stored = {name: rounded(exact) for name, rounded in STORED.items()}
+    if runs_int8(torch.device("cpu")):
+        stored["--precision int8, float16"] = STORED["float16"](vectors(texts, options.model, "int8"))
+    for name, rows in stored.items():
+        found = nearest(exact, rows, asked)
         best = float(np.mean(true[:, 0] == found[:, 0]))
-        print(f"{name:8} recall@10 {np.mean(hits) / true.shape[1]:.4f}  nearest kept {best:.4f}")
+        alike = (unit(exact) * unit(rows)).sum(1)
+        print(
+            f"{name:26} recall@10 {recall(true, found):.4f}  nearest kept {best:.4f}  "
+            f"cosine {alike.mean():.5f}, least {alike.min():.5f}"
+        )
+
+
+def vectors(texts: Sequence[str], model: str, precision: Precision) -> Floats:
+    """Return the sentence vectors `(texts, width)`, computed on CPU."""
+    engine = Engine(EngineConfig(model=model, device="cpu", precision=precision))
+    return np.concatenate([text_vectors(engine, texts[i : i + _AT_ONCE]) for i in range(0, len(texts), _AT_ONCE)])
 
 
 def sentences(sources: Sequence[str]) -> Iterator[str]:
@@ -62,18 +75,6 @@ def sentences(sources: Sequence[str]) -> Iterator[str]:
             if sentence not in seen:
                 seen.add(sentence)
                 yield sentence
-
-
-def neighbours(exact: Floats, stored: Floats, asked: npt.NDArray[np.int64], k: int = 10) -> npt.NDArray[np.int64]:
-    """Return `(questions, k)`: the stored sentences most like each, itself left out, best first."""
-    likeness = unit(exact[asked]) @ unit(stored).T
-    likeness[np.arange(len(asked)), asked] = -2
-    return np.argsort(-likeness, axis=1, kind="stable")[:, :k]
-
-
-def unit(rows: Floats) -> Floats:
-    lengths: Floats = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / lengths
 
 
 def as_int8(rows: Floats) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.machine import attention_flops, linear_flops, products
+from benchmarks.machine import model_flops, products
 from benchmarks.race import Times, race
 from storage.errors import PolysemeError
 from storage.records import Sentence
@@ -35,19 +35,19 @@ def compare(engine: Engine, sentences: Sequence[str], rounds: int) -> tuple[dict
 
     Raises PolysemeError where the vectors differ by more than 1e-4: then the times say nothing.
     """
-    theirs = _sentence_transformer(engine)
-    tokenized = _tokenize(engine, sentences)
-    mine = _pooled(engine, tokenized)
-    differ = max(float(np.abs(mine - _encode(theirs, sentences, size)).max()) for size in BATCHES)
+    theirs = sentence_transformer(engine)
+    tokenized = tokenize(engine, sentences)
+    mine = pooled(engine, tokenized)
+    differ = max(float(np.abs(mine - encode(theirs, sentences, size)).max()) for size in BATCHES)
     if differ > _AGREE:
         raise PolysemeError(f"Vectors of the two differ by {differ:.1e}, more than {_AGREE:g}: nothing was timed.")
-    sizes = {size: partial(_encode, theirs, sentences, size) for size in BATCHES}
+    sizes = {size: partial(encode, theirs, sentences, size) for size in BATCHES}
     heats = race({str(size): run for size, run in sizes.items()}, 1, warm=True)
     best = min(BATCHES, key=lambda size: heats[str(size)].cpu[0])
     multiply, product_flops = products(engine.encoder)
     runners: dict[str, Callable[[], object]] = {
-        "polyseme": lambda: _pooled(engine, _tokenize(engine, sentences)),
-        "polyseme, tokenized before": lambda: _pooled(engine, tokenized),
+        "polyseme": lambda: pooled(engine, tokenize(engine, sentences)),
+        "polyseme, tokenized before": lambda: pooled(engine, tokenized),
         f"sentence-transformers, batch {DEFAULT_BATCH} (default)": sizes[DEFAULT_BATCH],
         "matrix products alone": multiply,
     }
@@ -56,8 +56,7 @@ def compare(engine: Engine, sentences: Sequence[str], rounds: int) -> tuple[dict
     multiply()
     times = race(runners, rounds, warm=True)
     windows = sentence_windows(tokenized.sentence_ptr, range(len(sentences)), engine.spec.max_tokens)
-    tokens = int(windows.lengths.sum())
-    flops = tokens * linear_flops(engine.encoder.bert) + attention_flops(engine.encoder.bert, windows)
+    tokens, flops = int(windows.lengths.sum()), model_flops(engine.encoder.bert, windows)
     rate = product_flops / times.pop("matrix products alone").typical
     return times, {
         "sentences": len(sentences),
@@ -69,25 +68,25 @@ def compare(engine: Engine, sentences: Sequence[str], rounds: int) -> tuple[dict
     }
 
 
-def _tokenize(engine: Engine, sentences: Sequence[str]) -> TokenizedDocument:
+def tokenize(engine: Engine, sentences: Sequence[str]) -> TokenizedDocument:
     stops = np.cumsum([len(s) + 1 for s in sentences]).tolist()
     spans = [Sentence(stop - len(s) - 1, stop - 1) for s, stop in zip(sentences, stops, strict=True)]
     return engine.wordpiece.tokenize("\n".join(sentences), spans)
 
 
-def _pooled(engine: Engine, tokenized: TokenizedDocument) -> Vectors:
+def pooled(engine: Engine, tokenized: TokenizedDocument) -> Vectors:
     count = tokenized.n_sentences
     windows = sentence_windows(tokenized.sentence_ptr, range(count), engine.spec.max_tokens)
     encoded = engine.encoder.encode(tokenized.ids, windows, sentences=count)
     return sentence_vectors(encoded, tokenized.sentence_ptr, "mean")
 
 
-def _encode(model: Any, sentences: Sequence[str], size: int) -> Vectors:
+def encode(model: Any, sentences: Sequence[str], size: int) -> Vectors:
     vectors: Vectors = model.encode(list(sentences), batch_size=size, show_progress_bar=False)
     return vectors
 
 
-def _sentence_transformer(engine: Engine) -> Any:
+def sentence_transformer(engine: Engine) -> Any:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers.utils import logging as transformers_logging

@@ -26,7 +26,7 @@ from storage.errors import LakeError, PolysemeError
 from storage.lake import Lake
 from storage.marker import catalog_of, check_pair, no_lake, read_marker, remember
 from storage.migrations import check_format, format_of, migrate
-from storage.records import Counts, DocumentVersion, EncodingSpec, Outputs, Part, Reject, ShardResult
+from storage.records import Counts, DocumentVersion, EncodingSpec, Fidelity, Outputs, Part, Reject, ShardResult
 from storage.snapshot import Snapshot, read_totals, take_snapshot
 from storage.transactions import PATIENCE_SECONDS, longest_key, open_engine, publishing, reading, writing
 
@@ -101,6 +101,12 @@ class Catalog:
         """Return every registered encoding, oldest first."""
         with self.reading() as connection:
             return encodings.read_encodings(connection)
+
+    def record_fidelity(self, encoding_id: str, fidelity: Fidelity) -> None:
+        """Keep what was measured of an encoding. What an earlier run or another process kept stays."""
+        with self.writing() as connection:
+            if encodings.record_fidelity(connection, encoding_id, fidelity):
+                advance(connection, "catalog_version")
 
     def begin_run(self, run_id: str, encoding_id: str, sources: Sequence[str], flow_run_id: str | None = None) -> int:
         """Record a run and return its ordinal, greater than any before. A second attempt needs a new `run_id`."""

@@ -13,33 +13,43 @@ from sqlalchemy import Connection, Row, insert, select, update
 from storage.catalog_schema import encodings, meta
 from storage.errors import UsageError
 from storage.naming import check_name, encoding_name
-from storage.records import EncodingSpec
+from storage.records import EncodingSpec, Fidelity
 
 _DEFAULT = "default_encoding"
+_FIDELITY = "fidelity/"
+"""Begins the keys of `meta` that keep what was measured of an encoding: a Polyseme that knows none passes them by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """An encoding as the catalog knows it. `name` ends its views' names."""
+    """An encoding as the catalog knows it. `name` ends its views' names, `fidelity` is None where none was measured."""
 
     encoding_id: str
     name: str
     spec: EncodingSpec
     created_at: str
+    fidelity: Fidelity | None = None
 
     @staticmethod
-    def from_row(row: Row[tuple[str, str, str, str]]) -> Encoding:
-        """Build from `encoding_id, name, spec, created_at`."""
-        encoding_id, name, spec, created_at = row
+    def from_row(row: Row[tuple[str, str, str, str, str | None]]) -> Encoding:
+        """Build from `encoding_id, name, spec, created_at, fidelity`."""
+        encoding_id, name, spec, created_at, fidelity = row
         return Encoding(
-            encoding_id=encoding_id, name=name, spec=EncodingSpec(**json.loads(spec)), created_at=created_at
+            encoding_id=encoding_id,
+            name=name,
+            spec=EncodingSpec(**json.loads(spec)),
+            created_at=created_at,
+            fidelity=None if fidelity is None else Fidelity(**json.loads(fidelity)),
         )
 
 
 def read_encodings(connection: Connection) -> tuple[Encoding, ...]:
     """Return every encoding, oldest first."""
-    e = encodings.c
-    rows = connection.execute(select(e.encoding_id, e.name, e.spec, e.created_at).order_by(e.created_at, e.name))
+    e, m = encodings.c, meta.c
+    query = select(e.encoding_id, e.name, e.spec, e.created_at, m.value).select_from(
+        encodings.outerjoin(meta, m.key == _FIDELITY + e.encoding_id)
+    )
+    rows = connection.execute(query.order_by(e.created_at, e.name))
     return tuple(Encoding.from_row(row) for row in rows)
 
 
@@ -73,6 +83,15 @@ def register(connection: Connection, spec: EncodingSpec, name: str | None, *, at
     if not known:
         connection.execute(insert(meta).values(key=_DEFAULT, value=spec.encoding_id))
     return chosen
+
+
+def record_fidelity(connection: Connection, encoding_id: str, fidelity: Fidelity) -> bool:
+    """Keep what was measured of an encoding; False where an earlier run or another process did."""
+    key = _FIDELITY + encoding_id
+    if connection.scalar(select(meta.c.key).where(meta.c.key == key)) is not None:
+        return False
+    connection.execute(insert(meta).values(key=key, value=json.dumps(asdict(fidelity), sort_keys=True)))
+    return True
 
 
 def choose_default(connection: Connection, name: str) -> None:

@@ -107,6 +107,19 @@ class EncodingSpec:
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fidelity:
+    """How near a rounded encoding comes to the same one in fp32, over so many probe sentences.
+
+    Cosines are those of token vectors, recall that of the ten nearest sentences.
+    """
+
+    sentences: int
+    token_cosine: float
+    least_token_cosine: float
+    recall_at_10: float
+
+
 @dataclass(frozen=True, slots=True)
 class Outputs:
     """Which rows a document has beside its sentences. `words` limits word rows to these (lower case).

@@ -252,6 +252,7 @@ WHERE w.word_lower = lower(word)"""
 
 def _encodings(snapshot: Snapshot) -> pa.Table:
     shown = ("model", "width", "layers", "pooling", "context", "max_tokens", "precision", "splitter", "scheme")
+    measured = ("token_cosine", "least_token_cosine", "recall_at_10")
     columns: dict[str, list[Any]] = {
         "name": [e.name for e in snapshot.encodings],
         "encoding_id": [e.encoding_id for e in snapshot.encodings],
@@ -259,9 +260,14 @@ def _encodings(snapshot: Snapshot) -> pa.Table:
         **{option: [getattr(e.spec, option) for e in snapshot.encodings] for option in shown},
         "model_sha256": [e.spec.model_sha256 for e in snapshot.encodings],
         "tokenizer_sha256": [e.spec.tokenizer_sha256 for e in snapshot.encodings],
+        **{number: [getattr(e.fidelity, number, None) for e in snapshot.encodings] for number in measured},
         "created_at": [e.created_at for e in snapshot.encodings],
     }
-    types = {"is_default": pa.bool_(), **dict.fromkeys(("width", "max_tokens", "scheme"), pa.int64())}
+    types = {
+        "is_default": pa.bool_(),
+        **dict.fromkeys(("width", "max_tokens", "scheme"), pa.int64()),
+        **dict.fromkeys(measured, pa.float64()),
+    }
     return pa.table({name: pa.array(values, types.get(name, pa.string())) for name, values in columns.items()})
 
 

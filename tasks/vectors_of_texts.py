@@ -28,6 +28,13 @@ def text_vectors(engine: Engine, texts: Sequence[str], *, between: Between = lam
     return sentence_vectors(_encode(engine, read, between), read.ptr, engine.config.pooling)
 
 
+def token_and_text_vectors(engine: Engine, texts: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return `(tokens, width)` over all texts and `(texts, width)`, both in the order of `texts`."""
+    read = _read(engine, texts)
+    encoded = _encode(engine, read, lambda tokens: None)
+    return encoded.tokens, sentence_vectors(encoded, read.ptr, engine.config.pooling)
+
+
 def word_in_text_vectors(
     engine: Engine, questions: Sequence[tuple[str, str]], *, between: Between = lambda tokens: None
 ) -> list[Floats | None]:

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from storage.errors import ModelError, PolysemeError, UsageError
 from storage.records import Outputs
 from tasks import shard as stages
 from tasks.engine import EngineConfig
+from tasks.linear import runs_int8
 from tests.flows.conftest import Ask, write_records
 from tests.flows.prefect_server import wait_until
 
@@ -37,6 +39,17 @@ def test_a_first_run_embeds_everything_and_a_second_nothing(corpus: Path, lake: 
     second = embed(corpus, lake)
     assert (second.tally.unchanged, second.counts.documents, second.shards) == (3, 0, 0)
     assert ask("SELECT count(*) FROM runs WHERE state = 'completed'") == [(2,)]
+
+
+@pytest.mark.skipif(not runs_int8(torch.device("cpu")), reason="int8 runs on x86 CPUs")
+def test_an_int8_encoding_carries_what_it_loses_against_fp32(corpus: Path, lake: Path, ask: Ask) -> None:
+    embed(corpus, lake, outputs=SENTENCES_ONLY, engine=EngineConfig(device="cpu", precision="int8"))
+    ((precision, cosine, least, recall),) = ask(
+        "SELECT precision, token_cosine, least_token_cosine, recall_at_10 FROM encodings"
+    )
+    assert precision == "int8"
+    assert 0.98 < least < cosine < 1  # type: ignore[operator]
+    assert 0.9 <= recall <= 1  # type: ignore[operator]
 
 
 def test_only_a_changed_document_is_embedded_again_and_replaces_its_old_version(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from storage.catalog import Catalog
 from storage.lake import Lake
 from storage.query import connect
-from storage.records import Counts
+from storage.records import Counts, Fidelity
 from storage.schemas import TABLES
 from storage.views import statements
 
@@ -42,6 +43,19 @@ class TestLiveRows:
         assert ask("SELECT count(*) FROM tokens") == [(0,)]
         assert ask("SELECT state, documents FROM runs") == [("running", 0)]
         assert ask("SELECT name, width, is_default FROM encodings") == [("polyseme_mini", 4, True)]
+
+    def test_an_encoding_shows_what_was_measured_of_it_and_nulls_where_nothing_was(
+        self, catalog: Catalog, ask: Ask
+    ) -> None:
+        exact, rounded = lakes.make_spec(), lakes.make_spec(precision="int8")
+        lakes.commit(catalog, exact, {"d": ["The river bank."]})
+        lakes.commit(catalog, rounded, {"d": ["The river bank."]})
+        found = Fidelity(sentences=9, token_cosine=0.998, least_token_cosine=0.995, recall_at_10=0.97)
+        catalog.record_fidelity(rounded.encoding_id, found)
+        catalog.record_fidelity(rounded.encoding_id, replace(found, token_cosine=0.5))
+        assert [e.fidelity for e in catalog.encodings()] == [None, found]
+        sql = "SELECT precision, token_cosine, least_token_cosine, recall_at_10 FROM encodings ORDER BY created_at"
+        assert ask(sql) == [("fp32", None, None, None), ("int8", 0.998, 0.995, 0.97)]
 
     def test_only_the_newest_version_of_a_document_shows(self, catalog: Catalog, ask: Ask) -> None:
         spec = lakes.make_spec()
