@@ -16,7 +16,7 @@ import torch
 from tasks.bert import PackedBert
 from tasks.crew import Crew, cores
 from tasks.encoder import Encoder
-from tasks.linear import Dense
+from tasks.linear import Dense, Packed
 from tasks.windows import Windows
 
 ROWS = 1024
@@ -77,16 +77,16 @@ def attention_flops(bert: PackedBert, windows: Windows) -> int:
 def products(encoder: Encoder) -> tuple[Callable[[], object], int]:
     """Return a run of one layer's products on every core, and how many floating-point operations it is."""
     crew, layer = encoder.crew, encoder.bert.layers[0]
-    weights = [m.weight for m in (layer.qkv, layer.out, layer.up, layer.down) if isinstance(m, Dense)]
-    inputs = {w.shape[0]: torch.randn(ROWS, w.shape[0], dtype=w.dtype) for w in weights}
+    linears = [m for m in (layer.qkv, layer.out, layer.up, layer.down) if isinstance(m, Dense | Packed)]
+    inputs = [torch.randn(ROWS, m.size // len(m.bias), dtype=m.bias.dtype) for m in linears]
 
     def multiply(_: int) -> None:
         with torch.inference_mode():
-            for weight in weights:
-                torch.mm(inputs[weight.shape[0]], weight)
+            for linear, x in zip(linears, inputs, strict=True):
+                linear(x)
 
     times = _REPEATS * crew.size
-    return partial(_exhaust, crew, multiply, times), times * sum(2 * ROWS * w.numel() for w in weights)
+    return partial(_exhaust, crew, multiply, times), times * sum(2 * ROWS * m.size for m in linears)
 
 
 def _exhaust(crew: Crew, work: Callable[[int], None], times: int) -> None:

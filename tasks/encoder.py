@@ -22,7 +22,7 @@ from tasks.bert import PackedBatch, PackedBert, activation_named
 from tasks.checkpoint import Checkpoint, load_weights, missing_head
 from tasks.crew import Crew
 from tasks.devices import BATCHES_AT_ONCE, DTYPES, Room, on_own_stream, to_device, to_numpy, token_budget
-from tasks.linear import Dense, Int8
+from tasks.linear import Int8, exact_for
 from tasks.packing import Specials, pack
 from tasks.reduction import Frames, add_at, runs_of, sums
 from tasks.windows import Ints, Windows, batches
@@ -92,7 +92,7 @@ class Encoder:
             activation=activation_named(str(checkpoint.config["hidden_act"])),
             dtype=DTYPES[precision],
             device=device,
-            linear=Int8.of if precision == "int8" else Dense.of,
+            linear=Int8.of if precision == "int8" else exact_for(device, DTYPES[precision]),
         )
         intermediate = int(checkpoint.config["intermediate_size"])
         self.budget = budget or token_budget(device, hidden=self.width, intermediate=intermediate)

@@ -1,13 +1,15 @@
 """Linear maps over packed rows, in floating point or in whole numbers, rounded alike however many rows there are.
 
-`Dense` multiplies in the weights' own dtype. `Int8` quantizes each row by its own range and each output column by its
-own scale: W8A8, dynamic per token (as in LLM.int8, Dettmers et al. 2022, without its outlier split). A sum of whole
-numbers is exact in any order, so a row's result depends on that row alone.
+`Dense` multiplies in the weights' own dtype, `Packed` in float32 with weights in oneDNN's layout. `Int8` quantizes each
+row by its own range and each output column by its own scale: W8A8, dynamic per token (as in LLM.int8, Dettmers et al.
+2022, without its outlier split). A sum of whole numbers is exact in any order, so a row's result depends on that row
+alone.
 """
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 
 _FEWEST_ROWS = 4
-"""With fewer, MKL multiplies in another order and the last bits would depend on the batch (measured for 1 to 2,000)."""
+"""With fewer, MKL and oneDNN multiply in another order and the last bits would depend on the batch (measured)."""
 
 _LARGEST = 64
 """Weights span -64..64, not -127..127: two products of 255 and 64 fit 16 bits, in which CPUs without VNNI add them.
@@ -55,10 +57,32 @@ class Dense:
         return Dense(self.weight[:, start:stop], self.bias[start:stop])
 
     def __call__(self, x: Tensor) -> Tensor:
-        rows = len(x)
-        if rows < _FEWEST_ROWS:
-            x = torch.cat([x, x.new_zeros(_FEWEST_ROWS - rows, x.shape[1])])
-        return torch.addmm(self.bias, x, self.weight)[:rows]
+        return torch.addmm(self.bias, _enough(x), self.weight)[: len(x)]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """`x @ weight + bias` by oneDNN, float32: 1.14x to 1.16x of `Dense` at the embedded model's shapes (AVX512)."""
+
+    weight: Tensor
+    """`(out, in)`, in oneDNN's layout."""
+    bias: Tensor
+
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor) -> Packed:
+        """Take a checkpoint's weight `(out, in)`, float32 on CPU."""
+        return cls(torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None), bias.contiguous())
+
+    @property
+    def size(self) -> int:
+        return self.weight.numel()
+
+    def columns(self, start: int, stop: int | None) -> Packed:
+        return self.of(self.weight.to_dense()[start:stop], self.bias[start:stop])
+
+    def __call__(self, x: Tensor) -> Tensor:
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(_enough(x), self.weight, self.bias, "none", [], "")
+        return product[: len(x)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +132,17 @@ class Int8:
         )  # fmt: skip
         slope, bias = self.slope_and_bias
         return torch.addcmul(bias, low, slope).addcmul_(product, step)
+
+
+def exact_for(device: torch.device, dtype: torch.dtype) -> Callable[[Tensor, Tensor], Linear]:
+    """Return what makes floating-point maps there from a weight `(out, in)` and a bias."""
+    packs = runs_int8(device) and dtype == torch.float32 and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return Packed.of if packs else Dense.of
+
+
+def _enough(x: Tensor) -> Tensor:
+    missing = _FEWEST_ROWS - len(x)
+    return torch.cat([x, x.new_zeros(missing, x.shape[1])]) if missing > 0 else x
 
 
 def _no_offsets(count: int) -> Tensor:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from tasks.linear import Dense, Int8, runs_int8
+from tasks.linear import Dense, Int8, Linear, Packed, runs_int8
 from tests.reference import one_thread
 
 pytestmark = pytest.mark.skipif(not runs_int8(torch.device("cpu")), reason="int8 runs on x86 CPUs")
@@ -48,10 +49,13 @@ def test_the_product_is_that_of_the_rounded_factors(wide: int, out: int) -> None
     assert (linear(x) - exact).norm() / exact.norm() < 0.03
 
 
+@pytest.mark.parametrize("made", [Int8.of, Packed.of], ids=["int8", "packed"])
 @pytest.mark.parametrize(("wide", "out"), SHAPES)
-def test_no_bit_of_a_row_depends_on_the_other_rows(wide: int, out: int) -> None:
+def test_no_bit_of_a_row_depends_on_the_other_rows(
+    wide: int, out: int, made: Callable[[Tensor, Tensor], Linear]
+) -> None:
     x, weight, bias = factors(300, wide, out)
-    linear = Int8.of(weight, bias)
+    linear = made(weight, bias)
     with one_thread():
         together = linear(x)
         for count in (1, 2, 3, 5, 17, 64):
@@ -62,7 +66,7 @@ def test_no_bit_of_a_row_depends_on_the_other_rows(wide: int, out: int) -> None:
 
 def test_some_columns_are_the_columns_of_the_whole() -> None:
     x, weight, bias = factors(20, 48, 144)
-    for made in (Int8.of(weight, bias), Dense.of(weight, bias)):
+    for made in (Int8.of(weight, bias), Dense.of(weight, bias), Packed.of(weight, bias)):
         torch.testing.assert_close(made.columns(48, None)(x), made(x)[:, 48:])
         torch.testing.assert_close(made.columns(0, 48)(x), made(x)[:, :48])
 
