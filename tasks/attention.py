@@ -1,7 +1,8 @@
 """Attention over packed rows: every sequence attends to itself alone, and no row is padding.
 
 `q` is `(queries, heads, size)`, `k` and `v` are `(tokens, heads, size)`, views as they come out of one product. There
-are as many queries as tokens, or one a sequence (where only `[CLS]` is wanted).
+are as many queries as tokens, or one a sequence (where only `[CLS]` is wanted). Rows behind the last sequence fill up
+a batch; by groups they come out as zeros.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def by_groups(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tensor) -
         attended = _attention(q_heads, k_heads, v_heads).transpose(1, 2)
         out[mine].view(count, queries, heads, size).copy_(attended)
         row, done = rows.stop, mine.stop
+    out[done:] = 0
     return out.view(len(q), heads * size)
 
 

@@ -88,6 +88,7 @@ class PackedBert:
         self.layers = [self._layer(f"bert.encoder.layer.{i}.", linear) for i in range(count)]
         # NSP asks the last layer for the query of `[CLS]` alone.
         self._query = self.layers[-1].qkv.columns(0, self.hidden)
+        self._rows_step = self._query.rows_step
         self._keys_values = self.layers[-1].qkv.columns(self.hidden, None)
         # The layers hold their weights, some of them fused; a second copy would be a quarter of the model.
         self._w = {name: tensor for name, tensor in w.items() if not name.startswith("bert.encoder.layer.")}
@@ -122,7 +123,12 @@ class PackedBert:
         x = F.embedding(batch.ids, self._w[e + "word_embeddings.weight"])
         x = x + F.embedding(batch.types, self._w[e + "token_type_embeddings.weight"])
         x = x + F.embedding(batch.positions, self._w[e + "position_embeddings.weight"])
-        return self._norm(x, (self._w[e + "LayerNorm.weight"], self._w[e + "LayerNorm.bias"]))
+        return self._filled(self._norm(x, (self._w[e + "LayerNorm.weight"], self._w[e + "LayerNorm.bias"])))
+
+    def _filled(self, x: Tensor) -> Tensor:
+        """Add rows of zeros up to a number that the products like. No other row sees them."""
+        missing = -len(x) % self._rows_step
+        return F.pad(x, (0, 0, 0, missing)) if missing else x
 
     def _attend(self, query: Tensor, keys_values: Tensor, batch: PackedBatch) -> Tensor:
         """(queries, hidden) and (tokens, 2 * hidden) -> (queries, hidden)."""
@@ -148,6 +154,7 @@ class PackedBert:
             if i >= len(self.layers) - last:
                 total = x if total is None else total + x
         assert total is not None
+        total = total[: len(batch.ids)]
         return total if last == 1 else total / last
 
     def first_states(self, batch: PackedBatch) -> Tensor:
@@ -159,8 +166,9 @@ class PackedBert:
         x = self._embed(batch)
         for layer in self.layers[:-1]:
             x = self._layer_output(layer, x, batch)
-        layer, chosen = self.layers[-1], x[rows]
-        return self._finish(layer, chosen, self._attend(self._query(chosen), self._keys_values(x), batch))
+        layer, chosen = self.layers[-1], self._filled(x[rows])
+        attended = self._attend(self._query(chosen)[: len(rows)], self._keys_values(x), batch)
+        return self._finish(layer, chosen, self._filled(attended))[: len(rows)]
 
     def next_sentence_logits(self, first: Tensor) -> Tensor:
         """Map `[CLS]` states `(n, hidden)` to logits `(n, 2)`; column 0 means *is next*."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from transformers.activations import ACT2FN
 
 from tasks.bert import PackedBatch, PackedBert, activation_named
+from tasks.checkpoint import load_weights
 from tasks.engine import Engine
+from tasks.linear import Dense, Linear
 from tests.reference import one_thread
 
 LENGTHS = st.lists(st.integers(2, 37), min_size=1, max_size=12).map(lambda lengths: sorted(lengths, reverse=True))
@@ -103,20 +108,56 @@ def test_activations_are_those_of_transformers(name: str) -> None:
     assert (activation_named(name)(values) == ACT2FN[name](values)).all()
 
 
-@torch.inference_mode()
-def test_half_the_precision_is_close_to_the_whole(foreign: Engine) -> None:
-    """bfloat16 keeps eight bits: a vector turns by a little, and no more."""
-    from tasks.checkpoint import load_weights
-
-    config = foreign.checkpoint.config
-    half = PackedBert(
-        load_weights(foreign.checkpoint).tensors,
+def made(engine: Engine, dtype: torch.dtype, linear: Callable[[Tensor, Tensor], Linear] = Dense.of) -> PackedBert:
+    config = engine.checkpoint.config
+    return PackedBert(
+        load_weights(engine.checkpoint).tensors,
         heads=config["num_attention_heads"],
         eps=config["layer_norm_eps"],
         activation=activation_named(config["hidden_act"]),
-        dtype=torch.bfloat16,
+        dtype=dtype,
         device=torch.device("cpu"),
+        linear=linear,
     )
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A product that wants seven rows, or fourteen, and so on, and notes how many it got."""
+
+    dense: Dense
+    rows_step: ClassVar[int] = 7
+    seen: ClassVar[set[int]] = set()
+
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor) -> Watched:
+        return cls(Dense.of(weight, bias))
+
+    @property
+    def size(self) -> int:
+        return self.dense.size
+
+    def columns(self, start: int, stop: int | None) -> Watched:
+        return Watched(self.dense.columns(start, stop))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.seen.add(len(x))
+        return self.dense(x)
+
+
+@torch.inference_mode()
+def test_products_get_the_numbers_of_rows_that_they_like_and_nobody_sees_the_rows_added(foreign: Engine) -> None:
+    batch = packed(sequences([20, 20, 5]))
+    plain, watched = foreign.encoder.bert, made(foreign, torch.float32, Watched.of)
+    for rows in ("hidden_states", "first_states"):
+        torch.testing.assert_close(getattr(watched, rows)(batch), getattr(plain, rows)(batch))
+    assert Watched.seen == {49, 7}
+
+
+@torch.inference_mode()
+def test_half_the_precision_is_close_to_the_whole(foreign: Engine) -> None:
+    """bfloat16 keeps eight bits: a vector turns by a little, and no more."""
+    half = made(foreign, torch.bfloat16)
     batch = packed(sequences([20, 20, 5]))
     exact, rough = (bert.hidden_states(batch).float() for bert in (foreign.encoder.bert, half))
     assert torch.cosine_similarity(exact, rough).min() > 0.99
