@@ -39,7 +39,8 @@ def printed(command: str, folder: Path) -> str:
         [sys.executable, *program, *arguments], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True,
         capture_output=True, text=True,
     )  # fmt: skip
-    return "".join(f"{line.rstrip()}\n" for line in done.stdout.strip().splitlines())
+    lines = "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
+    return re.sub(r"\n{3,}", "\n\n", lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from storage.records import Outputs
 from tasks.engine import EngineConfig
 from tasks.functions import ModelFunctions
 from tests import small_lake
+from tests.storage import lakes
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +196,6 @@ def test_a_lake_without_any_encoding_still_answers(tmp_path: Path) -> None:
 
 
 def test_a_lake_of_another_model_says_how_to_name_it(tmp_path: Path) -> None:
-    import lakes
-
     with Catalog.create_or_open(Lake(tmp_path)) as catalog:
         lakes.commit(catalog, lakes.make_spec(model="polyseme-mini", model_sha256="f00d" * 16), {"d": ["The bank."]})
     functions = ModelFunctions()
@@ -209,8 +208,6 @@ def test_a_lake_of_another_model_says_how_to_name_it(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_gone_says_how_to_name_it(tmp_path: Path) -> None:
-    import lakes
-
     with Catalog.create_or_open(Lake(tmp_path)) as catalog:
         lakes.commit(catalog, lakes.make_spec(model="my-folder"), {"d": ["The bank."]})
     with connect(tmp_path) as con, pytest.raises(duckdb.Error, match=r"not to be found.*--model FOLDER"):
