@@ -71,7 +71,9 @@ def search(
     word
         A word of TEXT: find the occurrences of this word used most like that.
     words
-        Find occurrences of any word instead of sentences. Reads the vectors of every word.
+        Find occurrences of any word instead of sentences. Reads the vectors of every word. With --word they are those
+        used most like that word of TEXT: "We walked along the stream." --word stream --words. A bare word has no
+        context and finds little.
     model
         Where the checkpoint of this lake's vectors is now, if not where it was.
     device

@@ -138,5 +138,9 @@ def test_search_by_a_word_in_its_context_finds_the_same_sense(capfd: pytest.Capt
 
 
 def test_search_over_all_words_finds_words_of_like_meaning(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
-    found = json.loads(polyseme(capfd, made, "search", "stream", "--words", "-k", "3", "--json")[1])
+    found = json.loads(
+        polyseme(
+            capfd, made, "search", "We walked along the stream.", "--word", "stream", "--words", "-k", "3", "--json"
+        )[1]
+    )
     assert {hit["word"].lower() for hit in found} & {"river", "brook", "canal", "water"}
