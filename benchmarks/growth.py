@@ -81,9 +81,13 @@ def _panel(panel: Panel, left: int, top: int) -> str:
     return (
         f'<text x="{x0}" y="{top + 14}" fill="{_INK}">{escape(panel.title)}</text>'
         f'<path d="M{x0} {y1}V{y0}H{x1}" fill="none" stroke="{_FAINT}"/>'
-        f'<text x="{x0 - 6}" y="{y1 + 4}" text-anchor="end" fill="{_INK}">{most_y:,.3g}</text>'
+        f'<text x="{x0 - 6}" y="{y1 + 4}" text-anchor="end" fill="{_INK}">{_plain(most_y)}</text>'
         f'<text x="{x0 - 6}" y="{y0 + 4}" text-anchor="end" fill="{_INK}">0</text>'
         f'<text x="{x1}" y="{y0 + 16}" text-anchor="end" fill="{_INK}">{most_x:,.4g} {escape(panel.x)}</text>'
         f'<text x="{x0}" y="{y0 + 16}" fill="{_INK}">{escape(panel.y)}</text>'
         f'<line x1="{ax:.1f}" y1="{ay:.1f}" x2="{bx:.1f}" y2="{by:.1f}" stroke="{COLOURS[1]}"/>{dots}'
     )
+
+
+def _plain(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
