@@ -108,9 +108,9 @@ def side_by_side(found: Sequence[Evaluation]) -> pa.Table:
     return pa.table(columns)
 
 
-def _better(key: str, one: float | None, two: float | None, names: list[str]) -> str | None:
+def _better(key: str, one: float | None, two: float | None, names: list[str]) -> str:
     from tasks.evaluation import FIGURES
 
     if one is None or two is None or one == two:
-        return None
+        return "neither"
     return names[(one > two) != (FIGURES[key][1] == "higher")]
