@@ -90,11 +90,9 @@ class Catalog:
         Raises UsageError where `name` is malformed, belongs to another encoding, or this one has another.
         """
         with self.writing() as connection:
-            known = encodings.registered_name(connection, spec, name)
-            if known is not None:
-                return known
-            chosen = encodings.register(connection, spec, name, at=_now())
-            advance(connection, "catalog_version")
+            chosen, is_new = encodings.register(connection, spec, name, at=_now())
+            if is_new:
+                advance(connection, "catalog_version")
             return chosen
 
     def encodings(self) -> tuple[Encoding, ...]:

@@ -53,23 +53,19 @@ def read_encodings(connection: Connection) -> tuple[Encoding, ...]:
     return tuple(Encoding.from_row(row) for row in rows)
 
 
-def registered_name(connection: Connection, spec: EncodingSpec, name: str | None) -> str | None:
-    """Return the name an encoding has; None where it is new and may be registered as `name`.
+def register(connection: Connection, spec: EncodingSpec, name: str | None, *, at: str) -> tuple[str, bool]:
+    """Return the encoding's name and whether it is new, registering it then. The first one becomes the default.
 
-    Raises UsageError where `name` belongs to another encoding, or this one has another.
+    Raises UsageError where `name` is malformed, belongs to another encoding, or this one has another.
     """
     known = {e.name: e.encoding_id for e in read_encodings(connection)}
     registered = next((n for n, encoding_id in known.items() if encoding_id == spec.encoding_id), None)
-    if registered is not None and name not in (None, registered):
-        raise UsageError(f"This encoding is named {registered!r} already. Leave the other name out.")
-    if registered is None and name in known:
+    if registered is not None:
+        if name not in (None, registered):
+            raise UsageError(f"This encoding is named {registered!r} already. Leave the other name out.")
+        return registered, False
+    if name in known:
         raise UsageError(f"The name {name!r} belongs to encoding {known[name]}. Choose another.")
-    return registered
-
-
-def register(connection: Connection, spec: EncodingSpec, name: str | None, *, at: str) -> str:
-    """Add a new encoding and return its name. The first one becomes the default. Raises UsageError for a bad name."""
-    known = [e.name for e in read_encodings(connection)]
     chosen = check_name(name) if name else encoding_name(spec, taken=known)
     connection.execute(
         insert(encodings).values(
@@ -82,7 +78,7 @@ def register(connection: Connection, spec: EncodingSpec, name: str | None, *, at
     )
     if not known:
         connection.execute(insert(meta).values(key=_DEFAULT, value=spec.encoding_id))
-    return chosen
+    return chosen, True
 
 
 def record_fidelity(connection: Connection, encoding_id: str, fidelity: Fidelity) -> bool:
