@@ -14,10 +14,9 @@ from prefect.logging import get_run_logger
 
 from flows.corpora import Corpus, chosen
 from flows.embed import AS_A_FLOW, EmbedRequest, carry_out, job
+from flows.every_corpus import do_for_each, raise_failures
 from flows.report import RunReport
 from flows.turns import turn
-from storage.errors import PolysemeError, in_words
-from tasks.engine import Cancelled
 
 
 @flow(name="embed", **AS_A_FLOW)
@@ -28,7 +27,7 @@ def embed_corpora(corpora: list[str] | None = None) -> None:
     Raises PolysemeError where a corpus could not be done, once the others are.
     """
     _, failures = _bring_up_to_date(chosen(corpora))
-    _raise(failures)
+    raise_failures(failures)
 
 
 @flow(name="reconcile", **AS_A_FLOW)
@@ -51,30 +50,22 @@ def reconcile(corpora: list[str] | None = None) -> None:
         for name, report in reports.items()
     ]
     create_table_artifact(table, key="reconcile-summary", description="What no event had brought in")
-    _raise(failures)
+    raise_failures(failures)
 
 
 def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], list[str]]:
     """Return the reports of those that could be done, by corpus, and why the others could not."""
-    reports, failures = dict[str, RunReport](), list[str]()
-    for corpus in corpora:
-        try:
-            corpus.resolved()
-            with turn(f"{corpus.lake} {corpus.name}") as mine:
-                if mine:
-                    reports[corpus.name] = carry_out(job(_request(corpus)))
-                else:
-                    get_run_logger().info(
-                        "corpus %s: the run that waits for its turn will see all of this", corpus.name
-                    )
-        except Cancelled:
-            raise
-        except Exception as error:
-            # Whatever it is, a full disk or a fault of ours: the others' turn comes all the same.
-            foreseen = isinstance(error, PolysemeError)
-            get_run_logger().error("corpus %s: %s", corpus.name, in_words(error), exc_info=not foreseen)
-            failures.append(f"{corpus.name}: {in_words(error)}")
-    return reports, failures
+    reports = dict[str, RunReport]()
+
+    def embed(corpus: Corpus) -> None:
+        corpus.resolved()
+        with turn(f"{corpus.lake} {corpus.name}") as mine:
+            if mine:
+                reports[corpus.name] = carry_out(job(_request(corpus)))
+            else:
+                get_run_logger().info("corpus %s: the run that waits for its turn will see all of this", corpus.name)
+
+    return reports, do_for_each(corpora, embed)
 
 
 def _request(corpus: Corpus) -> EmbedRequest:
@@ -82,8 +73,3 @@ def _request(corpus: Corpus) -> EmbedRequest:
         sources=corpus.sources, lake=corpus.lake, catalog=corpus.catalog, engine=corpus.engine, outputs=corpus.outputs,
         reading=corpus.reading, delete=corpus.delete, runner=corpus.runner,
     )  # fmt: skip
-
-
-def _raise(failures: list[str]) -> None:
-    if failures:
-        raise PolysemeError("; ".join(failures))

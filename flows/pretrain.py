@@ -25,12 +25,13 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.tasks import exponential_backoff
 
-from flows.corpora import chosen
+from flows.corpora import Corpus, chosen
 from flows.events import ModelAdapted, emit, event_id
+from flows.every_corpus import do_for_each, raise_failures
 from flows.loss_curve import loss_curve
 from flows.plots import write_picture
 from flows.training_progress import appraising, reporter
-from storage.errors import PolysemeError, UsageError
+from storage.errors import UsageError
 from tasks.adaptation import Adaptation
 from tasks.appraisal import Appraisal
 from tasks.checkpoint import Checkpoint
@@ -141,23 +142,19 @@ def adapt_corpora(
     named = chosen(corpora)
     if len(named) > 1 and "{corpus}" not in out:
         raise UsageError(f"{len(named)} corpora make as many models: out needs {{corpus}} in it, got {out!r}.")
-    failures = []
-    for corpus in named:
+
+    def teach(corpus: Corpus) -> None:
         device = corpus.engine.device
-        try:
-            carry_out(
-                Adaptation(
-                    sources=corpus.sources, out=_place(out, corpus.name), training=training or _HALF_AN_HOUR,
-                    model=corpus.engine.model, objective=objective or ObjectiveConfig(), reading=corpus.reading,
-                    device="auto" if device == "mps" else device, held_out=held_out,
-                    evaluation_pairs=evaluation_pairs, license=license, data_note=data_note,
-                )
-            )  # fmt: skip
-        except PolysemeError as error:
-            get_run_logger().error("corpus %s: %s", corpus.name, error)
-            failures.append(f"{corpus.name}: {error}")
-    if failures:
-        raise PolysemeError("; ".join(failures))
+        carry_out(
+            Adaptation(
+                sources=corpus.sources, out=_place(out, corpus.name), training=training or _HALF_AN_HOUR,
+                model=corpus.engine.model, objective=objective or ObjectiveConfig(), reading=corpus.reading,
+                device="auto" if device == "mps" else device, held_out=held_out,
+                evaluation_pairs=evaluation_pairs, license=license, data_note=data_note,
+            )
+        )  # fmt: skip
+
+    raise_failures(do_for_each(named, teach))
 
 
 def _place(out: str, corpus: str) -> str:
