@@ -8,13 +8,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from tasks.bert import PackedBert
 from tasks.crew import Crew, cores
+from tasks.devices import processor
 from tasks.encoder import Encoder
 from tasks.linear import Dense, Packed
 from tasks.windows import Windows
@@ -29,7 +29,7 @@ _TRANSFER = 128 * 2**20
 def describe() -> dict[str, str | float]:
     """Return what the numbers depend on."""
     return {
-        "cpu": _cpu_name(),
+        "cpu": processor(),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "load when begun": f"{os.getloadavg()[0]:.1f}",
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
@@ -98,13 +98,3 @@ def _seconds(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    fields = dict(line.partition(":")[::2] for line in lines[:30] if ":" in line)
-    named = {key.strip(): value.strip() for key, value in fields.items()}
-    return f"{named.get('model name', 'unknown')} (family {named.get('cpu family')}, model {named.get('model')})"

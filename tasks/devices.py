@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,15 +62,19 @@ def hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}, {cores} cores"
+    return f"{processor()}, {cores} cores"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the processor's name; on Linux with family and model, since names like "AMD EPYC" stand for many."""
     try:
-        named = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)
+        lines = Path("/proc/cpuinfo").read_text("utf-8").split("\n\n", 1)[0].splitlines()
     except OSError:
-        named = None
-    return named[1] if named else platform.processor() or platform.machine()
+        lines = []
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    if "model name" not in said:
+        return platform.processor() or platform.machine()
+    return f"{said['model name']} (family {said.get('cpu family')}, model {said.get('model')})"
 
 
 def _best() -> Literal["cuda", "mps", "cpu"]:
