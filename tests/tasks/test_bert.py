@@ -53,7 +53,7 @@ def bert(foreign: Engine) -> PackedBert:
     return foreign.encoder.bert
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lengths=LENGTHS, last=st.integers(1, 4))
 @torch.inference_mode()
 def test_a_sequence_is_computed_alike_alone_and_in_company(foreign: Engine, lengths: list[int], last: int) -> None:
@@ -64,7 +64,7 @@ def test_a_sequence_is_computed_alike_alone_and_in_company(foreign: Engine, leng
         assert (part == alone).all()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lengths=LENGTHS)
 @torch.inference_mode()
 def test_first_states_are_the_first_rows_of_the_hidden_states(foreign: Engine, lengths: list[int]) -> None:

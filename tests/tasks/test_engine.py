@@ -66,7 +66,7 @@ def by_context(foreign_folder: Path) -> dict[Context, Engine]:
     return {c: Engine(EngineConfig(model=str(foreign_folder), device="cpu", context=c)) for c in CONTEXTS}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=TEXTS, context=st.sampled_from(CONTEXTS))
 def test_offsets_are_the_sentence_and_the_word_whatever_the_script(
     by_context: dict[Context, Engine], text: str, context: Context

@@ -71,13 +71,13 @@ def test_the_senses_of_bank_separate_by_nearest_neighbours(con: duckdb.DuckDBPyC
     WITH o AS (SELECT *, doc_id IN ('river', 'canal', 'brook') AS wet FROM occurrences('bank'))
     SELECT avg((a.wet = (SELECT arg_max(b.wet, array_cosine_similarity(a.embedding, b.embedding)) FROM o AS b
                          WHERE b.doc_id <> a.doc_id))::INTEGER) FROM o AS a"""
-    assert one(con, sql) >= 0.8
+    assert one(con, sql) == 1
 
 
 def test_next_sentence_prefers_what_fits(con: duckdb.DuckDBPyConnection) -> None:
     fits = one(con, "SELECT nsp('He went to the store.', 'He bought some milk.')")
     other = one(con, "SELECT nsp('He went to the store.', 'Penguins are flightless birds.')")
-    assert 0 <= other < fits <= 1
+    assert 0 <= other < 0.5 < fits <= 1
     margin = one(con, "SELECT nsp_margin('He went to the store.', 'He bought some milk.')")
     assert one(con, "SELECT 1 / (1 + exp(-$1))", margin) == pytest.approx(fits)
 
@@ -90,7 +90,7 @@ def test_wordpiece_shows_pieces(con: duckdb.DuckDBPyConnection) -> None:
 def test_fill_mask_gives_the_likeliest_words_of_every_mask(con: duckdb.DuckDBPyConnection) -> None:
     found = rows(con, "SELECT mask, rank, token, probability FROM fill_mask('He paid [MASK] [MASK] the bank.', k := 3)")
     assert [(mask, rank) for mask, rank, *_ in found] == [(m, r) for m in (0, 1) for r in range(3)]
-    assert "to" in [token for *_, token, _ in found[3:]]
+    assert found[3][2] == "to"
     assert all(a[3] >= b[3] for a, b in itertools.pairwise(found[:3]))
 
 

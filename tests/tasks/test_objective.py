@@ -123,7 +123,7 @@ def test_batches_are_of_like_length(text: TrainingText, mini: Engine) -> None:
 
 
 @given(Masks)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whole_words_are_hidden_whole_within_the_share(mask: tuple[int, int, int]) -> None:
     rows, length, seed = mask
     random = np.random.default_rng(seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.encoder import Encoded, Floats
@@ -21,7 +21,6 @@ def vectors(count: int) -> Floats:
     return np.random.default_rng(count).standard_normal((count, 5)).astype(np.float32)
 
 
-@settings(deadline=None)
 @given(LENGTHS, st.randoms(use_true_random=False), st.integers(0, 3))
 def test_segments_sum_alike_in_any_order_with_gaps_and_empty_ones(
     lengths: list[int], random: object, behind: int
@@ -34,7 +33,6 @@ def test_segments_sum_alike_in_any_order_with_gaps_and_empty_ones(
         np.testing.assert_allclose(got, rows[ptr[i] : ptr[i + 1]].sum(axis=0), atol=1e-5)
 
 
-@settings(deadline=None)
 @given(LENGTHS)
 def test_a_segment_sums_alike_whatever_stands_around_it(lengths: list[int]) -> None:
     ptr = pointer(lengths)
@@ -45,7 +43,6 @@ def test_a_segment_sums_alike_whatever_stands_around_it(lengths: list[int]) -> N
         assert (alone[0] == got).all()
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 6), max_size=30))
 def test_a_word_is_the_mean_of_its_tokens(lengths: list[int]) -> None:
     ptr = pointer(lengths)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import nupunkt
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks import sentences
@@ -23,7 +23,6 @@ def pieces(text: str) -> list[str]:
     return [text[sentence.start : sentence.stop] for sentence in split(text)]
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(max_size=300), AWKWARD))
 @example("")
 @example(" \r\n\t ")

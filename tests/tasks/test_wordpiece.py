@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -57,7 +57,6 @@ def words(document: TokenizedDocument, i: int) -> list[tuple[int, int]]:
     return [(int(start[word == w].min()), int(end[word == w].max())) for w in range(max(word, default=-1) + 1)]
 
 
-@settings(deadline=None)
 @given(UNICODE)
 @example(TEXT)
 def test_tokens_lie_in_their_sentence_and_words_are_unbroken_and_disjoint(text: str) -> None:
@@ -76,7 +75,6 @@ def test_tokens_lie_in_their_sentence_and_words_are_unbroken_and_disjoint(text: 
         assert not any(character.isspace() for a, b in spans for character in text[a:b])
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"]), max_size=200).filter(lambda t: "[" not in t))
 @example(TEXT)
 def test_ids_offsets_and_words_are_the_reference_ones(text: str) -> None:
