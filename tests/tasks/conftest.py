@@ -1,7 +1,8 @@
-"""Runs over a real lake, without Prefect: scan, encode and commit as the flow does."""
+"""A checkpoint to change, and runs over a real lake without Prefect: scan, encode and commit as the flow does."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from tasks.plan import Scan
 from tasks.shard import commit_shard, encode_shard
 
 LEAN = Outputs("sentences", None, False)
+
+
+@pytest.fixture
+def copied(tiny_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_folder, tmp_path / "copied"))
 
 
 @pytest.fixture
