@@ -49,12 +49,12 @@ bench: install
 
 # About 25 minutes: the figures of docs/reliability.md.
 torture: install
-	$(BIN)/python tests/torture/harness.py kill --count 320
-	$(BIN)/python tests/torture/harness.py commit --count 0
-	$(BIN)/python tests/torture/harness.py power --count 320
-	$(BIN)/python tests/torture/harness.py full --count 0
-	$(BIN)/python tests/torture/damage.py --count 150
-	$(BIN)/python tests/torture/crowd.py --writers 4 --commits 100
+	$(BIN)/python -m tests.torture.harness kill --count 320
+	$(BIN)/python -m tests.torture.harness commit --count 0
+	$(BIN)/python -m tests.torture.harness power --count 320
+	$(BIN)/python -m tests.torture.harness full --count 0
+	$(BIN)/python -m tests.torture.damage --count 150
+	$(BIN)/python -m tests.torture.crowd --writers 4 --commits 100
 
 clean:
 	rm -rf $(VENV) demo-lake build *.egg-info

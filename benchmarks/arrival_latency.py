@@ -17,7 +17,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from tests.server.standing import Standing
+from tests.flows.server.standing import Standing
 
 TEXT = "The bank of the river was under water by noon. Nobody in the town had seen it so high. The mill stood still.\n"
 

@@ -24,14 +24,14 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import insert
 
-from storage.catalog import Catalog
-from storage.catalog_schema import document_versions
-from storage.lake import Lake
-from storage.parts import write_part
-from storage.query import open_snapshot
-from storage.records import Counts, Document, DocumentVersion, EncodingSpec, Outputs, Part, Shard, ShardResult
-from storage.schemas import embedding_type, table_schema
-from tasks.plan import Scan
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.schema import document_versions
+from polyseme.storage.lake import Lake
+from polyseme.storage.parts import write_part
+from polyseme.storage.records import Counts, Document, DocumentVersion, EncodingSpec, Outputs, Part, Shard, ShardResult
+from polyseme.storage.schemas import embedding_type, table_schema
+from polyseme.storage.sql.connection import open_snapshot
+from polyseme.tasks.shards.scan import Scan
 
 SPEC = EncodingSpec(
     model="bench", model_sha256="m", tokenizer_sha256="t", width=4, layers="last", pooling="mean", context="sentence",
@@ -204,7 +204,7 @@ def _best(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def _compact_to_one(catalog: Catalog) -> None:
-    from storage.compaction import compact
+    from polyseme.storage.maintenance.compaction import compact
 
     for _ in range(4):
         if not any(merge.outcome == "merged" for merge in compact(catalog).merges):

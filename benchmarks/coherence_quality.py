@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.engine import Engine, EngineConfig
-from tasks.normal_form import normalise
-from tasks.questions import next_sentence
-from tasks.segmentation import breaks
-from tasks.sentences import split
+from polyseme.tasks.analysis.segmentation import breaks
+from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.inference.predictions import next_sentence
+from polyseme.tasks.reading.normalization import normalise
+from polyseme.tasks.text.sentences import split
 
 Texts = list[list[str]]
 

@@ -24,9 +24,9 @@ from benchmarks.gpu_encoder import correctness, likelihood, matrix_rate, memory,
 from benchmarks.gpu_peers import mixed_lengths
 from benchmarks.gpu_runs import pipeline, training
 from benchmarks.gpu_setting import Figure, NotMeasured, Setting
-from storage.errors import PolysemeError
-from tasks.crew import cores
-from tasks.devices import resolve_device
+from polyseme.storage.errors import PolysemeError
+from polyseme.tasks.model.batch_pool import cores
+from polyseme.tasks.model.devices import resolve_device
 
 Part = Callable[[Setting], Iterator[Figure]]
 PARTS: Mapping[str, tuple[str, Part]] = {

@@ -10,13 +10,13 @@ import torch
 
 from benchmarks.gpu_setting import Figure, NotMeasured, Setting
 from benchmarks.machine import attention_flops, linear_flops
-from tasks.bert import PackedBatch
-from tasks.devices import DTYPES
-from tasks.encoder import Encoded, Encoder
-from tasks.masked_lm import Ids, Masking, token_surprisals, word_numbers
-from tasks.packing import pack
-from tasks.pooling import sentence_vectors
-from tasks.windows import Pairs, Windows, batches, pair_windows, paired_context_windows, sentence_windows
+from polyseme.tasks.encode.masked_lm import Ids, Masking, token_surprisals, word_numbers
+from polyseme.tasks.encode.pooling import sentence_vectors
+from polyseme.tasks.model.bert import PackedBatch
+from polyseme.tasks.model.devices import DTYPES
+from polyseme.tasks.model.encoder import Encoded, Encoder
+from polyseme.tasks.model.packing import pack
+from polyseme.tasks.text.windows import Pairs, Windows, batches, pair_windows, paired_context_windows, sentence_windows
 
 _ROWS = 16_384
 _SQUARE = 8192

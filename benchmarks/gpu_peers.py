@@ -18,11 +18,12 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.gpu_setting import Figure, NotMeasured, Setting, Text
-from storage.errors import PolysemeError
-from tasks.attention import Groups, attention_for
-from tasks.devices import DTYPES
-from tasks.pooling import sentence_vectors
-from tasks.windows import Ints, sentence_windows
+from polyseme.storage.errors import PolysemeError
+from polyseme.tasks.arrays import Ints
+from polyseme.tasks.encode.pooling import sentence_vectors
+from polyseme.tasks.model.attention import Groups, attention_for
+from polyseme.tasks.model.devices import DTYPES
+from polyseme.tasks.text.windows import sentence_windows
 
 Vectors = npt.NDArray[np.floating[Any]]
 Rows = list[Ints]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.gpu_setting import Figure, Setting
-from storage.records import Document
+from polyseme.storage.records import Document
 
 _SWITCH = 0.0005
 """Seconds after which a Python thread gives way; Python's own is 0.005."""
@@ -24,8 +24,8 @@ _SHARDS = 6
 def pipeline(setting: Setting) -> Iterator[Figure]:
     """Documents in a file to sentence vectors in a lake, without Prefect, against the encoder on the same windows."""
     from benchmarks import pipeline_race
-    from storage.records import Outputs
-    from tasks.engine import Engine, EngineConfig
+    from polyseme.storage.records import Outputs
+    from polyseme.tasks.engine import Engine, EngineConfig
 
     engine = Engine(
         EngineConfig(model=str(setting.checkpoint.folder), device=setting.device.type, precision=setting.precision)  # type: ignore[arg-type]
@@ -74,12 +74,12 @@ def _switching(seconds: float) -> Iterator[None]:
 
 def training(setting: Setting) -> Iterator[Figure]:
     """Steps of MLM + NSP on the embedded model; a step includes its text, its optimizer and its log."""
-    from tasks.checkpoint import find
-    from tasks.objective import Objective, ObjectiveConfig
-    from tasks.pretraining import start_from
-    from tasks.training import Trainer, TrainingConfig
-    from tasks.training_text import prepare
-    from tasks.wordpiece import WordPiece
+    from polyseme.tasks.model.checkpoint import find
+    from polyseme.tasks.text.wordpiece import WordPiece
+    from polyseme.tasks.training.corpus import prepare
+    from polyseme.tasks.training.network import start_from
+    from polyseme.tasks.training.objective import Objective, ObjectiveConfig
+    from polyseme.tasks.training.trainer import Trainer, TrainingConfig
 
     checkpoint = find("polyseme-mini") if not setting.tiny else setting.checkpoint
     wordpiece = WordPiece.load(checkpoint.folder)

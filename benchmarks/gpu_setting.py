@@ -19,13 +19,14 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 
-from storage.records import Document, Precision, Sentence
-from tasks.checkpoint import Checkpoint, embedded_folder
-from tasks.encoder import Encoder
-from tasks.packing import Specials
-from tasks.plain_weights import shapes
-from tasks.windows import Ints, sentence_windows
-from tasks.wordpiece import WordPiece
+from polyseme.storage.records import Document, Precision, Sentence
+from polyseme.tasks.arrays import Ints
+from polyseme.tasks.model.checkpoint import Checkpoint, embedded_folder
+from polyseme.tasks.model.encoder import Encoder
+from polyseme.tasks.model.packing import Specials
+from polyseme.tasks.model.safetensors_fast_path import shapes
+from polyseme.tasks.text.windows import sentence_windows
+from polyseme.tasks.text.wordpiece import WordPiece
 
 CORPUS = Path(__file__).parents[1] / "examples" / "corpus"
 BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
@@ -180,7 +181,7 @@ class Setting:
 def _sentences(text: str) -> list[str]:
     """Split `text` as Polyseme does; where nupunkt is missing at full stops, which is good enough for lengths."""
     try:
-        from tasks.sentences import split
+        from polyseme.tasks.text.sentences import split
     except ModuleNotFoundError:
         flat = " ".join(text.split())
         return [part for part in flat.replace("? ", ". ").replace("! ", ". ").split(". ") if part]

@@ -11,7 +11,7 @@ from html import escape
 
 import numpy as np
 
-from flows.plots import COLOURS, STYLE
+from polyseme.flows.display.svg import COLOURS, STYLE
 
 _WIDTH, _PANEL, _LEFT, _GAP = 380, 200, 60, 40
 _INK, _FAINT = "#333", "#ccc"

@@ -12,12 +12,12 @@ from functools import partial
 import numpy as np
 import torch
 
-from tasks.bert import PackedBert
-from tasks.crew import Crew, cores
-from tasks.devices import processor
-from tasks.encoder import Encoder
-from tasks.linear import Dense, Packed
-from tasks.windows import Windows
+from polyseme.tasks.model.batch_pool import Crew, cores
+from polyseme.tasks.model.bert import PackedBert
+from polyseme.tasks.model.devices import processor
+from polyseme.tasks.model.encoder import Encoder
+from polyseme.tasks.model.linear import Dense, Packed
+from polyseme.tasks.text.windows import Windows
 
 ROWS = 1024
 """Rows of the products: the encoder's own batch on CPU."""

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from storage.catalog import Catalog
-from storage.lake import Lake
-from storage.parts import write_part
-from storage.query import connect
-from storage.records import Counts, DocumentVersion, EncodingSpec, Outputs, Shard, ShardResult
-from storage.schemas import embedding_type, table_schema
-from tasks.functions import ModelFunctions
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.lake import Lake
+from polyseme.storage.parts import write_part
+from polyseme.storage.records import Counts, DocumentVersion, EncodingSpec, Outputs, Shard, ShardResult
+from polyseme.storage.schemas import embedding_type, table_schema
+from polyseme.storage.sql.connection import connect
+from polyseme.tasks.sql.functions import ModelFunctions
 
 SENTENCES_A_DOCUMENT = 100
 DOCUMENTS_A_PART = 1000

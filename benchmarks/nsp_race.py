@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from benchmarks.pipeline_race import model_alone
 from benchmarks.race import Times, race
-from storage.records import Context
-from tasks.chunks import Chunk
-from tasks.coherence import transitions
-from tasks.engine import Engine
-from tasks.windows import pair_windows
+from polyseme.storage.records import Context
+from polyseme.tasks.encode.transitions import transitions
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.text.chunks import Chunk
+from polyseme.tasks.text.windows import pair_windows
 
 CONTEXTS: tuple[Context, ...] = ("sentence", "pair")
 

@@ -1,7 +1,7 @@
 """The whole pipeline against its own model: what reading, tokenizing, Parquet and the catalog add in CPU time.
 
-The stages of `flows.embed` without Prefect: scan, plan, shards, parts, commit, publish. The model's share is taken
-twice: from the clocks of the threads that run it, in the same run, and by running the same windows alone.
+The stages of `polyseme.flows.embed` without Prefect: scan, plan, shards, parts, commit, publish. The model's share is
+taken twice: from the clocks of the threads that run it, in the same run, and by running the same windows alone.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.race import Times, race
-from storage.catalog import Catalog
-from storage.lake import Lake
-from storage.publish import publish
-from storage.records import Context, Counts, Document, Outputs, Shard
-from tasks.chunks import Chunk, chunks
-from tasks.documents import ReadOptions
-from tasks.engine import Engine
-from tasks.passes import ChunkVectors, chunk_vectors
-from tasks.plan import Scan
-from tasks.shard import commit_shard, encode_shard
-from tasks.sources import read_sources, resolve
-from tasks.stretches import stretches
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Context, Counts, Document, Outputs, Shard
+from polyseme.storage.sql.publish import publish
+from polyseme.tasks.encode.forward import ChunkVectors, chunk_vectors
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.shards.scan import Scan
+from polyseme.tasks.shards.stages import commit_shard, encode_shard
+from polyseme.tasks.text.chunks import Chunk, chunks
+from polyseme.tasks.text.passages import stretches
 
 OUTPUTS = {
     "words, NSP": Outputs("words", nsp=True),

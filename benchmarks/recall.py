@@ -17,16 +17,16 @@ from itertools import islice
 import numpy as np
 import torch
 
-from storage.records import Document, Precision
-from tasks.documents import ReadOptions
-from tasks.encoder import Floats
-from tasks.engine import Engine, EngineConfig
-from tasks.fidelity import nearest, recall, unit
-from tasks.linear import runs_int8
-from tasks.normal_form import normalise
-from tasks.sentences import split
-from tasks.sources import read_sources, resolve
-from tasks.vectors_of_texts import text_vectors
+from polyseme.storage.records import Document, Precision
+from polyseme.tasks.arrays import Floats
+from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.evaluation.precision_loss import nearest, recall, unit
+from polyseme.tasks.inference.vectors import text_vectors
+from polyseme.tasks.model.linear import runs_int8
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.normalization import normalise
+from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.text.sentences import split
 
 _AT_ONCE = 2_000
 

@@ -84,7 +84,7 @@ class Bench:
         written, said = self.folder / "stdout", self.folder / "stderr"
         with written.open("wb") as out, said.open("wb") as err:
             began = time.perf_counter()
-            command = [sys.executable, "-m", "flows.cli", *map(str, arguments)]
+            command = [sys.executable, "-m", "polyseme", *map(str, arguments)]
             process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
             _, status, usage = os.wait4(process.pid, 0)
             wall = time.perf_counter() - began

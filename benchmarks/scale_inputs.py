@@ -22,12 +22,12 @@ from typing import Any
 from sqlalchemy import insert
 
 from benchmarks.catalog_cost import SPEC, commit_parts
-from storage.catalog import Catalog
-from storage.catalog_schema import document_versions
-from storage.lake import Lake
-from storage.records import Document, Outputs
-from tasks.documents import ReadOptions
-from tasks.sources import read_sources, resolve
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.schema import document_versions
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Document, Outputs
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.sources import read_sources, resolve
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "corpus"
 SMALL = {
@@ -44,7 +44,7 @@ def model(folder: Path) -> None:
     import torch
     import transformers
 
-    from tasks.checkpoint import embedded_folder
+    from polyseme.tasks.model.checkpoint import embedded_folder
 
     torch.manual_seed(0)
     transformers.BertForPreTraining(transformers.BertConfig(**SMALL)).save_pretrained(folder)
@@ -94,7 +94,7 @@ def short(target: Path, documents: int) -> None:
 
 def unchanged(root: Path, source: Path, checkpoint: Path) -> None:
     """Make a lake whose catalog knows every document of `source` as it is, though it has no rows of any."""
-    from tasks.engine import Engine, EngineConfig
+    from polyseme.tasks.engine import Engine, EngineConfig
 
     spec, outputs = Engine(EngineConfig(model=str(checkpoint), device="cpu")).spec, Outputs().to_json()
     with Catalog.create_or_open(Lake(root)) as catalog:

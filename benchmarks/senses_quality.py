@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from storage.query import connect
+from polyseme.storage.sql.connection import connect
 
 LABELS = Path(__file__).with_name("sense_labels.json")
 

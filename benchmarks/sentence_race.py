@@ -16,12 +16,12 @@ import torch
 
 from benchmarks.machine import model_flops, products
 from benchmarks.race import Times, race
-from storage.errors import PolysemeError
-from storage.records import Sentence
-from tasks.engine import Engine
-from tasks.pooling import sentence_vectors
-from tasks.windows import sentence_windows
-from tasks.wordpiece import TokenizedDocument
+from polyseme.storage.errors import PolysemeError
+from polyseme.storage.records import Sentence
+from polyseme.tasks.encode.pooling import sentence_vectors
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.text.windows import sentence_windows
+from polyseme.tasks.text.wordpiece import TokenizedDocument
 
 DEFAULT_BATCH = 32
 BATCHES = (8, 16, 32, 64, 128)

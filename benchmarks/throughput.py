@@ -23,11 +23,11 @@ from typing import Any
 from benchmarks import nsp_race, pipeline_race, sentence_race
 from benchmarks.machine import describe
 from benchmarks.race import Times
-from storage.records import Document
-from tasks.documents import ReadOptions
-from tasks.engine import Engine, EngineConfig
-from tasks.sentences import split
-from tasks.sources import read_sources, resolve
+from polyseme.storage.records import Document
+from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.text.sentences import split
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "corpus"
 PARTS = ("sentences", "nsp", "pipeline")

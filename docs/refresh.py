@@ -33,7 +33,7 @@ def main() -> None:
 def printed(command: str, folder: Path) -> str:
     """Return what `command` prints in a folder that holds the lake, as lines without blanks at their ends."""
     name, *arguments = shlex.split(command)
-    program = [str(ROOT / arguments.pop(0))] if name == "python" else ["-m", "flows.cli"]
+    program = [str(ROOT / arguments.pop(0))] if name == "python" else ["-m", "polyseme"]
     print(command[:100], file=sys.stderr)  # noqa: T201
     done = subprocess.run(
         [sys.executable, *program, *arguments], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True,

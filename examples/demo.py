@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flows.output import write_table
-from storage.query import connect
+from polyseme.flows.display.output import write_table
+from polyseme.storage.sql.connection import connect
 
 HERE = Path(__file__).resolve().parent
 LAKE = HERE.parent / "demo-lake"

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.server.standing import Standing
+from tests.flows.server.standing import Standing
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "flow-run.png"

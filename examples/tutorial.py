@@ -19,8 +19,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from flows.output import write_table
-from storage.query import connect
+from polyseme.flows.display.output import write_table
+from polyseme.storage.sql.connection import connect
 
 CORPUS = Path(__file__).resolve().parent / "corpus"
 RIVER, VAULT, MOORED = (
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def embed(lake: Path) -> None:
     """Step 0: the corpus into the lake, with the command that everybody uses."""
     subprocess.run(
-        [sys.executable, "-m", "flows.cli", "embed", str(CORPUS), "--lake", str(lake)],
+        [sys.executable, "-m", "polyseme", "embed", str(CORPUS), "--lake", str(lake)],
         check=True,
         cwd=CORPUS.parent.parent,
         stdout=sys.stderr,

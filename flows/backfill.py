@@ -13,21 +13,20 @@ from datetime import datetime
 
 from prefect import flow
 
-from flows.embed import AS_A_FLOW, Job, carry_out
-from flows.report import RunReport
-from flows.runners import Runner
-from flows.settings import lake_at
-from storage.catalog import Catalog
-from storage.catalog_url import refuse_password
-from storage.encodings import Encoding
-from storage.errors import ModelError, UsageError
-from storage.lake import Lake
-from storage.naming import check_name
-from storage.records import Device, Document, Outputs, Reject
-from tasks.documents import ReadOptions
-from tasks.engine import EngineConfig, shared_engine
-from tasks.lake_model import place_of
-from tasks.sources import read_sources, refuse_credentials, resolve
+from polyseme.flows.embed import AS_A_FLOW, Job, carry_out
+from polyseme.flows.runs.run_report import RunReport
+from polyseme.flows.runs.runners import Runner
+from polyseme.flows.settings import lake_at
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.catalog_url import refuse_password
+from polyseme.storage.database.encodings import Encoding, check_name
+from polyseme.storage.errors import ModelError, UsageError
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Device, Document, Outputs, Reject
+from polyseme.tasks.engine import EngineConfig, shared_engine
+from polyseme.tasks.inference.lake_model import place_of
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.sources import read_sources, refuse_credentials, resolve
 
 LEAST = Outputs("sentences", None, nsp=False)
 """Of a document that the encoding holds already: what it has, since outputs only ever grow."""
@@ -99,8 +98,7 @@ def backfill(request: BackfillRequest) -> RunReport:
 
 def documents(lake: Lake, request: BackfillRequest) -> Iterator[Document | Reject]:
     """Yield the selected documents."""
-    from storage.selection import Selection, select_documents
-    from storage.staleness import damaged_documents
+    from polyseme.storage.sql.selection import Selection, select_documents
 
     encoding_id = shared_engine(request.engine).spec.encoding_id
     with Catalog.open(lake) as catalog:
@@ -116,7 +114,7 @@ def documents(lake: Lake, request: BackfillRequest) -> Iterator[Document | Rejec
             )
             return
         found = read_sources(resolve(request.sources, lake=lake), request.reading, stdin=sys.stdin.buffer)
-        marked = damaged_documents(catalog, encoding_id) if request.damaged else None
+        marked = catalog.damaged_documents(encoding_id) if request.damaged else None
         yield from found if marked is None else (d for d in found if isinstance(d, Document) and d.doc_id in marked)
 
 

@@ -15,8 +15,8 @@ from importlib.metadata import version
 
 from cyclopts import App, Parameter
 
-from flows.settings import sources_of_settings
-from storage.errors import PolysemeError
+from polyseme.flows.settings import sources_of_settings
+from polyseme.storage.errors import PolysemeError
 
 HELP = """Contextual embeddings of whole corpora that answer SQL.
 
@@ -37,28 +37,40 @@ app = App(
     result_action="return_value",
 )
 _COMMANDS = {
-    "embed": ("flows.commands.embed:embed", "Embed documents into a lake; what is unchanged is skipped."),
-    "backfill": ("flows.commands.backfill:backfill", "Encode again what the lake holds, or in another encoding."),
-    "deploy": ("flows.commands.operate:deploy", "Register the deployments with a Prefect server, for workers to run."),
-    "serve": ("flows.commands.operate:serve", "Run the deployments from this process, without a worker."),
-    "watch": ("flows.commands.operate:watch", "Tell the Prefect server when files of a corpus have arrived."),
-    "sql": ("flows.commands.sql:sql", "Ask the lake in SQL."),
-    "search": ("flows.commands.search:search", "Find sentences or words by meaning."),
-    "senses": ("flows.commands.senses:senses", "Group the occurrences of a word by sense."),
-    "coherence": ("flows.commands.coherence:coherence", "Rank documents by coherence; show one's curve and breaks."),
-    "report": ("flows.commands.report:report", "Write one HTML page about the lake."),
-    "status": ("flows.commands.lake:status", "Show what the lake holds and its last runs."),
-    "rejects": ("flows.commands.lake:rejects", "List the input that was refused, and why."),
-    "compact": ("flows.commands.maintain:compact", "Merge small parts and drop the rows of replaced documents."),
-    "vacuum": ("flows.commands.maintain:vacuum", "Remove the files that nobody needs any more."),
-    "verify": ("flows.commands.maintain:verify", "Check every part and what they say together."),
-    "publish": ("flows.commands.maintain:publish", "Build catalog.duckdb anew, for any DuckDB to read."),
-    "tokens": ("flows.commands.model:tokens", "Show the WordPiece tokens of a text."),
-    "nsp": ("flows.commands.model:nsp", "Score whether one sentence follows another."),
-    "fill-mask": ("flows.commands.model:fill_mask", "Predict what stands behind [MASK] in a text."),
-    "adapt": ("flows.commands.adapt:adapt", "Teach a BERT your corpus with MLM and NSP."),
-    "evaluate": ("flows.commands.evaluate:evaluate", "Measure a model, or two side by side."),
-    "doctor": ("flows.commands.doctor:doctor", "Check the installation, the model, the device and the lake."),
+    "embed": ("polyseme.flows.commands.embed:embed", "Embed documents into a lake; what is unchanged is skipped."),
+    "backfill": (
+        "polyseme.flows.commands.backfill:backfill",
+        "Encode again what the lake holds, or in another encoding.",
+    ),
+    "deploy": (
+        "polyseme.flows.commands.operate:deploy",
+        "Register the deployments with a Prefect server, for workers to run.",
+    ),
+    "serve": ("polyseme.flows.commands.operate:serve", "Run the deployments from this process, without a worker."),
+    "watch": ("polyseme.flows.commands.operate:watch", "Tell the Prefect server when files of a corpus have arrived."),
+    "sql": ("polyseme.flows.commands.sql:sql", "Ask the lake in SQL."),
+    "search": ("polyseme.flows.commands.search:search", "Find sentences or words by meaning."),
+    "senses": ("polyseme.flows.commands.senses:senses", "Group the occurrences of a word by sense."),
+    "coherence": (
+        "polyseme.flows.commands.coherence:coherence",
+        "Rank documents by coherence; show one's curve and breaks.",
+    ),
+    "report": ("polyseme.flows.commands.report:report", "Write one HTML page about the lake."),
+    "status": ("polyseme.flows.commands.lake:status", "Show what the lake holds and its last runs."),
+    "rejects": ("polyseme.flows.commands.lake:rejects", "List the input that was refused, and why."),
+    "compact": (
+        "polyseme.flows.commands.maintain:compact",
+        "Merge small parts and drop the rows of replaced documents.",
+    ),
+    "vacuum": ("polyseme.flows.commands.maintain:vacuum", "Remove the files that nobody needs any more."),
+    "verify": ("polyseme.flows.commands.maintain:verify", "Check every part and what they say together."),
+    "publish": ("polyseme.flows.commands.maintain:publish", "Build catalog.duckdb anew, for any DuckDB to read."),
+    "tokens": ("polyseme.flows.commands.model:tokens", "Show the WordPiece tokens of a text."),
+    "nsp": ("polyseme.flows.commands.model:nsp", "Score whether one sentence follows another."),
+    "fill-mask": ("polyseme.flows.commands.model:fill_mask", "Predict what stands behind [MASK] in a text."),
+    "adapt": ("polyseme.flows.commands.adapt:adapt", "Teach a BERT your corpus with MLM and NSP."),
+    "evaluate": ("polyseme.flows.commands.evaluate:evaluate", "Measure a model, or two side by side."),
+    "doctor": ("polyseme.flows.commands.doctor:doctor", "Check the installation, the model, the device and the lake."),
 }
 for _name, (_target, _help) in _COMMANDS.items():
     app.command(_target, name=_name, help=_help)
@@ -100,10 +112,5 @@ def _log_to_stderr() -> None:
     """Show the warnings of our own packages; Prefect's log has its own rules (see --verbose)."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    for package in ("flows", "tasks", "storage"):
-        logging.getLogger(package).addHandler(handler)
-        logging.getLogger(package).propagate = False
-
-
-if __name__ == "__main__":
-    main()
+    logging.getLogger("polyseme").addHandler(handler)
+    logging.getLogger("polyseme").propagate = False

@@ -15,12 +15,12 @@ import numpy as np
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.events import CoherenceBreak, emit
-from flows.settings import lake_at
-from storage.catalog import Catalog
-from storage.errors import UsageError
-from storage.query import open_snapshot
-from tasks.segmentation import breaks
+from polyseme.flows.events import CoherenceBreak, emit
+from polyseme.flows.settings import lake_at
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.errors import UsageError
+from polyseme.storage.sql.connection import open_snapshot
+from polyseme.tasks.analysis.segmentation import breaks
 
 _SHOWN = 20
 _EVENTS = 100

@@ -21,26 +21,26 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import opaque
 
-from flows.events import tell
-from flows.lineage import publish_as_asset
-from flows.progress import Progress, describe
-from flows.report import RunReport, markdown
-from flows.runners import SHARDS_FOR_A_GPU, Runner, started
-from flows.scanning import ScanThread
-from flows.settings import lake_at
-from flows.shard_tasks import commit_shard, encode_shard
-from storage.catalog import Catalog
-from storage.catalog_url import refuse_password
-from storage.errors import ModelError, PolysemeError, UsageError
-from storage.lake import Lake
-from storage.naming import check_name
-from storage.publish import publish
-from storage.records import Counts, Document, Outputs, Reject, Shard, ShardResult
-from storage.staging import remove_staging
-from tasks.documents import ReadOptions
-from tasks.engine import Cancelled, Engine, EngineConfig, shared_engine
-from tasks.plan import Scan
-from tasks.sources import read_sources, refuse_credentials, resolve
+from polyseme.flows.events import tell
+from polyseme.flows.runs.lineage import publish_as_asset
+from polyseme.flows.runs.progress import Progress, describe
+from polyseme.flows.runs.run_report import RunReport, markdown
+from polyseme.flows.runs.runners import SHARDS_FOR_A_GPU, Runner, started
+from polyseme.flows.runs.scan_thread import ScanThread
+from polyseme.flows.runs.shard_tasks import commit_shard, encode_shard
+from polyseme.flows.settings import lake_at
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.catalog_url import refuse_password
+from polyseme.storage.database.encodings import check_name
+from polyseme.storage.errors import ModelError, PolysemeError, UsageError
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Counts, Document, Outputs, Reject, Shard, ShardResult
+from polyseme.storage.sql.publish import publish
+from polyseme.storage.staging import remove_staging
+from polyseme.tasks.engine import Cancelled, Engine, EngineConfig, shared_engine
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.sources import read_sources, refuse_credentials, resolve
+from polyseme.tasks.shards.scan import Scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +175,7 @@ def carry_out(job: Job) -> RunReport:
 
 def _measure_rounding(catalog: Catalog, engine: Engine) -> None:
     """Keep with an int8 encoding what it loses against fp32, measured when a lake first gets it."""
-    from tasks.fidelity import measure
+    from polyseme.tasks.evaluation.precision_loss import measure
 
     wanted = engine.spec.encoding_id
     if engine.spec.precision != "int8" or any(e.encoding_id == wanted and e.fidelity for e in catalog.encodings()):

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from uuid import UUID, uuid5
 
 if TYPE_CHECKING:
-    from flows.report import RunReport
-    from storage.encodings import Encoding
+    from polyseme.flows.runs.run_report import RunReport
+    from polyseme.storage.database.encodings import Encoding
 
 URIS_IN_AN_EVENT = 100
 _NAMESPACE = UUID("6a0c4f3e-8f4e-5c0b-9a55-6f1d3c2b7e10")

@@ -13,17 +13,17 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
-from flows.corpora import chosen
-from flows.repair import mend
-from flows.settings import lake_at
-from storage.catalog import Catalog
-from storage.catalog_url import refuse_password
-from storage.compaction import MIB, CompactionPolicy, compact
-from storage.errors import MissingLakeError, PolysemeError, in_words
-from storage.lake import Lake
-from storage.publish import publish
-from storage.vacuum import vacuum
-from storage.verification import verify
+from polyseme.flows.repair import mend
+from polyseme.flows.server.corpora import chosen
+from polyseme.flows.settings import lake_at
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.catalog_url import refuse_password
+from polyseme.storage.errors import MissingLakeError, PolysemeError, in_words
+from polyseme.storage.lake import Lake
+from polyseme.storage.maintenance.compaction import MIB, CompactionPolicy, compact
+from polyseme.storage.maintenance.vacuum import vacuum
+from polyseme.storage.maintenance.verification import verify
+from polyseme.storage.sql.publish import publish
 
 
 @flow(name="compact", persist_result=False, retries=2, retry_delay_seconds=30)

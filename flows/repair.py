@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from flows.backfill import LEAST, BackfillRequest, backfill, repeating
-from storage.catalog import Catalog
-from storage.encodings import Encoding
-from storage.lake import Lake
-from storage.publish import publish
-from storage.records import Device
-from storage.repair import repair
-from storage.staleness import damaged_documents
-from tasks.engine import EngineConfig
+from polyseme.flows.backfill import LEAST, BackfillRequest, backfill, repeating
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.encodings import Encoding
+from polyseme.storage.lake import Lake
+from polyseme.storage.maintenance.quarantine import repair
+from polyseme.storage.records import Device
+from polyseme.storage.sql.publish import publish
+from polyseme.tasks.engine import EngineConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ def mend(lake: Lake, broken: frozenset[str], *, device: Device = "auto", model: 
         retired = {done.encoding: len(done.retired) for done in repair(catalog, broken)}
         publish(catalog)
         encodings = catalog.encodings()
-        marked = {e.name: len(damaged_documents(catalog, e.encoding_id)) for e in encodings}
+        marked = {e.name: len(catalog.damaged_documents(e.encoding_id)) for e in encodings}
     done = []
     for encoding in encodings:
         if not (retired.get(encoding.name) or marked[encoding.name]):
@@ -81,7 +80,7 @@ def _encode_again(lake: Lake, encoding: Encoding, all_: tuple[Encoding, ...], en
 
 def _marked(lake: Lake, encoding: Encoding) -> dict[str, str]:
     with Catalog.open(lake) as catalog:
-        return damaged_documents(catalog, encoding.encoding_id)
+        return catalog.damaged_documents(encoding.encoding_id)
 
 
 def files_of(marked: dict[str, str]) -> Iterator[str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from storage.lake import Lake
+    from polyseme.storage.lake import Lake
 
-from storage.errors import UsageError
+from polyseme.storage.errors import UsageError
 
 CONFIG_FILE = "polyseme.toml"
 ENVIRONMENT_PREFIX = "POLYSEME_"
@@ -63,8 +63,8 @@ def lake_at(root: str, catalog: str | None = None) -> Lake:
     library looks, so that nothing which is stored, logged or sent to Prefect can hold it. So does `passfile`, which is
     this machine's, to PGPASSFILE.
     """
-    from storage.catalog_url import passfile_of, password_of, without_password
-    from storage.lake import Lake
+    from polyseme.storage.catalog_url import passfile_of, password_of, without_password
+    from polyseme.storage.lake import Lake
 
     named = catalog or os.environ.get(f"{ENVIRONMENT_PREFIX}CATALOG")
     if not named:

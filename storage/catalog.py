@@ -16,19 +16,27 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine, insert, inspect, select
 from sqlalchemy.exc import DatabaseError
 
-from storage import commits, encodings, rejects, runs, swaps, versions
-from storage.catalog_schema import FORMAT_VERSION, meta, metadata
-from storage.catalog_url import place_of
-from storage.commits import CommitOutcome
-from storage.counters import advance, read
-from storage.encodings import Encoding
-from storage.errors import LakeError, PolysemeError
-from storage.lake import Lake
-from storage.marker import catalog_of, check_pair, no_lake, read_marker, remember
-from storage.migrations import check_format, format_of, migrate
-from storage.records import Counts, DocumentVersion, EncodingSpec, Fidelity, Outputs, Part, Reject, ShardResult
-from storage.snapshot import Snapshot, read_totals, take_snapshot
-from storage.transactions import PATIENCE_SECONDS, longest_key, open_engine, publishing, reading, writing
+from polyseme.storage.catalog_url import place_of
+from polyseme.storage.database import commits, encodings, part_rows, rejects, runs, versions
+from polyseme.storage.database.commits import CommitOutcome
+from polyseme.storage.database.encodings import Encoding
+from polyseme.storage.database.meta import advance, read
+from polyseme.storage.database.migrations import check_format, format_of, migrate
+from polyseme.storage.database.pointer import catalog_of, check_pair, no_lake, read_marker, remember
+from polyseme.storage.database.schema import FORMAT_VERSION, meta, metadata
+from polyseme.storage.database.snapshot import Snapshot, read_totals, take_snapshot
+from polyseme.storage.database.staleness import Staleness, damaged_documents, staleness
+from polyseme.storage.database.transactions import (
+    PATIENCE_SECONDS,
+    longest_key,
+    open_engine,
+    publishing,
+    reading,
+    writing,
+)
+from polyseme.storage.errors import LakeError, PolysemeError
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Counts, DocumentVersion, EncodingSpec, Fidelity, Outputs, Part, Reject, ShardResult
 
 _PAGE = 1000
 
@@ -177,12 +185,12 @@ class Catalog:
         `moved` are the `(doc_id, version, uri)` corrections that the new part has taken in.
         """
         with self.writing() as connection:
-            if not swaps.are_live(connection, old):
+            if not part_rows.are_live(connection, old):
                 return False
             if new is not None:
                 self._require_files([new])
-            swaps.retire(connection, old, reason="compacted", at=_now())
-            swaps.add(connection, new, old[0].encoding_id, moved)
+            part_rows.retire(connection, old, reason="compacted", at=_now())
+            part_rows.add(connection, new, old[0].encoding_id, moved)
             advance(connection, "catalog_version")
             return True
 
@@ -225,6 +233,16 @@ class Catalog:
         """Return the `documents`, `tokens`, `parts` and `bytes` of an encoding."""
         with self.reading() as connection:
             return read_totals(connection, encoding_id)
+
+    def staleness(self) -> dict[str, Staleness]:
+        """Return what is stale by encoding id."""
+        with self.reading() as connection:
+            return staleness(connection)
+
+    def damaged_documents(self, encoding_id: str) -> dict[str, str]:
+        """Return the uris of the documents that a repair marked in an encoding, by id."""
+        with self.reading() as connection:
+            return damaged_documents(connection, encoding_id)
 
     @property
     def lake_id(self) -> str:

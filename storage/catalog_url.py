@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, make_url
 
-from storage.errors import UsageError
+from polyseme.storage.errors import UsageError
 
 _SECRETS = frozenset({"password", "sslpassword", "passfile"})
 _EXAMPLE = "postgresql+psycopg://user@host/database, or sqlite:////folder/catalog.sqlite"

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from storage.catalog_url import without_password
-from storage.errors import LakeError
-from storage.files import Files, Url
-from storage.local_files import LocalFiles
-from storage.object_files import ObjectFiles
+from polyseme.storage.catalog_url import without_password
+from polyseme.storage.errors import LakeError
+from polyseme.storage.files.local import LocalFiles
+from polyseme.storage.files.objects import ObjectFiles
+from polyseme.storage.files.protocol import Files, Url
 
 PUBLISHED = "catalog.duckdb"
 

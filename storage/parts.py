@@ -16,10 +16,10 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.errors import PolysemeError
-from storage.lake import Lake
-from storage.records import Part
-from storage.schemas import table_schema
+from polyseme.storage.errors import PolysemeError
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Part
+from polyseme.storage.schemas import table_schema
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

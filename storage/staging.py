@@ -13,8 +13,8 @@ from types import TracebackType
 import pyarrow as pa
 from pyarrow import ipc
 
-from storage.lake import Lake
-from storage.records import Document
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Document
 
 _FOLDER = "staging"
 _SCHEMA = pa.schema(

@@ -23,17 +23,27 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.errors import PolysemeError, UsageError
-from storage.records import Context, Counts, Device, Document, EncodingSpec, Layers, Outputs, Pooling, Precision
-from tasks.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
-from tasks.chunks import Chunk, chunk_tokens, chunks
-from tasks.sentences import SPLITTER
-from tasks.stretches import stretches
-from tasks.wordpiece import WordPiece
+from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.records import (
+    Context,
+    Counts,
+    Device,
+    Document,
+    EncodingSpec,
+    Layers,
+    Outputs,
+    Pooling,
+    Precision,
+)
+from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
+from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
+from polyseme.tasks.text.passages import stretches
+from polyseme.tasks.text.sentences import SPLITTER
+from polyseme.tasks.text.wordpiece import WordPiece
 
 if TYPE_CHECKING:
-    from tasks.encoder import Encoder
-    from tasks.passes import ChunkVectors
+    from polyseme.tasks.encode.forward import ChunkVectors
+    from polyseme.tasks.model.encoder import Encoder
 
 
 T = TypeVar("T")
@@ -102,7 +112,7 @@ class Engine:
     @cached_property
     def spec(self) -> EncodingSpec:
         """The encoding this engine makes. Needs no weights in memory."""
-        from tasks.devices import resolve_device
+        from polyseme.tasks.model.devices import resolve_device
 
         config = self.config
         _, precision = resolve_device(config.device, config.precision)
@@ -122,7 +132,7 @@ class Engine:
     @property
     def device_type(self) -> str:
         """`cpu` or `cuda`: what the configured device means here."""
-        from tasks.devices import resolve_device
+        from polyseme.tasks.model.devices import resolve_device
 
         return resolve_device(self.config.device, self.config.precision)[0].type
 
@@ -140,9 +150,9 @@ class Engine:
     @cached_property
     def encoder(self) -> Encoder:
         """The model itself. Use it inside the lane only."""
-        from tasks.devices import resolve_device
-        from tasks.encoder import Encoder
-        from tasks.packing import Specials
+        from polyseme.tasks.model.devices import resolve_device
+        from polyseme.tasks.model.encoder import Encoder
+        from polyseme.tasks.model.packing import Specials
 
         device, precision = resolve_device(self.config.device, self.config.precision)
         return Encoder(
@@ -200,8 +210,8 @@ class Engine:
         self, chunk: Chunk, outputs: Outputs, seed: int, clock: _Clock, *, between: Between,
         turn: AbstractContextManager[object],
     ) -> ChunkVectors:  # fmt: skip
-        from tasks.masked_lm import Masking
-        from tasks.passes import chunk_vectors
+        from polyseme.tasks.encode.forward import chunk_vectors
+        from polyseme.tasks.encode.masked_lm import Masking
 
         masking = None if outputs.pll is None else Masking(outputs.pll, self.wordpiece.mask_id)
 
@@ -228,7 +238,7 @@ class Engine:
     def _tables(
         self, chunk: Chunk, vectors: ChunkVectors, outputs: Outputs, version: int, ingested_at: datetime
     ) -> dict[str, pa.Table]:
-        from tasks.rows import RowMaker
+        from polyseme.tasks.encode.tables import RowMaker
 
         rows = RowMaker(chunk, version, self.spec.width)
         tables = {

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from tasks.checkpoint import embedded_folder
-from tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.model.checkpoint import embedded_folder
 from tests import servers
 
 # A time limit an example is a test of the machine.

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import duckdb
 import pytest
 
-from storage.query import connect
-from tests.small_lake import documents, make
-
-ROOT = Path(__file__).resolve().parent.parent
+from polyseme.storage.sql.connection import connect
+from tests.embedded_lakes import documents, make
+from tests.repository import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +60,7 @@ def test_the_architecture_page_shows_every_module_once() -> None:
 
 
 def test_the_readme_names_only_commands_that_exist() -> None:
-    from flows.cli import app
+    from polyseme.flows.cli import app
 
     named = set(re.findall(r"polyseme ([a-z]+(?:-[a-z]+)*) ", (ROOT / "README.md").read_text("utf-8")))
     commands = set(app)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "docstrings.py"
+from tests.repository import ROOT
+
+SCRIPT = ROOT / "examples" / "docstrings.py"
 
 MODULE = '''
 """Rivers and their banks. They are read from files."""

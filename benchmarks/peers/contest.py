@@ -13,9 +13,9 @@ from benchmarks.peers.peer import Peer, Vectors, likeness, tune
 from benchmarks.peers.results import Result
 from benchmarks.race import race
 from benchmarks.sentence_race import tokenize
-from storage.errors import PolysemeError
-from tasks.engine import Engine
-from tasks.windows import sentence_windows
+from polyseme.storage.errors import PolysemeError
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.text.windows import sentence_windows
 
 AGREE = 1e-3
 """How far fp32 vectors may lie apart: beyond it two things are measured that are not the same."""

@@ -18,7 +18,7 @@ import torch
 from benchmarks.peers.padded import EXAMPLE, Forward, Padded, pad
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.torch_peers import load
-from tasks.engine import Engine
+from polyseme.tasks.engine import Engine
 
 FASTEMBED_DEFAULT = 256
 _OUTPUT = "last_hidden_state"

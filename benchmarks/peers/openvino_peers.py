@@ -10,7 +10,7 @@ import torch
 from benchmarks.peers.padded import EXAMPLE, Inputs, Padded, pad
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.torch_peers import load
-from tasks.engine import Engine
+from polyseme.tasks.engine import Engine
 
 _SETTINGS = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
 

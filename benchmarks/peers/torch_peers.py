@@ -11,7 +11,7 @@ import torch
 from benchmarks.peers.padded import Inputs, Padded
 from benchmarks.peers.peer import Peer, Vectors
 from benchmarks.sentence_race import DEFAULT_BATCH, encode, sentence_transformer
-from tasks.engine import Engine
+from polyseme.tasks.engine import Engine
 
 
 def load(engine: Engine, **options: Any) -> Any:

@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def polyseme(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "flows.cli", *arguments], check=True, stdout=sys.stderr)
+    subprocess.run([sys.executable, "-m", "polyseme", *arguments], check=True, stdout=sys.stderr)
 
 
 def shoot(chromium: str, page: Path, picture: Path, size: tuple[int, int], *, profile: Path) -> None:

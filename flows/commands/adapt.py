@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.output import write_json, write_table
-from flows.settings import prepare_prefect
-from storage.errors import UsageError
-from tasks.documents import ReadOptions
+from polyseme.flows.display.output import write_json, write_table
+from polyseme.flows.settings import prepare_prefect
+from polyseme.storage.errors import UsageError
+from polyseme.tasks.reading.documents import ReadOptions
 
 if TYPE_CHECKING:
-    from flows.pretrain import AdaptReport
+    from polyseme.flows.adapt import AdaptReport
 
 Exit = int
 
@@ -127,10 +127,10 @@ def adapt(
     if mistyped := [source for source in sources if source.startswith("-") and source != "-"]:
         raise UsageError(f"Unknown option {mistyped[0]}. `polyseme adapt --help` lists them.")
     prepare_prefect(verbose=verbose)
-    from tasks.adaptation import Adaptation, Shape
-    from tasks.objective import ObjectiveConfig
-    from tasks.training import TrainingConfig
-    from tasks.workbench import at_work
+    from polyseme.tasks.adaptation.request import Adaptation, Shape
+    from polyseme.tasks.adaptation.workspace import at_work
+    from polyseme.tasks.training.objective import ObjectiveConfig
+    from polyseme.tasks.training.trainer import TrainingConfig
 
     training = TrainingConfig(
         steps=steps, minutes=minutes, pairs=pairs, micro=16 if pairs % 16 == 0 else 8, learning_rate=learning_rate,
@@ -148,8 +148,8 @@ def adapt(
     )  # fmt: skip
     with at_work(adaptation):  # what is wrong with the request is said before Prefect starts
         pass
-    from flows.pretrain import adapt_model
-    from flows.training_progress import shown
+    from polyseme.flows.adapt import adapt_model
+    from polyseme.flows.display.training_progress import shown
 
     with shown():
         report = adapt_model(adaptation)
@@ -159,7 +159,7 @@ def adapt(
 
 def _print(report: AdaptReport) -> None:
     if report.appraisal is not None:
-        from flows.commands.evaluate import side_by_side
+        from polyseme.flows.commands.evaluate import side_by_side
 
         write_table(side_by_side(report.appraisal.both), "table")
     first, last = report.first, report.last

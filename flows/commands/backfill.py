@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from flows.commands.embed import outputs_from
-from flows.commands.options import CatalogOption, LakeOption
-from flows.output import write_json
-from flows.settings import lake_at, prepare_prefect
-from storage.errors import UsageError
-from storage.records import Context, Device, Layers, Level, Outputs, PllVariant, Pooling, Precision
-from tasks.engine import EngineConfig, shared_engine
+from polyseme.flows.commands.embed import outputs_from
+from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.display.output import write_json
+from polyseme.flows.settings import lake_at, prepare_prefect
+from polyseme.storage.errors import UsageError
+from polyseme.storage.records import Context, Device, Layers, Level, Outputs, PllVariant, Pooling, Precision
+from polyseme.tasks.engine import EngineConfig, shared_engine
 
 if TYPE_CHECKING:
-    from flows.backfill import BackfillRequest
-    from flows.report import RunReport
-    from storage.encodings import Encoding
-    from storage.lake import Lake
+    from polyseme.flows.backfill import BackfillRequest
+    from polyseme.flows.runs.run_report import RunReport
+    from polyseme.storage.database.encodings import Encoding
+    from polyseme.storage.lake import Lake
 
 Exit = int
 
@@ -124,8 +124,8 @@ def backfill(
     kept, texts = _of_the_lake(place, texts_of, encoding)
     repeated = kept if model is None or encoding is not None else None
     prepare_prefect(verbose=verbose)
-    from flows.backfill import BackfillRequest, repeating
-    from flows.runners import Runner
+    from polyseme.flows.backfill import BackfillRequest, repeating
+    from polyseme.flows.runs.runners import Runner
 
     if repeated is None:
         assert model is not None
@@ -151,8 +151,8 @@ def backfill(
 
 def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None) -> tuple[Encoding, Encoding]:
     """Return the encoding to repeat and the one whose texts to take."""
-    from storage.catalog import Catalog
-    from storage.selection import find_encoding
+    from polyseme.storage.catalog import Catalog
+    from polyseme.storage.sql.selection import find_encoding
 
     with Catalog.open(lake) as catalog:
         snapshot = catalog.snapshot()
@@ -168,9 +168,9 @@ def outputs_wanted(
 
     `texts` is the encoding whose documents say so; None where each document of this encoding speaks for itself.
     """
-    from flows.backfill import LEAST
-    from storage.catalog import Catalog
-    from storage.selection import outputs_of
+    from polyseme.flows.backfill import LEAST
+    from polyseme.storage.catalog import Catalog
+    from polyseme.storage.sql.selection import outputs_of
 
     level, words, nsp, pll = asked
     had = LEAST
@@ -192,8 +192,8 @@ def _moment(since: str | None) -> datetime | None:
 
 
 def _say_what(request: BackfillRequest, *, json: bool) -> Exit:
-    from flows.backfill import documents
-    from flows.dry_run import estimate_items
+    from polyseme.flows.backfill import documents
+    from polyseme.tasks.shards.estimate import estimate_items
 
     place = lake_at(request.lake, request.catalog)
     engine = shared_engine(replace(request.engine))
@@ -203,9 +203,9 @@ def _say_what(request: BackfillRequest, *, json: bool) -> Exit:
 
 
 def _run(request: BackfillRequest, *, json: bool) -> Exit:
-    from flows.backfill import backfill as flow
-    from flows.progress_bar import shown
-    from flows.temporary_server import start_where_needed
+    from polyseme.flows.backfill import backfill as flow
+    from polyseme.flows.display.progress_bar import shown
+    from polyseme.flows.runs.temporary_server import start_where_needed
 
     start_where_needed()
     with shown():

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import pyarrow as pa
 from cyclopts import Parameter
 
-from flows.commands.options import CatalogOption, LakeOption
-from flows.output import write_json, write_table
-from flows.settings import lake_at
-from storage.errors import UsageError
+from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.display.coherence_curve import draw_coherence_curve
+from polyseme.flows.display.output import write_json, write_table
+from polyseme.flows.settings import lake_at
+from polyseme.storage.errors import UsageError
 
 _RANKING = """
 SELECT d.doc_id, d.title, d.uri, count(*) AS steps, avg(c.margin) AS mean_margin, min(c.margin) AS worst_margin,
@@ -59,9 +60,9 @@ def coherence(
     json
         Write JSON.
     """
-    from flows.statements import ask
-    from storage.query import connect
-    from tasks.functions import ModelFunctions
+    from polyseme.storage.sql.connection import connect
+    from polyseme.tasks.sql.execution import ask
+    from polyseme.tasks.sql.functions import ModelFunctions
 
     if plot is not None and document is None:
         raise UsageError("--plot draws one document. Name it: polyseme coherence DOCUMENT --plot curve.svg")
@@ -79,21 +80,13 @@ def coherence(
     finally:
         con.close()
     if plot is not None:
-        from flows.plots import write_picture
+        from polyseme.flows.display.svg import write_picture
 
-        write_picture(picture(named[0]["title"] or document, steps), plot)
+        write_picture(draw_coherence_curve(named[0]["title"] or document, steps), plot)
     if json:
         write_json({**named[0], "steps": steps})
     else:
         _show_curve(named[0]["title"] or document, steps)
-
-
-def picture(title: str, steps: list[dict[str, Any]]) -> str:
-    """Return the coherence curve as SVG."""
-    from flows.plots import Step, curve
-
-    points = [Step(s["margin"], s["is_break"], f"{s['text']} → {s['next_text']}") for s in steps]
-    return curve(points, title=f"{title}: margin of each step")
 
 
 def _which(document: str, named: list[dict[str, Any]]) -> str:
@@ -104,7 +97,7 @@ def _which(document: str, named: list[dict[str, Any]]) -> str:
 
 
 def _show_ranking(ranking: list[dict[str, Any]], *, json: bool) -> None:
-    from flows.plots import sparkline
+    from polyseme.flows.display.svg import sparkline
 
     if json:
         write_json(ranking)
@@ -125,7 +118,7 @@ def _show_ranking(ranking: list[dict[str, Any]], *, json: bool) -> None:
 
 
 def _show_curve(title: str, steps: list[dict[str, Any]]) -> None:
-    from flows.plots import sparkline
+    from polyseme.flows.display.svg import sparkline
 
     lines = [f"{title}: {len(steps)} steps, {sum(s['is_break'] for s in steps)} breaks"]
     lines.append("  " + sparkline([s["margin"] for s in steps]))

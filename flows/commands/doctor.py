@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from flows.commands.options import CatalogOption, LakeOption
-from flows.output import write_json
-from flows.settings import lake_at
-from storage.errors import MissingLakeError
+from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.display.output import write_json
+from polyseme.flows.settings import lake_at
+from polyseme.storage.errors import MissingLakeError
 
 if TYPE_CHECKING:
-    from storage.lake import Lake
+    from polyseme.storage.lake import Lake
 
 _PACKAGES = ("prefect", "fastapi", "sqlalchemy", "torch", "transformers", "tokenizers", "pyarrow", "duckdb", "nupunkt")
 
@@ -83,7 +83,7 @@ def _device() -> str:
 
 
 def _model(model: str) -> str:
-    from tasks.engine import Engine, EngineConfig
+    from polyseme.tasks.engine import Engine, EngineConfig
 
     engine = Engine(EngineConfig(model=model))
     nsp, mlm = engine.in_lane(lambda encoder: (encoder.has_nsp, encoder.has_mlm))
@@ -93,8 +93,8 @@ def _model(model: str) -> str:
 
 
 def _nsp(model: str) -> str:
-    from tasks.engine import Engine, EngineConfig
-    from tasks.questions import next_sentence
+    from polyseme.tasks.engine import Engine, EngineConfig
+    from polyseme.tasks.inference.predictions import next_sentence
 
     pairs = [
         ("He went to the store.", "He bought some milk."),
@@ -109,8 +109,8 @@ def _nsp(model: str) -> str:
 
 
 def _lake(lake: Lake) -> str:
-    from storage.catalog import Catalog
-    from storage.query import connect
+    from polyseme.storage.catalog import Catalog
+    from polyseme.storage.sql.connection import connect
 
     try:
         with Catalog.open(lake) as catalog:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.commands.options import CatalogOption, LakeOption
-from flows.output import write_json
-from flows.settings import lake_at, prepare_prefect
-from storage.errors import UsageError
-from storage.records import Context, Device, Layers, Level, Outputs, PllVariant, Pooling, Precision
-from tasks.documents import MIB, ReadOptions
-from tasks.engine import EngineConfig, shared_engine
+from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.display.output import write_json
+from polyseme.flows.settings import lake_at, prepare_prefect
+from polyseme.storage.errors import UsageError
+from polyseme.storage.records import Context, Device, Layers, Level, Outputs, PllVariant, Pooling, Precision
+from polyseme.tasks.engine import EngineConfig, shared_engine
+from polyseme.tasks.reading.documents import MIB, ReadOptions
 
 if TYPE_CHECKING:
-    from flows.report import RunReport
+    from polyseme.flows.runs.run_report import RunReport
 
 Exit = int
 FINISHED_WITH_REJECTS: Exit = 3
@@ -140,7 +140,7 @@ def embed(
     engine = shared_engine(config)
     engine.check(outputs)
     if dry_run:
-        from flows.dry_run import estimate
+        from polyseme.tasks.shards.estimate import estimate
 
         estimated = estimate(sources, place, engine, outputs, reading, limit=limit)
         write_json(estimated.to_dict()) if json else print(estimated.to_text())  # noqa: T201
@@ -148,10 +148,10 @@ def embed(
     prepare_prefect(verbose=verbose)
     # Prefect's server takes seconds to start; PyTorch is imported meanwhile.
     threading.Thread(target=import_module, args=("torch",), daemon=True).start()
-    from flows.embed import EmbedRequest, embed_corpus
-    from flows.progress_bar import shown
-    from flows.runners import Runner
-    from flows.temporary_server import start_where_needed
+    from polyseme.flows.display.progress_bar import shown
+    from polyseme.flows.embed import EmbedRequest, embed_corpus
+    from polyseme.flows.runs.runners import Runner
+    from polyseme.flows.runs.temporary_server import start_where_needed
 
     request = EmbedRequest(
         sources=list(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=outputs,

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import pyarrow as pa
 from cyclopts import Parameter
 
-from flows.output import write_json, write_table
-from storage.errors import UsageError
-from storage.records import Document
+from polyseme.flows.display.output import write_json, write_table
+from polyseme.storage.errors import UsageError
+from polyseme.storage.records import Document
 
 if TYPE_CHECKING:
-    from tasks.evaluation import Evaluation
+    from polyseme.tasks.evaluation.evaluation import Evaluation
 
 Exit = int
 
@@ -70,12 +70,12 @@ def evaluate(
     """
     from itertools import islice
 
-    from tasks.documents import ReadOptions
-    from tasks.engine import Engine, EngineConfig
-    from tasks.evaluation import EvaluationConfig, default_data
-    from tasks.evaluation import evaluate as run
-    from tasks.sense_test import read_uses
-    from tasks.sources import read_sources, resolve
+    from polyseme.tasks.engine import Engine, EngineConfig
+    from polyseme.tasks.evaluation.evaluation import EvaluationConfig, default_data
+    from polyseme.tasks.evaluation.evaluation import evaluate as run
+    from polyseme.tasks.evaluation.sense_probe import read_uses
+    from polyseme.tasks.reading.documents import ReadOptions
+    from polyseme.tasks.reading.sources import read_sources, resolve
 
     if min(pairs, masked_pairs) < 1:
         raise UsageError("--pairs and --masked-pairs must be at least 1.")
@@ -94,7 +94,7 @@ def evaluate(
 
 def side_by_side(found: Sequence[Evaluation]) -> pa.Table:
     """Return the figures of one model or two as a table, a column each; of two, which is better."""
-    from tasks.evaluation import FIGURES, shown
+    from polyseme.tasks.evaluation.evaluation import FIGURES, shown
 
     names = [e.model for e in found]
     if len(set(names)) < len(names):
@@ -109,7 +109,7 @@ def side_by_side(found: Sequence[Evaluation]) -> pa.Table:
 
 
 def _better(key: str, one: float | None, two: float | None, names: list[str]) -> str:
-    from tasks.evaluation import FIGURES
+    from polyseme.tasks.evaluation.evaluation import FIGURES
 
     if one is None or two is None or one == two:
         return "neither"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows.commands.options import CatalogOption, LakeOption
-from flows.output import write_json, write_table
-from flows.settings import lake_at
+from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.display.output import write_json, write_table
+from polyseme.flows.settings import lake_at
 
 _RUN_COLUMNS = (
     "run_id", "state", "started_at", "seconds_wall", "documents", "skipped", "deleted", "rejected", "tokens",
@@ -40,10 +40,9 @@ def status(
     json
         Write JSON.
     """
-    from storage.catalog import Catalog
-    from storage.publish import publish
-    from storage.staleness import staleness
-    from storage.views import runs_table
+    from polyseme.storage.catalog import Catalog
+    from polyseme.storage.sql.publish import publish
+    from polyseme.storage.sql.views import runs_table
 
     place = lake_at(lake, catalog_url)
     with Catalog.open(place) as catalog:
@@ -51,7 +50,7 @@ def status(
             catalog.set_default_encoding(default)
             publish(catalog)
         snapshot = catalog.snapshot()
-        stale = staleness(catalog)
+        stale = catalog.staleness()
         encodings = [
             {
                 "name": e.name,
@@ -113,7 +112,7 @@ def rejects(
     json
         Write JSON.
     """
-    from storage.catalog import Catalog
+    from polyseme.storage.catalog import Catalog
 
     with Catalog.open(lake_at(lake, catalog_url)) as catalog:
         found = catalog.snapshot().rejects

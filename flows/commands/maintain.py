@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.options import CatalogOption, LakeOption
-from flows.output import write_json
-from flows.settings import lake_at, prepare_prefect
-from storage.records import Device
+from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.display.output import write_json
+from polyseme.flows.settings import lake_at, prepare_prefect
+from polyseme.storage.records import Device
 
 if TYPE_CHECKING:
-    from flows.repair import Mended
-    from storage.compaction import Merge
-    from storage.lake import Lake
-    from storage.vacuum import Leftover
-    from storage.verification import Verification
+    from polyseme.flows.repair import Mended
+    from polyseme.storage.lake import Lake
+    from polyseme.storage.maintenance.compaction import Merge
+    from polyseme.storage.maintenance.vacuum import Leftover
+    from polyseme.storage.maintenance.verification import Verification
 
 Exit = int
 _SHOWN = 20
@@ -46,10 +46,10 @@ def compact(
     json
         Write JSON.
     """
-    from storage.catalog import Catalog
-    from storage.compaction import MIB, CompactionPolicy
-    from storage.compaction import compact as run
-    from storage.publish import publish
+    from polyseme.storage.catalog import Catalog
+    from polyseme.storage.maintenance.compaction import MIB, CompactionPolicy
+    from polyseme.storage.maintenance.compaction import compact as run
+    from polyseme.storage.sql.publish import publish
 
     policy = CompactionPolicy(target_bytes=target_mb * MIB, min_dead=0.0 if purge else CompactionPolicy().min_dead)
     with Catalog.open(lake_at(lake, catalog_url)) as catalog:
@@ -96,9 +96,9 @@ def vacuum(
     json
         Write JSON.
     """
-    from storage.catalog import Catalog
-    from storage.vacuum import find_leftovers
-    from storage.vacuum import vacuum as run
+    from polyseme.storage.catalog import Catalog
+    from polyseme.storage.maintenance.vacuum import find_leftovers
+    from polyseme.storage.maintenance.vacuum import vacuum as run
 
     grace, now = timedelta(hours=grace_hours), datetime.now(UTC)
     with Catalog.open(lake_at(lake, catalog_url)) as catalog:
@@ -173,8 +173,8 @@ def publish(*, lake: LakeOption = "lake", catalog_url: CatalogOption = None) -> 
 
     Every run does it by itself; by hand it is needed after the file was damaged or removed, or the lake moved.
     """
-    from storage.catalog import Catalog
-    from storage.publish import publish as run
+    from polyseme.storage.catalog import Catalog
+    from polyseme.storage.sql.publish import publish as run
 
     with Catalog.open(lake_at(lake, catalog_url)) as catalog:
         version = run(catalog, anew=True)
@@ -183,9 +183,9 @@ def publish(*, lake: LakeOption = "lake", catalog_url: CatalogOption = None) -> 
 
 
 def _verified(lake: Lake, grace: timedelta) -> Verification:
-    from flows.progress_bar import counted
-    from storage.catalog import Catalog
-    from storage.verification import verify as run
+    from polyseme.flows.display.progress_bar import counted
+    from polyseme.storage.catalog import Catalog
+    from polyseme.storage.maintenance.verification import verify as run
 
     with Catalog.open(lake) as catalog:
         total = sum(catalog.totals(e.encoding_id)["bytes"] for e in catalog.encodings())
@@ -195,8 +195,8 @@ def _verified(lake: Lake, grace: timedelta) -> Verification:
 
 def _mended(lake: Lake, broken: frozenset[str], device: Device, model: str | None) -> list[Mended]:
     prepare_prefect(verbose=False)
-    from flows.progress_bar import shown
-    from flows.repair import mend
+    from polyseme.flows.display.progress_bar import shown
+    from polyseme.flows.repair import mend
 
     with shown():
         return mend(lake, broken, device=device, model=model)

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import pyarrow as pa
 from cyclopts import Parameter
 
-from flows.output import write_json, write_table
-from storage.errors import UsageError
-from tasks.engine import Engine, EngineConfig
+from polyseme.flows.display.output import write_json, write_table
+from polyseme.storage.errors import UsageError
+from polyseme.tasks.engine import Engine, EngineConfig
 
 Model = Annotated[str, Parameter(help="A checkpoint: folder, hub id (owner/name[@revision]) or polyseme-mini.")]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="Where to run.")]
@@ -25,7 +25,7 @@ def tokens(text: str, *, model: Model = "polyseme-mini", json: Json = False) -> 
     text
         Any text. It is normalised as documents are (NFC).
     """
-    from tasks.normal_form import normalise
+    from polyseme.tasks.reading.normalization import normalise
 
     rows = [asdict(token) for token in Engine(EngineConfig(model=model)).wordpiece.explain(normalise(text))]
     write_json(rows) if json else write_table(pa.Table.from_pylist(rows), "table")
@@ -46,7 +46,7 @@ def nsp(
     second
         The sentence that may follow it.
     """
-    from tasks.questions import next_sentence
+    from polyseme.tasks.inference.predictions import next_sentence
 
     answer = next_sentence(Engine(EngineConfig(model=model, device=device)), [(first, second)])[0]
     write_json(asdict(answer)) if json else write_table(pa.Table.from_pylist([asdict(answer)]), "table")
@@ -68,7 +68,7 @@ def fill_mask(
     text
         A text with at least one [MASK].
     """
-    from tasks.questions import fill_masks
+    from polyseme.tasks.inference.predictions import fill_masks
 
     wanted = None if targets is None else [word.strip() for word in targets.split(",") if word.strip()]
     if wanted == []:

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.settings import config_file, require_server
-from storage.errors import PolysemeError, UsageError
-from tasks.engine import shared_engine
+from polyseme.flows.settings import config_file, require_server
+from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.tasks.engine import shared_engine
 
 Exit = int
 
@@ -30,8 +30,8 @@ def deploy(*, pool: str | None = None) -> Exit:
         Use this work pool instead of those that prefect.yaml names.
     """
     require_server()
-    from flows.corpora import chosen
-    from flows.deployments import deployments_file, read_deployments
+    from polyseme.flows.server.corpora import chosen
+    from polyseme.flows.server.deployments import deployments_file, read_deployments
 
     corpora = chosen()
     path = deployments_file()
@@ -59,9 +59,9 @@ def serve(*, limit: int = 4, poll_seconds: float = 2.0) -> Exit:
         How often to ask the server for runs.
     """
     require_server()
-    from flows.corpora import chosen
-    from flows.deployments import deployments_file, read_deployments
-    from flows.serving import serve as run
+    from polyseme.flows.server.corpora import chosen
+    from polyseme.flows.server.deployments import deployments_file, read_deployments
+    from polyseme.flows.server.serving import serve as run
 
     for corpus in chosen():
         # A model that cannot be had is said now, not by the first run at night.
@@ -93,8 +93,8 @@ def watch(
         Look at the files again and again instead of waiting for the kernel: for network drives.
     """
     require_server()
-    from flows.corpora import chosen
-    from flows.watch import Watcher, watched
+    from polyseme.flows.server.corpora import chosen
+    from polyseme.flows.server.watch import Watcher, watched
 
     if settle <= 0:
         raise UsageError(f"--settle must be more than 0 seconds, got {settle:g}.")

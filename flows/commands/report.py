@@ -7,9 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.options import CatalogOption, LakeOption
-from flows.settings import lake_at
-from storage.errors import UsageError
+from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.settings import lake_at
+from polyseme.storage.errors import UsageError
 
 
 def report(
@@ -36,10 +36,10 @@ def report(
     timeout
         Stop any one question after so many seconds.
     """
-    from flows.page import page
-    from flows.statements import ask
-    from storage.query import connect
-    from tasks.functions import ModelFunctions
+    from polyseme.flows.display.lake_page import page
+    from polyseme.storage.sql.connection import connect
+    from polyseme.tasks.sql.execution import ask
+    from polyseme.tasks.sql.functions import ModelFunctions
 
     functions, place = ModelFunctions(), lake_at(lake, catalog_url)
     chosen = [word.strip() for word in (words or "").split(",") if word.strip()]

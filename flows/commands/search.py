@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands.options import CatalogOption, LakeOption
-from flows.output import write_json
-from flows.settings import lake_at
-from storage.errors import UsageError
-from storage.records import Device
+from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.display.output import write_json
+from polyseme.flows.settings import lake_at
+from polyseme.storage.errors import UsageError
+from polyseme.storage.records import Device
 
 _SENTENCES = """
 SELECT hit.similarity, d.uri, hit.title, hit.doc_id, hit.sentence_index, hit.text,
@@ -85,9 +85,9 @@ def search(
     json
         Write JSON.
     """
-    from flows.statements import ask
-    from storage.query import connect
-    from tasks.functions import ModelFunctions
+    from polyseme.storage.sql.connection import connect
+    from polyseme.tasks.sql.execution import ask
+    from polyseme.tasks.sql.functions import ModelFunctions
 
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}.")

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands.options import CatalogOption, LakeOption
-from flows.output import write_json
-from flows.settings import lake_at
-from storage.errors import UsageError
-
-_WORDS = re.compile(r"[^\W\d_]{4,}")
-"""Shorter ones are mostly grammar."""
-SENSES = """
-SELECT sense.*, s.text AS sentence, s.char_start AS sentence_start, d.uri
-FROM senses($word) AS sense
-JOIN sentences AS s ON s.doc_id = sense.doc_id AND s.sentence_index = sense.sentence_index
-JOIN documents AS d ON d.doc_id = sense.doc_id
-ORDER BY sense.sense, sense.rank"""
+from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.display.output import write_json
+from polyseme.flows.display.sense_map import SENSES, draw_sense_map, summarise
+from polyseme.flows.settings import lake_at
+from polyseme.storage.errors import UsageError
 
 
 def senses(
@@ -50,9 +41,9 @@ def senses(
     json
         Write JSON.
     """
-    from flows.statements import ask
-    from storage.query import connect
-    from tasks.functions import ModelFunctions
+    from polyseme.storage.sql.connection import connect
+    from polyseme.tasks.sql.execution import ask
+    from polyseme.tasks.sql.functions import ModelFunctions
 
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}.")
@@ -64,49 +55,15 @@ def senses(
         con.close()
     groups = summarise(word, found, k)
     if plot is not None:
-        from flows.plots import write_picture
+        from polyseme.flows.display.svg import write_picture
 
-        write_picture(picture(word, found, groups), plot)
+        write_picture(draw_sense_map(word, found, groups), plot)
     if json:
         write_json(groups)
     elif not groups:
         print(f"'{word}' does not occur in the lake.")  # noqa: T201
     else:
         print("\n\n".join(_block(group, word) for group in groups))  # noqa: T201
-
-
-def summarise(word: str, found: list[dict[str, Any]], k: int) -> list[dict[str, Any]]:
-    """Return a record for each sense: size, silhouette of the grouping, neighbours, typical occurrences."""
-    from tasks.senses import distinguishing
-
-    texts = [[w for w in _WORDS.findall(row["sentence"].lower()) if w != word.lower()] for row in found]
-    near = distinguishing(texts, [row["sense"] for row in found], most=8)
-    groups = []
-    for sense in sorted(near):
-        rows = [row for row in found if row["sense"] == sense]
-        shown = [
-            {name: row[name] for name in ("text_before", "word", "text_after", "typicality", "uri", "sentence_index")}
-            for row in rows[:k]
-        ]
-        groups.append(
-            {"sense": sense, "size": rows[0]["size"], "silhouette": rows[0]["silhouette"], "neighbours": near[sense],
-             "occurrences": shown}
-        )  # fmt: skip
-    return groups
-
-
-def picture(word: str, found: list[dict[str, Any]], groups: list[dict[str, Any]]) -> str:
-    """Return the sense map as SVG. Raises UsageError where there is nothing to draw."""
-    from flows.plots import Dot, scatter
-
-    if not found:
-        raise UsageError(f"'{word}' does not occur in the lake, so there is nothing to draw.")
-    dots = [
-        Dot(row["x"], row["y"], row["sense"], f"{row['text_before']}»{row['word']}«{row['text_after']}")
-        for row in found
-    ]
-    names = [f"sense {g['sense']} ({g['size']}): {', '.join(g['neighbours']) or '–'}" for g in groups]
-    return scatter(dots, names, title=f"{word}: {len(found)} occurrences")
 
 
 def _block(group: dict[str, Any], word: str) -> str:

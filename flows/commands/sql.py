@@ -8,11 +8,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.options import CatalogOption, LakeOption
-from flows.output import Format, write_rows
-from flows.settings import lake_at
-from storage.errors import UsageError
-from storage.records import Device
+from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.display.output import Format, write_rows
+from polyseme.flows.settings import lake_at
+from polyseme.storage.errors import UsageError
+from polyseme.storage.records import Device
 
 MIB = 2**20
 
@@ -60,9 +60,9 @@ def sql(
     unsafe
         Let SQL do everything DuckDB can: read any file, write any file, load extensions. Only for SQL you wrote.
     """
-    from flows.statements import run
-    from storage.query import Access, connect
-    from tasks.functions import ModelFunctions
+    from polyseme.storage.sql.connection import Access, connect
+    from polyseme.tasks.sql.execution import run
+    from polyseme.tasks.sql.functions import ModelFunctions
 
     if timeout is not None and timeout <= 0:
         raise UsageError(f"--timeout is in seconds and must be above 0, got {timeout:g}.")
@@ -70,7 +70,7 @@ def sql(
     functions = ModelFunctions(model=model, device=device, cache_bytes=cache_mb * MIB)
     text = _given(query, file)
     if text is None:
-        from flows.shell import shell
+        from polyseme.flows.display.shell import shell
 
         shell(lake_at(lake, catalog_url), functions, format=format, timeout=timeout, access=access)
         return

@@ -12,9 +12,9 @@ from benchmarks.peers.padded import Inputs, Padded
 from benchmarks.peers.peer import Peer, Vectors, likeness
 from benchmarks.peers.results import Result, table
 from benchmarks.race import Times
-from storage.errors import PolysemeError
-from tasks.checkpoint import embedded_folder
-from tasks.engine import Engine, EngineConfig
+from polyseme.storage.errors import PolysemeError
+from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.model.checkpoint import embedded_folder
 
 SENTENCES = ("A bank.", "The river has a muddy bank, and so has the lake.", "A loan from the bank.", "Water.")
 

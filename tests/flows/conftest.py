@@ -10,9 +10,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from flows.settings import prepare_prefect
+from polyseme.flows.settings import prepare_prefect
+from tests.repository import ROOT
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+EXAMPLES = ROOT / "examples"
 Ask = Callable[..., list[tuple[object, ...]]]
 
 TEXTS = {

@@ -9,15 +9,15 @@ from typing import Any
 import duckdb
 import pytest
 
-from flows.cli import main
-from flows.commands.backfill import outputs_wanted
-from storage.catalog import Catalog
-from storage.lake import Lake
-from storage.query import connect
-from storage.records import Outputs
-from tasks import shard as stages
-from tasks.engine import EngineConfig
-from tests import small_lake
+from polyseme.flows.cli import main
+from polyseme.flows.commands.backfill import outputs_wanted
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Outputs
+from polyseme.storage.sql.connection import connect
+from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.shards import stages
+from tests import embedded_lakes
 from tests.flows.conftest import Ask
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api")]
@@ -28,7 +28,9 @@ EVERYTHING = ("documents", "sentences", "words", "transitions")
 @pytest.fixture
 def made(lake: Path, tiny_folder: Path) -> Lake:
     """Six documents in the encoding `tiny`, 48 numbers a vector."""
-    return small_lake.make(lake, small_lake.documents(), config=EngineConfig(model=str(tiny_folder), device="cpu"))
+    return embedded_lakes.make(
+        lake, embedded_lakes.documents(), config=EngineConfig(model=str(tiny_folder), device="cpu")
+    )
 
 
 def polyseme(capfd: pytest.CaptureFixture[str], made: Lake, *words: str | Path) -> tuple[int, str, str]:
@@ -122,8 +124,8 @@ def test_what_cannot_be_meant_is_said_before_anything_runs(
 def test_retrying_tasks_flows_and_backfills_any_number_of_times_changes_nothing(
     corpus: Path, lake: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.backfill import BackfillRequest, backfill
-    from flows.embed import EmbedRequest, embed_corpus
+    from polyseme.flows.backfill import BackfillRequest, backfill
+    from polyseme.flows.embed import EmbedRequest, embed_corpus
 
     engine, made = EngineConfig(model=str(tiny_folder), device="cpu"), Lake(lake)
     failures = {"encode_shard": 1, "commit_shard": 2}
@@ -178,7 +180,7 @@ def test_what_is_not_asked_for_stays_as_the_documents_have_it(
 ) -> None:
     lean = Outputs("sentences", None, nsp=False)
     config = EngineConfig(model=str(tiny_folder), device="cpu")
-    made = small_lake.make(lake, small_lake.documents()[:1], config=config, outputs=lean)
+    made = embedded_lakes.make(lake, embedded_lakes.documents()[:1], config=config, outputs=lean)
     with Catalog.open(made) as catalog:
         (encoding,) = catalog.encodings()
     assert outputs_wanted(made, encoding, asked) == gives

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
+from polyseme.flows.cli import main
 from tests.flows.conftest import write_records
 
 
@@ -28,7 +28,7 @@ def polyseme(capfd: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int
 )
 def test_help_loads_neither_torch_nor_prefect(words: list[str]) -> None:
     code = (
-        "import sys\nfrom flows.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as e:\n"
+        "import sys\nfrom polyseme.flows.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as e:\n"
         "    assert not e.code\n"
         "loaded = {'torch', 'prefect', 'transformers'} & set(sys.modules)\nassert not loaded, loaded"
     )
@@ -73,7 +73,7 @@ def test_a_missing_model_is_exit_5(capfd: pytest.CaptureFixture[str], corpus: Pa
 
 def test_debug_shows_the_traceback(corpus: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "status", "--lake", str(corpus), "--debug"],
+        [sys.executable, "-m", "polyseme", "status", "--lake", str(corpus), "--debug"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "Traceback" in done.stderr
@@ -153,7 +153,7 @@ class TestOverALake:
         records = write_records(tmp_path / "in.jsonl", [{"id": "a", "text": "From a pipe. Twice."}])
         with records.open("rb") as pipe:
             done = subprocess.run(
-                [sys.executable, "-m", "flows.cli", "embed", "-", "--lake", str(lake), "--no-nsp", "--json"],
+                [sys.executable, "-m", "polyseme", "embed", "-", "--lake", str(lake), "--no-nsp", "--json"],
                 stdin=pipe, capture_output=True, text=True, check=False,
             )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -163,7 +163,7 @@ class TestOverALake:
         text = "The river rose again that night, and the town slept through it. " * 40
         source = write_records(tmp_path / "in.jsonl", [{"id": i, "text": f"{i}. {text}"} for i in range(3000)])
         running = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "embed", str(source), "--lake", str(lake), "--no-nsp"],
+            [sys.executable, "-m", "polyseme", "embed", str(source), "--lake", str(lake), "--no-nsp"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         staging = lake / "staging"

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from storage.errors import ModelError, PolysemeError, UsageError
-from storage.records import Outputs
-from tasks import shard as stages
-from tasks.engine import EngineConfig
-from tasks.linear import runs_int8
+from polyseme.storage.errors import ModelError, PolysemeError, UsageError
+from polyseme.storage.records import Outputs
+from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.model.linear import runs_int8
+from polyseme.tasks.shards import stages
 from tests.flows.conftest import Ask, write_records
-from tests.flows.prefect_server import wait_until
+from tests.prefect_server import wait_until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api")]
 
@@ -22,7 +22,7 @@ SENTENCES_ONLY = Outputs("sentences", None, False)
 
 
 def embed(source: Path | str, lake: Path, **options: object):
-    from flows.embed import EmbedRequest, embed_corpus
+    from polyseme.flows.embed import EmbedRequest, embed_corpus
 
     return embed_corpus(EmbedRequest(sources=[str(source)], lake=str(lake), **options))  # type: ignore[arg-type]
 
@@ -123,7 +123,7 @@ def test_several_shards_give_the_same_rows_as_one(
     import duckdb
 
     embed(corpus, tmp_path / "one")
-    monkeypatch.setattr("tasks.plan.SHARD_CHARS", 1)
+    monkeypatch.setattr("polyseme.tasks.shards.scan.SHARD_CHARS", 1)
     assert embed(corpus, tmp_path / "three").shards == 3
     query = "SELECT doc_id, sentence_index, text, embedding FROM sentences ORDER BY ALL"
     rows = []
@@ -136,7 +136,7 @@ def test_several_shards_give_the_same_rows_as_one(
 def test_a_shard_that_cannot_be_written_fails_the_run_and_the_next_run_does_the_rest(
     corpus: Path, lake: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.plan.SHARD_CHARS", 1)
+    monkeypatch.setattr("polyseme.tasks.shards.scan.SHARD_CHARS", 1)
     write = stages.write_part
 
     def refuse_the_second(where, rows, **about):
@@ -165,7 +165,7 @@ def test_an_unusable_model_stops_the_run_and_is_recorded(corpus: Path, lake: Pat
 
 
 def test_a_request_without_sources_is_refused() -> None:
-    from flows.embed import EmbedRequest
+    from polyseme.flows.embed import EmbedRequest
 
     with pytest.raises(UsageError, match="Nothing to embed"):
         EmbedRequest(sources=[])
@@ -181,7 +181,7 @@ def test_the_run_leaves_its_summary_as_an_artifact(corpus: Path, lake: Path) -> 
 
 
 def test_a_run_says_where_its_time_went_in_its_summary_and_in_sql(corpus: Path, lake: Path, ask: Ask) -> None:
-    from flows.report import markdown
+    from polyseme.flows.runs.run_report import markdown
 
     report = embed(corpus, lake)
     stages_of_a_run = {"read", "tokenize", "wait", "encode", "nsp", "pool", "write"}

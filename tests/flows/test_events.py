@@ -5,18 +5,26 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import yaml
 
-from flows.deployments import triggers
-from flows.events import KINDS, CoherenceBreak, EncodingChanged, ModelAdapted, SourceChanged, as_event, event_id
-from flows.report import RunReport
-from storage.records import Counts
-from tasks.plan import Tally
+from polyseme.flows.events import (
+    KINDS,
+    CoherenceBreak,
+    EncodingChanged,
+    ModelAdapted,
+    SourceChanged,
+    as_event,
+    event_id,
+)
+from polyseme.flows.runs.run_report import RunReport
+from polyseme.flows.server.deployments import triggers
+from polyseme.storage.records import Counts
+from polyseme.tasks.shards.scan import Tally
+from tests.repository import ROOT
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
 
 
 def rows(heading: str) -> dict[str, list[str]]:
@@ -82,7 +90,7 @@ def test_a_run_tells_only_of_what_it_changed(
 ) -> None:
     from types import SimpleNamespace
 
-    from flows import events
+    from polyseme.flows import events
 
     documents, deleted = did
     told: list[events.Payload] = []

@@ -11,10 +11,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from flows.cli import main
-from storage.query import connect
+from polyseme.flows.cli import main
+from polyseme.storage.sql.connection import connect
+from tests.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RECIPES = dict(
     re.findall(r"^## (\d+\. [^\n]+)\n.*?```sql\n(.*?)```", (ROOT / "docs/cookbook.md").read_text("utf-8"), re.M | re.S)
 )

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from storage.catalog import Catalog
-from storage.catalog_schema import FORMAT_VERSION
-from storage.errors import PolysemeError
-from storage.lake import Lake
-from tasks.engine import EngineConfig
-from tests import small_lake
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.schema import FORMAT_VERSION
+from polyseme.storage.errors import PolysemeError
+from polyseme.storage.lake import Lake
+from polyseme.tasks.engine import EngineConfig
+from tests import embedded_lakes
 from tests.flows.conftest import Ask
 from tests.flows.test_backfill import contents, polyseme
 
@@ -26,13 +26,13 @@ ORPHAN = f"{'0' * 32}.parquet"
 @pytest.fixture
 def made(lake: Path, tiny_folder: Path) -> Lake:
     """Six documents in two commits."""
-    config, found = EngineConfig(model=str(tiny_folder), device="cpu"), small_lake.documents()
-    small_lake.make(lake, found[:3], config=config, run_id="first")
-    return small_lake.make(lake, found[3:], config=config, run_id="second")
+    config, found = EngineConfig(model=str(tiny_folder), device="cpu"), embedded_lakes.documents()
+    embedded_lakes.make(lake, found[:3], config=config, run_id="first")
+    return embedded_lakes.make(lake, found[3:], config=config, run_id="second")
 
 
 def test_a_source_is_found_again_whatever_bytes_its_name_has(tmp_path: Path) -> None:
-    from flows.repair import files_of
+    from polyseme.flows.repair import files_of
 
     there = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 [1]?.txt"))
     there.write_text("A text.")
@@ -79,7 +79,7 @@ def test_broken_parts_are_named_and_made_again_as_they_were(
 def test_a_text_that_went_with_its_part_is_read_from_its_source_or_said_to_be_lost(
     capfd: pytest.CaptureFixture[str], lake: Path, corpus: Path, tiny_folder: Path
 ) -> None:
-    from flows.embed import EmbedRequest, embed_corpus
+    from polyseme.flows.embed import EmbedRequest, embed_corpus
 
     config = EngineConfig(model=str(tiny_folder), device="cpu")
     embed_corpus(EmbedRequest(sources=[str(corpus)], lake=str(lake), engine=config))
@@ -176,7 +176,7 @@ def test_a_lake_of_a_newer_polyseme_is_refused_with_4(
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api")
 def test_every_kind_of_maintenance_is_a_flow(made: Lake, ask: Ask, tiny_folder: Path) -> None:
-    from flows.maintain import compact_lake, publish_lake, vacuum_lake, verify_lake
+    from polyseme.flows.maintain import compact_lake, publish_lake, vacuum_lake, verify_lake
 
     root, before = str(made.root), contents(made)
     assert compact_lake(root)["parts"] == 8

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import lakes
 import pytest
 
-from storage.catalog import Catalog
-from storage.lake import Lake
-from storage.records import EncodingSpec
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import EncodingSpec
+from tests import lakes
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -7,15 +7,15 @@ import sqlite3
 import time
 from pathlib import Path
 
-import lakes
 import pytest
 from sqlalchemy.exc import DatabaseError
 
-from storage.catalog import Catalog
-from storage.catalog_schema import FORMAT_VERSION
-from storage.errors import LakeError, PolysemeError
-from storage.lake import Lake
-from storage.records import EncodingSpec, Outputs, Reject
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.schema import FORMAT_VERSION
+from polyseme.storage.errors import LakeError, PolysemeError
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import EncodingSpec, Outputs, Reject
+from tests import lakes
 
 only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 """For a test that looks into SQLite's own file."""

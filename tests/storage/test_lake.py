@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from storage.catalog import Catalog
-from storage.errors import LakeError
-from storage.lake import Lake
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.errors import LakeError
+from polyseme.storage.lake import Lake
 
 
 def test_a_missing_lake_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:

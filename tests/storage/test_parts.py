@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
-import lakes
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.errors import PolysemeError
-from storage.lake import Lake
-from storage.parts import ROW_GROUP_ROWS, write_part
-from storage.records import Part
-from storage.schemas import table_schema
+from polyseme.storage.errors import PolysemeError
+from polyseme.storage.lake import Lake
+from polyseme.storage.parts import ROW_GROUP_ROWS, write_part
+from polyseme.storage.records import Part
+from polyseme.storage.schemas import table_schema
+from tests import lakes
 
 
 def words(count: int, width: int = 4) -> pa.Table:
@@ -107,7 +107,7 @@ def test_a_full_disk_leaves_no_file_and_says_what_to_do(lake: Lake, monkeypatch:
     import signal
 
     # A limit on file size is the kernel refusing bytes halfway, which is what a full disk does.
-    monkeypatch.setattr("storage.parts.ROW_GROUP_ROWS", 64)
+    monkeypatch.setattr("polyseme.storage.parts.ROW_GROUP_ROWS", 64)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))

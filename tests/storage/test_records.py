@@ -8,7 +8,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.records import Document
+from polyseme.storage.records import Document
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from storage.catalog import Catalog
-from storage.lake import Lake
-from storage.query import connect
-from storage.records import Document, Outputs, Reject, Shard, ShardResult
-from tasks.engine import Engine
-from tasks.plan import Scan
-from tasks.shard import commit_shard, encode_shard
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Document, Outputs, Reject, Shard, ShardResult
+from polyseme.storage.sql.connection import connect
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.shards.scan import Scan
+from polyseme.tasks.shards.stages import commit_shard, encode_shard
 
 LEAN = Outputs("sentences", None, False)
 

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.errors import ModelError, UsageError
-from storage.records import Context, Document, Layers, Outputs
-from storage.schemas import SORT_KEYS, table_schema
-from tasks.engine import Cancelled, Engine, EngineConfig
-from tasks.normal_form import is_blank, normalise
+from polyseme.storage.errors import ModelError, UsageError
+from polyseme.storage.records import Context, Document, Layers, Outputs
+from polyseme.storage.schemas import SORT_KEYS, table_schema
+from polyseme.tasks.engine import Cancelled, Engine, EngineConfig
+from polyseme.tasks.reading.normalization import is_blank, normalise
 from tests.conftest import MakeCheckpoint
 from tests.reference import assert_close, assert_stored, reference, ulps
 
@@ -174,7 +174,7 @@ def test_a_document_has_the_same_vectors_in_any_batch_order_and_company(
     budgets = {budget: Engine(EngineConfig(device="cpu", budget=budget)) for budget in (64, 256, 4096)}
     others = {f"budget {budget}": vectors(engine, documents[::-1]) for budget, engine in budgets.items()}
     others["alone"] = {key: vector for one in documents for key, vector in vectors(mini, [one]).items()}
-    monkeypatch.setattr("tasks.engine.chunk_tokens", lambda width: 300)
+    monkeypatch.setattr("polyseme.tasks.engine.chunk_tokens", lambda width: 300)
     others["smaller chunks"] = vectors(mini, documents[2:] + documents[:2])
     for name, other in others.items():
         assert other.keys() == usual.keys()
@@ -275,7 +275,7 @@ def test_a_document_larger_than_a_chunk_loses_nothing(tiny_folder: Path, monkeyp
     engine = Engine(EngineConfig(model=str(tiny_folder), device="cpu"))
     documents = [document("Small. One.", "a"), document(STORY * 12, "big"), document("Another small one.", "z")]
     whole = tables(engine, documents)
-    monkeypatch.setattr("tasks.engine.chunk_tokens", lambda width: 100)
+    monkeypatch.setattr("polyseme.tasks.engine.chunk_tokens", lambda width: 100)
     cut = tables(engine, documents)
     for name in ("documents", "sentences", "words", "tokens"):
         columns = list(SORT_KEYS[name])
@@ -340,7 +340,7 @@ def test_the_model_is_loaded_when_it_is_needed_and_not_before(foreign: Engine) -
 
 def test_what_an_encoding_is_can_be_told_without_loading_a_model() -> None:
     code = (
-        "import sys\nfrom tasks.engine import Engine, EngineConfig\n"
+        "import sys\nfrom polyseme.tasks.engine import Engine, EngineConfig\n"
         "print(Engine(EngineConfig()).spec.encoding_id)\nassert 'transformers' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -1,6 +1,6 @@
 """Crowd: writers, a compactor, a vacuum and readers on one lake at once, and what must be there when they are done.
 
-    python tests/torture/crowd.py [--writers 4] [--commits 100] [--mutant no-fence|no-key|no-check|forgetful]
+    python -m tests.torture.crowd [--writers 4] [--commits 100] [--mutant no-fence|no-key|no-check|forgetful]
 
 Every writer embeds, backfills, deletes and retries over documents that all share. A commit's order decides who wins,
 not its time: the later text, then the later encoding of it. Two writers are stopped between their parts and their
@@ -26,24 +26,20 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import scenario
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
-import lakes
-
-from storage import catalog as catalog_module
-from storage import commits, compaction
-from storage.catalog import Catalog
-from storage.compaction import compact
-from storage.errors import PolysemeError
-from storage.lake import Lake
-from storage.publish import publish
-from storage.query import open_snapshot
-from storage.records import ShardResult
-from storage.vacuum import vacuum
-from storage.verification import verify
+from polyseme.storage import catalog as catalog_module
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database import commits
+from polyseme.storage.errors import PolysemeError
+from polyseme.storage.lake import Lake
+from polyseme.storage.maintenance import compaction
+from polyseme.storage.maintenance.compaction import compact
+from polyseme.storage.maintenance.vacuum import vacuum
+from polyseme.storage.maintenance.verification import verify
+from polyseme.storage.records import ShardResult
+from polyseme.storage.sql.connection import open_snapshot
+from polyseme.storage.sql.publish import publish
+from tests import lakes
+from tests.torture import scenario
 
 SHARED = 24
 GRACE = timedelta(seconds=4)

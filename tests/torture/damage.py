@@ -1,6 +1,6 @@
 """Damage: one part of a lake is corrupted, truncated, lost or swapped, and the lake has to notice, say so and heal.
 
-    python tests/torture/damage.py [--count N] [--seed S] [--mutant no-hash|no-mark]
+    python -m tests.torture.damage [--count N] [--seed S] [--mutant no-hash|no-mark]
 
 After each: readers get an answer or an error and never a crash, `verify` names that part and no other, compaction does
 not launder it, `repair` takes it out, no document that is not marked is wrong, and encoding the marked ones again gives
@@ -23,23 +23,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import scenario
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
 import duckdb
-import lakes
 
-from storage import compaction, verification
-from storage import repair as repairing
-from storage.catalog import Catalog
-from storage.compaction import compact
-from storage.errors import LakeError
-from storage.lake import Lake
-from storage.query import open_snapshot
-from storage.repair import STALE, repair
-from storage.verification import Verification, verify
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.errors import LakeError
+from polyseme.storage.lake import Lake
+from polyseme.storage.maintenance import compaction, verification
+from polyseme.storage.maintenance import quarantine as repairing
+from polyseme.storage.maintenance.compaction import compact
+from polyseme.storage.maintenance.quarantine import STALE, repair
+from polyseme.storage.maintenance.verification import Verification, verify
+from polyseme.storage.sql.connection import open_snapshot
+from tests import lakes
+from tests.torture import scenario
 
 _SHOWN = 5
 _SECTOR = 512

@@ -12,7 +12,7 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tracer import Call
+from tests.torture.tracer import Call
 
 _SECTOR = 512
 

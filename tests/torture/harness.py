@@ -1,6 +1,6 @@
 """Torture: break a writer in every way there is a call to break it at, and count the lakes that are not as promised.
 
-    python tests/torture/harness.py kill|commit|power|full [--count N] [--seed S] [--mutant M]
+    python -m tests.torture.harness kill|commit|power|full [--count N] [--seed S] [--mutant M]
 
 Prints figures as JSON; `violations` names the first few of what should not be. A mutant is the code without one of its
 safeguards: the run has to find it out, or it measures nothing.
@@ -22,11 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import scenario
-from disk import Disk
-from tracer import Call, Verdict, trace, unavailable
+from tests.torture import scenario
+from tests.torture.disk import Disk
+from tests.torture.tracer import Call, Verdict, trace, unavailable
 
 _SHOWN = 5
 _COMMIT = 3
@@ -220,7 +218,7 @@ def _no_fsync(*args: Any, **named: Any) -> None:
 
 
 def _no_folder_fsync(*args: Any, **named: Any) -> None:
-    from storage import local_files
+    from polyseme.storage.files import local as local_files
 
     local_files.fsync_folder = lambda path: None
     scenario.work(*args, **named)
@@ -229,7 +227,7 @@ def _no_folder_fsync(*args: Any, **named: Any) -> None:
 def _lazy_catalog(*args: Any, **named: Any) -> None:
     import sqlite3
 
-    from storage import sqlite_engine
+    from polyseme.storage.database import sqlite as sqlite_engine
 
     configure = sqlite_engine._configure_sqlite
 
@@ -243,7 +241,7 @@ def _lazy_catalog(*args: Any, **named: Any) -> None:
 
 def _commit_first(*args: Any, **named: Any) -> None:
     """Commit the parts before they are written."""
-    from storage.catalog import Catalog
+    from polyseme.storage.catalog import Catalog
 
     commit = Catalog.commit_shard
 

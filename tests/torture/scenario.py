@@ -7,23 +7,19 @@ operation its number is written to an acknowledgement file, as a user would see 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "storage"), str(Path(__file__).parents[2])]
-
-import lakes
-
-from storage.catalog import Catalog
-from storage.compaction import compact
-from storage.lake import Lake
-from storage.publish import publish
-from storage.query import open_snapshot
-from storage.vacuum import vacuum
-from storage.verification import verify
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.lake import Lake
+from polyseme.storage.maintenance.compaction import compact
+from polyseme.storage.maintenance.vacuum import vacuum
+from polyseme.storage.maintenance.verification import verify
+from polyseme.storage.sql.connection import open_snapshot
+from polyseme.storage.sql.publish import publish
+from tests import lakes
 
 SPEC = lakes.make_spec()
 Contents = dict[str, str]

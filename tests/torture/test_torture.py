@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-HERE = Path(__file__).parent
+from tests.repository import ROOT
+
 SAME_MACHINE = "skipped:"
 
 pytestmark = pytest.mark.torture
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.torture
 
 def figures(script: str, *arguments: str) -> dict[str, Any]:
     """Run a mode and return what it printed."""
-    command = [sys.executable, str(HERE / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    command = [sys.executable, "-m", f"tests.torture.{script}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
     if SAME_MACHINE in done.stderr:
         pytest.skip(done.stderr.strip())
     found: dict[str, Any] = json.loads(done.stdout)
@@ -30,34 +30,34 @@ def figures(script: str, *arguments: str) -> dict[str, Any]:
 
 
 def test_a_writer_killed_at_any_call_leaves_exactly_what_was_acknowledged() -> None:
-    found = figures("harness.py", "kill", "--count", "12")
+    found = figures("harness", "kill", "--count", "12")
     assert (found["kills"], found["violations"], found["first"]) == (12, 0, [])
     assert len(found["killed_before"]) > 4
     assert found["resumed"] > 0
 
 
 def test_a_writer_killed_inside_a_commit_leaves_all_of_it_or_nothing() -> None:
-    found = figures("harness.py", "commit", "--count", "8")
+    found = figures("harness", "commit", "--count", "8")
     assert (found["kills"], found["violations"], found["first"]) == (8, 0, [])
 
 
 def test_power_lost_at_any_call_costs_nothing_that_was_acknowledged() -> None:
-    found = figures("harness.py", "power", "--count", "40")
+    found = figures("harness", "power", "--count", "40")
     assert (found["images"], found["violations"], found["first"]) == (40, 0, [])
 
 
 def test_a_full_disk_is_reported_and_survived() -> None:
-    found = figures("harness.py", "full", "--count", "8")
+    found = figures("harness", "full", "--count", "8")
     assert (found["full"], found["violations"], found["first"]) == (8, 0, [])
 
 
 def test_a_damaged_part_is_noticed_never_laundered_and_made_again() -> None:
-    found = figures("damage.py", "--count", "6")
+    found = figures("damage", "--count", "6")
     assert (found["damaged"], len(found["how"]), found["violations"], found["first"]) == (6, 6, 0, [])
 
 
 def test_writers_maintenance_and_readers_do_not_disturb_each_other() -> None:
-    found = figures("crowd.py", "--writers", "3", "--commits", "8")
+    found = figures("crowd", "--writers", "3", "--commits", "8")
     assert (found["violations"], found["first"]) == (0, [])
     # Two of the writers were stopped across a vacuum, found their parts gone and wrote them again.
     assert found["refused_after_a_vacuum_and_retried"] > 0
@@ -66,20 +66,18 @@ def test_writers_maintenance_and_readers_do_not_disturb_each_other() -> None:
 
 @pytest.mark.parametrize("mutant", ["no-fsync", "no-folder-fsync", "lazy-catalog"])
 def test_power_loss_finds_out_who_does_not_sync(mutant: str) -> None:
-    assert figures("harness.py", "power", "--count", "12", "--mutant", mutant)["violations"] > 0
+    assert figures("harness", "power", "--count", "12", "--mutant", mutant)["violations"] > 0
 
 
 def test_kills_find_out_who_commits_before_writing() -> None:
-    assert (
-        figures("harness.py", "kill", "--count", "12", "--near", "part", "--mutant", "commit-first")["violations"] > 0
-    )
+    assert figures("harness", "kill", "--count", "12", "--near", "part", "--mutant", "commit-first")["violations"] > 0
 
 
 @pytest.mark.parametrize("mutant", ["no-hash", "no-mark"])
 def test_damage_finds_out_who_does_not_look_or_does_not_say(mutant: str) -> None:
-    assert figures("damage.py", "--count", "4", "--mutant", mutant)["violations"] > 0
+    assert figures("damage", "--count", "4", "--mutant", mutant)["violations"] > 0
 
 
 @pytest.mark.parametrize("mutant", ["no-fence", "no-key", "no-check", "forgetful"])
 def test_a_crowd_finds_out_which_safeguard_is_missing(mutant: str) -> None:
-    assert figures("crowd.py", "--writers", "3", "--commits", "8", "--mutant", mutant)["violations"] > 0
+    assert figures("crowd", "--writers", "3", "--commits", "8", "--mutant", mutant)["violations"] > 0

@@ -1,0 +1,251 @@
+"""adapt: teach a BERT a corpus with MLM and NSP, as a Prefect flow: prepare -> train -> write and measure the model.
+
+What is done lies in `polyseme.tasks.adaptation.workspace`; here is only the order, what is tried again, and what is
+reported. A retry, and another run with the same request, goes on from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect import flow, task
+from prefect.artifacts import (
+    create_image_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    update_progress_artifact,
+)
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+from prefect.tasks import exponential_backoff
+
+from polyseme.flows.display.loss_curve import loss_curve
+from polyseme.flows.display.svg import write_picture
+from polyseme.flows.display.training_progress import appraising, reporter
+from polyseme.flows.events import ModelAdapted, emit, event_id
+from polyseme.flows.server.corpora import Corpus, chosen
+from polyseme.flows.server.every_corpus import do_for_each, raise_failures
+from polyseme.storage.errors import UsageError
+from polyseme.tasks.adaptation.request import Adaptation
+from polyseme.tasks.adaptation.workspace import at_work
+from polyseme.tasks.evaluation.comparison import Appraisal
+from polyseme.tasks.evaluation.evaluation import FIGURES, shown
+from polyseme.tasks.model.checkpoint import Checkpoint
+from polyseme.tasks.training.checkpoints import Progress, StepLog
+from polyseme.tasks.training.objective import ObjectiveConfig
+from polyseme.tasks.training.trainer import TrainingConfig
+
+OUT = "models/{corpus}-%Y-%m-%d"
+"""Where the models of configured corpora go."""
+_HALF_AN_HOUR = TrainingConfig(minutes=30)
+_TELL_PREFECT_EVERY = 0.02
+"""Share of the budget between two updates of Prefect's progress artifact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptReport:
+    """What a run made. `first` and `last` are its held-out figures before and after training.
+
+    `fingerprint` is the model's, `start` what it began as. `appraisal` is None where none was asked for.
+    """
+
+    model: str
+    fingerprint: str
+    start: str | None
+    documents: int
+    tokens: int
+    held_out_documents: int
+    steps: int
+    trained_tokens: int
+    seconds: float
+    first: dict[str, float]
+    last: dict[str, float]
+    appraisal: Appraisal | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def _worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
+    """Retry what may pass: a full disk, a device out of memory. What will fail the same way again is not tried."""
+    error = state.result(raise_on_failure=False)
+    return any(isinstance(e, OSError | MemoryError | RuntimeError) for e in (error, error.__cause__))
+
+
+_AT_THE_EDGE: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay_seconds": exponential_backoff(2),
+    "retry_condition_fn": _worth_a_retry,
+    "persist_result": False,
+    "cache_policy": NO_CACHE,
+}
+
+
+@task(name="prepare text", **_AT_THE_EDGE)
+def prepare_text(adaptation: Adaptation) -> dict[str, int]:
+    """Read and tokenize the sources; returns counts."""
+    with at_work(adaptation) as bench:
+        return bench.prepare()
+
+
+@task(name="train", **_AT_THE_EDGE)
+def train(adaptation: Adaptation) -> Progress:
+    """Train until the budget is spent. The progress artifact shows how far it is."""
+    artifact = create_progress_artifact(0.0, key="adapt-progress", description="Share of the training budget spent")
+    log = get_run_logger()
+    with at_work(adaptation) as bench:
+        return bench.train(_Told(adaptation, artifact, log))
+
+
+@task(name="write model", **_AT_THE_EDGE)
+def write_model(adaptation: Adaptation) -> Appraisal | None:
+    """Write the trained model and measure it for its card; returns what was measured."""
+    with at_work(adaptation) as bench:
+        bench.finish(appraising())
+        return bench.appraisal
+
+
+@flow(name="adapt", persist_result=False)
+def adapt_model(adaptation: Adaptation) -> AdaptReport:
+    """Teach a model a corpus. Running it again with the same request goes on where it stopped.
+
+    Raises PolysemeError for what cannot be done as asked.
+    """
+    return carry_out(adaptation)
+
+
+@flow(name="adapt", persist_result=False, validate_parameters=True)
+def adapt_corpora(
+    corpora: list[str] | None = None,
+    *,
+    out: str = OUT,
+    training: TrainingConfig | None = None,
+    objective: ObjectiveConfig | None = None,
+    held_out: float = 0.02,
+    evaluation_pairs: int | None = None,
+    license: str | None = None,
+    data_note: str | None = None,
+) -> None:
+    """Teach each configured corpus to the model that embeds it, or those named; by default for thirty minutes.
+
+    `out` is where the models go: `{corpus}` is the corpus's name, and %Y-%m-%d and the like the time the run was
+    scheduled for, so that every scheduled run makes models of its own and a retry goes on with them. Raises
+    PolysemeError where a corpus could not be done, once the others are.
+    """
+    named = chosen(corpora)
+    if len(named) > 1 and "{corpus}" not in out:
+        raise UsageError(f"{len(named)} corpora make as many models: out needs {{corpus}} in it, got {out!r}.")
+
+    def teach(corpus: Corpus) -> None:
+        device = corpus.engine.device
+        carry_out(
+            Adaptation(
+                sources=corpus.sources, out=_place(out, corpus.name), training=training or _HALF_AN_HOUR,
+                model=corpus.engine.model, objective=objective or ObjectiveConfig(), reading=corpus.reading,
+                device="auto" if device == "mps" else device, held_out=held_out,
+                evaluation_pairs=evaluation_pairs, license=license, data_note=data_note,
+            )
+        )  # fmt: skip
+
+    raise_failures(do_for_each(named, teach))
+
+
+def _place(out: str, corpus: str) -> str:
+    scheduled: datetime = flow_run.scheduled_start_time
+    return scheduled.strftime(out.replace("{corpus}", corpus))
+
+
+def carry_out(adaptation: Adaptation) -> AdaptReport:
+    """Do what `adapt_model` does, inside the flow run that calls it."""
+    counts = prepare_text(adaptation)
+    progress = train(adaptation)
+    appraisal = write_model(adaptation)
+    folder = Path(adaptation.out)
+    report = AdaptReport(
+        model=str(folder),
+        fingerprint=Checkpoint(folder.name, folder).sha256,
+        start=None if adaptation.shape else adaptation.model,
+        documents=counts["documents"],
+        tokens=counts["tokens"],
+        held_out_documents=counts["held_out_documents"],
+        steps=progress.step,
+        trained_tokens=progress.tokens,
+        seconds=progress.seconds,
+        first=progress.evaluations[0],
+        last=progress.evaluations[-1],
+        appraisal=appraisal,
+    )
+    _publish(report, progress)
+    _tell(report)
+    return report
+
+
+class _Told:
+    """Passes every step on: to whoever watches in this process, and now and then to Prefect."""
+
+    def __init__(self, adaptation: Adaptation, artifact: Any, log: Any) -> None:
+        self._config, self._artifact, self._log = adaptation.training, artifact, log
+        self._report = reporter(adaptation.training)
+        self._told = 0.0
+
+    def __call__(self, step: StepLog) -> None:
+        self._report(step)
+        share = self._config.share_done(step.step, step.seconds)
+        if share - self._told >= _TELL_PREFECT_EVERY or share >= 1:
+            self._told = share
+            if isinstance(self._artifact, UUID):
+                update_progress_artifact(self._artifact, progress=100 * share)
+            self._log.info("step %d: MLM %.3f NSP %.3f rate %.1e", step.step, step.mlm, step.nsp, step.rate)
+
+
+def _publish(report: AdaptReport, progress: Progress) -> None:
+    """The curve and the table, as artifacts and beside the model."""
+    picture = loss_curve(progress, title=f"Training of {Path(report.model).name}")
+    write_picture(picture, Path(report.model) / "training.svg")
+    address = "data:image/svg+xml;base64," + b64encode(picture.encode()).decode()
+    create_image_artifact(image_url=address, key="adapt-curve", description="Losses and held-out accuracy by step")
+    create_markdown_artifact(markdown(report), key="adapt-summary", description=f"Model {report.model}")
+
+
+def _tell(report: AdaptReport) -> None:
+    """Say that the model is there. A second run that trains nothing more sends the same event, which counts once."""
+    payload = ModelAdapted(
+        model=str(Path(report.model).resolve()), fingerprint=report.fingerprint, start=report.start,
+        documents=report.documents, held_out_documents=report.held_out_documents, steps=report.steps,
+        tokens=report.trained_tokens, before=_figures(report.first), after=_figures(report.last),
+    )  # fmt: skip
+    emit(payload, event_id=event_id(payload, payload.model))
+
+
+def _figures(evaluation: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in evaluation.items() if name != "step"}
+
+
+def markdown(report: AdaptReport) -> str:
+    """Return the report as Markdown."""
+    before, after = _figures(report.first), _figures(report.last)
+    lines = [
+        f"# {report.model}",
+        "",
+        f"{report.steps:,} steps, {report.trained_tokens:,} tokens, {report.seconds / 60:,.1f} minutes, from "
+        f"{report.documents:,} documents ({report.tokens:,} tokens).",
+        "",
+        f"| held out: {report.held_out_documents:,} documents | before | after |",
+        "|---|---:|---:|",
+        *(f"| {name} | {before[name]:.4f} | {after[name]:.4f} |" for name in before),
+    ]
+    if (appraisal := report.appraisal) is not None:
+        lines += ["", f"| as `polyseme evaluate` asks | {' | '.join(found.model for found in appraisal.both)} |"]
+        lines += [f"|---|{'---:|' * len(appraisal.both)}"]
+        lines += [
+            f"| {label} | {' | '.join(shown(name, found.figures[name]) or '–' for found in appraisal.both)} |"
+            for name, (label, _) in FIGURES.items()
+        ]
+    return "\n".join(lines) + "\n"

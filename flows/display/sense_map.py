@@ -1,0 +1,51 @@
+"""The senses of a word for people: a record for each, and the map of its occurrences."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from polyseme.storage.errors import UsageError
+
+_WORDS = re.compile(r"[^\W\d_]{4,}")
+"""Shorter ones are mostly grammar."""
+SENSES = """
+SELECT sense.*, s.text AS sentence, s.char_start AS sentence_start, d.uri
+FROM senses($word) AS sense
+JOIN sentences AS s ON s.doc_id = sense.doc_id AND s.sentence_index = sense.sentence_index
+JOIN documents AS d ON d.doc_id = sense.doc_id
+ORDER BY sense.sense, sense.rank"""
+
+
+def summarise(word: str, found: list[dict[str, Any]], k: int) -> list[dict[str, Any]]:
+    """Return a record for each sense: size, silhouette of the grouping, neighbours, typical occurrences."""
+    from polyseme.tasks.analysis.senses import distinguishing
+
+    texts = [[w for w in _WORDS.findall(row["sentence"].lower()) if w != word.lower()] for row in found]
+    near = distinguishing(texts, [row["sense"] for row in found], most=8)
+    groups = []
+    for sense in sorted(near):
+        rows = [row for row in found if row["sense"] == sense]
+        shown = [
+            {name: row[name] for name in ("text_before", "word", "text_after", "typicality", "uri", "sentence_index")}
+            for row in rows[:k]
+        ]
+        groups.append(
+            {"sense": sense, "size": rows[0]["size"], "silhouette": rows[0]["silhouette"], "neighbours": near[sense],
+             "occurrences": shown}
+        )  # fmt: skip
+    return groups
+
+
+def draw_sense_map(word: str, found: list[dict[str, Any]], groups: list[dict[str, Any]]) -> str:
+    """Return the sense map as SVG. Raises UsageError where there is nothing to draw."""
+    from polyseme.flows.display.svg import Dot, scatter
+
+    if not found:
+        raise UsageError(f"'{word}' does not occur in the lake, so there is nothing to draw.")
+    dots = [
+        Dot(row["x"], row["y"], row["sense"], f"{row['text_before']}»{row['word']}«{row['text_after']}")
+        for row in found
+    ]
+    names = [f"sense {g['sense']} ({g['size']}): {', '.join(g['neighbours']) or '–'}" for g in groups]
+    return scatter(dots, names, title=f"{word}: {len(found)} occurrences")

@@ -1,0 +1,1 @@
+"""What one run needs: where shards are encoded, its progress, locks, report and lineage."""

@@ -1,0 +1,135 @@
+"""Progress of an embedding run: how much is done, how fast, how long still. Counts and one line; draws nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Counts, Shard
+from polyseme.tasks.engine import Cancelled
+
+_RUNS: dict[str, Progress] = {}
+_LISTENERS: list[Callable[[Progress], None]] = []
+_STOPPED = "Stopped on request; committed shards are kept, the rest was not started."
+_LOOK_EVERY_SECONDS = 1.0
+
+
+@contextmanager
+def listening(listener: Callable[[Progress], None]) -> Iterator[None]:
+    """Have `listener` called, from any thread, whenever a run in this process gets on."""
+    _LISTENERS.append(listener)
+    try:
+        yield
+    finally:
+        _LISTENERS.remove(listener)
+
+
+def reporter(shard: Shard, lake: Lake) -> Callable[[int], None]:
+    """Return how a task reports a batch of so many tokens, which raises Cancelled where the run was stopped.
+
+    Elsewhere than in the run's own process nobody hears it, and a staged file that is gone is the sign to stop.
+    """
+    progress = _RUNS.get(shard.run_id)
+    return progress.batch if progress else _leash(shard, lake)
+
+
+def _leash(shard: Shard, lake: Lake) -> Callable[[int], None]:
+    looked = time.monotonic()
+
+    def look(tokens: int) -> None:
+        nonlocal looked
+        if time.monotonic() - looked < _LOOK_EVERY_SECONDS:
+            return
+        looked = time.monotonic()
+        if lake.files.missing([shard.path]):
+            raise Cancelled(_STOPPED)
+
+    return look
+
+
+@dataclass(slots=True)
+class Progress:
+    """Shared by the threads of one run. `chars_planned` grows until `planned` is set."""
+
+    run_id: str
+
+    chars_planned: int = 0
+    planned: bool = False
+    documents: int = 0
+    chars_done: int = 0
+    tokens_forward: int = 0
+    counts: Counts = field(default_factory=Counts)
+    started: float = field(default_factory=time.perf_counter)
+    stopped: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @staticmethod
+    def begin(run_id: str) -> Progress:
+        """Make the progress of a run and let its tasks find it."""
+        progress = _RUNS[run_id] = Progress(run_id)
+        return progress
+
+    def end(self) -> None:
+        """Forget the run."""
+        _RUNS.pop(self.run_id, None)
+
+    def batch(self, tokens: int) -> None:
+        """Book a batch the model ran. Raises Cancelled after `stop`."""
+        if self.stopped:
+            raise Cancelled(_STOPPED)
+        with self._lock:
+            self.tokens_forward += tokens
+        self._tell()
+
+    def shard(self, counts: Counts, *, chars: int) -> None:
+        """Book a committed shard."""
+        with self._lock:
+            self.counts += counts
+            # Batches that ran in other processes are first heard of here.
+            self.tokens_forward = max(self.tokens_forward, self.counts.forward_tokens)
+            self.documents += counts.documents
+            self.chars_done += chars
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in tuple(_LISTENERS):
+            listener(self)
+
+    def stop(self) -> None:
+        """Ask the run to stop at the next batch."""
+        self.stopped = True
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
+    def fraction(self) -> float | None:
+        """Share of the planned work done, batches of unfinished shards included; None until it can be told."""
+        if not self.planned or not self.counts.forward_tokens or not self.chars_planned:
+            return 0.0 if self.planned else None
+        per_char = self.counts.forward_tokens / max(1, self.chars_done)
+        return min(1.0, self.tokens_forward / (per_char * self.chars_planned))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate from the rate so far; None until the first shard is done."""
+        fraction = self.fraction
+        return self.seconds * (1 - fraction) / fraction if fraction else None
+
+
+def describe(progress: Progress) -> str:
+    """Say in a line how much is done, how fast it goes and how long it still takes."""
+    rate = progress.tokens_forward / progress.seconds if progress.seconds else 0.0
+    left = progress.seconds_left
+    ending = f", about {_minutes(left)} left" if left is not None else ""
+    return f"{progress.documents:,} documents, {progress.tokens_forward:,} tokens run, {rate:,.0f}/s{ending}"
+
+
+def _minutes(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole} s" if whole < 90 else f"{whole // 60} min"

@@ -1,0 +1,79 @@
+"""What a run reports: one record, and the same as a page of Markdown. Formats numbers, computes none."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from polyseme.storage.records import Counts
+from polyseme.tasks.shards.scan import Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """What one run met (`tally`) and did (`counts`). `state` is completed, failed or cancelled."""
+
+    run_id: str
+    state: str
+    lake: str
+    encoding_id: str
+    encoding: str
+    counts: Counts
+    tally: Tally
+    shards: int
+    wall_seconds: float
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self) | {"lane_busy": self.lane_busy}
+
+    @property
+    def lane_busy(self) -> float:
+        """Share of the run that its model was at work; above 1 where several workers encoded."""
+        return self.counts.lane_seconds / self.wall_seconds if self.wall_seconds else 0.0
+
+
+def markdown(report: RunReport) -> str:
+    """Return the report as Markdown, for Prefect's artifact."""
+    counts, tally = report.counts, report.tally
+    rate = counts.tokens / report.wall_seconds if report.wall_seconds else 0.0
+    staged = sum(counts.seconds.values()) or 1.0
+    rows = [
+        ("documents read", tally.documents),
+        ("unchanged, skipped", tally.unchanged),
+        ("new", tally.new),
+        ("changed", tally.changed),
+        ("gone, hidden", tally.deleted),
+        ("records refused", tally.rejected),
+        ("sentences", counts.sentences),
+        ("words", counts.words),
+        ("tokens", counts.tokens),
+        ("tokens run through the model", counts.forward_tokens),
+        ("transitions scored", counts.transitions),
+        ("bytes written", counts.bytes),
+        ("shards", report.shards),
+    ]
+    lines = [
+        f"# Run {report.run_id}: {report.state}",
+        "",
+        f"Lake `{report.lake}`, encoding `{report.encoding}` ({report.encoding_id}), "
+        f"{report.wall_seconds:,.1f} s, {rate:,.0f} tokens/s.",
+        f"{counts.forward_tokens / max(1, counts.tokens):.2f} tokens run through the model for each one read: special "
+        "tokens, overlaps and scored pairs; packed, so no padding. Stages run side by side, and their seconds add up. "
+        f"The model was at work {report.lane_busy:.0%} of the time.",
+        "",
+        "| what | count |",
+        "|---|---:|",
+        *(f"| {name} | {value:,} |" for name, value in rows),
+        "",
+        "| stage | seconds | share |",
+        "|---|---:|---:|",
+        *(
+            f"| {stage} | {seconds:,.1f} | {seconds / staged:.0%} |"
+            for stage, seconds in sorted(counts.seconds.items())
+        ),
+    ]
+    if report.error:
+        lines += ["", f"**Error:** {report.error}"]
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""The flows that a standing server runs over configured corpora: embed what arrived, reconcile what events missed.
+
+Both bring lakes up to date with their sources as `embed_corpus` does; here is only which corpora, and whose turn it is.
+One corpus that fails does not keep the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from prefect.logging import get_run_logger
+
+from polyseme.flows.embed import AS_A_FLOW, EmbedRequest, carry_out, job
+from polyseme.flows.runs.run_report import RunReport
+from polyseme.flows.server.corpora import Corpus, chosen
+from polyseme.flows.server.every_corpus import do_for_each, raise_failures
+from polyseme.flows.server.scan_lock import turn
+
+
+@flow(name="embed", **AS_A_FLOW)
+def embed_corpora(corpora: list[str] | None = None) -> None:
+    """Bring the lakes of configured corpora up to date, of all of them for None.
+
+    A corpus that another run scans is waited for; one that another run waits for already is left to that run.
+    Raises PolysemeError where a corpus could not be done, once the others are.
+    """
+    _, failures = _bring_up_to_date(chosen(corpora))
+    raise_failures(failures)
+
+
+@flow(name="reconcile", **AS_A_FLOW)
+def reconcile(corpora: list[str] | None = None) -> None:
+    """Scan configured corpora against their lakes and close every gap. Raises as `embed_corpora` does.
+
+    The table it leaves says what no event had brought in.
+    """
+    reports, failures = _bring_up_to_date(chosen(corpora))
+    table = [
+        {
+            "corpus": name,
+            "documents": report.tally.documents,
+            "unchanged": report.tally.unchanged,
+            "missed new": report.tally.new,
+            "missed changed": report.tally.changed,
+            "missed gone": report.tally.deleted,
+            "refused": report.tally.rejected,
+        }
+        for name, report in reports.items()
+    ]
+    create_table_artifact(table, key="reconcile-summary", description="What no event had brought in")
+    raise_failures(failures)
+
+
+def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], list[str]]:
+    """Return the reports of those that could be done, by corpus, and why the others could not."""
+    reports = dict[str, RunReport]()
+
+    def embed(corpus: Corpus) -> None:
+        corpus.resolved()
+        with turn(f"{corpus.lake} {corpus.name}") as mine:
+            if mine:
+                reports[corpus.name] = carry_out(job(_request(corpus)))
+            else:
+                get_run_logger().info("corpus %s: the run that waits for its turn will see all of this", corpus.name)
+
+    return reports, do_for_each(corpora, embed)
+
+
+def _request(corpus: Corpus) -> EmbedRequest:
+    return EmbedRequest(
+        sources=corpus.sources, lake=corpus.lake, catalog=corpus.catalog, engine=corpus.engine, outputs=corpus.outputs,
+        reading=corpus.reading, delete=corpus.delete, runner=corpus.runner,
+    )  # fmt: skip

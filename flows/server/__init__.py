@@ -1,0 +1,1 @@
+"""What a standing server needs: configured corpora, deployments, the watcher."""

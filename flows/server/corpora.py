@@ -1,0 +1,134 @@
+"""Corpora: what a standing server keeps up to date, configured once in `polyseme.toml`.
+
+    [corpus.news]
+    sources = ["news/", "archive/*.jsonl.gz"]
+    lake = "lake"
+    level = "sentences"
+
+Every flow and command that works by itself names corpora and takes the rest from here. Runs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from polyseme.flows.runs.runners import Runner
+from polyseme.flows.settings import CONFIG_FILE, from_folder, read_config_file
+from polyseme.storage.errors import UsageError
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Outputs
+from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.sources import Source, resolve
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_OWN = ("sources", "lake", "catalog", "delete")
+_RUNNER = {"runner": "kind", "runner_address": "address", "runner_workers": "workers"}
+EXAMPLE = '[corpus.news]\nsources = ["news/"]\nlake = "lake"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """Sources that are embedded into one lake, always in the same way. `sources` and `lake` are absolute.
+
+    `catalog` is the database of the lake's catalog where it lies outside the lake's folder, without a password.
+    `delete` hides documents that the sources no longer yield. `runner` says where shards are encoded.
+    """
+
+    name: str
+    sources: list[str]
+    lake: str
+    catalog: str | None = None
+    runner: Runner = field(default_factory=Runner)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    outputs: Outputs = field(default_factory=Outputs)
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    delete: bool = True
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise UsageError(
+                f"[corpus.{self.name}]: a corpus is named with small letters, digits, - and _, for its name is part of "
+                "event ids."
+            )
+        if not self.sources or "-" in self.sources:
+            raise UsageError(
+                f'[corpus.{self.name}] needs sources = ["FOLDER", …]: files, folders or globs that can be read again '
+                "at any time."
+            )
+
+    def resolved(self) -> list[Source]:
+        """Say what the sources mean. Raises UsageError for one that names nothing, or holds the lake."""
+        try:
+            return resolve(self.sources, lake=Lake(self.lake))
+        except UsageError as error:
+            raise UsageError(f"[corpus.{self.name}]: {error}") from error
+
+
+def configured() -> dict[str, Corpus]:
+    """Return every configured corpus by name. Raises UsageError where the file says what makes no sense."""
+    path, config = read_config_file()
+    tables = config.get("corpus", {})
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise UsageError(f"{path}: a corpus is a table with a name, such as\n{EXAMPLE}")
+    usual = {"lake": config.get("lake", "lake"), "catalog": config.get("catalog")}
+    return {
+        name: _corpus(name, table if "lake" in table else usual | table, path.parent) for name, table in tables.items()
+    }
+
+
+def chosen(names: Iterable[str] | None = None) -> list[Corpus]:
+    """Return the corpora named, all for None. Raises UsageError for one that is not configured."""
+    known = configured()
+    if not known:
+        raise UsageError(
+            f"No corpus is configured: {CONFIG_FILE}, in this folder or in one above it, needs a table such as\n"
+            f"{EXAMPLE}"
+        )
+    wanted = list(known) if names is None else list(names)
+    if missing := [name for name in wanted if name not in known]:
+        raise UsageError(f"There is no [corpus.{missing[0]}] in {CONFIG_FILE}. Configured: {', '.join(known)}.")
+    return [known[name] for name in wanted]
+
+
+def _corpus(name: str, table: dict[str, Any], folder: Path) -> Corpus:
+    """Build one from its table. Options are named as `polyseme embed` names them, with _ for -."""
+    rest = dict(table)
+    engine, outputs, reading = (_taken(rest, kind) for kind in (EngineConfig, Outputs, ReadOptions))
+    runner = {argument: rest.pop(key) for key, argument in _RUNNER.items() if key in rest}
+    own = {key: rest.pop(key) for key in _OWN if key in rest}
+    if rest:
+        known = [*_OWN, *_RUNNER, *(f.name for kind in (EngineConfig, Outputs, ReadOptions) for f in fields(kind))]
+        raise UsageError(f"[corpus.{name}]: there is no option {', '.join(rest)}. Options: {', '.join(known)}.")
+    if (folder / str(engine.get("model", "\0"))).is_dir():
+        engine["model"] = str(folder / engine["model"])
+    if isinstance(outputs.get("words"), list):
+        outputs["words"] = frozenset(word.lower() for word in outputs["words"])
+    built = {
+        "name": name,
+        "lake": from_folder(own.pop("lake"), folder),
+        "sources": [from_folder(source, folder) for source in own.pop("sources", [])],
+        "engine": engine,
+        "outputs": outputs,
+        "reading": reading,
+        "runner": runner,
+        **own,
+    }
+    try:
+        return TypeAdapter(Corpus).validate_python(built)
+    except ValidationError as error:
+        first = error.errors()[0]
+        options = {argument: key for key, argument in _RUNNER.items()} if first["loc"][0] == "runner" else {}
+        inside = (part for part in first["loc"] if part not in ("engine", "outputs", "reading", "runner"))
+        where = ".".join(options.get(str(part), str(part)) for part in inside)
+        raise UsageError(f"[corpus.{name}] {where}: {first['msg']}, got {first['input']!r}.") from error
+
+
+def _taken(rest: dict[str, Any], kind: Any) -> dict[str, Any]:
+    return {f.name: rest.pop(f.name) for f in fields(kind) if f.name in rest}

@@ -1,0 +1,67 @@
+"""Serving: one process that registers every deployment and starts their runs, without a work pool or a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.runner import Runner
+
+from polyseme.flows.server.deployments import as_served
+
+_PAUSE = 2.0
+
+
+def serve(deployments: Sequence[dict[str, Any]], *, limit: int, poll_seconds: float) -> None:
+    """Serve until stopped, through restarts of the server. Schedules stay on when this process ends."""
+
+    async def run() -> None:
+        runner = Runner(name="polyseme", limit=limit, query_seconds=poll_seconds, pause_on_shutdown=False)
+        for deployment in deployments:
+            await runner.aadd_deployment(as_served(deployment))
+        _say(f"Serving {len(deployments)} deployments. Ctrl-C stops.")
+        await runner.start()
+
+    while True:
+        _wait_for_server()
+        try:
+            asyncio.run(run())
+        except (Exception, BaseExceptionGroup) as error:
+            if _server_answers() and not any(_is_an_absence(cause) for cause in _causes(error)):
+                raise
+            _say("The Prefect server is gone. Waiting for it; runs that were going on are picked up by reconcile.")
+        else:
+            return
+
+
+def _wait_for_server() -> None:
+    while not _server_answers():
+        time.sleep(_PAUSE)
+
+
+def _server_answers() -> bool:
+    with get_client(sync_client=True) as client:
+        return client.api_healthcheck() is None
+
+
+def _is_an_absence(error: BaseException) -> bool:
+    """True for what the runner raises where the server does not answer: on the first call, or after three polls."""
+    return isinstance(error, httpx.TransportError) or "exceeded error threshold" in str(error)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _causes(one)
+    elif error is not None:
+        yield error
+        yield from _causes(error.__cause__ or error.__context__)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201

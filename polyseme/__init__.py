@@ -1,0 +1,60 @@
+"""Contextual embeddings of whole corpora that answer SQL.
+
+The public face: every name here is loaded when it is first used, so that importing Polyseme costs nothing. The folders
+`flows`, `tasks` and `storage` of the repository are the packages `polyseme.flows`, `polyseme.tasks` and
+`polyseme.storage`. What is not named here may change between versions.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from polyseme.flows.embed import EmbedRequest, embed_corpus
+    from polyseme.storage.errors import PolysemeError
+    from polyseme.storage.lake import Lake
+    from polyseme.storage.records import Document, Outputs
+    from polyseme.storage.sql.connection import Access, connect
+    from polyseme.tasks.engine import Engine, EngineConfig
+    from polyseme.tasks.sql.functions import ModelFunctions
+
+__all__ = [
+    "Access",
+    "Document",
+    "EmbedRequest",
+    "Engine",
+    "EngineConfig",
+    "Lake",
+    "ModelFunctions",
+    "Outputs",
+    "PolysemeError",
+    "connect",
+    "embed_corpus",
+]
+
+_HOMES = {
+    "Access": "storage.sql.connection",
+    "Document": "storage.records",
+    "EmbedRequest": "flows.embed",
+    "Engine": "tasks.engine",
+    "EngineConfig": "tasks.engine",
+    "Lake": "storage.lake",
+    "ModelFunctions": "tasks.sql.functions",
+    "Outputs": "storage.records",
+    "PolysemeError": "storage.errors",
+    "connect": "storage.sql.connection",
+    "embed_corpus": "flows.embed",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'polyseme' has no attribute '{name}'")
+    value: object = getattr(import_module(f"polyseme.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,5 @@
+"""`python -m polyseme`: the `polyseme` command."""
+
+from polyseme.flows.cli import main
+
+main()

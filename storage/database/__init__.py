@@ -1,0 +1,1 @@
+"""The catalog's tables; each function works inside a transaction that it is given."""

@@ -1,0 +1,184 @@
+"""What a commit, a deletion or a move changes in the catalog, and the fence that keeps newer versions safe.
+
+Every function works inside a transaction that it is given. A version is the ordinal of a run. Of two versions of a
+document the one whose text was read later wins, and of the same text the one encoded later, whichever is committed
+first: a backfill takes old texts from the lake and may well have a greater ordinal than the run that read a newer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from polyseme.storage.database import rejects
+from polyseme.storage.database.dialects import chunks, insert_into
+from polyseme.storage.database.schema import document_versions, moved, parts, shards, superseded
+from polyseme.storage.errors import PolysemeError
+from polyseme.storage.records import DocumentVersion, Part, ShardResult
+
+_REPLACED = ("version", "text_version", "uri", "record_sha256", "outputs", "n_tokens", "deleted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitOutcome:
+    """What became of a shard: `live` documents are now its, `fenced` ones already had a newer version."""
+
+    already_committed: bool
+    live: int = 0
+    fenced: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Current:
+    version: int
+    text_version: int
+    deleted: bool
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return (self.text_version, self.version)
+
+
+def is_committed(connection: Connection, shard_key: str) -> bool:
+    """True where an earlier attempt at this shard got through."""
+    return connection.scalar(select(shards.c.shard_key).where(shards.c.shard_key == shard_key)) is not None
+
+
+def commit(connection: Connection, result: ShardResult, *, at: str, longest: int | None = None) -> CommitOutcome:
+    """Add a shard's parts, document versions and rejects. Raises PolysemeError for a document the run has twice."""
+    shard = result.shard
+    connection.execute(
+        insert(shards).values(
+            shard_key=shard.shard_key,
+            encoding_id=shard.encoding_id,
+            run_id=shard.run_id,
+            version=shard.version,
+            n_documents=len(result.documents),
+            committed_at=at,
+        )
+    )
+    if result.parts:
+        connection.execute(insert(parts), [_part_row(part, shard.shard_key) for part in result.parts])
+    live, hidden = _fence(result.documents, current_versions(connection, shard.encoding_id, _ids(result.documents)))
+    _put_versions(connection, shard.encoding_id, live)
+    _hide(connection, shard.encoding_id, hidden)
+    rejects.add(connection, shard.run_id, result.rejects, longest=longest)
+    return CommitOutcome(already_committed=False, live=len(live), fenced=len(result.documents) - len(live))
+
+
+def delete(connection: Connection, encoding_id: str, doc_ids: Sequence[str], *, version: int) -> int:
+    """Hide documents whose text is older than `version` and leave tombstones of that version. Return how many."""
+    current = current_versions(connection, encoding_id, doc_ids)
+    gone = [(doc_id, now.version) for doc_id, now in current.items() if now.text_version < version and not now.deleted]
+    if gone:
+        d = document_versions.c
+        connection.execute(
+            update(document_versions)
+            .where(d.encoding_id == encoding_id, d.doc_id == bindparam("gone"))
+            .values(version=version, text_version=version, deleted=True),
+            [{"gone": doc_id} for doc_id, _ in gone],
+        )
+    _hide(connection, encoding_id, gone)
+    return len(gone)
+
+
+def move(connection: Connection, encoding_id: str, uris: Mapping[str, str]) -> int:
+    """Give live documents another uri; their rows stay. Return how many."""
+    current = current_versions(connection, encoding_id, list(uris))
+    rows = [
+        {"encoding_id": encoding_id, "doc_id": doc_id, "version": now.version, "uri": uris[doc_id]}
+        for doc_id, now in current.items()
+        if not now.deleted
+    ]
+    if rows:
+        d = document_versions.c
+        connection.execute(
+            update(document_versions)
+            .where(d.encoding_id == encoding_id, d.doc_id == bindparam("moving"))
+            .values(uri=bindparam("to")),
+            [{"moving": row["doc_id"], "to": row["uri"]} for row in rows],
+        )
+        statement = insert_into(connection, moved)
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=moved.primary_key, set_={"uri": statement.excluded.uri}),
+            rows,
+        )
+    return len(rows)
+
+
+def current_versions(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> dict[str, _Current]:
+    """Return what the catalog holds of `doc_ids`, tombstones included."""
+    d = document_versions.c
+    query = select(d.doc_id, d.version, d.text_version, d.deleted).where(d.encoding_id == encoding_id)
+    return {
+        doc_id: _Current(version, text_version, deleted)
+        for ids in chunks(doc_ids)
+        for doc_id, version, text_version, deleted in connection.execute(query.where(d.doc_id.in_(ids))).all()
+    }
+
+
+def _ids(documents: Sequence[DocumentVersion]) -> list[str]:
+    return [document.doc_id for document in documents]
+
+
+def _fence(
+    ours: Sequence[DocumentVersion], current: Mapping[str, _Current]
+) -> tuple[list[DocumentVersion], list[tuple[str, int]]]:
+    """Split our documents: those that become live, and the `(doc_id, version)` pairs, theirs or ours, to hide."""
+    live: dict[str, DocumentVersion] = {}
+    hidden: list[tuple[str, int]] = []
+    for document in ours:
+        now = current.get(document.doc_id)
+        twice = document.doc_id in live or (now and not now.deleted and now.version == document.version)
+        if twice:
+            # Both copies would carry the same version, so neither could be hidden without the other.
+            raise PolysemeError(
+                f"Document {document.doc_id!r} ({document.uri}) was read twice by one run. "
+                "Give every document an id of its own, or pass the source only once."
+            )
+        if now is None or now.order < document.order or (now.deleted and now.order == document.order):
+            live[document.doc_id] = document
+            if now and not now.deleted:
+                hidden.append((document.doc_id, now.version))
+        else:
+            hidden.append((document.doc_id, document.version))
+    return list(live.values()), hidden
+
+
+def _put_versions(connection: Connection, encoding_id: str, documents: Sequence[DocumentVersion]) -> None:
+    if not documents:
+        return
+    statement = insert_into(connection, document_versions)
+    new = statement.excluded
+    changed = {name: new[name] for name in _REPLACED}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=document_versions.primary_key, set_=changed),
+        [
+            {
+                "encoding_id": encoding_id,
+                "doc_id": d.doc_id,
+                "version": d.version,
+                "text_version": d.order[0],
+                "uri": d.uri,
+                "record_sha256": d.record_sha256,
+                "outputs": d.outputs.to_json(),
+                "n_tokens": d.n_tokens,
+                "deleted": False,
+            }
+            for d in documents
+        ],
+    )
+
+
+def _hide(connection: Connection, encoding_id: str, versions: Iterable[tuple[str, int]]) -> None:
+    rows = [{"encoding_id": encoding_id, "doc_id": doc_id, "version": version} for doc_id, version in versions]
+    if rows:
+        connection.execute(insert_into(connection, superseded).on_conflict_do_nothing(), rows)
+
+
+def _part_row(part: Part, shard_key: str) -> dict[str, object]:
+    row = asdict(part)
+    row["table_name"] = row.pop("table")
+    return {**row, "shard_key": shard_key}

@@ -1,0 +1,61 @@
+"""Migrations: what brings an older catalog to the format of today, one step at a time.
+
+Each step is SQL inside the transaction that it is given, so a lake is at one format or the next and never between.
+Steps are never edited once released: lakes that took them exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Connection, select, text, update
+
+from polyseme.storage.database.schema import FORMAT_VERSION, meta
+from polyseme.storage.errors import LakeError
+
+Step = Callable[[Connection], None]
+
+
+def format_of(connection: Connection) -> int | None:
+    """Return the format the catalog was written in; None where it says nothing."""
+    written = connection.scalar(select(meta.c.value).where(meta.c.key == "format_version"))
+    return None if written is None else int(written)
+
+
+def migrate(connection: Connection, *, place: str) -> None:
+    """Bring a catalog up to date. Raises LakeError for one that is newer than this Polyseme, or of no known format."""
+    written = format_of(connection)
+    check_format(written, place=place)
+    for step in range(written or 0, FORMAT_VERSION):
+        STEPS[step](connection)
+        connection.execute(update(meta).where(meta.c.key == "format_version").values(value=str(step + 1)))
+
+
+def check_format(written: int | None, *, place: str) -> None:
+    """Raise LakeError for a format that this Polyseme neither reads nor can bring up to date."""
+    if written is None or written > FORMAT_VERSION:
+        raise LakeError(
+            f"The lake at {place} has format {written}, this Polyseme reads up to {FORMAT_VERSION}. "
+            "Upgrade Polyseme, or name another lake with --lake."
+        )
+
+
+def _to_2(connection: Connection) -> None:
+    """Parts can be retired, and a document's text can be older than its encoding."""
+    connection.execute(
+        text(
+            "CREATE TABLE retired_parts (path TEXT NOT NULL PRIMARY KEY, table_name TEXT NOT NULL, "
+            "encoding_id TEXT NOT NULL REFERENCES encodings (encoding_id), bytes BIGINT NOT NULL, "
+            "reason TEXT NOT NULL, retired_at TEXT NOT NULL)"
+        )
+    )
+    connection.execute(text("ALTER TABLE document_versions ADD COLUMN text_version BIGINT NOT NULL DEFAULT 0"))
+    connection.execute(text("UPDATE document_versions SET text_version = version"))
+
+
+def _to_3(connection: Connection) -> None:
+    """Parts may hold pseudo-log-likelihoods, which an older Polyseme would drop when it compacts. Nothing to change."""
+
+
+STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3}
+"""By the format they start from."""

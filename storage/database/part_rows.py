@@ -1,0 +1,132 @@
+"""What maintenance changes in the catalog: parts replaced or retired, and corrections that no part needs any more.
+
+Every function works inside a transaction that it is given. Knows no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+
+from polyseme.storage.database.dialects import chunks
+from polyseme.storage.database.schema import moved, parts, retired_parts, shards, superseded
+from polyseme.storage.records import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """A part that no new reader is given."""
+
+    path: str
+    bytes: int
+    retired_at: str
+
+
+def live_parts(connection: Connection, *, encoding_id: str | None = None) -> list[Part]:
+    """Return the live parts, oldest first."""
+    p = parts.c
+    query = select(p.table_name, p.encoding_id, p.path, p.rows, p.bytes, p.sha256).order_by(p.part_id)
+    if encoding_id is not None:
+        query = query.where(p.encoding_id == encoding_id)
+    return [
+        Part(table=table, encoding_id=encoding, path=path, rows=rows, bytes=size, sha256=sha256)
+        for table, encoding, path, rows, size, sha256 in connection.execute(query)
+    ]
+
+
+def retired(connection: Connection) -> list[Retired]:
+    """Return the retired parts whose files may still be there."""
+    r = retired_parts.c
+    return [Retired(*row) for row in connection.execute(select(r.path, r.bytes, r.retired_at).order_by(r.retired_at))]
+
+
+def are_live(connection: Connection, found: Sequence[Part]) -> bool:
+    """True where every one of these parts is still live."""
+    paths = [part.path for part in found]
+    live = sum(
+        connection.scalar(select(func.count()).select_from(parts).where(parts.c.path.in_(some))) or 0
+        for some in chunks(paths)
+    )
+    return live == len(set(paths))
+
+
+def retire(connection: Connection, old: Sequence[Part], *, reason: str, at: str) -> None:
+    """Take parts away from new readers; their files stay for those who have them open."""
+    rows = [
+        {
+            "path": part.path,
+            "table_name": part.table,
+            "encoding_id": part.encoding_id,
+            "bytes": part.bytes,
+            "reason": reason,
+            "retired_at": at,
+        }
+        for part in old
+    ]
+    connection.execute(insert(retired_parts), rows)
+    for some in chunks([part.path for part in old]):
+        connection.execute(delete(parts).where(parts.c.path.in_(some)))
+
+
+def add(connection: Connection, new: Part | None, encoding_id: str, taken_in: Iterable[tuple[str, int, str]]) -> None:
+    """Add a merged part, and drop the moves it has taken in unless the document has moved again since."""
+    if new is not None:
+        connection.execute(
+            insert(parts).values(
+                path=new.path,
+                table_name=new.table,
+                encoding_id=new.encoding_id,
+                rows=new.rows,
+                bytes=new.bytes,
+                sha256=new.sha256,
+            )
+        )
+    rows = [{"doc": doc_id, "ver": version, "to": uri} for doc_id, version, uri in taken_in]
+    if rows:
+        m = moved.c
+        connection.execute(
+            delete(moved).where(
+                m.encoding_id == encoding_id,
+                m.doc_id == bindparam("doc"),
+                m.version == bindparam("ver"),
+                m.uri == bindparam("to"),
+            ),
+            rows,
+        )
+
+
+def drop_corrections(
+    connection: Connection, encoding_id: str, versions: Sequence[tuple[str, int]], *, searched: Collection[str]
+) -> int:
+    """Forget `(doc_id, version)` pairs that none of the parts `searched`, by path, holds. Return how many.
+
+    A pair stays where a shard of that version was committed since: the shard may have brought rows of it.
+    """
+    committed = select(parts.c.path, shards.c.version).join(shards, parts.c.shard_key == shards.c.shard_key)
+    found = connection.execute(committed.where(parts.c.encoding_id == encoding_id))
+    growing = {version for path, version in found if path not in searched}
+    gone = [{"doc": doc_id, "ver": version} for doc_id, version in versions if version not in growing]
+    for some in chunks(gone):
+        for table in (superseded, moved):
+            c = table.c
+            matching = (c.encoding_id == encoding_id, c.doc_id == bindparam("doc"), c.version == bindparam("ver"))
+            connection.execute(delete(table).where(*matching), some)
+    return len(gone)
+
+
+def forget_retired(connection: Connection, paths: Sequence[str]) -> None:
+    """Drop retired parts whose files are gone."""
+    for some in chunks(paths):
+        connection.execute(delete(retired_parts).where(retired_parts.c.path.in_(some)))
+
+
+def known(connection: Connection, paths: Sequence[str]) -> set[str]:
+    """Return those of `paths` that the catalog names, live or retired."""
+    return {
+        path
+        for column in (parts.c.path, retired_parts.c.path)
+        for some in chunks(paths)
+        for path in connection.scalars(select(column).where(column.in_(some)))
+    }

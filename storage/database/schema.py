@@ -1,0 +1,150 @@
+"""The catalog's tables, for SQLite and PostgreSQL alike. Knows columns and keys, nothing of who writes them.
+
+Times are ISO 8601 in UTC and structures are JSON, both as text: what every engine stores unchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text
+
+from polyseme.storage.records import Counts
+
+FORMAT_VERSION = 3
+"""Raised whenever an older Polyseme could misread the catalog."""
+
+COUNT_COLUMNS = tuple(f.name for f in fields(Counts) if f.name != "seconds")
+
+_SERIAL = BigInteger().with_variant(Integer, "sqlite")
+_ORDERED = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text compared byte by byte, as SQLite does by itself: prefixes become ranges of the index."""
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+encodings = Table(
+    "encodings",
+    metadata,
+    Column("encoding_id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("spec", Text, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("created_at", Text, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("ordinal", BigInteger, nullable=False, unique=True),
+    Column("flow_run_id", Text),
+    Column("encoding_id", Text, ForeignKey("encodings.encoding_id"), nullable=False),
+    Column("sources", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("started_at", Text, nullable=False),
+    Column("finished_at", Text),
+    *(Column(name, BigInteger, nullable=False, server_default="0") for name in COUNT_COLUMNS),
+    *(Column(name, BigInteger, nullable=False, server_default="0") for name in ("skipped", "deleted", "rejected")),
+    Column("seconds", Text, nullable=False, server_default="{}"),
+    Column("error", Text),
+)
+
+shards = Table(
+    "shards",
+    metadata,
+    Column("shard_key", Text, primary_key=True),
+    Column("encoding_id", Text, ForeignKey("encodings.encoding_id"), nullable=False),
+    Column("run_id", Text, ForeignKey("runs.run_id"), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("n_documents", Integer, nullable=False),
+    Column("committed_at", Text, nullable=False),
+)
+
+parts = Table(
+    "parts",
+    metadata,
+    Column("part_id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("path", Text, nullable=False, unique=True),
+    Column("table_name", Text, nullable=False),
+    Column("encoding_id", Text, ForeignKey("encodings.encoding_id"), nullable=False),
+    Column("shard_key", Text, ForeignKey("shards.shard_key")),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+)
+
+retired_parts = Table(
+    "retired_parts",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("table_name", Text, nullable=False),
+    Column("encoding_id", Text, ForeignKey("encodings.encoding_id"), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("retired_at", Text, nullable=False),
+)
+"""Parts that no new reader is given; their files stay until vacuum finds them older than its grace period."""
+
+document_versions = Table(
+    "document_versions",
+    metadata,
+    Column("encoding_id", Text, ForeignKey("encodings.encoding_id"), primary_key=True),
+    Column("doc_id", _ORDERED, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("text_version", BigInteger, nullable=False, server_default="0"),
+    Column("uri", _ORDERED, nullable=False),
+    Column("record_sha256", Text, nullable=False),
+    Column("outputs", Text, nullable=False),
+    Column("n_tokens", BigInteger, nullable=False),
+    Column("deleted", Boolean, nullable=False, default=False),
+    Index("document_versions_by_uri", "encoding_id", "uri", "doc_id"),
+    sqlite_with_rowid=False,
+)
+"""One row a document; `deleted` ones stay as tombstones, so that a slow older run cannot bring them back.
+
+`version` is the ordinal of the run that encoded it, `text_version` of the run that read its text from the source: an
+older one after a backfill, which takes its texts from the lake.
+"""
+
+superseded = Table(
+    "superseded",
+    metadata,
+    Column("encoding_id", Text, ForeignKey("encodings.encoding_id"), primary_key=True),
+    Column("doc_id", _ORDERED, primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Rows that parts still hold and readers must not see: a data row is live unless it is listed here."""
+
+moved = Table(
+    "moved",
+    metadata,
+    Column("encoding_id", Text, ForeignKey("encodings.encoding_id"), primary_key=True),
+    Column("doc_id", _ORDERED, primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("uri", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Documents whose part still names the uri they had when it was written."""
+
+rejects = Table(
+    "rejects",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("run_id", Text, ForeignKey("runs.run_id"), nullable=False),
+    Column("uri", _ORDERED, nullable=False, index=True),
+    Column("locator", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("excerpt", Text, nullable=False),
+    Column("doc_id", Text),
+    Index("rejects_once_a_run", "run_id", "uri", "locator", "stage", "code", unique=True),
+)

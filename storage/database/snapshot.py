@@ -1,0 +1,91 @@
+"""Snapshot: one consistent picture of a lake, everything that readers need and no more.
+
+A plain value: it holds no connection and stays true of the moment it was taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+from sqlalchemy import Connection, Select, Text, func, select
+
+from polyseme.storage.database import schema
+from polyseme.storage.database.encodings import Encoding, read_encodings
+
+_ROWS_A_BATCH = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What was live at `catalog_version`. `parts` maps `(encoding_id, table)` to paths relative to the lake.
+
+    `superseded(encoding_id, doc_id, version)` and `moved(encoding_id, doc_id, version, uri)` correct what the parts
+    say; `runs` and `rejects` are shown as they are.
+    """
+
+    catalog_version: int
+    lake_id: str
+    default_encoding: str | None
+    encodings: tuple[Encoding, ...]
+    parts: Mapping[tuple[str, str], tuple[str, ...]]
+    superseded: pa.Table
+    moved: pa.Table
+    runs: pa.Table
+    rejects: pa.Table
+
+    @property
+    def default(self) -> Encoding | None:
+        """The encoding that the unsuffixed views show; None in a lake without any."""
+        return next((e for e in self.encodings if e.encoding_id == self.default_encoding), None)
+
+
+def take_snapshot(connection: Connection) -> Snapshot:
+    """Read a snapshot within the connection's transaction."""
+    meta = dict(connection.execute(select(schema.meta.c.key, schema.meta.c.value)).tuples().all())
+    rejects = select(*(c for c in schema.rejects.c if c.name != "id")).order_by(schema.rejects.c.id)
+    return Snapshot(
+        catalog_version=int(meta["catalog_version"]),
+        lake_id=meta["lake_id"],
+        default_encoding=meta.get("default_encoding"),
+        encodings=read_encodings(connection),
+        parts=_live_parts(connection),
+        superseded=_arrow(connection, select(schema.superseded)),
+        moved=_arrow(connection, select(schema.moved)),
+        runs=_arrow(connection, select(schema.runs).order_by(schema.runs.c.ordinal)),
+        rejects=_arrow(connection, rejects),
+    )
+
+
+def read_totals(connection: Connection, encoding_id: str) -> dict[str, int]:
+    """Return how many live documents and tokens, and how many parts and bytes, an encoding has."""
+    d, p = schema.document_versions.c, schema.parts.c
+    live = select(func.count(), func.coalesce(func.sum(d.n_tokens), 0)).where(
+        d.encoding_id == encoding_id, d.deleted.is_(False)
+    )
+    files = select(func.count(), func.coalesce(func.sum(p.bytes), 0)).where(p.encoding_id == encoding_id)
+    documents, tokens = connection.execute(live).one()
+    parts, size = connection.execute(files).one()
+    return {"documents": documents, "tokens": tokens, "parts": parts, "bytes": size}
+
+
+def _live_parts(connection: Connection) -> dict[tuple[str, str], tuple[str, ...]]:
+    p = schema.parts.c
+    found: dict[tuple[str, str], list[str]] = {}
+    for encoding_id, table, path in connection.execute(select(p.encoding_id, p.table_name, p.path).order_by(p.part_id)):
+        found.setdefault((encoding_id, table), []).append(path)
+    return {key: tuple(paths) for key, paths in found.items()}
+
+
+def _arrow(connection: Connection, query: Select[tuple[object, ...]]) -> pa.Table:
+    """Return a query's rows as an Arrow table; a batch at a time, so that a long list stays compact."""
+    fields = [pa.field(c.name, pa.string() if isinstance(c.type, Text) else pa.int64()) for c in query.selected_columns]
+    target = pa.schema(fields)
+    batches = [
+        pa.record_batch(
+            [pa.array(column, f.type) for column, f in zip(zip(*rows, strict=True), fields, strict=True)], schema=target
+        )
+        for rows in connection.execute(query).partitions(_ROWS_A_BATCH)
+    ]
+    return pa.Table.from_batches(batches, schema=target)

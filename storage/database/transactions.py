@@ -1,0 +1,145 @@
+"""Transactions on the catalog's database: how readers, writers and publishers enter, wait and leave.
+
+Whatever the engine, there is one writer at a time and a reader sees one moment. Knows nothing of what the tables mean;
+what SQLite and PostgreSQL each need for this lies in `sqlite` and `postgres` beside it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.engine import RootTransaction
+from sqlalchemy.exc import OperationalError
+
+from polyseme.storage.catalog_url import place_of
+from polyseme.storage.database import postgres as postgres_engine
+from polyseme.storage.database import sqlite as sqlite_engine
+from polyseme.storage.errors import LakeError
+
+PATIENCE_SECONDS = 60.0
+"""How long a writer waits for others. A commit takes milliseconds; longer means that someone holds the lock."""
+
+ROLE = "polyseme_role"
+"""The execution option that says what a transaction is for: "read", "write" or "publish"."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+
+
+class _Dialect(Protocol):
+    """What a module that knows one engine has."""
+
+    @property
+    def LONGEST_KEY(self) -> int | None: ...
+
+    def open_engine(self, url: URL, *, patience: float) -> Engine: ...
+    def is_busy(self, error: OperationalError) -> bool: ...
+    def trouble(self, error: OperationalError) -> str | None: ...
+
+
+def open_engine(url: URL, *, patience: float) -> Engine:
+    """Return an engine whose transactions begin as their `ROLE` asks for. Connects to nothing yet."""
+    return _dialect(url).open_engine(url, patience=patience)
+
+
+def longest_key(engine: Engine) -> int | None:
+    """Return how many bytes of UTF-8 a document's id and address may have together; None for any number."""
+    return _dialect(engine.url).LONGEST_KEY
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Hold one consistent picture of the database; writers go on meanwhile."""
+    with _patiently(engine, "read", patience=PATIENCE_SECONDS) as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine, *, patience: float) -> Iterator[Connection]:
+    """Hold the right to write, commit at the end, roll back on any exception.
+
+    Raises LakeError where another process keeps that right for longer than `patience` seconds, the disk is full, or
+    the database is lost on the way.
+    """
+    with _patiently(engine, "write", patience=patience) as connection:
+        yield connection
+        connection.commit()
+
+
+@contextmanager
+def publishing(engine: Engine, *, patience: float) -> Iterator[None]:
+    """Hold the right to publish, among all machines that share the catalog; readers and writers go on.
+
+    Raises LakeError like `writing`; also at the end, where the right was lost in the meantime.
+    """
+    if engine.dialect.name != "sqlite":
+        with _patiently(engine, "publish", patience=patience) as connection:
+            yield
+            connection.commit()
+        return
+    # A transaction of SQLite would keep writers out; its file is of one machine anyway.
+    try:
+        with FileLock(Path(str(engine.url.database)).with_name(".publish.lock"), timeout=patience):
+            yield
+    except Timeout as e:
+        raise _locked(engine, patience) from e
+
+
+@contextmanager
+def _patiently(engine: Engine, role: str, *, patience: float) -> Iterator[Connection]:
+    connection, transaction = _wait(engine, role, patience)
+    with connection, transaction:
+        try:
+            yield connection
+        except OperationalError as e:
+            _explain(e, engine)
+            raise
+
+
+def _wait(engine: Engine, role: str, patience: float) -> tuple[Connection, RootTransaction]:
+    deadline = time.monotonic() + patience
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return _enter(engine, role)
+        except OperationalError as e:
+            if not _dialect(engine.url).is_busy(e):
+                _explain(e, engine)
+                raise
+            if time.monotonic() > deadline:
+                raise _locked(engine, patience) from e
+        time.sleep(random.uniform(0, pause))
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _enter(engine: Engine, role: str) -> tuple[Connection, RootTransaction]:
+    connection = engine.connect()
+    try:
+        connection.execution_options(**{ROLE: role})
+        return connection, connection.begin()
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _dialect(url: URL) -> _Dialect:
+    return sqlite_engine if url.get_backend_name() == "sqlite" else postgres_engine
+
+
+def _explain(error: OperationalError, engine: Engine) -> None:
+    """Raise LakeError where there is something that the user can do about it; return for an error that is ours."""
+    trouble = _dialect(engine.url).trouble(error)
+    if trouble is not None:
+        raise LakeError(f"Cannot use the catalog {place_of(engine.url)}: {trouble}") from error
+
+
+def _locked(engine: Engine, patience: float) -> LakeError:
+    return LakeError(
+        f"The catalog {place_of(engine.url)} stayed locked for {patience:g} seconds. "
+        "Find the process that holds it, let it finish or end it, and run again."
+    )

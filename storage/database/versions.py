@@ -1,0 +1,64 @@
+"""Document versions: which documents an encoding has live, where they come from and what rows they have.
+
+Reads within a transaction that it is given; what changes them is `polyseme.storage.database.commits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from sqlalchemy import Connection, literal, select, tuple_
+
+from polyseme.storage.database.dialects import chunks
+from polyseme.storage.database.schema import document_versions
+from polyseme.storage.records import DocumentVersion, Outputs
+
+
+def find(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> dict[str, DocumentVersion]:
+    """Return the live version of each of `doc_ids` that has one."""
+    d = document_versions.c
+    columns = (d.doc_id, d.uri, d.version, d.record_sha256, d.outputs, d.n_tokens, d.text_version)
+    query = select(*columns).where(d.encoding_id == encoding_id, d.deleted.is_(False))
+    return {
+        doc_id: DocumentVersion(
+            doc_id=doc_id,
+            uri=uri,
+            version=version,
+            record_sha256=record_sha256,
+            outputs=_outputs(outputs),
+            n_tokens=n_tokens,
+            text_version=None if text_version == version else text_version,
+        )
+        for ids in chunks(doc_ids)
+        for doc_id, uri, version, record_sha256, outputs, n_tokens, text_version in connection.execute(
+            query.where(d.doc_id.in_(ids))
+        ).all()
+    }
+
+
+def all_outputs(connection: Connection, encoding_id: str) -> list[Outputs]:
+    """Return every different outputs that live documents of an encoding have."""
+    d = document_versions.c
+    query = select(d.outputs).where(d.encoding_id == encoding_id, d.deleted.is_(False)).distinct()
+    return [_outputs(text) for text in connection.scalars(query)]
+
+
+def page_after(
+    connection: Connection, encoding_id: str, uri_prefix: str, last: tuple[str, str] | None, *, rows: int
+) -> list[tuple[str, str]]:
+    """Return `(doc_id, uri)` of live documents whose uri begins so, by uri and id, from behind `last` on."""
+    d = document_versions.c
+    query = select(d.doc_id, d.uri).where(d.encoding_id == encoding_id, d.deleted.is_(False))
+    if uri_prefix:
+        query = query.where(d.uri >= uri_prefix, d.uri < uri_prefix + "\U0010ffff")
+    if last is not None:
+        doc_id, uri = last
+        query = query.where(tuple_(d.uri, d.doc_id) > tuple_(literal(uri), literal(doc_id)))
+    found = connection.execute(query.order_by(d.uri, d.doc_id).limit(rows))
+    return [(doc_id, uri) for doc_id, uri in found]
+
+
+@lru_cache(maxsize=256)
+def _outputs(text: str) -> Outputs:
+    return Outputs.from_json(text)

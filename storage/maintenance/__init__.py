@@ -1,0 +1,1 @@
+"""A lake kept small and whole: compaction, vacuum, verification, repair."""

@@ -1,0 +1,208 @@
+"""Compaction: small parts of one table become one part, without the rows that nobody may see any more.
+
+A document's rows are merged whole and never spread over more parts than they came from, and stay in the order of
+`SORT_KEYS`. Commits go on meanwhile: what they hide is hidden in the merged part as it was in the old ones. Knows
+nothing of readers: the old files stay until vacuum's grace period is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+import pyarrow as pa
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database import part_rows
+from polyseme.storage.database.encodings import Encoding
+from polyseme.storage.database.snapshot import Snapshot, take_snapshot
+from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.lake import Lake
+from polyseme.storage.maintenance.merging import Corrections, MergedRows, merged_rows
+from polyseme.storage.parts import LocalParts, fetched_parts, sha256_of, write_part
+from polyseme.storage.records import Part
+from polyseme.storage.schemas import TABLES
+from polyseme.storage.sql.literals import quote
+
+MIB = 1 << 20
+_MOST_PARTS = 256
+"""A merge keeps a file open for each; systems allow a process 1,024."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactionPolicy:
+    """What is worth rewriting: parts below `small` of the target size, and parts of which `min_dead` is dead."""
+
+    target_bytes: int = 256 * MIB
+    small: float = 0.5
+    min_dead: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.target_bytes < 1 or not 0 < self.small <= 1 or not 0 <= self.min_dead <= 1:
+            raise UsageError("The target size must be positive, the shares of small and dead between 0 and 1.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """What became of one group of parts. `outcome` is merged, overtaken by another compaction, or broken."""
+
+    table: str
+    encoding: str
+    parts: int
+    bytes_before: int
+    bytes_after: int
+    rows_dropped: int
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionReport:
+    """What a compaction did. `broken` names the parts whose bytes are not what was written; they were left alone."""
+
+    merges: list[Merge] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    corrections_dropped: int = 0
+
+
+def compact(
+    catalog: Catalog,
+    policy: CompactionPolicy | None = None,
+    *,
+    progress: Callable[[Merge], None] = lambda merge: None,
+) -> CompactionReport:
+    """Merge what is worth it in every encoding and table.
+
+    Needs memory for the keys of one group's rows; of a lake in an object store also disk for the group's parts.
+    """
+    policy = policy or CompactionPolicy()
+    merges: list[Merge] = []
+    broken: list[str] = []
+    dropped = 0
+    for encoding in catalog.encodings():
+        for table in TABLES:
+            snapshot, parts = _picture(catalog, encoding)
+            corrections = Corrections.of(snapshot, encoding.encoding_id)
+            mine = [part for part in parts if part.table == table]
+            dead = _dead_rows(catalog.lake, mine, corrections)
+            for group in groups(mine, dead, policy):
+                with fetched_parts(catalog.lake, group) as files:
+                    found = _broken(group, files)
+                    broken += found
+                    merged = None if found else merged_rows(group, files, corrections, width=encoding.spec.width)
+                    merges.append(_merge(catalog, encoding, group, merged))
+                progress(merges[-1])
+        dropped += _drop_corrections(catalog, encoding)
+    return CompactionReport(merges, broken, dropped)
+
+
+def groups(parts: Sequence[Part], dead: dict[str, int], policy: CompactionPolicy) -> list[list[Part]]:
+    """Return the groups to merge, each of about the target size at most; neighbours in time stay together."""
+    found: list[list[Part]] = []
+    group: list[Part] = []
+    size = 0
+    for part in parts:
+        share = dead.get(part.path, 0) / max(part.rows, 1)
+        if part.bytes >= policy.small * policy.target_bytes and not _is_dying(share, policy):
+            continue
+        live = round(part.bytes * (1 - share))
+        if group and (size + live > policy.target_bytes or len(group) == _MOST_PARTS):
+            found.append(group)
+            group, size = [], 0
+        group.append(part)
+        size += live
+    found.append(group)
+    return [g for g in found if len(g) > 1 or any(_is_dying(dead.get(p.path, 0) / max(p.rows, 1), policy) for p in g)]
+
+
+def _is_dying(share: float, policy: CompactionPolicy) -> bool:
+    return share > 0 and share >= policy.min_dead
+
+
+def _picture(catalog: Catalog, encoding: Encoding) -> tuple[Snapshot, list[Part]]:
+    """Return the corrections and the parts they apply to, from one moment."""
+    with catalog.reading() as connection:
+        return take_snapshot(connection), part_rows.live_parts(connection, encoding_id=encoding.encoding_id)
+
+
+def _merge(catalog: Catalog, encoding: Encoding, group: Sequence[Part], merged: MergedRows | None) -> Merge:
+    """Let one part stand for a group; without rows the group is broken and stays."""
+    lake, table = catalog.lake, group[0].table
+    made: Part | None = None
+    rows = sum(part.rows for part in group)
+    outcome = "broken"
+    if merged is not None:
+        if merged.rows:
+            made = write_part(
+                lake, merged.batches, table=table, encoding_id=encoding.encoding_id, width=encoding.spec.width
+            )
+        if (made.rows if made else 0) != merged.rows:
+            raise PolysemeError(f"Merging {len(group)} parts of {table} lost rows; nothing was replaced. Run verify.")
+        done = catalog.replace_parts(group, made, moved=merged.moves_taken_in)
+        outcome = "merged" if done else "overtaken"
+        if not done and made is not None:
+            lake.files.remove([made.path])
+            made = None
+    return Merge(
+        table=table,
+        encoding=encoding.name,
+        parts=len(group),
+        bytes_before=sum(part.bytes for part in group),
+        bytes_after=made.bytes if made else 0,
+        rows_dropped=rows - (made.rows if made else 0) if outcome == "merged" else 0,
+        outcome=outcome,
+    )
+
+
+def _broken(parts: Iterable[Part], files: LocalParts) -> list[str]:
+    """Return the parts that a merge would launder: missing, or with other bytes than were written."""
+    return [p.path for p in parts if p.path not in files or sha256_of(files[p.path]) != p.sha256]
+
+
+def _dead_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections) -> dict[str, int]:
+    """Return, by path, how many rows of a part nobody may see. Parts that cannot be read count as without any."""
+    if not parts or not corrections.hidden.num_rows:
+        return {}
+    found: dict[str, int] = {}
+    with duckdb.connect() as con:
+        lake.files.attach(con, [part.path for part in parts])
+        con.register("hidden", corrections.hidden)
+        for part in parts:
+            query = f"SELECT count(*) FROM {_versions_in(lake, part)} SEMI JOIN hidden USING (doc_id, version)"
+            try:
+                row = con.execute(query).fetchone()
+            except (duckdb.Error, UnicodeDecodeError):
+                continue
+            found[part.path] = row[0] if row else 0
+    return found
+
+
+def _drop_corrections(catalog: Catalog, encoding: Encoding) -> int:
+    """Forget the hidden versions that no part holds rows of any more. Return how many."""
+    snapshot, parts = _picture(catalog, encoding)
+    hidden = Corrections.of(snapshot, encoding.encoding_id).hidden
+    for part in parts:
+        if not hidden.num_rows:
+            return 0
+        hidden = _not_in(catalog.lake, part, hidden)
+    gone = list(zip(hidden["doc_id"].to_pylist(), hidden["version"].to_pylist(), strict=True))
+    if not gone:
+        return 0
+    with catalog.writing() as connection:
+        return part_rows.drop_corrections(connection, encoding.encoding_id, gone, searched={p.path for p in parts})
+
+
+def _not_in(lake: Lake, part: Part, hidden: pa.Table) -> pa.Table:
+    try:
+        with duckdb.connect() as con:
+            lake.files.attach(con, [part.path])
+            con.register("hidden", hidden)
+            return con.sql(f"FROM hidden ANTI JOIN {_versions_in(lake, part)} USING (doc_id, version)").to_arrow_table()
+    except (duckdb.Error, UnicodeDecodeError):
+        # Nobody knows what a broken part holds: everything stays hidden.
+        return hidden.slice(0, 0)
+
+
+def _versions_in(lake: Lake, part: Part) -> str:
+    file = quote(str(lake.part_path(part.path)))
+    return f"(SELECT doc_id, version FROM read_parquet({file}, hive_partitioning = false))"

@@ -1,0 +1,180 @@
+"""Merging: the rows of several sorted parts as one sorted stream, less what is hidden, with moves taken in.
+
+The keys of all rows are held at once (tens of bytes a row), of everything else about a row group from every part.
+Knows neither which parts are worth merging nor what becomes of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from polyseme.storage.database.snapshot import Snapshot
+from polyseme.storage.errors import PolysemeError
+from polyseme.storage.parts import ROW_GROUP_ROWS, LocalParts
+from polyseme.storage.records import Part
+from polyseme.storage.schemas import SORT_KEYS, table_schema
+
+Rows = npt.NDArray[np.int64]
+_BUFFER_BYTES = 1 << 18
+_ROWS_AHEAD = 1024
+"""What is read ahead of every part: 1.5 row groups in memory, where whole column chunks made it three."""
+_SEPARATOR = "\0"
+"""No document id contains it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """What readers of one encoding apply to its rows: `hidden(doc_id, version)`, `moved(doc_id, version, uri)`."""
+
+    hidden: pa.Table
+    moved: pa.Table
+
+    @staticmethod
+    def of(snapshot: Snapshot, encoding_id: str) -> Corrections:
+        """Take an encoding's corrections out of a snapshot."""
+
+        def mine(table: pa.Table) -> pa.Table:
+            return table.filter(pc.equal(table["encoding_id"], encoding_id)).drop_columns("encoding_id")
+
+        return Corrections(mine(snapshot.superseded), mine(snapshot.moved))
+
+
+@dataclass(frozen=True, slots=True)
+class MergedRows:
+    """How many rows a merge gives, the rows in order, and the moves that their uris follow."""
+
+    rows: int
+    batches: Iterator[pa.RecordBatch]
+    moves_taken_in: list[tuple[str, int, str]]
+
+
+def merged_rows(parts: Sequence[Part], files: LocalParts, corrections: Corrections, *, width: int) -> MergedRows:
+    """Merge parts of one table, read from `files`. Raises PolysemeError for one that is not in the table's order."""
+    table = parts[0].table
+    keys = pa.concat_tables(
+        [_read(files[part.path], [*SORT_KEYS[table], "version"]) for part in parts], promote_options="none"
+    )
+    order = _order(keys, table, corrections.hidden)
+    ends = np.cumsum([part.rows for part in parts])
+    if int(ends[-1]) != keys.num_rows:
+        raise PolysemeError(f"The catalog counts {ends[-1]} rows in {len(parts)} parts of {table}, they hold "
+                            f"{keys.num_rows}. Run `polyseme verify`.")  # fmt: skip
+    moves = _moves(keys, order, corrections.moved) if table == "documents" and corrections.moved.num_rows else []
+    schema = table_schema(table, width)
+    ranges = zip(parts, ends, strict=True)
+    sources = [_Source(files[part.path], part, schema, int(end) - part.rows) for part, end in ranges]
+    batches = _stream(sources, order, ends, schema, {(d, v): uri for d, v, uri in moves})
+    return MergedRows(len(order), batches, moves)
+
+
+def _read(path: Path, columns: list[str]) -> pa.Table:
+    wanted = list(dict.fromkeys(columns))
+    with pq.ParquetFile(path) as file:
+        return file.read(columns=wanted).select(wanted)
+
+
+def _order(keys: pa.Table, table: str, hidden: pa.Table) -> Rows:
+    """Return the numbers of the rows to keep, sorted as the table is; equal ones in the order they came."""
+    order = pc.sort_indices(keys, sort_keys=[(key, "ascending") for key in SORT_KEYS[table]])
+    if hidden.num_rows:
+        dead = pc.is_in(_versions(keys), value_set=_versions(hidden).combine_chunks())
+        order = order.filter(pc.invert(dead).combine_chunks().take(order))
+    rows: Rows = order.to_numpy().astype(np.int64)
+    return rows
+
+
+def _versions(table: pa.Table) -> pa.ChunkedArray:
+    """Return document id and version as one value."""
+    return pc.binary_join_element_wise(
+        table["doc_id"].cast(pa.string()), table["version"].cast(pa.string()), _SEPARATOR
+    )
+
+
+def _moves(keys: pa.Table, order: Rows, moved: pa.Table) -> list[tuple[str, int, str]]:
+    kept = keys.select(["doc_id", "version"]).take(pa.array(order))
+    here = moved.filter(pc.is_in(_versions(moved), value_set=_versions(kept).combine_chunks()))
+    return [(row["doc_id"], row["version"], row["uri"]) for row in here.to_pylist()]
+
+
+def _stream(
+    sources: Sequence[_Source], order: Rows, ends: npt.NDArray[np.int64], schema: pa.Schema,
+    moves: dict[tuple[str, int], str],
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    for start in range(0, len(order), ROW_GROUP_ROWS):
+        wanted = order[start : start + ROW_GROUP_ROWS]
+        owner = np.searchsorted(ends, wanted, side="right")
+        taken: list[pa.Table] = []
+        place = np.empty(len(wanted), np.int64)
+        base = 0
+        for number in np.unique(owner).tolist():
+            mine = owner == number
+            first, rows = sources[number].up_to(wanted[mine])
+            place[mine] = wanted[mine] - first + base
+            taken.append(rows)
+            base += rows.num_rows
+        batch = pa.concat_tables(taken).take(pa.array(place)).combine_chunks()
+        yield from _as(schema, _follow(batch, moves)).to_batches(max_chunksize=ROW_GROUP_ROWS)
+
+
+def _follow(batch: pa.Table, moves: dict[tuple[str, int], str]) -> pa.Table:
+    if not moves:
+        return batch
+    columns = (batch[name].to_pylist() for name in ("doc_id", "version", "uri"))
+    uris = [moves.get((doc_id, version), uri) for doc_id, version, uri in zip(*columns, strict=True)]
+    return batch.set_column(batch.schema.get_field_index("uri"), batch.schema.field("uri"), pa.array(uris, pa.string()))
+
+
+def _with_all_columns(schema: pa.Schema, rows: pa.Table) -> pa.Table:
+    """Add the columns that the parts of older releases lack, as NULL."""
+    for at, field in enumerate(schema):
+        if field.name not in rows.schema.names:
+            rows = rows.add_column(at, field, pa.nulls(rows.num_rows, field.type))
+    return rows
+
+
+def _as(schema: pa.Schema, batch: pa.Table) -> pa.Table:
+    """Give the columns the types they are written with; Parquet returns some of them under other names."""
+    if batch.schema.equals(schema):
+        return batch
+    return pa.Table.from_arrays([batch[f.name].cast(f.type).combine_chunks() for f in schema], schema=schema)
+
+
+class _Source:
+    """One part, read front to back. Rows are numbered across all parts of the merge, this one's from `first`."""
+
+    def __init__(self, file: Path, part: Part, schema: pa.Schema, first: int) -> None:
+        self.path, self._schema = part.path, schema
+        self._file = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        self._batches = self._file.iter_batches(batch_size=_ROWS_AHEAD, use_threads=False)
+        self._waiting: pa.Table | None = None
+        self._next, self._end = first, first + part.rows
+
+    def up_to(self, wanted: Rows) -> tuple[int, pa.Table]:
+        """Return the rows from where we stand to the last of `wanted`, and the number of the first."""
+        stop = int(wanted.max()) + 1
+        if int(wanted.min()) < self._next:
+            raise PolysemeError(f"The rows of {self.path} are not in order: it was not written by Polyseme.")
+        held = [] if self._waiting is None else [self._waiting]
+        have = sum(table.num_rows for table in held)
+        while have < stop - self._next:
+            batch = next(self._batches, None)
+            if batch is None:
+                raise PolysemeError(f"{self.path} ends early; run `polyseme verify`.")
+            held.append(_with_all_columns(self._schema, pa.Table.from_batches([batch])))
+            have += batch.num_rows
+        rows = pa.concat_tables(held)
+        first, count = self._next, stop - self._next
+        self._waiting, self._next = rows.slice(count), stop
+        if stop == self._end:
+            self._waiting = None
+            self._batches = iter(())
+            self._file.close()
+        return first, rows.slice(0, count)

@@ -1,0 +1,136 @@
+"""Repair: broken parts leave the lake, and the documents whose rows went with them are marked to be encoded again.
+
+Encodes nothing: what is marked is *stale*, and the next embedding of its source or backfill makes it anew. Which
+documents those are follows from what the whole parts lack, since a broken one cannot be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import duckdb
+import pyarrow as pa
+from sqlalchemy import Connection, bindparam, select, update
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database import part_rows
+from polyseme.storage.database.encodings import Encoding
+from polyseme.storage.database.meta import advance
+from polyseme.storage.database.schema import document_versions
+from polyseme.storage.database.snapshot import Snapshot, take_snapshot
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Outputs
+from polyseme.storage.sql.views import install
+
+STALE = ""
+"""The record hash of a document that no record has: it has to be encoded again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repaired:
+    """What a repair did to one encoding. `lost` documents have no text left in it: their source has to be read."""
+
+    encoding: str
+    retired: tuple[str, ...]
+    stale: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+def repair(catalog: Catalog, broken: frozenset[str]) -> list[Repaired]:
+    """Retire the parts `broken`, by path, and mark the documents that had rows in them. One transaction an encoding."""
+    done = []
+    for encoding in catalog.encodings():
+        with catalog.writing() as connection:
+            parts = [
+                part
+                for part in part_rows.live_parts(connection, encoding_id=encoding.encoding_id)
+                if part.path in broken
+            ]
+            if not parts:
+                continue
+            live = _live(connection, encoding.encoding_id)
+            tables = {part.table for part in parts}
+            stale = _affected(catalog.lake, _without(take_snapshot(connection), broken), encoding, live, tables)
+            part_rows.retire(
+                connection, parts, reason="broken", at=datetime.now(UTC).isoformat(timespec="microseconds")
+            )
+            _mark(connection, encoding.encoding_id, list(stale))
+            advance(connection, "catalog_version")
+        lost = tuple(doc_id for doc_id, has_text in stale.items() if not has_text)
+        retired = tuple(part.path for part in parts)
+        done.append(Repaired(encoding=encoding.name, retired=retired, stale=tuple(stale), lost=lost))
+    return done
+
+
+def _live(connection: Connection, encoding_id: str) -> pa.Table:
+    """Return the live documents with what they were asked to have."""
+    d = document_versions.c
+    query = select(d.doc_id, d.n_tokens, d.outputs).where(d.encoding_id == encoding_id, d.deleted.is_(False))
+    rows = connection.execute(query).all()
+    outputs = [Outputs.from_json(row[2]) for row in rows]
+    return pa.table(
+        {
+            "doc_id": pa.array([row[0] for row in rows], pa.string()),
+            "n_tokens": pa.array([row[1] for row in rows], pa.int64()),
+            "words": pa.array([o.level != "sentences" for o in outputs], pa.bool_()),
+            "some_words": pa.array([o.words is not None for o in outputs], pa.bool_()),
+            "tokens": pa.array([o.level == "tokens" for o in outputs], pa.bool_()),
+            "nsp": pa.array([o.nsp for o in outputs], pa.bool_()),
+        }
+    )
+
+
+def _without(snapshot: Snapshot, broken: frozenset[str]) -> Snapshot:
+    parts = {key: tuple(path for path in paths if path not in broken) for key, paths in snapshot.parts.items()}
+    return replace(snapshot, parts=parts)
+
+
+def _affected(lake: Lake, snapshot: Snapshot, encoding: Encoding, live: pa.Table, tables: set[str]) -> dict[str, bool]:
+    """Return the documents that lack rows, and whether their text is left."""
+    with duckdb.connect() as con:
+        install(con, snapshot, lake)
+        con.register("live", live)
+        rows = con.execute(
+            _LACKING.format(name=encoding.name, words_broken="words" in tables, tokens_broken="tokens" in tables)
+        ).fetchall()
+    return dict(rows)
+
+
+def _mark(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> None:
+    if doc_ids:
+        d = document_versions.c
+        connection.execute(
+            update(document_versions)
+            .where(d.encoding_id == encoding_id, d.doc_id == bindparam("doc"))
+            .values(record_sha256=STALE),
+            [{"doc": doc_id} for doc_id in doc_ids],
+        )
+
+
+_LACKING = """
+WITH sentence AS (
+    SELECT doc_id, count(*) AS n FROM sentences_{name} GROUP BY doc_id
+), step AS (
+    SELECT doc_id, count(*) AS n FROM transitions_{name} WHERE kind = 'adjacent' GROUP BY doc_id
+), wordless AS (
+    SELECT DISTINCT doc_id FROM sentences_{name} AS s ANTI JOIN words_{name} AS w
+    ON w.doc_id = s.doc_id AND w.sentence_index = s.sentence_index WHERE s.n_tokens > 0
+), token AS (
+    SELECT doc_id, count(*) AS n FROM tokens_{name} GROUP BY doc_id
+)
+SELECT live.doc_id, d.doc_id IS NOT NULL AS has_text
+FROM live
+LEFT JOIN documents_{name} AS d USING (doc_id)
+LEFT JOIN sentence USING (doc_id)
+LEFT JOIN step USING (doc_id)
+LEFT JOIN token USING (doc_id)
+WHERE d.doc_id IS NULL
+    OR coalesce(sentence.n, 0) <> d.n_sentences
+    OR (nsp AND coalesce(step.n, 0) <> greatest(d.n_sentences - 1, 0))
+    -- Where only some words were kept, nothing says how many there were: all such documents are made again.
+    OR (words AND {words_broken} AND (some_words OR live.doc_id IN (FROM wordless)))
+    OR (tokens AND {tokens_broken} AND coalesce(token.n, 0) <> live.n_tokens)
+ORDER BY ALL
+"""

@@ -1,0 +1,112 @@
+"""Vacuum: which files of a lake nobody needs any more, and removing them.
+
+Three kinds. *Retired* parts were replaced, and go once the grace period for readers is over. *Scratch* is what a run
+that died left half done: temporary files and staged texts. *Unknown* files are named like parts and no catalog knows
+them: what a killed writer left, or what belongs to a catalog that was lost; those go only on request. Anything else
+in the lake's folder is never touched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database import part_rows, runs
+from polyseme.storage.errors import UsageError
+from polyseme.storage.files.protocol import Stored
+from polyseme.storage.schemas import TABLES
+from polyseme.storage.sql.publish import publish
+
+GRACE = timedelta(hours=24)
+"""How long a reader may go on with the snapshot it opened, and a writer take between a part and its commit."""
+
+_PART = re.compile(rf"data/({'|'.join(TABLES)})/encoding=[^/]+/[0-9a-f]{{32}}\.parquet")
+_STAGED = re.compile(r"staging/[^/]+")
+_ANYTHING = re.compile(r".*")
+_FILES_A_TRANSACTION = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A file or folder that nobody needs, relative to the lake's root."""
+
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftovers:
+    """What a vacuum would remove (`unknown` only on request), and `waiting`: retired parts within the grace period."""
+
+    retired: tuple[Leftover, ...]
+    scratch: tuple[Leftover, ...]
+    unknown: tuple[Leftover, ...]
+    waiting: tuple[Leftover, ...]
+
+
+def find_leftovers(catalog: Catalog, *, grace: timedelta, now: datetime) -> Leftovers:
+    """Look for what nobody needs at `now`. Changes nothing."""
+    if grace < timedelta(0):
+        raise UsageError(f"The grace period must not be negative, got {grace}.")
+    before = now - grace
+    files = catalog.lake.files
+    parts = _old(_PART, before, files.listed("data"))
+    half = _old(_ANYTHING, before, files.unfinished())
+    staged = _old(_STAGED, before, files.folders("staging"))
+    with catalog.reading() as connection:
+        retired = part_rows.retired(connection)
+        known = part_rows.known(connection, [found.path for found in parts])
+        busy = runs.busy(connection, since=before.isoformat(timespec="microseconds"))
+    old = [part for part in retired if datetime.fromisoformat(part.retired_at) <= before]
+    return Leftovers(
+        retired=tuple(Leftover(part.path, part.bytes) for part in old),
+        scratch=(*half, *(run for run in staged if run.path.rsplit("/", 1)[-1] not in busy)),
+        unknown=tuple(part for part in parts if part.path not in known),
+        waiting=tuple(Leftover(part.path, part.bytes) for part in retired[len(old) :]),
+    )
+
+
+def vacuum(
+    catalog: Catalog,
+    *,
+    grace: timedelta = GRACE,
+    now: datetime,
+    unknown: bool = False,
+    progress: Callable[[int], None] = lambda files: None,
+) -> Leftovers:
+    """Remove what `find_leftovers` finds, with `unknown` the unknown parts too. Returns what was found."""
+    # The published file is the last to name retired parts; new readers get one without them first.
+    publish(catalog)
+    found = find_leftovers(catalog, grace=grace, now=now)
+    files = catalog.lake.files
+    for some in _batches(found.retired):
+        with catalog.writing() as connection:
+            files.remove([part.path for part in some])
+            part_rows.forget_retired(connection, [part.path for part in some])
+        progress(len(some))
+    for scratch in found.scratch:
+        files.remove_folder(scratch.path) if _STAGED.fullmatch(scratch.path) else files.remove([scratch.path])
+        progress(1)
+    for some in _batches(found.unknown if unknown else ()):
+        # Inside the right to write: a writer that slept for longer than the grace period commits before this, and its
+        # parts are known, or after it, and finds them gone.
+        with catalog.writing() as connection:
+            known = part_rows.known(connection, [part.path for part in some])
+            files.remove([part.path for part in some if part.path not in known])
+        progress(len(some))
+    return found
+
+
+def _old(pattern: re.Pattern[str], before: datetime, found: Iterable[Stored]) -> list[Leftover]:
+    """Return what is named so and did not change since."""
+    return [Leftover(f.path, f.bytes) for f in found if pattern.fullmatch(f.path) and f.modified < before]
+
+
+def _batches(found: Iterable[Leftover]) -> Iterator[list[Leftover]]:
+    rest = iter(found)
+    while some := list(islice(rest, _FILES_A_TRANSACTION)):
+        yield some

@@ -1,0 +1,204 @@
+"""Verification: is every part what was written, and does the lake hold what its catalog says, no more and no less?
+
+Reads everything and changes nothing. Files are checked first; what the rows say is then checked over the parts that
+are whole, so that one broken file does not hide another fault. Knows no model: whether vectors are right is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy import select
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database import part_rows
+from polyseme.storage.database.encodings import Encoding
+from polyseme.storage.database.schema import document_versions
+from polyseme.storage.database.snapshot import Snapshot, take_snapshot
+from polyseme.storage.lake import Lake
+from polyseme.storage.maintenance.vacuum import find_leftovers
+from polyseme.storage.parts import sha256_of
+from polyseme.storage.records import Part
+from polyseme.storage.schemas import ADDED, table_schema
+from polyseme.storage.sql.views import install
+
+Kind = Literal["missing", "corrupt", "schema", "rows", "contents", "orphan"]
+BROKEN: frozenset[Kind] = frozenset({"missing", "corrupt", "schema", "rows"})
+"""Faults of a file: its rows cannot be trusted, and are made again by `repair`."""
+
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One fault. `subject` is a part's path, or a view of an encoding."""
+
+    kind: Kind
+    subject: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was checked and found. `fresh` counts unknown files too young to be anybody's leftovers."""
+
+    parts: int
+    bytes: int
+    findings: tuple[Finding, ...]
+    fresh: int
+
+    @property
+    def broken(self) -> frozenset[str]:
+        """Paths of the parts that cannot be trusted."""
+        return frozenset(f.subject for f in self.findings if f.kind in BROKEN)
+
+
+def verify(
+    catalog: Catalog, *, grace: timedelta, now: datetime, progress: Callable[[Part], None] = lambda part: None
+) -> Verification:
+    """Check every live part and what they say together. Unknown files count once they are older than `grace`."""
+    with catalog.reading() as connection:
+        parts = part_rows.live_parts(connection)
+        snapshot = take_snapshot(connection)
+        live = {e.encoding_id: _live(connection, e.encoding_id) for e in snapshot.encodings}
+    widths = {e.encoding_id: e.spec.width for e in snapshot.encodings}
+    findings: list[Finding] = []
+    for part in parts:
+        found = _check_file(catalog.lake, part, width=widths[part.encoding_id])
+        findings += [found] if found else []
+        progress(part)
+    broken = {f.subject for f in findings}
+    whole = _without(snapshot, broken)
+    for encoding in snapshot.encodings:
+        complete = not any(p.path in broken for p in parts if p.encoding_id == encoding.encoding_id)
+        findings += _check_contents(catalog.lake, whole, encoding, live[encoding.encoding_id], complete=complete)
+        findings += _check_repairs(catalog.damaged_documents(encoding.encoding_id), encoding)
+    orphans = find_leftovers(catalog, grace=grace, now=now).unknown
+    young = len(find_leftovers(catalog, grace=timedelta(0), now=now).unknown) - len(orphans)
+    findings += [
+        Finding(kind="orphan", subject=o.path, message="no catalog knows this file; `polyseme vacuum --yes` removes it")
+        for o in orphans
+    ]
+    return Verification(
+        parts=len(parts), bytes=sum(p.bytes for p in parts), findings=tuple(findings), fresh=max(0, young)
+    )
+
+
+def _check_file(lake: Lake, part: Part, *, width: int) -> Finding | None:
+    try:
+        with lake.files.fetched(part.path) as path:
+            return _check_bytes(path, part, width=width)
+    except FileNotFoundError:
+        return Finding(kind="missing", subject=part.path, message="the file is gone")
+
+
+def _check_bytes(path: Path, part: Part, *, width: int) -> Finding | None:
+    found = sha256_of(path)
+    if found != part.sha256:
+        return Finding(
+            kind="corrupt", subject=part.path, message=f"sha256 is {found[:16]}…, written was {part.sha256[:16]}…"
+        )
+    try:
+        with pq.ParquetFile(path) as file:
+            rows, schema = file.metadata.num_rows, file.schema_arrow
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        return Finding(kind="corrupt", subject=part.path, message=f"it is no Parquet file: {error}")
+    if rows != part.rows:
+        return Finding(kind="rows", subject=part.path, message=f"it has {rows} rows, the catalog says {part.rows}")
+    later = ADDED.get(part.table, ())
+    if schema.names != [n for n in table_schema(part.table, width).names if n in schema.names or n not in later]:
+        return Finding(kind="schema", subject=part.path, message=f"its columns are not those of {part.table}")
+    return None
+
+
+def _live(connection: object, encoding_id: str) -> pa.Table:
+    d = document_versions.c
+    query = select(d.doc_id, d.version).where(d.encoding_id == encoding_id, d.deleted.is_(False))
+    rows = connection.execute(query).all()  # type: ignore[attr-defined]
+    return pa.table(
+        {
+            "doc_id": pa.array([row[0] for row in rows], pa.string()),
+            "version": pa.array([row[1] for row in rows], pa.int64()),
+        }
+    )
+
+
+def _without(snapshot: Snapshot, broken: set[str]) -> Snapshot:
+    parts = {key: tuple(path for path in paths if path not in broken) for key, paths in snapshot.parts.items()}
+    return replace(snapshot, parts=parts)
+
+
+def _check_contents(
+    lake: Lake, snapshot: Snapshot, encoding: Encoding, live: pa.Table, *, complete: bool
+) -> list[Finding]:
+    name = encoding.name
+    findings = []
+    with duckdb.connect() as con:
+        install(con, snapshot, lake)
+        con.register("live", live)
+        for (view, message, needs_all), query in _QUESTIONS.items():
+            if needs_all and not complete:
+                continue
+            bad = [str(row[0]) for row in con.execute(query.format(name=name)).fetchall()]
+            if bad:
+                findings.append(Finding(kind="contents", subject=f"{view}_{name}", message=_named(message, bad)))
+    return findings
+
+
+def _check_repairs(damaged: Mapping[str, str], encoding: Encoding) -> list[Finding]:
+    """Name what an earlier repair marked and could not encode again: a lack of words shows nowhere else."""
+    if not damaged:
+        return []
+    message = _named("rows went with a broken part and were not made again yet", list(damaged))
+    return [Finding(kind="contents", subject=f"documents_{encoding.name}", message=message)]
+
+
+def _named(message: str, documents: Sequence[str]) -> str:
+    more = f" and {len(documents) - _NAMED:,} more" if len(documents) > _NAMED else ""
+    return f"{message}: {', '.join(documents[:_NAMED])}{more}"
+
+
+_QUESTIONS = {
+    ("documents", "the catalog has documents without a row", True):
+        "SELECT doc_id FROM live ANTI JOIN documents_{name} USING (doc_id, version) ORDER BY ALL",
+    ("documents", "there are rows of documents that the catalog does not hold live", False):
+        "SELECT doc_id FROM documents_{name} ANTI JOIN live USING (doc_id, version) ORDER BY ALL",
+    ("documents", "documents stand twice", False):
+        "SELECT doc_id FROM documents_{name} GROUP BY doc_id HAVING count(*) > 1 ORDER BY ALL",
+    ("documents", "n_chars is not the length of the text", False):
+        "SELECT doc_id FROM documents_{name} WHERE n_chars <> length(text) ORDER BY ALL",
+    ("sentences", "the number of sentences is not what the document says", True):
+        "SELECT d.doc_id FROM documents_{name} d LEFT JOIN (SELECT doc_id, count(*) AS n, count(DISTINCT "
+        "sentence_index) AS u FROM sentences_{name} GROUP BY doc_id) s USING (doc_id) "
+        "WHERE coalesce(s.n, 0) <> d.n_sentences OR coalesce(s.u, 0) <> d.n_sentences ORDER BY ALL",
+    ("sentences", "there are sentences of no document", True):
+        "SELECT DISTINCT doc_id FROM sentences_{name} ANTI JOIN documents_{name} USING (doc_id) ORDER BY ALL",
+    ("sentences", "offsets do not give the sentence's text", False):
+        "SELECT DISTINCT doc_id FROM sentences_{name} s JOIN documents_{name} d USING (doc_id) WHERE s.char_start < 0 "
+        "OR s.char_end > d.n_chars OR s.text <> substring(d.text, s.char_start + 1, s.char_end - s.char_start) "
+        "ORDER BY ALL",
+    ("words", "there are words of no sentence", True):
+        "SELECT DISTINCT doc_id FROM words_{name} ANTI JOIN sentences_{name} USING (doc_id, sentence_index) "
+        "ORDER BY ALL",
+    ("words", "offsets do not give the word", False):
+        "SELECT DISTINCT w.doc_id FROM words_{name} w JOIN sentences_{name} s USING (doc_id, sentence_index) "
+        "WHERE w.char_start < s.char_start OR w.char_end > s.char_end OR w.word <> "
+        "substring(s.text, w.char_start - s.char_start + 1, w.char_end - w.char_start) ORDER BY ALL",
+    ("words", "words stand twice", False):
+        "SELECT DISTINCT doc_id FROM (SELECT doc_id FROM words_{name} GROUP BY doc_id, sentence_index, word_index "
+        "HAVING count(*) > 1) ORDER BY ALL",
+    ("tokens", "offsets lie outside the sentence", False):
+        "SELECT DISTINCT t.doc_id FROM tokens_{name} t JOIN sentences_{name} s USING (doc_id, sentence_index) "
+        "WHERE t.char_start < s.char_start OR t.char_end > s.char_end OR t.char_start > t.char_end ORDER BY ALL",
+    ("transitions", "there are transitions of no sentence", True):
+        "SELECT DISTINCT doc_id FROM transitions_{name} ANTI JOIN sentences_{name} USING (doc_id, sentence_index) "
+        "ORDER BY ALL",
+}  # fmt: skip
+"""What has to give no document, by view, message and whether it can be asked of a lake with broken parts only."""

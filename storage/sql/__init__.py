@@ -1,0 +1,1 @@
+"""A lake as DuckDB sees it: views, connections, nearest neighbours."""

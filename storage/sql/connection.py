@@ -1,0 +1,168 @@
+"""Querying: a DuckDB connection onto a lake that can read the lake's live parts and no other file, unless told so.
+
+    from polyseme.storage.sql.connection import connect
+    with connect("lake") as con:
+        con.sql("FROM nearest('a flood in the valley', k := 5)").show()
+
+The views come straight from the catalog, so that a lake that was moved or not published yet answers all the same.
+Knows nothing of models: whoever has one offers its functions under the entry point group `polyseme.functions`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeAlias
+from uuid import uuid4
+from weakref import WeakSet
+
+import duckdb
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.snapshot import Snapshot
+from polyseme.storage.errors import UsageError
+from polyseme.storage.lake import Lake
+from polyseme.storage.sql.literals import quote
+from polyseme.storage.sql.views import install, readable
+
+Functions: TypeAlias = "Callable[[duckdb.DuckDBPyConnection, Snapshot, Lake], None]"
+"""Adds functions and macros to a connection whose views are in place.
+
+Quoted, so that it does not hold DuckDB's type: whatever keeps this module's names to the end of a process, as Prefect
+keeps those of a flow, would have the binding complain of leaks.
+"""
+
+ENTRY_POINTS = "polyseme.functions"
+_FREE_SETTINGS = ("threads", "memory_limit", "enable_progress_bar", "timezone")
+_HIDDEN_SQL = "json_execute_serialized_sql"
+_SPARING_NO_FILE = "use_tmp_file"
+_open: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What SQL may touch besides the lake's live parts: nothing, files in one `folder`, or with `unsafe` everything."""
+
+    folder: Path | None = None
+    unsafe: bool = False
+
+    def __post_init__(self) -> None:
+        if self.folder is None:
+            return
+        if self.unsafe:
+            raise UsageError("--unsafe allows everything and --write one folder. Give one of them.")
+        if not self.folder.is_dir():
+            raise UsageError(f"--write takes a folder that exists, {self.folder} is none. Make it first.")
+        object.__setattr__(self, "folder", self.folder.resolve())
+
+    def check(self, lake: Lake) -> None:
+        """Raise UsageError for a folder in which SQL could write over the lake."""
+        if self.folder is None or not isinstance(lake.root, Path):
+            return
+        if self.folder.is_relative_to(lake.root) or lake.root.is_relative_to(self.folder):
+            raise UsageError(f"--write {self.folder} would let SQL write over the lake at {lake.root}. Name another.")
+
+
+READ_ONLY = Access()
+
+
+def connect(
+    lake: Lake | Path | str,
+    *,
+    catalog: str | None = None,
+    functions: Functions | None = None,
+    access: Access = READ_ONLY,
+) -> duckdb.DuckDBPyConnection:
+    """Open a lake, a folder or a URL, for SQL. Raises LakeError where there is none.
+
+    `catalog` says where its catalog is, if the lake does not know (see `polyseme.storage.lake`).
+
+    The connection shows what was live when it was opened. Tables made in it live in memory and end with it.
+    `functions` adds to it; by default everything installed that offers some, Polyseme's own among them.
+    """
+    place = lake if isinstance(lake, Lake) else Lake(lake, catalog)
+    with Catalog.open(place) as opened:
+        snapshot = opened.snapshot()
+    wanted = installed_functions if functions is None else functions
+    return open_snapshot(snapshot, place, functions=wanted, access=access)
+
+
+def open_snapshot(
+    snapshot: Snapshot, lake: Lake, *, functions: Functions | None = None, access: Access = READ_ONLY
+) -> duckdb.DuckDBPyConnection:
+    """Open one snapshot of a lake for SQL, as `connect` does the latest; without functions unless given."""
+    access.check(lake)
+    con = duckdb.connect()
+    # A connection with Python functions that is still open at exit makes the binding complain of leaks.
+    _open.add(con)
+    try:
+        with readable(lake):
+            install(con, snapshot, lake)
+        if functions is not None:
+            functions(con, snapshot, lake)
+        if not access.unsafe:
+            _lock_down(con, snapshot, lake, access.folder)
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def installed_functions(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
+    """Add the functions of every installed package that offers some."""
+    # Not entry_points(): of two copies of a package's metadata it sees the first, and a checkout has a stale one.
+    found = {entry.value: entry for d in distributions() for entry in d.entry_points if entry.group == ENTRY_POINTS}
+    for _, entry in sorted(found.items()):
+        entry.load()(con, snapshot, lake)
+
+
+def refuse_writes(sql: str, access: Access = READ_ONLY) -> None:
+    """Raise UsageError for SQL that could write over a part; for SQL that its author does not vouch for.
+
+    DuckDB's allowed paths are allowed for writing too, and `COPY ... (USE_TMP_FILE false)` would use that. In a WITH
+    clause it parses as a SELECT, hence the look at words. A column named copy needs its quotes. Where a folder may be
+    written, COPY may be used and that option not: without it a file is replaced by one beside it, which no part allows.
+    """
+    if access.unsafe:
+        return
+    keyword = "copy" if access.folder is None else None
+    words = {_HIDDEN_SQL, *([] if access.folder is None else [_SPARING_NO_FILE])}
+    source = sql.encode()
+    tokens = duckdb.tokenize(sql)
+    bounds = [start for start, _ in tokens] + [len(source)]
+    for (_, kind), (start, end) in zip(tokens, pairwise(bounds), strict=True):
+        word = source[start:end].decode(errors="replace").strip().strip('"').lower()
+        if (kind == duckdb.token_type.keyword and word == keyword) or (
+            kind == duckdb.token_type.identifier and word in words
+        ):
+            raise UsageError(
+                f"{word.upper()} is not allowed here: SQL may read the lake, not write files. Leave it out and choose "
+                "an output format instead, or let it write into one folder (polyseme sql --write FOLDER)."
+                if access.folder is None
+                else f"{word.upper()} is not allowed here: it could write over the lake. Leave it out."
+            )
+
+
+def _lock_down(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake, folder: Path | None) -> None:
+    """Leave the connection the live parts, a folder to spill to and one to write to if given, for good."""
+    # Files by name and not their folder: whatever lies in an allowed folder may be read, and anything put there.
+    files = [quote(str(lake.part_path(path))) for paths in snapshot.parts.values() for path in paths]
+    spill = Path(tempfile.gettempdir()) / f"polyseme-{uuid4().hex}"
+    con.execute(f"SET temp_directory = {quote(str(spill))}")
+    con.execute(f"SET allowed_paths = [{', '.join(files)}]")
+    if folder is not None:
+        con.execute(f"SET allowed_directories = [{quote(str(folder))}]")
+    con.execute(f"SET allowed_configs = [{', '.join(quote(name) for name in _FREE_SETTINGS)}]")
+    con.execute("SET enable_external_access = false")
+    con.execute("SET lock_configuration = true")
+
+
+@atexit.register
+def _close_all() -> None:
+    for con in list(_open):
+        con.close()

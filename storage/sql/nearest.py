@@ -1,0 +1,153 @@
+"""Nearest sentences: exact top-k by cosine over the stored vectors of one encoding.
+
+Reading vectors from Parquet costs far more than comparing them, so unit vectors are kept as float32 in memory, bounded
+in bytes; a larger lake is streamed from its parts at every question, slower and just as exact. Knows no text or model.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polyseme.storage.database.encodings import Encoding
+from polyseme.storage.database.snapshot import Snapshot
+from polyseme.storage.lake import Lake
+from polyseme.storage.sql.connection import open_snapshot
+
+Floats = npt.NDArray[np.float32]
+
+CACHE_BYTES = 2 * 2**30
+"""Default bound of the vectors kept in memory: 1.4 million sentences of 384 numbers."""
+_ROWS_A_BLOCK = 65_536
+_SHARED_MOST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A sentence and its cosine similarity to the question, -1 to 1."""
+
+    doc_id: str
+    sentence_index: int
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Some sentences: `doc_id` dictionary-encoded, `unit` `(rows, width)` of length 1, or 0 for a zero vector."""
+
+    doc_id: pa.DictionaryArray
+    sentence_index: npt.NDArray[np.int32]
+    unit: Floats
+
+
+class SentenceVectors:
+    """The live sentence vectors of one encoding at one catalog version. Safe to share between threads."""
+
+    def __init__(self, snapshot: Snapshot, lake: Lake, encoding: Encoding, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self._snapshot, self._lake, self._encoding, self._cache_bytes = snapshot, lake, encoding, cache_bytes
+        self._kept: list[_Block] | None = None
+        self._rows: int | None = None
+        self._loading = threading.Lock()
+
+    def nearest(self, vector: Floats, k: int, *, docs: Collection[str] | None = None) -> list[Neighbour]:
+        """Return the `k` sentences most like `vector`, best first; ties by document and place.
+
+        `docs` limits the answer to these documents. Nothing is like a vector of zeros.
+        """
+        norm = float(np.linalg.norm(vector))
+        if k < 1 or norm == 0:
+            return []
+        unit, wanted = (vector / norm).astype(np.float32), None if docs is None else pa.array(sorted(docs), pa.string())
+        best: list[Neighbour] = []
+        for block in self._blocks():
+            best = sorted([*best, *_best(block, unit, k, wanted)], key=_rank)[:k]
+        return best
+
+    @property
+    def in_memory(self) -> bool:
+        """True once the vectors are kept."""
+        return self._kept is not None
+
+    def _blocks(self) -> Iterable[_Block]:
+        with self._loading:
+            if self._rows is None:
+                self._rows = self._count()
+            if self._kept is None and self._rows * self._encoding.spec.width * 4 <= self._cache_bytes:
+                self._kept = [self._read_whole(self._rows)]
+        return self._read() if self._kept is None else self._kept
+
+    def _count(self) -> int:
+        with open_snapshot(self._snapshot, self._lake) as con:
+            (rows,) = con.execute(f"SELECT count(*) FROM sentences_{self._encoding.name}").fetchall()[0]
+        return int(rows)
+
+    def _read_whole(self, rows: int) -> _Block:
+        """Read everything into one matrix: many small products wait for each other on a busy machine."""
+        unit = np.empty((rows, self._encoding.spec.width), np.float32)
+        names, places, at = [], [np.empty(0, np.int32)], 0
+        for block in self._read():
+            unit[at : at + len(block.unit)] = block.unit
+            at += len(block.unit)
+            names.append(block.doc_id.cast(pa.string()))
+            places.append(block.sentence_index)
+        doc_id = pa.chunked_array(names, pa.string()).combine_chunks().dictionary_encode()
+        return _Block(doc_id, np.concatenate(places), unit)
+
+    def _read(self) -> Iterator[_Block]:
+        width = self._encoding.spec.width
+        with open_snapshot(self._snapshot, self._lake) as con:
+            rows = con.sql(f"SELECT doc_id, sentence_index, embedding FROM sentences_{self._encoding.name}")
+            for batch in rows.to_arrow_reader(_ROWS_A_BLOCK):
+                vectors = batch.column("embedding").flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+                norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+                unit = vectors / np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
+                index = batch.column("sentence_index").to_numpy(zero_copy_only=False).astype(np.int32)
+                yield _Block(batch.column("doc_id").dictionary_encode(), index, unit)
+
+
+_shared: OrderedDict[tuple[str, str, str, int, int], SentenceVectors] = OrderedDict()
+_shared_lock = threading.Lock()
+
+
+def shared_vectors(
+    snapshot: Snapshot, lake: Lake, encoding: Encoding, *, cache_bytes: int = CACHE_BYTES
+) -> SentenceVectors:
+    """Return this process's vectors of a lake's encoding: loaded once for each catalog version, the oldest let go."""
+    key = (str(lake.root), snapshot.lake_id, encoding.encoding_id, snapshot.catalog_version, cache_bytes)
+    with _shared_lock:
+        if key not in _shared:
+            # Older versions of the same vectors go first: nobody asks for them again.
+            for old in [other for other in _shared if other[:3] == key[:3]]:
+                del _shared[old]
+            while len(_shared) >= _SHARED_MOST:
+                _shared.popitem(last=False)
+            _shared[key] = SentenceVectors(snapshot, lake, encoding, cache_bytes=cache_bytes)
+        return _shared[key]
+
+
+def _best(block: _Block, unit: Floats, k: int, docs: pa.Array | None) -> list[Neighbour]:
+    scores = block.unit @ unit
+    rows = np.arange(len(scores))
+    if docs is not None:
+        named = pc.is_in(block.doc_id.dictionary, value_set=docs).to_numpy(zero_copy_only=False)
+        rows = np.flatnonzero(named[block.doc_id.indices.to_numpy()])
+        scores = scores[rows]
+    if len(rows) > k:
+        # All that equal the k-th stay, so that ties are broken by rank and not by where a block ends.
+        least = np.partition(scores, len(scores) - k)[len(scores) - k]
+        keep = np.flatnonzero(scores >= least)
+        rows, scores = rows[keep], scores[keep]
+    names = block.doc_id.take(pa.array(rows)).to_pylist()
+    found = zip(names, block.sentence_index[rows].tolist(), scores.tolist(), strict=True)
+    return sorted((Neighbour(*row) for row in found), key=_rank)[:k]
+
+
+def _rank(neighbour: Neighbour) -> tuple[float, str, int]:
+    return -neighbour.similarity, neighbour.doc_id, neighbour.sentence_index

@@ -1,0 +1,109 @@
+"""Selection: documents of a lake, chosen in SQL, with the text that the lake itself holds.
+
+Streams: no more than a batch of texts stands in memory. Knows nothing of what is done with them; the version of each
+text goes along, so that a slow user of it cannot pass an old text off as a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.encodings import Encoding
+from polyseme.storage.database.snapshot import Snapshot
+from polyseme.storage.errors import LakeError, UsageError
+from polyseme.storage.records import Document, Outputs
+from polyseme.storage.sql.connection import open_snapshot, refuse_writes
+
+_BATCH = 1000
+_NOT_A_CONDITION = (
+    duckdb.BinderException,
+    duckdb.ParserException,
+    duckdb.CatalogException,
+    duckdb.PermissionException,
+    duckdb.ConversionException,
+)
+_COLUMNS = ("doc_id", "version", "uri", "title", "metadata", "text")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which documents: of which encoding (the lake's default for None), `where` a SQL condition on `documents` holds,
+    ingested `since` a moment, only those that a repair marked in the encoding with the id `damaged_in`."""
+
+    encoding: str | None = None
+    where: str | None = None
+    since: datetime | None = None
+    damaged_in: str | None = None
+
+
+def find_encoding(snapshot: Snapshot, name: str | None) -> Encoding:
+    """Return an encoding by name, the lake's default for None. Raises UsageError or, in an empty lake, LakeError."""
+    if name is None:
+        if snapshot.default is None:
+            raise LakeError("The lake has no documents yet. Run `polyseme embed SOURCE` first.")
+        return snapshot.default
+    found = next((e for e in snapshot.encodings if e.name == name), None)
+    if found is None:
+        names = ", ".join(e.name for e in snapshot.encodings) or "none yet"
+        raise UsageError(f"No encoding is named {name!r}; there are: {names}.")
+    return found
+
+
+def select_documents(catalog: Catalog, selection: Selection) -> Iterator[Document]:
+    """Yield the selected documents. Those that another run replaced since are left to it.
+
+    Raises UsageError where the condition is no SQL condition on `documents`.
+    """
+    snapshot = catalog.snapshot()
+    encoding = find_encoding(snapshot, selection.encoding)
+    with open_snapshot(snapshot, catalog.lake) as con:
+        if selection.damaged_in is not None:
+            con.register("damaged", pa.table({"doc_id": list(catalog.damaged_documents(selection.damaged_in))}))
+        for batch in _answers(con, encoding, selection):
+            rows = batch.to_pylist()
+            known = catalog.lookup(encoding.encoding_id, [row["doc_id"] for row in rows])
+            for row in rows:
+                now = known.get(row["doc_id"])
+                if now is not None and now.version == row["version"]:
+                    yield Document(
+                        doc_id=row["doc_id"],
+                        uri=row["uri"],
+                        text=row["text"],
+                        title=row["title"],
+                        metadata=row["metadata"],
+                        text_version=now.order[0],
+                    )
+
+
+def outputs_of(catalog: Catalog, encoding: Encoding) -> Outputs | None:
+    """Return the least outputs that cover those of every document of an encoding; None where it has no document."""
+    wanted: Outputs | None = None
+    for outputs in catalog.outputs(encoding.encoding_id):
+        wanted = outputs if wanted is None else wanted.union(outputs)
+    return wanted
+
+
+def _answers(con: duckdb.DuckDBPyConnection, encoding: Encoding, selection: Selection) -> Iterator[pa.RecordBatch]:
+    documents = con.view(f"documents_{encoding.name}").set_alias("documents")
+    try:
+        if selection.where is not None:
+            refuse_writes(selection.where)
+            # Parsed as one expression, so that no text of a user's becomes part of a statement.
+            documents = documents.filter(selection.where)
+        if selection.damaged_in is not None:
+            documents = documents.join(con.table("damaged"), condition="doc_id", how="semi")
+        if selection.since is not None:
+            documents = documents.filter(
+                duckdb.ColumnExpression("ingested_at") >= duckdb.ConstantExpression(selection.since)
+            )
+        yield from documents.select(*_COLUMNS).to_arrow_reader(_BATCH)
+    except _NOT_A_CONDITION as error:
+        raise UsageError(
+            f"--where takes a SQL condition on the columns of documents, such as \"uri LIKE '%/news/%'\": {error}"
+        ) from error

@@ -1,0 +1,275 @@
+"""Views: a snapshot as SQL that DuckDB answers, with an explicit list of files behind every table.
+
+Pure functions from a snapshot to statements and small tables; `install` runs them on a connection. Knows DuckDB's
+dialect and how live rows are told from old ones, nothing of how the lake is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polyseme.storage.database.encodings import Encoding
+from polyseme.storage.database.snapshot import Snapshot
+from polyseme.storage.errors import LakeError
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Counts
+from polyseme.storage.schemas import ADDED, ADJACENT, RANDOM, TABLES, table_schema
+from polyseme.storage.sql.literals import quote
+
+HIDDEN = "internal"
+"""Schema of the small tables that views join; `show tables` does not list it."""
+
+_VIEWS = (*TABLES, "coherence", "perplexity")
+_CORRECTIONS = ("superseded", "moved")
+
+
+def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
+    """Give an empty database the lake's tables, views and macros, in one transaction."""
+    lake.files.attach(con, [path for paths in snapshot.parts.values() for path in paths])
+    con.execute("BEGIN")
+    con.execute(f"CREATE SCHEMA {HIDDEN}")
+    for name, table in tables(snapshot, lake).items():
+        con.register("arriving", table)
+        con.execute(f"CREATE TABLE {name} AS FROM arriving")
+        con.unregister("arriving")
+    for statement in statements(snapshot, lake):
+        con.execute(statement)
+    con.execute("COMMIT")
+
+
+@contextmanager
+def readable(lake: Lake) -> Iterator[None]:
+    """Turn what DuckDB says of a part that it cannot read into a LakeError."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.InvalidInputException, UnicodeDecodeError) as error:
+        # The last where DuckDB quotes bytes of the part that are no UTF-8: its binding cannot even say what is wrong.
+        raise LakeError(
+            f"The lake at {lake.root} has a part that cannot be read. Run `polyseme verify`, which names it, and "
+            f"`polyseme verify --repair`. ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def tables(snapshot: Snapshot, lake: Lake) -> dict[str, pa.Table]:
+    """Return the tables that are small enough to be copied: what the catalog itself knows."""
+    return {
+        f"{HIDDEN}.meta": pa.table(
+            {
+                "catalog_version": pa.array([snapshot.catalog_version], pa.int64()),
+                "lake_id": [snapshot.lake_id],
+                "root": [str(lake.root)],
+            }
+        ),
+        f"{HIDDEN}.superseded": snapshot.superseded,
+        f"{HIDDEN}.moved": snapshot.moved,
+        "runs": runs_table(snapshot),
+        "rejects": snapshot.rejects,
+        "encodings": _with_times(_encodings(snapshot), ("created_at",)),
+    }
+
+
+def statements(snapshot: Snapshot, lake: Lake) -> list[str]:
+    """Return the CREATE statements: views and macros of every encoding, then the default's under their plain names."""
+    made: list[str] = []
+    corrected = {name: set(getattr(snapshot, name)["encoding_id"].unique().to_pylist()) for name in _CORRECTIONS}
+    for encoding in snapshot.encodings:
+        joins = {name for name, ids in corrected.items() if encoding.encoding_id in ids}
+        for table in TABLES:
+            files = [str(lake.part_path(p)) for p in snapshot.parts.get((encoding.encoding_id, table), ())]
+            made.append(_table_view(encoding, table, files, joins))
+        suffix = f"_{encoding.name}"
+        made += [_coherence_view(suffix), _perplexity_view(suffix), _occurrences_macro(suffix)]
+    if snapshot.default is None:
+        made += [f"CREATE VIEW {table} AS {_no_rows(table, None)}" for table in TABLES]
+        made += [_coherence_view(""), _perplexity_view("")]
+    else:
+        made += [f"CREATE VIEW {view} AS FROM {view}_{snapshot.default.name}" for view in _VIEWS]
+    made.append(_occurrences_macro(""))
+    return made
+
+
+def runs_table(snapshot: Snapshot) -> pa.Table:
+    """Return runs with `wall_seconds` and `lane_busy`, the share of them that the model was at work.
+
+    NULL until a run ends; above 1 where several workers encoded.
+    """
+    runs = _with_times(snapshot.runs, ("started_at", "finished_at"))
+    wall = pc.divide(pc.subtract(runs["finished_at"], runs["started_at"]).cast(pa.int64()).cast(pa.float64()), 1e6)
+    seconds = (json.loads(text) for text in runs["seconds"].to_pylist())
+    lane = pa.array([Counts(seconds=stages).lane_seconds for stages in seconds], pa.float64())
+    busy = pc.divide(lane, pc.if_else(pc.equal(wall, 0.0), None, wall))
+    return runs.append_column("wall_seconds", wall).append_column("lane_busy", busy)
+
+
+def _table_view(encoding: Encoding, table: str, files: Iterable[str], corrections: set[str]) -> str:
+    width = encoding.spec.width
+    listed = ", ".join(quote(file) for file in files)
+    if not listed:
+        return f"CREATE VIEW {table}_{encoding.name} AS {_no_rows(table, width)}"
+    moves = table == "documents" and "moved" in corrections
+    columns = [_column(name, width, moves=moves) for name in _shown(table)]
+    lines = [
+        f"CREATE VIEW {table}_{encoding.name} AS",
+        f"SELECT {', '.join(columns)}",
+        f"FROM {_rows_of(table, listed)} AS r",
+    ]
+    of_encoding = f"WHERE encoding_id = {quote(encoding.encoding_id)}"
+    if "superseded" in corrections:
+        hidden = f"(SELECT doc_id, version FROM {HIDDEN}.superseded {of_encoding})"
+        lines.append(f"ANTI JOIN {hidden} AS old ON r.doc_id = old.doc_id AND r.version = old.version")
+    if moves:
+        moved = f"(SELECT doc_id, version, uri FROM {HIDDEN}.moved {of_encoding})"
+        lines.append(f"LEFT JOIN {moved} AS m ON r.doc_id = m.doc_id AND r.version = m.version")
+    return "\n".join(lines)
+
+
+def _rows_of(table: str, files: str) -> str:
+    """Return the rows of some parts, with NULL in the columns that older ones of them lack."""
+    # Without hive_partitioning off, the folder's name `encoding=...` would become a column.
+    if table not in ADDED:
+        return f"read_parquet([{files}], hive_partitioning = false)"
+    schema = table_schema(table, 1)
+    nulls = ", ".join(f"NULL::{_sql_type(schema.field(name).type, None)} AS {name}" for name in ADDED[table])
+    parts = f"read_parquet([{files}], hive_partitioning = false, union_by_name = true)"
+    return f"(SELECT {nulls} WHERE false UNION ALL BY NAME FROM {parts})"
+
+
+def _column(name: str, width: int, *, moves: bool) -> str:
+    if name == "embedding":
+        # Fixed-size lists read as FLOAT[]; distance functions want the width in the type.
+        return f"r.embedding::FLOAT[{width}] AS embedding"
+    if name == "uri" and moves:
+        return "coalesce(m.uri, r.uri) AS uri"
+    return f"r.{name}"
+
+
+def _shown(table: str) -> list[str]:
+    """Return a view's columns. The version is bookkeeping; only `documents` shows it."""
+    return [name for name in table_schema(table, 1).names if name != "version" or table == "documents"]
+
+
+def _no_rows(table: str, width: int | None) -> str:
+    schema = table_schema(table, width or 1)
+    columns = ", ".join(f"NULL::{_sql_type(schema.field(name).type, width)} AS {name}" for name in _shown(table))
+    return f"SELECT {columns} WHERE false"
+
+
+def _sql_type(type_: pa.DataType, width: int | None) -> str:
+    """Return the DuckDB type that a column of a part reads as."""
+    if pa.types.is_fixed_size_list(type_):
+        return "FLOAT[]" if width is None else f"FLOAT[{width}]"
+    if pa.types.is_list(type_):
+        return "VARCHAR[]"
+    scalars: dict[Any, str] = {
+        pa.string(): "VARCHAR",
+        pa.large_string(): "VARCHAR",
+        pa.int32(): "INTEGER",
+        pa.int64(): "BIGINT",
+        pa.float32(): "FLOAT",
+        pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
+    }
+    return scalars[type_]
+
+
+def _coherence_view(suffix: str) -> str:
+    """Every step of a text with its margin (log-odds of *is next*), probability, and standing among random pairs.
+
+    `z_score` counts standard deviations above the mean margin of the encoding's random pairs.
+    `percentile` is the share of the encoding's random pairs with a smaller margin: a ladder of cumulated shares
+    that each step is looked up on, so that the work grows as sorting does and not with the product of the two.
+    """
+    return f"""
+CREATE VIEW coherence{suffix} AS
+WITH steps AS (
+    SELECT *, nsp_logit_is_next::DOUBLE - nsp_logit_not_next AS margin FROM transitions{suffix}
+), chance AS (
+    SELECT avg(margin) AS mean, nullif(stddev_samp(margin), 0) AS deviation FROM steps WHERE kind = {quote(RANDOM)}
+), heights AS (
+    SELECT margin, count(*) AS n FROM steps WHERE kind = {quote(RANDOM)} GROUP BY margin
+), ladder AS (
+    SELECT margin, sum(n) OVER (ORDER BY margin ROWS UNBOUNDED PRECEDING) / sum(n) OVER () AS below FROM heights
+)
+SELECT
+    step.doc_id,
+    step.sentence_index,
+    step.margin,
+    CASE WHEN step.margin >= 0 THEN 1 / (1 + exp(-step.margin)) ELSE exp(step.margin) / (1 + exp(step.margin)) END
+        AS probability,
+    CASE WHEN EXISTS (FROM heights) THEN coalesce(ladder.below, 0)::DOUBLE END AS percentile,
+    (step.margin - chance.mean) / chance.deviation AS z_score,
+    step.cosine,
+    here.text,
+    following.text AS next_text
+FROM (FROM steps WHERE kind = {quote(ADJACENT)}) AS step
+CROSS JOIN chance
+ASOF LEFT JOIN ladder ON step.margin > ladder.margin
+LEFT JOIN sentences{suffix} AS here
+    ON here.doc_id = step.doc_id AND here.sentence_index = step.sentence_index
+LEFT JOIN sentences{suffix} AS following
+    ON following.doc_id = step.next_doc_id AND following.sentence_index = step.next_sentence_index"""
+
+
+def _perplexity_view(suffix: str) -> str:
+    """How surprising each document is, where `embed --pll` asked the model: e to the mean surprisal of a token."""
+    return f"""
+CREATE VIEW perplexity{suffix} AS
+SELECT
+    doc_id,
+    any_value(pll_variant) AS pll_variant,
+    count(*) AS n_sentences,
+    sum(n_tokens)::BIGINT AS n_tokens,
+    sum(pll::DOUBLE) AS pll,
+    exp(-sum(pll::DOUBLE) / nullif(sum(n_tokens), 0)) AS perplexity
+FROM sentences{suffix}
+WHERE pll IS NOT NULL
+GROUP BY doc_id"""
+
+
+def _occurrences_macro(suffix: str) -> str:
+    """Every occurrence of a word in any case, with its sentence and its document's title."""
+    return f"""
+CREATE MACRO occurrences{suffix}(word) AS TABLE
+SELECT
+    w.doc_id, d.title, w.sentence_index, w.word_index, w.word, w.char_start, w.char_end,
+    s.text AS sentence,
+    w.embedding
+FROM words{suffix} AS w
+JOIN sentences{suffix} AS s ON s.doc_id = w.doc_id AND s.sentence_index = w.sentence_index
+JOIN documents{suffix} AS d ON d.doc_id = w.doc_id
+WHERE w.word_lower = lower(word)"""
+
+
+def _encodings(snapshot: Snapshot) -> pa.Table:
+    shown = ("model", "width", "layers", "pooling", "context", "max_tokens", "precision", "splitter", "scheme")
+    measured = ("token_cosine", "least_token_cosine", "recall_at_10")
+    columns: dict[str, list[Any]] = {
+        "name": [e.name for e in snapshot.encodings],
+        "encoding_id": [e.encoding_id for e in snapshot.encodings],
+        "is_default": [e.encoding_id == snapshot.default_encoding for e in snapshot.encodings],
+        **{option: [getattr(e.spec, option) for e in snapshot.encodings] for option in shown},
+        "model_sha256": [e.spec.model_sha256 for e in snapshot.encodings],
+        "tokenizer_sha256": [e.spec.tokenizer_sha256 for e in snapshot.encodings],
+        **{number: [getattr(e.fidelity, number, None) for e in snapshot.encodings] for number in measured},
+        "created_at": [e.created_at for e in snapshot.encodings],
+    }
+    types = {
+        "is_default": pa.bool_(),
+        **dict.fromkeys(("width", "max_tokens", "scheme"), pa.int64()),
+        **dict.fromkeys(measured, pa.float64()),
+    }
+    return pa.table({name: pa.array(values, types.get(name, pa.string())) for name, values in columns.items()})
+
+
+def _with_times(table: pa.Table, names: Iterable[str]) -> pa.Table:
+    """Read ISO 8601 text columns as UTC timestamps."""
+    for name in names:
+        moments = table[name].cast(pa.timestamp("us", tz="UTC"))
+        table = table.set_column(table.schema.get_field_index(name), name, moments)
+    return table

@@ -1,0 +1,1 @@
+"""A model adapted to a corpus, from the request to the model card."""

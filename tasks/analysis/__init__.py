@@ -1,0 +1,1 @@
+"""Senses, breaks and drift, over stored vectors and margins. NumPy only."""

@@ -1,0 +1,1 @@
+"""From tokenized documents to vectors, scores and rows. No torch of its own."""

@@ -1,0 +1,121 @@
+"""Passes: which windows of a chunk go through the model, and what comes out for its sentences and transitions.
+
+The one place that knows what `--context` means. Runs in the encoder's lane; knows no text and no tables.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from polyseme.storage.errors import PolysemeError
+from polyseme.storage.records import Context, Pooling
+from polyseme.tasks.arrays import Floats, Ints
+from polyseme.tasks.encode.masked_lm import Masking, token_surprisals, word_numbers
+from polyseme.tasks.encode.pooling import sentence_vectors
+from polyseme.tasks.encode.transitions import Transitions, transitions
+from polyseme.tasks.model.encoder import Encoder
+from polyseme.tasks.text.chunks import Chunk
+from polyseme.tasks.text.windows import (
+    Pairs,
+    Windows,
+    context_windows,
+    pair_windows,
+    paired_context_windows,
+    sentence_windows,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredTransitions:
+    """NSP over a chunk: `logits` is `(pairs, 2)`, `left_out` how many tokens each pair had no room for."""
+
+    transitions: Transitions
+    logits: Floats
+    left_out: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkVectors:
+    """What the model says of a chunk: `tokens` `(tokens, hidden)`, `sentences` `(sentences, hidden)`, float32.
+
+    `tokens` may be empty where nobody asked for them.
+    `surprisals` is `(tokens,)`, 0 for the tokens of a sentence that is not the chunk's own.
+    """
+
+    tokens: Floats
+    sentences: Floats
+    scored: ScoredTransitions | None
+    surprisals: Floats | None
+    forward_tokens: int
+    seconds: dict[str, float]
+
+
+def chunk_vectors(
+    encoder: Encoder,
+    chunk: Chunk,
+    *,
+    context: Context,
+    pooling: Pooling,
+    max_tokens: int,
+    nsp: bool,
+    seed: int,
+    between: Callable[[int], None],
+    masking: Masking | None = None,
+    tokens: bool = True,
+) -> ChunkVectors:
+    """Run every pass the chunk needs; `masking` asks for surprisals. Without `tokens` a GPU keeps those vectors.
+
+    Raises PolysemeError if a token were left without a vector.
+    """
+    begun = time.perf_counter()
+    ptr = chunk.sentence_ptr
+    wanted = transitions(chunk, seed) if nsp or context == "pair" else None
+    windows, near_left_out = _windows(chunk, wanted, context, max_tokens)
+    if windows.taken != len(chunk.ids):
+        raise PolysemeError(f"{len(chunk.ids)} tokens went in and {windows.taken} came out; nothing was stored.")
+    scores = len(near_left_out) if nsp else 0
+    if tokens or encoder.device.type != "cuda":
+        encoded = encoder.encode(chunk.ids, windows, sentences=chunk.sentences, pairs=scores, between=between)
+    else:
+        encoded = encoder.encode_sentences(chunk.ids, windows, sentence_ptr=ptr, pairs=scores, between=between)
+    forward, encoded_at = int(windows.lengths.sum()), time.perf_counter()
+    scored = None
+    if nsp and wanted is not None:
+        rest = Pairs(wanted.pairs.first[scores:], wanted.pairs.second[scores:])
+        pairs, left_out = pair_windows(ptr, rest, max_tokens)
+        logits = np.concatenate([encoded.logits, encoder.score_pairs(chunk.ids, pairs, between=between)])
+        scored = ScoredTransitions(wanted, logits, np.concatenate([near_left_out, left_out]))
+        forward += int(pairs.lengths.sum())
+    scored_at, surprisals = time.perf_counter(), None
+    seconds = {"encode": encoded_at - begun, "nsp": scored_at - encoded_at}
+    if masking is not None:
+        surprisals, run = _surprisals(encoder, chunk, masking, max_tokens, between)
+        forward += run
+        seconds["pll"] = time.perf_counter() - scored_at
+    return ChunkVectors(encoded.tokens, sentence_vectors(encoded, ptr, pooling), scored, surprisals, forward, seconds)
+
+
+def _surprisals(
+    encoder: Encoder, chunk: Chunk, masking: Masking, limit: int, between: Callable[[int], None]
+) -> tuple[Floats, int]:
+    """Return the surprisals and how many tokens were run for them. Each sentence stands alone, whatever the context."""
+    words = word_numbers(chunk.word, chunk.sentence_ptr)
+    windows = sentence_windows(chunk.sentence_ptr, np.flatnonzero(chunk.own).tolist(), limit)
+    found = token_surprisals(encoder, chunk.ids, windows, words, masking=masking, between=between)
+    return found, int((windows.lengths * (windows.take_stop - windows.take_start)).sum())
+
+
+def _windows(chunk: Chunk, wanted: Transitions | None, context: Context, limit: int) -> tuple[Windows, Ints]:
+    """Return the encoding windows and, where they score the adjacent pairs as well, what each pair left out."""
+    ptr, nothing = chunk.sentence_ptr, np.empty(0, dtype=np.int64)
+    if context == "sentence":
+        return sentence_windows(ptr, range(chunk.sentences), limit), nothing
+    if context == "window":
+        return context_windows(ptr, chunk.documents, limit), nothing
+    assert wanted is not None
+    near = Pairs(wanted.pairs.first[: wanted.adjacent], wanted.pairs.second[: wanted.adjacent])
+    return paired_context_windows(ptr, near, chunk.sentences, limit)

@@ -1,0 +1,207 @@
+"""Rows: a chunk and its vectors as Arrow tables, sorted the way the lake stores them.
+
+Pure functions from arrays to tables; knows the schemas, not files, models or the catalog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polyseme.storage.records import Layers, PllVariant
+from polyseme.storage.schemas import SORT_KEYS, table_schema
+from polyseme.tasks.arrays import Floats, Ints
+from polyseme.tasks.encode.forward import ScoredTransitions
+from polyseme.tasks.encode.pooling import Halves, word_vectors
+from polyseme.tasks.encode.transitions import cosines
+from polyseme.tasks.text.chunks import Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class RowMaker:
+    """Makes the tables of one chunk. `version` is the run's ordinal, `width` the numbers in a vector."""
+
+    chunk: Chunk
+    version: int
+    width: int
+
+    def documents(self, ingested_at: datetime) -> pa.Table:
+        """One row for every document that ends in this chunk: only there all of it has been counted."""
+        ended = [p for p in self.chunk.pieces if p.ends]
+        texts = [p.document for p in ended]
+        return self._table(
+            "documents",
+            {
+                "doc_id": [d.doc_id for d in texts],
+                "version": [self.version] * len(texts),
+                "uri": [d.uri for d in texts],
+                "title": [d.title for d in texts],
+                "metadata": [d.metadata for d in texts],
+                "text": [d.text for d in texts],
+                "n_chars": [len(d.text) for d in texts],
+                "n_sentences": [p.stop for p in ended],
+                "n_tokens": [p.document_tokens for p in ended],
+                "content_sha256": [d.content_sha256 for d in texts],
+                "ingested_at": [ingested_at] * len(texts),
+            },
+        )
+
+    def sentences(
+        self, vectors: Floats, surprisals: Floats | None = None, variant: PllVariant | None = None
+    ) -> pa.Table:
+        """One row a sentence. `vectors` is `(sentences, width)` over all sentences of the chunk.
+
+        `surprisals` is `(tokens,)`: a sentence's pseudo-log-likelihood is minus their sum.
+        """
+        own = np.flatnonzero(self.chunk.own)
+        starts, stops = self.chunk.spans[own].T
+        return self._table(
+            "sentences",
+            {
+                **self._keys(own),
+                "char_start": starts,
+                "char_end": stops,
+                "text": self._slices(own, starts, stops),
+                "n_tokens": np.diff(self.chunk.sentence_ptr)[own],
+                "pll": pa.nulls(len(own)) if surprisals is None else self._likelihoods(surprisals)[own],
+                "pll_variant": pa.repeat(pa.scalar(variant, pa.string()), len(own)),
+            },
+            lambda order: vectors[own[order]].astype(np.float16),
+        )
+
+    def words(self, tokens: Floats, pieces: pa.Array, only: frozenset[str] | None) -> pa.Table:
+        """One row a word: the mean of its tokens. `tokens` is `(tokens, width)`, `pieces` the vocabulary by id.
+
+        `only` keeps these words, given in lower case.
+        """
+        chunk, sentence = self.chunk, self._sentence_of_token()
+        new = np.ones(len(sentence), dtype=bool)
+        new[1:] = (np.diff(sentence) != 0) | (np.diff(chunk.word[: len(sentence)]) != 0)
+        starts = np.flatnonzero(new)
+        stops = np.append(starts, len(sentence)).astype(np.int64)[1:]
+        sentence = sentence[starts]
+        char_start, char_end = chunk.char_start[starts], chunk.char_end[stops - 1]
+        surface = self._slices(sentence, char_start, char_end)
+        lower = [w.lower() for w in surface]
+        if only is not None:
+            keep = np.flatnonzero([w in only for w in lower])
+            starts, stops, sentence = starts[keep], stops[keep], sentence[keep]
+            char_start, char_end = char_start[keep], char_end[keep]
+            surface, lower = [surface[k] for k in keep], [lower[k] for k in keep]
+        counts = stops - starts
+        inside = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
+        names = pa.ListArray.from_arrays(
+            pa.array(np.append(0, np.cumsum(counts)).astype(np.int32)), pieces.take(pa.array(chunk.ids[inside]))
+        )
+        return self._table(
+            "words",
+            {
+                **self._keys(sentence),
+                "word_index": chunk.word[starts],
+                "char_start": char_start,
+                "char_end": char_end,
+                "word": surface,
+                "word_lower": lower,
+                "tokens": names,
+            },
+            lambda order: word_vectors(tokens, starts[order], stops[order]),
+        )
+
+    def tokens(self, tokens: Floats, pieces: pa.Array, layers: Layers, surprisals: Floats | None = None) -> pa.Table:
+        """One row a WordPiece token. `surprisals` is `(tokens,)`."""
+        chunk, sentence = self.chunk, self._sentence_of_token()
+        count = len(sentence)
+        return self._table(
+            "tokens",
+            {
+                **self._keys(sentence),
+                "token_index": np.arange(count) - chunk.sentence_ptr[sentence],
+                "word_index": chunk.word[:count],
+                "char_start": chunk.char_start[:count],
+                "char_end": chunk.char_end[:count],
+                "token": pieces.take(pa.array(chunk.ids[:count])),
+                "token_id": chunk.ids[:count],
+                "layer": pa.repeat(layers, count),
+                "surprisal": pa.nulls(count) if surprisals is None else surprisals[:count],
+            },
+            lambda order: tokens[order].astype(np.float16),
+        )
+
+    def transitions(self, scored: ScoredTransitions, vectors: Floats) -> pa.Table:
+        """One row a scored pair, adjacent and random. `vectors` is `(sentences, width)`."""
+        first, second = scored.transitions.pairs.first, scored.transitions.pairs.second
+        near = scored.transitions.adjacent
+        kinds = ["adjacent"] * near + ["random"] * (len(first) - near)
+        return self._table(
+            "transitions",
+            {
+                **self._keys(first),
+                "kind": kinds,
+                "next_doc_id": self._doc_ids(second),
+                "next_sentence_index": self.chunk.index[second],
+                "nsp_logit_is_next": scored.logits[:, 0],
+                "nsp_logit_not_next": scored.logits[:, 1],
+                "cosine": cosines(vectors, first, second),
+                "n_truncated": scored.left_out,
+            },
+        )
+
+    def _likelihoods(self, surprisals: Floats) -> npt.NDArray[np.float64]:
+        ptr = self.chunk.sentence_ptr
+        sentence = np.repeat(np.arange(self.chunk.sentences), np.diff(ptr))
+        totals: npt.NDArray[np.float64] = np.bincount(sentence, surprisals, self.chunk.sentences).astype(np.float64)
+        return 0.0 - totals
+
+    def _sentence_of_token(self) -> Ints:
+        """(own tokens,): the sentence each token belongs to. A sentence that is not owned can only be the last."""
+        chunk = self.chunk
+        own = np.flatnonzero(chunk.own)
+        return np.repeat(own, np.diff(chunk.sentence_ptr)[own])
+
+    def _doc_ids(self, sentence: Ints) -> pa.Array:
+        ids = pa.array([p.document.doc_id for p in self.chunk.pieces], pa.string())
+        return ids.take(pa.array(self.chunk.piece_of[sentence]))
+
+    def _keys(self, sentence: Ints) -> dict[str, object]:
+        return {
+            "doc_id": self._doc_ids(sentence),
+            "version": pa.repeat(pa.scalar(self.version, pa.int64()), len(sentence)),
+            "sentence_index": self.chunk.index[sentence],
+        }
+
+    def _slices(self, sentence: Ints, start: Ints, stop: Ints) -> list[str]:
+        texts = [p.document.text for p in self.chunk.pieces]
+        rows = zip(self.chunk.piece_of[sentence].tolist(), start.tolist(), stop.tolist(), strict=True)
+        return [texts[piece][a:b] for piece, a, b in rows]
+
+    def _table(
+        self, name: str, columns: dict[str, object], vectors: Callable[[Ints], Halves] | None = None
+    ) -> pa.Table:
+        """Cast to the schema and sort. `vectors` gives the vectors of rows in the order it is told."""
+        schema = table_schema(name, self.width)
+        arrays = {field.name: _array(columns[field.name], field.type) for field in schema if field.name in columns}
+        table = pa.table(arrays)
+        order = pc.sort_indices(table, sort_keys=[(key, "ascending") for key in SORT_KEYS[name]])
+        table = table.take(order)
+        if vectors is not None:
+            ordered = vectors(order.to_numpy().astype(np.int64))
+            table = table.append_column("embedding", _vector_array(ordered, self.width))
+        return table.cast(schema)
+
+
+def _array(values: object, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, np.ndarray):
+        return pa.array(values).cast(kind)
+    return values.cast(kind) if isinstance(values, pa.Array) else pa.array(values, kind)
+
+
+def _vector_array(vectors: npt.NDArray[np.float16], width: int) -> pa.Array:
+    """(rows, width) float16 as a fixed-size list array, without copying."""
+    kind = pa.list_(pa.field("item", pa.float16(), nullable=False), width)
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(vectors).reshape(-1)), type=kind)

@@ -1,0 +1,69 @@
+"""Coherence: which transitions to score, the random baseline, and how alike neighbours are.
+
+A transition is the step from a sentence to the next. The baseline is a seeded sample of pairs that do *not*
+follow each other, scored the same way, so that "less coherent than 93 % of random pairs" can be said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from polyseme.tasks.arrays import Floats, Ints
+from polyseme.tasks.text.chunks import Chunk
+from polyseme.tasks.text.windows import Pairs
+
+BASELINE_SHARE = 0.1
+BASELINE_LEAST, BASELINE_MOST = 32, 1024
+_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Transitions:
+    """Pairs to score: the first `adjacent` of them follow each other, the rest are the random baseline."""
+
+    pairs: Pairs
+    adjacent: int
+
+
+def adjacent_pairs(chunk: Chunk) -> Pairs:
+    """Return every pair of neighbouring sentences of one document whose first sentence the chunk owns."""
+    first = np.flatnonzero((chunk.piece_of[:-1] == chunk.piece_of[1:]) & chunk.own[:-1]).astype(np.int64)
+    return Pairs(first, first + 1)
+
+
+def random_pairs(chunk: Chunk, count: int, seed: int) -> Pairs:
+    """Return up to `count` different pairs of sentences that do not follow each other; the same for the same seed.
+
+    Both come from the chunk; of different documents where it holds several, so that topic is part of the contrast.
+    """
+    owned = np.flatnonzero(chunk.own).astype(np.int64)
+    if len(owned) < 3:
+        none = np.empty(0, dtype=np.int64)
+        return Pairs(none, none)
+    random = np.random.default_rng(seed)
+    first, second = (random.choice(owned, size=count * _ATTEMPTS) for _ in range(2))
+    same_document = chunk.piece_of[first] == chunk.piece_of[second]
+    several = len(np.unique(chunk.piece_of[owned])) > 1
+    wrong = same_document if several else np.isin(second - first, (0, 1))
+    _, drawn = np.unique(np.where(wrong, -1, first * chunk.sentences + second), return_index=True)
+    keep = np.sort(drawn[~wrong[drawn]])[:count]
+    return Pairs(first[keep], second[keep])
+
+
+def transitions(chunk: Chunk, seed: int) -> Transitions:
+    """Return the chunk's adjacent pairs followed by its random baseline."""
+    near = adjacent_pairs(chunk)
+    wanted = int(np.clip(round(len(near) * BASELINE_SHARE), BASELINE_LEAST, BASELINE_MOST))
+    far = random_pairs(chunk, wanted, seed) if len(near) else Pairs(near.first, near.second)
+    pairs = Pairs(np.concatenate([near.first, far.first]), np.concatenate([near.second, far.second]))
+    return Transitions(pairs, len(near))
+
+
+def cosines(vectors: Floats, first: Ints, second: Ints) -> Floats:
+    """Return `(pairs,)`: cosine between the sentence vectors of each pair, 0 for a zero vector."""
+    norms = np.linalg.norm(vectors, axis=1)
+    unit = vectors / np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
+    products: Floats = np.einsum("ij,ij->i", unit[first], unit[second]).astype(np.float32)
+    return products

@@ -1,0 +1,165 @@
+"""What a model is worth: BERT's two objectives, order, senses and speed, on text it never saw.
+
+The same text, seeds and masks for every model, so that two stand side by side; models with other vocabularies are
+asked for other tokens. Figures without a head are None. Knows no files but what it is given.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from polyseme.storage.records import Document
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.evaluation.nsp_probe import Floats, figures, trials
+from polyseme.tasks.evaluation.sense_probe import Use, sense_accuracy
+from polyseme.tasks.model.devices import resolve_device
+from polyseme.tasks.shipped import shipped
+from polyseme.tasks.text.windows import Pairs, pair_windows, sentence_windows
+from polyseme.tasks.training.corpus import TrainingText, prepare, require_pairs
+from polyseme.tasks.training.network import start_from
+from polyseme.tasks.training.objective import Objective, ObjectiveConfig
+from polyseme.tasks.training.validation import answers, fixed_batches
+
+Figures = dict[str, float | None]
+Between = Callable[[int], None]
+
+FIGURES = {
+    "mlm_top1": ("MLM top-1", "higher"),
+    "mlm_top5": ("MLM top-5", "higher"),
+    "mlm_loss": ("MLM loss, nats a token", "lower"),
+    "nsp_accuracy": ("NSP accuracy, random negatives", "higher"),
+    "nsp_auc": ("NSP AUC, random negatives", "higher"),
+    "nsp_calibration_error": ("NSP calibration error", "lower"),
+    "nsp_hard_accuracy": ("NSP accuracy, same document", "higher"),
+    "nsp_hard_auc": ("NSP AUC, same document", "higher"),
+    "order_accuracy": ("order of a pair told", "higher"),
+    "senses_1nn": ("word senses, 1-nearest neighbour", "higher"),
+    "tokens_per_second": ("tokens a second", "higher"),
+}
+"""Every figure of an evaluation in order, as people read it, and which way is better."""
+
+
+_TIMED_TOKENS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationConfig:
+    """How much to ask: `masked_pairs` of segments for MLM, `trials` of sentence pairs for NSP, all from `seed`."""
+
+    masked_pairs: int = 512
+    trials: int = 1000
+    max_tokens: int = 128
+    mask_share: float = 0.15
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """The figures of one model by the names of `FIGURES`, and what they rest on."""
+
+    model: str
+    figures: Figures
+    senses: dict[str, float]
+    counts: dict[str, int]
+
+
+def shown(name: str, value: float | None) -> str | None:
+    """Return a figure as people read it."""
+    if value is None:
+        return None
+    return f"{value:,.0f}" if name == "tokens_per_second" else f"{value:.3f}"
+
+
+def default_data() -> Path:
+    """Return the folder of the texts that ship with Polyseme and were written for it: no model has seen them."""
+    return shipped("examples")
+
+
+def evaluate(
+    engine: Engine, documents: Sequence[Document], uses: Sequence[Use], config: EvaluationConfig,
+    between: Between = lambda tokens: None,
+) -> Evaluation:  # fmt: skip
+    """Measure `engine`'s model. Raises UsageError where the documents have no pairs; ModelError for a bad checkpoint.
+
+    `between` is called with the tokens of every batch and may raise to stop.
+    """
+    return evaluate_text(engine, prepare(documents, engine.wordpiece), uses, config, between)
+
+
+def evaluate_text(
+    engine: Engine, text: TrainingText, uses: Sequence[Use], config: EvaluationConfig,
+    between: Between = lambda tokens: None,
+) -> Evaluation:  # fmt: skip
+    """Measure `engine`'s model on text that its own tokenizer made, as `evaluate` does."""
+    require_pairs(text, "evaluation text")
+    nsp = _next_sentence(engine, text, config, between)
+    mlm, masked = _masked_tokens(engine, text, config, between)
+    senses = sense_accuracy(engine, uses, between=between) if uses else {}
+    right = sum(share * sum(use.word == word for use in uses) for word, share in senses.items())
+    found = {
+        **mlm,
+        **nsp,
+        "senses_1nn": right / len(uses) if uses else None,
+        "tokens_per_second": _tokens_per_second(engine, text, between),
+    }
+    return Evaluation(
+        model=engine.checkpoint.label,
+        figures={name: found.get(name) for name in FIGURES},
+        senses=senses,
+        counts={
+            "documents": text.n_documents,
+            "tokens": text.n_tokens,
+            "masked_tokens": masked,
+            "pairs": min(config.trials, len(text.joints())),
+            "sense_uses": len(uses),
+        },
+    )
+
+
+def _masked_tokens(
+    engine: Engine, text: TrainingText, config: EvaluationConfig, between: Between
+) -> tuple[Figures, int]:
+    if not engine.in_lane(lambda encoder: encoder.has_mlm):
+        return {}, 0
+    device, precision = resolve_device(engine.config.device, engine.config.precision)
+    model = start_from(engine.checkpoint, seed=0).model.to(device).eval()
+    limit = min(config.max_tokens, engine.checkpoint.max_tokens)
+    objective = ObjectiveConfig(max_tokens=limit, mask_share=config.mask_share, seed=config.seed)
+    batches = fixed_batches(Objective(text, engine.wordpiece, objective, pairs=32), pairs=config.masked_pairs, size=16)
+    said = answers(model, batches, device=device, precision=precision, between=between)
+    scores = said.scores()
+    return {name: scores[name] for name in ("mlm_top1", "mlm_top5", "mlm_loss")}, said.masked
+
+
+def _next_sentence(engine: Engine, text: TrainingText, config: EvaluationConfig, between: Between) -> Figures:
+    if not engine.in_lane(lambda encoder: encoder.has_nsp):
+        return {}
+    drawn = trials(text, config.trials, config.seed)
+    ids = np.asarray(text.ids)
+
+    def margins(pairs: Pairs) -> Floats:
+        windows, _ = pair_windows(text.sentence_ptr, pairs, engine.spec.max_tokens)
+        logits = engine.in_lane(lambda encoder: encoder.score_pairs(ids, windows, between=between)).astype(np.float64)
+        return logits[:, 0] - logits[:, 1]
+
+    kinds = {kind: margins(getattr(drawn, kind)) for kind in ("true", "random", "same_document", "turned")}
+    return figures(kinds, drawn.hard)
+
+
+def _tokens_per_second(engine: Engine, text: TrainingText, between: Between) -> float:
+    """Encode sentences as `polyseme embed` does."""
+    many = int(np.searchsorted(text.sentence_ptr, _TIMED_TOKENS, side="right")) - 1
+    many = max(1, min(many, len(text.document)))
+    ids = np.asarray(text.ids)
+    windows = sentence_windows(text.sentence_ptr[: many + 1], range(many), engine.spec.max_tokens)
+    seconds = []
+    for _ in range(2):  # the first pass warms up
+        begun = time.perf_counter()
+        engine.in_lane(lambda encoder: encoder.encode(ids, windows, sentences=many, between=between))
+        seconds.append(time.perf_counter() - begun)
+    return float(windows.lengths.sum() / seconds[-1])

@@ -1,0 +1,69 @@
+"""Do a word's vectors tell its senses apart? Sentences whose sense is known, and a nearest neighbour for each.
+
+The set that ships was written for Polyseme: twelve words in two or three senses, eight sentences each.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from polyseme.storage.errors import UsageError
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.inference.vectors import word_in_text_vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One sentence that uses `word` in a known sense."""
+
+    word: str
+    sense: str
+    text: str
+
+
+def read_uses(path: Path) -> list[Use]:
+    """Read JSON lines with `word`, `sense` and `text`. Raises UsageError, with the line, for anything else."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise UsageError(f"Cannot read the sense set {path}: {error.strerror}.") from error
+    return [_use(line, f"line {i} of {path}") for i, line in enumerate(lines, 1) if line.strip()]
+
+
+def _use(line: str, place: str) -> Use:
+    try:
+        record = json.loads(line)
+        return Use(*(str(record[name]) for name in ("word", "sense", "text")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f'Expected {{"word": …, "sense": …, "text": …}} on {place}, got something else ({type(error).__name__}).'
+        ) from error
+
+
+def sense_accuracy(
+    engine: Engine, uses: Sequence[Use], *, between: Callable[[int], None] = lambda tokens: None
+) -> dict[str, float]:
+    """Return for each word, sorted, the share of its uses whose nearest other use (cosine) has the same sense.
+
+    A use whose word the model's tokenizer does not find in its text counts as wrong.
+    """
+    vectors = word_in_text_vectors(engine, [(use.text, use.word) for use in uses], between=between)
+    right: Counter[str] = Counter()
+    for word in {use.word for use in uses}:
+        mine = [i for i, use in enumerate(uses) if use.word == word and vectors[i] is not None]
+        if len(mine) < 2:
+            continue
+        rows = np.stack([vectors[i] for i in mine])  # type: ignore[misc]
+        unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        likeness = unit @ unit.T
+        np.fill_diagonal(likeness, -2)
+        nearest = likeness.argmax(axis=1)
+        right[word] = sum(uses[mine[i]].sense == uses[mine[j]].sense for i, j in enumerate(nearest.tolist()))
+    total = Counter(use.word for use in uses)
+    return {word: right[word] / count for word, count in sorted(total.items())}

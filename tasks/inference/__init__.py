@@ -1,0 +1,1 @@
+"""Questions about a few texts, answered by the model of a lake."""

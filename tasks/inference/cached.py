@@ -1,0 +1,117 @@
+"""Answers: questions in batches to the model of one encoding, each distinct one asked once and remembered for a while.
+
+Plain values in and out, None for None; knows nothing of SQL. The model is found, proven to be the encoding's and loaded
+at the first question.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, get_args
+
+from polyseme.storage.errors import UsageError
+from polyseme.storage.records import Device, EncodingSpec, PllVariant
+from polyseme.tasks.engine import Cancelled, Engine
+from polyseme.tasks.inference.cache import Memo
+from polyseme.tasks.inference.lake_model import engine_for
+
+if TYPE_CHECKING:
+    from polyseme.tasks.arrays import Floats
+    from polyseme.tasks.inference.predictions import MaskCandidate, NextSentence, Surprisal
+
+_REMEMBERED = 8192
+"""Answers kept of each kind: 12 MB of vectors of 384 numbers."""
+
+
+class Answers:
+    """Asks one encoding's model; without an encoding, `model` or the embedded one. Safe to share between threads."""
+
+    def __init__(
+        self, spec: EncodingSpec | None, *, model: str | None = None, device: Device = "auto",
+        stop: threading.Event | None = None,
+    ) -> None:  # fmt: skip
+        self._spec, self._model, self._device = spec, model, device
+        self._stop = stop or threading.Event()
+        self._vectors: Memo[str, Floats] = Memo(_REMEMBERED)
+        self._words: Memo[tuple[str, str], Floats | None] = Memo(_REMEMBERED)
+        self._pairs: Memo[tuple[str, str], NextSentence] = Memo(_REMEMBERED)
+        self._surprisals: Memo[tuple[str, PllVariant], list[Surprisal]] = Memo(_REMEMBERED // 8)
+        self._masks: Memo[tuple[str, int], list[MaskCandidate]] = Memo(_REMEMBERED // 8)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine behind the answers. Raises ModelError where it is not to be found."""
+        return engine_for(self._spec, model=self._model, device=self._device)
+
+    def vectors(self, texts: Sequence[str | None]) -> list[Floats | None]:
+        """Return the vector `(width,)` of each text."""
+        from polyseme.tasks.inference.vectors import text_vectors
+
+        return self._vectors.ask(texts, lambda new: list(text_vectors(self.engine, new, between=self._between)))
+
+    def word_vectors(self, questions: Sequence[tuple[str, str] | None]) -> list[Floats | None]:
+        """Return the vector of a word in a text for each `(text, word)`; None where the word is not there."""
+        from polyseme.tasks.inference.vectors import word_in_text_vectors
+
+        return self._words.ask(questions, lambda new: word_in_text_vectors(self.engine, new, between=self._between))
+
+    def follows(self, pairs: Sequence[tuple[str, str] | None]) -> list[NextSentence | None]:
+        """Return NSP of each pair. Raises ModelError without an NSP head."""
+        from polyseme.tasks.inference.predictions import next_sentence
+
+        return self._pairs.ask(pairs, lambda new: next_sentence(self.engine, new, between=self._between))
+
+    def pieces(self, texts: Sequence[str | None]) -> list[list[str] | None]:
+        """Return the WordPieces of each text."""
+        from polyseme.tasks.reading.normalization import normalise
+
+        explain = self.engine.wordpiece.explain
+        return [None if text is None else [t.token for t in explain(normalise(text))] for text in texts]
+
+    def masks(self, questions: Sequence[tuple[str, int] | None]) -> list[list[MaskCandidate] | None]:
+        """Return the candidates for each `(text with masks, candidates a mask)`. Raises UsageError, ModelError."""
+        from polyseme.tasks.inference.predictions import fill_masks
+
+        def answer(text: str, k: int) -> list[MaskCandidate]:
+            self._between(0)
+            return fill_masks(self.engine, text, k=k)
+
+        return self._masks.ask(questions, lambda new: [answer(text, k) for text, k in new])
+
+    def surprisals(self, questions: Sequence[tuple[str, str] | None]) -> list[list[Surprisal] | None]:
+        """Return the tokens with their surprisal for each `(text, variant)`.
+
+        Raises UsageError for an unknown variant, ModelError without an MLM head.
+        """
+        from polyseme.tasks.inference.predictions import surprisals
+
+        def answer(new: Sequence[tuple[str, PllVariant]]) -> list[list[Surprisal]]:
+            found: dict[tuple[str, PllVariant], list[Surprisal]] = {}
+            for variant in {variant for _, variant in new}:
+                asked = [question for question in new if question[1] == variant]
+                texts = [text for text, _ in asked]
+                made = surprisals(self.engine, texts, variant=variant, between=self._between)
+                found |= zip(asked, made, strict=True)
+            return [found[question] for question in new]
+
+        return self._surprisals.ask([q and (q[0], _variant(q[1])) for q in questions], answer)
+
+    def _between(self, tokens: int) -> None:
+        if self._stop.is_set():
+            raise Cancelled("The query was stopped.")
+
+
+def at_least_one(k: int) -> int:
+    """Return `k`. Raises UsageError for a number of answers below 1."""
+    if k < 1:
+        raise UsageError(f"k says how many answers to give and must be at least 1, got {k}.")
+    return k
+
+
+def _variant(name: str) -> PllVariant:
+    known: tuple[PllVariant, ...] = get_args(PllVariant)
+    for variant in known:
+        if variant == name:
+            return variant
+    raise UsageError(f"There is no variant '{name}' of pseudo-log-likelihood; there are: {', '.join(known)}.")

@@ -1,0 +1,66 @@
+"""The model behind a lake's vectors: found by the name it had, proven by its fingerprint.
+
+A vector of another model lies in another space and its distances mean nothing, so a model that is not the very same
+is an error and never a fallback.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from polyseme.storage.errors import ModelError
+from polyseme.storage.records import Device, EncodingSpec
+from polyseme.tasks.engine import Engine, EngineConfig, shared_engine
+from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint
+
+_PINNED = re.compile(r"^([\w.-]+/[\w.-]+)@([0-9a-f]{12})$")
+
+
+def engine_for(spec: EncodingSpec | None, *, model: str | None = None, device: Device = "auto") -> Engine:
+    """Return the engine that makes vectors of this encoding. `model` says where its checkpoint is now.
+
+    Without an encoding (a lake that has none yet) it is `model` or the embedded one. Precision is the device's own:
+    a question in float32 finds what was stored from int8 or bfloat16. Raises ModelError with the way out.
+    """
+    if spec is None:
+        return shared_engine(EngineConfig(model=model or EMBEDDED, device=device))
+    precision: Literal["fp32", "auto"] = "fp32" if spec.precision == "fp32" else "auto"
+    config = EngineConfig(
+        model=model or place_of(spec), device=device, precision=precision, layers=spec.layers, pooling=spec.pooling,
+        context=spec.context, max_tokens=spec.max_tokens,
+    )  # fmt: skip
+    engine = shared_engine(config)
+    _prove(engine, spec)
+    return engine
+
+
+def place_of(spec: EncodingSpec) -> str:
+    """Return what to look for: a hub id's commit is stored in 12 digits, which only the local cache can complete."""
+    pinned = _PINNED.match(spec.model)
+    if pinned:
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        name, digits = pinned.groups()
+        folder = Path(HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "snapshots"
+        return next((str(path) for path in sorted(folder.glob(f"{digits}*"))), spec.model)
+    return spec.model
+
+
+def _prove(engine: Engine, spec: EncodingSpec) -> None:
+    way_out = (
+        f"Name the checkpoint this lake was made with: --model FOLDER or hub id (in Python: model=...). "
+        f"Its label was '{spec.model}', its fingerprint begins with {spec.model_sha256[:12]}."
+    )
+    try:
+        checkpoint: Checkpoint = engine.checkpoint
+    except ModelError as error:
+        raise ModelError(f"The model of this lake's vectors is not to be found. {way_out} ({error})") from error
+    if checkpoint.sha256 != spec.model_sha256:
+        raise ModelError(
+            f"'{checkpoint.label}' at {checkpoint.folder} is not the model of this lake's vectors: its fingerprint "
+            f"begins with {checkpoint.sha256[:12]}. {way_out}"
+        )
+    if engine.wordpiece.sha256 != spec.tokenizer_sha256:
+        raise ModelError(f"The tokenizer in {checkpoint.folder} is not the one this lake was made with. {way_out}")

@@ -1,0 +1,36 @@
+"""A few texts made ready for the model: normalised, tokenized, each taken as one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from polyseme.storage.records import Sentence
+from polyseme.tasks.arrays import Ints
+from polyseme.tasks.reading.normalization import normalise
+from polyseme.tasks.text.wordpiece import TokenizedDocument, WordPiece
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Normalised texts, their tokens, and where each text's tokens begin: text i has tokens `ptr[i]:ptr[i + 1]`."""
+
+    texts: list[str]
+    documents: list[TokenizedDocument]
+    ptr: Ints
+
+    @property
+    def ids(self) -> npt.NDArray[np.int32]:
+        """Token ids of all texts, one after another."""
+        return np.concatenate([d.ids for d in self.documents]).astype(np.int32)
+
+
+def tokenize_texts(wordpiece: WordPiece, texts: Sequence[str]) -> Texts:
+    """Return the texts in order, whatever they hold, as documents are treated: NFC, no special tokens."""
+    clean = [normalise(text) for text in texts]
+    documents = [wordpiece.tokenize(text, [Sentence(0, len(text))]) for text in clean]
+    ptr = np.concatenate([[0], np.cumsum([d.n_tokens for d in documents])]).astype(np.int64)
+    return Texts(clean, documents, ptr)

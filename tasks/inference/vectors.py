@@ -1,0 +1,82 @@
+"""Vectors of texts at hand: a question gets the vector that the lake would have stored for it.
+
+Each text is taken as one sentence, whatever it holds, and normalised as documents are. Over the model's limit it is
+covered by overlapping windows, as in a corpus: nothing is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from polyseme.tasks.arrays import Floats, Ints
+from polyseme.tasks.encode.pooling import sentence_vectors, word_vectors
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.inference.texts import Texts, tokenize_texts
+from polyseme.tasks.model.encoder import Encoded, Encoder
+from polyseme.tasks.reading.normalization import normalise
+from polyseme.tasks.text.windows import Windows, context_windows, sentence_windows
+from polyseme.tasks.text.wordpiece import TokenizedDocument
+
+Between = Callable[[int], None]
+
+
+def text_vectors(engine: Engine, texts: Sequence[str], *, between: Between = lambda tokens: None) -> Floats:
+    """Return `(texts, width)` in the order of `texts`."""
+    read = tokenize_texts(engine.wordpiece, texts)
+    return sentence_vectors(_encode(engine, read, between), read.ptr, engine.config.pooling)
+
+
+def token_and_text_vectors(engine: Engine, texts: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return `(tokens, width)` over all texts and `(texts, width)`, both in the order of `texts`."""
+    read = tokenize_texts(engine.wordpiece, texts)
+    encoded = _encode(engine, read, lambda tokens: None)
+    return encoded.tokens, sentence_vectors(encoded, read.ptr, engine.config.pooling)
+
+
+def word_in_text_vectors(
+    engine: Engine, questions: Sequence[tuple[str, str]], *, between: Between = lambda tokens: None
+) -> list[Floats | None]:
+    """Return for each `(text, word)` the vector `(width,)` of the word's first occurrence in the text, in any case.
+
+    None where the text does not hold the word. Words are what the tokenizer takes for one: `don't` is three.
+    """
+    read = tokenize_texts(engine.wordpiece, [text for text, _ in questions])
+    tokens = _encode(engine, read, between).tokens
+    found: list[Floats | None] = []
+    for i, (_, word) in enumerate(questions):
+        span = _first(read.documents[i], read.texts[i], normalise(word).lower())
+        if span is None:
+            found.append(None)
+            continue
+        start, stop = (np.array([read.ptr[i] + at], np.int64) for at in span)
+        found.append(word_vectors(tokens, start, stop)[0].astype(np.float32))
+    return found
+
+
+def _encode(engine: Engine, read: Texts, between: Between) -> Encoded:
+    windows = _windows(engine, read.ptr)
+
+    def work(encoder: Encoder) -> Encoded:
+        return encoder.encode(read.ids, windows, sentences=len(read.texts), between=between)
+
+    return engine.in_lane(work)
+
+
+def _windows(engine: Engine, ptr: Ints) -> Windows:
+    """A text has no neighbours; what is left of its encoding's context is which rows its sentence vector means over."""
+    alone, limit = range(len(ptr) - 1), engine.spec.max_tokens
+    if engine.config.context == "window":
+        return context_windows(ptr, [(i, i + 1) for i in alone], limit)
+    return sentence_windows(ptr, alone, limit)
+
+
+def _first(document: TokenizedDocument, text: str, word: str) -> tuple[int, int] | None:
+    """Return the half-open token range of the word's first occurrence."""
+    starts = np.flatnonzero(np.diff(document.word, prepend=-1))
+    stops = np.append(starts[1:], document.n_tokens)
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        if text[document.char_start[start] : document.char_end[stop - 1]].lower() == word:
+            return start, stop
+    return None

@@ -1,0 +1,1 @@
+"""The network: checkpoints, devices, and one packed forward."""

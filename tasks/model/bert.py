@@ -1,0 +1,195 @@
+"""BERT's arithmetic over packed rows: sequences lie one after another, without padding.
+
+`PackedBert` is Devlin et al. (2018), post-norm, absolute positions. Everything but attention works on
+rows `(tokens, hidden)` and does not care where a sequence ends. It knows weights and numbers, not files,
+text or batching policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from polyseme.tasks.model.attention import attention_for
+from polyseme.tasks.model.linear import Dense, Linear
+
+_IN_PLACE: dict[Any, Callable[[Tensor], Tensor]] = {F.gelu: torch.ops.aten.gelu_}
+"""Activations that can overwrite what they read, the widest rows there are: 1.04x for the whole encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBatch:
+    """Sequences packed into one row, longest first.
+
+    `ids`, `types`, `positions` are int64 `(tokens,)`; `groups` lists (sequences, length) runs in order and
+    sums to the number of tokens; `starts` is int64 `(sequences,)`, the row of every `[CLS]`; `bounds` is int32
+    `(sequences + 1,)`, the same with the end of the last sequence, as attention's kernel wants it.
+    """
+
+    ids: Tensor
+    types: Tensor
+    positions: Tensor
+    groups: tuple[tuple[int, int], ...]
+    starts: Tensor
+    bounds: Tensor
+
+    def __post_init__(self) -> None:
+        rows = sum(count * length for count, length in self.groups)
+        sequences = sum(count for count, _ in self.groups)
+        if rows != len(self.ids) or len(self.starts) != sequences or len(self.bounds) != sequences + 1:
+            raise ValueError(
+                f"groups describe {rows} tokens, ids hold {len(self.ids)}; {len(self.starts)} sequence starts given"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One layer. Query, key and value are one product."""
+
+    qkv: Linear
+    out: Linear
+    norm1: tuple[Tensor, Tensor]
+    up: Linear
+    down: Linear
+    norm2: tuple[Tensor, Tensor]
+
+
+class PackedBert:
+    """An immutable BERT body with optional NSP and MLM heads, in one dtype on one device."""
+
+    def __init__(
+        self,
+        weights: dict[str, Tensor],
+        *,
+        heads: int,
+        eps: float,
+        activation: Callable[[Tensor], Tensor],
+        dtype: torch.dtype,
+        device: torch.device,
+        linear: Callable[[Tensor, Tensor], Linear] = Dense.of,
+    ) -> None:
+        """Take weights named as in transformers' `BertForPreTraining` (`bert.…`, `cls.…`).
+
+        `linear` makes the products of the layers from a weight `(out, in)` and a bias; the heads are always dense.
+        """
+        w = {name: tensor.to(device=device, dtype=dtype).contiguous() for name, tensor in weights.items()}
+        self._w = w
+        self.heads, self.eps = heads, eps
+        self.activation = _IN_PLACE.get(activation, activation)
+        self.dtype, self.device = dtype, device
+        self.hidden = w["bert.embeddings.word_embeddings.weight"].shape[1]
+        self._attention = attention_for(device, dtype, self.hidden // heads)
+        count = 1 + max(int(n.split(".")[3]) for n in w if n.startswith("bert.encoder.layer."))
+        self.layers = [self._layer(f"bert.encoder.layer.{i}.", linear) for i in range(count)]
+        # NSP asks the last layer for the query of `[CLS]` alone.
+        self._query = self.layers[-1].qkv.columns(0, self.hidden)
+        self._rows_step = self._query.rows_step
+        self._keys_values = self.layers[-1].qkv.columns(self.hidden, None)
+        # The layers hold their weights, some of them fused; a second copy would be a quarter of the model.
+        self._w = {name: tensor for name, tensor in w.items() if not name.startswith("bert.encoder.layer.")}
+
+    def _layer(self, prefix: str, linear: Callable[[Tensor, Tensor], Linear]) -> _Layer:
+        def get(name: str) -> Tensor:
+            return self._w[prefix + name]
+
+        def fused(kind: str) -> Tensor:
+            return torch.cat([get(f"attention.self.{part}.{kind}") for part in ("query", "key", "value")])
+
+        def made(name: str) -> Linear:
+            return linear(get(name + ".weight"), get(name + ".bias"))
+
+        def norm(name: str) -> tuple[Tensor, Tensor]:
+            return get(name + ".weight"), get(name + ".bias")
+
+        return _Layer(
+            linear(fused("weight"), fused("bias")),
+            made("attention.output.dense"),
+            norm("attention.output.LayerNorm"),
+            made("intermediate.dense"),
+            made("output.dense"),
+            norm("output.LayerNorm"),
+        )
+
+    def _norm(self, x: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
+        return F.layer_norm(x, (x.shape[-1],), *weights, self.eps)
+
+    def _embed(self, batch: PackedBatch) -> Tensor:
+        e = "bert.embeddings."
+        x = F.embedding(batch.ids, self._w[e + "word_embeddings.weight"])
+        x = x + F.embedding(batch.types, self._w[e + "token_type_embeddings.weight"])
+        x = x + F.embedding(batch.positions, self._w[e + "position_embeddings.weight"])
+        return self._filled(self._norm(x, (self._w[e + "LayerNorm.weight"], self._w[e + "LayerNorm.bias"])))
+
+    def _filled(self, x: Tensor) -> Tensor:
+        """Add rows of zeros up to a number that the products like. No other row sees them."""
+        missing = -len(x) % self._rows_step
+        return F.pad(x, (0, 0, 0, missing)) if missing else x
+
+    def _attend(self, query: Tensor, keys_values: Tensor, batch: PackedBatch) -> Tensor:
+        """(queries, hidden) and (tokens, 2 * hidden) -> (queries, hidden)."""
+        size = self.hidden // self.heads
+        k, v = keys_values.view(-1, 2, self.heads, size).unbind(1)
+        return self._attention(query.view(-1, self.heads, size), k, v, batch.groups, batch.bounds)
+
+    def _layer_output(self, layer: _Layer, x: Tensor, batch: PackedBatch) -> Tensor:
+        qkv = layer.qkv(x)
+        return self._finish(layer, x, self._attend(qkv[:, : self.hidden], qkv[:, self.hidden :], batch))
+
+    def _finish(self, layer: _Layer, x: Tensor, attended: Tensor) -> Tensor:
+        """Everything of a layer behind its attention; rows are independent of each other."""
+        x = self._norm(layer.out(attended).add_(x), layer.norm1)
+        return self._norm(layer.down(self.activation(layer.up(x))).add_(x), layer.norm2)
+
+    def hidden_states(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
+        """Return `(tokens, hidden)`: the mean of the `last` layers' outputs (1: the last layer's)."""
+        x = self._embed(batch)
+        total: Tensor | None = None
+        for i, layer in enumerate(self.layers):
+            x = self._layer_output(layer, x, batch)
+            if i >= len(self.layers) - last:
+                total = x if total is None else total + x
+        assert total is not None
+        total = total[: len(batch.ids)]
+        return total if last == 1 else total / last
+
+    def first_states(self, batch: PackedBatch) -> Tensor:
+        """Return `(sequences, hidden)`: the last layer's `[CLS]` rows, computing no other row of that layer."""
+        return self.chosen_states(batch, batch.starts)
+
+    def chosen_states(self, batch: PackedBatch, rows: Tensor) -> Tensor:
+        """Return `(sequences, hidden)`: one row of the last layer a sequence, in order; no other row is computed."""
+        x = self._embed(batch)
+        for layer in self.layers[:-1]:
+            x = self._layer_output(layer, x, batch)
+        layer, chosen = self.layers[-1], self._filled(x[rows])
+        attended = self._attend(self._query(chosen)[: len(rows)], self._keys_values(x), batch)
+        return self._finish(layer, chosen, self._filled(attended))[: len(rows)]
+
+    def next_sentence_logits(self, first: Tensor) -> Tensor:
+        """Map `[CLS]` states `(n, hidden)` to logits `(n, 2)`; column 0 means *is next*."""
+        w = self._w
+        pooled = torch.tanh(Dense(w["bert.pooler.dense.weight"].t(), w["bert.pooler.dense.bias"])(first))
+        return Dense(w["cls.seq_relationship.weight"].t(), w["cls.seq_relationship.bias"])(pooled)
+
+    def masked_lm_logits(self, states: Tensor) -> Tensor:
+        """Map token states `(n, hidden)` to vocabulary logits `(n, vocabulary)`."""
+        w, p = self._w, "cls.predictions."
+        x = self.activation(Dense(w[p + "transform.dense.weight"].t(), w[p + "transform.dense.bias"])(states))
+        x = self._norm(x, (w[p + "transform.LayerNorm.weight"], w[p + "transform.LayerNorm.bias"]))
+        decoder = w.get(p + "decoder.weight", w["bert.embeddings.word_embeddings.weight"])
+        return Dense(decoder.t(), w.get(p + "decoder.bias", w[p + "bias"]))(x)
+
+
+def activation_named(name: str) -> Callable[[Tensor], Any]:
+    """Return transformers' activation of that name (`gelu`, `gelu_new`, `relu`, …)."""
+    if name == "gelu":
+        return F.gelu  # what transformers has under this name, without a second of import
+    from transformers.activations import ACT2FN
+
+    function: Callable[[Tensor], Any] = ACT2FN[name]
+    return function

@@ -1,0 +1,252 @@
+"""Checkpoints: find one by folder or hub id, fingerprint it, load its weights.
+
+Only safetensors, never remote code. A head the checkpoint does not have is reported missing; it is never
+filled with random numbers. Importing this module, finding and fingerprinting need neither torch nor
+transformers: an unchanged corpus is recognised without loading either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from polyseme.storage.errors import ModelError, UsageError
+from polyseme.tasks.model.safetensors_fast_path import read_complete
+from polyseme.tasks.shipped import shipped
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EMBEDDED = "polyseme-mini"
+_SILENT = 50
+"""Logging level: what transformers would print of missing heads is said by our own errors."""
+_HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
+_HUB_SECONDS = 10.0
+"""How long the hub may be silent: its own client would wait for ever, where a cached copy or an error serves."""
+_HUB_FILES = ["config.json", "model*.safetensors*", "tokenizer*.json", "vocab.txt", "special_tokens_map.json"]
+
+_DEFAULTS: dict[str, Any] = {
+    "vocab_size": 30522,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "hidden_act": "gelu",
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12,
+}
+"""What a `config.json` that says nothing means; the oldest checkpoints leave half of it out."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A BERT checkpoint on disk. `label` is what the user calls it, with the revision for a hub id."""
+
+    label: str
+    folder: Path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The parsed `config.json`, with BERT's defaults for what it leaves out."""
+        path = self.folder / "config.json"
+        try:
+            config: dict[str, Any] = _DEFAULTS | json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelError(
+                f"{self.folder} is not a readable checkpoint: {path.name} could not be read ({error}). "
+                "Give --model a folder with config.json, model.safetensors and a tokenizer."
+            ) from error
+        if config.get("model_type") != "bert":
+            raise ModelError(
+                f"{self.label} is a '{config.get('model_type')}' model; Polyseme runs the BERT family "
+                "(model_type 'bert'), for example google-bert/bert-base-uncased or the embedded polyseme-mini."
+            )
+        if config.get("is_decoder") or config.get("position_embedding_type", "absolute") != "absolute":
+            raise ModelError(
+                f"{self.label} is a BERT decoder or uses relative positions; Polyseme needs a bidirectional "
+                "encoder with absolute positions, for example google-bert/bert-base-uncased."
+            )
+        return config
+
+    @property
+    def width(self) -> int:
+        """Numbers in a vector."""
+        return int(self.config["hidden_size"])
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens one forward pass can take, special tokens included."""
+        return int(self.config["max_position_embeddings"])
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """The safetensors files, sorted. Raises ModelError where there are none."""
+        files = sorted(self.folder.glob("model*.safetensors"))
+        if not files:
+            pickled = any(self.folder.glob("*.bin"))
+            why = "it has only pickled weights (.bin), which can run code when loaded" if pickled else "it has none"
+            raise ModelError(
+                f"No model*.safetensors in {self.folder}: {why}. Convert the checkpoint once with transformers' "
+                "save_pretrained, or choose another --model."
+            )
+        return files
+
+    def claims_head(self, head: Literal["NSP", "MLM"]) -> bool:
+        """True where the files name that head's weights: a quick look; `load_weights` is the proof."""
+        from safetensors import safe_open
+
+        wanted = "seq_relationship.weight" if head == "NSP" else "predictions.transform.dense.weight"
+        for path in self.weight_files:
+            try:
+                with safe_open(path, framework="np") as file:
+                    if any(name.endswith(wanted) for name in file.keys()):  # noqa: SIM118
+                        return True
+            except Exception as error:
+                raise ModelError(f"{path} is not a readable safetensors file ({error}). Fetch it again.") from error
+        return False
+
+    @cached_property
+    def sha256(self) -> str:
+        """Fingerprint of the weights and the configuration."""
+        digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
+        for path in self.weight_files:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+
+def embedded_folder() -> Path:
+    """Return the folder of the model that ships with Polyseme."""
+    return shipped("models") / EMBEDDED
+
+
+def find(model: str) -> Checkpoint:
+    """Return the checkpoint for a folder, a hub id (`owner/name[@revision]`) or `polyseme-mini`.
+
+    A hub id without a revision is pinned to the commit it stands at; a cached copy is used offline.
+    Raises ModelError with the way out where it cannot be had.
+    """
+    if model == EMBEDDED:
+        return Checkpoint(EMBEDDED, embedded_folder())
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return Checkpoint(folder.resolve().name, folder.resolve())
+    if not _HUB_ID.match(model) or model.startswith((".", "/")):
+        raise ModelError(
+            f"No checkpoint at '{model}': there is no such folder, and it is not a hub id (owner/name or "
+            "owner/name@revision). Give --model a folder, a hub id, or leave it out for polyseme-mini."
+        )
+    name, _, revision = model.partition("@")
+    return _download(name, revision or None)
+
+
+def _download(name: str, revision: str | None) -> Checkpoint:
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    silence: Exception | None = None
+    try:
+        HfApi().model_info(name, revision=revision, timeout=_HUB_SECONDS)
+    except Exception as error:
+        silence = error  # told below if no cached copy answers instead
+    try:
+        cached = snapshot_download(
+            name, revision=revision, allow_patterns=_HUB_FILES, local_files_only=silence is not None
+        )
+    except Exception as error:
+        raise ModelError(
+            f"Could not get '{name}' (revision {revision or 'main'}) from the model hub, and no cached copy was found "
+            f"({type(silence or error).__name__}). Check the name and the network, or download it where there is one "
+            "and give the folder: --model path/to/checkpoint. Without --model the embedded polyseme-mini works offline."
+        ) from (silence or error)
+    folder = Path(cached)
+    return Checkpoint(f"{name}@{folder.name[:12]}", folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Tensors by transformers' `BertForPreTraining` names, and which heads are really there."""
+
+    tensors: dict[str, Tensor]
+    has_nsp: bool
+    has_mlm: bool
+
+
+def load_weights(checkpoint: Checkpoint) -> Weights:
+    """Load a checkpoint, through transformers where it is not plain and whole, and check what is not there.
+
+    Raises ModelError where the body itself is incomplete or unreadable.
+    """
+    plain = read_complete(checkpoint.weight_files, checkpoint.config)
+    if plain is not None:
+        return Weights(plain, has_nsp=True, has_mlm=True)
+    return _load_with_transformers(checkpoint)
+
+
+def _load_with_transformers(checkpoint: Checkpoint) -> Weights:
+    import torch
+    from transformers import BertForPreTraining
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(_SILENT)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        loaded: Any = BertForPreTraining.from_pretrained(
+            checkpoint.folder,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported as absent below, not kept
+        )
+    except Exception as error:
+        raise ModelError(
+            f"The weights in {checkpoint.folder} could not be loaded ({type(error).__name__}: {error}). "
+            "The files may be damaged or belong to another architecture: fetch the checkpoint again or choose another."
+        ) from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+    model, info = loaded
+    absent = set(info["missing_keys"]) | {str(key[0]) for key in info["mismatched_keys"]}
+    body = sorted(n for n in absent if n.startswith("bert.") and ".pooler." not in n)
+    if body:
+        raise ModelError(
+            f"{checkpoint.label} lacks {len(body)} weights of the BERT body, or has them in another shape than its "
+            f"config.json says (first: {body[0]}), so its vectors would be random. Choose a complete checkpoint."
+        )
+    tensors = {name: tensor.detach() for name, tensor in model.state_dict().items() if name not in absent}
+    has_nsp = not any(".pooler." in n or n.startswith("cls.seq_relationship") for n in absent)
+    has_mlm = not any(n.startswith("cls.predictions") for n in absent)
+    return Weights(tensors, has_nsp, has_mlm)
+
+
+def missing_head(checkpoint_label: str, head: str) -> ModelError:
+    """Return the error for a head that the checkpoint does not have. `head` is `NSP` or `MLM`."""
+    without = " or leave scoring out with --no-nsp" if head == "NSP" else ""
+    return ModelError(
+        f"{checkpoint_label} has no {head} head: it was saved without it, and a random one would give meaningless "
+        f"scores. Choose a checkpoint with both pretraining heads (polyseme-mini, google-bert/bert-base-uncased)"
+        f"{without}."
+    )
+
+
+def require_max_tokens(checkpoint: Checkpoint, max_tokens: int | None) -> int:
+    """Return the window size to use: the model's own limit, or a smaller one that was asked for."""
+    limit = checkpoint.max_tokens
+    if max_tokens is None:
+        return limit
+    if not 16 <= max_tokens <= limit:
+        raise UsageError(f"--max-tokens must be between 16 and {limit} for {checkpoint.label}, got {max_tokens}.")
+    return max_tokens

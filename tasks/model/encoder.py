@@ -1,0 +1,277 @@
+"""The encoder: token ids and windows in, vectors and NSP logits out, on one device.
+
+Holds the model; knows nothing of text, files or tables. Results stand in the order of their input,
+whatever order the batches ran in, and a vector does not depend on its batch mates.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from polyseme.storage.errors import ModelError
+from polyseme.storage.records import Layers, Precision
+from polyseme.tasks.arrays import Floats, Ints
+from polyseme.tasks.model.batch_pool import Crew
+from polyseme.tasks.model.bert import PackedBatch, PackedBert, activation_named
+from polyseme.tasks.model.checkpoint import Checkpoint, load_weights, missing_head
+from polyseme.tasks.model.devices import BATCHES_AT_ONCE, DTYPES, on_own_stream, to_device, to_numpy, token_budget
+from polyseme.tasks.model.linear import Int8, exact_for
+from polyseme.tasks.model.memory import Room
+from polyseme.tasks.model.packing import Specials, pack
+from polyseme.tasks.model.segment_sums import Frames, add_at, runs_of, sums
+from polyseme.tasks.text.windows import Windows, batches
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+_LEAST_BUDGET = 256
+"""Below this, products lose more by being small than a second core gains."""
+_HEAD_ROWS = 512
+"""Rows that get their 30,000 vocabulary logits at once: 60 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Vectors of one encoding pass, float32.
+
+    `tokens` is `(tokens, hidden)` in token order. `first` and `final` are `(sentences, hidden)`: the `[CLS]` and
+    closing `[SEP]` vectors of sentences that had windows of their own (mean over these windows), rows of zeros
+    elsewhere; `alone` says which. `logits` is `(pairs, 2)`, NaN where no window scored the pair. `sums` is
+    `(sentences, hidden)`, each sentence's token vectors added up, where only these were wanted: `tokens` is empty then.
+    """
+
+    tokens: Floats
+    first: Floats
+    final: Floats
+    alone: npt.NDArray[np.bool_]
+    logits: Floats
+    sums: Floats | None = None
+
+
+class Encoder:
+    """A loaded checkpoint on one device. Not safe for two threads at once: callers keep one lane a device.
+
+    The batches of a call run side by side: on CPU one a core, and the numbers do not depend on how many cores there
+    are; on CUDA each in a stream of its own, so that one computes while others are laid out or copied back.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: torch.device,
+        specials: Specials,
+        precision: Precision = "fp32",
+        layers: Layers = "last",
+        budget: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Load `checkpoint`. `budget` is the number of tokens a batch (default: by device).
+
+        `threads` is how many batches run at once on CPU (default: as many as PyTorch has threads).
+        """
+        weights = load_weights(checkpoint)
+        self.label, self.device, self.precision, self.specials = checkpoint.label, device, precision, specials
+        self.has_nsp, self.has_mlm = weights.has_nsp, weights.has_mlm
+        self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
+        self.crew = Crew(threads or BATCHES_AT_ONCE.get(device.type))
+        self._room = Room(self.crew.size)
+        self._last = 4 if layers == "last4" else 1
+        self.bert = PackedBert(
+            weights.tensors,
+            heads=int(checkpoint.config["num_attention_heads"]),
+            eps=float(checkpoint.config["layer_norm_eps"]),
+            activation=activation_named(str(checkpoint.config["hidden_act"])),
+            dtype=DTYPES[precision],
+            device=device,
+            linear=Int8.of if precision == "int8" else exact_for(device, DTYPES[precision]),
+        )
+        intermediate = int(checkpoint.config["intermediate_size"])
+        self.budget = budget or token_budget(device, hidden=self.width, intermediate=intermediate)
+        if self._last > len(self.bert.layers):
+            raise ModelError(
+                f"--layers last4 needs at least four layers; {self.label} has {len(self.bert.layers)}. "
+                "Use --layers last."
+            )
+
+    def require(self, head: Literal["NSP", "MLM"]) -> None:
+        """Raise ModelError unless the checkpoint has that head."""
+        if not (self.has_nsp if head == "NSP" else self.has_mlm):
+            raise missing_head(self.label, head)
+
+    def encode(
+        self, ids: npt.NDArray[np.int32], windows: Windows, *, sentences: int, pairs: int = 0,
+        between: Callable[[int], None] = lambda tokens: None,
+    ) -> Encoded:  # fmt: skip
+        """Return the vectors of all tokens that `windows` take, and logits of the `pairs` that they score, if any.
+
+        `between` is called after every batch with the tokens it ran, and may raise to stop. Raises ModelError for
+        pairs without an NSP head.
+        """
+        if pairs:
+            self.require("NSP")
+        tokens = np.empty((len(ids), self.width), dtype=np.float32)
+        frames, logits = Frames(windows, sentences, self.width), np.full((pairs, 2), np.nan, dtype=np.float32)
+
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Floats, Floats | None]:
+            states = self.bert.hidden_states(packed, last=self._last)
+            return to_numpy(states), self._scored(packed, states, windows.pair[numbers] >= 0) if pairs else None
+
+        with closing(self._run(ids, windows, forward)) as done:
+            for numbers, source, (rows, scored) in done:
+                if scored is not None:
+                    pair = windows.pair[numbers]
+                    logits[pair[pair >= 0]] = scored
+                window_of = np.repeat(numbers, windows.lengths[numbers])
+                take = (source >= windows.take_start[window_of]) & (source < windows.take_stop[window_of])
+                tokens[source[take]] = rows[take]
+                stops = np.cumsum(windows.lengths[numbers])
+                frames.add(numbers, rows[stops - windows.lengths[numbers]], rows[stops - 1])
+                between(len(source))
+        return Encoded(tokens, frames.first, frames.final, frames.alone, logits)
+
+    def encode_sentences(
+        self, ids: npt.NDArray[np.int32], windows: Windows, *, sentence_ptr: Ints, pairs: int = 0,
+        between: Callable[[int], None] = lambda tokens: None,
+    ) -> Encoded:  # fmt: skip
+        """As `encode`, but without the vectors of tokens: their sums by sentence are made on the device.
+
+        `sentence_ptr` says which tokens each sentence has. For GPUs: copying tokens back and adding them up here takes
+        longer than the model does.
+        """
+        if pairs:
+            self.require("NSP")
+        sentences = len(sentence_ptr) - 1
+        totals = np.zeros((sentences, self.width), dtype=np.float32)
+        frames, logits = Frames(windows, sentences, self.width), np.full((pairs, 2), np.nan, dtype=np.float32)
+
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Ints, list[Floats], Floats | None]:
+            states = self.bert.hidden_states(packed, last=self._last)
+            scored = self._scored(packed, states, windows.pair[numbers] >= 0) if pairs else None
+            of, added = sums(states, runs_of(windows, numbers, source, sentence_ptr))
+            first, final = states[packed.starts], states[packed.bounds[1:].long() - 1]
+            return of, [to_numpy(rows) for rows in (added, first, final)], scored
+
+        with closing(self._run(ids, windows, forward)) as done:
+            for numbers, source, (of, (added, first, final), scored) in done:
+                if scored is not None:
+                    pair = windows.pair[numbers]
+                    logits[pair[pair >= 0]] = scored
+                add_at(totals, of, added)
+                frames.add(numbers, first, final)
+                between(len(source))
+        tokens = np.empty((0, self.width), dtype=np.float32)
+        return Encoded(tokens, frames.first, frames.final, frames.alone, logits, totals)
+
+    def _scored(self, packed: PackedBatch, states: torch.Tensor, wanted: npt.NDArray[np.bool_]) -> Floats | None:
+        """Return NSP logits of the sequences that are `wanted`; None where none is."""
+        if not wanted.any():
+            return None
+        top = states if self._last == 1 else self.bert.hidden_states(packed)
+        return to_numpy(self.bert.next_sentence_logits(top[packed.starts]).float())[wanted]
+
+    def score_pairs(
+        self, ids: npt.NDArray[np.int32], windows: Windows, *, between: Callable[[int], None] = lambda tokens: None
+    ) -> Floats:
+        """Return NSP logits `(windows, 2)`, column 0 *is next*, in the order of `windows`.
+
+        Only `[CLS]` is needed, so the last layer computes one row a pair. Raises ModelError without an NSP head.
+        """
+        self.require("NSP")
+        logits = np.empty((len(windows), 2), dtype=np.float32)
+
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
+            return to_numpy(self.bert.next_sentence_logits(self.bert.first_states(packed)).float())
+
+        with closing(self._run(ids, windows, forward)) as done:
+            for numbers, source, scored in done:
+                logits[numbers] = scored
+                between(len(source))
+        return logits
+
+    def token_logits(self, ids: npt.NDArray[np.int32], windows: Windows, *, wanted: Ints) -> Floats:
+        """Return MLM logits `(len(wanted), vocabulary)` at the token positions `wanted`, each taken by one window.
+
+        Raises ModelError without an MLM head.
+        """
+        self.require("MLM")
+        at = {int(position): row for row, position in enumerate(wanted)}
+        states = torch.empty((len(wanted), self.width), dtype=self.bert.dtype, device=self.device)
+
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> torch.Tensor:
+            return self.bert.hidden_states(packed)
+
+        with torch.inference_mode(), closing(self._run(ids, windows, forward)) as done:
+            for numbers, source, hidden in done:
+                window_of = np.repeat(numbers, windows.lengths[numbers])
+                take = (source >= windows.take_start[window_of]) & (source < windows.take_stop[window_of])
+                for row in np.flatnonzero(take & np.isin(source, wanted)):
+                    states[at[int(source[row])]] = hidden[row]
+            logits: Floats = to_numpy(self.bert.masked_lm_logits(states).float())
+            return logits
+
+    def surprisals(
+        self, ids: npt.NDArray[np.int32], windows: Windows, *, at: Ints, targets: npt.NDArray[np.int32],
+        between: Callable[[int], None] = lambda tokens: None,
+    ) -> Floats:  # fmt: skip
+        """Return `(windows,)`: -log p of the token `targets[i]` at place `at[i]` of window i, in nats.
+
+        Places count a window's own tokens from 0. The head sees these rows alone, and the last layer computes no other.
+        Raises ModelError without an MLM head.
+        """
+        self.require("MLM")
+        found = np.empty(len(windows), dtype=np.float32)
+
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
+            # Behind [CLS].
+            rows = packed.starts + 1 + to_device(at[numbers], self.device)
+            states = self.bert.chosen_states(packed, rows)
+            wanted = to_device(targets[numbers].astype(np.int64), self.device)
+            parts = [slice(row, row + _HEAD_ROWS) for row in range(0, len(states), _HEAD_ROWS)]
+            return to_numpy(torch.cat([self._surprisal(states[part], wanted[part]) for part in parts]))
+
+        with closing(self._run(ids, windows, forward)) as done:
+            for numbers, source, numbers_found in done:
+                found[numbers] = numbers_found
+                between(len(source))
+        return found
+
+    def _surprisal(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        logits = self.bert.masked_lm_logits(states).float()
+        return torch.logsumexp(logits, 1) - logits.gather(1, targets[:, None])[:, 0]
+
+    def _run(
+        self, ids: npt.NDArray[np.int32], windows: Windows, forward: Callable[[PackedBatch, Ints, Ints], Result]
+    ) -> Generator[tuple[Ints, Ints, Result], None, None]:
+        """Yield for every batch, in order: its windows, the token position of each row, what `forward` made of it."""
+
+        def run(numbers: Ints) -> tuple[Ints, Ints, Result]:
+            packed, source = pack(ids, windows, numbers, self.specials, self.device)
+            with torch.inference_mode():
+                return numbers, source, forward(packed, numbers, source)
+
+        def too_many(numbers: Ints) -> None:
+            tokens = int(windows.lengths[numbers].sum())
+            log.warning("%d tokens did not fit the memory of %s; batches are halved", tokens, self.device)
+            self.budget = max(1, min(self.budget, tokens // 2))
+
+        def work(numbers: Ints) -> list[tuple[Ints, Ints, Result]]:
+            with on_own_stream(self.device):
+                return self._room.fit(run, numbers, too_many)
+
+        share = max(_LEAST_BUDGET, -(-int(windows.lengths.sum()) // self.crew.size))
+        with closing(self.crew.map(work, batches(windows.lengths, lambda: min(self.budget, share)))) as done:
+            for some in done:
+                yield from some
+                if self.device.type == "cuda":
+                    # What the caller began with this batch must end before another thread reuses its memory.
+                    torch.cuda.current_stream(self.device).synchronize()

@@ -1,0 +1,172 @@
+"""The records of one CSV or TSV stream. Knows RFC 4180 and a header row, not where the stream comes from."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from polyseme.storage.records import Document, Reject
+from polyseme.tasks.reading.byte_streams import BLOCK, LongLine, bounded_lines, pushed_back
+from polyseme.tasks.reading.charset import as_utf8, sniff
+from polyseme.tasks.reading.documents import Place, ReadOptions, document_from
+from polyseme.tasks.reading.normalization import normalise
+
+
+class _RowTooLong(Exception):
+    """A row grew beyond the limit; carries its head."""
+
+    def __init__(self, head: str | bytes) -> None:
+        super().__init__()
+        self.head = head
+
+
+class _Lines:
+    """Decoded lines for `csv.reader`, with what must be known of the row they belong to."""
+
+    def __init__(self, stream: io.BufferedReader, limit: int) -> None:
+        self._lines = bounded_lines(stream, limit)
+        self._limit = limit
+        self._bytes = 0
+        self._quotes = 0
+        self.number = 0
+        self.damaged = False
+        self.head = ""
+
+    def start_row(self) -> None:
+        """Forget the row before."""
+        self._bytes = self._quotes = 0
+        self.damaged = False
+        self.head = ""
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.number += 1
+        if isinstance(line, LongLine):
+            self._skip_row(line.quotes)
+            raise _RowTooLong(self.head or line.head)
+        self._bytes += len(line)
+        quotes = line.count(b'"')
+        if self._bytes > self._limit:
+            self._skip_row(quotes)
+            raise _RowTooLong(self.head)
+        self._quotes += quotes
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            self.damaged = True
+            text = line.decode(errors="surrogateescape")
+        self.head = self.head or text[:400]
+        return text
+
+    def _skip_row(self, quotes: int) -> None:
+        """Pass over the lines up to where the open quote closes: they are cells, not rows."""
+        quotes += self._quotes
+        while quotes % 2 and (line := next(self._lines, None)) is not None:
+            self.number += 1
+            quotes += line.quotes if isinstance(line, LongLine) else line.count(b'"')
+
+
+def read_delimited(
+    stream: io.BufferedReader, declared: str | None, uri: str, options: ReadOptions, *, tabs: bool
+) -> Iterator[Document | Reject]:
+    """Read rows under a header row. Raises UnicodeDecodeError for an encoding that breaks off for good."""
+    whole = Place(uri, "", uri)
+    sample = stream.read(BLOCK)
+    encoding = "utf-8" if declared else sniff(sample, complete=len(sample) < BLOCK)
+    if encoding is None:
+        message = "neither UTF-8 nor any encoding that can be told from its bytes; convert it to UTF-8"
+        yield whole.refuse("undecodable", message, of=sample[:400])
+        return
+    stream = pushed_back(sample, stream)
+    lines = _Lines(stream if encoding == "utf-8" else as_utf8(stream, encoding), options.max_line_bytes)
+    rows = _rows(lines, uri, options, delimiter="\t" if tabs else ",")
+    header = next(rows, None)
+    if header is None:
+        yield whole.refuse("empty-file", "no header row in it; write one, or remove the file")
+        return
+    names = _names(*header)
+    if isinstance(names, Reject):
+        yield names
+        return
+    label = declared or encoding
+    row = None
+    for row in rows:
+        yield _document(*row, names, lines, options, encoding=None if label == "utf-8" else label)
+    if row is None:
+        yield whole.refuse("empty-file", "a header row but no record under it; add records or remove the file")
+
+
+def _rows(
+    lines: _Lines, uri: str, options: ReadOptions, *, delimiter: str
+) -> Iterator[tuple[Place, list[str] | Reject]]:
+    """Yield the header and every row with its place, or the reason why it is no row. Blank lines are none."""
+    # The limit is one for the process: only ever raised, so that no other reader loses rows.
+    csv.field_size_limit(max(csv.field_size_limit(), options.max_line_bytes))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    number = 0
+    while True:
+        lines.start_row()
+        first = lines.number + 1
+        place = Place(uri, f"row {number}" if number else "header", f"{uri}#{number}")
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except _RowTooLong as error:
+            message = f"the row is longer than {options.max_line_bytes:,} bytes (lines {first} to {lines.number})"
+            refused = place.refuse(
+                "line-too-long", f"{message}; close its quotes or raise --max-line-mb", of=error.head
+            )
+            yield place, refused
+        except csv.Error as error:
+            message = (
+                f"not a row of CSV, lines {first} to {lines.number} ({error}); quote cells and double inner quotes"
+            )
+            yield place, place.refuse("bad-row", message, of=lines.head)
+        else:
+            if not cells:
+                continue
+            yield place, cells
+        number += 1
+
+
+def _names(place: Place, cells: list[str] | Reject) -> list[str] | Reject:
+    if isinstance(cells, Reject):
+        return cells
+    names = [normalise(cell) or f"column_{i}" for i, cell in enumerate(cells, start=1)]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        return place.refuse("bad-row", "the header names a column twice; give each its own name", of=twice)
+    return names
+
+
+def _document(
+    place: Place,
+    cells: list[str] | Reject,
+    names: list[str],
+    lines: _Lines,
+    options: ReadOptions,
+    *,
+    encoding: str | None,
+) -> Document | Reject:
+    if isinstance(cells, Reject):
+        return cells
+    if len(cells) != len(names):
+        message = (
+            f"the header has {len(names)} columns, this row (up to line {lines.number}) {len(cells)}; quote its cells"
+        )
+        return place.refuse("bad-row", message, of=lines.head)
+    fields: dict[str, object] = dict(zip(names, cells, strict=True))
+    if not lines.damaged:
+        return document_from(fields, place, options, encoding=encoding)
+    known = document_from(fields, place, options)  # for its id alone: the cells hold escaped bytes
+    if isinstance(known, Reject) and known.code == "bad-id":
+        return known
+    message = (
+        f"bytes that are not {encoding or 'UTF-8'} in the row up to line {lines.number}; repair or convert the file"
+    )
+    return place.refuse("invalid-utf8", message, of=lines.head, doc_id=known.doc_id)

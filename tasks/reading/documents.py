@@ -1,0 +1,172 @@
+"""One raw record -> a Document or a Reject. Knows fields and limits, not where the record was read from.
+
+Codes a record is refused with: `missing-field`, `wrong-type`, `empty-text`, `document-too-large`, `bad-id`, and
+`bad-json` for metadata that JSON cannot hold. The readers add those of their format.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+import orjson
+
+from polyseme.storage.errors import UsageError
+from polyseme.storage.records import Document, Reject
+from polyseme.tasks.reading.normalization import excerpt, is_blank, normalise
+
+MIB = 1 << 20
+MAX_ID_CHARS = 1024
+_ID_FIELDS = ("doc_id", "id")
+_NOT_IN_AN_ID = re.compile("[\0\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """Where a record keeps its text, and how large things may be.
+
+    `id_field` None takes the first of `doc_id`, `id` that a record has, else its place in the file.
+    `max_document_bytes` counts UTF-8 text; `max_line_bytes` one line of JSONL or one row of CSV.
+    """
+
+    text_field: str = "text"
+    id_field: str | None = None
+    title_field: str = "title"
+    max_document_bytes: int = 64 * MIB
+    max_line_bytes: int = 64 * MIB
+
+    def __post_init__(self) -> None:
+        if not self.text_field or not self.title_field or self.id_field == "":
+            raise UsageError("a field name is empty: text, id and title fields need the name of a column or key")
+        if self.text_field == self.id_field:
+            raise UsageError(f"field {self.text_field!r} cannot be both --text-field and --id-field; name two fields")
+        for name in ("max_document_bytes", "max_line_bytes"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record stands. `key` is its `doc_id` unless a field gives one."""
+
+    uri: str
+    locator: str
+    key: str
+
+    def refuse(self, code: str, message: str, *, of: str | bytes = "", doc_id: str | None = None) -> Reject:
+        """Refuse what stands here; `of` is the content, of which the reject keeps a harmless head."""
+        return Reject(self.uri, self.locator, "read", code, message, excerpt(of), doc_id)
+
+
+def document_from(
+    fields: dict[str, object], place: Place, options: ReadOptions, *, encoding: str | None = None
+) -> Document | Reject:
+    """Turn a record into a document. Takes the fields it uses out of `fields`; the rest is metadata."""
+    title = fields.get(options.title_field)
+    doc_id = _take_id(fields, place, options)
+    if isinstance(doc_id, Reject):
+        return doc_id
+    if options.text_field not in fields:
+        message = (
+            f'no field "{options.text_field}": {_names(fields)}. Name the one that holds the text with --text-field'
+        )
+        return place.refuse("missing-field", message, doc_id=doc_id)
+    text = checked_text(fields.pop(options.text_field), place, options, doc_id=doc_id)
+    if isinstance(text, Reject):
+        return text
+    if isinstance(title, str):
+        fields.pop(options.title_field, None)
+    if encoding is not None:
+        fields.setdefault("encoding", encoding)
+    try:
+        metadata = canonical_json(fields)
+    except orjson.JSONEncodeError as error:
+        message = f"the fields beside the text cannot be kept as JSON ({error}): flatten or drop them"
+        return place.refuse("bad-json", message, doc_id=doc_id)
+    return Document(doc_id, place.uri, text, place.locator, clean_title(title), metadata)
+
+
+def checked_text(value: object, place: Place, options: ReadOptions, *, doc_id: str | None) -> str | Reject:
+    """Return `value` as stored text, or the reason why it cannot be a document's text."""
+    if value is None:
+        return place.refuse("empty-text", "the text is null; give it a text or drop the record", doc_id=doc_id)
+    if not isinstance(value, str):
+        message = f"the text must be a string, this is {_kind(value)}; convert it, or name another with --text-field"
+        return place.refuse("wrong-type", message, of=_scalar(value), doc_id=doc_id)
+    limit = options.max_document_bytes
+    if len(value) > limit or exceeds(text := normalise(value), limit):
+        return too_large(place, options, of=value, doc_id=doc_id)
+    if is_blank(text):
+        message = "the text has nothing to read: empty, whitespace or invisible characters only"
+        return place.refuse("empty-text", message, of=text, doc_id=doc_id)
+    return text
+
+
+def too_large(place: Place, options: ReadOptions, *, of: str | bytes, doc_id: str | None) -> Reject:
+    """Refuse a document above the limit."""
+    message = (
+        f"the text is larger than {options.max_document_bytes:,} bytes of UTF-8; split it or raise --max-document-mb"
+    )
+    return place.refuse("document-too-large", message, of=of, doc_id=doc_id)
+
+
+def exceeds(text: str, limit: int) -> bool:
+    """True where `text` takes more than `limit` bytes of UTF-8."""
+    return len(text) * 4 > limit and len(text.encode()) > limit
+
+
+def clean_title(title: object) -> str | None:
+    """Return a title in normal form; None where there is none to show."""
+    return (normalise(title).strip() or None) if isinstance(title, str) else None
+
+
+def canonical_json(fields: dict[str, object]) -> str:
+    """Write metadata as JSON with sorted keys. Raises orjson.JSONEncodeError for what JSON cannot hold."""
+    return orjson.dumps(fields, _plain, orjson.OPT_SORT_KEYS).decode() if fields else "{}"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _take_id(fields: dict[str, object], place: Place, options: ReadOptions) -> str | Reject:
+    name = options.id_field or next((n for n in _ID_FIELDS if n in fields and n != options.text_field), None)
+    if name is None:
+        return place.key
+    if name not in fields:
+        message = f'no field "{name}": {_names(fields)}. Name the one that identifies a record with --id-field'
+        return place.refuse("bad-id", message)
+    value = fields.pop(name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        message = f'field "{excerpt(name)}" must be a string or an integer, this is {_kind(value)}'
+        return place.refuse("bad-id", message, of=_scalar(value))
+    if not value.strip() or len(value) > MAX_ID_CHARS or _NOT_IN_AN_ID.search(value):
+        message = f'field "{excerpt(name)}" must have 1 to {MAX_ID_CHARS:,} characters and no NUL, lone surrogate'
+        return place.refuse("bad-id", f"{message} or whitespace alone; this has {len(value):,}", of=value)
+    return value
+
+
+def _names(fields: dict[str, object]) -> str:
+    shown = ", ".join(f'"{excerpt(name, 40)}"' for name in list(fields)[:10])
+    more = f" and {len(fields) - 10} more" if len(fields) > 10 else ""
+    return f"this record has {shown}{more}" if fields else "this record has no other field"
+
+
+def _scalar(value: object) -> str:
+    # Writing out a list could take the memory of the whole record, or overrun the stack.
+    return str(value) if isinstance(value, int | float) else ""
+
+
+def _kind(value: object) -> str:
+    names = {"NoneType": "null", "bool": "a boolean", "int": "a number", "float": "a number", "list": "a list"}
+    return names.get(type(value).__name__, "an object" if isinstance(value, dict) else f"a {type(value).__name__}")

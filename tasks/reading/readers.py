@@ -1,0 +1,228 @@
+"""The records of one file, in order: text, Markdown, JSONL, CSV, TSV, Parquet. Knows no folders and no other file.
+
+Refusals of the file as a whole (empty locator): `empty-file`, `unreadable` (the system would not give it), `truncated`
+(the compressed stream ends early), `bomb` (it swells beyond reason), `corrupt`, `undecodable`. What was read before
+them has been handed out.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+import pyarrow as pa
+import zstandard
+
+from polyseme.storage.records import Document, Reject
+from polyseme.tasks.reading.byte_streams import (
+    BLOCK,
+    COMPRESSIONS,
+    MOST_EXPANSION,
+    ExpansionError,
+    LongLine,
+    bounded_lines,
+    buffered,
+    chunks_of,
+    inflated,
+    pushed_back,
+)
+from polyseme.tasks.reading.charset import sniff, take_mark
+from polyseme.tasks.reading.delimited import read_delimited
+from polyseme.tasks.reading.documents import Place, ReadOptions, checked_text, clean_title, document_from, too_large
+from polyseme.tasks.reading.parquet import read_parquet
+
+STDIN_URI = "stdin:"
+WHOLE_FILE = (".txt", ".md")
+RECORD_FILES = (".jsonl", ".ndjson", ".csv", ".tsv")
+SUFFIXES = (*WHOLE_FILE, *RECORD_FILES, ".parquet")
+
+_FAILURES = (
+    OSError,
+    EOFError,
+    ExpansionError,
+    UnicodeDecodeError,
+    zlib.error,
+    zstandard.ZstdError,
+    pa.ArrowException,
+)
+_HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*\r?")
+_FENCE = re.compile(r" {0,3}(```|~~~)")
+_ESCAPES = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+
+
+def format_of(name: str) -> tuple[str, str] | None:
+    """Split a file name into format and compression suffix; None where we do not read such files."""
+    stem, compression = name.lower(), ""
+    for suffix in COMPRESSIONS:
+        if stem.endswith(suffix):
+            stem, compression = stem.removesuffix(suffix), suffix
+    found = next((s for s in SUFFIXES if stem.endswith(s)), None)
+    return None if found is None or (found == ".parquet" and compression) else (found, compression)
+
+
+def read_file(path: Path, uri: str, options: ReadOptions) -> Iterator[Document | Reject]:
+    """Read one file of a known format. Never raises for what is in the file or for a file that is gone."""
+    known = format_of(path.name)
+    if known is None:
+        raise ValueError(f"{path} is of no known format")
+    suffix, compression = known
+    try:
+        with path.open("rb") as raw:
+            if suffix == ".parquet":
+                yield from read_parquet(raw, uri, options)
+                return
+            stream, declared = take_mark(inflated(raw, compression))
+            if suffix in WHOLE_FILE:
+                yield _read_text(stream, declared, uri, options, path=path)
+            elif suffix in (".csv", ".tsv"):
+                yield from read_delimited(stream, declared, uri, options, tabs=suffix == ".tsv")
+            else:
+                yield from _read_jsonl(stream, uri, options)
+    except _FAILURES as error:
+        yield _file_refused(uri, error, doc_id=uri if suffix in WHOLE_FILE else None)
+
+
+def read_stdin(stdin: BinaryIO, options: ReadOptions) -> Iterator[Document | Reject]:
+    """Read standard input: JSONL when the first character is `{`, else one text."""
+    try:
+        stream, declared = take_mark(buffered(chunks_of(stdin)))
+        blank, held = [], 0
+        while held <= options.max_document_bytes and (block := stream.read1(BLOCK)):
+            blank.append(block)
+            held += len(block)
+            if block.strip():
+                break
+        stream = pushed_back(b"".join(blank), stream)
+        if blank and blank[-1].lstrip().startswith(b"{"):
+            yield from _read_jsonl(stream, STDIN_URI, options)
+        else:
+            yield _read_text(stream, declared, STDIN_URI, options, path=None)
+    except _FAILURES as error:
+        yield _file_refused(STDIN_URI, error, doc_id=None)
+
+
+def _file_refused(uri: str, error: Exception, *, doc_id: str | None) -> Reject:
+    place = Place(uri, "", uri)
+    if isinstance(error, EOFError):
+        message = "the compressed file ends early; records before the break were kept, copy the file again"
+        return place.refuse("truncated", message, doc_id=doc_id)
+    if isinstance(error, ExpansionError):
+        message = (
+            f"swells to more than {MOST_EXPANSION} times its size ({error}); records before were kept. If it is meant "
+            "so, decompress it and embed what comes out"
+        )
+        return place.refuse("bomb", message, doc_id=doc_id)
+    if isinstance(error, UnicodeDecodeError):
+        message = f"not valid {error.encoding} although it begins like it ({error.reason}); convert it to UTF-8"
+        return place.refuse("undecodable", message, doc_id=doc_id)
+    if isinstance(error, OSError) and error.errno is not None:
+        message = f"cannot be read: {error.strerror}; check that it exists and may be read, then run again"
+        return place.refuse("unreadable", message, doc_id=doc_id)
+    message = f"damaged ({str(error)[:120]}); records before the damage were kept, restore or rewrite the file"
+    return place.refuse("corrupt", message, doc_id=doc_id)
+
+
+def _read_text(
+    stream: io.BufferedReader, declared: str | None, uri: str, options: ReadOptions, *, path: Path | None
+) -> Document | Reject:
+    place = Place(uri, "", uri)
+    data = stream.read(options.max_document_bytes + 1)
+    if not data:
+        return place.refuse("empty-file", "nothing in it; write a text or remove it", doc_id=uri)
+    if len(data) > options.max_document_bytes:
+        return too_large(place, options, of=data[:400], doc_id=uri)
+    encoding = "utf-8" if declared else sniff(data, complete=True)
+    try:
+        decoded = data.decode(encoding) if encoding else None
+    except UnicodeDecodeError as error:
+        if encoding == "utf-8":
+            message = f"invalid {declared or 'UTF-8'} at byte {error.start:,} ({error.reason}); repair or convert it"
+            return place.refuse("invalid-utf8", message, of=data[:400], doc_id=uri)
+        decoded = None
+    if decoded is None:
+        message = "neither UTF-8 nor any encoding that can be told from its bytes; convert it to UTF-8"
+        return place.refuse("undecodable", message, of=data[:400], doc_id=uri)
+    text = checked_text(decoded, place, options, doc_id=uri)
+    if isinstance(text, Reject):
+        return text
+    label = declared or encoding
+    metadata = "{}" if label == "utf-8" else f'{{"encoding":"{label}"}}'
+    return Document(uri, uri, text, title=None if path is None else _title(path, text), metadata=metadata)
+
+
+def _title(path: Path, text: str) -> str | None:
+    suffix, compression = format_of(path.name) or ("", "")
+    stem = path.name[: len(path.name) - len(suffix) - len(compression)]
+    return (_first_heading(text) if suffix == ".md" else None) or clean_title(stem)
+
+
+def _first_heading(text: str) -> str | None:
+    """Return the first `# heading` of a Markdown text that is in neither front matter nor a code block."""
+    fence = "---" if text.startswith(("---\n", "---\r\n")) else ""
+    start = text.find("\n") + 1 if fence else 0
+    while start < len(text):
+        end = text.find("\n", start)
+        line = text[start : end if end >= 0 else len(text)]
+        if fence:
+            fence = "" if line.strip().startswith(fence) else fence
+        elif opened := _FENCE.match(line):
+            fence = opened[1]
+        elif (heading := _HEADING.fullmatch(line)) and (title := clean_title(heading[1])):
+            return title
+        if end < 0:
+            break
+        start = end + 1
+    return None
+
+
+def _read_jsonl(stream: io.BufferedReader, uri: str, options: ReadOptions) -> Iterator[Document | Reject]:
+    empty = True
+    for number, line in enumerate(bounded_lines(stream, options.max_line_bytes), start=1):
+        place = Place(uri, f"line {number}", f"{uri}#{number}")
+        if isinstance(line, LongLine):
+            message = (
+                f"the line is longer than {options.max_line_bytes:,} bytes; split the record or raise --max-line-mb"
+            )
+            yield place.refuse("line-too-long", message, of=line.head)
+        elif line.isspace():
+            continue
+        else:
+            yield _parsed(line, place, options)
+        empty = False
+    if empty:
+        yield Place(uri, "", uri).refuse("empty-file", "no record in it; write one JSON object per line or remove it")
+
+
+def _parsed(line: bytes, place: Place, options: ReadOptions) -> Document | Reject:
+    try:
+        record = _loads(line)
+    except orjson.JSONDecodeError as error:
+        try:
+            line.decode()
+        except UnicodeDecodeError as bad:
+            message = f"invalid UTF-8 at byte {bad.start:,} of the line ({bad.reason}); convert the file to UTF-8"
+            return place.refuse("invalid-utf8", message, of=line)
+        message = f"not JSON ({error.msg}, column {error.colno:,}); every line must be one JSON object"
+        return place.refuse("bad-json", message, of=line)
+    if not isinstance(record, dict):
+        message = f"expected a JSON object with the text in a field, this is a JSON {type(record).__name__}"
+        return place.refuse("not-an-object", message, of=line)
+    return document_from(record, place, options)
+
+
+def _loads(line: bytes) -> object:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        # Half a surrogate pair is legal JSON, written by any tool that cuts strings by UTF-16 units.
+        repaired = _ESCAPES.sub(lambda m: rb"\ufffd" if m[1] else m[0], line)
+        if repaired == line:
+            raise
+        return orjson.loads(repaired)

@@ -1,0 +1,1 @@
+"""What is new or changed, staged as shards, encoded and committed."""

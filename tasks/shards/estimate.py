@@ -1,0 +1,205 @@
+"""The dry run: what an embedding run would do, said before anything runs. Writes nothing, needs no server."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.errors import MissingLakeError
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Document, DocumentVersion, Outputs, Reject
+from polyseme.tasks.encode.forward import chunk_vectors
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.shards.scan import is_current
+from polyseme.tasks.shards.seen_ids import Ledger
+from polyseme.tasks.text.chunks import chunk_tokens, chunks
+from polyseme.tasks.text.passages import Stretch, stretches
+
+_SAMPLE_CHARS = 2_000_000
+"""Tokens are counted in so many characters and extrapolated beyond."""
+_TRIAL_TOKENS = 3_000
+_FLOAT16 = 2
+_LOOKUP = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a run would do. `tokens` and what follows is extrapolated beyond the first two million characters."""
+
+    documents: int
+    to_encode: int
+    unchanged: int
+    refused: int
+    chars: int
+    tokens: int
+    words: int
+    bytes: int
+    seconds: float
+    tokens_per_second: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def to_text(self) -> str:
+        said = (
+            f"{self.documents:,} documents: {self.to_encode:,} to encode, {self.unchanged:,} unchanged, "
+            f"{self.refused:,} records refused."
+        )
+        if not self.to_encode:
+            return f"{said} Nothing to do, and nothing was written."
+        return (
+            f"{said}\nAbout {self.tokens:,} tokens, {self.bytes / 1e6:,.1f} MB in the lake, "
+            f"{self.seconds / 60:,.1f} minutes at the {self.tokens_per_second:,.0f} tokens/s measured just now. "
+            "Nothing was written."
+        )
+
+
+@dataclass
+class _Sample:
+    chars: int = 0
+    tokens: int = 0
+    words: int = 0
+    sentences: int = 0
+    masked: int = 0
+    """Tokens that pseudo-log-likelihood runs."""
+
+
+def estimate(
+    sources: Sequence[str], lake: Lake, engine: Engine, outputs: Outputs, reading: ReadOptions, *, limit: int | None
+) -> Estimate:
+    """Scan the sources, compare with the lake if there is one, count tokens and time a short trial."""
+    items = read_sources(resolve(sources, lake=lake), reading, stdin=sys.stdin.buffer)
+    return estimate_items(items, lake, engine, outputs, limit=limit)
+
+
+def estimate_items(
+    items: Iterator[Document | Reject], lake: Lake, engine: Engine, outputs: Outputs, *, limit: int | None
+) -> Estimate:
+    """Say what encoding these documents would take."""
+    sample, trial = _Sample(), list[Stretch]()
+    seen = documents = refused = unchanged = chars = to_encode = 0
+    with _known(lake, engine) as known, Ledger() as ledger:
+        for batch in _batches(items):
+            found = [item for item in batch if isinstance(item, Document)]
+            refused += sum(isinstance(item, Reject) for item in batch)
+            fresh = [d for d in found if ledger.add(d.doc_id)]
+            refused += len(found) - len(fresh)
+            if limit is not None:
+                fresh = fresh[: limit - seen]
+            seen += len(fresh)
+            before = known.lookup([d.doc_id for d in fresh])
+            for document in fresh:
+                documents += 1
+                if document.doc_id in before and is_current(before[document.doc_id], document, outputs):
+                    unchanged += 1
+                    continue
+                to_encode += 1
+                chars += len(document.text)
+                if sample.chars < _SAMPLE_CHARS:
+                    _count(sample, trial, document, engine)
+            if seen == limit:
+                break
+    scale = chars / sample.chars if sample.chars else 0.0
+    rate, forward = _trial(engine, trial, outputs) if trial else (0.0, 0.0)
+    if outputs.pll is not None and sample.tokens and rate:
+        rate = 1 / (1 / rate + sample.masked / sample.tokens / forward)
+    tokens = round(sample.tokens * scale)
+    return Estimate(
+        documents=documents,
+        to_encode=to_encode,
+        unchanged=unchanged,
+        refused=refused,
+        chars=chars,
+        tokens=tokens,
+        words=round(sample.words * scale),
+        bytes=round(_bytes(sample, outputs, engine.spec.width) * scale),
+        seconds=tokens / rate if rate else 0.0,
+        tokens_per_second=rate,
+    )
+
+
+def _batches(items: Iterator[Document | Reject]) -> Iterator[list[Document | Reject]]:
+    """Yield items in lists that one lookup can take, none of many large texts."""
+    batch: list[Document | Reject] = []
+    chars = 0
+    for item in items:
+        batch.append(item)
+        chars += len(item.text) if isinstance(item, Document) else 0
+        if len(batch) >= _LOOKUP or chars >= _SAMPLE_CHARS:
+            yield batch
+            batch, chars = [], 0
+    yield batch
+
+
+def _count(sample: _Sample, trial: list[Stretch], document: Document, engine: Engine) -> None:
+    sample.chars += len(document.text)
+    room = engine.spec.max_tokens - 2
+    for stretch in stretches([document], engine.wordpiece):
+        if sample.tokens < _TRIAL_TOKENS:
+            trial.append(replace(stretch, last=True))  # the rest of the document is not tried
+        sample.tokens += stretch.tokens
+        sample.sentences += len(stretch)
+        sample.masked += int((stretch.lengths * (np.minimum(stretch.lengths, room) + 2)).sum())
+        ends = np.cumsum(stretch.lengths)[stretch.lengths > 0]
+        sample.words += int((stretch.word[ends - 1] + 1).sum())
+
+
+def _bytes(sample: _Sample, outputs: Outputs, width: int) -> int:
+    """Vectors dominate; text and keys add about a fifth of the text's size and 20 bytes a row."""
+    rows = sample.sentences
+    if outputs.level != "sentences" and outputs.words is None:
+        rows += sample.words
+    if outputs.level == "tokens":
+        rows += sample.tokens
+    return rows * (width * _FLOAT16 + 20) + sample.chars
+
+
+def _trial(engine: Engine, trial: list[Stretch], outputs: Outputs) -> tuple[float, float]:
+    """Return tokens a second without pseudo-log-likelihood, of the source and run through the model.
+
+    Measured on the first chunk of `trial`, model warm.
+    """
+    chunk = next(chunks(trial, min(_TRIAL_TOKENS, chunk_tokens(engine.spec.width))))
+
+    def once() -> int:
+        return engine.in_lane(
+            lambda encoder: chunk_vectors(
+                encoder, chunk, context=engine.config.context, pooling=engine.config.pooling,
+                max_tokens=engine.spec.max_tokens, nsp=outputs.nsp, seed=0, between=lambda tokens: None,
+            ).forward_tokens
+        )  # fmt: skip
+
+    engine.in_lane(lambda encoder: encoder.label)
+    started = time.perf_counter()
+    forward = once()
+    seconds = time.perf_counter() - started
+    return len(chunk.ids) / seconds, forward / seconds
+
+
+class _known:
+    """Lookups in a lake that may not exist yet."""
+
+    def __init__(self, lake: Lake, engine: Engine) -> None:
+        self._encoding_id = engine.spec.encoding_id
+        self._catalog: Catalog | None = None
+        with suppress(MissingLakeError):
+            self._catalog = Catalog.open(lake)
+
+    def lookup(self, doc_ids: list[str]) -> dict[str, DocumentVersion]:
+        return self._catalog.lookup(self._encoding_id, doc_ids) if self._catalog else {}
+
+    def __enter__(self) -> _known:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._catalog:
+            self._catalog.close()

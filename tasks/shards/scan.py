@@ -1,0 +1,182 @@
+"""The plan: of all documents a source yields, which are new or changed, staged as shards.
+
+Streams: a document is hashed, compared with the catalog, and either counted or staged; at no time does more than
+one lookup batch stand in memory. The catalog alone decides what is done.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Document, DocumentVersion, Outputs, Reject, Shard
+from polyseme.tasks.reading.sources import Source, shields
+from polyseme.tasks.shards.seen_ids import Ledger
+from polyseme.tasks.shards.staging import SHARD_DOCUMENTS_MOST, Stage, shard_chars
+
+_LOOKUP_DOCUMENTS, _LOOKUP_CHARS = 1000, 4_000_000
+_REJECT_BATCH = 500
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a scan has met so far."""
+
+    documents: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    moved: int = 0
+    rejected: int = 0
+    deleted: int = 0
+    chars_to_encode: int = 0
+
+
+@dataclass
+class Scan:
+    """One pass over the sources of a run. `outputs` is what every document must have afterwards."""
+
+    catalog: Catalog
+    lake: Lake
+    run_id: str
+    version: int
+    encoding_id: str
+    outputs: Outputs
+    tally: Tally = field(default_factory=Tally)
+    refused: Counter[str] = field(default_factory=Counter)
+    """How many records were refused, by code."""
+    _shielding: dict[tuple[str, str], Reject] = field(default_factory=dict)
+    _rejects: list[Reject] = field(default_factory=list)
+    _ledger: Ledger = field(default_factory=Ledger)
+
+    def pending(self, items: Iterable[Document | Reject]) -> Iterator[tuple[Document, Outputs]]:
+        """Yield each document that is new or changed, with the outputs it shall have; keep count of the rest."""
+        batch: list[Document] = []
+        chars = 0
+        longest = self.catalog.longest_key
+        for item in items:
+            if isinstance(item, Reject):
+                self._reject(item)
+            elif longest is not None and _key_bytes(item) > longest:
+                self._reject(_too_long(item, longest))
+            elif not self._ledger.add(item.doc_id):
+                self._reject(_duplicate(item))
+            else:
+                batch.append(item)
+                chars += len(item.text)
+            if len(batch) >= _LOOKUP_DOCUMENTS or chars >= _LOOKUP_CHARS:
+                yield from self._compare(batch)
+                batch, chars = [], 0
+        yield from self._compare(batch)
+        self._flush_rejects()
+
+    def shards(self, items: Iterable[Document | Reject]) -> Iterator[Shard]:
+        """Yield staged shards of the documents that are new or changed."""
+        ordinal = 0
+        stage: Stage | None = None
+        for document, outputs in self.pending(items):
+            stage = stage or Stage(self, ordinal)
+            stage.add(document, outputs)
+            if stage.chars >= shard_chars(ordinal) or stage.documents >= SHARD_DOCUMENTS_MOST:
+                yield stage.close()
+                stage, ordinal = None, ordinal + 1
+        if stage is not None:
+            yield stage.close()
+
+    def delete_gone(self, sources: Sequence[Source]) -> int:
+        """Hide documents whose source no longer yields them; return how many.
+
+        Spared are documents that may still be there (see `shields`) and those that were refused by id this time: their
+        last good version stays.
+        """
+        for batch in self.catalog.documents_under(self.encoding_id):
+            spared = lru_cache(maxsize=1024)(self._spares)
+            covers = lru_cache(maxsize=1024)(lambda uri: any(s.covers(uri) for s in sources))
+            gone = self._ledger.missing(d for d, uri in batch if covers(uri) and not spared(uri))
+            if gone:
+                self.tally.deleted += self.catalog.delete_documents(self.encoding_id, gone, version=self.version)
+        return self.tally.deleted
+
+    def retire_rejects(self, sources: Sequence[Source]) -> None:
+        """Drop what earlier scans of `sources` refused; this scan's rejects take their place."""
+        self.catalog.retire_rejects(self.run_id, lambda uri: any(s.scans(uri) for s in sources))
+
+    def close(self) -> None:
+        self._ledger.close()
+
+    def _compare(self, batch: Sequence[Document]) -> Iterator[tuple[Document, Outputs]]:
+        known = self.catalog.lookup(self.encoding_id, [d.doc_id for d in batch])
+        moved = []
+        for document in batch:
+            self.tally.documents += 1
+            before = known.get(document.doc_id)
+            if before is not None and is_current(before, document, self.outputs):
+                self.tally.unchanged += 1
+                if before.uri != document.uri:
+                    moved.append((document.doc_id, document.uri))
+                continue
+            self.tally.new += before is None
+            self.tally.changed += before is not None
+            self.tally.chars_to_encode += len(document.text)
+            yield document, self.outputs if before is None else self.outputs.union(before.outputs)
+        if moved:
+            self.tally.moved += len(moved)
+            self.catalog.move_documents(self.encoding_id, moved)
+
+    def _spares(self, uri: str) -> bool:
+        return any(shields(reject, uri) for reject in self._shielding.values())
+
+    def _reject(self, reject: Reject) -> None:
+        self.tally.rejected += 1
+        self.refused[reject.code] += 1
+        if shields(reject, reject.uri):
+            self._shielding.setdefault((reject.uri, reject.code), reject)
+        if reject.doc_id is not None:
+            self._ledger.add(reject.doc_id)
+        self._rejects.append(reject)
+        if len(self._rejects) >= _REJECT_BATCH:
+            self._flush_rejects()
+
+    def _flush_rejects(self) -> None:
+        if self._rejects:
+            self.catalog.record_rejects(self.run_id, self._rejects)
+            self._rejects = []
+
+
+def is_current(stored: DocumentVersion, document: Document, outputs: Outputs) -> bool:
+    """True where the lake already holds all that encoding `document` to `outputs` would give, or something newer."""
+    if document.text_version is not None and stored.order[0] > document.text_version:
+        return True
+    return stored.record_sha256 == document.record_sha256 and stored.outputs.covers(outputs)
+
+
+def _duplicate(document: Document) -> Reject:
+    return Reject(
+        document.uri,
+        document.locator,
+        "scan",
+        "duplicate-id",
+        f"The id '{document.doc_id}' was already read in this run; the first document with it was kept. "
+        "Give records distinct ids, or name another field with --id-field.",
+        doc_id=document.doc_id,
+    )
+
+
+def _key_bytes(document: Document) -> int:
+    return len(document.doc_id.encode()) + len(document.uri.encode())
+
+
+def _too_long(document: Document, longest: int) -> Reject:
+    return Reject(
+        document.uri,
+        document.locator,
+        "scan",
+        "id-too-long",
+        f"The id and the address have {_key_bytes(document):,} bytes together, and an index of PostgreSQL, where this "
+        f"lake has its catalog, takes {longest:,}. Give the record a shorter id, or its file a shorter path.",
+        doc_id=document.doc_id,
+    )

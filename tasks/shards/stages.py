@@ -1,0 +1,102 @@
+"""The stages of one shard: staged documents -> immutable parts -> one catalog transaction.
+
+Retrying either stage changes nothing: parts no commit names are garbage that vacuum removes, and a shard that was
+committed is recognised by its key.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.errors import ModelError
+from polyseme.storage.lake import Lake
+from polyseme.storage.parts import write_part
+from polyseme.storage.records import Counts, Document, DocumentVersion, Part, Shard, ShardResult
+from polyseme.storage.staging import read_staged
+from polyseme.tasks.engine import Between, Engine
+from polyseme.tasks.shards.scan import is_current
+
+_WRITERS = 2
+"""Threads that write a chunk's tables: Parquet encodes float16 lists at ~130 MB/s a core."""
+
+
+def encode_shard(
+    shard: Shard, lake: Lake, catalog: Catalog, engine: Engine, *, between: Between = lambda tokens: None,
+    turn: AbstractContextManager[object] | None = None,
+) -> ShardResult:  # fmt: skip
+    """Encode a shard's documents and write their parts. Nothing is visible before `commit_shard`.
+
+    Documents that another run finished in the meantime are left out. `between` is called after every batch, `turn`
+    entered for every chunk. Raises ModelError where the engine makes another encoding than the shard's, as on a machine
+    with other model files.
+    """
+    _require_encoding(shard, engine)
+    ingested_at = datetime.now(UTC)
+    seed = int(shard.shard_key[:12], 16)
+    documents = _still_wanted(shard, lake, catalog)
+    by_id = {d.doc_id: d for d in documents}
+    parts: list[Part] = []
+    tokens: dict[str, int] = {}
+    counts = Counts()
+    with ThreadPoolExecutor(_WRITERS, "polyseme-writer") as writers:
+        writing: list[Future[Part]] = []
+        run = engine.run(
+            documents, shard.outputs, version=shard.version, seed=seed, ingested_at=ingested_at, between=between,
+            turn=turn or nullcontext(),
+        )  # fmt: skip
+        for made in run:
+            began = time.perf_counter()
+            parts += [w.result() for w in writing]
+            waited = {"write": time.perf_counter() - began}
+            counts += made.counts + Counts(seconds=waited)
+            if "documents" in made.tables:
+                rows = made.tables["documents"].select(["doc_id", "n_tokens"]).to_pydict()
+                tokens |= dict(zip(rows["doc_id"], rows["n_tokens"], strict=True))
+            writing = [
+                writers.submit(
+                    write_part, lake, rows, table=name, encoding_id=shard.encoding_id, width=engine.spec.width
+                )
+                for name, rows in made.tables.items()
+            ]
+        began = time.perf_counter()
+        parts += [w.result() for w in writing]
+        counts += Counts(seconds={"write": time.perf_counter() - began}, bytes=sum(p.bytes for p in parts))
+    versions = tuple(_version(by_id[d], shard, n) for d, n in tokens.items())
+    return ShardResult(shard=shard, parts=tuple(parts), documents=versions, rejects=(), counts=counts)
+
+
+def commit_shard(result: ShardResult, catalog: Catalog) -> Counts:
+    """Make a shard's rows visible in one transaction and drop its staged text. Returns its counts."""
+    catalog.commit_shard(result)
+    catalog.lake.files.remove([result.shard.path])
+    return result.counts
+
+
+def _require_encoding(shard: Shard, engine: Engine) -> None:
+    if engine.spec.encoding_id != shard.encoding_id:
+        raise ModelError(
+            f"Shard {shard.ordinal} belongs to encoding {shard.encoding_id}, and '{engine.spec.model}' here makes "
+            f"{engine.spec.encoding_id}. Have the same model files and the same Polyseme on every machine of a run."
+        )
+
+
+def _still_wanted(shard: Shard, lake: Lake, catalog: Catalog) -> list[Document]:
+    documents = list(read_staged(lake, shard.path))
+    known = catalog.lookup(shard.encoding_id, [d.doc_id for d in documents])
+    return [d for d in documents if d.doc_id not in known or not is_current(known[d.doc_id], d, shard.outputs)]
+
+
+def _version(document: Document, shard: Shard, n_tokens: int) -> DocumentVersion:
+    return DocumentVersion(
+        doc_id=document.doc_id,
+        uri=document.uri,
+        version=shard.version,
+        record_sha256=document.record_sha256,
+        outputs=shard.outputs,
+        n_tokens=n_tokens,
+        text_version=document.text_version,
+    )

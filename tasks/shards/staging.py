@@ -1,0 +1,60 @@
+"""Documents staged as shards: how large each is, and the one being filled."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from polyseme.storage.records import Document, Outputs, Shard
+from polyseme.storage.staging import StagingWriter, staged_path
+
+if TYPE_CHECKING:
+    from polyseme.tasks.shards.scan import Scan
+
+
+SHARD_CHARS = 512_000
+"""Characters in an early shard: two chunks of English text with the embedded model."""
+SHARD_DOUBLES_EVERY, SHARD_CHARS_MOST = 24, 16_384_000
+"""Later shards grow, so that a run of gigabytes stays within a few hundred task runs."""
+SHARD_DOCUMENTS_MOST = 50_000
+"""Documents in a shard, however short: each takes about a kilobyte of records while its shard is in hand."""
+
+
+def shard_chars(ordinal: int) -> int:
+    """Return how many characters shard number `ordinal` takes."""
+    doublings: int = ordinal // SHARD_DOUBLES_EVERY
+    return min(SHARD_CHARS << doublings, SHARD_CHARS_MOST)
+
+
+class Stage:
+    """The shard being filled."""
+
+    def __init__(self, scan: Scan, ordinal: int) -> None:
+        self._scan, self._ordinal = scan, ordinal
+        self._path = staged_path(scan.run_id, ordinal)
+        self._writer = StagingWriter(scan.lake, self._path)
+        self._key = hashlib.sha256(f"{scan.encoding_id}/{scan.version}".encode())
+        self._outputs = scan.outputs
+        self.documents = self.chars = 0
+
+    def add(self, document: Document, outputs: Outputs) -> None:
+        self._writer.write(document)
+        self._outputs = self._outputs.union(outputs)
+        self._key.update(f"\0{document.doc_id}\0{document.record_sha256}".encode())
+        self.documents += 1
+        self.chars += len(document.text)
+
+    def close(self) -> Shard:
+        self._writer.close()
+        self._key.update(self._outputs.to_json().encode())
+        return Shard(
+            run_id=self._scan.run_id,
+            ordinal=self._ordinal,
+            version=self._scan.version,
+            encoding_id=self._scan.encoding_id,
+            outputs=self._outputs,
+            path=self._path,
+            n_documents=self.documents,
+            n_chars=self.chars,
+            shard_key=self._key.hexdigest(),
+        )

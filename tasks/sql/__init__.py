@@ -1,0 +1,1 @@
+"""The model and the analyses as SQL functions."""

@@ -1,0 +1,99 @@
+"""SQL functions of stored numbers: lists of vectors or margins in, senses, distances or breaks out. No model needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from polyseme.tasks.analysis.drift import pairwise_distance, prototype_distance, spread
+from polyseme.tasks.analysis.segmentation import breaks
+from polyseme.tasks.analysis.senses import find_senses, sense_map
+from polyseme.tasks.arrays import Floats
+
+Function: TypeAlias = tuple[str, Callable[..., pa.Array], list[Any], str]
+"""Name, body over columns, types taken, type given."""
+
+_SENSE = {
+    "sense": pa.int32(),
+    "typicality": pa.float64(),
+    "silhouette": pa.float64(),
+    "x": pa.float64(),
+    "y": pa.float64(),
+}
+_BREAK = {"depth": pa.float64(), "is_break": pa.bool_()}
+_SQL_TYPES = {pa.int32(): "INTEGER", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR"}
+
+
+def vector_functions(width: int) -> Iterator[Function]:
+    """Yield the functions of vectors of `width` numbers."""
+    vectors = f"FLOAT[{width}][]"
+    yield "cluster_senses", _per_row(_senses, pa.list_(pa.struct(list(_SENSE.items())))), [vectors], sql_type(_SENSE)
+    yield "vector_spread", _per_row(_number(spread), pa.float64()), [vectors], "DOUBLE"
+    two = [vectors, vectors]
+    yield "pairwise_distance", _per_rows(_number(pairwise_distance), pa.float64()), two, "DOUBLE"
+    yield "prototype_distance", _per_rows(_number(prototype_distance), pa.float64()), two, "DOUBLE"
+
+
+def margin_functions() -> Iterator[Function]:
+    """Yield the functions of coherence curves."""
+
+    def body(margins: pa.ChunkedArray) -> pa.Array:
+        rows = [None if row is None else _breaks(row) for row in margins.to_pylist()]
+        return pa.array(rows, pa.list_(pa.struct(list(_BREAK.items()))))
+
+    yield "depth_breaks", body, ["DOUBLE[]"], sql_type(_BREAK)
+
+
+def sql_type(fields: dict[str, pa.DataType]) -> str:
+    """Return DuckDB's type of a list of records."""
+    return f"STRUCT({', '.join(f'{name} {_SQL_TYPES[kind]}' for name, kind in fields.items())})[]"
+
+
+def _senses(vectors: Floats) -> list[dict[str, object]]:
+    found, places = find_senses(vectors), sense_map(vectors)
+    silhouette = None if np.isnan(found.silhouette) else found.silhouette
+    rows = zip(found.sense.tolist(), found.typicality.tolist(), places.tolist(), strict=True)
+    return [{"sense": s, "typicality": t, "silhouette": silhouette, "x": x, "y": y} for s, t, (x, y) in rows]
+
+
+def _breaks(margins: list[float | None]) -> list[dict[str, object]]:
+    found = breaks(np.array([np.nan if m is None else m for m in margins], np.float64))
+    return [{"depth": d, "is_break": b} for d, b in zip(found.depth.tolist(), found.is_break.tolist(), strict=True)]
+
+
+def _number(of: Callable[..., float]) -> Callable[..., float | None]:
+    def number(*groups: Floats) -> float | None:
+        found = of(*groups)
+        return None if np.isnan(found) else found
+
+    return number
+
+
+def _per_row(of: Callable[[Floats], object], kind: pa.DataType) -> Callable[..., pa.Array]:
+    def body(lists: pa.ChunkedArray) -> pa.Array:
+        return pa.array([None if row is None else of(row) for row in _matrices(lists)], kind)
+
+    return body
+
+
+def _per_rows(of: Callable[[Floats, Floats], object], kind: pa.DataType) -> Callable[..., pa.Array]:
+    def body(first: pa.ChunkedArray, second: pa.ChunkedArray) -> pa.Array:
+        pairs = zip(_matrices(first), _matrices(second), strict=True)
+        return pa.array([None if a is None or b is None else of(a, b) for a, b in pairs], kind)
+
+    return body
+
+
+def _matrices(lists: pa.ChunkedArray) -> Iterator[Floats | None]:
+    """Yield `(vectors, width)` for each row, None for NULL. As Python numbers a frequent word would take gigabytes."""
+    for chunk in lists.chunks:
+        width = chunk.type.value_type.list_size
+        for row in chunk:
+            if not row.is_valid:
+                yield None
+                continue
+            numbers: Floats = row.values.flatten().to_numpy(zero_copy_only=False)
+            yield numbers.reshape(-1, width)

@@ -1,0 +1,170 @@
+"""SQL functions that need the model, for a DuckDB connection onto a lake.
+
+    con = connect("lake", functions=ModelFunctions(model="path/to/checkpoint"))
+
+Arrow functions over columns of texts, and table macros above them; `docs/sql.md` describes each. DuckDB hands over up
+to 2048 rows at a time and folds constants to one call. NULL in, NULL out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from itertools import starmap
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from duckdb.func import ARROW, SPECIAL
+
+from polyseme.storage.database.encodings import Encoding
+from polyseme.storage.database.snapshot import Snapshot
+from polyseme.storage.errors import PolysemeError
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Device
+from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, shared_vectors
+from polyseme.tasks.inference.cache import Memo
+from polyseme.tasks.inference.cached import Answers, at_least_one
+from polyseme.tasks.model.checkpoint import EMBEDDED, find
+from polyseme.tasks.sql.aggregates import Function, margin_functions, sql_type, vector_functions
+from polyseme.tasks.sql.macros import macros
+
+if TYPE_CHECKING:
+    from polyseme.tasks.arrays import Floats
+
+Column: TypeAlias = pa.ChunkedArray
+_QUESTIONS = 256
+_CANDIDATES = {"mask": pa.int32(), "rank": pa.int32(), "token": pa.string(), "probability": pa.float64(),
+               "text": pa.string()}  # fmt: skip
+_SURPRISALS = {"token": pa.string(), "char_start": pa.int32(), "char_end": pa.int32(), "surprisal": pa.float64()}
+_NEIGHBOURS = {"doc_id": pa.string(), "sentence_index": pa.int32(), "similarity": pa.float64()}
+
+
+def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
+    """Add the functions with the model that the lake names, as `connect` does by itself."""
+    ModelFunctions()(con, snapshot, lake)
+
+
+class ModelFunctions:
+    """Adds the model's functions to a connection: for the default encoding, and with `_<encoding>` for every one.
+
+    `failure` keeps the last error that a function raised: DuckDB passes on no more than its text.
+    """
+
+    def __init__(self, *, model: str | None = None, device: Device = "auto", cache_bytes: int = CACHE_BYTES) -> None:
+        self._model, self._device, self._cache_bytes = model, device, cache_bytes
+        self._stop = threading.Event()
+        self.failure: PolysemeError | None = None
+
+    def stop(self) -> None:
+        """Make the running question fail after its batch, and every later one at once."""
+        self._stop.set()
+
+    def go_on(self) -> None:
+        """Answer again after `stop`."""
+        self._stop.clear()
+
+    def __call__(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
+        for name, body, takes, gives in margin_functions():
+            con.create_function(name, body, takes, gives, type=ARROW, null_handling=SPECIAL)
+        for encoding in snapshot.encodings:
+            self._add(con, f"_{encoding.name}", encoding, snapshot, lake)
+        self._add(con, "", snapshot.default, snapshot, lake)
+
+    def _add(
+        self, con: duckdb.DuckDBPyConnection, suffix: str, encoding: Encoding | None, snapshot: Snapshot, lake: Lake
+    ) -> None:
+        spec = encoding.spec if encoding else None
+        answers = Answers(spec, model=self._model, device=self._device, stop=self._stop)
+        width = spec.width if spec else find(self._model or EMBEDDED).width
+
+        def vectors() -> SentenceVectors | None:
+            return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
+
+        of_vectors = [*vector_functions(width), _neighbours(vectors, width)]
+        for name, body, takes, gives in [*_of_texts(answers, width), *of_vectors]:
+            function = self._keeping_failure(body)
+            con.create_function(name + suffix, function, takes, gives, type=ARROW, null_handling=SPECIAL)
+        for statement in macros(suffix, width):
+            con.execute(statement)
+
+    def _keeping_failure(self, body: Callable[..., pa.Array]) -> Callable[..., pa.Array]:
+        @wraps(body)  # DuckDB counts the parameters
+        def function(*columns: Column) -> pa.Array:
+            try:
+                return body(*columns)
+            except PolysemeError as error:
+                self.failure = error
+                raise
+
+        return function
+
+
+def _of_texts(answers: Answers, width: int) -> Iterator[Function]:
+    text, vector = "VARCHAR", f"FLOAT[{width}]"
+
+    def nsp(first: Column, second: Column, field: str) -> pa.Array:
+        found = answers.follows(_rows(first, second))
+        return pa.array([a and getattr(a, field) for a in found], pa.float64())
+
+    def fill(texts: Column, counts: Column) -> pa.Array:
+        found = answers.masks([q and (q[0], at_least_one(q[1])) for q in _rows(texts, counts)])
+        return _structs(found, _CANDIDATES)
+
+    def likelihoods(texts: Column, variants: Column) -> pa.Array:
+        found = answers.surprisals(_rows(texts, variants))
+        return pa.array([None if row is None else -sum(t.surprisal for t in row) for row in found], pa.float64())
+
+    def surprisals(texts: Column, variants: Column) -> pa.Array:
+        return _structs(answers.surprisals(_rows(texts, variants)), _SURPRISALS)
+
+    yield "text_likelihood", likelihoods, [text, text], "DOUBLE"
+    yield "token_surprisals", surprisals, [text, text], sql_type(_SURPRISALS)
+    yield "embed", lambda t: _vector_array(answers.vectors(t.to_pylist()), width), [text], vector
+    yield "embed_word", lambda t, w: _vector_array(answers.word_vectors(_rows(t, w)), width), [text, text], vector
+    yield "nsp", lambda a, b: nsp(a, b, "probability"), [text, text], "DOUBLE"
+    yield "nsp_margin", lambda a, b: nsp(a, b, "margin"), [text, text], "DOUBLE"
+    yield "wordpiece", lambda t: pa.array(answers.pieces(t.to_pylist()), pa.list_(pa.string())), [text], "VARCHAR[]"
+    yield "mask_candidates", fill, [text, "BIGINT"], sql_type(_CANDIDATES)
+
+
+def _neighbours(vectors: Callable[[], SentenceVectors | None], width: int) -> Function:
+    # DuckDB folds a constant call several times while it plans.
+    lately: Memo[tuple[bytes, int, tuple[str, ...] | None], list[Neighbour]] = Memo(_QUESTIONS)
+
+    def body(wanted: Column, counts: Column, docs: Column) -> pa.Array:
+        rows = zip(*(column.to_pylist() for column in (wanted, counts, docs)), strict=True)
+        questions = [None if None in row else _question(row[0], at_least_one(row[1]), row[2]) for row in rows]
+        return _structs(lately.ask(questions, lambda new: list(starmap(nearest, new))), _NEIGHBOURS)
+
+    def nearest(vector: bytes, k: int, docs: tuple[str, ...] | None) -> list[Neighbour]:
+        stored = vectors()
+        return stored.nearest(np.frombuffer(vector, np.float32), k, docs=docs) if stored else []
+
+    return "neighbours", body, [f"FLOAT[{width}]", "BIGINT", "VARCHAR[]"], sql_type(_NEIGHBOURS)
+
+
+def _question(vector: list[float], k: int, docs: list[str | None]) -> tuple[bytes, int, tuple[str, ...] | None]:
+    # A query that finds no document gives NULL for its list, which must not come to mean all of them.
+    of = None if docs == ["*"] else tuple(doc for doc in docs if doc is not None)
+    return np.array(vector, np.float32).tobytes(), k, of
+
+
+def _rows(*columns: Column) -> list[Any]:
+    """Return the columns' rows as tuples; None for a row with a NULL in it."""
+    return [None if None in row else row for row in zip(*(c.to_pylist() for c in columns), strict=True)]
+
+
+def _vector_array(vectors: Sequence[Floats | None], width: int) -> pa.Array:
+    zero = np.zeros(width, np.float32)
+    flat = np.concatenate([zero if v is None else v for v in vectors]) if len(vectors) else zero[:0]
+    missing = pa.array([v is None for v in vectors], pa.bool_())
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), width, mask=missing)
+
+
+def _structs(rows: Sequence[Sequence[object] | None], fields: dict[str, pa.DataType]) -> pa.Array:
+    """Return lists of records as Arrow; the records' attributes are the fields."""
+    plain = [row and [{name: getattr(record, name) for name in fields} for record in row] for row in rows]
+    return pa.array(plain, pa.list_(pa.struct(list(fields.items()))))

@@ -1,0 +1,1 @@
+"""MLM and NSP training: objective, network, trainer, checkpoints."""

@@ -1,0 +1,175 @@
+"""Training text: a corpus as flat arrays of tokens, on disk, so that a run reads and tokenizes it once.
+
+Knows tokens, sentences, paragraphs and documents; nothing of pairs, masks or models. Arrays are plain `.npy` files,
+mapped into memory. The manifest is written last: a folder without one is a preparation that died, and is made again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.records import Document, Sentence
+from polyseme.tasks.arrays import Ints
+from polyseme.tasks.text.sentences import SPLITTER, split
+from polyseme.tasks.text.wordpiece import WordPiece
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+_MANIFEST = "manifest.json"
+_HELD_OUT_MOST = 200
+_COLUMNS = ("ids", "begins", "sentence_ptr", "paragraph", "document")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingText:
+    """Sentences in reading order as flat arrays.
+
+    Over tokens: `ids` int32 and `begins`, True where a whole word begins. Sentence `i` has the tokens
+    `sentence_ptr[i]:sentence_ptr[i + 1]`, at least one, and belongs to `paragraph[i]` and `document[i]`, which rise.
+    """
+
+    ids: npt.NDArray[np.int32]
+    begins: npt.NDArray[np.bool_]
+    sentence_ptr: Ints
+    paragraph: Ints
+    document: Ints
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.ids)
+
+    @property
+    def n_documents(self) -> int:
+        return int(self.document[-1]) + 1 if len(self.document) else 0
+
+    def joints(self) -> Ints:
+        """Return every sentence that is followed by another one of its paragraph."""
+        return np.flatnonzero(self.paragraph[1:] == self.paragraph[:-1])
+
+    def only(self, documents: npt.NDArray[np.bool_]) -> TrainingText:
+        """Return the text of the `documents` that are True, in order and numbered anew."""
+        kept = documents[self.document]
+        lengths = np.diff(self.sentence_ptr)
+        tokens = np.repeat(kept, lengths)
+        return TrainingText(
+            ids=self.ids[tokens],
+            begins=self.begins[tokens],
+            sentence_ptr=np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64),
+            paragraph=_numbered(self.paragraph[kept]),
+            document=_numbered(self.document[kept]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokenized:
+    ids: npt.NDArray[np.int32]
+    begins: npt.NDArray[np.bool_]
+    lengths: Ints
+    paragraph: Ints
+
+
+def prepare(documents: Iterable[Document], wordpiece: WordPiece) -> TrainingText:
+    """Split and tokenize `documents`; those without a token are passed over."""
+    parts = [part for part in (_tokenized(d.text, wordpiece) for d in documents) if len(part.lengths)]
+    paragraphs = np.cumsum([0, *(1 + int(p.paragraph[-1]) for p in parts)])
+    return TrainingText(
+        ids=_joined([p.ids for p in parts], np.int32),
+        begins=_joined([p.begins for p in parts], np.bool_),
+        sentence_ptr=np.concatenate([[0], np.cumsum(_joined([p.lengths for p in parts], np.int64))]),
+        paragraph=_joined([p.paragraph + first for p, first in zip(parts, paragraphs, strict=False)], np.int64),
+        document=np.repeat(np.arange(len(parts)), [len(p.lengths) for p in parts]).astype(np.int64),
+    )
+
+
+def held_out(text: TrainingText, share: float, *, seed: int) -> npt.NDArray[np.bool_]:
+    """Return which documents stay out of training, True for those: drawn by `seed`, two at least, 200 at most."""
+    n = text.n_documents
+    if n < 4:
+        raise UsageError(
+            f"The sources hold {n} documents; at least 4 are needed, two of them to measure on. Give one document a "
+            "file or a record."
+        )
+    count = int(np.clip(round(n * share), 2, min(_HELD_OUT_MOST, n - 2)))
+    held = np.zeros(n, bool)
+    held[np.random.default_rng(seed).permutation(n)[:count]] = True
+    return held
+
+
+def write(text: TrainingText, folder: Path) -> None:
+    """Write `text` into `folder`. Raises PolysemeError where there is no room for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _COLUMNS:
+            with (folder / f"{name}.npy").open("wb") as file:
+                np.save(file, getattr(text, name), allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+        # Last, so that a folder with a manifest is whole.
+        counts = {"tokens": text.n_tokens, "sentences": len(text.document), "documents": text.n_documents}
+        temporary = folder / f"{_MANIFEST}.tmp"
+        temporary.write_text(json.dumps(counts | {"splitter": SPLITTER}, indent=2) + "\n", "utf-8")
+        temporary.replace(folder / _MANIFEST)
+    except OSError as error:
+        raise PolysemeError(
+            f"Cannot write the prepared text to {folder}: {error}. Make room or name another --out, and run again."
+        ) from error
+
+
+def read(folder: Path) -> TrainingText | None:
+    """Return the text prepared in `folder`, mapped from disk; None where no preparation was finished there."""
+    if not (folder / _MANIFEST).is_file():
+        return None
+    columns = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _COLUMNS}
+    return TrainingText(**columns)
+
+
+def require_pairs(text: TrainingText, what: str) -> None:
+    """Raise UsageError unless `text` has pairs of sentences, and documents to draw random ones from."""
+    joints = text.joints()
+    if (usable := len(np.unique(text.document[joints]))) < 2:
+        raise UsageError(
+            f"The {what} has {text.n_documents} documents and {len(joints)} pairs of neighbouring sentences, which "
+            f"stand in {usable} of the documents. Next Sentence Prediction needs two documents or more with paragraphs "
+            "of several sentences: name more text, give one document a file or record, or keep more --held-out."
+        )
+
+
+def _tokenized(text: str, wordpiece: WordPiece) -> _Tokenized:
+    sentences = split(text)
+    tokens = wordpiece.tokenize(text, sentences)
+    lengths = np.diff(tokens.sentence_ptr)
+    begins = np.diff(tokens.word, prepend=-1) != 0
+    begins[tokens.sentence_ptr[:-1][lengths > 0]] = True
+    kept = lengths > 0
+    return _Tokenized(tokens.ids, begins, lengths[kept], np.array(list(_paragraphs(text, sentences)), np.int64)[kept])
+
+
+def _paragraphs(text: str, sentences: list[Sentence]) -> Iterator[int]:
+    """Yield each sentence's paragraph, from 0. A newline between two sentences ends one.
+
+    In hard-wrapped text a line may end with a sentence by chance: one pair less, where a wrong one would teach noise.
+    """
+    number, last = 0, 0
+    for sentence in sentences:
+        gap = text[last : sentence.start]
+        number += last > 0 and any(c in gap for c in "\n\r\v\f\x85\u2028\u2029")
+        yield number
+        last = sentence.stop
+
+
+def _numbered(rising: Ints) -> Ints:
+    """Return 0, 1, 2... for the distinct values of rising numbers."""
+    return np.cumsum(np.diff(rising, prepend=rising[:1]) != 0)
+
+
+def _joined(arrays: list[npt.NDArray[Scalar]], dtype: type[Scalar]) -> npt.NDArray[Scalar]:
+    return np.concatenate([np.empty(0, dtype), *arrays], dtype=dtype)

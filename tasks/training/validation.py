@@ -1,0 +1,86 @@
+"""How well a model does BERT's objective on text it never saw: MLM and NSP, from the same batches for every model.
+
+Numbers only; what they mean for senses and order is measured elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from polyseme.storage.records import Precision
+from polyseme.tasks.arrays import Ints
+from polyseme.tasks.model.batch_pool import Crew
+from polyseme.tasks.training.network import loss_sums, say, to
+from polyseme.tasks.training.objective import IS_NEXT, Examples, Objective
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What a model answered, all batches together. Losses are sums in nats.
+
+    `margins` is logit_is_next - logit_not_next of every pair `(n,)`, `label` what was true.
+    """
+
+    masked: int
+    top1: int
+    top5: int
+    mlm: float
+    nsp: float
+    margins: npt.NDArray[np.float64]
+    label: Ints
+
+    def scores(self) -> dict[str, float]:
+        """Return the usual figures; shares lie between 0 and 1, losses are nats a token and a pair."""
+        right = (self.margins > 0) == (self.label == IS_NEXT)
+        return {
+            "mlm_loss": self.mlm / self.masked,
+            "mlm_top1": self.top1 / self.masked,
+            "mlm_top5": self.top5 / self.masked,
+            "nsp_loss": self.nsp / len(self.label),
+            "nsp_accuracy": float(right.mean()),
+        }
+
+
+def answers(
+    model: Any, batches: Iterable[Examples], *, device: torch.device, precision: Precision,
+    between: Callable[[int], None] = lambda tokens: None,
+) -> Answers:  # fmt: skip
+    """Ask `model`, which must be in evaluation mode. `between` is called with the tokens of each batch."""
+
+    def work(batch: Examples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        with torch.inference_mode():
+            said = say(model, batch, device, precision)
+            mlm, nsp = loss_sums(said, batch)
+            hits = said.tokens.topk(5, dim=1).indices == to(device, batch.answers)[:, None]
+            margins = (said.pairs[:, 0] - said.pairs[:, 1]).cpu().double().numpy()  # Metal has no float64
+        return np.array([len(hits), int(hits[:, 0].sum()), int(hits.sum()), float(mlm), float(nsp)]), margins
+
+    batches = list(batches)
+    found = []
+    with closing(Crew().map(work, batches)) if device.type == "cpu" else nullcontext(map(work, batches)) as done:
+        for batch, answer in zip(batches, done, strict=True):
+            found.append(answer)
+            between(batch.n_tokens)
+    sums = np.sum([counts for counts, _ in found], axis=0)
+    return Answers(
+        masked=int(sums[0]),
+        top1=int(sums[1]),
+        top5=int(sums[2]),
+        mlm=float(sums[3]),
+        nsp=float(sums[4]),
+        margins=np.concatenate([margins for _, margins in found]),
+        label=np.concatenate([batch.label for batch in batches]),
+    )
+
+
+def fixed_batches(objective: Objective, *, pairs: int, size: int) -> list[Examples]:
+    """Return `pairs` examples of the objective's text in batches of `size`, the same every time."""
+    steps = -(-pairs // objective.pairs)
+    return [batch for step in range(steps) for batch in objective.step(step, size)]

@@ -1,0 +1,37 @@
+"""A WordPiece vocabulary learned from a corpus, as the tokenizer of a checkpoint folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from polyseme.storage.errors import UsageError
+from polyseme.tasks.text.wordpiece import SPECIALS
+
+LEAST_SIZE = 200
+
+
+def learn(texts: Iterable[str], folder: Path, *, size: int, lowercase: bool = True) -> int:
+    """Learn up to `size` pieces from `texts`, write the tokenizer into `folder`, return how many there are."""
+    if size < LEAST_SIZE:
+        raise UsageError(f"--vocabulary must be at least {LEAST_SIZE}, got {size}.")
+    tokenizer = Tokenizer(models.WordPiece(unk_token=SPECIALS["unk"]))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size, special_tokens=[SPECIALS[k] for k in ("pad", "unk", "cls", "sep", "mask")], show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    ids = tokenizer.get_vocab()
+    sep, cls = ((SPECIALS[key], ids[SPECIALS[key]]) for key in ("sep", "cls"))
+    tokenizer.post_processor = processors.BertProcessing(sep, cls)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {f"{key}_token": name for key, name in SPECIALS.items()}
+    config = {"tokenizer_class": "BertTokenizer", "do_lower_case": lowercase, **names}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return int(tokenizer.get_vocab_size())

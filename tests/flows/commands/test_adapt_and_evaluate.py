@@ -1,0 +1,119 @@
+"""`polyseme adapt` and `polyseme evaluate`: from documents to a model, and what the two say of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from polyseme.flows.display.loss_curve import loss_curve
+from polyseme.flows.display.training_progress import describe
+from polyseme.flows.events import ModelAdapted
+from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.tasks.training.checkpoints import Progress, StepLog
+from polyseme.tasks.training.objective import ObjectiveConfig
+from polyseme.tasks.training.trainer import TrainingConfig
+from tests.flows.conftest import write_records
+from tests.flows.test_cli import polyseme
+from tests.tasks.training.training_corpus import documents
+
+SHORT = ObjectiveConfig(max_tokens=48)
+LOG = StepLog(step=1, mlm=4.0, nsp=0.7, drift=0.0, rate=1e-4, tokens=100, seconds=2.0)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_records(tmp_path / "corpus.jsonl", [{"id": d.doc_id, "text": d.text} for d in documents(8)])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "--steps N or --minutes M"),
+        (["--steps", "2", "--held-out", "2"], "--held-out must lie between"),
+        (["--steps", "2", "--mask-share", "0"], "--mask-share"),
+        (["--steps", "2", "--pairs", "9"], "multiple of 8"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_before_anything_is_made(
+    capfd: pytest.CaptureFixture[str], source: Path, tmp_path: Path, words: list[str], message: str
+) -> None:
+    code, _, err = polyseme(capfd, "adapt", source, "--out", tmp_path / "out", *words)
+    assert code == 2
+    assert message in err
+    assert not (tmp_path / "out.training").exists()
+
+
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_api")
+def test_from_documents_to_a_model_and_its_figures(
+    capfd: pytest.CaptureFixture[str], source: Path, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    told: list[ModelAdapted] = []
+    monkeypatch.setattr("polyseme.flows.adapt.emit", lambda payload, event_id: told.append(payload))
+    words = ["adapt", source, "--out", out, "--model", tiny_folder, "--pairs", "8", "--max-tokens", "48", "--json"]
+    words += ["--evaluation-pairs", "8", "--license", "CC0"]
+    code, stdout, err = polyseme(capfd, *words, "--steps", "2")
+    assert code == 0, err
+    report = json.loads(stdout)
+    assert report["appraisal"]["model"]["figures"].keys() == report["appraisal"]["start"]["figures"].keys()
+    (event,) = told
+    assert (event.fingerprint, event.steps) == (report["fingerprint"], 2)
+    assert event.after == {name: value for name, value in report["last"].items() if name != "step"}
+    assert "license: cc0" in (out / "README.md").read_text("utf-8")
+    assert (report["steps"], report["documents"], report["held_out_documents"]) == (2, 6, 2)
+    assert report["first"].keys() == report["last"].keys()
+    assert ElementTree.parse(out / "training.svg").getroot().tag.endswith("svg")
+    code, stdout, _ = polyseme(capfd, *words, "--steps", "3")
+    assert (code, json.loads(stdout)["steps"]) == (0, 3)
+    assert told[1].fingerprint != told[0].fingerprint
+    few = ["--pairs", "20", "--masked-pairs", "16", "--max-tokens", "48"]
+    code, stdout, _ = polyseme(capfd, "evaluate", out, tiny_folder, "--data", source, *few, "--json")
+    assert code == 0
+    assert [found["model"] for found in json.loads(stdout)] == ["out", tiny_folder.name]
+    code, stdout, _ = polyseme(capfd, "evaluate", out, tiny_folder, "--data", source, *few)
+    assert "MLM top-1" in stdout
+    assert "better" in stdout
+
+
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_api")
+def test_every_configured_corpus_gets_a_model_named_for_the_day_and_one_that_fails_does_not_keep_the_others(
+    source: Path, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from polyseme.flows.adapt import adapt_corpora
+
+    (tmp_path / "polyseme.toml").write_text(
+        "".join(
+            f'[corpus.{name}]\nsources = ["{path}"]\nlake = "lake"\nmodel = {json.dumps(str(tiny_folder))}\n'
+            for name, path in (("gone", "nowhere"), ("news", source.name))
+        )
+    )
+    monkeypatch.chdir(tmp_path)
+    few = TrainingConfig(steps=1, pairs=8, micro=8)
+    with pytest.raises(PolysemeError, match=r"^gone: "):
+        adapt_corpora(out="models/{corpus}-%Y", training=few, objective=SHORT, evaluation_pairs=0)
+    (model,) = [path for path in (tmp_path / "models").iterdir() if path.suffix != ".training"]
+    assert re.fullmatch(r"news-\d{4}", model.name)
+    assert f"Started from {tiny_folder.name}" in (model / "README.md").read_text("utf-8")
+    with pytest.raises(UsageError, match="2 corpora"):
+        adapt_corpora(out="models/one", training=few)
+
+
+def test_the_curve_shows_every_run_however_short() -> None:
+    evaluation = {"step": 0, "mlm_top1": 0.3, "nsp_accuracy": 0.9}
+    for logs in ([], [LOG], [replace(LOG, step=i, mlm=4 - i / 1000) for i in range(1, 500)]):
+        picture = loss_curve(Progress(log=logs, evaluations=[evaluation]), title="<a run>")
+        assert "&lt;a run&gt;" in "".join(ElementTree.tostring(ElementTree.fromstring(picture), encoding="unicode"))
+
+
+def test_progress_is_said_in_a_line() -> None:
+    from collections import deque
+
+    line = describe(deque([LOG, replace(LOG, step=2, seconds=4.0)]), 0.5)
+    assert line == "step 2, MLM loss 4.00, NSP loss 0.700, 50 tokens/s, about 4 s left"

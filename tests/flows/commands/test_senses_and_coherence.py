@@ -1,0 +1,160 @@
+"""`polyseme senses` and `coherence`, and the macros below them, on a small real lake."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import duckdb
+import pytest
+
+from polyseme.flows.cli import main
+from polyseme.storage.lake import Lake
+from polyseme.storage.sql.connection import connect
+from tests import embedded_lakes
+
+KITCHEN = (
+    "A sourdough starter is flour and water. The flour feeds the yeast in the jar. The yeast makes the dough rise. "
+    "The dough is baked when it has risen. "
+)
+RAILWAY = (
+    "The railway reached the town in 1864. Its first locomotive was met by a brass band. The trains carried coal to "
+    "the harbour. The company closed the line in 1931."
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    texts = embedded_lakes.TEXTS | {"spliced": KITCHEN + RAILWAY}
+    return embedded_lakes.make(tmp_path_factory.mktemp("lake"), embedded_lakes.documents(texts))
+
+
+@pytest.fixture(scope="module")
+def con(made: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
+    with connect(made.root) as opened:
+        yield opened
+
+
+def polyseme(capfd: pytest.CaptureFixture[str], made: Lake, *words: str | Path) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as exit_:
+        main([*(str(word) for word in words), "--lake", str(made.root)])
+    out, err = capfd.readouterr()
+    assert isinstance(exit_.value.code, int)
+    return exit_.value.code, out, err
+
+
+def one(con: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    return con.execute(sql).fetchall()[0][0]
+
+
+def test_senses_gives_every_occurrence_once_with_its_own_context(con: duckdb.DuckDBPyConnection) -> None:
+    rows = con.execute("SELECT doc_id, text_before, word, text_after, size, rank FROM senses('Bank')").fetchall()
+    assert len(rows) == one(con, "SELECT count(*) FROM occurrences('bank')")
+    for doc_id, before, word, after, size, rank in rows:
+        assert f"{before}{word}{after}" in embedded_lakes.TEXTS[doc_id]
+        assert 1 <= rank <= size
+
+
+def test_the_senses_of_bank_are_water_and_money(con: duckdb.DuckDBPyConnection) -> None:
+    sql = "SELECT sense, doc_id IN ('river', 'canal', 'brook') AS wet, count(*) FROM senses('bank') GROUP BY ALL"
+    counted = con.execute(sql).fetchall()
+    assert {sense for sense, _, _ in counted} == {1, 2}
+    assert len(counted) == 2, f"each sense holds one kind of bank: {counted}"
+
+
+def test_polysemy_ranks_words_by_how_varied_their_use_is(con: duckdb.DuckDBPyConnection) -> None:
+    rows = con.execute("SELECT word, occurrences, distance FROM polysemy(at_least := 4)").fetchall()
+    words = [word for word, _, _ in rows]
+    assert "bank" in words
+    assert all(word.isalpha() for word in words)
+    assert all(count >= 4 for _, count, _ in rows)
+    distances = [distance for _, _, distance in rows]
+    assert distances == sorted(distances, reverse=True)
+    pairs = """
+    SELECT avg(1 - array_cosine_similarity(a.embedding, b.embedding)) FROM occurrences('bank') a, occurrences('bank') b
+    WHERE (a.doc_id, a.sentence_index, a.word_index) <> (b.doc_id, b.sentence_index, b.word_index)"""
+    assert dict(zip(words, distances, strict=True))["bank"] == pytest.approx(one(con, pairs), abs=1e-5)
+
+
+def test_drift_is_larger_between_two_senses_than_within_one(con: duckdb.DuckDBPyConnection) -> None:
+    def drift(these: str, those: str) -> tuple[Any, ...]:
+        return con.execute(f"FROM drift('bank', {these}, {those})").fetchall()[0]
+
+    across, within = drift("['river', 'canal']", "['money', 'loan']"), drift("['river']", "['canal', 'brook']")
+    assert across[2] > within[2]
+    assert across[3] > within[3]
+    assert drift("['river']", "['spliced']")[2:] == (None, None)
+
+
+def test_breaks_finds_the_join_of_a_spliced_text(con: duckdb.DuckDBPyConnection) -> None:
+    rows = con.execute("SELECT sentence_index, is_break FROM breaks('spliced')").fetchall()
+    assert [index for index, is_break in rows if is_break] == [3]
+    assert one(con, "SELECT count(*) FROM breaks('nothing')") == 0
+
+
+def test_z_scores_are_in_deviations_of_random_pairs(con: duckdb.DuckDBPyConnection) -> None:
+    sql = """
+    WITH chance AS (SELECT avg(nsp_logit_is_next::DOUBLE - nsp_logit_not_next) AS mean,
+                           stddev_samp(nsp_logit_is_next::DOUBLE - nsp_logit_not_next) AS deviation
+                    FROM transitions WHERE kind = 'random')
+    SELECT max(abs(z_score - (margin - mean) / deviation)) FROM coherence, chance"""
+    assert one(con, sql) < 1e-9
+
+
+@pytest.mark.parametrize(
+    "sql", ["FROM senses('nowhere')", "FROM senses(NULL)", "FROM breaks(NULL)", "FROM polysemy(at_least := 9999)"]
+)
+def test_what_is_not_there_is_an_empty_table(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    assert con.execute(sql).fetchall() == []
+
+
+def test_the_command_shows_senses_and_draws_them(capfd: pytest.CaptureFixture[str], made: Lake, tmp_path: Path) -> None:
+    plot = tmp_path / "bank.svg"
+    code, out, _ = polyseme(capfd, made, "senses", "bank", "-k", "2", "--plot", plot)
+    assert code == 0
+    assert out.count("[bank]") == 4
+    root = ElementTree.fromstring(plot.read_text("utf-8"))
+    titles = [e.text or "" for e in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert len(titles) == len(re.findall(r"\bbank\b", " ".join(embedded_lakes.TEXTS.values())))
+    assert all("»bank«" in title for title in titles)
+    groups = json.loads(polyseme(capfd, made, "senses", "BANK", "--json")[1])
+    assert [group["sense"] for group in groups] == [1, 2]
+    assert polyseme(capfd, made, "senses", "nowhere")[1] == "'nowhere' does not occur in the lake.\n"
+
+
+def test_the_command_ranks_documents_and_shows_where_one_breaks(
+    capfd: pytest.CaptureFixture[str], made: Lake, tmp_path: Path
+) -> None:
+    ranking = json.loads(polyseme(capfd, made, "coherence", "--worst", "3", "--json")[1])
+    assert [r["mean_margin"] for r in ranking] == sorted(r["mean_margin"] for r in ranking)
+    assert len(ranking) == 3
+    plot = tmp_path / "curve.html"
+    code, out, _ = polyseme(capfd, made, "coherence", "On spliced", "--plot", plot)
+    assert code == 0
+    assert "Break after sentence 3" in out
+    assert "The railway reached" in out
+    assert "<svg" in plot.read_text("utf-8")
+    assert "http" not in plot.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["senses", "nowhere", "--plot", "x.svg"], "nothing to draw"),
+        (["senses", "bank", "--plot", "x.png"], ".svg or .html"),
+        (["senses", "bank", "-k", "0"], "at least 1"),
+        (["coherence", "nowhere"], "No document"),
+        (["coherence", "--plot", "x.svg"], "draws one document"),
+        (["coherence", "spliced", "--plot", "no/such/folder/x.svg"], "Cannot write"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(
+    capfd: pytest.CaptureFixture[str], made: Lake, words: list[str], says: str
+) -> None:
+    code, _, err = polyseme(capfd, made, *words)
+    assert code == 2
+    assert says in err

@@ -1,0 +1,117 @@
+"""The SQL shell: a statement ends with a semicolon, answers follow the lake, mistakes do not end the session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from polyseme.flows.display.shell import Session, SqlCompleter, is_complete, prompt_session
+from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.lake import Lake
+from polyseme.tasks.sql.functions import ModelFunctions
+from tests import embedded_lakes
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Lake:
+    return embedded_lakes.make(tmp_path / "lake", embedded_lakes.documents({"one": "The bank. It is closed."}))
+
+
+@pytest.fixture
+def session(made: Lake) -> Iterator[Session]:
+    with Session(made, ModelFunctions(), format="csv", timeout=20) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("text", ["SELECT 1;", "SELECT 1; -- done", "\\d", "", "SELECT 'é';", "SELECT 1;  \n"])
+def test_these_run_at_once(text: str) -> None:
+    assert is_complete(text)
+
+
+@pytest.mark.parametrize("text", ["SELECT 1", "SELECT ';'", "SELECT 'a;", "SELECT 1 -- ;", "/* ; */"])
+def test_these_go_on_on_the_next_line(text: str) -> None:
+    assert not is_complete(text)
+
+
+def test_enter_goes_on_until_the_statement_is_complete(session: Session) -> None:
+    with create_pipe_input() as keyboard:
+        prompt = prompt_session(session.completer, InMemoryHistory(), input=keyboard, output=DummyOutput())
+        keyboard.send_text("SELECT 1\r AS a;\r")
+        assert prompt.prompt() == "SELECT 1\n AS a;"
+
+
+def test_tab_completes_views_and_macros_after_from_and_columns_elsewhere(session: Session) -> None:
+    def offered(text: str) -> set[str]:
+        return {c.text for c in session.completer.get_completions(Document(text), CompleteEvent())}
+
+    assert {"sentences", "sentences_polyseme_mini"} == offered("SELECT * FROM sent")
+    assert {"occurrences("} <= offered("from occ")
+    assert {"nearest(", "nearest_to("} <= offered("FROM nea")
+    assert {"embed(", "embedding", "embed_word("} <= offered("SELECT emb")
+    assert {"\\d", "\\q", "\\?"} <= offered("\\")
+    assert isinstance(session.completer, SqlCompleter)
+
+
+def test_answers_go_to_stdout(session: Session, capfd: pytest.CaptureFixture[str]) -> None:
+    assert session.answer("SELECT count(*) AS n FROM sentences;")
+    assert capfd.readouterr().out == "n\n2\n"
+
+
+def test_the_lake_may_grow_between_two_questions(
+    session: Session, made: Lake, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session.answer("SELECT count(*) AS n FROM documents;")
+    embedded_lakes.make(made.root, embedded_lakes.documents({"two": "A heron."}), run_id="two")
+    session.answer("SELECT count(*) AS n FROM documents;")
+    session.answer("SELECT count(*) AS n FROM nearest('A heron.', k := 1) WHERE doc_id = 'two';")
+    assert capfd.readouterr().out == "n\n1\nn\n2\nn\n1\n"
+
+
+def test_tables_made_in_the_session_outlive_a_change_of_the_lake(
+    session: Session, made: Lake, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session.answer("CREATE TABLE mine AS SELECT 7 AS n;")
+    embedded_lakes.make(made.root, embedded_lakes.documents({"two": "A heron."}), run_id="two")
+    session.answer("FROM mine;")
+    assert capfd.readouterr().out == "n\n7\n"
+
+
+def test_a_mistake_is_told_and_the_session_goes_on(session: Session, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(PolysemeError, match="nonsense"):
+        session.answer("FROM nonsense;")
+    with pytest.raises(UsageError, match="COPY is not allowed"):
+        session.answer("COPY sentences TO 'x';")
+    with pytest.raises(UsageError, match="no command"):
+        session.answer("\\bogus")
+    session.answer("SELECT 1 AS a;")
+    assert capfd.readouterr().out == "a\n1\n"
+
+
+def test_a_question_that_takes_too_long_is_stopped_and_the_next_is_answered(
+    made: Lake, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Session(made, ModelFunctions(), format="csv", timeout=0.5) as session:
+        with pytest.raises(PolysemeError, match=r"No answer within 0\.5 seconds"):
+            session.answer("SELECT count(*) FROM range(1000000000000) a;")
+        session.answer("SELECT 1 AS a;")
+    assert capfd.readouterr().out == "a\n1\n"
+
+
+def test_commands_describe_the_lake_and_change_the_format(session: Session, capfd: pytest.CaptureFixture[str]) -> None:
+    session.answer("\\d rejects")
+    assert "excerpt" in capfd.readouterr().out
+    session.answer("\\f jsonl")
+    session.answer("SELECT 1 AS a;")
+    assert capfd.readouterr().out == '{"a":1}\n'
+    with pytest.raises(UsageError, match="one of table"):
+        session.answer("\\f parquet")
+    session.answer("\\?")
+    assert "fill_mask(text" in capfd.readouterr().out
+    assert not session.answer("\\q")

@@ -1,0 +1,42 @@
+"""Progress: counts from threads and from workers elsewhere, and how a run is told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from polyseme.flows.runs.progress import Progress, describe, reporter
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Counts, Outputs, Shard
+from polyseme.tasks.engine import Cancelled
+
+
+def shard(path: str, run_id: str = "run") -> Shard:
+    return Shard(
+        run_id=run_id, ordinal=0, version=1, encoding_id="e", outputs=Outputs(), path=path, n_documents=1,
+        n_chars=10, shard_key="00",
+    )  # fmt: skip
+
+
+def test_a_worker_elsewhere_stops_once_its_staged_file_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyseme.flows.runs.progress._LOOK_EVERY_SECONDS", 0.0)
+    staged = tmp_path / "staging" / "00000.arrow"
+    staged.parent.mkdir()
+    staged.touch()
+    report = reporter(shard("staging/00000.arrow", run_id="of another process"), Lake(tmp_path))
+    report(100)
+    staged.unlink()
+    with pytest.raises(Cancelled, match="Stopped on request"):
+        report(100)
+
+
+def test_tokens_that_ran_elsewhere_are_counted_when_their_shard_is_committed(tmp_path: Path) -> None:
+    progress = Progress.begin("run")
+    try:
+        reporter(shard("not needed"), Lake(tmp_path))(30)
+        progress.shard(Counts(documents=2, forward_tokens=100), chars=10)
+        assert progress.tokens_forward == 100
+        assert "2 documents, 100 tokens run" in describe(progress)
+    finally:
+        progress.end()

@@ -1,0 +1,200 @@
+"""A standing Prefect server on loopback with Polyseme's own processes beside it, each killed by its id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+
+from tests.repository import ROOT
+
+PATIENCE = 240.0
+"""Seconds to wait for anything on a busy machine; the tests wait for conditions, never for so long."""
+POLYSEME = (sys.executable, "-m", "polyseme")
+PREFECT = (sys.executable, "-m", "prefect")
+
+
+@dataclass
+class Standing:
+    """A working folder with `polyseme.toml`, and the processes that were started in it."""
+
+    folder: Path
+    port: int = field(init=False)
+    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        mine = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "POLYSEME_"))}
+        return mine | {
+            "PREFECT_HOME": str(self.folder / "prefect-home"),
+            "PREFECT_API_URL": self.api,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def start(self, name: str, *command: str) -> None:
+        """Start a process; what it says goes to `NAME.log`."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def start_server(self) -> None:
+        self.start("server", *PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(self.port))
+        self.wait(self._is_up, "the server answers")
+
+    def start_serve(self) -> None:
+        self.start("serve", *POLYSEME, "serve", "--poll-seconds", "1")
+        self.wait(lambda: "Serving" in self.log("serve"), "serve has begun")
+
+    def start_watch(self) -> None:
+        """Start watching, and wait until it has told the server so."""
+        before = self.log("watch").count("watch-started")
+        self.start("watch", *POLYSEME, "watch", "--settle", "0.5")
+        self.wait(lambda: self.log("watch").count("watch-started") > before, "the watcher was heard")
+
+    def start_worker(self) -> None:
+        self.start("worker", *PREFECT, "worker", "start", "--pool", "local", "--name", "one")
+
+    def polyseme(self, *words: str) -> str:
+        """Run a command to its end."""
+        done = subprocess.run(
+            [*POLYSEME, *words], cwd=self.folder, env=self.environment, capture_output=True, text=True,
+            timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def kill(self, name: str) -> None:
+        """End a process as a crash would, its children not."""
+        process = self._processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def flow_run_processes(self) -> list[int]:
+        """Return the ids of the processes that run flows of this server."""
+        return [pid for pid, environment in self._mine() if b"PREFECT__FLOW_RUN_ID=" in environment]
+
+    def kill_flow_runs(self) -> int:
+        killed = self.flow_run_processes()
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        return len(killed)
+
+    def end(self) -> None:
+        """End everything that was started here, whoever started it."""
+        while self._processes:
+            self.kill(next(iter(self._processes)))
+        for _ in range(3):
+            for pid, _environment in self._mine():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            time.sleep(0.2)
+
+    def _mine(self) -> list[tuple[int, bytes]]:
+        """Processes with this folder's PREFECT_HOME: no other test's, and no other user's."""
+        mark = f"PREFECT_HOME={self.folder / 'prefect-home'}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    environment = (entry / "environ").read_bytes()
+                except OSError:
+                    continue
+                if mark in environment.split(b"\0"):
+                    found.append((int(entry.name), environment))
+        return found
+
+    def log(self, name: str) -> str:
+        path = self.folder / f"{name}.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def wait(self, condition: Callable[[], Any], what: str, *, patience: float = PATIENCE) -> Any:
+        """Return what `condition` returns once it is true."""
+        until = time.monotonic() + patience
+        while time.monotonic() < until:
+            if found := condition():
+                return found
+            time.sleep(0.25)
+        logs = "\n".join(f"--- {p.name}\n{p.read_text('utf-8', 'replace')[-3000:]}" for p in self.folder.glob("*.log"))
+        raise AssertionError(f"Not within {patience:g} seconds: {what}\n{logs}")
+
+    def _is_up(self) -> bool:
+        try:
+            return httpx.get(f"{self.api}/health", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def post(self, path: str, body: Any) -> Any:
+        answer = httpx.post(f"{self.api}{path}", json=body, timeout=60)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        answer = httpx.get(f"{self.api}/deployments/name/{name}", timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+    def runs(self, deployment: str, *states: str) -> list[dict[str, Any]]:
+        """Return the flow runs of a deployment, in these states if any are named."""
+        here = {"deployments": {"id": {"any_": [self.deployment(deployment)["id"]]}}}
+        if states:
+            here["flow_runs"] = {"state": {"name": {"any_": list(states)}}}
+        return self.post("/flow_runs/filter", here)
+
+    def run(self, deployment: str, **parameters: Any) -> str:
+        """Have a deployment run now; return the flow run's id."""
+        path = f"/deployments/{self.deployment(deployment)['id']}/create_flow_run"
+        return self.post(path, {"parameters": parameters, "state": {"type": "SCHEDULED"}})["id"]
+
+    def wait_for_run(self, run_id: str) -> None:
+        def ended() -> str | None:
+            state = httpx.get(f"{self.api}/flow_runs/{run_id}", timeout=60).json()["state"]
+            return state["name"] if state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+
+        assert self.wait(ended, f"run {run_id} ends") == "Completed"
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the lake as any reader does; nothing while there is none."""
+        path = self.folder / "lake" / "catalog.duckdb"
+        if not path.exists():
+            return []
+        with duckdb.connect(str(path), read_only=True) as con:
+            return con.execute(sql).fetchall()
+
+    def names(self) -> set[str]:
+        """Return the file names of all documents in the lake."""
+        return {name for (name,) in self.ask("SELECT parse_filename(uri) FROM documents")}
+
+    def wait_for_documents(self, names: set[str]) -> None:
+        self.wait(lambda: names <= self.names(), f"{len(names)} documents are in the lake")
+
+    def doubles(self) -> list[tuple[Any, ...]]:
+        """Return what stands in the lake more than once."""
+        return self.ask(
+            "SELECT doc_id, sentence_index, count(*) FROM sentences GROUP BY ALL HAVING count(*) > 1 UNION ALL "
+            "SELECT doc_id, -1, count(*) FROM documents GROUP BY ALL HAVING count(*) > 1"
+        )

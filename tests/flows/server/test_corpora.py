@@ -1,0 +1,137 @@
+"""Corpora: configured once in polyseme.toml, and refused with the way out where the file makes no sense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from polyseme.flows.runs.runners import Runner
+from polyseme.flows.server.corpora import chosen, configured
+from polyseme.storage.errors import UsageError
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "news").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def configure(home: Path, text: str) -> None:
+    (home / "polyseme.toml").write_text(text, encoding="utf-8")
+
+
+def test_paths_are_relative_to_the_file_wherever_the_command_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(home, 'lake = "store"\n[corpus.news]\nsources = ["news", "/data/*.jsonl"]\n')
+    (home / "deep" / "er").mkdir(parents=True)
+    monkeypatch.chdir(home / "deep" / "er")
+    (corpus,) = chosen()
+    assert corpus.sources == [str(home / "news"), "/data/*.jsonl"]
+    assert corpus.lake == str(home / "store")
+
+
+def test_every_option_of_embed_has_its_place(home: Path) -> None:
+    configure(
+        home,
+        '[corpus.news]\nsources = ["news"]\nlake = "x"\ncontext = "pair"\nwords = ["Bank"]\nnsp = true\n'
+        'text_field = "body"\ndelete = false\n[corpus.two]\nsources = ["news"]\nlevel = "sentences"\n',
+    )
+    found = configured()
+    assert list(found) == ["news", "two"]
+    news = found["news"]
+    assert (news.engine.context, news.outputs.words, news.reading.text_field) == ("pair", frozenset({"bank"}), "body")
+    assert not news.delete
+    assert found["two"].outputs.level == "sentences"
+
+
+def test_a_corpus_has_a_runner_of_its_own(home: Path) -> None:
+    configure(
+        home,
+        '[corpus.news]\nsources = ["news"]\nrunner = "dask"\nrunner_address = "tcp://host:8786"\n'
+        '[corpus.two]\nsources = ["news"]\nrunner = "ray"\nrunner_workers = 3\n[corpus.b]\nsources = ["news"]\n',
+    )
+    found = configured()
+    assert found["news"].runner == Runner(kind="dask", address="tcp://host:8786")
+    assert (found["two"].runner, found["b"].runner) == (Runner(kind="ray", workers=3), Runner())
+
+
+def test_a_model_folder_is_found_from_the_file(home: Path) -> None:
+    (home / "models").mkdir()
+    configure(
+        home, '[corpus.news]\nsources = ["news"]\nmodel = "models"\n[corpus.b]\nsources = ["news"]\nmodel = "a/b"'
+    )
+    found = configured()
+    assert (found["news"].engine.model, found["b"].engine.model) == (str(home / "models"), "a/b")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[corpus.news]\nsources = ["news"]\nlevle = "words"', "no option levle"),
+        ('[corpus.news]\nsources = ["news"]\nlevel = "letters"', "level.*letters"),
+        ('[corpus.news]\nsources = ["news"]\ncontext = "pair"\npooling = "cls"', "pooling cls needs"),
+        ("[corpus.news]\nsources = []", "needs sources"),
+        ('[corpus.news]\nsources = ["news"]\nrunner = "spark"', "runner: .*spark"),
+        ('[corpus.news]\nsources = ["news"]\nrunner_workers = 2', "belong to a cluster"),
+        ('[corpus.news]\nsources = ["-"]', "needs sources"),
+        ('[corpus."New York"]\nsources = ["news"]', "small letters"),
+        ('corpus = "news"', "a corpus is a table"),
+        ("[corpus.news\n", "cannot be read"),
+        ("", "No corpus is configured"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(home: Path, text: str, says: str) -> None:
+    configure(home, text)
+    with pytest.raises(UsageError, match=says):
+        chosen()
+
+
+def test_a_name_that_is_not_configured_is_refused_with_those_that_are(home: Path) -> None:
+    configure(home, '[corpus.news]\nsources = ["news"]\n')
+    with pytest.raises(UsageError, match=r"no \[corpus.olds\].*Configured: news"):
+        chosen(["olds"])
+
+
+def test_a_lake_inside_its_own_source_is_refused(home: Path) -> None:
+    configure(home, '[corpus.news]\nsources = ["."]\n')
+    (corpus,) = chosen()
+    with pytest.raises(UsageError, match="lies inside the source"):
+        corpus.resolved()
+
+
+def test_a_lake_and_its_catalog_are_named_once_for_corpora_and_commands(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from polyseme.flows.cli import app
+
+    configure(
+        home,
+        'lake = "store"\ncatalog = "sqlite:////all.sqlite"\n[status]\nruns = 3\n[rejects]\nlake = "mine"\n'
+        '[corpus.a]\nsources = ["news"]\n[corpus.b]\nsources = ["news"]\nlake = "other"\n',
+    )
+    (home / "deep").mkdir()
+    monkeypatch.chdir(home / "deep")
+    found = configured()
+    assert (found["a"].lake, found["a"].catalog) == (str(home / "store"), "sqlite:////all.sqlite")
+    assert (found["b"].lake, found["b"].catalog) == (str(home / "other"), None)
+
+    def bound(*words: str) -> dict[str, object]:
+        _, arguments, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+        return dict(arguments.arguments)
+
+    shared = {"lake": str(home / "store"), "catalog_url": "sqlite:////all.sqlite"}
+    assert bound("status") == shared | {"runs": 3}
+    assert bound("rejects")["lake"] == "mine"
+    assert bound("status", "--lake", "x")["lake"] == "x"
+    assert bound("tokens", "a text") == {"text": "a text"}
+    monkeypatch.setenv("POLYSEME_LAKE", "y")
+    assert bound("status")["lake"] == "y"
+
+
+def test_the_options_of_commands_stand_beside_the_corpora(home: Path) -> None:
+    from polyseme.flows.cli import app
+
+    configure(home, '[status]\nruns = 3\n[corpus.news]\nsources = ["news"]\n')
+    _, bound, _ = app.parse_args(["status"], exit_on_error=False, print_error=False)
+    assert bound.arguments["runs"] == 3

@@ -1,0 +1,99 @@
+"""prefect.yaml: every trigger is one of Prefect's own types, and nothing in it is passed over in silence."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from polyseme.flows.server.deployments import as_served, deployments_file, read_deployments
+from polyseme.storage.errors import UsageError
+from tests.repository import ROOT
+
+FILE = ROOT / "prefect.yaml"
+CONTENT: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+
+
+def write(folder: Path, content: dict[str, Any]) -> Path:
+    path = folder / "prefect.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def trigger_of(content: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(d for d in content["deployments"] if d["name"] == name)["triggers"][0]
+
+
+def test_the_file_holds_the_seven_deployments_under_their_flows() -> None:
+    names = {as_served(d).full_name for d in read_deployments(FILE)}
+    assert names == {
+        "embed/on-arrival", "embed/nightly", "reconcile/catch-up", "backfill/adhoc", "maintain/weekly",
+        "coherence/on-commit", "adapt/monthly",
+    }  # fmt: skip
+
+
+def test_the_arrival_trigger_waits_for_its_whole_window_and_takes_corpora_one_by_one() -> None:
+    (trigger,) = as_served(next(d for d in read_deployments(FILE) if d["name"] == "on-arrival")).triggers
+    assert trigger.expect == {"polyseme.source.changed"}
+    assert trigger.for_each == {"prefect.resource.id"}
+    assert trigger.within == trigger.schedule_after
+    assert trigger.within.total_seconds() > 0
+
+
+@pytest.mark.parametrize("deployment", ["on-arrival", "on-commit"])
+@pytest.mark.parametrize(
+    ("key", "misspelt"),
+    [
+        ("expect", "expects"),
+        ("within", "whitin"),
+        ("parameters", "params"),
+        ("match", "matches"),
+        ("posture", "postur"),
+    ],
+)
+def test_a_misspelt_key_in_a_trigger_is_refused(tmp_path: Path, deployment: str, key: str, misspelt: str) -> None:
+    content = copy.deepcopy(CONTENT)
+    trigger = trigger_of(content, deployment)
+    trigger[misspelt] = trigger.pop(key)
+    with pytest.raises(UsageError, match=rf"{deployment}, trigger .*{misspelt}|{key}"):
+        read_deployments(write(tmp_path, content))
+
+
+def test_a_value_that_prefect_refuses_is_refused(tmp_path: Path) -> None:
+    content = copy.deepcopy(CONTENT)
+    trigger_of(content, "on-arrival")["posture"] = "Reactiv"
+    with pytest.raises(UsageError, match="posture"):
+        read_deployments(write(tmp_path, content))
+
+
+@pytest.mark.parametrize("where", ["deployment", "schedule"])
+def test_misspelt_keys_elsewhere_are_refused(tmp_path: Path, where: str) -> None:
+    content = copy.deepcopy(CONTENT)
+    nightly = next(d for d in content["deployments"] if d["name"] == "nightly")
+    (nightly if where == "deployment" else nightly["schedules"][0])["crom"] = "0 2 * * *"
+    with pytest.raises(UsageError, match="no crom"):
+        read_deployments(write(tmp_path, content))
+
+
+def test_the_schedules_are_prefects(tmp_path: Path) -> None:
+    served = {d["name"]: as_served(d) for d in read_deployments(FILE)}
+    assert served["nightly"].schedules[0].schedule.cron == "0 2 * * *"
+    assert served["catch-up"].schedules[0].schedule.interval.total_seconds() == 900
+    assert served["catch-up"].concurrency_options.collision_strategy == "CANCEL_NEW"
+
+
+def test_training_waits_until_somebody_switches_its_schedule_on() -> None:
+    (schedule,) = as_served(next(d for d in read_deployments(FILE) if d["name"] == "monthly")).schedules
+    assert not schedule.active
+
+
+def test_a_prefect_yaml_of_ones_own_goes_before_the_one_that_comes_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert deployments_file() == FILE
+    mine = write(tmp_path, CONTENT)
+    assert deployments_file() == mine

@@ -1,0 +1,74 @@
+"""coherence: what a run committed, ranked, with its breaks as events and the drift since the run before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from polyseme.storage.errors import UsageError
+from polyseme.storage.records import Outputs
+from tests.flows.conftest import Ask
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api")]
+
+SPLICED = (
+    "The dough is kneaded for ten minutes. It rises under a cloth in a warm place. When it has doubled in height it is "
+    "shaped into loaves. The loaves are baked until their crust is brown. The railway reached the town in 1864. The "
+    "first locomotive was met by a brass band. Its driver was given a silver watch. The line closed a century later."
+)
+
+
+def embed(corpus: Path, lake: Path, *, nsp: bool = True) -> str:
+    from polyseme.flows.embed import EmbedRequest, embed_corpus
+
+    return embed_corpus(
+        EmbedRequest(sources=[str(corpus)], lake=str(lake), outputs=Outputs("sentences", None, nsp))
+    ).run_id
+
+
+def test_a_run_is_reported_on_and_compared_with_the_one_before(
+    corpus: Path, lake: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.artifacts import Artifact
+
+    from polyseme.flows import coherence as module
+
+    told: list[module.CoherenceBreak] = []
+    monkeypatch.setattr(module, "emit", told.append)
+    first = embed(corpus, lake)
+    assert module.coherence(str(lake), first) == 0
+    page = Artifact.get("coherence-report")
+    assert page is not None
+    assert f"Coherence of run {first}" in str(page.data)
+    assert "| documents | 3 | – | – |" in str(page.data)
+
+    (corpus / "spliced.txt").write_text(SPLICED, encoding="utf-8")
+    second = embed(corpus, lake)
+    broken = module.coherence(str(lake), second)
+    page, least = Artifact.get("coherence-report"), Artifact.get("coherence-least")
+    assert page is not None
+    assert least is not None
+    assert "| documents | 1 | 3 | -2.00 |" in str(page.data)
+    assert "Drift: the mean margin moved by" in str(page.data)
+    assert '"steps": 7' in str(least.data)
+    assert "dough" not in f"{page.data}{least.data}"
+
+    assert broken == len(told) == 1
+    assert told[0].doc_id.endswith("spliced.txt")
+    assert 3 in told[0].after_sentences
+    ((worst,),) = ask("SELECT min(margin) FROM coherence WHERE doc_id LIKE '%spliced.txt'")
+    assert told[0].worst_margin == pytest.approx(worst, abs=1e-3)
+
+
+def test_a_run_without_nsp_says_so_and_an_unknown_run_is_refused(corpus: Path, lake: Path) -> None:
+    from prefect.artifacts import Artifact
+
+    from polyseme.flows.coherence import coherence
+
+    assert coherence(str(lake), embed(corpus, lake, nsp=False)) == 0
+    page = Artifact.get("coherence-report")
+    assert page is not None
+    assert "Nothing was scored" in str(page.data)
+    with pytest.raises(UsageError, match="no run 'missing'"):
+        coherence(str(lake), "missing")

@@ -1,0 +1,217 @@
+"""Small real lakes for tests: documents given as sentences become parts on disk and a shard ready to commit."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.lake import Lake
+from polyseme.storage.parts import write_part
+from polyseme.storage.records import Counts, DocumentVersion, EncodingSpec, Outputs, Part, Reject, Shard, ShardResult
+from polyseme.storage.schemas import ADJACENT, RANDOM, SORT_KEYS, embedding_type, table_schema
+from polyseme.storage.sql.publish import publish
+
+Texts = Mapping[str, Sequence[str]]
+"""Sentences by doc_id."""
+
+
+def make_spec(**changes: Any) -> EncodingSpec:
+    fields: dict[str, Any] = {
+        "model": "models/polyseme-mini",
+        "model_sha256": "m",
+        "tokenizer_sha256": "t",
+        "width": 4,
+        "layers": "last",
+        "pooling": "mean",
+        "context": "sentence",
+        "max_tokens": 128,
+        "precision": "fp32",
+        "splitter": "s",
+    }
+    return EncodingSpec(**(fields | changes))
+
+
+def uri_of(doc_id: str) -> str:
+    return f"file:///corpus/{doc_id}.txt"
+
+
+def document_version(doc_id: str, version: int, **changes: Any) -> DocumentVersion:
+    fields: dict[str, Any] = {
+        "doc_id": doc_id,
+        "uri": uri_of(doc_id),
+        "version": version,
+        "record_sha256": f"{doc_id}@{version}",
+        "outputs": Outputs(),
+        "n_tokens": 7,
+    }
+    return DocumentVersion(**(fields | changes))
+
+
+def make_result(
+    spec: EncodingSpec,
+    documents: Sequence[DocumentVersion],
+    *,
+    run_id: str,
+    parts: Sequence[Part] = (),
+    rejects: Sequence[Reject] = (),
+    outputs: Outputs | None = None,
+) -> ShardResult:
+    """A result whose shard key follows from documents and encoding, as the pipeline's does."""
+    version = documents[0].version if documents else 1
+    name = "|".join([spec.encoding_id, *(d.record_sha256 for d in documents)])
+    shard = Shard(
+        run_id=run_id,
+        ordinal=0,
+        version=version,
+        encoding_id=spec.encoding_id,
+        outputs=outputs or Outputs(),
+        path="",
+        n_documents=len(documents),
+        n_chars=0,
+        shard_key=hashlib.sha256(name.encode()).hexdigest(),
+    )
+    return ShardResult(
+        shard=shard, parts=tuple(parts), documents=tuple(documents), rejects=tuple(rejects), counts=Counts()
+    )
+
+
+def encode(
+    lake: Lake,
+    spec: EncodingSpec,
+    texts: Texts,
+    *,
+    run_id: str,
+    version: int,
+    margins: Sequence[float] | None = None,
+    random_margins: Sequence[float] = (),
+) -> ShardResult:
+    """Write the parts of `texts` and return the shard; `margins` go to its adjacent transitions in order."""
+    rows = _rows(texts, version, margins, random_margins)
+    parts = [
+        write_part(
+            lake,
+            arrow_table(name, spec.width, found),
+            table=name,
+            encoding_id=spec.encoding_id,
+            width=spec.width,
+        )
+        for name, found in rows.items()
+        if found
+    ]
+    documents = [document_version(doc_id, version) for doc_id in texts]
+    return make_result(spec, documents, run_id=run_id, parts=parts)
+
+
+def commit(catalog: Catalog, spec: EncodingSpec, texts: Texts, **more: Any) -> int:
+    """Run `texts` through a run of their own and return its version."""
+    catalog.register_encoding(spec)
+    run_id = f"run-{len(catalog.snapshot().runs)}-{'-'.join(texts)}"
+    version = catalog.begin_run(run_id, spec.encoding_id, ["corpus"])
+    catalog.commit_shard(encode(catalog.lake, spec, texts, run_id=run_id, version=version, **more))
+    return version
+
+
+def begin(catalog: Catalog, spec: EncodingSpec, run_id: str) -> int:
+    """Begin a run and return its version."""
+    return catalog.begin_run(run_id, spec.encoding_id, ["corpus/*.txt"])
+
+
+def put(catalog: Catalog, spec: EncodingSpec, run_id: str, version: int, *doc_ids: str) -> None:
+    """Commit versions of documents that have no rows."""
+    catalog.commit_shard(make_result(spec, [document_version(d, version) for d in doc_ids], run_id=run_id))
+
+
+def arrow_table(name: str, width: int, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows as a table of the lake, sorted as its parts are, with vectors that follow from the row's place."""
+    keys = SORT_KEYS[name]
+    ordered = sorted(rows, key=lambda row: tuple(row[key] for key in keys))
+    schema = table_schema(name, width)
+    columns = [
+        vectors(len(ordered), width)
+        if field.name == "embedding"
+        else pa.array([row.get(field.name) if field.nullable else row[field.name] for row in ordered], field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def vectors(count: int, width: int) -> pa.Array:
+    numbers = np.random.default_rng(count).standard_normal(count * width).astype(np.float16)
+    return pa.FixedSizeListArray.from_arrays(pa.array(numbers), type=embedding_type(width))
+
+
+def commit_many(root: Path, worker: int, commits: int) -> None:
+    """What one of several processes does: commits, each of a document of its own."""
+    spec = make_spec()
+    with Catalog.open(Lake(root)) as catalog:
+        run_id = f"worker-{worker}"
+        version = catalog.begin_run(run_id, spec.encoding_id, [])
+        for i in range(commits):
+            documents = [document_version(f"w{worker}-{i}", version)]
+            catalog.commit_shard(make_result(spec, documents, run_id=run_id))
+
+
+def commit_and_publish(root: str, worker: int, commits: int) -> None:
+    """What one of several processes does: runs with parts, each of a document of its own, published after each."""
+    spec = make_spec()
+    with Catalog.open(Lake(root)) as catalog:
+        for i in range(commits):
+            run_id, doc_id = f"worker-{worker}-{i}", f"w{worker}-{i}"
+            version = catalog.begin_run(run_id, spec.encoding_id, [])
+            catalog.commit_shard(encode(catalog.lake, spec, {doc_id: ["The bank."]}, run_id=run_id, version=version))
+            publish(catalog)
+
+
+def _rows(
+    texts: Texts, version: int, margins: Sequence[float] | None, random_margins: Sequence[float]
+) -> dict[str, list[dict[str, Any]]]:
+    rows: dict[str, list[dict[str, Any]]] = {t: [] for t in ("documents", "sentences", "words", "transitions")}
+    for doc_id, sentences in texts.items():
+        key = {"doc_id": doc_id, "version": version}
+        text = " ".join(sentences)
+        rows["documents"].append(
+            {
+                **key,
+                "uri": uri_of(doc_id),
+                "title": f"About {doc_id}",
+                "metadata": "{}",
+                "text": text,
+                "n_chars": len(text),
+                "n_sentences": len(sentences),
+                "n_tokens": 7,
+                "content_sha256": hashlib.sha256(text.encode()).hexdigest(),
+                "ingested_at": datetime(2026, 11, 1, tzinfo=UTC),
+            }
+        )
+        start = 0
+        for i, sentence in enumerate(sentences):
+            at = {**key, "sentence_index": i}
+            stop = start + len(sentence)
+            rows["sentences"].append({**at, "char_start": start, "char_end": stop, "text": sentence, "n_tokens": 3})
+            for j, word in enumerate(re.finditer(r"\S+", sentence)):
+                span = {"char_start": start + word.start(), "char_end": start + word.end()}
+                form = {"word": word[0], "word_lower": word[0].lower(), "tokens": [word[0]]}
+                rows["words"].append({**at, "word_index": j, **span, **form})
+            if i + 1 < len(sentences):
+                margin = margins[len(rows["transitions"])] if margins else 1.0
+                rows["transitions"].append(_transition(at, ADJACENT, margin, doc_id, i + 1))
+            start = stop + 1
+    first = next(iter(texts), "")
+    for margin in random_margins:
+        at = {"doc_id": first, "version": version, "sentence_index": 0}
+        rows["transitions"].append(_transition(at, RANDOM, margin, first, 0))
+    return rows
+
+
+def _transition(at: dict[str, Any], kind: str, margin: float, next_doc_id: str, next_index: int) -> dict[str, Any]:
+    logits = {"nsp_logit_is_next": margin, "nsp_logit_not_next": 0.0}
+    following = {"next_doc_id": next_doc_id, "next_sentence_index": next_index}
+    return {**at, "kind": kind, **following, **logits, "cosine": 0.5, "n_truncated": 0}

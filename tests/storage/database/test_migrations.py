@@ -1,0 +1,109 @@
+"""Formats: a lake of an older Polyseme opens and stays whole; one of a newer is refused."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.migrations import STEPS
+from polyseme.storage.database.schema import FORMAT_VERSION, metadata
+from polyseme.storage.errors import LakeError
+from polyseme.storage.lake import Lake
+from polyseme.storage.maintenance.compaction import compact
+from polyseme.storage.maintenance.verification import verify
+from polyseme.storage.sql.connection import connect
+from tests import lakes
+from tests.repository import ROOT
+
+FORMAT_1 = ROOT / "tests" / "fixtures" / "format1"
+"""Written by the first release: three runs over four documents, one of them replaced, one moved, one deleted."""
+VISIBLE = [
+    ("file:///corpus/money.txt", "file:///corpus/money.txt", 3),
+    ("file:///corpus/river.txt", "file:///corpus/river.txt", 2),
+    ("jl", "file:///corpus/b.jsonl", 2),
+]
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Lake:
+    shutil.copytree(FORMAT_1, tmp_path / "old")
+    return Lake(tmp_path / "old")
+
+
+def columns(catalog: Catalog) -> dict[str, set[str]]:
+    with catalog.reading() as connection:
+        found = inspect(connection)
+        return {name: {c["name"] for c in found.get_columns(name)} for name in found.get_table_names()}
+
+
+def test_there_is_a_step_from_every_older_format() -> None:
+    assert sorted(STEPS) == list(range(1, FORMAT_VERSION))
+
+
+def test_a_lake_of_format_1_opens_with_everything_in_it(old: Lake) -> None:
+    with connect(old.root) as con:
+        found = con.execute("SELECT doc_id, uri, n_sentences FROM documents ORDER BY doc_id").fetchall()
+        assert found == VISIBLE
+        assert con.execute("SELECT count(*) FROM words WHERE word_lower = 'bank'").fetchone() == (2,)
+
+
+def test_afterwards_it_is_as_a_new_one(old: Lake, tmp_path: Path) -> None:
+    with Catalog.open(old) as migrated, Catalog.create_or_open(Lake(tmp_path / "new")) as fresh:
+        assert columns(migrated) == columns(fresh)
+        assert set(columns(fresh)) == set(metadata.tables)
+        assert verify(migrated, grace=timedelta(hours=1), now=datetime.now(UTC)).findings == ()
+        assert migrated.encodings()[0].name == "polyseme_mini"
+        known = migrated.lookup(migrated.encodings()[0].encoding_id, ["jl", "file:///corpus/river.txt"])
+        assert {doc_id: found.order for doc_id, found in known.items()} == {
+            "jl": (2, 2),
+            "file:///corpus/river.txt": (1, 1),
+        }
+
+
+def test_it_goes_on_as_any_lake_does(old: Lake) -> None:
+    with Catalog.create_or_open(old) as catalog:
+        lakes.commit(catalog, lakes.make_spec(), {"new": ["The bank."]})
+        assert {m.outcome for m in compact(catalog).merges} == {"merged"}
+        assert verify(catalog, grace=timedelta(hours=1), now=datetime.now(UTC)).findings == ()
+    with connect(old.root) as con:
+        assert con.execute("SELECT doc_id, uri, n_sentences FROM documents ORDER BY doc_id").fetchall() == VISIBLE
+
+
+def test_a_migration_that_dies_leaves_the_old_format(old: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(connection: object) -> None:
+        STEP(connection)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    STEP = STEPS[1]
+    monkeypatch.setitem(STEPS, 1, die)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        Catalog.open(old)
+    with sqlite3.connect(old.catalog_path) as raw:
+        assert raw.execute("SELECT value FROM meta WHERE key = 'format_version'").fetchall() == [("1",)]
+        assert not raw.execute("SELECT 1 FROM sqlite_master WHERE name = 'retired_parts'").fetchall()
+    raw.close()
+    monkeypatch.undo()
+    with Catalog.open(old) as catalog:
+        assert catalog.snapshot().default is not None
+
+
+@pytest.mark.parametrize("value", [str(FORMAT_VERSION + 1), None])
+def test_a_newer_or_unknown_format_is_refused_and_not_changed(old: Lake, value: str | None) -> None:
+    with sqlite3.connect(old.catalog_path) as raw:
+        if value is None:
+            raw.execute("DELETE FROM meta WHERE key = 'format_version'")
+        else:
+            raw.execute("UPDATE meta SET value = ? WHERE key = 'format_version'", (value,))
+    raw.close()
+    for opening in (Catalog.open, Catalog.create_or_open):
+        with pytest.raises(LakeError, match="Upgrade Polyseme"):
+            opening(old)
+    with sqlite3.connect(old.catalog_path) as raw:
+        assert not raw.execute("SELECT 1 FROM sqlite_master WHERE name = 'retired_parts'").fetchall()
+    raw.close()

@@ -1,0 +1,99 @@
+"""Nearest sentences: exact, the same from memory and from Parquet, and never of an older lake."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.encodings import Encoding
+from polyseme.storage.database.snapshot import Snapshot
+from polyseme.storage.lake import Lake
+from polyseme.storage.sql.connection import open_snapshot
+from polyseme.storage.sql.nearest import Neighbour, SentenceVectors, shared_vectors
+from tests import lakes
+
+KEPT, STREAMED = 2**30, 0
+
+
+def taken(catalog: Catalog) -> tuple[Snapshot, Encoding]:
+    snapshot = catalog.snapshot()
+    assert snapshot.default is not None
+    return snapshot, snapshot.default
+
+
+def brute_force(snapshot: Snapshot, lake: Lake, vector: np.ndarray, k: int) -> list[tuple[str, int]]:
+    with open_snapshot(snapshot, lake) as con:
+        rows = con.execute("SELECT doc_id, sentence_index, embedding FROM sentences").fetchall()
+
+    def similarity(row: tuple[str, int, tuple[float, ...]]) -> float:
+        stored = np.array(row[2], np.float64)
+        return float(stored @ vector / np.linalg.norm(stored) / np.linalg.norm(vector))
+
+    return [(doc, i) for doc, i, _ in sorted(rows, key=similarity, reverse=True)[:k]]
+
+
+@pytest.mark.parametrize("cache_bytes", [KEPT, STREAMED])
+def test_the_nearest_are_those_of_brute_force(catalog: Catalog, lake: Lake, cache_bytes: int) -> None:
+    spec = lakes.make_spec(width=16)
+    for part in range(3):
+        lakes.commit(catalog, spec, {f"d{part}{i}": ["One.", "Two.", "Three."] for i in range(5)})
+    snapshot, encoding = taken(catalog)
+    vectors = SentenceVectors(snapshot, lake, encoding, cache_bytes=cache_bytes)
+    for seed in range(5):
+        vector = np.random.default_rng(seed).standard_normal(16).astype(np.float32)
+        found = vectors.nearest(vector, 7)
+        assert [(n.doc_id, n.sentence_index) for n in found] == brute_force(snapshot, lake, vector, 7)
+    assert vectors.in_memory == (cache_bytes == KEPT)
+
+
+@pytest.mark.parametrize("cache_bytes", [KEPT, STREAMED])
+def test_only_the_documents_asked_for_are_searched(catalog: Catalog, lake: Lake, cache_bytes: int) -> None:
+    lakes.commit(catalog, lakes.make_spec(), {"a": ["One.", "Two."], "b": ["Three."]})
+    vectors = SentenceVectors(*_of(catalog, lake), cache_bytes=cache_bytes)
+    vector = np.ones(4, np.float32)
+    assert {n.doc_id for n in vectors.nearest(vector, 9, docs=["b", "gone"])} == {"b"}
+    assert vectors.nearest(vector, 9, docs=[]) == []
+    assert len(vectors.nearest(vector, 9)) == 3
+
+
+def test_equals_are_ranked_by_document_and_place_wherever_they_lie(
+    catalog: Catalog, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow as pa
+
+    def same(count: int, width: int) -> pa.Array:
+        return pa.FixedSizeListArray.from_arrays(
+            pa.array(np.ones(count * width, np.float16)), type=lakes.embedding_type(width)
+        )
+
+    monkeypatch.setattr(lakes, "vectors", same)
+    for name in ("b", "a"):
+        lakes.commit(catalog, lakes.make_spec(), {name: ["One.", "Two."]})
+    found = SentenceVectors(*_of(catalog, lake)).nearest(np.ones(4, np.float32), 3)
+    assert [(n.doc_id, n.sentence_index) for n in found] == [("a", 0), ("a", 1), ("b", 0)]
+    assert found[0] == Neighbour("a", 0, pytest.approx(1.0))
+
+
+@pytest.mark.parametrize("cache_bytes", [KEPT, STREAMED])
+def test_nothing_is_near_to_nothing(catalog: Catalog, lake: Lake, cache_bytes: int) -> None:
+    catalog.register_encoding(lakes.make_spec())
+    vectors = SentenceVectors(*_of(catalog, lake), cache_bytes=cache_bytes)
+    assert vectors.nearest(np.ones(4, np.float32), 5) == []
+    assert vectors.nearest(np.zeros(4, np.float32), 5) == []
+
+
+def test_the_shared_vectors_are_kept_until_the_lake_changes(catalog: Catalog, lake: Lake) -> None:
+    lakes.commit(catalog, lakes.make_spec(), {"a": ["One."]})
+    first = shared_vectors(*_of(catalog, lake))
+    assert shared_vectors(*_of(catalog, lake)) is first
+    lakes.commit(catalog, lakes.make_spec(), {"a": ["New."], "b": ["Two."]})
+    later = shared_vectors(*_of(catalog, lake))
+    assert later is not first
+    assert {n.doc_id for n in later.nearest(np.ones(4, np.float32), 9)} == {"a", "b"}
+    assert {n.doc_id for n in first.nearest(np.ones(4, np.float32), 9)} == {"a"}
+
+
+def _of(catalog: Catalog, lake: Lake) -> tuple[Snapshot, Lake, Encoding]:
+    snapshot, encoding = taken(catalog)
+    return snapshot, lake, encoding

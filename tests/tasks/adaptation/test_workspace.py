@@ -1,0 +1,207 @@
+"""From sources to a checkpoint: goes on where it stopped, refuses what would spoil a run, teaches, writes cards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from polyseme.storage.errors import UsageError
+from polyseme.tasks.adaptation import workspace as workbench
+from polyseme.tasks.adaptation.request import Adaptation, Shape
+from polyseme.tasks.adaptation.workspace import Bench, at_work
+from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.evaluation.comparison import APPRAISAL
+from polyseme.tasks.evaluation.evaluation import FIGURES
+from polyseme.tasks.inference.predictions import next_sentence
+from polyseme.tasks.training.objective import ObjectiveConfig
+from polyseme.tasks.training.trainer import Trainer, TrainingConfig
+from tests.repository import ROOT
+from tests.tasks.training.training_corpus import documents
+
+DOCSTRINGS = ROOT / "examples" / "docstrings.py"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "corpus.jsonl"
+    path.write_bytes(b"".join(orjson.dumps({"id": d.doc_id, "text": d.text}) + b"\n" for d in documents(30)))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _few_held_out_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbench, "HELD_OUT_PAIRS", 32)
+
+
+def request_for(source: Path, out: Path, model: Path, *, steps: int = 2, evaluation_pairs: int = 0) -> Adaptation:
+    return Adaptation(
+        sources=[str(source)], out=str(out), model=str(model), device="cpu", held_out=0.2,
+        evaluation_pairs=evaluation_pairs,
+        training=TrainingConfig(steps=steps, pairs=8, micro=8), objective=ObjectiveConfig(max_tokens=48),
+    )  # fmt: skip
+
+
+def carry_out(asked: Adaptation) -> Bench:
+    with at_work(asked) as bench:
+        bench.prepare()
+        bench.train()
+        bench.finish()
+    return bench
+
+
+def test_a_finished_run_is_a_model_with_a_card_and_can_be_given_more_steps(
+    source: Path, tmp_path: Path, tiny_folder: Path
+) -> None:
+    asked = request_for(source, tmp_path / "out", tiny_folder)
+    bench = carry_out(asked)
+    assert (bench.text.n_documents, bench.held_out.n_documents) == (24, 6)
+    card = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert "2 steps of 8 pairs" in card
+    assert "| MLM top-1 |" in card
+    first = (tmp_path / "out" / "model.safetensors").read_bytes()
+    more = carry_out(replace(asked, training=replace(asked.training, steps=3)))
+    assert more.progress is not None
+    assert [log.step for log in more.progress.log] == [1, 2, 3]
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() != first
+    answer = next_sentence(
+        Engine(EngineConfig(model=str(tmp_path / "out"), device="cpu")), [("It rained.", "It fell.")]
+    )
+    assert 0 <= answer[0].probability <= 1
+
+
+def test_the_card_has_every_figure_of_both_models_and_a_new_one_costs_neither_steps_nor_questions(
+    source: Path, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = request_for(source, tmp_path / "out", tiny_folder, evaluation_pairs=12)
+    bench = carry_out(asked)
+    card, weights = ((bench.out / name).read_bytes() for name in ("README.md", "model.safetensors"))
+    first = card.decode()
+    assert f"|  | start: {tiny_folder.name} | this model |" in first
+    for label, _ in FIGURES.values():
+        (row,) = [line for line in first.splitlines() if line.startswith(f"| {label} |")]
+        assert "–" not in row
+    assert "**Licence.** To be filled in" in first
+    stored = json.loads((bench.out / APPRAISAL).read_text("utf-8"))
+    assert stored["start"]["figures"].keys() == stored["model"]["figures"].keys() == FIGURES.keys()
+    assert stored["model"]["counts"]["documents"] == 6
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("this was done already")
+
+    monkeypatch.setattr(workbench, "appraise", never)
+    monkeypatch.setattr(Trainer, "_gradients", never)
+    again = carry_out(replace(asked, license="CC BY-SA 3.0", data_note="Letters of 1910"))
+    second = (again.out / "README.md").read_text("utf-8")
+    assert second.startswith(f"---\nlicense: cc-by-sa-3.0\nbase_model: {tiny_folder.name}\n")
+    assert "**Licence.** CC BY-SA 3.0." in second
+    assert "Source of the text: Letters of 1910." in second
+    assert second[second.index("**Training.**") :] == first[first.index("**Training.**") :]
+    assert (again.out / "model.safetensors").read_bytes() == weights
+
+
+def test_a_model_is_there_before_it_is_measured_and_is_measured_when_the_run_goes_on(
+    source: Path, tmp_path: Path, tiny_folder: Path
+) -> None:
+    asked = request_for(source, tmp_path / "out", tiny_folder, evaluation_pairs=12)
+
+    def stop(_tokens: int) -> None:
+        raise KeyboardInterrupt
+
+    with at_work(asked) as bench:
+        bench.prepare()
+        bench.train()
+        with pytest.raises(KeyboardInterrupt):
+            bench.finish(stop)
+    assert (bench.out / "model.safetensors").is_file()
+    assert "| MLM top-1 |" in (bench.out / "README.md").read_text("utf-8")
+    assert not (bench.out / APPRAISAL).exists()
+    assert (carry_out(asked).out / APPRAISAL).is_file()
+
+
+def test_other_settings_do_not_go_on_with_a_run(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
+    asked = request_for(source, tmp_path / "out", tiny_folder)
+    with at_work(asked) as bench:
+        bench.prepare()
+    changed = replace(asked, objective=replace(asked.objective, seed=1))
+    with pytest.raises(UsageError, match=r"other settings \(seed: 0 there, 1 now\)"), at_work(changed):
+        pass
+
+
+def test_a_folder_that_is_not_a_run_is_not_touched(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="exists already"), at_work(request_for(source, tmp_path / "out", tiny_folder)):
+        pass
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_two_processes_do_not_train_one_model(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
+    asked = request_for(source, tmp_path / "out", tiny_folder)
+    with at_work(asked), pytest.raises(UsageError, match="Another process"), at_work(asked):
+        pass
+
+
+def test_held_out_documents_are_not_trained_on(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
+    with at_work(request_for(source, tmp_path / "out", tiny_folder)) as bench:
+        bench.prepare()
+    train, held = (
+        {tuple(text.only(np.arange(text.n_documents) == i).ids.tolist()) for i in range(text.n_documents)}
+        for text in (bench.text, bench.held_out)
+    )
+    assert (len(train), len(held)) == (24, 6)
+    assert not train & held
+
+
+def test_a_model_from_scratch_learns_its_own_vocabulary(source: Path, tmp_path: Path) -> None:
+    asked = Adaptation(
+        sources=[str(source)], out=str(tmp_path / "new"), device="cpu", held_out=0.2, evaluation_pairs=8,
+        shape=Shape(vocabulary=300, layers=2, hidden=32, heads=2, positions=64),
+        training=TrainingConfig(steps=2, pairs=8, micro=8), objective=ObjectiveConfig(max_tokens=48),
+    )  # fmt: skip
+    carry_out(asked)
+    engine = Engine(EngineConfig(model=str(tmp_path / "new"), device="cpu"))
+    assert engine.wordpiece.vocab_size <= 300
+    assert [t.token for t in engine.wordpiece.explain("the river")] == ["the", "river"]
+    assert engine.checkpoint.width == 32
+    card = (tmp_path / "new" / "README.md").read_text("utf-8")
+    assert "Started from random weights" in card
+    assert "|  | this model |" in card
+
+
+def test_too_few_documents_are_said_and_leave_the_way_free(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
+    few = tmp_path / "few.jsonl"
+    few.write_bytes(b"".join(source.read_bytes().splitlines(keepends=True)[:3]))
+    with (
+        at_work(request_for(few, tmp_path / "out", tiny_folder)) as bench,
+        pytest.raises(UsageError, match="at least 4"),
+    ):
+        bench.prepare()
+    with at_work(request_for(source, tmp_path / "out", tiny_folder)) as bench:
+        assert bench.prepare()["documents"] == 24
+
+
+@pytest.mark.slow
+def test_a_short_run_on_the_docstrings_of_python_improves_both_objectives_on_modules_it_never_saw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The five minutes of docs/training.md, cut to a tenth.
+    source = tmp_path / "docstrings.jsonl"
+    source.write_bytes(subprocess.run([sys.executable, DOCSTRINGS], capture_output=True, check=True).stdout)
+    monkeypatch.setattr(workbench, "HELD_OUT_PAIRS", 192)
+    asked = Adaptation(
+        sources=[str(source)], out=str(tmp_path / "out"), device="cpu", held_out=0.1, evaluation_pairs=0,
+        training=TrainingConfig(steps=30, evaluations=1),
+    )  # fmt: skip
+    progress = carry_out(asked).progress
+    assert progress is not None
+    first, last = progress.evaluations
+    assert last["mlm_loss"] < first["mlm_loss"] - 0.1
+    assert last["mlm_top1"] > first["mlm_top1"]
+    assert last["nsp_loss"] < 0.9 * first["nsp_loss"]

@@ -1,0 +1,38 @@
+"""What a rounded precision loses is measured on fixed sentences, against fp32."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.evaluation.precision_loss import PROBE_SENTENCES, measure, nearest, probe, recall
+from polyseme.tasks.model.linear import runs_int8
+
+
+def test_the_probe_is_the_same_distinct_sentences_at_every_call() -> None:
+    sentences = probe()
+    assert len(set(sentences)) == len(sentences) == PROBE_SENTENCES
+    assert sentences == probe()
+
+
+@pytest.mark.skipif(not runs_int8(torch.device("cpu")), reason="int8 runs on x86 CPUs")
+def test_int8_keeps_token_vectors_and_neighbours_and_is_not_fp32() -> None:
+    found = measure(Engine(EngineConfig(device="cpu", precision="int8")))
+    assert found.sentences == PROBE_SENTENCES
+    assert 0.995 <= found.token_cosine < 1
+    assert 0.98 <= found.least_token_cosine < found.token_cosine
+    assert 0.9 <= found.recall_at_10 <= 1
+
+
+def test_neighbours_are_asked_in_exact_vectors_and_never_name_the_row_itself() -> None:
+    exact = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], np.float32)
+    stored = exact[[0, 2, 1, 3]]
+    asked = np.array([0, 2])
+    assert nearest(exact, exact, asked, k=1).tolist() == [[1], [3]]
+    assert nearest(exact, stored, asked, k=1).tolist() == [[2], [1]]
+
+
+def test_recall_counts_what_was_found_in_any_order() -> None:
+    assert recall(np.array([[1, 2], [3, 4]]), np.array([[2, 1], [3, 5]])) == 0.75

@@ -1,0 +1,75 @@
+"""A crew keeps order, uses its threads, stays a few items ahead, and stops cleanly."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from polyseme.tasks.model.batch_pool import Crew
+
+
+def test_results_come_in_the_order_of_the_items_whichever_is_done_first() -> None:
+    def work(item: int) -> int:
+        time.sleep(0.002 * (item % 3 == 0))
+        return item * item
+
+    assert list(Crew(3).map(work, range(40))) == [i * i for i in range(40)]
+
+
+def test_every_thread_works_at_the_same_time_and_on_one_core() -> None:
+    everybody = threading.Barrier(3, timeout=20)
+
+    def work(_: int) -> int:
+        everybody.wait()
+        return torch.get_num_threads()
+
+    assert list(Crew(3).map(work, range(3))) == [1, 1, 1]
+
+
+def test_items_are_taken_only_a_few_ahead_of_the_caller() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for i in range(1000):
+            taken.append(i)
+            yield i
+
+    results = Crew(2).map(lambda i: i, items())
+    next(results)
+    assert len(taken) < 10
+    results.close()
+
+
+def test_a_failure_reaches_the_caller_and_nothing_begins_after_it() -> None:
+    crew, begun = Crew(1), []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        if item == 2:
+            raise ValueError("item 2")
+        return item
+
+    with pytest.raises(ValueError, match="item 2"):
+        list(crew.map(work, range(100)))
+    count = len(begun)
+    time.sleep(0.05)
+    assert len(begun) == count < 10
+    assert list(crew.map(lambda i: i, [7])) == [7]
+
+
+def test_closing_waits_for_the_work_that_had_begun() -> None:
+    crew, running = Crew(2), threading.Semaphore(2)
+
+    def work(_: int) -> None:
+        with running:
+            time.sleep(0.02)
+
+    results = crew.map(work, range(50))
+    next(results)
+    results.close()
+    assert running.acquire(blocking=False)
+    assert running.acquire(blocking=False)

@@ -1,0 +1,163 @@
+"""Packed rows are arithmetic on sequences: what a sequence gives does not depend on what is packed beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from transformers.activations import ACT2FN
+
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.model.bert import PackedBatch, PackedBert, activation_named
+from polyseme.tasks.model.checkpoint import load_weights
+from polyseme.tasks.model.linear import Dense, Linear
+from tests.reference import one_thread
+
+LENGTHS = st.lists(st.integers(2, 37), min_size=1, max_size=12).map(lambda lengths: sorted(lengths, reverse=True))
+
+
+def packed(sequences: list[list[int]]) -> PackedBatch:
+    """Sequences of ids, longest first, all of token type 0."""
+    lengths = [len(sequence) for sequence in sequences]
+    ids = torch.tensor([i for sequence in sequences for i in sequence])
+    return PackedBatch(
+        ids=ids,
+        types=torch.zeros_like(ids),
+        positions=torch.cat([torch.arange(length) for length in lengths]),
+        groups=tuple((lengths.count(length), length) for length in sorted(set(lengths), reverse=True)),
+        starts=torch.tensor([0, *np.cumsum(lengths)[:-1]]),
+        bounds=torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32),
+    )
+
+
+def sequences(lengths: list[int]) -> list[list[int]]:
+    random = np.random.default_rng(0)
+    return [random.integers(5, 140, length).tolist() for length in lengths]
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_crew() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+@pytest.fixture
+def bert(foreign: Engine) -> PackedBert:
+    return foreign.encoder.bert
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=LENGTHS, last=st.integers(1, 4))
+@torch.inference_mode()
+def test_a_sequence_is_computed_alike_alone_and_in_company(foreign: Engine, lengths: list[int], last: int) -> None:
+    found = sequences(lengths)
+    rows = foreign.encoder.bert.hidden_states(packed(found), last=last)
+    for sequence, part in zip(found, torch.split(rows, lengths), strict=True):
+        alone = foreign.encoder.bert.hidden_states(packed([sequence]), last=last)
+        assert (part == alone).all()
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=LENGTHS)
+@torch.inference_mode()
+def test_first_states_are_the_first_rows_of_the_hidden_states(foreign: Engine, lengths: list[int]) -> None:
+    batch = packed(sequences(lengths))
+    whole = foreign.encoder.bert.hidden_states(batch)[batch.starts]
+    torch.testing.assert_close(foreign.encoder.bert.first_states(batch), whole, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_attention_ends_where_the_sequence_ends(bert: PackedBert) -> None:
+    first, second = sequences([9, 9])
+    before = bert.hidden_states(packed([first, second]))
+    after = bert.hidden_states(packed([first, [*second[:-1], 7]]))
+    assert (before[:9] == after[:9]).all()
+    assert (before[9:] != after[9:]).any(dim=1).all()
+
+
+def test_layers_hold_their_weights_once(bert: PackedBert) -> None:
+    per_layer = 4 * 30 * 30 + 2 * 30 * 70 + 9 * 30 + 70
+    held = sum(
+        tensor.numel()
+        for layer in bert.layers
+        for field in (getattr(layer, name) for name in layer.__slots__)
+        for tensor in (field if isinstance(field, tuple) else (field.weight, field.bias))
+    )
+    assert held == 4 * per_layer
+    assert not any(".layer." in name for name in bert._w)
+
+
+def test_a_batch_whose_groups_do_not_add_up_cannot_be_made() -> None:
+    four, two, one = (torch.zeros(count, dtype=torch.int64) for count in (4, 2, 1))
+    with pytest.raises(ValueError, match="describe 3 tokens, ids hold 4"):
+        PackedBatch(ids=four, types=four, positions=four, groups=((1, 3),), starts=one, bounds=two)
+    with pytest.raises(ValueError, match="1 sequence starts given"):
+        PackedBatch(ids=four, types=four, positions=four, groups=((2, 2),), starts=one, bounds=two)
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_new", "relu", "silu", "tanh"])
+def test_activations_are_those_of_transformers(name: str) -> None:
+    values = torch.linspace(-9, 9, 1001)
+    assert (activation_named(name)(values) == ACT2FN[name](values)).all()
+
+
+def made(engine: Engine, dtype: torch.dtype, linear: Callable[[Tensor, Tensor], Linear] = Dense.of) -> PackedBert:
+    config = engine.checkpoint.config
+    return PackedBert(
+        load_weights(engine.checkpoint).tensors,
+        heads=config["num_attention_heads"],
+        eps=config["layer_norm_eps"],
+        activation=activation_named(config["hidden_act"]),
+        dtype=dtype,
+        device=torch.device("cpu"),
+        linear=linear,
+    )
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A product that wants seven rows, or fourteen, and so on, and notes how many it got."""
+
+    dense: Dense
+    rows_step: ClassVar[int] = 7
+    seen: ClassVar[set[int]] = set()
+
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor) -> Watched:
+        return cls(Dense.of(weight, bias))
+
+    @property
+    def size(self) -> int:
+        return self.dense.size
+
+    def columns(self, start: int, stop: int | None) -> Watched:
+        return Watched(self.dense.columns(start, stop))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.seen.add(len(x))
+        return self.dense(x)
+
+
+@torch.inference_mode()
+def test_products_get_the_numbers_of_rows_that_they_like_and_nobody_sees_the_rows_added(foreign: Engine) -> None:
+    batch = packed(sequences([20, 20, 5]))
+    plain, watched = foreign.encoder.bert, made(foreign, torch.float32, Watched.of)
+    for rows in ("hidden_states", "first_states"):
+        torch.testing.assert_close(getattr(watched, rows)(batch), getattr(plain, rows)(batch))
+    assert Watched.seen == {49, 7}
+
+
+@torch.inference_mode()
+def test_half_the_precision_is_close_to_the_whole(foreign: Engine) -> None:
+    """bfloat16 keeps eight bits: a vector turns by a little, and no more."""
+    half = made(foreign, torch.bfloat16)
+    batch = packed(sequences([20, 20, 5]))
+    exact, rough = (bert.hidden_states(batch).float() for bert in (foreign.encoder.bert, half))
+    assert torch.cosine_similarity(exact, rough).min() > 0.99

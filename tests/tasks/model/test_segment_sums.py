@@ -1,0 +1,64 @@
+"""Sentences whose tokens were added up on the device are those whose tokens were copied back first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from polyseme.storage.records import Context
+from polyseme.tasks.encode.pooling import sentence_vectors
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.model.segment_sums import Runs, runs_of, sums
+from polyseme.tasks.text.windows import Pairs, Windows, context_windows, paired_context_windows, sentence_windows
+from tests.reference import TOLERANCE
+
+PTR = np.array([0, 7, 12, 12, 29, 60, 61, 180], dtype=np.int64)
+IDS = np.random.default_rng(0).integers(5, 140, 180).astype(np.int32)
+NEAR = Pairs(np.array([0, 1, 3, 4, 5]), np.array([1, 2, 4, 5, 6]))
+"""An empty sentence, one of a single token, and one that needs several of 37."""
+
+
+def laid_out(context: Context) -> Windows:
+    if context == "sentence":
+        return sentence_windows(PTR, range(7), 37)
+    if context == "window":
+        return context_windows(PTR, [(0, 3), (3, 7)], 37)
+    return paired_context_windows(PTR, NEAR, 7, 37)[0]
+
+
+@pytest.mark.parametrize("context", ["sentence", "window", "pair"])
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_sentences_are_the_same_as_from_tokens(foreign: Engine, context: Context, pooling: str) -> None:
+    windows, encoder = laid_out(context), foreign.encoder
+    pairs = 5 if context == "pair" else 0
+    whole = encoder.encode(IDS, windows, sentences=7, pairs=pairs)
+    short = encoder.encode_sentences(IDS, windows, sentence_ptr=PTR, pairs=pairs)
+    assert short.tokens.shape == (0, 30)
+    assert (short.alone == whole.alone).all()
+    assert (short.first == whole.first).all()
+    np.testing.assert_array_equal(short.logits, whole.logits)
+    expected, found = (sentence_vectors(encoded, PTR, pooling) for encoded in (whole, short))  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+
+
+def test_runs_cover_every_row_and_leave_out_what_nobody_takes() -> None:
+    windows = sentence_windows(PTR, [0, 1], 37)
+    source = np.array([-1, *range(7), -1, -1, *range(7, 12), -1])
+    runs = runs_of(windows, np.array([0, 1]), source, PTR)
+    assert runs.sentence.tolist() == [-1, 0, -1, 1, -1]
+    assert runs.lengths.tolist() == [1, 7, 2, 5, 1]
+
+
+def test_sums_are_of_each_run_in_float32() -> None:
+    rows = torch.arange(10, dtype=torch.bfloat16).reshape(5, 2)
+    of, added = sums(rows, Runs(np.array([3, -1, 0]), np.array([2, 1, 2])))
+    assert of.tolist() == [3, 0]
+    assert added.dtype == torch.float32
+    assert added.tolist() == [[0 + 2, 1 + 3], [6 + 8, 7 + 9]]
+
+
+def test_pairs_give_vectors_without_being_scored(foreign: Engine) -> None:
+    short = foreign.encoder.encode_sentences(IDS, laid_out("pair"), sentence_ptr=PTR)
+    assert short.logits.shape == (0, 2)
+    assert np.isfinite(sentence_vectors(short, PTR, "mean")[[0, 1, 3, 4, 5, 6]]).all()

@@ -1,0 +1,231 @@
+"""SQL functions that need the model, asked through `polyseme.storage.sql.connection.connect` as a notebook does."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.errors import ModelError, UsageError
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Outputs
+from polyseme.storage.sql.connection import connect
+from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.sql.functions import ModelFunctions
+from tests import embedded_lakes, lakes
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    return embedded_lakes.make(tmp_path_factory.mktemp("lake"), embedded_lakes.documents())
+
+
+@pytest.fixture(scope="module")
+def con(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
+    with connect(lake.root) as opened:
+        yield opened
+
+
+def rows(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+    return con.execute(sql, list(parameters)).fetchall()
+
+
+def one(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> Any:
+    return rows(con, sql, *parameters)[0][0]
+
+
+def test_embed_gives_the_vector_that_the_lake_stores_for_a_sentence(con: duckdb.DuckDBPyConnection) -> None:
+    sql = "SELECT min(array_cosine_similarity(embedding, embed(text))), count(*) FROM sentences"
+    alike, count = rows(con, sql)[0]
+    assert count == 16
+    assert alike > 0.99999
+    assert one(con, "SELECT typeof(embed('x'))") == "FLOAT[384]"
+
+
+def test_a_text_beyond_the_limit_gets_a_vector_of_all_of_it(con: duckdb.DuckDBPyConnection) -> None:
+    long = "water and money " * 600
+    assert one(con, "SELECT array_cosine_similarity(embed($1), embed($2))", long, long + "bank ") < 1
+
+
+def test_embed_word_gives_the_vector_that_the_lake_stores_for_an_occurrence(con: duckdb.DuckDBPyConnection) -> None:
+    sql = """
+    WITH first AS (FROM occurrences('bank')
+                   QUALIFY row_number() OVER (PARTITION BY doc_id, sentence_index ORDER BY word_index) = 1)
+    SELECT min(array_cosine_similarity(embedding, embed_word(sentence, 'BANK'))), count(*) FROM first"""
+    alike, count = rows(con, sql)[0]
+    assert count >= 9
+    assert alike > 0.999
+    assert one(con, "SELECT embed_word('A heron.', 'bank')") is None
+
+
+def test_the_senses_of_bank_separate_by_nearest_neighbours(con: duckdb.DuckDBPyConnection) -> None:
+    sql = """
+    WITH o AS (SELECT *, doc_id IN ('river', 'canal', 'brook') AS wet FROM occurrences('bank'))
+    SELECT avg((a.wet = (SELECT arg_max(b.wet, array_cosine_similarity(a.embedding, b.embedding)) FROM o AS b
+                         WHERE b.doc_id <> a.doc_id))::INTEGER) FROM o AS a"""
+    assert one(con, sql) == 1
+
+
+def test_next_sentence_prefers_what_fits(con: duckdb.DuckDBPyConnection) -> None:
+    fits = one(con, "SELECT nsp('He went to the store.', 'He bought some milk.')")
+    other = one(con, "SELECT nsp('He went to the store.', 'Penguins are flightless birds.')")
+    assert 0 <= other < 0.5 < fits <= 1
+    margin = one(con, "SELECT nsp_margin('He went to the store.', 'He bought some milk.')")
+    assert one(con, "SELECT 1 / (1 + exp(-$1))", margin) == pytest.approx(fits)
+
+
+def test_wordpiece_shows_pieces(con: duckdb.DuckDBPyConnection) -> None:
+    assert one(con, "SELECT wordpiece('Unbelievableness!')") == ["unbelievable", "##ness", "!"]
+    assert one(con, "SELECT wordpiece('')") == []
+
+
+def test_fill_mask_gives_the_likeliest_words_of_every_mask(con: duckdb.DuckDBPyConnection) -> None:
+    found = rows(con, "SELECT mask, rank, token, probability FROM fill_mask('He paid [MASK] [MASK] the bank.', k := 3)")
+    assert [(mask, rank) for mask, rank, *_ in found] == [(m, r) for m in (0, 1) for r in range(3)]
+    assert found[3][2] == "to"
+    assert all(a[3] >= b[3] for a, b in itertools.pairwise(found[:3]))
+
+
+def test_nearest_finds_stored_sentences_best_first(con: duckdb.DuckDBPyConnection) -> None:
+    found = rows(con, "SELECT similarity, doc_id, title, text FROM nearest('The bank lent him the money.', k := 4)")
+    assert found[0][1:] == ("money", "On money", "The bank lent him the money.")
+    assert found[0][0] == pytest.approx(1, abs=1e-4)
+    assert [f[0] for f in found] == sorted((f[0] for f in found), reverse=True)
+    assert len(found) == 4
+
+
+def test_nearest_agrees_with_plain_sql_over_parquet(con: duckdb.DuckDBPyConnection) -> None:
+    plain = rows(
+        con,
+        "SELECT doc_id, sentence_index FROM sentences "
+        "ORDER BY array_cosine_similarity(embedding, embed('deep water')) DESC LIMIT 6",
+    )
+    assert rows(con, "SELECT doc_id, sentence_index FROM nearest('deep water', k := 6)") == plain
+    sql = "SELECT doc_id, sentence_index FROM nearest_to((SELECT embed('deep water')), k := 6)"
+    assert rows(con, sql) == plain
+
+
+def test_nearest_looks_only_into_the_documents_named(con: duckdb.DuckDBPyConnection) -> None:
+    wet = "(SELECT list(doc_id) FROM documents WHERE (metadata->>'n')::INTEGER < 3)"
+    found = {doc_id for (doc_id,) in rows(con, f"SELECT doc_id FROM nearest('money', k := 99, docs := {wet})")}
+    assert found == {"river", "canal", "brook"}
+    none = "(SELECT list(doc_id) FROM documents WHERE false)"
+    assert rows(con, f"FROM nearest('money', docs := {none})") == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT embed(NULL)", "SELECT embed_word(NULL, 'x')", "SELECT embed_word('x', NULL)", "SELECT nsp(NULL, 'x')",
+        "SELECT nsp_margin('x', NULL)", "SELECT wordpiece(NULL)",
+    ],
+)  # fmt: skip
+def test_null_in_null_out(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    assert one(con, sql) is None
+
+
+@pytest.mark.parametrize("sql", ["FROM nearest(NULL)", "FROM nearest_to(NULL)", "FROM fill_mask(NULL)"])
+def test_a_table_about_null_is_empty(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    assert rows(con, sql) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("FROM fill_mask('no mask')", "There is no"),
+        ("FROM fill_mask('[MASK]', k := 0)", "at least 1"),
+        ("FROM nearest('x', k := 0)", "at least 1"),
+        ("FROM fill_mask(repeat('word ', 600) || '[MASK]')", "Shorten it"),
+        ("FROM nearest_to([1.0, 2.0])", "length"),
+    ],
+)
+def test_a_bad_question_says_what_is_wrong(con: duckdb.DuckDBPyConnection, sql: str, says: str) -> None:
+    with pytest.raises(duckdb.Error, match=says):
+        rows(con, sql)
+
+
+def test_the_same_text_on_many_rows_goes_to_the_model_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    from polyseme.tasks.inference import vectors as vectors_of_texts
+
+    asked: list[str] = []
+    real = vectors_of_texts.text_vectors
+
+    def counting(engine: Any, texts: Any, **more: Any) -> Any:
+        asked.extend(texts)
+        return real(engine, texts, **more)
+
+    monkeypatch.setattr(vectors_of_texts, "text_vectors", counting)
+    with connect(lake.root) as con:
+        assert (
+            one(con, "SELECT count(embed(CASE WHEN i % 2 = 0 THEN 'even' ELSE 'odd' END)) FROM range(9999) r(i)")
+            == 9999
+        )
+    assert sorted(asked) == ["even", "odd"]
+
+
+def test_every_encoding_has_its_own_functions(tmp_path: Path) -> None:
+    lake = embedded_lakes.make(tmp_path, embedded_lakes.documents(), outputs=Outputs(level="sentences"))
+    config = EngineConfig(layers="last4")
+    embedded_lakes.make(
+        tmp_path, embedded_lakes.documents(), config=config, outputs=Outputs(level="sentences"), run_id="two"
+    )
+    with connect(lake.root) as con:
+        names = [name for (name,) in rows(con, "SELECT name FROM encodings ORDER BY created_at")]
+        for name in names:
+            sql = f"SELECT min(array_cosine_similarity(embedding, embed_{name}(text))) FROM sentences_{name}"
+            assert one(con, sql) > 0.99999
+        other = f"SELECT min(array_cosine_similarity(embedding, embed_{names[0]}(text))) FROM sentences_{names[1]}"
+        assert one(con, other) < 0.999
+        assert one(con, f"SELECT text FROM nearest_{names[1]}('She asked the bank for a loan.', k := 1)")
+
+
+def test_a_lake_without_any_encoding_still_answers(tmp_path: Path) -> None:
+    with Catalog.create_or_open(Lake(tmp_path)):
+        pass
+    with connect(tmp_path) as con:
+        assert one(con, "SELECT wordpiece('banks')") == ["banks"]
+        assert one(con, "SELECT typeof(embed('x'))") == "FLOAT[384]"
+        assert rows(con, "FROM nearest('x')") == []
+        assert rows(con, "FROM occurrences('bank')") == []
+
+
+def test_a_lake_of_another_model_says_how_to_name_it(tmp_path: Path) -> None:
+    with Catalog.create_or_open(Lake(tmp_path)) as catalog:
+        lakes.commit(catalog, lakes.make_spec(model="polyseme-mini", model_sha256="f00d" * 16), {"d": ["The bank."]})
+    functions = ModelFunctions()
+    with connect(tmp_path, functions=functions) as con:
+        assert one(con, "SELECT count(*) FROM sentences") == 1
+        with pytest.raises(duckdb.Error, match="--model FOLDER"):
+            one(con, "SELECT embed('x')")
+    assert isinstance(functions.failure, ModelError)
+    assert "f00df00df00d" in str(functions.failure)
+
+
+def test_a_model_that_is_gone_says_how_to_name_it(tmp_path: Path) -> None:
+    with Catalog.create_or_open(Lake(tmp_path)) as catalog:
+        lakes.commit(catalog, lakes.make_spec(model="my-folder"), {"d": ["The bank."]})
+    with connect(tmp_path) as con, pytest.raises(duckdb.Error, match=r"not to be found.*--model FOLDER"):
+        one(con, "SELECT embed('x')")
+
+
+def test_a_usage_error_keeps_its_kind(lake: Lake) -> None:
+    functions = ModelFunctions()
+    with connect(lake.root, functions=functions) as con, pytest.raises(duckdb.Error):
+        rows(con, "FROM fill_mask('no mask')")
+    assert isinstance(functions.failure, UsageError)
+
+
+def test_opening_a_lake_loads_no_torch_and_leaving_it_open_makes_no_noise(lake: Lake) -> None:
+    code = (
+        "import sys; from polyseme.storage.sql.connection import connect; con = connect(sys.argv[1]); "
+        "print(con.execute('SELECT count(*) FROM sentences').fetchall()); assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code, lake.root], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[(16,)]\n", "")

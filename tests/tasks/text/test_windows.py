@@ -1,0 +1,191 @@
+"""Windows cover every token exactly once and never exceed the limit; batches run every window once."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polyseme.tasks.arrays import Ints
+from polyseme.tasks.text.windows import (
+    Pairs,
+    Windows,
+    batches,
+    context_windows,
+    pair_windows,
+    paired_context_windows,
+    sentence_windows,
+)
+
+LIMITS = st.integers(16, 70)
+LENGTHS = st.lists(st.one_of(st.integers(0, 12), st.integers(0, 200)), max_size=25)
+
+
+def pointer(lengths: list[int]) -> Ints:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def laid_out(documents: list[list[int]]) -> tuple[Ints, list[tuple[int, int]]]:
+    """Sentence lengths of documents as one array, and the range of sentences of each."""
+    edges = np.cumsum([0, *(len(document) for document in documents)]).tolist()
+    return pointer([length for document in documents for length in document]), list(pairwise(edges))
+
+
+def assert_complete(windows: Windows, ptr: Ints, limit: int) -> None:
+    """Every token is taken once, from a window that holds it, and no window is too long."""
+    taken = np.zeros(int(ptr[-1]), dtype=int)
+    for start, stop in zip(windows.take_start, windows.take_stop, strict=True):
+        taken[start:stop] += 1
+    assert (taken == 1).all()
+    assert windows.taken == ptr[-1]
+    assert (windows.lengths <= limit).all()
+    held = windows.take_stop > windows.take_start
+    assert (windows.take_start[held] >= windows.a_start[held]).all()
+    assert (windows.take_stop[held] <= np.maximum(windows.a_stop, windows.b_stop)[held]).all()
+
+
+@given(LENGTHS, LIMITS)
+def test_sentence_windows_take_every_token_once(lengths: list[int], limit: int) -> None:
+    ptr = pointer(lengths)
+    windows = sentence_windows(ptr, range(len(lengths)), limit)
+    assert_complete(windows, ptr, limit)
+    assert set(windows.owner.tolist()) == set(range(len(lengths)))
+
+
+@given(LENGTHS, LIMITS)
+def test_a_sentence_that_fits_has_one_window_and_keeps_its_frame(lengths: list[int], limit: int) -> None:
+    ptr = pointer(lengths)
+    windows = sentence_windows(ptr, range(len(lengths)), limit)
+    for s, length in enumerate(lengths):
+        (mine,) = np.nonzero(windows.owner == s)
+        assert (len(mine) == 1) == (length <= limit - 2)
+        assert windows.a_start[mine[0]] == ptr[s]
+        assert windows.a_stop[mine[-1]] == ptr[s + 1]
+        assert len(mine) == 1 or (windows.lengths[mine] == limit).all()
+
+
+@given(LENGTHS, LIMITS)
+def test_a_token_of_an_overlong_sentence_is_taken_where_it_is_most_central(lengths: list[int], limit: int) -> None:
+    windows = sentence_windows(pointer(lengths), range(len(lengths)), limit)
+    for s in range(len(lengths)):
+        (mine,) = np.nonzero(windows.owner == s)
+        centres = (windows.a_start[mine] + windows.a_stop[mine] - 1) / 2
+        for w, centre in zip(mine, centres, strict=True):
+            tokens = np.arange(windows.take_start[w], windows.take_stop[w])
+            nearest = np.abs(tokens[:, None] - centres).min(axis=1, initial=np.inf)
+            # Two windows may be equally near; cuts fall on whole tokens.
+            assert (np.abs(tokens - centre) <= nearest + 1).all()
+
+
+@given(LENGTHS, LIMITS)
+def test_overlong_sentences_overlap_by_at_least_half_a_window(lengths: list[int], limit: int) -> None:
+    windows = sentence_windows(pointer(lengths), range(len(lengths)), limit)
+    same = windows.owner[1:] == windows.owner[:-1]
+    overlap = (windows.a_stop[:-1] - windows.a_start[1:])[same]
+    assert (overlap >= (limit - 2) // 2).all()
+
+
+@given(st.lists(LENGTHS, min_size=1, max_size=5), LIMITS)
+def test_context_windows_take_every_token_once_and_stay_in_their_document(
+    documents: list[list[int]], limit: int
+) -> None:
+    ptr, ranges = laid_out(documents)
+    windows = context_windows(ptr, ranges, limit)
+    assert_complete(windows, ptr, limit)
+    borders = ptr[[0, *(last for _, last in ranges)]]
+    document_of_start = np.searchsorted(borders, windows.a_start, side="right")
+    document_of_stop = np.searchsorted(borders, np.maximum(windows.a_stop - 1, windows.a_start), side="right")
+    filled = windows.a_stop > windows.a_start
+    assert (document_of_start[filled] == document_of_stop[filled]).all()
+
+
+@given(st.lists(LENGTHS, min_size=1, max_size=3), LIMITS)
+def test_context_windows_hold_whole_sentences_and_as_many_as_fit(documents: list[list[int]], limit: int) -> None:
+    ptr, ranges = laid_out(documents)
+    windows = context_windows(ptr, ranges, limit)
+    joined = windows.owner < 0
+    ends = {int(ptr[last]) for _, last in ranges}
+    for start, stop in zip(windows.a_start[joined], windows.a_stop[joined], strict=True):
+        assert {int(start), int(stop)} <= set(ptr.tolist())
+        following = int(np.searchsorted(ptr, stop, side="left"))
+        if int(stop) not in ends and ptr[following + 1] > stop:
+            assert ptr[following + 1] - start > limit - 2
+
+
+@given(st.lists(LENGTHS, min_size=1, max_size=3), LIMITS)
+def test_neighbouring_context_windows_share_at_most_a_quarter(documents: list[list[int]], limit: int) -> None:
+    ptr, ranges = laid_out(documents)
+    windows = context_windows(ptr, ranges, limit)
+    (joined,) = np.nonzero(windows.owner < 0)
+    starts, stops = windows.a_start[joined], windows.a_stop[joined]
+    assert (np.diff(starts) > 0).all()
+    assert (np.diff(stops) > 0).all()
+    assert (stops[:-1] - starts[1:] <= (limit - 2) // 4).all()
+
+
+@given(st.lists(LENGTHS, min_size=1, max_size=3), LIMITS)
+def test_only_sentences_without_tokens_or_beyond_the_limit_stand_alone(documents: list[list[int]], limit: int) -> None:
+    ptr, ranges = laid_out(documents)
+    windows = context_windows(ptr, ranges, limit)
+    lengths = np.diff(ptr)
+    alone = np.flatnonzero((lengths == 0) | (lengths > limit - 2))
+    assert sorted(set(windows.owner[windows.owner >= 0].tolist())) == alone.tolist()
+
+
+def test_a_shared_sentence_is_taken_where_it_is_more_central() -> None:
+    windows = context_windows(pointer([20, 20, 5, 5, 20, 20]), [(0, 6)], 62)
+    spans = list(zip(windows.a_start, windows.a_stop, windows.take_start, windows.take_stop, strict=True))
+    assert spans == [(0, 50, 0, 45), (40, 90, 45, 90)]
+
+
+@given(LENGTHS, LIMITS)
+def test_pair_windows_keep_what_fits_and_count_the_rest(lengths: list[int], limit: int) -> None:
+    ptr = pointer(lengths)
+    first = np.arange(max(0, len(lengths) - 1), dtype=np.int64)
+    windows, left_out = pair_windows(ptr, Pairs(first, first + 1), limit)
+    total = ptr[first + 2] - ptr[first]
+    kept = windows.a_stop - windows.a_start + windows.b_stop - windows.b_start
+    assert (kept + left_out == total).all()
+    assert (left_out[total <= limit - 3] == 0).all()
+    assert (kept[total > limit - 3] == limit - 3).all()
+    assert (windows.a_stop == ptr[first + 1]).all()
+    assert (windows.b_start == ptr[first + 1]).all()
+    half = (limit - 3) // 2
+    for kept_of_one, whole in (
+        (windows.a_stop - windows.a_start, ptr[first + 1] - ptr[first]),
+        (windows.b_stop - windows.b_start, ptr[first + 2] - ptr[first + 1]),
+    ):
+        assert (kept_of_one >= np.minimum(whole, half)).all()
+        assert (kept_of_one <= whole).all()
+
+
+@given(st.lists(LENGTHS, min_size=1, max_size=4), LIMITS)
+def test_paired_windows_take_every_token_once_and_score_every_pair(documents: list[list[int]], limit: int) -> None:
+    ptr, _ = laid_out(documents)
+    document = np.repeat(np.arange(len(documents)), [len(d) for d in documents])
+    first = np.flatnonzero(document[:-1] == document[1:]).astype(np.int64)
+    windows, _ = paired_context_windows(ptr, Pairs(first, first + 1), len(document), limit)
+    assert_complete(windows, ptr, limit)
+    assert windows.pair[windows.pair >= 0].tolist() == list(range(len(first)))
+
+
+@given(LENGTHS.filter(lambda lengths: len(lengths) > 1), LIMITS)
+def test_a_sentence_is_taken_as_the_first_half_of_its_pair_where_that_fits(lengths: list[int], limit: int) -> None:
+    ptr = pointer(lengths)
+    first = np.arange(len(lengths) - 1, dtype=np.int64)
+    windows, left_out = paired_context_windows(ptr, Pairs(first, first + 1), len(lengths), limit)
+    for s in np.flatnonzero((left_out == 0) & (np.diff(ptr)[:-1] > 0)):
+        assert windows.take_start[s] == windows.a_start[s] == ptr[s]
+        assert windows.take_stop[s] >= ptr[s + 1]
+
+
+@given(st.lists(st.integers(1, 600), max_size=200), st.integers(1, 2000))
+def test_batches_run_every_window_once_longest_first_within_the_budget(lengths: list[int], budget: int) -> None:
+    sizes = np.array(lengths, dtype=np.int64)
+    made = list(batches(sizes, budget))
+    order = np.concatenate(made) if made else np.empty(0, dtype=np.int64)
+    assert sorted(order.tolist()) == list(range(len(lengths)))
+    assert (np.diff(sizes[order]) <= 0).all()
+    assert all(sizes[batch].sum() <= budget or len(batch) == 1 for batch in made)
