@@ -16,7 +16,14 @@ from polyseme.tasks.model.bert import PackedBatch
 from polyseme.tasks.model.devices import DTYPES
 from polyseme.tasks.model.encoder import Encoded, Encoder
 from polyseme.tasks.model.packing import pack
-from polyseme.tasks.text.windows import Pairs, Windows, batches, pair_windows, paired_context_windows, sentence_windows
+from polyseme.tasks.text.windows import (
+    SentencePairs,
+    Windows,
+    batches,
+    pair_windows,
+    paired_context_windows,
+    sentence_windows,
+)
 
 _ROWS = 16_384
 _SQUARE = 8192
@@ -89,7 +96,7 @@ def pairs(setting: Setting) -> Iterator[Figure]:
     """NSP and vectors of one pass over pairs (`--context pair`) against a pass for each."""
     encoder, text = setting.encoder, setting.text_for(setting.seconds / 20)
     ptr, count = text.sentence_ptr, len(text.sentences)
-    near = Pairs(np.arange(count - 1), np.arange(1, count))
+    near = SentencePairs(np.arange(count - 1), np.arange(1, count))
     alone, scored = sentence_windows(ptr, range(count), encoder.max_tokens), pair_windows(ptr, near, encoder.max_tokens)
     both, left_out = paired_context_windows(ptr, near, count, encoder.max_tokens)
 

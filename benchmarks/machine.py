@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from polyseme.tasks.model.batch_pool import Crew, cores
+from polyseme.tasks.model.batch_pool import BatchPool, cores
 from polyseme.tasks.model.bert import PackedBert
 from polyseme.tasks.model.devices import processor
 from polyseme.tasks.model.encoder import Encoder
@@ -76,7 +76,7 @@ def attention_flops(bert: PackedBert, windows: Windows) -> int:
 
 def products(encoder: Encoder) -> tuple[Callable[[], object], int]:
     """Return a run of one layer's products on every core, and how many floating-point operations it is."""
-    crew, layer = encoder.crew, encoder.bert.layers[0]
+    pool, layer = encoder.pool, encoder.bert.layers[0]
     linears = [m for m in (layer.qkv, layer.out, layer.up, layer.down) if isinstance(m, Dense | Packed)]
     inputs = [torch.randn(ROWS, m.size // len(m.bias), dtype=m.bias.dtype) for m in linears]
 
@@ -85,12 +85,12 @@ def products(encoder: Encoder) -> tuple[Callable[[], object], int]:
             for linear, x in zip(linears, inputs, strict=True):
                 linear(x)
 
-    times = _REPEATS * crew.size
-    return partial(_exhaust, crew, multiply, times), times * sum(2 * ROWS * m.size for m in linears)
+    times = _REPEATS * pool.size
+    return partial(_exhaust, pool, multiply, times), times * sum(2 * ROWS * m.size for m in linears)
 
 
-def _exhaust(crew: Crew, work: Callable[[int], None], times: int) -> None:
-    for _ in crew.map(work, range(times)):
+def _exhaust(pool: BatchPool, work: Callable[[int], None], times: int) -> None:
+    for _ in pool.map(work, range(times)):
         pass
 
 

@@ -27,7 +27,7 @@ from polyseme.tasks.reading.sources import read_sources, resolve
 from polyseme.tasks.shards.scan import Scan
 from polyseme.tasks.shards.stages import commit_shard, encode_shard
 from polyseme.tasks.text.chunks import Chunk, chunks
-from polyseme.tasks.text.passages import stretches
+from polyseme.tasks.text.passages import passages
 
 OUTPUTS = {
     "words, NSP": Outputs("words", nsp=True),
@@ -105,7 +105,7 @@ def overheads(engine: Engine, source: Path, documents: Sequence[Document], round
 
 def lay_out(engine: Engine, documents: Sequence[Document]) -> list[Chunk]:
     """Tokenize `documents` into the chunks that the engine would make of them."""
-    return list(chunks(stretches(documents, engine.wordpiece), engine.chunk_tokens))
+    return list(chunks(passages(documents, engine.wordpiece), engine.chunk_tokens))
 
 
 def model_alone(
@@ -123,7 +123,7 @@ def model_alone(
                 max_tokens=engine.spec.max_tokens,
                 nsp=nsp,
                 seed=0,
-                between=lambda tokens: None,
+                on_batch=lambda tokens: None,
                 tokens=tokens,
             )
             for chunk in laid_out

@@ -54,13 +54,13 @@ class Part:
     title: str
     unit: str
     sizes: tuple[float, ...]
-    measure: Callable[[Bench, float], Cost]
+    measure: Callable[[Workspace, float], Cost]
     scales: bool = True
     embeds: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class Workspace:
     """Where the measurements take place."""
 
     folder: Path
@@ -81,8 +81,8 @@ class Bench:
         """Run a command. Return what it took and what it wrote; raises SystemExit where it failed."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
         environment["PREFECT_HOME"] = str(self.folder / "prefect")
-        written, said = self.folder / "stdout", self.folder / "stderr"
-        with written.open("wb") as out, said.open("wb") as err:
+        written, output = self.folder / "stdout", self.folder / "stderr"
+        with written.open("wb") as out, output.open("wb") as err:
             began = time.perf_counter()
             command = [sys.executable, "-m", "polyseme", *map(str, arguments)]
             process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
@@ -90,7 +90,7 @@ class Bench:
             wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said.read_text()[-2000:]}")
+            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{output.read_text()[-2000:]}")
         return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024), written.read_text()
 
     def embed(self, source: Path, lake: Path, model: object, **expected: int) -> Cost:
@@ -103,41 +103,41 @@ class Bench:
         return Cost(cost.cpu_s, cost.wall_s, cost.peak_mb, report["lane_busy"])
 
 
-def _size(bench: Bench, copies: float) -> Cost:
-    source = bench.folder / "tiled.jsonl"
-    bench.make("tiled", source, int(copies), bench.chars, *bench.documents)
+def _size(workspace: Workspace, copies: float) -> Cost:
+    source = workspace.folder / "tiled.jsonl"
+    workspace.make("tiled", source, int(copies), workspace.chars, *workspace.documents)
     with source.open("rb") as lines:
         documents = sum(1 for _ in lines)
-    return bench.embed(source, bench.folder / "lake", bench.model, new=documents)
+    return workspace.embed(source, workspace.folder / "lake", workspace.model, new=documents)
 
 
-def _long(bench: Bench, megabytes: float) -> Cost:
-    bench.make("long", bench.folder / "long.txt", megabytes)
-    return bench.embed(bench.folder / "long.txt", bench.folder / "lake", bench.small, new=1)
+def _long(workspace: Workspace, megabytes: float) -> Cost:
+    workspace.make("long", workspace.folder / "long.txt", megabytes)
+    return workspace.embed(workspace.folder / "long.txt", workspace.folder / "lake", workspace.small, new=1)
 
 
-def _short(bench: Bench, thousands: float) -> Cost:
+def _short(workspace: Workspace, thousands: float) -> Cost:
     count = max(1, round(1000 * thousands))
-    bench.make("short", bench.folder / "short.jsonl", count)
-    return bench.embed(bench.folder / "short.jsonl", bench.folder / "lake", bench.small, new=count)
+    workspace.make("short", workspace.folder / "short.jsonl", count)
+    return workspace.embed(workspace.folder / "short.jsonl", workspace.folder / "lake", workspace.small, new=count)
 
 
-def _unchanged(bench: Bench, thousands: float) -> Cost:
+def _unchanged(workspace: Workspace, thousands: float) -> Cost:
     count = max(1, round(1000 * thousands))
-    source, lake = bench.folder / "short.jsonl", bench.folder / "lake"
-    bench.make("short", source, count)
-    bench.make("unchanged", lake, source, bench.small)
-    return bench.embed(source, lake, bench.small, unchanged=count)
+    source, lake = workspace.folder / "short.jsonl", workspace.folder / "lake"
+    workspace.make("short", source, count)
+    workspace.make("unchanged", lake, source, workspace.small)
+    return workspace.embed(source, lake, workspace.small, unchanged=count)
 
 
-def _parts(bench: Bench, count: float) -> Cost:
-    bench.make("parts", bench.folder / "lake", max(1, round(count)))
-    return bench.polyseme("sql", _QUESTION, "--lake", bench.folder / "lake")[0]
+def _parts(workspace: Workspace, count: float) -> Cost:
+    workspace.make("parts", workspace.folder / "lake", max(1, round(count)))
+    return workspace.polyseme("sql", _QUESTION, "--lake", workspace.folder / "lake")[0]
 
 
-def _encodings(bench: Bench, count: float) -> Cost:
-    bench.make("encodings", bench.folder / "lake", max(1, round(count)))
-    return bench.polyseme("sql", _QUESTION, "--lake", bench.folder / "lake")[0]
+def _encodings(workspace: Workspace, count: float) -> Cost:
+    workspace.make("encodings", workspace.folder / "lake", max(1, round(count)))
+    return workspace.polyseme("sql", _QUESTION, "--lake", workspace.folder / "lake")[0]
 
 
 PARTS = {
@@ -150,25 +150,25 @@ PARTS = {
 }
 
 
-def _prepare(bench: Bench) -> None:
+def _prepare(workspace: Workspace) -> None:
     """Make the small model, and let Prefect set up its database, which it does once."""
-    bench.make("model", bench.small)
-    bench.make("short", bench.folder / "one.jsonl", 1)
-    first = bench.embed(bench.folder / "one.jsonl", bench.folder / "lake", bench.small, new=1)
+    workspace.make("model", workspace.small)
+    workspace.make("short", workspace.folder / "one.jsonl", 1)
+    first = workspace.embed(workspace.folder / "one.jsonl", workspace.folder / "lake", workspace.small, new=1)
     print(
         f"  one document of ten words, the very first run: {first.cpu_s:.1f} CPU s, {first.peak_mb:.0f} MB", flush=True
     )
 
 
-def run(part: Part, bench: Bench, scale: float) -> dict[str, Any]:
+def run(part: Part, workspace: Workspace, scale: float) -> dict[str, Any]:
     """Measure every size of a part and print the points and the lines through them."""
     sizes = tuple(size * scale for size in part.sizes) if part.scales else part.sizes
     print(f"\n{part.title}\n{part.unit:>20}   CPU s   wall s   peak MB   model at work", flush=True)
     costs: list[Cost] = []
     for size in sizes:
-        with tempfile.TemporaryDirectory(dir=bench.folder) as place:
-            here = Bench(Path(place), bench.model, bench.documents, bench.chars)
-            for shared in (bench.small, bench.folder / "prefect"):
+        with tempfile.TemporaryDirectory(dir=workspace.folder) as place:
+            here = Workspace(Path(place), workspace.model, workspace.documents, workspace.chars)
+            for shared in (workspace.small, workspace.folder / "prefect"):
                 (here.folder / shared.name).symlink_to(shared)
             costs.append(part.measure(here, size))
         busy = costs[-1].lane_busy
@@ -224,13 +224,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"  {name}: {value}", flush=True)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="polyseme-scale-") as folder:
-        bench = Bench(Path(folder), options.model, documents, round(_CHARS * options.scale))
-        (bench.folder / "prefect").mkdir()
+        workspace = Workspace(Path(folder), options.model, documents, round(_CHARS * options.scale))
+        (workspace.folder / "prefect").mkdir()
         chosen = options.parts or list(PARTS)
         if any(PARTS[name].embeds for name in chosen):
-            _prepare(bench)
+            _prepare(workspace)
         for name in chosen:
-            found[name] = run(PARTS[name], bench, options.scale)
+            found[name] = run(PARTS[name], workspace, options.scale)
     options.out.mkdir(parents=True, exist_ok=True)
     result = {"machine": machine, "scale": options.scale, "model": options.model, "parts": found}
     (options.out / "scale.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")

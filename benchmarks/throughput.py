@@ -3,7 +3,7 @@
     python -m benchmarks.throughput --documents corpus.jsonl.gz --sentences 2000 --rounds 5 --json result.json
 
 Alternatives run in turn in one process. CPU seconds are those of all its threads; they are what to compare on a machine
-that does other things as well. Needs the `bench` extra. OMP_NUM_THREADS=1 takes threads out of the comparison.
+that does other things as well. Needs the `workspace` extra. OMP_NUM_THREADS=1 takes threads out of the comparison.
 """
 
 from __future__ import annotations

@@ -33,11 +33,11 @@ from polyseme.flows.server.corpora import Corpus, chosen
 from polyseme.flows.server.every_corpus import do_for_each, raise_failures
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.adaptation.request import Adaptation
-from polyseme.tasks.adaptation.workspace import at_work
-from polyseme.tasks.evaluation.comparison import Appraisal
+from polyseme.tasks.adaptation.workspace import open_workspace
+from polyseme.tasks.evaluation.comparison import Comparison
 from polyseme.tasks.evaluation.evaluation import FIGURES, shown
 from polyseme.tasks.model.checkpoint import Checkpoint
-from polyseme.tasks.training.checkpoints import Progress, StepLog
+from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress
 from polyseme.tasks.training.objective import ObjectiveConfig
 from polyseme.tasks.training.trainer import TrainingConfig
 
@@ -52,7 +52,7 @@ _TELL_PREFECT_EVERY = 0.02
 class AdaptReport:
     """What a run made. `first` and `last` are its held-out figures before and after training.
 
-    `fingerprint` is the model's, `start` what it began as. `appraisal` is None where none was asked for.
+    `fingerprint` is the model's, `start` what it began as. `comparison` is None where none was asked for.
     """
 
     model: str
@@ -66,7 +66,7 @@ class AdaptReport:
     seconds: float
     first: dict[str, float]
     last: dict[str, float]
-    appraisal: Appraisal | None
+    comparison: Comparison | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -91,25 +91,25 @@ _AT_THE_EDGE: dict[str, Any] = {
 @task(name="prepare text", **_AT_THE_EDGE)
 def prepare_text(adaptation: Adaptation) -> dict[str, int]:
     """Read and tokenize the sources; returns counts."""
-    with at_work(adaptation) as bench:
-        return bench.prepare()
+    with open_workspace(adaptation) as workspace:
+        return workspace.prepare()
 
 
 @task(name="train", **_AT_THE_EDGE)
-def train(adaptation: Adaptation) -> Progress:
+def train(adaptation: Adaptation) -> TrainingProgress:
     """Train until the budget is spent. The progress artifact shows how far it is."""
     artifact = create_progress_artifact(0.0, key="adapt-progress", description="Share of the training budget spent")
     log = get_run_logger()
-    with at_work(adaptation) as bench:
-        return bench.train(_Told(adaptation, artifact, log))
+    with open_workspace(adaptation) as workspace:
+        return workspace.train(_Told(adaptation, artifact, log))
 
 
 @task(name="write model", **_AT_THE_EDGE)
-def write_model(adaptation: Adaptation) -> Appraisal | None:
+def write_model(adaptation: Adaptation) -> Comparison | None:
     """Write the trained model and measure it for its card; returns what was measured."""
-    with at_work(adaptation) as bench:
-        bench.finish(appraising())
-        return bench.appraisal
+    with open_workspace(adaptation) as workspace:
+        workspace.finish(appraising())
+        return workspace.comparison
 
 
 @flow(name="adapt", persist_result=False)
@@ -166,7 +166,7 @@ def carry_out(adaptation: Adaptation) -> AdaptReport:
     """Do what `adapt_model` does, inside the flow run that calls it."""
     counts = prepare_text(adaptation)
     progress = train(adaptation)
-    appraisal = write_model(adaptation)
+    comparison = write_model(adaptation)
     folder = Path(adaptation.out)
     report = AdaptReport(
         model=str(folder),
@@ -180,7 +180,7 @@ def carry_out(adaptation: Adaptation) -> AdaptReport:
         seconds=progress.seconds,
         first=progress.evaluations[0],
         last=progress.evaluations[-1],
-        appraisal=appraisal,
+        comparison=comparison,
     )
     _publish(report, progress)
     _tell(report)
@@ -205,7 +205,7 @@ class _Told:
             self._log.info("step %d: MLM %.3f NSP %.3f rate %.1e", step.step, step.mlm, step.nsp, step.rate)
 
 
-def _publish(report: AdaptReport, progress: Progress) -> None:
+def _publish(report: AdaptReport, progress: TrainingProgress) -> None:
     """The curve and the table, as artifacts and beside the model."""
     picture = loss_curve(progress, title=f"Training of {Path(report.model).name}")
     write_picture(picture, Path(report.model) / "training.svg")
@@ -241,11 +241,11 @@ def markdown(report: AdaptReport) -> str:
         "|---|---:|---:|",
         *(f"| {name} | {before[name]:.4f} | {after[name]:.4f} |" for name in before),
     ]
-    if (appraisal := report.appraisal) is not None:
-        lines += ["", f"| as `polyseme evaluate` asks | {' | '.join(found.model for found in appraisal.both)} |"]
-        lines += [f"|---|{'---:|' * len(appraisal.both)}"]
+    if (comparison := report.comparison) is not None:
+        lines += ["", f"| as `polyseme evaluate` asks | {' | '.join(found.model for found in comparison.both)} |"]
+        lines += [f"|---|{'---:|' * len(comparison.both)}"]
         lines += [
-            f"| {label} | {' | '.join(shown(name, found.figures[name]) or '–' for found in appraisal.both)} |"
+            f"| {label} | {' | '.join(shown(name, found.figures[name]) or '–' for found in comparison.both)} |"
             for name, (label, _) in FIGURES.items()
         ]
     return "\n".join(lines) + "\n"

@@ -181,7 +181,7 @@ def _measure_rounding(catalog: Catalog, engine: Engine) -> None:
     if engine.spec.precision != "int8" or any(e.encoding_id == wanted and e.fidelity for e in catalog.encodings()):
         return
     found = measure(engine)
-    catalog.record_fidelity(wanted, found)
+    catalog.record_precision_loss(wanted, found)
     get_run_logger().info(
         "int8 against fp32 on %d sentences: mean token cosine %.4f, least %.4f, recall@10 %.3f",
         found.sentences, found.token_cosine, found.least_token_cosine, found.recall_at_10,

@@ -23,7 +23,7 @@ from polyseme.tasks.engine import EngineConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mended:
+class RepairReport:
     """What became of one encoding: parts retired, documents encoded again, and the `lost` ones, uris by id."""
 
     encoding: str
@@ -32,7 +32,9 @@ class Mended:
     lost: dict[str, str]
 
 
-def mend(lake: Lake, broken: frozenset[str], *, device: Device = "auto", model: str | None = None) -> list[Mended]:
+def mend(
+    lake: Lake, broken: frozenset[str], *, device: Device = "auto", model: str | None = None
+) -> list[RepairReport]:
     """Retire the parts `broken`, by path, and encode again what was marked now or before.
 
     `model` is where a checkpoint is that is no longer where it was. Raises ModelError where an encoding's model is not
@@ -51,7 +53,9 @@ def mend(lake: Lake, broken: frozenset[str], *, device: Device = "auto", model: 
         if marked[encoding.name]:
             lost = _encode_again(lake, encoding, encodings, repeating(encoding, device, model=model))
         encoded = marked[encoding.name] - len(lost)
-        done.append(Mended(encoding=encoding.name, retired=retired.get(encoding.name, 0), encoded=encoded, lost=lost))
+        done.append(
+            RepairReport(encoding=encoding.name, retired=retired.get(encoding.name, 0), encoded=encoded, lost=lost)
+        )
     return done
 
 

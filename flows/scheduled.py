@@ -16,7 +16,7 @@ from polyseme.flows.embed import AS_A_FLOW, EmbedRequest, carry_out, job
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.flows.server.corpora import Corpus, chosen
 from polyseme.flows.server.every_corpus import do_for_each, raise_failures
-from polyseme.flows.server.scan_lock import turn
+from polyseme.flows.server.scan_lock import scan_lock
 
 
 @flow(name="embed", **AS_A_FLOW)
@@ -59,7 +59,7 @@ def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], 
 
     def embed(corpus: Corpus) -> None:
         corpus.resolved()
-        with turn(f"{corpus.lake} {corpus.name}") as mine:
+        with scan_lock(f"{corpus.lake} {corpus.name}") as mine:
             if mine:
                 reports[corpus.name] = carry_out(job(_request(corpus)))
             else:

@@ -22,7 +22,7 @@ from polyseme.storage.database.commits import CommitOutcome
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.meta import advance, read
 from polyseme.storage.database.migrations import check_format, format_of, migrate
-from polyseme.storage.database.pointer import catalog_of, check_pair, no_lake, read_marker, remember
+from polyseme.storage.database.pointer import catalog_of, check_pair, no_lake, read_pointer, remember
 from polyseme.storage.database.schema import FORMAT_VERSION, meta, metadata
 from polyseme.storage.database.snapshot import Snapshot, read_totals, take_snapshot
 from polyseme.storage.database.staleness import Staleness, damaged_documents, staleness
@@ -36,7 +36,16 @@ from polyseme.storage.database.transactions import (
 )
 from polyseme.storage.errors import LakeError, PolysemeError
 from polyseme.storage.lake import Lake
-from polyseme.storage.records import Counts, DocumentVersion, EncodingSpec, Fidelity, Outputs, Part, Reject, ShardResult
+from polyseme.storage.records import (
+    Counts,
+    DocumentVersion,
+    EncodingSpec,
+    Outputs,
+    Part,
+    PrecisionLoss,
+    Reject,
+    ShardResult,
+)
 
 _PAGE = 1000
 
@@ -53,29 +62,29 @@ class Catalog:
     def create_or_open(lake: Lake, *, patience: float = PATIENCE_SECONDS) -> Catalog:
         """Open the lake's catalog and make what is missing of it. Raises LakeError."""
         lake.create()
-        marker = read_marker(lake)
-        catalog = Catalog(lake, open_engine(catalog_of(lake, marker), patience=patience), patience=patience)
+        pointer = read_pointer(lake)
+        catalog = Catalog(lake, open_engine(catalog_of(lake, pointer), patience=patience), patience=patience)
         with catalog._explained():
             with catalog.writing() as connection:
-                if marker is None and not inspect(connection).has_table(meta.name):
+                if pointer is None and not inspect(connection).has_table(meta.name):
                     _create(connection)
-                check_pair(connection, lake, marker)
+                check_pair(connection, lake, pointer)
                 migrate(connection, place=str(lake.root))
                 lake_id = connection.execute(select(meta.c.value).where(meta.c.key == "lake_id")).scalar_one()
-            remember(lake, marker, lake_id, catalog._engine.url)
+            remember(lake, pointer, lake_id, catalog._engine.url)
         return catalog
 
     @staticmethod
     def open(lake: Lake, *, patience: float = PATIENCE_SECONDS) -> Catalog:
         """Open the catalog of an existing lake. Raises LakeError where there is none that this Polyseme can read."""
-        marker = read_marker(lake)
-        url = catalog_of(lake, marker)
+        pointer = read_pointer(lake)
+        url = catalog_of(lake, pointer)
         if url.drivername == "sqlite" and not Path(str(url.database)).is_file():
             raise no_lake(lake, url)
         catalog = Catalog(lake, open_engine(url, patience=patience), patience=patience)
         with catalog._explained():
             with catalog.reading() as connection:
-                check_pair(connection, lake, marker)
+                check_pair(connection, lake, pointer)
                 written = format_of(connection)
             check_format(written, place=str(lake.root))
             if written != FORMAT_VERSION:
@@ -108,10 +117,10 @@ class Catalog:
         with self.reading() as connection:
             return encodings.read_encodings(connection)
 
-    def record_fidelity(self, encoding_id: str, fidelity: Fidelity) -> None:
+    def record_precision_loss(self, encoding_id: str, fidelity: PrecisionLoss) -> None:
         """Keep what was measured of an encoding. What an earlier run or another process kept stays."""
         with self.writing() as connection:
-            if encodings.record_fidelity(connection, encoding_id, fidelity):
+            if encodings.record_precision_loss(connection, encoding_id, fidelity):
                 advance(connection, "catalog_version")
 
     def begin_run(self, run_id: str, encoding_id: str, sources: Sequence[str], flow_run_id: str | None = None) -> int:

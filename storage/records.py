@@ -108,7 +108,7 @@ class EncodingSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fidelity:
+class PrecisionLoss:
     """How near a rounded encoding comes to the same one in fp32, over so many probe sentences.
 
     Cosines are those of token vectors, recall that of the ten nearest sentences.

@@ -37,7 +37,7 @@ from polyseme.storage.records import (
 )
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
 from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
-from polyseme.tasks.text.passages import stretches
+from polyseme.tasks.text.passages import passages
 from polyseme.tasks.text.sentences import SPLITTER
 from polyseme.tasks.text.wordpiece import WordPiece
 
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-Between = Callable[[int], None]
-_NO_TURN = nullcontext()
+OnBatch = Callable[[int], None]
+_NO_LOCK = nullcontext()
 _GPU_CHUNKS = 4
 """How much larger chunks are for a GPU, so that they fill two of its batches."""
 
@@ -82,7 +82,7 @@ class EngineConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ChunkTables:
     """The tables of one chunk, by name, and what making them took."""
 
     tables: dict[str, pa.Table]
@@ -186,29 +186,29 @@ class Engine:
         version: int,
         seed: int,
         ingested_at: datetime,
-        between: Between = lambda tokens: None,
-        turn: AbstractContextManager[object] = _NO_TURN,
-    ) -> Iterator[Made]:
+        on_batch: OnBatch = lambda tokens: None,
+        device_lock: AbstractContextManager[object] = _NO_LOCK,
+    ) -> Iterator[ChunkTables]:
         """Yield the tables of every chunk of `documents`, in order.
 
-        `version` is stored with every row, `seed` draws the random baseline. `between` is called in the lane after
-        every batch with the tokens it ran, and may raise `Cancelled` to stop. `turn` is entered in the lane for every
-        chunk, to wait for a device that other processes use as well. Raises PolysemeError where a token would have
-        been lost.
+        `version` is stored with every row, `seed` draws the random baseline. `on_batch` is called in the lane after
+        every batch with the tokens it ran, and may raise `Cancelled` to stop. `device_lock` is entered in the lane
+        for every chunk, to wait for a device that other processes use as well. Raises PolysemeError if a token would
+        have been lost.
         """
         clock = _Clock()
-        tokenized = stretches(_timed(documents, clock), self.wordpiece)
+        tokenized = passages(_timed(documents, clock), self.wordpiece)
         for chunk in chunks(tokenized, self.chunk_tokens):
             clock.lap("tokenize")
-            vectors = self._vectors(chunk, outputs, seed, clock, between=between, turn=turn)
+            vectors = self._vectors(chunk, outputs, seed, clock, on_batch=on_batch, device_lock=device_lock)
             tables = self._tables(chunk, vectors, outputs, version, ingested_at)
             clock.lap("pool")
-            yield Made(tables, _counts(tables, vectors, clock.reset()))
+            yield ChunkTables(tables, _counts(tables, vectors, clock.reset()))
             clock.lap("outside")
 
     def _vectors(
-        self, chunk: Chunk, outputs: Outputs, seed: int, clock: _Clock, *, between: Between,
-        turn: AbstractContextManager[object],
+        self, chunk: Chunk, outputs: Outputs, seed: int, clock: _Clock, *, on_batch: OnBatch,
+        device_lock: AbstractContextManager[object],
     ) -> ChunkVectors:  # fmt: skip
         from polyseme.tasks.encode.forward import chunk_vectors
         from polyseme.tasks.encode.masked_lm import Masking
@@ -216,7 +216,7 @@ class Engine:
         masking = None if outputs.pll is None else Masking(outputs.pll, self.wordpiece.mask_id)
 
         def work(encoder: Encoder) -> ChunkVectors:
-            with turn:
+            with device_lock:
                 clock.lap("wait")
                 return chunk_vectors(
                     encoder,
@@ -226,7 +226,7 @@ class Engine:
                     max_tokens=self.spec.max_tokens,
                     nsp=outputs.nsp,
                     seed=seed,
-                    between=between,
+                    on_batch=on_batch,
                     masking=masking,
                     tokens=outputs.level != "sentences",
                 )
@@ -238,9 +238,9 @@ class Engine:
     def _tables(
         self, chunk: Chunk, vectors: ChunkVectors, outputs: Outputs, version: int, ingested_at: datetime
     ) -> dict[str, pa.Table]:
-        from polyseme.tasks.encode.tables import RowMaker
+        from polyseme.tasks.encode.tables import TableBuilder
 
-        rows = RowMaker(chunk, version, self.spec.width)
+        rows = TableBuilder(chunk, version, self.spec.width)
         tables = {
             "documents": rows.documents(ingested_at),
             "sentences": rows.sentences(vectors.sentences, vectors.surprisals, outputs.pll),

@@ -128,7 +128,7 @@ def adapt(
         raise UsageError(f"Unknown option {mistyped[0]}. `polyseme adapt --help` lists them.")
     prepare_prefect(verbose=verbose)
     from polyseme.tasks.adaptation.request import Adaptation, Shape
-    from polyseme.tasks.adaptation.workspace import at_work
+    from polyseme.tasks.adaptation.workspace import open_workspace
     from polyseme.tasks.training.objective import ObjectiveConfig
     from polyseme.tasks.training.trainer import TrainingConfig
 
@@ -146,7 +146,7 @@ def adapt(
         shape=Shape(vocabulary=vocabulary, layers=layers, hidden=hidden, heads=heads) if scratch else None,
         reading=ReadOptions(text_field=text_field, id_field=id_field),
     )  # fmt: skip
-    with at_work(adaptation):  # what is wrong with the request is said before Prefect starts
+    with open_workspace(adaptation):  # what is wrong with the request is said before Prefect starts
         pass
     from polyseme.flows.adapt import adapt_model
     from polyseme.flows.display.training_progress import shown
@@ -158,10 +158,10 @@ def adapt(
 
 
 def _print(report: AdaptReport) -> None:
-    if report.appraisal is not None:
+    if report.comparison is not None:
         from polyseme.flows.commands.evaluate import side_by_side
 
-        write_table(side_by_side(report.appraisal.both), "table")
+        write_table(side_by_side(report.comparison.both), "table")
     first, last = report.first, report.last
     print(  # noqa: T201
         f"{report.steps:,} steps, {report.trained_tokens:,} tokens in {report.seconds / 60:,.1f} minutes, from "

@@ -20,7 +20,7 @@ _PACKAGES = ("prefect", "fastapi", "sqlalchemy", "torch", "transformers", "token
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Check:
     """One check. `detail` says what was found, or what is wrong and what to do."""
 
     check: str
@@ -51,9 +51,9 @@ def doctor(
     findings = []
     for name, check in checks.items():
         try:
-            findings.append(Finding(name, True, check()))
+            findings.append(Check(name, True, check()))
         except Exception as error:
-            findings.append(Finding(name, False, f"{type(error).__name__}: {error}"))
+            findings.append(Check(name, False, f"{type(error).__name__}: {error}"))
         if not json:
             last = findings[-1]
             print(f"{'ok  ' if last.ok else 'FAIL'}  {last.check}: {last.detail}", flush=True)  # noqa: T201

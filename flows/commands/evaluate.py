@@ -83,7 +83,7 @@ def evaluate(
     items = read_sources(resolve(data or [str(default_data() / "corpus")]), reading, stdin=sys.stdin.buffer)
     documents = list(islice((item for item in items if isinstance(item, Document)), limit))
     uses = read_uses(senses or default_data() / "senses.jsonl")
-    config = EvaluationConfig(masked_pairs=masked_pairs, trials=pairs, max_tokens=max_tokens, seed=seed)
+    config = EvaluationConfig(masked_pairs=masked_pairs, probe_pairs=pairs, max_tokens=max_tokens, seed=seed)
     found = []
     for name in [model] if other is None else [model, other]:
         print(f"evaluating {name} on {len(documents):,} documents", file=sys.stderr, flush=True)  # noqa: T201

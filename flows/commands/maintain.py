@@ -15,7 +15,7 @@ from polyseme.flows.settings import lake_at, prepare_prefect
 from polyseme.storage.records import Device
 
 if TYPE_CHECKING:
-    from polyseme.flows.repair import Mended
+    from polyseme.flows.repair import RepairReport
     from polyseme.storage.lake import Lake
     from polyseme.storage.maintenance.compaction import Merge
     from polyseme.storage.maintenance.vacuum import Leftover
@@ -150,7 +150,7 @@ def verify(
     """
     place, grace = lake_at(lake, catalog_url), timedelta(hours=grace_hours)
     found = result = _verified(place, grace)
-    mended: list[Mended] = []
+    mended: list[RepairReport] = []
     if repair and found.findings:
         if not json:
             _print_findings(found)
@@ -193,7 +193,7 @@ def _verified(lake: Lake, grace: timedelta) -> Verification:
             return run(catalog, grace=grace, now=datetime.now(UTC), progress=lambda part: advance(part.bytes))
 
 
-def _mended(lake: Lake, broken: frozenset[str], device: Device, model: str | None) -> list[Mended]:
+def _mended(lake: Lake, broken: frozenset[str], device: Device, model: str | None) -> list[RepairReport]:
     prepare_prefect(verbose=False)
     from polyseme.flows.display.progress_bar import shown
     from polyseme.flows.repair import mend
@@ -211,7 +211,7 @@ def _print_findings(result: Verification) -> None:
     )
 
 
-def _print_mended(done: Mended) -> None:
+def _print_mended(done: RepairReport) -> None:
     print(  # noqa: T201
         f"{done.encoding}: broken parts taken out of the lake: {done.retired:,}, documents encoded again: "
         f"{done.encoded:,}."

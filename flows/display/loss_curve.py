@@ -8,14 +8,14 @@ from html import escape
 import numpy as np
 
 from polyseme.flows.display.svg import COLOURS, STYLE
-from polyseme.tasks.training.checkpoints import Progress
+from polyseme.tasks.training.checkpoints import TrainingProgress
 
 _POINTS = 120
 _WIDTH, _PANEL, _LEFT, _RIGHT = 760, 150, 64, 20
 _INK, _FAINT = "#333", "#ccc"
 
 
-def loss_curve(progress: Progress, *, title: str) -> str:
+def loss_curve(progress: TrainingProgress, *, title: str) -> str:
     """Return the picture of a run: MLM loss, NSP loss, held-out MLM top-1 and NSP accuracy, one panel each."""
     steps = [log.step for log in progress.log]
     marks = [evaluation["step"] for evaluation in progress.evaluations]

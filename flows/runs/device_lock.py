@@ -42,7 +42,7 @@ _STUCK_SECONDS = 600.0
 log = logging.getLogger(__name__)
 
 
-def lane_name(engine: Engine) -> str:
+def lock_name(engine: Engine) -> str:
     """Return the limit's name: a GPU by its own id, the same in every container; a host's cores by the host."""
     if engine.device_type == "cuda":
         import torch
@@ -51,21 +51,21 @@ def lane_name(engine: Engine) -> str:
     return f"polyseme-device-{socket.gethostname()}-cpu"
 
 
-def device_lane(engine: Engine) -> DeviceLane | None:
+def device_lock(engine: Engine) -> DeviceLock | None:
     """Return this process's lane for the engine's device; None where no server stands to share it by.
 
     A GPU's limit is made where it is missing. The cores of a host are shared well by its system: they have a lane
     where somebody made the limit, with as many slots as processes shall encode there at once.
     """
     url = PREFECT_API_URL.value()
-    return _lane(url, lane_name(engine), engine.device_type == "cuda") if url else None
+    return _lane(url, lock_name(engine), engine.device_type == "cuda") if url else None
 
 
 @cache
-def _lane(url: str, name: str, create: bool) -> DeviceLane | None:
+def _lane(url: str, name: str, create: bool) -> DeviceLock | None:
     # A client of its own: it outlives the task that asks first.
     client = get_client(httpx_settings={"timeout": 15.0}, sync_client=True)
-    lane = DeviceLane(client, name)
+    lane = DeviceLock(client, name)
     try:
         found = lane.open(create=create)
     except httpx.HTTPError as error:
@@ -76,7 +76,7 @@ def _lane(url: str, name: str, create: bool) -> DeviceLane | None:
     return lane if found else None
 
 
-class DeviceLane:
+class DeviceLock:
     """Enter it in one thread at a time for each piece of work on the device; it keeps the device between pieces.
 
     Trouble with the server never fails the work: after half a minute it goes on without the slot, and says so.
@@ -107,7 +107,7 @@ class DeviceLane:
         with self._lock:
             self._leave()
 
-    def __enter__(self) -> DeviceLane:
+    def __enter__(self) -> DeviceLock:
         with self._lock:
             self._busy = True
         if self._lease is None:

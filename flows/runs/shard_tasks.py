@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 from prefect.tasks import exponential_backoff
 
-from polyseme.flows.runs.device_lock import device_lane
+from polyseme.flows.runs.device_lock import device_lock
 from polyseme.flows.runs.progress import reporter
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import LakeError
@@ -44,7 +44,7 @@ def encode_shard(shard: Shard, lake: Lake, config: EngineConfig) -> ShardResult:
     engine = shared_engine(config)
     with Catalog.open(lake) as catalog:
         result = stages.encode_shard(
-            shard, lake, catalog, engine, between=reporter(shard, lake), turn=device_lane(engine)
+            shard, lake, catalog, engine, on_batch=reporter(shard, lake), device_lock=device_lock(engine)
         )
     counts = result.counts
     get_run_logger().info(

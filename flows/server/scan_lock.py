@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 
 @contextmanager
-def turn(name: str, *, place: Path | None = None) -> Iterator[bool]:
+def scan_lock(name: str, *, place: Path | None = None) -> Iterator[bool]:
     """Wait for the turn of this process, yield True and hold it. Yield False where another process waits already.
 
     That one's turn begins after now, so it will see whatever this one was to see.

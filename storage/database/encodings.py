@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from polyseme.storage.database.schema import encodings, meta
 from polyseme.storage.errors import UsageError
-from polyseme.storage.records import EncodingSpec, Fidelity
+from polyseme.storage.records import EncodingSpec, PrecisionLoss
 
 _LONGEST = 48
 _USUAL = {"layers": "last", "pooling": "mean", "context": "sentence", "precision": "fp32"}
@@ -32,7 +32,7 @@ class Encoding:
     name: str
     spec: EncodingSpec
     created_at: str
-    fidelity: Fidelity | None = None
+    fidelity: PrecisionLoss | None = None
 
     @staticmethod
     def from_row(row: Row[tuple[str, str, str, str, str | None]]) -> Encoding:
@@ -43,7 +43,7 @@ class Encoding:
             name=name,
             spec=EncodingSpec(**json.loads(spec)),
             created_at=created_at,
-            fidelity=None if fidelity is None else Fidelity(**json.loads(fidelity)),
+            fidelity=None if fidelity is None else PrecisionLoss(**json.loads(fidelity)),
         )
 
 
@@ -85,7 +85,7 @@ def register(connection: Connection, spec: EncodingSpec, name: str | None, *, at
     return chosen, True
 
 
-def record_fidelity(connection: Connection, encoding_id: str, fidelity: Fidelity) -> bool:
+def record_precision_loss(connection: Connection, encoding_id: str, fidelity: PrecisionLoss) -> bool:
     """Keep what was measured of an encoding; False where an earlier run or another process did."""
     key = _FIDELITY + encoding_id
     if connection.scalar(select(meta.c.key).where(meta.c.key == key)) is not None:

@@ -21,19 +21,19 @@ MARKER = "lake.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Marker:
+class Pointer:
     """What `lake.json` says."""
 
     lake_id: str
     catalog: str
 
 
-def read_marker(lake: Lake) -> Marker | None:
+def read_pointer(lake: Lake) -> Pointer | None:
     """Return what the lake says of itself; None where its catalog lies in it."""
     try:
         with lake.files.fetched(MARKER) as path:
             said = json.loads(path.read_text("utf-8"))
-            return Marker(lake_id=str(said["lake_id"]), catalog=str(said["catalog"]))
+            return Pointer(lake_id=str(said["lake_id"]), catalog=str(said["catalog"]))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -43,7 +43,7 @@ def read_marker(lake: Lake) -> Marker | None:
         ) from error
 
 
-def catalog_of(lake: Lake, marker: Marker | None) -> URL:
+def catalog_of(lake: Lake, pointer: Pointer | None) -> URL:
     """Return where a lake's catalog is: as given, as remembered, or in the lake's own folder.
 
     Raises UsageError for a lake in an object store that does not say, and LakeError for one that says two things.
@@ -57,8 +57,8 @@ def catalog_of(lake: Lake, marker: Marker | None) -> URL:
                 "--catalog and POLYSEME_CATALOG out, or name another lake with --lake."
             )
         return url
-    if marker is not None:
-        return parse(marker.catalog)
+    if pointer is not None:
+        return parse(pointer.catalog)
     if isinstance(own, Path):
         return URL.create("sqlite", database=str(own))
     raise UsageError(
@@ -68,18 +68,18 @@ def catalog_of(lake: Lake, marker: Marker | None) -> URL:
     )
 
 
-def check_pair(connection: Connection, lake: Lake, marker: Marker | None) -> None:
+def check_pair(connection: Connection, lake: Lake, pointer: Pointer | None) -> None:
     """Raise LakeError unless this catalog is this lake's."""
     place = place_of(connection.engine.url)
     if not inspect(connection).has_table(meta.name):
-        if marker is None:
+        if pointer is None:
             raise no_lake(lake, connection.engine.url)
         raise LakeError(
-            f"The lake at {lake.root} had its catalog in {marker.catalog}, and there is none in {place}. Restore it "
+            f"The lake at {lake.root} had its catalog in {pointer.catalog}, and there is none in {place}. Restore it "
             f"from a copy; or, to begin anew, remove {lake.root}/{MARKER}."
         )
-    if marker is not None:
-        fits = connection.scalar(select(meta.c.value).where(meta.c.key == "lake_id")) == marker.lake_id
+    if pointer is not None:
+        fits = connection.scalar(select(meta.c.value).where(meta.c.key == "lake_id")) == pointer.lake_id
     elif _is_own(lake, connection.engine.url):
         fits = True
     else:
@@ -93,12 +93,12 @@ def check_pair(connection: Connection, lake: Lake, marker: Marker | None) -> Non
         )
 
 
-def remember(lake: Lake, marker: Marker | None, lake_id: str, url: URL) -> None:
+def remember(lake: Lake, pointer: Pointer | None, lake_id: str, url: URL) -> None:
     """Write into the lake where its catalog is, unless it lies in the lake or the lake knows already."""
     if _is_own(lake, url):
         return
-    if marker is None or _database(parse(marker.catalog)) != _database(url):
-        _write_marker(lake, Marker(lake_id=lake_id, catalog=without_password(url)))
+    if pointer is None or _database(parse(pointer.catalog)) != _database(url):
+        _write_marker(lake, Pointer(lake_id=lake_id, catalog=without_password(url)))
 
 
 def no_lake(lake: Lake, url: URL) -> MissingLakeError:
@@ -109,9 +109,9 @@ def no_lake(lake: Lake, url: URL) -> MissingLakeError:
     )
 
 
-def _write_marker(lake: Lake, marker: Marker) -> None:
+def _write_marker(lake: Lake, pointer: Pointer) -> None:
     with lake.files.new(MARKER) as path:
-        path.write_text(json.dumps({"lake_id": marker.lake_id, "catalog": marker.catalog}, indent=1) + "\n", "utf-8")
+        path.write_text(json.dumps({"lake_id": pointer.lake_id, "catalog": pointer.catalog}, indent=1) + "\n", "utf-8")
 
 
 def _is_own(lake: Lake, url: URL) -> bool:

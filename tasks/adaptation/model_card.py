@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from polyseme.tasks.evaluation.comparison import Appraisal
+from polyseme.tasks.evaluation.comparison import Comparison
 from polyseme.tasks.evaluation.evaluation import FIGURES, shown
-from polyseme.tasks.training.checkpoints import Progress
+from polyseme.tasks.training.checkpoints import TrainingProgress
 
 _WHILE_TRAINING = {
     "mlm_top1": "MLM top-1",
@@ -22,7 +22,7 @@ _TO_FILL_IN = "to be filled in before the model is passed on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class TrainingRecord:
     """What a card says. `start` None is a model from scratch; `created` names the heads the start model had not.
 
     `license` and `data_note` are the user's words. `hardware` names the processor or card.
@@ -38,12 +38,12 @@ class Made:
     settings: dict[str, Any]
     precision: str
     hardware: str
-    progress: Progress
+    progress: TrainingProgress
     license: str | None
     data_note: str | None
 
 
-def card(made: Made, appraisal: Appraisal | None) -> str:
+def card(made: TrainingRecord, comparison: Comparison | None) -> str:
     """Return the card with the front matter that model hubs read; without an appraisal what training itself measured.
 
     The same for the same run, so that it can be written again.
@@ -56,13 +56,13 @@ def card(made: Made, appraisal: Appraisal | None) -> str:
         _data(made),
         f"**Licence.** {made.license or _TO_FILL_IN.capitalize()}.",
         _training(made),
-        _measured(made, appraisal) if appraisal else _measured_while_training(made),
-        _limits(appraisal),
+        _measured(made, comparison) if comparison else _measured_while_training(made),
+        _limits(comparison),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _front(made: Made) -> str:
+def _front(made: TrainingRecord) -> str:
     lines = ["---"]
     if made.license:
         lines.append(f"license: {re.sub(r'[^a-z0-9.]+', '-', made.license.lower()).strip('-')}")
@@ -72,7 +72,7 @@ def _front(made: Made) -> str:
     return "\n".join(lines)
 
 
-def _data(made: Made) -> str:
+def _data(made: TrainingRecord) -> str:
     heads = f" The {' and '.join(made.created)} head was new." if made.created and made.start else ""
     origin = f"Started from {made.start}.{heads}" if made.start else "Started from random weights."
     return (
@@ -81,7 +81,7 @@ def _data(made: Made) -> str:
     )
 
 
-def _training(made: Made) -> str:
+def _training(made: TrainingRecord) -> str:
     progress, settings = made.progress, made.settings
     hidden = "whole words" if settings["whole_words"] else "tokens"
     distilled = f", distillation weight {settings['distill']:g}" if settings["distill"] else ""
@@ -100,21 +100,21 @@ def _plain(value: Any) -> str:
     return "not set" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _measured(made: Made, appraisal: Appraisal) -> str:
-    counts, found, share = appraisal.model.counts, appraisal.both, appraisal.config.mask_share
-    names = [*([f"start: {appraisal.start.model}"] if appraisal.start else []), "this model"]
+def _measured(made: TrainingRecord, comparison: Comparison) -> str:
+    counts, found, share = comparison.model.counts, comparison.both, comparison.config.mask_share
+    names = [*([f"start: {comparison.start.model}"] if comparison.start else []), "this model"]
     rows = [(label, *(shown(name, one.figures[name]) or "–" for one in found)) for name, (label, _) in FIGURES.items()]
     return (
         f"**Measured** on {counts['documents']:,} held-out documents, as `polyseme evaluate` measures: "
         f"{counts['pairs']:,} first sentences, each with its true second, one of another document, one of the same "
-        f"document and the pair turned around; {counts['masked_tokens']:,} hidden tokens ({share:.0%}); "
-        f"{counts['sense_uses']} uses of {len(appraisal.model.senses)} words in known senses. Every model got the same "
-        f"questions; two standard errors of an NSP accuracy are {1 / (2 * counts['pairs']) ** 0.5:.3f} at most. "
+        f"document and the pair turned around; {counts['masked_tokens']:,} masked tokens ({share:.0%}); "
+        f"{counts['sense_uses']} uses of {len(comparison.model.senses)} words in known senses. Every model got the "
+        f"same questions; two standard errors of an NSP accuracy are {1 / (2 * counts['pairs']) ** 0.5:.3f} at most. "
         "`evaluation.json` has it all.\n\n" + _table(("", *names), rows)
     )
 
 
-def _measured_while_training(made: Made) -> str:
+def _measured_while_training(made: TrainingRecord) -> str:
     first, last = made.progress.evaluations[0], made.progress.evaluations[-1]
     rows = [(label, f"{first[name]:.3f}", f"{last[name]:.3f}") for name, label in _WHILE_TRAINING.items()]
     return (
@@ -128,10 +128,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _limits(appraisal: Appraisal | None) -> str:
+def _limits(comparison: Comparison | None) -> str:
     more = (
         "The word senses are everyday English ones, whatever the model was taught. "
-        if appraisal
+        if comparison
         else "`polyseme evaluate` also asks for pairs of one document, for the order of a pair and for word senses. "
     )
     return (

@@ -26,22 +26,22 @@ from filelock import FileLock, Timeout
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.files.durable import write_whole
 from polyseme.storage.records import Document
-from polyseme.tasks.adaptation.model_card import Made, card
+from polyseme.tasks.adaptation.model_card import TrainingRecord, card
 from polyseme.tasks.adaptation.request import Adaptation
-from polyseme.tasks.evaluation.comparison import APPRAISAL, Appraisal, appraise, read_appraisal
-from polyseme.tasks.evaluation.evaluation import Between, EvaluationConfig
+from polyseme.tasks.evaluation.comparison import COMPARISON_FILE, Comparison, compare, read_comparison
+from polyseme.tasks.evaluation.evaluation import EvaluationConfig, OnBatch
 from polyseme.tasks.model.checkpoint import Checkpoint, find
 from polyseme.tasks.model.devices import hardware, resolve_device
 from polyseme.tasks.reading.sources import read_sources, resolve
 from polyseme.tasks.text.wordpiece import WordPiece
 from polyseme.tasks.training import vocabulary
-from polyseme.tasks.training.checkpoints import Progress, StepLog, latest, read_progress
+from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress, latest, read_progress
 from polyseme.tasks.training.corpus import TrainingText, held_out, prepare, read, require_pairs, write
 from polyseme.tasks.training.export import export
 from polyseme.tasks.training.network import Start, start_from, start_from_scratch
 from polyseme.tasks.training.objective import Objective
 from polyseme.tasks.training.trainer import Trainer
-from polyseme.tasks.training.validation import answers, fixed_batches
+from polyseme.tasks.training.validation import fixed_batches, validate
 
 HELD_OUT_PAIRS = 192
 """Pairs of held-out text that evaluations during training ask for."""
@@ -50,23 +50,29 @@ _LEAST_PAIRS, _MOST_PAIRS = 50, 500
 
 
 @contextmanager
-def at_work(adaptation: Adaptation) -> Iterator[Bench]:
+def open_workspace(adaptation: Adaptation) -> Iterator[Workspace]:
     """Open the folder an adaptation is made in, alone. Raises UsageError where it belongs to another one or is busy."""
     resolve(adaptation.sources)
-    bench = Bench(adaptation)
-    identity = adaptation.identity(None if adaptation.shape else bench.start.sha256)
-    if not bench.folder.is_dir() and bench.out.exists() and not (bench.out.is_dir() and not any(bench.out.iterdir())):
-        raise UsageError(f"{bench.out} exists already and was not made by a run that can go on. Name another --out.")
+    workspace = Workspace(adaptation)
+    identity = adaptation.identity(None if adaptation.shape else workspace.start.sha256)
+    if (
+        not workspace.folder.is_dir()
+        and workspace.out.exists()
+        and not (workspace.out.is_dir() and not any(workspace.out.iterdir()))
+    ):
+        raise UsageError(
+            f"{workspace.out} exists already and was not made by a run that can go on. Name another --out."
+        )
     try:
-        bench.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(bench.folder / "lock", timeout=0):
-            bench.claim(identity)
-            yield bench
+        workspace.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(workspace.folder / "lock", timeout=0):
+            workspace.check_settings(identity)
+            yield workspace
     except Timeout as error:
-        raise UsageError(f"Another process is training {bench.out}. Wait for it, or name another --out.") from error
+        raise UsageError(f"Another process is training {workspace.out}. Wait for it, or name another --out.") from error
 
 
-class Bench:
+class Workspace:
     """The folder of one run, and the stages of its work."""
 
     def __init__(self, adaptation: Adaptation) -> None:
@@ -75,7 +81,7 @@ class Bench:
         self.folder = self.out.with_name(f"{self.out.name}.training")
         self.checkpoints = self.folder / "checkpoints"
 
-    def claim(self, mine: dict[str, Any]) -> None:
+    def check_settings(self, mine: dict[str, Any]) -> None:
         """Write down what this run is; on its return, check that it is still the same."""
         path = self.folder / "run.json"
         if not path.is_file() or self._text("held-out") is None:
@@ -119,19 +125,19 @@ class Bench:
             "held_out_documents": kept_text.n_documents,
         }
 
-    def train(self, between: Callable[[StepLog], None] = lambda log: None) -> Progress:
+    def train(self, on_step: Callable[[StepLog], None] = lambda log: None) -> TrainingProgress:
         """Train, or go on training, until the budget is spent. Needs `prepare` done.
 
-        `between` is called after every step and may raise to stop; then the steps so far are kept.
+        `on_step` is called after every step and may raise to stop; then the steps so far are kept.
         """
         trainer = self.trainer()
         trainer.resume()
-        return trainer.run(between)
+        return trainer.run(on_step)
 
-    def finish(self, between: Between = lambda tokens: None) -> Path:
+    def finish(self, on_batch: OnBatch = lambda tokens: None) -> Path:
         """Write the trained model into `out`, then measure it for its card. Needs `train` done.
 
-        What was measured before at the same step is not measured again, so a card is cheap to write anew. `between` is
+        What was measured before at the same step is not measured again, so a card is cheap to write anew. `on_batch` is
         called with the tokens of every batch and may raise to stop: the model is written by then.
         """
         if self.progress is None:
@@ -139,36 +145,38 @@ class Bench:
         trainer = self.trainer()
         trainer.resume()
         made = self._made(trainer)
-        known = self.appraisal
+        known = self.comparison
         export(trainer.model, self.out, tokenizer=self.tokenizer, card=card(made, known))
         del trainer  # two more models are loaded now
-        if found := known or self._appraise(made.progress, between):
-            write_whole(self.folder / APPRAISAL, found.to_json())
-            write_whole(self.out / APPRAISAL, found.to_json())
+        if found := known or self._appraise(made.progress, on_batch):
+            write_whole(self.folder / COMPARISON_FILE, found.to_json())
+            write_whole(self.out / COMPARISON_FILE, found.to_json())
             write_whole(self.out / "README.md", card(made, found))
         return self.out
 
     @property
-    def appraisal(self) -> Appraisal | None:
+    def comparison(self) -> Comparison | None:
         """What was measured of the run's newest step with today's questions; None where nothing was."""
         if (progress := self.progress) is None:
             return None
-        return read_appraisal(self.folder, step=progress.step, config=self._questions(progress))
+        return read_comparison(self.folder, step=progress.step, config=self._questions(progress))
 
-    def _questions(self, progress: Progress) -> EvaluationConfig:
+    def _questions(self, progress: TrainingProgress) -> EvaluationConfig:
         asked = self.adaptation
         pairs = asked.evaluation_pairs
         if pairs is None:
             pairs = min(max(round(progress.seconds), _LEAST_PAIRS), _MOST_PAIRS)
-        return EvaluationConfig(trials=pairs, masked_pairs=max(1, pairs // 2), max_tokens=asked.objective.max_tokens)
+        return EvaluationConfig(
+            probe_pairs=pairs, masked_pairs=max(1, pairs // 2), max_tokens=asked.objective.max_tokens
+        )
 
-    def _appraise(self, progress: Progress, between: Between) -> Appraisal | None:
+    def _appraise(self, progress: TrainingProgress, on_batch: OnBatch) -> Comparison | None:
         asked, questions = self.adaptation, self._questions(progress)
-        if not questions.trials:
+        if not questions.probe_pairs:
             return None
-        return appraise(
+        return compare(
             None if asked.shape else asked.model, self.out, self.held_out,
-            step=progress.step, config=questions, device=asked.device, between=between,
+            step=progress.step, config=questions, device=asked.device, on_batch=on_batch,
         )  # fmt: skip
 
     def trainer(self) -> Trainer:
@@ -182,14 +190,14 @@ class Bench:
         )
 
         def judge(model: Any) -> dict[str, float]:
-            return answers(model, held, device=device, precision=precision).scores()
+            return validate(model, held, device=device, precision=precision).scores()
 
         return Trainer(
             start.model, objective, asked.training, self.checkpoints, device, precision, judge, created=start.created
         )
 
     @property
-    def progress(self) -> Progress | None:
+    def progress(self) -> TrainingProgress | None:
         """How far the run is by its newest checkpoint; None before the first."""
         path = latest(self.checkpoints)
         return None if path is None else read_progress(path)
@@ -247,8 +255,8 @@ class Bench:
             raise PolysemeError(f"The text in {self.folder} is not prepared. Run polyseme adapt again.")
         return text
 
-    def _made(self, trainer: Trainer) -> Made:
-        return Made(
+    def _made(self, trainer: Trainer) -> TrainingRecord:
+        return TrainingRecord(
             name=self.out.name,
             start=None if self.adaptation.shape else self.start.label,
             created=trainer.created,

@@ -20,7 +20,7 @@ from polyseme.tasks.encode.transitions import Transitions, transitions
 from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.text.chunks import Chunk
 from polyseme.tasks.text.windows import (
-    Pairs,
+    SentencePairs,
     Windows,
     context_windows,
     pair_windows,
@@ -63,7 +63,7 @@ def chunk_vectors(
     max_tokens: int,
     nsp: bool,
     seed: int,
-    between: Callable[[int], None],
+    on_batch: Callable[[int], None],
     masking: Masking | None = None,
     tokens: bool = True,
 ) -> ChunkVectors:
@@ -79,33 +79,33 @@ def chunk_vectors(
         raise PolysemeError(f"{len(chunk.ids)} tokens went in and {windows.taken} came out; nothing was stored.")
     scores = len(near_left_out) if nsp else 0
     if tokens or encoder.device.type != "cuda":
-        encoded = encoder.encode(chunk.ids, windows, sentences=chunk.sentences, pairs=scores, between=between)
+        encoded = encoder.encode(chunk.ids, windows, sentences=chunk.sentences, pairs=scores, on_batch=on_batch)
     else:
-        encoded = encoder.encode_sentences(chunk.ids, windows, sentence_ptr=ptr, pairs=scores, between=between)
+        encoded = encoder.encode_sentences(chunk.ids, windows, sentence_ptr=ptr, pairs=scores, on_batch=on_batch)
     forward, encoded_at = int(windows.lengths.sum()), time.perf_counter()
     scored = None
     if nsp and wanted is not None:
-        rest = Pairs(wanted.pairs.first[scores:], wanted.pairs.second[scores:])
+        rest = SentencePairs(wanted.pairs.first[scores:], wanted.pairs.second[scores:])
         pairs, left_out = pair_windows(ptr, rest, max_tokens)
-        logits = np.concatenate([encoded.logits, encoder.score_pairs(chunk.ids, pairs, between=between)])
+        logits = np.concatenate([encoded.logits, encoder.score_pairs(chunk.ids, pairs, on_batch=on_batch)])
         scored = ScoredTransitions(wanted, logits, np.concatenate([near_left_out, left_out]))
         forward += int(pairs.lengths.sum())
     scored_at, surprisals = time.perf_counter(), None
     seconds = {"encode": encoded_at - begun, "nsp": scored_at - encoded_at}
     if masking is not None:
-        surprisals, run = _surprisals(encoder, chunk, masking, max_tokens, between)
+        surprisals, run = _surprisals(encoder, chunk, masking, max_tokens, on_batch)
         forward += run
         seconds["pll"] = time.perf_counter() - scored_at
     return ChunkVectors(encoded.tokens, sentence_vectors(encoded, ptr, pooling), scored, surprisals, forward, seconds)
 
 
 def _surprisals(
-    encoder: Encoder, chunk: Chunk, masking: Masking, limit: int, between: Callable[[int], None]
+    encoder: Encoder, chunk: Chunk, masking: Masking, limit: int, on_batch: Callable[[int], None]
 ) -> tuple[Floats, int]:
     """Return the surprisals and how many tokens were run for them. Each sentence stands alone, whatever the context."""
     words = word_numbers(chunk.word, chunk.sentence_ptr)
     windows = sentence_windows(chunk.sentence_ptr, np.flatnonzero(chunk.own).tolist(), limit)
-    found = token_surprisals(encoder, chunk.ids, windows, words, masking=masking, between=between)
+    found = token_surprisals(encoder, chunk.ids, windows, words, masking=masking, on_batch=on_batch)
     return found, int((windows.lengths * (windows.take_stop - windows.take_start)).sum())
 
 
@@ -117,5 +117,5 @@ def _windows(chunk: Chunk, wanted: Transitions | None, context: Context, limit: 
     if context == "window":
         return context_windows(ptr, chunk.documents, limit), nothing
     assert wanted is not None
-    near = Pairs(wanted.pairs.first[: wanted.adjacent], wanted.pairs.second[: wanted.adjacent])
+    near = SentencePairs(wanted.pairs.first[: wanted.adjacent], wanted.pairs.second[: wanted.adjacent])
     return paired_context_windows(ptr, near, chunk.sentences, limit)

@@ -42,18 +42,18 @@ def token_surprisals(
     words: Ints,
     *,
     masking: Masking,
-    between: Callable[[int], None] = lambda tokens: None,
+    on_batch: Callable[[int], None] = lambda tokens: None,
 ) -> Floats:
     """Return `(tokens,)`: -log p of each token in the window that takes it, 0 where none does.
 
-    `words` numbers whole words, rising. `between` is called after every batch with the tokens it ran, and may raise to
+    `words` numbers whole words, rising. `on_batch` is called after every batch with the tokens it ran, and may raise to
     stop. Raises ModelError without an MLM head.
     """
     result = np.zeros(len(ids), np.float32)
     for window, token in _groups(windows):
         same_word = words if masking.variant == "within_word_l2r" else None
         copies, inside, at = _masked_copies(ids, windows, (window, token), same_word=same_word, mask_id=masking.mask_id)
-        result[token] = encoder.surprisals(copies, inside, at=at, targets=ids[token], between=between)
+        result[token] = encoder.surprisals(copies, inside, at=at, targets=ids[token], on_batch=on_batch)
     return result
 
 

@@ -24,7 +24,7 @@ from polyseme.tasks.text.chunks import Chunk
 
 
 @dataclass(frozen=True, slots=True)
-class RowMaker:
+class TableBuilder:
     """Makes the tables of one chunk. `version` is the run's ordinal, `width` the numbers in a vector."""
 
     chunk: Chunk
@@ -33,7 +33,7 @@ class RowMaker:
 
     def documents(self, ingested_at: datetime) -> pa.Table:
         """One row for every document that ends in this chunk: only there all of it has been counted."""
-        ended = [p for p in self.chunk.pieces if p.ends]
+        ended = [p for p in self.chunk.slices if p.ends]
         texts = [p.document for p in ended]
         return self._table(
             "documents",
@@ -165,8 +165,8 @@ class RowMaker:
         return np.repeat(own, np.diff(chunk.sentence_ptr)[own])
 
     def _doc_ids(self, sentence: Ints) -> pa.Array:
-        ids = pa.array([p.document.doc_id for p in self.chunk.pieces], pa.string())
-        return ids.take(pa.array(self.chunk.piece_of[sentence]))
+        ids = pa.array([p.document.doc_id for p in self.chunk.slices], pa.string())
+        return ids.take(pa.array(self.chunk.slice_of[sentence]))
 
     def _keys(self, sentence: Ints) -> dict[str, object]:
         return {
@@ -176,9 +176,9 @@ class RowMaker:
         }
 
     def _slices(self, sentence: Ints, start: Ints, stop: Ints) -> list[str]:
-        texts = [p.document.text for p in self.chunk.pieces]
-        rows = zip(self.chunk.piece_of[sentence].tolist(), start.tolist(), stop.tolist(), strict=True)
-        return [texts[piece][a:b] for piece, a, b in rows]
+        texts = [p.document.text for p in self.chunk.slices]
+        rows = zip(self.chunk.slice_of[sentence].tolist(), start.tolist(), stop.tolist(), strict=True)
+        return [texts[number][a:b] for number, a, b in rows]
 
     def _table(
         self, name: str, columns: dict[str, object], vectors: Callable[[Ints], Halves] | None = None

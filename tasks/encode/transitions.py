@@ -12,7 +12,7 @@ import numpy as np
 
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.text.chunks import Chunk
-from polyseme.tasks.text.windows import Pairs
+from polyseme.tasks.text.windows import SentencePairs
 
 BASELINE_SHARE = 0.1
 BASELINE_LEAST, BASELINE_MOST = 32, 1024
@@ -23,17 +23,17 @@ _ATTEMPTS = 8
 class Transitions:
     """Pairs to score: the first `adjacent` of them follow each other, the rest are the random baseline."""
 
-    pairs: Pairs
+    pairs: SentencePairs
     adjacent: int
 
 
-def adjacent_pairs(chunk: Chunk) -> Pairs:
+def adjacent_pairs(chunk: Chunk) -> SentencePairs:
     """Return every pair of neighbouring sentences of one document whose first sentence the chunk owns."""
-    first = np.flatnonzero((chunk.piece_of[:-1] == chunk.piece_of[1:]) & chunk.own[:-1]).astype(np.int64)
-    return Pairs(first, first + 1)
+    first = np.flatnonzero((chunk.slice_of[:-1] == chunk.slice_of[1:]) & chunk.own[:-1]).astype(np.int64)
+    return SentencePairs(first, first + 1)
 
 
-def random_pairs(chunk: Chunk, count: int, seed: int) -> Pairs:
+def random_pairs(chunk: Chunk, count: int, seed: int) -> SentencePairs:
     """Return up to `count` different pairs of sentences that do not follow each other; the same for the same seed.
 
     Both come from the chunk; of different documents where it holds several, so that topic is part of the contrast.
@@ -41,23 +41,23 @@ def random_pairs(chunk: Chunk, count: int, seed: int) -> Pairs:
     owned = np.flatnonzero(chunk.own).astype(np.int64)
     if len(owned) < 3:
         none = np.empty(0, dtype=np.int64)
-        return Pairs(none, none)
+        return SentencePairs(none, none)
     random = np.random.default_rng(seed)
     first, second = (random.choice(owned, size=count * _ATTEMPTS) for _ in range(2))
-    same_document = chunk.piece_of[first] == chunk.piece_of[second]
-    several = len(np.unique(chunk.piece_of[owned])) > 1
+    same_document = chunk.slice_of[first] == chunk.slice_of[second]
+    several = len(np.unique(chunk.slice_of[owned])) > 1
     wrong = same_document if several else np.isin(second - first, (0, 1))
     _, drawn = np.unique(np.where(wrong, -1, first * chunk.sentences + second), return_index=True)
     keep = np.sort(drawn[~wrong[drawn]])[:count]
-    return Pairs(first[keep], second[keep])
+    return SentencePairs(first[keep], second[keep])
 
 
 def transitions(chunk: Chunk, seed: int) -> Transitions:
     """Return the chunk's adjacent pairs followed by its random baseline."""
     near = adjacent_pairs(chunk)
     wanted = int(np.clip(round(len(near) * BASELINE_SHARE), BASELINE_LEAST, BASELINE_MOST))
-    far = random_pairs(chunk, wanted, seed) if len(near) else Pairs(near.first, near.second)
-    pairs = Pairs(np.concatenate([near.first, far.first]), np.concatenate([near.second, far.second]))
+    far = random_pairs(chunk, wanted, seed) if len(near) else SentencePairs(near.first, near.second)
+    pairs = SentencePairs(np.concatenate([near.first, far.first]), np.concatenate([near.second, far.second]))
     return Transitions(pairs, len(near))
 
 

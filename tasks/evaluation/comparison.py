@@ -13,15 +13,15 @@ from typing import Any
 
 from polyseme.storage.records import Device
 from polyseme.tasks.engine import Engine, EngineConfig
-from polyseme.tasks.evaluation.evaluation import Between, Evaluation, EvaluationConfig, default_data, evaluate_text
+from polyseme.tasks.evaluation.evaluation import Evaluation, EvaluationConfig, OnBatch, default_data, evaluate_text
 from polyseme.tasks.evaluation.sense_probe import read_uses
 from polyseme.tasks.training.corpus import TrainingText
 
-APPRAISAL = "evaluation.json"
+COMPARISON_FILE = "evaluation.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Appraisal:
+class Comparison:
     """The figures of both; `start` is None where a model began as random weights. `step` is where it was appraised."""
 
     step: int
@@ -39,10 +39,10 @@ class Appraisal:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
-def appraise(
+def compare(
     start: str | None, model: Path, text: TrainingText, *, step: int, config: EvaluationConfig, device: Device,
-    between: Between = lambda tokens: None,
-) -> Appraisal:  # fmt: skip
+    on_batch: OnBatch = lambda tokens: None,
+) -> Comparison:  # fmt: skip
     """Measure both models on `text`, which their common tokenizer made, and on the senses that ship with Polyseme.
 
     One after the other, in fp32 on CPU, so that memory holds one. Raises UsageError where the text has no pairs.
@@ -50,9 +50,9 @@ def appraise(
     uses = read_uses(default_data() / "senses.jsonl")
 
     def measured(name: str) -> Evaluation:
-        return evaluate_text(Engine(EngineConfig(model=name, device=device)), text, uses, config, between)
+        return evaluate_text(Engine(EngineConfig(model=name, device=device)), text, uses, config, on_batch)
 
-    return Appraisal(
+    return Comparison(
         step=step,
         config=config,
         start=None if start is None else measured(start),
@@ -60,14 +60,14 @@ def appraise(
     )
 
 
-def read_appraisal(folder: Path, *, step: int, config: EvaluationConfig) -> Appraisal | None:
+def read_comparison(folder: Path, *, step: int, config: EvaluationConfig) -> Comparison | None:
     """Return the appraisal kept in `folder`; None where there is none, or one of another step or other questions."""
-    path = folder / APPRAISAL
+    path = folder / COMPARISON_FILE
     if not path.is_file():
         return None
     try:
         stored = json.loads(path.read_text("utf-8"))
-        found = Appraisal(
+        found = Comparison(
             step=stored["step"],
             config=EvaluationConfig(**stored["config"]),
             start=_evaluation(stored["start"]),

@@ -15,18 +15,18 @@ import numpy as np
 
 from polyseme.storage.records import Document
 from polyseme.tasks.engine import Engine
-from polyseme.tasks.evaluation.nsp_probe import Floats, figures, trials
+from polyseme.tasks.evaluation.nsp_probe import Floats, figures, probe_pairs
 from polyseme.tasks.evaluation.sense_probe import Use, sense_accuracy
 from polyseme.tasks.model.devices import resolve_device
 from polyseme.tasks.shipped import shipped
-from polyseme.tasks.text.windows import Pairs, pair_windows, sentence_windows
+from polyseme.tasks.text.windows import SentencePairs, pair_windows, sentence_windows
 from polyseme.tasks.training.corpus import TrainingText, prepare, require_pairs
 from polyseme.tasks.training.network import start_from
 from polyseme.tasks.training.objective import Objective, ObjectiveConfig
-from polyseme.tasks.training.validation import answers, fixed_batches
+from polyseme.tasks.training.validation import fixed_batches, validate
 
 Figures = dict[str, float | None]
-Between = Callable[[int], None]
+OnBatch = Callable[[int], None]
 
 FIGURES = {
     "mlm_top1": ("MLM top-1", "higher"),
@@ -49,10 +49,10 @@ _TIMED_TOKENS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationConfig:
-    """How much to ask: `masked_pairs` of segments for MLM, `trials` of sentence pairs for NSP, all from `seed`."""
+    """How much to ask: `masked_pairs` of segments for MLM, `probe_pairs` of sentence pairs for NSP, all from `seed`."""
 
     masked_pairs: int = 512
-    trials: int = 1000
+    probe_pairs: int = 1000
     max_tokens: int = 128
     mask_share: float = 0.15
     seed: int = 0
@@ -82,30 +82,30 @@ def default_data() -> Path:
 
 def evaluate(
     engine: Engine, documents: Sequence[Document], uses: Sequence[Use], config: EvaluationConfig,
-    between: Between = lambda tokens: None,
+    on_batch: OnBatch = lambda tokens: None,
 ) -> Evaluation:  # fmt: skip
     """Measure `engine`'s model. Raises UsageError where the documents have no pairs; ModelError for a bad checkpoint.
 
-    `between` is called with the tokens of every batch and may raise to stop.
+    `on_batch` is called with the tokens of every batch and may raise to stop.
     """
-    return evaluate_text(engine, prepare(documents, engine.wordpiece), uses, config, between)
+    return evaluate_text(engine, prepare(documents, engine.wordpiece), uses, config, on_batch)
 
 
 def evaluate_text(
     engine: Engine, text: TrainingText, uses: Sequence[Use], config: EvaluationConfig,
-    between: Between = lambda tokens: None,
+    on_batch: OnBatch = lambda tokens: None,
 ) -> Evaluation:  # fmt: skip
     """Measure `engine`'s model on text that its own tokenizer made, as `evaluate` does."""
     require_pairs(text, "evaluation text")
-    nsp = _next_sentence(engine, text, config, between)
-    mlm, masked = _masked_tokens(engine, text, config, between)
-    senses = sense_accuracy(engine, uses, between=between) if uses else {}
+    nsp = _next_sentence(engine, text, config, on_batch)
+    mlm, masked = _masked_tokens(engine, text, config, on_batch)
+    senses = sense_accuracy(engine, uses, on_batch=on_batch) if uses else {}
     right = sum(share * sum(use.word == word for use in uses) for word, share in senses.items())
     found = {
         **mlm,
         **nsp,
         "senses_1nn": right / len(uses) if uses else None,
-        "tokens_per_second": _tokens_per_second(engine, text, between),
+        "tokens_per_second": _tokens_per_second(engine, text, on_batch),
     }
     return Evaluation(
         model=engine.checkpoint.label,
@@ -115,14 +115,14 @@ def evaluate_text(
             "documents": text.n_documents,
             "tokens": text.n_tokens,
             "masked_tokens": masked,
-            "pairs": min(config.trials, len(text.joints())),
+            "pairs": min(config.probe_pairs, len(text.joints())),
             "sense_uses": len(uses),
         },
     )
 
 
 def _masked_tokens(
-    engine: Engine, text: TrainingText, config: EvaluationConfig, between: Between
+    engine: Engine, text: TrainingText, config: EvaluationConfig, on_batch: OnBatch
 ) -> tuple[Figures, int]:
     if not engine.in_lane(lambda encoder: encoder.has_mlm):
         return {}, 0
@@ -131,27 +131,27 @@ def _masked_tokens(
     limit = min(config.max_tokens, engine.checkpoint.max_tokens)
     objective = ObjectiveConfig(max_tokens=limit, mask_share=config.mask_share, seed=config.seed)
     batches = fixed_batches(Objective(text, engine.wordpiece, objective, pairs=32), pairs=config.masked_pairs, size=16)
-    said = answers(model, batches, device=device, precision=precision, between=between)
+    said = validate(model, batches, device=device, precision=precision, on_batch=on_batch)
     scores = said.scores()
     return {name: scores[name] for name in ("mlm_top1", "mlm_top5", "mlm_loss")}, said.masked
 
 
-def _next_sentence(engine: Engine, text: TrainingText, config: EvaluationConfig, between: Between) -> Figures:
+def _next_sentence(engine: Engine, text: TrainingText, config: EvaluationConfig, on_batch: OnBatch) -> Figures:
     if not engine.in_lane(lambda encoder: encoder.has_nsp):
         return {}
-    drawn = trials(text, config.trials, config.seed)
+    drawn = probe_pairs(text, config.probe_pairs, config.seed)
     ids = np.asarray(text.ids)
 
-    def margins(pairs: Pairs) -> Floats:
+    def margins(pairs: SentencePairs) -> Floats:
         windows, _ = pair_windows(text.sentence_ptr, pairs, engine.spec.max_tokens)
-        logits = engine.in_lane(lambda encoder: encoder.score_pairs(ids, windows, between=between)).astype(np.float64)
+        logits = engine.in_lane(lambda encoder: encoder.score_pairs(ids, windows, on_batch=on_batch)).astype(np.float64)
         return logits[:, 0] - logits[:, 1]
 
     kinds = {kind: margins(getattr(drawn, kind)) for kind in ("true", "random", "same_document", "turned")}
     return figures(kinds, drawn.hard)
 
 
-def _tokens_per_second(engine: Engine, text: TrainingText, between: Between) -> float:
+def _tokens_per_second(engine: Engine, text: TrainingText, on_batch: OnBatch) -> float:
     """Encode sentences as `polyseme embed` does."""
     many = int(np.searchsorted(text.sentence_ptr, _TIMED_TOKENS, side="right")) - 1
     many = max(1, min(many, len(text.document)))
@@ -160,6 +160,6 @@ def _tokens_per_second(engine: Engine, text: TrainingText, between: Between) -> 
     seconds = []
     for _ in range(2):  # the first pass warms up
         begun = time.perf_counter()
-        engine.in_lane(lambda encoder: encoder.encode(ids, windows, sentences=many, between=between))
+        engine.in_lane(lambda encoder: encoder.encode(ids, windows, sentences=many, on_batch=on_batch))
         seconds.append(time.perf_counter() - begun)
     return float(windows.lengths.sum() / seconds[-1])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
 from polyseme.tasks.arrays import Ints
-from polyseme.tasks.text.windows import Pairs
+from polyseme.tasks.text.windows import SentencePairs
 from polyseme.tasks.training.corpus import TrainingText
 
 Floats = npt.NDArray[np.float64]
@@ -21,17 +21,17 @@ _BINS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Trials:
+class ProbePairs:
     """Four ways to go on from the same first sentences, `(n,)` each. `hard` names the trials that have one."""
 
-    true: Pairs
-    random: Pairs
-    same_document: Pairs
-    turned: Pairs
+    true: SentencePairs
+    random: SentencePairs
+    same_document: SentencePairs
+    turned: SentencePairs
     hard: Ints
 
 
-def trials(text: TrainingText, count: int, seed: int) -> Trials:
+def probe_pairs(text: TrainingText, count: int, seed: int) -> ProbePairs:
     """Draw up to `count` trials from `text`, the same for the same seed."""
     random = np.random.default_rng(seed)
     joints = text.joints()
@@ -42,8 +42,12 @@ def trials(text: TrainingText, count: int, seed: int) -> Trials:
     found = [_same_document(text, joints, sentence, random) for sentence in first.tolist()]
     hard = np.array([i for i, other in enumerate(found) if other is not None], np.int64)
     others = np.array([other for other in found if other is not None], np.int64)
-    return Trials(
-        Pairs(first, first + 1), Pairs(first, elsewhere), Pairs(first[hard], others), Pairs(first + 1, first), hard
+    return ProbePairs(
+        SentencePairs(first, first + 1),
+        SentencePairs(first, elsewhere),
+        SentencePairs(first[hard], others),
+        SentencePairs(first + 1, first),
+        hard,
     )
 
 

@@ -11,7 +11,7 @@ from io import BytesIO
 
 import numpy as np
 
-from polyseme.storage.records import Document, Fidelity
+from polyseme.storage.records import Document, PrecisionLoss
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.inference.vectors import token_and_text_vectors
@@ -25,7 +25,7 @@ PROBE_SENTENCES = 128
 NEAREST = 10
 
 
-def measure(engine: Engine) -> Fidelity:
+def measure(engine: Engine) -> PrecisionLoss:
     """Hold `engine`'s vectors of the probe's sentences against those of the same encoding in fp32."""
     texts = probe()
     exact = Engine(replace(engine.config, precision="fp32"))
@@ -33,7 +33,7 @@ def measure(engine: Engine) -> Fidelity:
     exact_tokens, exact_sentences = token_and_text_vectors(exact, texts)
     asked = np.arange(len(texts))
     alike = (unit(tokens) * unit(exact_tokens)).sum(1)
-    return Fidelity(
+    return PrecisionLoss(
         sentences=len(texts),
         token_cosine=float(alike.mean()),
         least_token_cosine=float(alike.min()),

@@ -47,13 +47,13 @@ def _use(line: str, place: str) -> Use:
 
 
 def sense_accuracy(
-    engine: Engine, uses: Sequence[Use], *, between: Callable[[int], None] = lambda tokens: None
+    engine: Engine, uses: Sequence[Use], *, on_batch: Callable[[int], None] = lambda tokens: None
 ) -> dict[str, float]:
     """Return for each word, sorted, the share of its uses whose nearest other use (cosine) has the same sense.
 
     A use whose word the model's tokenizer does not find in its text counts as wrong.
     """
-    vectors = word_in_text_vectors(engine, [(use.text, use.word) for use in uses], between=between)
+    vectors = word_in_text_vectors(engine, [(use.text, use.word) for use in uses], on_batch=on_batch)
     right: Counter[str] = Counter()
     for word in {use.word for use in uses}:
         mine = [i for i, use in enumerate(uses) if use.word == word and vectors[i] is not None]

@@ -11,7 +11,7 @@ Q = TypeVar("Q", bound=Hashable)
 A = TypeVar("A")
 
 
-class Memo(Generic[Q, A]):
+class AnswerCache(Generic[Q, A]):
     """The last `size` answers. Safe to share between threads; two that ask the same at once may both compute it."""
 
     def __init__(self, size: int) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, get_args
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Device, EncodingSpec, PllVariant
 from polyseme.tasks.engine import Cancelled, Engine
-from polyseme.tasks.inference.cache import Memo
+from polyseme.tasks.inference.cache import AnswerCache
 from polyseme.tasks.inference.lake_model import engine_for
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _REMEMBERED = 8192
 """Answers kept of each kind: 12 MB of vectors of 384 numbers."""
 
 
-class Answers:
+class CachedModel:
     """Asks one encoding's model; without an encoding, `model` or the embedded one. Safe to share between threads."""
 
     def __init__(
@@ -33,11 +33,11 @@ class Answers:
     ) -> None:  # fmt: skip
         self._spec, self._model, self._device = spec, model, device
         self._stop = stop or threading.Event()
-        self._vectors: Memo[str, Floats] = Memo(_REMEMBERED)
-        self._words: Memo[tuple[str, str], Floats | None] = Memo(_REMEMBERED)
-        self._pairs: Memo[tuple[str, str], NextSentence] = Memo(_REMEMBERED)
-        self._surprisals: Memo[tuple[str, PllVariant], list[Surprisal]] = Memo(_REMEMBERED // 8)
-        self._masks: Memo[tuple[str, int], list[MaskCandidate]] = Memo(_REMEMBERED // 8)
+        self._vectors: AnswerCache[str, Floats] = AnswerCache(_REMEMBERED)
+        self._words: AnswerCache[tuple[str, str], Floats | None] = AnswerCache(_REMEMBERED)
+        self._pairs: AnswerCache[tuple[str, str], NextSentence] = AnswerCache(_REMEMBERED)
+        self._surprisals: AnswerCache[tuple[str, PllVariant], list[Surprisal]] = AnswerCache(_REMEMBERED // 8)
+        self._masks: AnswerCache[tuple[str, int], list[MaskCandidate]] = AnswerCache(_REMEMBERED // 8)
 
     @property
     def engine(self) -> Engine:
@@ -48,19 +48,19 @@ class Answers:
         """Return the vector `(width,)` of each text."""
         from polyseme.tasks.inference.vectors import text_vectors
 
-        return self._vectors.ask(texts, lambda new: list(text_vectors(self.engine, new, between=self._between)))
+        return self._vectors.ask(texts, lambda new: list(text_vectors(self.engine, new, on_batch=self._on_batch)))
 
     def word_vectors(self, questions: Sequence[tuple[str, str] | None]) -> list[Floats | None]:
         """Return the vector of a word in a text for each `(text, word)`; None where the word is not there."""
         from polyseme.tasks.inference.vectors import word_in_text_vectors
 
-        return self._words.ask(questions, lambda new: word_in_text_vectors(self.engine, new, between=self._between))
+        return self._words.ask(questions, lambda new: word_in_text_vectors(self.engine, new, on_batch=self._on_batch))
 
     def follows(self, pairs: Sequence[tuple[str, str] | None]) -> list[NextSentence | None]:
         """Return NSP of each pair. Raises ModelError without an NSP head."""
         from polyseme.tasks.inference.predictions import next_sentence
 
-        return self._pairs.ask(pairs, lambda new: next_sentence(self.engine, new, between=self._between))
+        return self._pairs.ask(pairs, lambda new: next_sentence(self.engine, new, on_batch=self._on_batch))
 
     def pieces(self, texts: Sequence[str | None]) -> list[list[str] | None]:
         """Return the WordPieces of each text."""
@@ -74,7 +74,7 @@ class Answers:
         from polyseme.tasks.inference.predictions import fill_masks
 
         def answer(text: str, k: int) -> list[MaskCandidate]:
-            self._between(0)
+            self._on_batch(0)
             return fill_masks(self.engine, text, k=k)
 
         return self._masks.ask(questions, lambda new: [answer(text, k) for text, k in new])
@@ -91,13 +91,13 @@ class Answers:
             for variant in {variant for _, variant in new}:
                 asked = [question for question in new if question[1] == variant]
                 texts = [text for text, _ in asked]
-                made = surprisals(self.engine, texts, variant=variant, between=self._between)
+                made = surprisals(self.engine, texts, variant=variant, on_batch=self._on_batch)
                 found |= zip(asked, made, strict=True)
             return [found[question] for question in new]
 
         return self._surprisals.ask([q and (q[0], _variant(q[1])) for q in questions], answer)
 
-    def _between(self, tokens: int) -> None:
+    def _on_batch(self, tokens: int) -> None:
         if self._stop.is_set():
             raise Cancelled("The query was stopped.")
 

@@ -18,7 +18,7 @@ from polyseme.tasks.engine import Engine
 from polyseme.tasks.inference.texts import tokenize_texts
 from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.reading.normalization import normalise
-from polyseme.tasks.text.windows import Pairs, pair_windows, sentence_windows
+from polyseme.tasks.text.windows import SentencePairs, pair_windows, sentence_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,13 @@ class Surprisal:
 
 
 def next_sentence(
-    engine: Engine, pairs: Sequence[tuple[str, str]], *, between: Callable[[int], None] = lambda tokens: None
+    engine: Engine, pairs: Sequence[tuple[str, str]], *, on_batch: Callable[[int], None] = lambda tokens: None
 ) -> list[NextSentence]:
     """Score each pair, in order. Raises ModelError without an NSP head."""
     read = tokenize_texts(engine.wordpiece, [text for pair in pairs for text in pair])
     first = np.arange(0, len(read.texts), 2, dtype=np.int64)
-    windows, left_out = pair_windows(read.ptr, Pairs(first, first + 1), engine.spec.max_tokens)
-    logits = engine.in_lane(lambda encoder: encoder.score_pairs(read.ids, windows, between=between))
+    windows, left_out = pair_windows(read.ptr, SentencePairs(first, first + 1), engine.spec.max_tokens)
+    logits = engine.in_lane(lambda encoder: encoder.score_pairs(read.ids, windows, on_batch=on_batch))
     margins = logits[:, 0] - logits[:, 1]
     return [
         NextSentence(float(_sigmoid(margin)), float(margin), float(yes), float(no), int(out))
@@ -74,7 +74,7 @@ def surprisals(
     texts: Sequence[str],
     *,
     variant: PllVariant = "within_word_l2r",
-    between: Callable[[int], None] = lambda tokens: None,
+    on_batch: Callable[[int], None] = lambda tokens: None,
 ) -> list[list[Surprisal]]:
     """Return the tokens of each text with their surprisal, in order. Raises ModelError without an MLM head.
 
@@ -86,7 +86,7 @@ def surprisals(
     windows = sentence_windows(read.ptr, range(len(texts)), engine.spec.max_tokens)
     masking = Masking(variant, engine.wordpiece.mask_id)
     found = engine.in_lane(
-        lambda encoder: token_surprisals(encoder, read.ids, windows, words, masking=masking, between=between)
+        lambda encoder: token_surprisals(encoder, read.ids, windows, words, masking=masking, on_batch=on_batch)
     )
     return [
         [

@@ -19,13 +19,13 @@ from polyseme.tasks.reading.normalization import normalise
 from polyseme.tasks.text.windows import Windows, context_windows, sentence_windows
 from polyseme.tasks.text.wordpiece import TokenizedDocument
 
-Between = Callable[[int], None]
+OnBatch = Callable[[int], None]
 
 
-def text_vectors(engine: Engine, texts: Sequence[str], *, between: Between = lambda tokens: None) -> Floats:
+def text_vectors(engine: Engine, texts: Sequence[str], *, on_batch: OnBatch = lambda tokens: None) -> Floats:
     """Return `(texts, width)` in the order of `texts`."""
     read = tokenize_texts(engine.wordpiece, texts)
-    return sentence_vectors(_encode(engine, read, between), read.ptr, engine.config.pooling)
+    return sentence_vectors(_encode(engine, read, on_batch), read.ptr, engine.config.pooling)
 
 
 def token_and_text_vectors(engine: Engine, texts: Sequence[str]) -> tuple[Floats, Floats]:
@@ -36,14 +36,14 @@ def token_and_text_vectors(engine: Engine, texts: Sequence[str]) -> tuple[Floats
 
 
 def word_in_text_vectors(
-    engine: Engine, questions: Sequence[tuple[str, str]], *, between: Between = lambda tokens: None
+    engine: Engine, questions: Sequence[tuple[str, str]], *, on_batch: OnBatch = lambda tokens: None
 ) -> list[Floats | None]:
     """Return for each `(text, word)` the vector `(width,)` of the word's first occurrence in the text, in any case.
 
     None where the text does not hold the word. Words are what the tokenizer takes for one: `don't` is three.
     """
     read = tokenize_texts(engine.wordpiece, [text for text, _ in questions])
-    tokens = _encode(engine, read, between).tokens
+    tokens = _encode(engine, read, on_batch).tokens
     found: list[Floats | None] = []
     for i, (_, word) in enumerate(questions):
         span = _first(read.documents[i], read.texts[i], normalise(word).lower())
@@ -55,11 +55,11 @@ def word_in_text_vectors(
     return found
 
 
-def _encode(engine: Engine, read: Texts, between: Between) -> Encoded:
+def _encode(engine: Engine, read: Texts, on_batch: OnBatch) -> Encoded:
     windows = _windows(engine, read.ptr)
 
     def work(encoder: Encoder) -> Encoded:
-        return encoder.encode(read.ids, windows, sentences=len(read.texts), between=between)
+        return encoder.encode(read.ids, windows, sentences=len(read.texts), on_batch=on_batch)
 
     return engine.in_lane(work)
 

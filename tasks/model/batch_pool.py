@@ -25,7 +25,7 @@ def cores() -> int:
     return torch.get_num_threads()
 
 
-class Crew:
+class BatchPool:
     """`size` threads (default: one a core). They end with the process, or when nobody holds the crew."""
 
     def __init__(self, size: int | None = None) -> None:

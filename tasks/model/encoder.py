@@ -19,14 +19,14 @@ import torch
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Layers, Precision
 from polyseme.tasks.arrays import Floats, Ints
-from polyseme.tasks.model.batch_pool import Crew
+from polyseme.tasks.model.batch_pool import BatchPool
 from polyseme.tasks.model.bert import PackedBatch, PackedBert, activation_named
 from polyseme.tasks.model.checkpoint import Checkpoint, load_weights, missing_head
 from polyseme.tasks.model.devices import BATCHES_AT_ONCE, DTYPES, on_own_stream, to_device, to_numpy, token_budget
 from polyseme.tasks.model.linear import Int8, exact_for
-from polyseme.tasks.model.memory import Room
+from polyseme.tasks.model.memory import DeviceMemory
 from polyseme.tasks.model.packing import Specials, pack
-from polyseme.tasks.model.segment_sums import Frames, add_at, runs_of, sums
+from polyseme.tasks.model.segment_sums import SpecialTokenVectors, add_at, segments_of, sums
 from polyseme.tasks.text.windows import Windows, batches
 
 log = logging.getLogger(__name__)
@@ -83,8 +83,8 @@ class Encoder:
         self.label, self.device, self.precision, self.specials = checkpoint.label, device, precision, specials
         self.has_nsp, self.has_mlm = weights.has_nsp, weights.has_mlm
         self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
-        self.crew = Crew(threads or BATCHES_AT_ONCE.get(device.type))
-        self._room = Room(self.crew.size)
+        self.pool = BatchPool(threads or BATCHES_AT_ONCE.get(device.type))
+        self._memory = DeviceMemory(self.pool.size)
         self._last = 4 if layers == "last4" else 1
         self.bert = PackedBert(
             weights.tensors,
@@ -110,17 +110,20 @@ class Encoder:
 
     def encode(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentences: int, pairs: int = 0,
-        between: Callable[[int], None] = lambda tokens: None,
+        on_batch: Callable[[int], None] = lambda tokens: None,
     ) -> Encoded:  # fmt: skip
         """Return the vectors of all tokens that `windows` take, and logits of the `pairs` that they score, if any.
 
-        `between` is called after every batch with the tokens it ran, and may raise to stop. Raises ModelError for
+        `on_batch` is called after every batch with the tokens it ran, and may raise to stop. Raises ModelError for
         pairs without an NSP head.
         """
         if pairs:
             self.require("NSP")
         tokens = np.empty((len(ids), self.width), dtype=np.float32)
-        frames, logits = Frames(windows, sentences, self.width), np.full((pairs, 2), np.nan, dtype=np.float32)
+        special, logits = (
+            SpecialTokenVectors(windows, sentences, self.width),
+            np.full((pairs, 2), np.nan, dtype=np.float32),
+        )
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Floats, Floats | None]:
             states = self.bert.hidden_states(packed, last=self._last)
@@ -135,13 +138,13 @@ class Encoder:
                 take = (source >= windows.take_start[window_of]) & (source < windows.take_stop[window_of])
                 tokens[source[take]] = rows[take]
                 stops = np.cumsum(windows.lengths[numbers])
-                frames.add(numbers, rows[stops - windows.lengths[numbers]], rows[stops - 1])
-                between(len(source))
-        return Encoded(tokens, frames.first, frames.final, frames.alone, logits)
+                special.add(numbers, rows[stops - windows.lengths[numbers]], rows[stops - 1])
+                on_batch(len(source))
+        return Encoded(tokens, special.first, special.final, special.alone, logits)
 
     def encode_sentences(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentence_ptr: Ints, pairs: int = 0,
-        between: Callable[[int], None] = lambda tokens: None,
+        on_batch: Callable[[int], None] = lambda tokens: None,
     ) -> Encoded:  # fmt: skip
         """As `encode`, but without the vectors of tokens: their sums by sentence are made on the device.
 
@@ -152,12 +155,15 @@ class Encoder:
             self.require("NSP")
         sentences = len(sentence_ptr) - 1
         totals = np.zeros((sentences, self.width), dtype=np.float32)
-        frames, logits = Frames(windows, sentences, self.width), np.full((pairs, 2), np.nan, dtype=np.float32)
+        special, logits = (
+            SpecialTokenVectors(windows, sentences, self.width),
+            np.full((pairs, 2), np.nan, dtype=np.float32),
+        )
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Ints, list[Floats], Floats | None]:
             states = self.bert.hidden_states(packed, last=self._last)
             scored = self._scored(packed, states, windows.pair[numbers] >= 0) if pairs else None
-            of, added = sums(states, runs_of(windows, numbers, source, sentence_ptr))
+            of, added = sums(states, segments_of(windows, numbers, source, sentence_ptr))
             first, final = states[packed.starts], states[packed.bounds[1:].long() - 1]
             return of, [to_numpy(rows) for rows in (added, first, final)], scored
 
@@ -167,10 +173,10 @@ class Encoder:
                     pair = windows.pair[numbers]
                     logits[pair[pair >= 0]] = scored
                 add_at(totals, of, added)
-                frames.add(numbers, first, final)
-                between(len(source))
+                special.add(numbers, first, final)
+                on_batch(len(source))
         tokens = np.empty((0, self.width), dtype=np.float32)
-        return Encoded(tokens, frames.first, frames.final, frames.alone, logits, totals)
+        return Encoded(tokens, special.first, special.final, special.alone, logits, totals)
 
     def _scored(self, packed: PackedBatch, states: torch.Tensor, wanted: npt.NDArray[np.bool_]) -> Floats | None:
         """Return NSP logits of the sequences that are `wanted`; None where none is."""
@@ -180,7 +186,7 @@ class Encoder:
         return to_numpy(self.bert.next_sentence_logits(top[packed.starts]).float())[wanted]
 
     def score_pairs(
-        self, ids: npt.NDArray[np.int32], windows: Windows, *, between: Callable[[int], None] = lambda tokens: None
+        self, ids: npt.NDArray[np.int32], windows: Windows, *, on_batch: Callable[[int], None] = lambda tokens: None
     ) -> Floats:
         """Return NSP logits `(windows, 2)`, column 0 *is next*, in the order of `windows`.
 
@@ -195,7 +201,7 @@ class Encoder:
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, scored in done:
                 logits[numbers] = scored
-                between(len(source))
+                on_batch(len(source))
         return logits
 
     def token_logits(self, ids: npt.NDArray[np.int32], windows: Windows, *, wanted: Ints) -> Floats:
@@ -221,7 +227,7 @@ class Encoder:
 
     def surprisals(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, at: Ints, targets: npt.NDArray[np.int32],
-        between: Callable[[int], None] = lambda tokens: None,
+        on_batch: Callable[[int], None] = lambda tokens: None,
     ) -> Floats:  # fmt: skip
         """Return `(windows,)`: -log p of the token `targets[i]` at place `at[i]` of window i, in nats.
 
@@ -242,7 +248,7 @@ class Encoder:
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, numbers_found in done:
                 found[numbers] = numbers_found
-                between(len(source))
+                on_batch(len(source))
         return found
 
     def _surprisal(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -266,10 +272,10 @@ class Encoder:
 
         def work(numbers: Ints) -> list[tuple[Ints, Ints, Result]]:
             with on_own_stream(self.device):
-                return self._room.fit(run, numbers, too_many)
+                return self._memory.run_or_halve(run, numbers, too_many)
 
-        share = max(_LEAST_BUDGET, -(-int(windows.lengths.sum()) // self.crew.size))
-        with closing(self.crew.map(work, batches(windows.lengths, lambda: min(self.budget, share)))) as done:
+        share = max(_LEAST_BUDGET, -(-int(windows.lengths.sum()) // self.pool.size))
+        with closing(self.pool.map(work, batches(windows.lengths, lambda: min(self.budget, share)))) as done:
             for some in done:
                 yield from some
                 if self.device.type == "cuda":

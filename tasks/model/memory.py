@@ -16,7 +16,7 @@ from polyseme.tasks.arrays import Ints
 Result = TypeVar("Result")
 
 
-class Room:
+class DeviceMemory:
     """The device's memory, shared by the batches that run side by side. One that does not fit runs again alone."""
 
     def __init__(self, batches: int) -> None:
@@ -24,7 +24,7 @@ class Room:
         self._places = threading.Semaphore(batches)
         self._alone = threading.Lock()
 
-    def fit(self, run: Callable[[Ints], Result], numbers: Ints, full: Callable[[Ints], None]) -> list[Result]:
+    def run_or_halve(self, run: Callable[[Ints], Result], numbers: Ints, full: Callable[[Ints], None]) -> list[Result]:
         """Return what `run` makes of the windows `numbers`, or of their halves where they do not fit.
 
         `full` is told which windows were too many. Raises ModelError when a single window does not fit.
@@ -35,7 +35,7 @@ class Room:
             full(numbers)
             # Its place is given back first, so that two that do not fit never wait for each other.
             with self._alone, self._all_places():
-                return halving(run, numbers, full)
+                return run_in_halves(run, numbers, full)
         return [found]
 
     @contextmanager
@@ -48,7 +48,7 @@ class Room:
             self._places.release(self._batches)
 
 
-def halving(run: Callable[[Ints], Result], numbers: Ints, full: Callable[[Ints], None]) -> list[Result]:
+def run_in_halves(run: Callable[[Ints], Result], numbers: Ints, full: Callable[[Ints], None]) -> list[Result]:
     """Return what `run` makes of the windows `numbers`, of their halves where they do not fit the device's memory.
 
     `full` is told which windows were too many. Raises ModelError when a single window does not fit.
@@ -63,7 +63,7 @@ def halving(run: Callable[[Ints], Result], numbers: Ints, full: Callable[[Ints],
         )
     full(numbers)
     middle = len(numbers) // 2
-    return halving(run, numbers[:middle], full) + halving(run, numbers[middle:], full)
+    return run_in_halves(run, numbers[:middle], full) + run_in_halves(run, numbers[middle:], full)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from polyseme.tasks.text.windows import Windows
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class Segments:
     """Rows one behind another that belong to one sentence, run after run; together they are all rows of a batch.
 
     `sentence` is `(runs,)`, -1 for rows that no sentence takes from here; `lengths` is `(runs,)`, in rows.
@@ -29,26 +29,26 @@ class Runs:
     lengths: Ints
 
 
-def runs_of(windows: Windows, numbers: Ints, source: Ints, sentence_ptr: Ints) -> Runs:
+def segments_of(windows: Windows, numbers: Ints, source: Ints, sentence_ptr: Ints) -> Segments:
     """Return the runs of a batch of the windows `numbers`; `source` is the token position of each row."""
     window_of = np.repeat(numbers, windows.lengths[numbers])
     take = (source >= windows.take_start[window_of]) & (source < windows.take_stop[window_of])
     sentence = np.where(take, np.searchsorted(sentence_ptr, source, side="right") - 1, -1)
     starts = np.append(0, np.flatnonzero(np.diff(sentence)) + 1)
-    return Runs(sentence[starts], np.diff(np.append(starts, len(sentence))))
+    return Segments(sentence[starts], np.diff(np.append(starts, len(sentence))))
 
 
-def sums(states: Tensor, runs: Runs) -> tuple[Ints, Tensor]:
+def sums(states: Tensor, segments: Segments) -> tuple[Ints, Tensor]:
     """Return which sentences there are runs of, and `(these, hidden)` float32: the sum of the rows of each run."""
-    kept = np.flatnonzero(runs.sentence >= 0)
+    kept = np.flatnonzero(segments.sentence >= 0)
     # Adding by index would be done in any order on a GPU; segments are each summed by one thread a column.
     every = torch.segment_reduce(
-        states.float(), "sum", lengths=to_device(runs.lengths, states.device), axis=0, unsafe=True
+        states.float(), "sum", lengths=to_device(segments.lengths, states.device), axis=0, unsafe=True
     )
-    return runs.sentence[kept], every.index_select(0, to_device(kept, states.device))
+    return segments.sentence[kept], every.index_select(0, to_device(kept, states.device))
 
 
-class Frames:
+class SpecialTokenVectors:
     """The `[CLS]` and closing `[SEP]` vectors of sentences that have windows of their own: means over these windows."""
 
     def __init__(self, windows: Windows, sentences: int, width: int) -> None:

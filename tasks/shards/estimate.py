@@ -20,9 +20,9 @@ from polyseme.tasks.engine import Engine
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import read_sources, resolve
 from polyseme.tasks.shards.scan import is_current
-from polyseme.tasks.shards.seen_ids import Ledger
+from polyseme.tasks.shards.seen_ids import SeenIds
 from polyseme.tasks.text.chunks import chunk_tokens, chunks
-from polyseme.tasks.text.passages import Stretch, stretches
+from polyseme.tasks.text.passages import Passage, passages
 
 _SAMPLE_CHARS = 2_000_000
 """Tokens are counted in so many characters and extrapolated beyond."""
@@ -85,9 +85,9 @@ def estimate_items(
     items: Iterator[Document | Reject], lake: Lake, engine: Engine, outputs: Outputs, *, limit: int | None
 ) -> Estimate:
     """Say what encoding these documents would take."""
-    sample, trial = _Sample(), list[Stretch]()
+    sample, trial = _Sample(), list[Passage]()
     seen = documents = refused = unchanged = chars = to_encode = 0
-    with _known(lake, engine) as known, Ledger() as ledger:
+    with _known(lake, engine) as known, SeenIds() as ledger:
         for batch in _batches(items):
             found = [item for item in batch if isinstance(item, Document)]
             refused += sum(isinstance(item, Reject) for item in batch)
@@ -140,17 +140,17 @@ def _batches(items: Iterator[Document | Reject]) -> Iterator[list[Document | Rej
     yield batch
 
 
-def _count(sample: _Sample, trial: list[Stretch], document: Document, engine: Engine) -> None:
+def _count(sample: _Sample, trial: list[Passage], document: Document, engine: Engine) -> None:
     sample.chars += len(document.text)
     room = engine.spec.max_tokens - 2
-    for stretch in stretches([document], engine.wordpiece):
+    for passage in passages([document], engine.wordpiece):
         if sample.tokens < _TRIAL_TOKENS:
-            trial.append(replace(stretch, last=True))  # the rest of the document is not tried
-        sample.tokens += stretch.tokens
-        sample.sentences += len(stretch)
-        sample.masked += int((stretch.lengths * (np.minimum(stretch.lengths, room) + 2)).sum())
-        ends = np.cumsum(stretch.lengths)[stretch.lengths > 0]
-        sample.words += int((stretch.word[ends - 1] + 1).sum())
+            trial.append(replace(passage, last=True))  # the rest of the document is not tried
+        sample.tokens += passage.tokens
+        sample.sentences += len(passage)
+        sample.masked += int((passage.lengths * (np.minimum(passage.lengths, room) + 2)).sum())
+        ends = np.cumsum(passage.lengths)[passage.lengths > 0]
+        sample.words += int((passage.word[ends - 1] + 1).sum())
 
 
 def _bytes(sample: _Sample, outputs: Outputs, width: int) -> int:
@@ -163,7 +163,7 @@ def _bytes(sample: _Sample, outputs: Outputs, width: int) -> int:
     return rows * (width * _FLOAT16 + 20) + sample.chars
 
 
-def _trial(engine: Engine, trial: list[Stretch], outputs: Outputs) -> tuple[float, float]:
+def _trial(engine: Engine, trial: list[Passage], outputs: Outputs) -> tuple[float, float]:
     """Return tokens a second without pseudo-log-likelihood, of the source and run through the model.
 
     Measured on the first chunk of `trial`, model warm.
@@ -174,7 +174,7 @@ def _trial(engine: Engine, trial: list[Stretch], outputs: Outputs) -> tuple[floa
         return engine.in_lane(
             lambda encoder: chunk_vectors(
                 encoder, chunk, context=engine.config.context, pooling=engine.config.pooling,
-                max_tokens=engine.spec.max_tokens, nsp=outputs.nsp, seed=0, between=lambda tokens: None,
+                max_tokens=engine.spec.max_tokens, nsp=outputs.nsp, seed=0, on_batch=lambda tokens: None,
             ).forward_tokens
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, DocumentVersion, Outputs, Reject, Shard
 from polyseme.tasks.reading.sources import Source, shields
-from polyseme.tasks.shards.seen_ids import Ledger
+from polyseme.tasks.shards.seen_ids import SeenIds
 from polyseme.tasks.shards.staging import SHARD_DOCUMENTS_MOST, Stage, shard_chars
 
 _LOOKUP_DOCUMENTS, _LOOKUP_CHARS = 1000, 4_000_000
@@ -51,7 +51,7 @@ class Scan:
     """How many records were refused, by code."""
     _shielding: dict[tuple[str, str], Reject] = field(default_factory=dict)
     _rejects: list[Reject] = field(default_factory=list)
-    _ledger: Ledger = field(default_factory=Ledger)
+    _seen: SeenIds = field(default_factory=SeenIds)
 
     def pending(self, items: Iterable[Document | Reject]) -> Iterator[tuple[Document, Outputs]]:
         """Yield each document that is new or changed, with the outputs it shall have; keep count of the rest."""
@@ -63,7 +63,7 @@ class Scan:
                 self._reject(item)
             elif longest is not None and _key_bytes(item) > longest:
                 self._reject(_too_long(item, longest))
-            elif not self._ledger.add(item.doc_id):
+            elif not self._seen.add(item.doc_id):
                 self._reject(_duplicate(item))
             else:
                 batch.append(item)
@@ -96,7 +96,7 @@ class Scan:
         for batch in self.catalog.documents_under(self.encoding_id):
             spared = lru_cache(maxsize=1024)(self._spares)
             covers = lru_cache(maxsize=1024)(lambda uri: any(s.covers(uri) for s in sources))
-            gone = self._ledger.missing(d for d, uri in batch if covers(uri) and not spared(uri))
+            gone = self._seen.missing(d for d, uri in batch if covers(uri) and not spared(uri))
             if gone:
                 self.tally.deleted += self.catalog.delete_documents(self.encoding_id, gone, version=self.version)
         return self.tally.deleted
@@ -106,7 +106,7 @@ class Scan:
         self.catalog.retire_rejects(self.run_id, lambda uri: any(s.scans(uri) for s in sources))
 
     def close(self) -> None:
-        self._ledger.close()
+        self._seen.close()
 
     def _compare(self, batch: Sequence[Document]) -> Iterator[tuple[Document, Outputs]]:
         known = self.catalog.lookup(self.encoding_id, [d.doc_id for d in batch])
@@ -136,7 +136,7 @@ class Scan:
         if shields(reject, reject.uri):
             self._shielding.setdefault((reject.uri, reject.code), reject)
         if reject.doc_id is not None:
-            self._ledger.add(reject.doc_id)
+            self._seen.add(reject.doc_id)
         self._rejects.append(reject)
         if len(self._rejects) >= _REJECT_BATCH:
             self._flush_rejects()

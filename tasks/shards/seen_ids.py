@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 
-class Ledger:
+class SeenIds:
     """The set of document ids of one scan, on disk."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Ledger:
         self._db.close()
         self._folder.cleanup()
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> SeenIds:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -17,7 +17,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.parts import write_part
 from polyseme.storage.records import Counts, Document, DocumentVersion, Part, Shard, ShardResult
 from polyseme.storage.staging import read_staged
-from polyseme.tasks.engine import Between, Engine
+from polyseme.tasks.engine import Engine, OnBatch
 from polyseme.tasks.shards.scan import is_current
 
 _WRITERS = 2
@@ -25,14 +25,14 @@ _WRITERS = 2
 
 
 def encode_shard(
-    shard: Shard, lake: Lake, catalog: Catalog, engine: Engine, *, between: Between = lambda tokens: None,
-    turn: AbstractContextManager[object] | None = None,
+    shard: Shard, lake: Lake, catalog: Catalog, engine: Engine, *, on_batch: OnBatch = lambda tokens: None,
+    device_lock: AbstractContextManager[object] | None = None,
 ) -> ShardResult:  # fmt: skip
     """Encode a shard's documents and write their parts. Nothing is visible before `commit_shard`.
 
-    Documents that another run finished in the meantime are left out. `between` is called after every batch, `turn`
-    entered for every chunk. Raises ModelError where the engine makes another encoding than the shard's, as on a machine
-    with other model files.
+    Documents that another run finished in the meantime are left out. `on_batch` is called after every batch,
+    `device_lock` entered for every chunk. Raises ModelError if the engine makes another encoding than the shard's, as
+    on a machine with other model files.
     """
     _require_encoding(shard, engine)
     ingested_at = datetime.now(UTC)
@@ -45,8 +45,8 @@ def encode_shard(
     with ThreadPoolExecutor(_WRITERS, "polyseme-writer") as writers:
         writing: list[Future[Part]] = []
         run = engine.run(
-            documents, shard.outputs, version=shard.version, seed=seed, ingested_at=ingested_at, between=between,
-            turn=turn or nullcontext(),
+            documents, shard.outputs, version=shard.version, seed=seed, ingested_at=ingested_at, on_batch=on_batch,
+            device_lock=device_lock or nullcontext(),
         )  # fmt: skip
         for made in run:
             began = time.perf_counter()

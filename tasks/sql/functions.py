@@ -25,8 +25,8 @@ from polyseme.storage.errors import PolysemeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Device
 from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, shared_vectors
-from polyseme.tasks.inference.cache import Memo
-from polyseme.tasks.inference.cached import Answers, at_least_one
+from polyseme.tasks.inference.cache import AnswerCache
+from polyseme.tasks.inference.cached import CachedModel, at_least_one
 from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.sql.aggregates import Function, margin_functions, sql_type, vector_functions
 from polyseme.tasks.sql.macros import macros
@@ -77,7 +77,7 @@ class ModelFunctions:
         self, con: duckdb.DuckDBPyConnection, suffix: str, encoding: Encoding | None, snapshot: Snapshot, lake: Lake
     ) -> None:
         spec = encoding.spec if encoding else None
-        answers = Answers(spec, model=self._model, device=self._device, stop=self._stop)
+        answers = CachedModel(spec, model=self._model, device=self._device, stop=self._stop)
         width = spec.width if spec else find(self._model or EMBEDDED).width
 
         def vectors() -> SentenceVectors | None:
@@ -102,7 +102,7 @@ class ModelFunctions:
         return function
 
 
-def _of_texts(answers: Answers, width: int) -> Iterator[Function]:
+def _of_texts(answers: CachedModel, width: int) -> Iterator[Function]:
     text, vector = "VARCHAR", f"FLOAT[{width}]"
 
     def nsp(first: Column, second: Column, field: str) -> pa.Array:
@@ -132,7 +132,7 @@ def _of_texts(answers: Answers, width: int) -> Iterator[Function]:
 
 def _neighbours(vectors: Callable[[], SentenceVectors | None], width: int) -> Function:
     # DuckDB folds a constant call several times while it plans.
-    lately: Memo[tuple[bytes, int, tuple[str, ...] | None], list[Neighbour]] = Memo(_QUESTIONS)
+    lately: AnswerCache[tuple[bytes, int, tuple[str, ...] | None], list[Neighbour]] = AnswerCache(_QUESTIONS)
 
     def body(wanted: Column, counts: Column, docs: Column) -> pa.Array:
         rows = zip(*(column.to_pylist() for column in (wanted, counts, docs)), strict=True)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from polyseme.storage.records import Document
 from polyseme.tasks.arrays import Ints
-from polyseme.tasks.text.passages import Stretch
+from polyseme.tasks.text.passages import Passage
 
 VECTOR_FLOATS = 25_000_000
 """Float32 numbers a chunk's token vectors may take: 100 MB, whatever the width of a wide model.
@@ -27,14 +27,14 @@ _TOKENS_MOST = 65_536
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class DocumentSlice:
     """Sentences `start:stop` of a document, and the one behind them where the document goes on: to score the step.
 
     `ends` says that it goes no further; `document_tokens` counts the tokens of the document up to `stop`, `size` those
     of this piece, at least one a sentence.
     """
 
-    stretch: Stretch
+    passage: Passage
     start: int
     stop: int
     ends: bool
@@ -43,25 +43,25 @@ class Piece:
 
     @property
     def document(self) -> Document:
-        return self.stretch.document
+        return self.passage.document
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Pieces of documents as flat arrays over their tokens, in order.
 
-    `piece_of`, `index` and `spans` are, for every sentence, its piece, its number within the document and where it
+    `slice_of`, `index` and `spans` are, for every sentence, its piece, its number within the document and where it
     begins and ends there. A cut piece carries the sentence behind the cut too; `own` is False for it: it is encoded
     here but stored by the next chunk.
     """
 
-    pieces: list[Piece]
+    slices: list[DocumentSlice]
     ids: npt.NDArray[np.int32]
     char_start: Ints
     char_end: Ints
     word: npt.NDArray[np.int32]
     sentence_ptr: Ints
-    piece_of: Ints
+    slice_of: Ints
     index: Ints
     spans: Ints
     own: npt.NDArray[np.bool_]
@@ -73,7 +73,7 @@ class Chunk:
     @property
     def documents(self) -> list[tuple[int, int]]:
         """Half-open ranges of sentences, one a piece."""
-        edges = np.searchsorted(self.piece_of, np.arange(len(self.pieces) + 1)).tolist()
+        edges = np.searchsorted(self.slice_of, np.arange(len(self.slices) + 1)).tolist()
         return list(itertools.pairwise(edges))
 
 
@@ -82,26 +82,26 @@ def chunk_tokens(width: int) -> int:
     return min(max(4096, VECTOR_FLOATS // width), _TOKENS_MOST)
 
 
-def pieces_of(stretches: Iterable[Stretch], limit: int) -> Iterator[Piece]:
+def slices_of(passages: Iterable[Passage], limit: int) -> Iterator[DocumentSlice]:
     """Cut documents into pieces of at most `limit` tokens (or one sentence), each as long as it may be."""
-    held: Stretch | None = None
+    held: Passage | None = None
     before = 0
-    for stretch in stretches:
-        held = stretch if held is None else held.joined(stretch)
+    for passage in passages:
+        held = passage if held is None else held.joined(passage)
         while len(held) > 1 and (sizes := np.cumsum(np.maximum(held.lengths, 1)))[-1] > limit:
             stop = max(1, int(np.searchsorted(sizes, limit, side="right")))
-            piece = _piece(held, stop, before)
-            before = piece.document_tokens
-            yield piece
+            part = _slice(held, stop, before)
+            before = part.document_tokens
+            yield part
             held = held.cut(stop, len(held))
         if held.last:
-            yield _piece(held, len(held), before)
+            yield _slice(held, len(held), before)
             held, before = None, 0
 
 
-def _piece(held: Stretch, stop: int, before: int) -> Piece:
+def _slice(held: Passage, stop: int, before: int) -> DocumentSlice:
     lengths, goes_on = held.lengths[:stop], stop < len(held)
-    return Piece(
+    return DocumentSlice(
         held.cut(0, stop + goes_on),
         start=held.first,
         stop=held.first + stop,
@@ -111,38 +111,38 @@ def _piece(held: Stretch, stop: int, before: int) -> Piece:
     )
 
 
-def chunks(stretches: Iterable[Stretch], limit: int) -> Iterator[Chunk]:
+def chunks(passages: Iterable[Passage], limit: int) -> Iterator[Chunk]:
     """Yield chunks of at most `limit` tokens in input order. A sentence longer than that is a chunk of its own."""
-    waiting: list[Piece] = []
+    waiting: list[DocumentSlice] = []
     total = 0
-    for piece in pieces_of(stretches, limit):
-        alone = piece.start > 0 or not piece.ends
-        if waiting and (alone or total + piece.size > limit):
+    for part in slices_of(passages, limit):
+        alone = part.start > 0 or not part.ends
+        if waiting and (alone or total + part.size > limit):
             yield _lay_out(waiting)
             waiting, total = [], 0
-        waiting.append(piece)
-        total += piece.size
+        waiting.append(part)
+        total += part.size
     if waiting:
         yield _lay_out(waiting)
 
 
-def _lay_out(pieces: list[Piece]) -> Chunk:
+def _lay_out(slices: list[DocumentSlice]) -> Chunk:
     def flat(name: str) -> npt.NDArray[np.int64]:
-        return np.concatenate([getattr(piece.stretch, name) for piece in pieces])
+        return np.concatenate([getattr(part.passage, name) for part in slices])
 
-    count = np.array([len(piece.stretch) for piece in pieces])
-    start, stop = (np.array([getattr(piece, name) for piece in pieces]) for name in ("start", "stop"))
-    piece_of = np.repeat(np.arange(len(pieces)), count)
-    index = np.arange(len(piece_of)) + (start - (np.cumsum(count) - count))[piece_of]
+    count = np.array([len(part.passage) for part in slices])
+    start, stop = (np.array([getattr(part, name) for part in slices]) for name in ("start", "stop"))
+    slice_of = np.repeat(np.arange(len(slices)), count)
+    index = np.arange(len(slice_of)) + (start - (np.cumsum(count) - count))[slice_of]
     return Chunk(
-        pieces=pieces,
+        slices=slices,
         ids=flat("ids").astype(np.int32),
         char_start=flat("char_start"),
         char_end=flat("char_end"),
         word=flat("word").astype(np.int32),
         sentence_ptr=np.append(0, np.cumsum(flat("lengths"))),
-        piece_of=piece_of,
+        slice_of=slice_of,
         index=index,
         spans=flat("spans"),
-        own=index < stop[piece_of],
+        own=index < stop[slice_of],
     )

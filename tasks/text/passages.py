@@ -23,7 +23,7 @@ _OVERHEAD = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretch:
+class Passage:
     """Consecutive sentences of a document, the first of them number `first`, as flat arrays over their tokens.
 
     `spans` is `(sentences, 2)`: where each begins and ends in the document's text, as do `char_start` and `char_end` of
@@ -48,22 +48,22 @@ class Stretch:
     def tokens(self) -> int:
         return len(self.ids)
 
-    def cut(self, start: int, stop: int) -> Stretch:
+    def cut(self, start: int, stop: int) -> Passage:
         """Return sentences `start:stop` of this stretch; views, nothing is copied."""
         before, until = (int(self.lengths[:at].sum()) for at in (start, stop))
         own, mine = slice(start, stop), slice(before, until)
-        return Stretch(
+        return Passage(
             self.document, self.first + start, self.last and stop == len(self), self.spans[own], self.lengths[own],
             self.ids[mine], self.char_start[mine], self.char_end[mine], self.word[mine],
         )  # fmt: skip
 
-    def joined(self, following: Stretch) -> Stretch:
+    def joined(self, following: Passage) -> Passage:
         """Return this stretch and the one that follows it as one."""
         arrays = (
             np.concatenate([getattr(self, name), getattr(following, name)])
             for name in ("spans", "lengths", "ids", "char_start", "char_end", "word")
         )
-        return Stretch(self.document, self.first, following.last, *arrays)
+        return Passage(self.document, self.first, following.last, *arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class _Raw:
     sentences: list[Sentence]
 
 
-def stretches(documents: Iterable[Document], wordpiece: WordPiece) -> Iterator[Stretch]:
+def passages(documents: Iterable[Document], wordpiece: WordPiece) -> Iterator[Passage]:
     """Yield the stretches of all documents in order. They are the same in any company."""
     waiting: list[_Raw] = []
     size = 0
@@ -107,13 +107,13 @@ def _size(sentence: Sentence) -> int:
     return sentence.stop - sentence.start + _OVERHEAD
 
 
-def _tokenized(waiting: list[_Raw], wordpiece: WordPiece) -> Iterator[Stretch]:
+def _tokenized(waiting: list[_Raw], wordpiece: WordPiece) -> Iterator[Passage]:
     spans = np.array([(s.start, s.stop) for raw in waiting for s in raw.sentences], np.int64).reshape(-1, 2)
     made = wordpiece.tokens_of((raw.document.text, raw.sentences) for raw in waiting)
     edges = np.cumsum([0, *(len(raw.sentences) for raw in waiting)])
     places = np.append(0, np.cumsum(made.lengths))[edges]
     for raw, (a, b), (x, y) in zip(waiting, pairwise(edges.tolist()), pairwise(places.tolist()), strict=True):
-        yield Stretch(
+        yield Passage(
             raw.document, raw.first, raw.last, spans[a:b], made.lengths[a:b],
             made.ids[x:y], made.char_start[x:y], made.char_end[x:y], made.word[x:y],
         )  # fmt: skip

@@ -135,7 +135,7 @@ def _take_most_central(ptr: Ints, spans: Sequence[tuple[int, int]]) -> list[Row]
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class SentencePairs:
     """Transitions to score: `first` and `second` are sentences, one row a transition."""
 
     first: Ints
@@ -145,7 +145,7 @@ class Pairs:
         return len(self.first)
 
 
-def pair_windows(sentence_ptr: Ints, pairs: Pairs, limit: int) -> tuple[Windows, Ints]:
+def pair_windows(sentence_ptr: Ints, pairs: SentencePairs, limit: int) -> tuple[Windows, Ints]:
     """Return one window a pair, and how many tokens each had to leave out.
 
     Over the limit the END of the first sentence and the START of the second are kept, half the room
@@ -164,7 +164,9 @@ def pair_windows(sentence_ptr: Ints, pairs: Pairs, limit: int) -> tuple[Windows,
     return windows, left_out
 
 
-def paired_context_windows(sentence_ptr: Ints, pairs: Pairs, sentences: int, limit: int) -> tuple[Windows, Ints]:
+def paired_context_windows(
+    sentence_ptr: Ints, pairs: SentencePairs, sentences: int, limit: int
+) -> tuple[Windows, Ints]:
     """Return windows that score adjacent `pairs` and give every sentence its vectors in one pass.
 
     A sentence is taken as the first half of its pair, the last one of a document as the second half.

@@ -38,7 +38,7 @@ class StepLog:
 
 
 @dataclass(slots=True)
-class Progress:
+class TrainingProgress:
     """How far a run is. `seconds` counts time spent training, over all its processes."""
 
     step: int = 0
@@ -60,7 +60,7 @@ class Progress:
         )
 
 
-def save(folder: Path, model: Any, optimizer: Any, progress: Progress) -> None:
+def save(folder: Path, model: Any, optimizer: Any, progress: TrainingProgress) -> None:
     """Write a checkpoint, then remove all but the newest. Raises PolysemeError where it cannot be written."""
     final = folder / f"step-{progress.step:08d}"
     temporary = folder / f".{final.name}.tmp"
@@ -103,7 +103,7 @@ def latest(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def restore(path: Path, model: Any, optimizer: Any) -> Progress:
+def restore(path: Path, model: Any, optimizer: Any) -> TrainingProgress:
     """Put `model` and `optimizer` where they were. Raises PolysemeError for a checkpoint of another run or damaged."""
     try:
         weights = load_file(path / "model.safetensors")
@@ -121,14 +121,14 @@ def restore(path: Path, model: Any, optimizer: Any) -> Progress:
         ) from error
 
 
-def _write_progress(path: Path, progress: Progress) -> None:
+def _write_progress(path: Path, progress: TrainingProgress) -> None:
     temporary = path / "progress.json.tmp"
     temporary.write_text(json.dumps(asdict(progress)) + "\n", "utf-8")
     temporary.replace(path / "progress.json")
 
 
-def read_progress(path: Path) -> Progress:
+def read_progress(path: Path) -> TrainingProgress:
     """Return how far a run was at a checkpoint."""
     stored = json.loads((path / "progress.json").read_text("utf-8"))
     stored["log"] = [StepLog(**entry) for entry in stored["log"]]
-    return Progress(**stored)
+    return TrainingProgress(**stored)

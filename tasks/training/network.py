@@ -33,7 +33,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class PretrainingOutput:
     """What a model says of one batch: MLM logits `(masked, vocabulary)`, NSP logits `(n, 2)`, `(n, length, hidden)`."""
 
     tokens: Tensor
@@ -73,7 +73,7 @@ def _blank(config: dict[str, Any], dropout: float) -> Any:
     return model
 
 
-def say(model: Any, batch: Examples, device: torch.device, precision: Precision) -> Said:
+def forward(model: Any, batch: Examples, device: torch.device, precision: Precision) -> PretrainingOutput:
     """Run `model` on a batch. In bf16 the products are rounded, sums, norms and losses are not."""
     with autocast(device, precision):
         body = model.bert(
@@ -87,18 +87,20 @@ def say(model: Any, batch: Examples, device: torch.device, precision: Precision)
             at = F.pad(at, (0, -rows % _ROWS_STEP))
         tokens = model.cls.predictions(states.reshape(-1, states.shape[-1])[at])[:rows]
         pairs = model.cls.seq_relationship(body.pooler_output)
-    return Said(tokens.float(), pairs.float(), states.float())
+    return PretrainingOutput(tokens.float(), pairs.float(), states.float())
 
 
-def loss_sums(said: Said, batch: Examples) -> tuple[Tensor, Tensor]:
+def loss_sums(output: PretrainingOutput, batch: Examples) -> tuple[Tensor, Tensor]:
     """Return the MLM loss summed over the chosen tokens and the NSP loss summed over the pairs, in nats."""
-    device = said.tokens.device
-    mlm = F.cross_entropy(said.tokens, to(device, batch.answers), reduction="sum")
-    nsp = F.cross_entropy(said.pairs, to(device, batch.label), reduction="sum")
+    device = output.tokens.device
+    mlm = F.cross_entropy(output.tokens, to(device, batch.mlm_labels), reduction="sum")
+    nsp = F.cross_entropy(output.pairs, to(device, batch.label), reduction="sum")
     return mlm, nsp
 
 
-def drift_sum(said: Said, teacher: Any, batch: Examples, device: torch.device, precision: Precision) -> Tensor:
+def drift_sum(
+    output: PretrainingOutput, teacher: Any, batch: Examples, device: torch.device, precision: Precision
+) -> Tensor:
     """Return 1 - cosine between the states and `teacher`'s, summed over the tokens that were not chosen.
 
     The teacher reads the text unmasked: what is kept is what the start encoder makes of a text, not of its gaps.
@@ -112,7 +114,7 @@ def drift_sum(said: Said, teacher: Any, batch: Examples, device: torch.device, p
     kept = to(device, batch.attention).bool().reshape(-1).clone()
     kept[to(device, batch.at)] = False
     width = wanted.shape[-1]
-    apart = 1 - F.cosine_similarity(said.states.reshape(-1, width)[kept], wanted.reshape(-1, width)[kept], dim=-1)
+    apart = 1 - F.cosine_similarity(output.states.reshape(-1, width)[kept], wanted.reshape(-1, width)[kept], dim=-1)
     return apart.sum()
 
 

@@ -50,7 +50,7 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
+class SegmentPairs:
     """Pairs of segments as half-open token ranges of a text, `(n,)` each; `label` is IS_NEXT or NOT_NEXT."""
 
     a_start: Ints
@@ -67,8 +67,10 @@ class Pairs:
         """Tokens of each pair, the three special ones included."""
         return self.a_stop - self.a_start + self.b_stop - self.b_start + 3
 
-    def take(self, which: Ints | slice) -> Pairs:
-        return Pairs(*(column[which] for column in (self.a_start, self.a_stop, self.b_start, self.b_stop, self.label)))
+    def take(self, which: Ints | slice) -> SegmentPairs:
+        return SegmentPairs(
+            *(column[which] for column in (self.a_start, self.a_stop, self.b_start, self.b_stop, self.label))
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +78,7 @@ class Examples:
     """One batch, padded to its longest pair, rounded up: int64 `(n, length)`, `label` `(n,)`.
 
     `original` is what stood there before masking. `at` are the chosen places as flat positions into `(n * length)`, in
-    order; `answers` the tokens that stood there.
+    order; `mlm_labels` the tokens that stood there.
     """
 
     ids: Ints
@@ -84,7 +86,7 @@ class Examples:
     types: Ints
     attention: Ints
     at: Ints
-    answers: Ints
+    mlm_labels: Ints
     label: Ints
 
     @property
@@ -103,7 +105,7 @@ class Objective:
         self._paragraph_start = np.searchsorted(text.paragraph, text.paragraph, side="left")
         specials = {wordpiece.cls_id, wordpiece.sep_id, wordpiece.pad_id, wordpiece.mask_id, wordpiece.unk_id}
         self._vocabulary = np.array([i for i in range(wordpiece.vocab_size) if i not in specials], np.int64)
-        self._pool: tuple[int, Pairs] | None = None
+        self._pool: tuple[int, SegmentPairs] | None = None
         self._epoch: tuple[int, Ints] | None = None
 
     @property
@@ -120,7 +122,7 @@ class Objective:
         generator = self._generator(_MASKS, number)
         return [self.examples(pairs.take(slice(i, i + size)), generator) for i in range(0, len(pairs), size)]
 
-    def examples(self, pairs: Pairs, generator: np.random.Generator) -> Examples:
+    def examples(self, pairs: SegmentPairs, generator: np.random.Generator) -> Examples:
         """Lay `pairs` out as `[CLS] A [SEP] B [SEP]` and hide tokens of them."""
         n, longest = len(pairs), int(pairs.lengths.max())
         length = min(longest + -longest % _LENGTH_STEP, max(longest, self.config.max_tokens))
@@ -138,11 +140,11 @@ class Objective:
                 begins[row, at], text[row, place] = True, True
             types[row, middle + 1 : end + 1] = 1
         chosen = choose(text, begins, self.config, generator)
-        ids = hide(original, chosen, self.wordpiece.mask_id, self._vocabulary, generator)
+        ids = mask_tokens(original, chosen, self.wordpiece.mask_id, self._vocabulary, generator)
         attention = (np.arange(length) < pairs.lengths[:, None]).astype(np.int64)
         return Examples(ids, original, types, attention, np.flatnonzero(chosen), original[chosen], pairs.label)
 
-    def pairs_at(self, joints: Ints, generator: np.random.Generator) -> Pairs:
+    def pairs_at(self, joints: Ints, generator: np.random.Generator) -> SegmentPairs:
         """Draw an example from each of `joints`: A ends with that sentence, B is what follows, or what does not."""
         n = len(joints)
         label = generator.permutation(np.arange(n) % 2)
@@ -152,7 +154,7 @@ class Objective:
         a_first = np.maximum(a_last - a_many + 1, self._paragraph_start[a_last])
         b_end = np.minimum(b_first + b_many, self._paragraph_stop[b_first])
         ptr = self.text.sentence_ptr
-        whole = Pairs(ptr[a_first], ptr[a_last + 1], ptr[b_first], ptr[b_end], label)
+        whole = SegmentPairs(ptr[a_first], ptr[a_last + 1], ptr[b_first], ptr[b_end], label)
         return trimmed(whole, self.config.max_tokens)
 
     def _elsewhere(self, joints: Ints, generator: np.random.Generator) -> Ints:
@@ -163,7 +165,7 @@ class Objective:
             found[same] = generator.choice(self._joints, int(same.sum())) + 1
         return found
 
-    def _grouped(self, pool: int) -> Pairs:
+    def _grouped(self, pool: int) -> SegmentPairs:
         """The pairs of a pool's steps: alike in length within a step, the steps in random order."""
         generator = self._generator(_PAIRS, pool)
         drawn = self.pairs_at(self._slots(pool * _POOL_STEPS * self.pairs, _POOL_STEPS * self.pairs), generator)
@@ -187,13 +189,13 @@ class Objective:
         return np.random.default_rng([self.config.seed, purpose, number])
 
 
-def trimmed(pairs: Pairs, max_tokens: int) -> Pairs:
+def trimmed(pairs: SegmentPairs, max_tokens: int) -> SegmentPairs:
     """Return pairs that fit `max_tokens`: of too long ones the end of A and the start of B, where they meet."""
     room = max_tokens - 3
     a, b = pairs.a_stop - pairs.a_start, pairs.b_stop - pairs.b_start
     b = np.minimum(b, np.maximum(room - a, room // 2))
     a = np.minimum(a, room - b)
-    return Pairs(pairs.a_stop - a, pairs.a_stop, pairs.b_start, pairs.b_start + b, pairs.label)
+    return SegmentPairs(pairs.a_stop - a, pairs.a_stop, pairs.b_start, pairs.b_start + b, pairs.label)
 
 
 def choose(
@@ -226,11 +228,11 @@ def _ranks(scores: npt.NDArray[np.float64]) -> Ints:
     return np.argsort(order, axis=1, kind="stable").astype(np.int64)
 
 
-def hide(
+def mask_tokens(
     ids: Ints, chosen: npt.NDArray[np.bool_], mask_id: int, vocabulary: Ints, generator: np.random.Generator
 ) -> Ints:
     """Return `ids` with 80 % of the `chosen` masked and 10 % replaced by random words of `vocabulary`."""
     fate = generator.random(ids.shape)
     random = generator.choice(vocabulary, ids.shape)
-    hidden = np.where(chosen & (fate < 0.8), mask_id, ids)
-    return np.where(chosen & (fate >= 0.9), random, hidden)
+    masked_ids = np.where(chosen & (fate < 0.8), mask_id, ids)
+    return np.where(chosen & (fate >= 0.9), random, masked_ids)

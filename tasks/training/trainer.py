@@ -20,9 +20,9 @@ from torch import Tensor
 
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.records import Precision
-from polyseme.tasks.model.batch_pool import Crew
-from polyseme.tasks.training.checkpoints import Progress, StepLog, latest, restore, save
-from polyseme.tasks.training.network import drift_sum, loss_sums, say
+from polyseme.tasks.model.batch_pool import BatchPool
+from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress, latest, restore, save
+from polyseme.tasks.training.network import drift_sum, forward, loss_sums
 from polyseme.tasks.training.objective import Examples, Objective
 
 Monitor = Callable[["StepLog"], None]
@@ -93,10 +93,10 @@ class Trainer:
     precision: Precision
     evaluate: Callable[[Any], dict[str, float]] = lambda model: {}
     created: tuple[str, ...] = ()
-    progress: Progress = field(default_factory=Progress)
+    progress: TrainingProgress = field(default_factory=TrainingProgress)
     _optimizer: Any = field(init=False)
     _teacher: Any = field(init=False, default=None)
-    _crew: Crew | None = field(init=False, default=None)
+    _crew: BatchPool | None = field(init=False, default=None)
     _judging: float = field(init=False, default=0.0)
     _judged_at: float = field(init=False, default=0.0)
     _whole: bool = field(init=False, default=True)
@@ -108,7 +108,7 @@ class Trainer:
         self._optimizer = torch.optim.AdamW(_groups(self.model, self.config.weight_decay), lr=0.0, fused=True)
         if self.device.type == "cpu":
             # Dropout draws from one generator, which threads would race for.
-            self._crew = Crew(1 if self.config.dropout else None)
+            self._crew = BatchPool(1 if self.config.dropout else None)
 
     def resume(self) -> bool:
         """Go on from the newest whole checkpoint in `folder`; False where there is none."""
@@ -118,13 +118,13 @@ class Trainer:
         self.progress = restore(path, self.model, self._optimizer)
         return True
 
-    def run(self, between: Monitor = lambda log: None) -> Progress:
-        """Train until the budget is spent. `between` is called after every step and may raise to stop.
+    def run(self, on_step: Monitor = lambda log: None) -> TrainingProgress:
+        """Train until the budget is spent. `on_step` is called after every step and may raise to stop.
 
         Whatever stops it, the next run goes on after the last finished step, or the last checkpoint if it was killed.
         """
         try:
-            self._run(between)
+            self._run(on_step)
         except BaseException:
             # A step that was being applied is lost; else the model is that of the last finished step.
             if self._whole:
@@ -133,7 +133,7 @@ class Trainer:
         self._save()
         return self.progress
 
-    def _run(self, between: Monitor) -> None:
+    def _run(self, on_step: Monitor) -> None:
         progress, config = self.progress, self.config
         if not progress.evaluations:
             self._judge()
@@ -154,7 +154,7 @@ class Trainer:
             if time.monotonic() - saved >= config.checkpoint_seconds:
                 self._save()
                 saved = time.monotonic()
-            between(progress.log[-1])
+            on_step(progress.log[-1])
         if progress.evaluations[-1]["step"] != progress.step:
             # The last process was stopped while it measured the end.
             self._judge()
@@ -163,16 +163,16 @@ class Trainer:
         """Return the step's gradients, a tensor a parameter, and its losses."""
         batches = self.objective.step(number, self.config.micro)
         torch.manual_seed(number)
-        masked, pairs = sum(len(b.answers) for b in batches), sum(len(b.label) for b in batches)
-        kept = sum(b.n_tokens - len(b.answers) for b in batches)
+        masked, pairs = sum(len(b.mlm_labels) for b in batches), sum(len(b.label) for b in batches)
+        kept = sum(b.n_tokens - len(b.mlm_labels) for b in batches)
         parameters = list(self.model.parameters())
 
         def work(batch: Examples) -> tuple[tuple[Tensor, ...], Tensor]:
-            said = say(self.model, batch, self.device, self.precision)
-            mlm, nsp = loss_sums(said, batch)
+            output = forward(self.model, batch, self.device, self.precision)
+            mlm, nsp = loss_sums(output, batch)
             drift = torch.zeros_like(mlm)
             if self._teacher is not None:
-                drift = drift_sum(said, self._teacher, batch, self.device, self.precision)
+                drift = drift_sum(output, self._teacher, batch, self.device, self.precision)
             losses = torch.stack([mlm / masked, nsp / pairs, drift / kept])
             total = losses[0] + losses[1] + self.config.distill * losses[2]
             return torch.autograd.grad(total, parameters), losses.detach()

@@ -16,13 +16,13 @@ import torch
 
 from polyseme.storage.records import Precision
 from polyseme.tasks.arrays import Ints
-from polyseme.tasks.model.batch_pool import Crew
-from polyseme.tasks.training.network import loss_sums, say, to
+from polyseme.tasks.model.batch_pool import BatchPool
+from polyseme.tasks.training.network import forward, loss_sums, to
 from polyseme.tasks.training.objective import IS_NEXT, Examples, Objective
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
+class ValidationMetrics:
     """What a model answered, all batches together. Losses are sums in nats.
 
     `margins` is logit_is_next - logit_not_next of every pair `(n,)`, `label` what was true.
@@ -48,28 +48,28 @@ class Answers:
         }
 
 
-def answers(
+def validate(
     model: Any, batches: Iterable[Examples], *, device: torch.device, precision: Precision,
-    between: Callable[[int], None] = lambda tokens: None,
-) -> Answers:  # fmt: skip
-    """Ask `model`, which must be in evaluation mode. `between` is called with the tokens of each batch."""
+    on_batch: Callable[[int], None] = lambda tokens: None,
+) -> ValidationMetrics:  # fmt: skip
+    """Ask `model`, which must be in evaluation mode. `on_batch` is called with the tokens of each batch."""
 
     def work(batch: Examples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         with torch.inference_mode():
-            said = say(model, batch, device, precision)
-            mlm, nsp = loss_sums(said, batch)
-            hits = said.tokens.topk(5, dim=1).indices == to(device, batch.answers)[:, None]
-            margins = (said.pairs[:, 0] - said.pairs[:, 1]).cpu().double().numpy()  # Metal has no float64
+            output = forward(model, batch, device, precision)
+            mlm, nsp = loss_sums(output, batch)
+            hits = output.tokens.topk(5, dim=1).indices == to(device, batch.mlm_labels)[:, None]
+            margins = (output.pairs[:, 0] - output.pairs[:, 1]).cpu().double().numpy()  # Metal has no float64
         return np.array([len(hits), int(hits[:, 0].sum()), int(hits.sum()), float(mlm), float(nsp)]), margins
 
     batches = list(batches)
     found = []
-    with closing(Crew().map(work, batches)) if device.type == "cpu" else nullcontext(map(work, batches)) as done:
+    with closing(BatchPool().map(work, batches)) if device.type == "cpu" else nullcontext(map(work, batches)) as done:
         for batch, answer in zip(batches, done, strict=True):
             found.append(answer)
-            between(batch.n_tokens)
+            on_batch(batch.n_tokens)
     sums = np.sum([counts for counts, _ in found], axis=0)
-    return Answers(
+    return ValidationMetrics(
         masked=int(sums[0]),
         top1=int(sums[1]),
         top5=int(sums[2]),

@@ -312,7 +312,7 @@ def test_a_run_can_be_cancelled(tiny: Engine) -> None:
     def stop(tokens: int) -> None:
         raise Cancelled("enough")
 
-    run = tiny.run([document(STORY)], EVERYTHING, version=1, seed=0, ingested_at=NOW, between=stop)
+    run = tiny.run([document(STORY)], EVERYTHING, version=1, seed=0, ingested_at=NOW, on_batch=stop)
     with pytest.raises(Cancelled):
         list(run)
     assert tables(tiny, [document(STORY)])

@@ -14,7 +14,7 @@ from polyseme.flows.display.loss_curve import loss_curve
 from polyseme.flows.display.training_progress import describe
 from polyseme.flows.events import ModelAdapted
 from polyseme.storage.errors import PolysemeError, UsageError
-from polyseme.tasks.training.checkpoints import Progress, StepLog
+from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress
 from polyseme.tasks.training.objective import ObjectiveConfig
 from polyseme.tasks.training.trainer import TrainingConfig
 from tests.flows.conftest import write_records
@@ -108,7 +108,7 @@ def test_every_configured_corpus_gets_a_model_named_for_the_day_and_one_that_fai
 def test_the_curve_shows_every_run_however_short() -> None:
     evaluation = {"step": 0, "mlm_top1": 0.3, "nsp_accuracy": 0.9}
     for logs in ([], [LOG], [replace(LOG, step=i, mlm=4 - i / 1000) for i in range(1, 500)]):
-        picture = loss_curve(Progress(log=logs, evaluations=[evaluation]), title="<a run>")
+        picture = loss_curve(TrainingProgress(log=logs, evaluations=[evaluation]), title="<a run>")
         assert "&lt;a run&gt;" in "".join(ElementTree.tostring(ElementTree.fromstring(picture), encoding="unicode"))
 
 

@@ -60,9 +60,9 @@ def api(server: PrefectServer) -> Iterator[None]:
 def lane(name: str, *, create: bool = True):
     from prefect.client.orchestration import get_client
 
-    from polyseme.flows.runs.device_lock import DeviceLane
+    from polyseme.flows.runs.device_lock import DeviceLock
 
-    made = DeviceLane(get_client(sync_client=True), name)
+    made = DeviceLock(get_client(sync_client=True), name)
     return made if made.open(create=create) else None
 
 
@@ -146,23 +146,23 @@ def test_a_slot_that_a_server_forgot_is_taken_for_lost(monkeypatch: pytest.Monke
 def test_without_a_standing_server_there_is_no_lane(tiny) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from polyseme.flows.runs.device_lock import device_lane
+    from polyseme.flows.runs.device_lock import device_lock
 
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
-        assert device_lane(tiny) is None
+        assert device_lock(tiny) is None
 
 
 @pytest.mark.usefixtures("api")
 def test_a_server_that_is_gone_does_not_fail_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.client.orchestration import SyncPrefectClient
 
-    from polyseme.flows.runs.device_lock import DeviceLane
+    from polyseme.flows.runs.device_lock import DeviceLock
 
     monkeypatch.setattr("polyseme.flows.runs.device_lock._UNREACHABLE_SECONDS", 0.0)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         gone = SyncPrefectClient(f"http://127.0.0.1:{nobody.getsockname()[1]}/api")
-        with DeviceLane(gone, "gone"):
+        with DeviceLock(gone, "gone"):
             pass
 
 
@@ -179,14 +179,14 @@ class Failing(BaseHTTPRequestHandler):
 def test_a_server_that_fails_does_not_fail_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.client.orchestration import SyncPrefectClient
 
-    from polyseme.flows.runs.device_lock import DeviceLane
+    from polyseme.flows.runs.device_lock import DeviceLock
 
     monkeypatch.setattr("polyseme.flows.runs.device_lock._UNREACHABLE_SECONDS", 0.0)
     with HTTPServer(("127.0.0.1", 0), Failing) as failing:
         thread = threading.Thread(target=failing.serve_forever)
         thread.start()
         try:
-            with DeviceLane(SyncPrefectClient(f"http://127.0.0.1:{failing.server_port}/api"), "failing"):
+            with DeviceLock(SyncPrefectClient(f"http://127.0.0.1:{failing.server_port}/api"), "failing"):
                 pass
         finally:
             failing.shutdown()

@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from polyseme.flows.server.scan_lock import turn
+from polyseme.flows.server.scan_lock import scan_lock
 
 HOLD = """
 import sys
@@ -33,7 +33,7 @@ def test_of_three_the_first_runs_the_second_waits_and_the_third_is_covered(tmp_p
     got, done = threading.Event(), threading.Event()
 
     def wait() -> None:
-        with turn("corpus", place=tmp_path) as mine:
+        with scan_lock("corpus", place=tmp_path) as mine:
             assert mine
             got.set()
             done.wait(60)
@@ -45,9 +45,9 @@ def test_of_three_the_first_runs_the_second_waits_and_the_third_is_covered(tmp_p
         until = time.monotonic() + 60
         while not is_held(next_lock):
             assert time.monotonic() < until
-        with turn("corpus", place=tmp_path) as mine:
+        with scan_lock("corpus", place=tmp_path) as mine:
             assert not mine
-        with turn("another", place=tmp_path) as mine:
+        with scan_lock("another", place=tmp_path) as mine:
             assert mine, "other corpora have turns of their own"
         assert not got.is_set()
         first.kill()
@@ -58,5 +58,5 @@ def test_of_three_the_first_runs_the_second_waits_and_the_third_is_covered(tmp_p
         first.kill()
         first.communicate()
         second.join(60)
-    with turn("corpus", place=tmp_path) as mine:
+    with scan_lock("corpus", place=tmp_path) as mine:
         assert mine

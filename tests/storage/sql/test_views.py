@@ -13,7 +13,7 @@ import pytest
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
-from polyseme.storage.records import Counts, Fidelity
+from polyseme.storage.records import Counts, PrecisionLoss
 from polyseme.storage.schemas import TABLES
 from polyseme.storage.sql.connection import connect
 from polyseme.storage.sql.views import statements
@@ -50,9 +50,9 @@ class TestLiveRows:
         exact, rounded = lakes.make_spec(), lakes.make_spec(precision="int8")
         lakes.commit(catalog, exact, {"d": ["The river bank."]})
         lakes.commit(catalog, rounded, {"d": ["The river bank."]})
-        found = Fidelity(sentences=9, token_cosine=0.998, least_token_cosine=0.995, recall_at_10=0.97)
-        catalog.record_fidelity(rounded.encoding_id, found)
-        catalog.record_fidelity(rounded.encoding_id, replace(found, token_cosine=0.5))
+        found = PrecisionLoss(sentences=9, token_cosine=0.998, least_token_cosine=0.995, recall_at_10=0.97)
+        catalog.record_precision_loss(rounded.encoding_id, found)
+        catalog.record_precision_loss(rounded.encoding_id, replace(found, token_cosine=0.5))
         assert [e.fidelity for e in catalog.encodings()] == [None, found]
         sql = "SELECT precision, token_cosine, least_token_cosine, recall_at_10 FROM encodings ORDER BY created_at"
         assert ask(sql) == [("fp32", None, None, None), ("int8", 0.998, 0.995, 0.97)]

@@ -15,9 +15,9 @@ import pytest
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.adaptation import workspace as workbench
 from polyseme.tasks.adaptation.request import Adaptation, Shape
-from polyseme.tasks.adaptation.workspace import Bench, at_work
+from polyseme.tasks.adaptation.workspace import Workspace, open_workspace
 from polyseme.tasks.engine import Engine, EngineConfig
-from polyseme.tasks.evaluation.comparison import APPRAISAL
+from polyseme.tasks.evaluation.comparison import COMPARISON_FILE
 from polyseme.tasks.evaluation.evaluation import FIGURES
 from polyseme.tasks.inference.predictions import next_sentence
 from polyseme.tasks.training.objective import ObjectiveConfig
@@ -48,20 +48,20 @@ def request_for(source: Path, out: Path, model: Path, *, steps: int = 2, evaluat
     )  # fmt: skip
 
 
-def carry_out(asked: Adaptation) -> Bench:
-    with at_work(asked) as bench:
-        bench.prepare()
-        bench.train()
-        bench.finish()
-    return bench
+def carry_out(asked: Adaptation) -> Workspace:
+    with open_workspace(asked) as workspace:
+        workspace.prepare()
+        workspace.train()
+        workspace.finish()
+    return workspace
 
 
 def test_a_finished_run_is_a_model_with_a_card_and_can_be_given_more_steps(
     source: Path, tmp_path: Path, tiny_folder: Path
 ) -> None:
     asked = request_for(source, tmp_path / "out", tiny_folder)
-    bench = carry_out(asked)
-    assert (bench.text.n_documents, bench.held_out.n_documents) == (24, 6)
+    workspace = carry_out(asked)
+    assert (workspace.text.n_documents, workspace.held_out.n_documents) == (24, 6)
     card = (tmp_path / "out" / "README.md").read_text("utf-8")
     assert "2 steps of 8 pairs" in card
     assert "| MLM top-1 |" in card
@@ -80,15 +80,15 @@ def test_the_card_has_every_figure_of_both_models_and_a_new_one_costs_neither_st
     source: Path, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = request_for(source, tmp_path / "out", tiny_folder, evaluation_pairs=12)
-    bench = carry_out(asked)
-    card, weights = ((bench.out / name).read_bytes() for name in ("README.md", "model.safetensors"))
+    workspace = carry_out(asked)
+    card, weights = ((workspace.out / name).read_bytes() for name in ("README.md", "model.safetensors"))
     first = card.decode()
     assert f"|  | start: {tiny_folder.name} | this model |" in first
     for label, _ in FIGURES.values():
         (row,) = [line for line in first.splitlines() if line.startswith(f"| {label} |")]
         assert "–" not in row
     assert "**Licence.** To be filled in" in first
-    stored = json.loads((bench.out / APPRAISAL).read_text("utf-8"))
+    stored = json.loads((workspace.out / COMPARISON_FILE).read_text("utf-8"))
     assert stored["start"]["figures"].keys() == stored["model"]["figures"].keys() == FIGURES.keys()
     assert stored["model"]["counts"]["documents"] == 6
 
@@ -114,46 +114,49 @@ def test_a_model_is_there_before_it_is_measured_and_is_measured_when_the_run_goe
     def stop(_tokens: int) -> None:
         raise KeyboardInterrupt
 
-    with at_work(asked) as bench:
-        bench.prepare()
-        bench.train()
+    with open_workspace(asked) as workspace:
+        workspace.prepare()
+        workspace.train()
         with pytest.raises(KeyboardInterrupt):
-            bench.finish(stop)
-    assert (bench.out / "model.safetensors").is_file()
-    assert "| MLM top-1 |" in (bench.out / "README.md").read_text("utf-8")
-    assert not (bench.out / APPRAISAL).exists()
-    assert (carry_out(asked).out / APPRAISAL).is_file()
+            workspace.finish(stop)
+    assert (workspace.out / "model.safetensors").is_file()
+    assert "| MLM top-1 |" in (workspace.out / "README.md").read_text("utf-8")
+    assert not (workspace.out / COMPARISON_FILE).exists()
+    assert (carry_out(asked).out / COMPARISON_FILE).is_file()
 
 
 def test_other_settings_do_not_go_on_with_a_run(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
     asked = request_for(source, tmp_path / "out", tiny_folder)
-    with at_work(asked) as bench:
-        bench.prepare()
+    with open_workspace(asked) as workspace:
+        workspace.prepare()
     changed = replace(asked, objective=replace(asked.objective, seed=1))
-    with pytest.raises(UsageError, match=r"other settings \(seed: 0 there, 1 now\)"), at_work(changed):
+    with pytest.raises(UsageError, match=r"other settings \(seed: 0 there, 1 now\)"), open_workspace(changed):
         pass
 
 
 def test_a_folder_that_is_not_a_run_is_not_touched(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
-    with pytest.raises(UsageError, match="exists already"), at_work(request_for(source, tmp_path / "out", tiny_folder)):
+    with (
+        pytest.raises(UsageError, match="exists already"),
+        open_workspace(request_for(source, tmp_path / "out", tiny_folder)),
+    ):
         pass
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["thesis.txt"]
 
 
 def test_two_processes_do_not_train_one_model(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
     asked = request_for(source, tmp_path / "out", tiny_folder)
-    with at_work(asked), pytest.raises(UsageError, match="Another process"), at_work(asked):
+    with open_workspace(asked), pytest.raises(UsageError, match="Another process"), open_workspace(asked):
         pass
 
 
 def test_held_out_documents_are_not_trained_on(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
-    with at_work(request_for(source, tmp_path / "out", tiny_folder)) as bench:
-        bench.prepare()
+    with open_workspace(request_for(source, tmp_path / "out", tiny_folder)) as workspace:
+        workspace.prepare()
     train, held = (
         {tuple(text.only(np.arange(text.n_documents) == i).ids.tolist()) for i in range(text.n_documents)}
-        for text in (bench.text, bench.held_out)
+        for text in (workspace.text, workspace.held_out)
     )
     assert (len(train), len(held)) == (24, 6)
     assert not train & held
@@ -179,12 +182,12 @@ def test_too_few_documents_are_said_and_leave_the_way_free(source: Path, tmp_pat
     few = tmp_path / "few.jsonl"
     few.write_bytes(b"".join(source.read_bytes().splitlines(keepends=True)[:3]))
     with (
-        at_work(request_for(few, tmp_path / "out", tiny_folder)) as bench,
+        open_workspace(request_for(few, tmp_path / "out", tiny_folder)) as workspace,
         pytest.raises(UsageError, match="at least 4"),
     ):
-        bench.prepare()
-    with at_work(request_for(source, tmp_path / "out", tiny_folder)) as bench:
-        assert bench.prepare()["documents"] == 24
+        workspace.prepare()
+    with open_workspace(request_for(source, tmp_path / "out", tiny_folder)) as workspace:
+        assert workspace.prepare()["documents"] == 24
 
 
 @pytest.mark.slow

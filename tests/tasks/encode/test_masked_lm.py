@@ -64,7 +64,7 @@ def test_how_many_copies_run_at_once_makes_no_difference(mini: Engine, monkeypat
 @pytest.mark.parametrize("variant", ["original", "within_word_l2r"])
 def test_no_more_tokens_run_than_one_pass_a_token_needs(mini: Engine, variant: PllVariant) -> None:
     run: list[int] = []
-    found = surprisals(mini, TEXTS, variant=variant, between=run.append)
+    found = surprisals(mini, TEXTS, variant=variant, on_batch=run.append)
     assert sum(run) == sum(len(tokens) * (len(tokens) + 2) for tokens in found)
 
 

@@ -14,12 +14,12 @@ from polyseme.storage.records import Document
 from polyseme.storage.schemas import SORT_KEYS, table_schema
 from polyseme.tasks.arrays import Floats
 from polyseme.tasks.encode.forward import ScoredTransitions
-from polyseme.tasks.encode.tables import RowMaker
+from polyseme.tasks.encode.tables import TableBuilder
 from polyseme.tasks.encode.transitions import Transitions
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.text.chunks import Chunk, chunks
-from polyseme.tasks.text.passages import stretches
-from polyseme.tasks.text.windows import Pairs
+from polyseme.tasks.text.passages import passages
+from polyseme.tasks.text.windows import SentencePairs
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 WIDTH = 3
@@ -32,7 +32,7 @@ TEXTS = {
 
 def chunks_of(mini: Engine, texts: dict[str, str], limit: int = 10_000) -> list[Chunk]:
     found = [Document(name, f"file:///{name}", text, title=name.upper()) for name, text in texts.items()]
-    return list(chunks(stretches(found, mini.wordpiece), limit))
+    return list(chunks(passages(found, mini.wordpiece), limit))
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def chunk(mini: Engine) -> Chunk:
 
 
 @pytest.fixture(scope="module")
-def maker(chunk: Chunk) -> RowMaker:
-    return RowMaker(chunk, version=7, width=WIDTH)
+def maker(chunk: Chunk) -> TableBuilder:
+    return TableBuilder(chunk, version=7, width=WIDTH)
 
 
 def numbered(count: int) -> Floats:
@@ -65,10 +65,10 @@ def scored(chunk: Chunk, pairs: Sequence[tuple[int, int]], adjacent: int) -> Sco
     first, second = np.array(pairs).T
     count = len(pairs)
     logits = np.stack([np.arange(count), -np.arange(count)], axis=1).astype(np.float32)
-    return ScoredTransitions(Transitions(Pairs(first, second), adjacent), logits, 100 + np.arange(count))
+    return ScoredTransitions(Transitions(SentencePairs(first, second), adjacent), logits, 100 + np.arange(count))
 
 
-def test_every_document_has_a_row_with_its_counts(maker: RowMaker) -> None:
+def test_every_document_has_a_row_with_its_counts(maker: TableBuilder) -> None:
     rows = {row["doc_id"]: row for row in maker.documents(NOW).to_pylist()}
     assert list(rows) == ["a", "b", "empty"]
     assert {name: row["text"] for name, row in rows.items()} == TEXTS
@@ -79,7 +79,7 @@ def test_every_document_has_a_row_with_its_counts(maker: RowMaker) -> None:
     assert rows["b"]["content_sha256"] == Document("b", "", TEXTS["b"]).content_sha256
 
 
-def test_sentences_are_their_characters_in_document_order(maker: RowMaker, chunk: Chunk) -> None:
+def test_sentences_are_their_characters_in_document_order(maker: TableBuilder, chunk: Chunk) -> None:
     table = maker.sentences(numbered(chunk.sentences))
     rows = table.to_pylist()
     assert [(r["doc_id"], r["sentence_index"]) for r in rows] == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)]
@@ -90,7 +90,7 @@ def test_sentences_are_their_characters_in_document_order(maker: RowMaker, chunk
     assert places(table) == [2, 3, 4, 0, 1]
 
 
-def test_words_are_their_characters_sorted_by_form(maker: RowMaker, chunk: Chunk, mini: Engine) -> None:
+def test_words_are_their_characters_sorted_by_form(maker: TableBuilder, chunk: Chunk, mini: Engine) -> None:
     table = maker.words(numbered(len(chunk.ids)), mini.vocabulary, None)
     rows = table.to_pylist()
     assert [r["word"] for r in rows] == [text_of(r) for r in rows]
@@ -99,7 +99,7 @@ def test_words_are_their_characters_sorted_by_form(maker: RowMaker, chunk: Chunk
     assert {r["word"] for r in rows} >= {"Zürich", "東", "京", "unaffordable", "!"}
 
 
-def test_a_word_of_several_tokens_is_their_mean_and_names_them(maker: RowMaker, chunk: Chunk, mini: Engine) -> None:
+def test_a_word_of_several_tokens_is_their_mean_and_names_them(maker: TableBuilder, chunk: Chunk, mini: Engine) -> None:
     table = maker.words(numbered(len(chunk.ids)), mini.vocabulary, frozenset({"unaffordable"}))
     (row,) = table.to_pylist()
     assert row["tokens"] == ["una", "##ff", "##ord", "##able"]
@@ -107,7 +107,7 @@ def test_a_word_of_several_tokens_is_their_mean_and_names_them(maker: RowMaker, 
     assert places(table) == [(4 + 5 + 6 + 7) / 4]
 
 
-def test_only_the_words_asked_for_are_kept_and_unchanged(maker: RowMaker, chunk: Chunk, mini: Engine) -> None:
+def test_only_the_words_asked_for_are_kept_and_unchanged(maker: TableBuilder, chunk: Chunk, mini: Engine) -> None:
     vectors = numbered(len(chunk.ids))
     every, some, none = (
         maker.words(vectors, mini.vocabulary, only) for only in (None, frozenset({"the", "bank"}), frozenset({"nope"}))
@@ -119,7 +119,7 @@ def test_only_the_words_asked_for_are_kept_and_unchanged(maker: RowMaker, chunk:
     assert none.schema == every.schema
 
 
-def test_tokens_are_their_characters_sorted_by_form(maker: RowMaker, chunk: Chunk, mini: Engine) -> None:
+def test_tokens_are_their_characters_sorted_by_form(maker: TableBuilder, chunk: Chunk, mini: Engine) -> None:
     table = maker.tokens(numbered(len(chunk.ids)), mini.vocabulary, "last4")
     rows = table.to_pylist()
     assert len(rows) == len(chunk.ids)
@@ -133,7 +133,7 @@ def test_tokens_are_their_characters_sorted_by_form(maker: RowMaker, chunk: Chun
     assert sorted(r["token_index"] for r in first) == list(range(7))
 
 
-def test_a_transition_names_both_ends(maker: RowMaker, chunk: Chunk) -> None:
+def test_a_transition_names_both_ends(maker: TableBuilder, chunk: Chunk) -> None:
     vectors = np.eye(5, WIDTH, dtype=np.float32)
     vectors[3] = [3, 0, 4]
     rows = maker.transitions(scored(chunk, [(0, 1), (2, 3), (3, 4), (1, 3), (4, 0)], 3), vectors).to_pylist()
@@ -151,7 +151,7 @@ def test_a_transition_names_both_ends(maker: RowMaker, chunk: Chunk) -> None:
     assert rows[0]["cosine"] == pytest.approx(0.8)
 
 
-def test_every_table_has_its_schema_its_order_and_its_version(maker: RowMaker, chunk: Chunk, mini: Engine) -> None:
+def test_every_table_has_its_schema_its_order_and_its_version(maker: TableBuilder, chunk: Chunk, mini: Engine) -> None:
     sentences, tokens = numbered(chunk.sentences), numbered(len(chunk.ids))
     tables = {
         "documents": maker.documents(NOW),
@@ -170,7 +170,7 @@ def test_every_table_has_its_schema_its_order_and_its_version(maker: RowMaker, c
 @pytest.mark.parametrize("text", ["", "\ufffd", "\ufffd\n\n\ufffd"])
 def test_a_document_without_tokens_makes_rows_of_what_it_has(mini: Engine, text: str) -> None:
     (chunk,) = chunks_of(mini, {"d": text})
-    maker = RowMaker(chunk, version=1, width=WIDTH)
+    maker = TableBuilder(chunk, version=1, width=WIDTH)
     nothing = numbered(0)
     assert maker.documents(NOW).num_rows == 1
     assert maker.sentences(numbered(chunk.sentences)).num_rows == text.count("\ufffd")
@@ -183,8 +183,8 @@ def test_a_cut_document_stores_every_row_in_one_chunk_only(mini: Engine) -> None
     (whole,) = chunks_of(mini, texts)
     made = chunks_of(mini, texts, limit=5)
     assert len(made) == 4
-    makers = [RowMaker(chunk, version=1, width=WIDTH) for chunk in (whole, *made)]
-    tables: list[Callable[[RowMaker], pa.Table]] = [
+    makers = [TableBuilder(chunk, version=1, width=WIDTH) for chunk in (whole, *made)]
+    tables: list[Callable[[TableBuilder], pa.Table]] = [
         lambda m: m.sentences(numbered(m.chunk.sentences)),
         lambda m: m.words(numbered(len(m.chunk.ids)), mini.vocabulary, None),
         lambda m: m.tokens(numbered(len(m.chunk.ids)), mini.vocabulary, "last"),

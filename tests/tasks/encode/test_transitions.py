@@ -19,7 +19,7 @@ from polyseme.tasks.encode.transitions import (
     transitions,
 )
 from polyseme.tasks.text.chunks import Chunk, chunks
-from polyseme.tasks.text.passages import Stretch
+from polyseme.tasks.text.passages import Passage
 
 CORPUS = st.lists(st.integers(0, 12), min_size=1, max_size=8)
 SEEDS = st.integers(0, 2**48)
@@ -28,9 +28,9 @@ SEEDS = st.integers(0, 2**48)
 def chunks_of(counts: list[int], limit: int = 10_000) -> list[Chunk]:
     """Chunks of documents with these many sentences, of one token each."""
 
-    def stretch(name: int, count: int) -> Stretch:
+    def passage(name: int, count: int) -> Passage:
         place = np.arange(count, dtype=np.int64)
-        return Stretch(
+        return Passage(
             Document(str(name), "file:///x", "a " * count),
             first=0,
             last=True,
@@ -42,12 +42,12 @@ def chunks_of(counts: list[int], limit: int = 10_000) -> list[Chunk]:
             word=np.zeros(count, np.int32),
         )
 
-    return list(chunks([stretch(name, count) for name, count in enumerate(counts)], limit))
+    return list(chunks([passage(name, count) for name, count in enumerate(counts)], limit))
 
 
 def places(chunk: Chunk, sentences: Ints) -> list[tuple[str, int]]:
     """Document and number of sentences of a chunk."""
-    return [(chunk.pieces[chunk.piece_of[s]].document.doc_id, int(chunk.index[s])) for s in sentences.tolist()]
+    return [(chunk.pieces[chunk.slice_of[s]].document.doc_id, int(chunk.index[s])) for s in sentences.tolist()]
 
 
 @given(CORPUS, st.integers(1, 9))
@@ -69,7 +69,7 @@ def test_no_random_pair_is_a_step_a_sentence_twice_or_another_pair(counts: list[
         drawn = list(zip(places(chunk, pairs.first), places(chunk, pairs.second), strict=True))
         assert len(drawn) <= 40
         assert len(set(drawn)) == len(drawn)
-        documents = {chunk.pieces[chunk.piece_of[s]].document.doc_id for s in np.flatnonzero(chunk.own)}
+        documents = {chunk.pieces[chunk.slice_of[s]].document.doc_id for s in np.flatnonzero(chunk.own)}
         for (doc_a, a), (doc_b, b) in drawn:
             assert (doc_a != doc_b) if len(documents) > 1 else (b - a not in (0, 1))
 

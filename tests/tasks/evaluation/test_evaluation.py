@@ -11,7 +11,7 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document
 from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.evaluation.evaluation import FIGURES, EvaluationConfig, default_data, evaluate
-from polyseme.tasks.evaluation.nsp_probe import calibration_error, figures, trials
+from polyseme.tasks.evaluation.nsp_probe import calibration_error, figures, probe_pairs
 from polyseme.tasks.evaluation.sense_probe import Use, read_uses, sense_accuracy
 from polyseme.tasks.training.corpus import prepare
 from tests.conftest import MakeCheckpoint
@@ -20,7 +20,7 @@ from tests.tasks.training.training_corpus import documents
 
 def test_trials_stand_against_the_same_first_sentences(mini: Engine) -> None:
     text = prepare(documents(8), mini.wordpiece)
-    drawn = trials(text, 50, seed=1)
+    drawn = probe_pairs(text, 50, seed=1)
     assert len(drawn.true) == 50
     assert (drawn.true.second == drawn.true.first + 1).all()
     assert (text.paragraph[drawn.true.first] == text.paragraph[drawn.true.second]).all()
@@ -30,7 +30,7 @@ def test_trials_stand_against_the_same_first_sentences(mini: Engine) -> None:
     assert not np.isin(near.second - near.first, (-1, 0, 1, 2)).any()
     assert (near.first == drawn.true.first[drawn.hard]).all()
     assert (drawn.turned.first == drawn.true.second).all()
-    assert (trials(text, 50, seed=1).random.second == drawn.random.second).all()
+    assert (probe_pairs(text, 50, seed=1).random.second == drawn.random.second).all()
 
 
 def test_figures_of_margins_worked_out_by_hand() -> None:
@@ -49,7 +49,7 @@ def test_figures_of_margins_worked_out_by_hand() -> None:
 
 def test_documents_too_short_for_two_places_have_no_figure_for_them(tiny: Engine) -> None:
     short = [Document(f"d{i}", f"file:///d{i}", "It rained all day. The river rose again.") for i in range(4)]
-    found = evaluate(tiny, short, [], EvaluationConfig(masked_pairs=8, trials=10, max_tokens=48)).figures
+    found = evaluate(tiny, short, [], EvaluationConfig(masked_pairs=8, probe_pairs=10, max_tokens=48)).figures
     assert (found["nsp_hard_accuracy"], found["nsp_hard_auc"]) == (None, None)
     assert found["nsp_accuracy"] is not None
 
@@ -88,7 +88,7 @@ def test_a_bad_line_of_a_sense_set_is_named(tmp_path: Path) -> None:
 
 
 def test_every_figure_is_there_and_the_same_again(tiny: Engine) -> None:
-    config = EvaluationConfig(masked_pairs=32, trials=40, max_tokens=48)
+    config = EvaluationConfig(masked_pairs=32, probe_pairs=40, max_tokens=48)
     uses = read_uses(default_data() / "senses.jsonl")[:16]
     one, two = (evaluate(tiny, documents(6), uses, config) for _ in range(2))
     assert list(one.figures) == list(FIGURES)
@@ -100,5 +100,5 @@ def test_every_figure_is_there_and_the_same_again(tiny: Engine) -> None:
 
 def test_a_model_without_heads_has_no_figures_for_them(make_checkpoint: MakeCheckpoint) -> None:
     engine = Engine(EngineConfig(model=str(make_checkpoint("BertModel")), device="cpu"))
-    found = evaluate(engine, documents(6), [], EvaluationConfig(masked_pairs=16, trials=10, max_tokens=48)).figures
+    found = evaluate(engine, documents(6), [], EvaluationConfig(masked_pairs=16, probe_pairs=10, max_tokens=48)).figures
     assert [name for name, value in found.items() if value is not None] == ["tokens_per_second"]

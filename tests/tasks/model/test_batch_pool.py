@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from polyseme.tasks.model.batch_pool import Crew
+from polyseme.tasks.model.batch_pool import BatchPool
 
 
 def test_results_come_in_the_order_of_the_items_whichever_is_done_first() -> None:
@@ -17,7 +17,7 @@ def test_results_come_in_the_order_of_the_items_whichever_is_done_first() -> Non
         time.sleep(0.002 * (item % 3 == 0))
         return item * item
 
-    assert list(Crew(3).map(work, range(40))) == [i * i for i in range(40)]
+    assert list(BatchPool(3).map(work, range(40))) == [i * i for i in range(40)]
 
 
 def test_every_thread_works_at_the_same_time_and_on_one_core() -> None:
@@ -27,7 +27,7 @@ def test_every_thread_works_at_the_same_time_and_on_one_core() -> None:
         everybody.wait()
         return torch.get_num_threads()
 
-    assert list(Crew(3).map(work, range(3))) == [1, 1, 1]
+    assert list(BatchPool(3).map(work, range(3))) == [1, 1, 1]
 
 
 def test_items_are_taken_only_a_few_ahead_of_the_caller() -> None:
@@ -38,14 +38,14 @@ def test_items_are_taken_only_a_few_ahead_of_the_caller() -> None:
             taken.append(i)
             yield i
 
-    results = Crew(2).map(lambda i: i, items())
+    results = BatchPool(2).map(lambda i: i, items())
     next(results)
     assert len(taken) < 10
     results.close()
 
 
 def test_a_failure_reaches_the_caller_and_nothing_begins_after_it() -> None:
-    crew, begun = Crew(1), []
+    pool, begun = BatchPool(1), []
 
     def work(item: int) -> int:
         begun.append(item)
@@ -54,21 +54,21 @@ def test_a_failure_reaches_the_caller_and_nothing_begins_after_it() -> None:
         return item
 
     with pytest.raises(ValueError, match="item 2"):
-        list(crew.map(work, range(100)))
+        list(pool.map(work, range(100)))
     count = len(begun)
     time.sleep(0.05)
     assert len(begun) == count < 10
-    assert list(crew.map(lambda i: i, [7])) == [7]
+    assert list(pool.map(lambda i: i, [7])) == [7]
 
 
 def test_closing_waits_for_the_work_that_had_begun() -> None:
-    crew, running = Crew(2), threading.Semaphore(2)
+    pool, running = BatchPool(2), threading.Semaphore(2)
 
     def work(_: int) -> None:
         with running:
             time.sleep(0.02)
 
-    results = crew.map(work, range(50))
+    results = pool.map(work, range(50))
     next(results)
     results.close()
     assert running.acquire(blocking=False)

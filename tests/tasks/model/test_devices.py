@@ -16,7 +16,7 @@ from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.model import devices, linear
 from polyseme.tasks.model.bert import PackedBatch
 from polyseme.tasks.model.devices import resolve_device, token_budget
-from polyseme.tasks.model.memory import Room, halving
+from polyseme.tasks.model.memory import DeviceMemory, run_in_halves
 from polyseme.tasks.text.windows import batches, sentence_windows
 
 
@@ -35,14 +35,14 @@ def fits(most: int) -> Callable[[Ints], list[int]]:
 @pytest.mark.parametrize("most", [1, 2, 3, 10, 11])
 def test_halves_come_in_order_and_leave_out_nobody(most: int) -> None:
     numbers = np.arange(11)[::-1].copy()
-    done = halving(fits(most), numbers, lambda _: None)
+    done = run_in_halves(fits(most), numbers, lambda _: None)
     assert [n for part in done for n in part] == numbers.tolist()
     assert all(len(part) <= most for part in done)
 
 
 def test_one_window_that_does_not_fit_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(ModelError, match="--max-tokens"):
-        halving(fits(0), np.arange(3), lambda _: None)
+        run_in_halves(fits(0), np.arange(3), lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_a_full_memory_is_recognised_on_every_device(error: RuntimeError) -> Non
             raise error
         return len(numbers)
 
-    assert halving(run, np.arange(5), lambda _: None) == [2, 1, 2]
+    assert run_in_halves(run, np.arange(5), lambda _: None) == [2, 1, 2]
 
 
 def test_a_batch_that_does_not_fit_beside_another_fits_when_that_one_is_done() -> None:
     """One window may need all there is; halving it further while the other holds the memory would fail for nothing."""
-    room, holding, refused = Room(2), threading.Event(), threading.Event()
+    memory, holding, refused = DeviceMemory(2), threading.Event(), threading.Event()
     memory = threading.Semaphore(1)
 
     def run(numbers: Ints) -> int:
@@ -80,16 +80,18 @@ def test_a_batch_that_does_not_fit_beside_another_fits_when_that_one_is_done() -
             memory.release()
 
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(room.fit, run, np.array([0]), lambda _: None)
+        first = threads.submit(memory.run_or_halve, run, np.array([0]), lambda _: None)
         assert holding.wait(60)
-        second = threads.submit(room.fit, run, np.array([1]), lambda _: None)
+        second = threads.submit(memory.run_or_halve, run, np.array([1]), lambda _: None)
         assert (first.result(60), second.result(60)) == ([0], [1])
 
 
 def test_batches_that_all_do_not_fit_end_rather_than_wait_for_each_other() -> None:
-    room, most = Room(2), fits(3)
+    memory, most = DeviceMemory(2), fits(3)
     with ThreadPoolExecutor(2) as threads:
-        parts = threads.map(lambda first: room.fit(most, np.arange(first, first + 9), lambda _: None), range(0, 90, 9))
+        parts = threads.map(
+            lambda first: memory.run_or_halve(most, np.arange(first, first + 9), lambda _: None), range(0, 90, 9)
+        )
         assert [n for part in parts for half in part for n in half] == list(range(90))
 
 
@@ -98,7 +100,7 @@ def test_other_errors_are_not_taken_for_a_full_memory() -> None:
         raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
-        halving(run, np.arange(3), lambda _: None)
+        run_in_halves(run, np.arange(3), lambda _: None)
 
 
 def test_an_encoder_whose_memory_is_full_gives_the_same_vectors_in_smaller_batches(

@@ -18,7 +18,13 @@ from polyseme.tasks.model.checkpoint import embedded_folder
 from polyseme.tasks.model.encoder import Encoded, Encoder
 from polyseme.tasks.model.linear import runs_int8
 from polyseme.tasks.text.sentences import split
-from polyseme.tasks.text.windows import Pairs, context_windows, pair_windows, paired_context_windows, sentence_windows
+from polyseme.tasks.text.windows import (
+    SentencePairs,
+    context_windows,
+    pair_windows,
+    paired_context_windows,
+    sentence_windows,
+)
 from tests.conftest import MakeCheckpoint
 from tests.reference import assert_close, reference
 from tests.repository import ROOT
@@ -48,9 +54,9 @@ def sentence(ids: Ids, ptr: Ints, i: int) -> list[int]:
     return found
 
 
-def neighbours(count: int) -> Pairs:
+def neighbours(count: int) -> SentencePairs:
     first = np.arange(count - 1, dtype=np.int64)
-    return Pairs(first, first + 1)
+    return SentencePairs(first, first + 1)
 
 
 def encode(encoder: Encoder, ids: Ids, ptr: Ints, limit: int) -> Encoded:
@@ -141,7 +147,7 @@ def test_a_sentence_of_twenty_thousand_tokens_is_encoded_whole(foreign: Engine) 
 
 def test_next_sentence_logits_equal_transformers(foreign: Engine, foreign_folder: Path) -> None:
     ids, ptr = tokens([1, 7, 20, 30, 2, 14])
-    pairs = Pairs(np.array([0, 1, 2, 3, 4, 5, 0]), np.array([1, 2, 5, 4, 5, 2, 3]))
+    pairs = SentencePairs(np.array([0, 1, 2, 3, 4, 5, 0]), np.array([1, 2, 5, 4, 5, 2, 3]))
     windows, left_out = pair_windows(ptr, pairs, 37)
     logits = foreign.encoder.score_pairs(ids, windows)
     assert not left_out.any()
@@ -151,7 +157,7 @@ def test_next_sentence_logits_equal_transformers(foreign: Engine, foreign_folder
 
 def test_a_pair_over_the_limit_keeps_the_end_of_a_and_the_start_of_b(tiny: Engine, tiny_folder: Path) -> None:
     ids, ptr = tokens([50, 45, 5, 90])
-    pairs = Pairs(np.array([0, 3, 2]), np.array([1, 2, 3]))
+    pairs = SentencePairs(np.array([0, 3, 2]), np.array([1, 2, 3]))
     windows, left_out = pair_windows(ptr, pairs, 64)
     logits = tiny.encoder.score_pairs(ids, windows)
     assert left_out.tolist() == [34, 34, 34]
@@ -286,7 +292,7 @@ def test_the_caller_can_stop_between_batches(foreign: Engine) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        foreign.encoder.encode(ids, sentence_windows(ptr, range(400), 37), sentences=400, between=stop)
+        foreign.encoder.encode(ids, sentence_windows(ptr, range(400), 37), sentences=400, on_batch=stop)
     assert ran == [1012]
     assert encode(foreign.encoder, ids, ptr, 37).tokens.shape == (8000, 30)
 

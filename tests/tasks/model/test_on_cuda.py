@@ -28,7 +28,7 @@ from polyseme.tasks.model.attention import by_flash, by_groups
 from polyseme.tasks.model.checkpoint import Checkpoint, Weights, load_weights
 from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.model.packing import Specials, pack
-from polyseme.tasks.text.windows import Pairs, pair_windows, paired_context_windows, sentence_windows
+from polyseme.tasks.text.windows import SentencePairs, pair_windows, paired_context_windows, sentence_windows
 from tests.conftest import MakeCheckpoint
 
 CUDA = torch.device("cuda", 0)
@@ -133,7 +133,7 @@ def make_encoder(make_checkpoint: MakeCheckpoint, request: pytest.FixtureRequest
             Checkpoint("random", folders[heads]), device=CUDA, specials=Specials(101, 102), precision=precision,
             layers=layers, budget=100,
         )  # fmt: skip
-        made.crew = InTurn()  # type: ignore[assignment]
+        made.pool = InTurn()  # type: ignore[assignment]
         return made
 
     return make
@@ -162,7 +162,7 @@ def test_sentences_and_pairs_are_encoded(
     assert {tensor.dtype for tensor in copied} == {encoder.bert.dtype, torch.float32}
 
     copied.clear()
-    near = Pairs(np.arange(5), np.arange(1, 6))
+    near = SentencePairs(np.arange(5), np.arange(1, 6))
     paired, left_out = paired_context_windows(PTR, near, len(SENTENCES), LIMIT)
     encoded = encoder.encode(IDS, paired, sentences=len(SENTENCES), pairs=len(left_out))
     assert np.isfinite(encoded.logits).all()

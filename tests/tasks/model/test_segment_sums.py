@@ -9,13 +9,19 @@ import torch
 from polyseme.storage.records import Context
 from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.engine import Engine
-from polyseme.tasks.model.segment_sums import Runs, runs_of, sums
-from polyseme.tasks.text.windows import Pairs, Windows, context_windows, paired_context_windows, sentence_windows
+from polyseme.tasks.model.segment_sums import Segments, segments_of, sums
+from polyseme.tasks.text.windows import (
+    SentencePairs,
+    Windows,
+    context_windows,
+    paired_context_windows,
+    sentence_windows,
+)
 from tests.reference import TOLERANCE
 
 PTR = np.array([0, 7, 12, 12, 29, 60, 61, 180], dtype=np.int64)
 IDS = np.random.default_rng(0).integers(5, 140, 180).astype(np.int32)
-NEAR = Pairs(np.array([0, 1, 3, 4, 5]), np.array([1, 2, 4, 5, 6]))
+NEAR = SentencePairs(np.array([0, 1, 3, 4, 5]), np.array([1, 2, 4, 5, 6]))
 """An empty sentence, one of a single token, and one that needs several of 37."""
 
 
@@ -45,14 +51,14 @@ def test_sentences_are_the_same_as_from_tokens(foreign: Engine, context: Context
 def test_runs_cover_every_row_and_leave_out_what_nobody_takes() -> None:
     windows = sentence_windows(PTR, [0, 1], 37)
     source = np.array([-1, *range(7), -1, -1, *range(7, 12), -1])
-    runs = runs_of(windows, np.array([0, 1]), source, PTR)
-    assert runs.sentence.tolist() == [-1, 0, -1, 1, -1]
-    assert runs.lengths.tolist() == [1, 7, 2, 5, 1]
+    segments = segments_of(windows, np.array([0, 1]), source, PTR)
+    assert segments.sentence.tolist() == [-1, 0, -1, 1, -1]
+    assert segments.lengths.tolist() == [1, 7, 2, 5, 1]
 
 
 def test_sums_are_of_each_run_in_float32() -> None:
     rows = torch.arange(10, dtype=torch.bfloat16).reshape(5, 2)
-    of, added = sums(rows, Runs(np.array([3, -1, 0]), np.array([2, 1, 2])))
+    of, added = sums(rows, Segments(np.array([3, -1, 0]), np.array([2, 1, 2])))
     assert of.tolist() == [3, 0]
     assert added.dtype == torch.float32
     assert added.tolist() == [[0 + 2, 1 + 3], [6 + 8, 7 + 9]]

@@ -10,8 +10,8 @@ import pytest
 from polyseme.storage.records import Document, Outputs, Reject
 from polyseme.storage.staging import read_staged
 from polyseme.tasks.reading.sources import resolve
-from polyseme.tasks.shards.scan import SHARD_CHARS_MOST, Scan
-from polyseme.tasks.shards.staging import SHARD_CHARS, shard_chars
+from polyseme.tasks.shards.scan import Scan
+from polyseme.tasks.shards.staging import SHARD_CHARS, SHARD_CHARS_MOST, shard_chars
 from tests.tasks.conftest import LEAN, Runs, document
 
 
@@ -78,7 +78,7 @@ def test_shards_grow_so_that_large_corpora_stay_a_few_hundred_tasks() -> None:
 
 
 def test_a_shard_names_its_documents_and_only_stages_their_text(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyseme.tasks.shards.scan.SHARD_CHARS", 30)
+    monkeypatch.setattr("polyseme.tasks.shards.staging.SHARD_CHARS", 30)
     documents = [document(str(i)) for i in range(5)]
     shards = list(runs.scan().shards(documents))
     assert [s.n_documents for s in shards] == [2, 2, 1]

@@ -116,7 +116,7 @@ def test_a_cancelled_shard_leaves_nothing_visible(runs: Runs) -> None:
         raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        encode_shard(shard, runs.lake, runs.catalog, runs.engine, between=stop)
+        encode_shard(shard, runs.lake, runs.catalog, runs.engine, on_batch=stop)
     assert runs.rows("SELECT * FROM documents") == []
     commit_shard(runs.encode(shard), runs.catalog)
     assert len(runs.rows("SELECT * FROM documents")) == 1

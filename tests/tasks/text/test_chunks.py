@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyseme.storage.records import Document
-from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks, pieces_of
-from polyseme.tasks.text.passages import Stretch
+from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks, slices_of
+from polyseme.tasks.text.passages import Passage
 
 LENGTHS = st.lists(st.one_of(st.integers(0, 9), st.integers(0, 60)), max_size=15)
 CORPUS = st.lists(LENGTHS, max_size=8)
@@ -19,12 +19,12 @@ LIMITS = st.integers(1, 80)
 SENTENCES_A_STRETCH = st.integers(1, 16)
 
 
-def whole(lengths: list[int], name: int = 0) -> Stretch:
+def whole(lengths: list[int], name: int = 0) -> Passage:
     """A document with sentences of these many tokens. Ids tell document, sentence and token apart."""
     counts = np.array(lengths, np.int64)
     stops = np.cumsum(counts)
     place = np.arange(sum(lengths), dtype=np.int64)
-    return Stretch(
+    return Passage(
         Document(str(name), "file:///x", "." * sum(lengths)),
         first=0,
         last=True,
@@ -37,7 +37,7 @@ def whole(lengths: list[int], name: int = 0) -> Stretch:
     )
 
 
-def corpus(documents: list[list[int]], sentences: int = 100) -> Iterator[Stretch]:
+def corpus(documents: list[list[int]], sentences: int = 100) -> Iterator[Passage]:
     """Documents that come in stretches of at most so many sentences."""
     for name, lengths in enumerate(documents):
         one = whole(lengths, name)
@@ -49,7 +49,7 @@ def owned(chunk: Chunk) -> list[tuple[str, int, list[int]]]:
     """Document, number and token ids of every sentence that this chunk stores."""
     return [
         (
-            chunk.pieces[chunk.piece_of[s]].document.doc_id,
+            chunk.slices[chunk.slice_of[s]].document.doc_id,
             int(chunk.index[s]),
             chunk.ids[chunk.sentence_ptr[s] : chunk.sentence_ptr[s + 1]].tolist(),
         )
@@ -67,7 +67,7 @@ def test_every_sentence_is_stored_once_in_order_with_its_tokens(
 
 @given(CORPUS, LIMITS, SENTENCES_A_STRETCH)
 def test_every_document_ends_once_with_all_of_it_counted(documents: list[list[int]], limit: int, size: int) -> None:
-    found = [p for c in chunks(corpus(documents, size), limit) for p in c.pieces]
+    found = [p for c in chunks(corpus(documents, size), limit) for p in c.slices]
     assert [(p.document.doc_id, p.stop, p.document_tokens) for p in found if p.ends] == [
         (str(name), len(lengths), sum(lengths)) for name, lengths in enumerate(documents)
     ]
@@ -85,7 +85,7 @@ def test_a_chunk_keeps_its_limit_or_stores_one_sentence(documents: list[list[int
 def test_sentences_and_documents_without_a_token_fill_a_chunk_too(sentences: int, limit: int, documents: int) -> None:
     for chunk in chunks(corpus([[0] * sentences, *([[]] * documents)]), limit):
         assert chunk.own.sum() <= limit
-        assert len(chunk.pieces) <= limit
+        assert len(chunk.slices) <= limit
 
 
 @given(CORPUS, LIMITS, SENTENCES_A_STRETCH, st.integers(0, 7))
@@ -94,11 +94,11 @@ def test_a_document_is_cut_alike_in_any_company_and_any_stretches(
 ) -> None:
     if chosen >= len(documents):
         return
-    alone = [(p.start, p.stop) for p in pieces_of([whole(documents[chosen])], limit)]
+    alone = [(p.start, p.stop) for p in slices_of([whole(documents[chosen])], limit)]
     together = [
         (p.start, p.stop)
         for c in chunks(corpus(documents, size), limit)
-        for p in c.pieces
+        for p in c.slices
         if p.document.doc_id == str(chosen)
     ]
     assert together == alone
@@ -106,20 +106,20 @@ def test_a_document_is_cut_alike_in_any_company_and_any_stretches(
 
 @given(LENGTHS, LIMITS)
 def test_a_piece_is_as_long_as_it_may_be(lengths: list[int], limit: int) -> None:
-    pieces = list(pieces_of([whole(lengths)], limit))
-    for piece, following in pairwise(pieces):
-        assert piece.stop == following.start
-        assert sum(max(1, length) for length in lengths[piece.start : piece.stop + 1]) > limit
+    slices = list(slices_of([whole(lengths)], limit))
+    for part, following in pairwise(slices):
+        assert part.stop == following.start
+        assert sum(max(1, length) for length in lengths[part.start : part.stop + 1]) > limit
 
 
 @given(CORPUS, LIMITS, SENTENCES_A_STRETCH)
 def test_a_cut_document_carries_the_sentence_behind_the_cut(documents: list[list[int]], limit: int, size: int) -> None:
     for chunk in chunks(corpus(documents, size), limit):
-        for number, piece in enumerate(chunk.pieces):
-            sentences = chunk.index[chunk.piece_of == number].tolist()
-            goes_on = piece.stop < len(documents[int(piece.document.doc_id)])
-            assert goes_on is not piece.ends
-            assert sentences == list(range(piece.start, piece.stop + goes_on))
+        for number, part in enumerate(chunk.slices):
+            sentences = chunk.index[chunk.slice_of == number].tolist()
+            goes_on = part.stop < len(documents[int(part.document.doc_id)])
+            assert goes_on is not part.ends
+            assert sentences == list(range(part.start, part.stop + goes_on))
         # Rows are made from the first tokens of a chunk: what is not stored must stand last.
         assert (np.diff(chunk.own.astype(int)) <= 0).all()
 
@@ -130,9 +130,9 @@ def test_the_arrays_of_a_chunk_fit_together(documents: list[list[int]], limit: i
         assert len(chunk.ids) == len(chunk.char_start) == len(chunk.char_end) == len(chunk.word)
         assert chunk.sentence_ptr[0] == 0
         assert chunk.sentence_ptr[-1] == len(chunk.ids)
-        assert chunk.sentences == len(chunk.sentence_ptr) - 1 == len(chunk.piece_of) == len(chunk.own)
+        assert chunk.sentences == len(chunk.sentence_ptr) - 1 == len(chunk.slice_of) == len(chunk.own)
         assert [stop - start for start, stop in chunk.documents] == np.bincount(
-            chunk.piece_of, minlength=len(chunk.pieces)
+            chunk.slice_of, minlength=len(chunk.slices)
         ).tolist()
         assert (chunk.ids % 10_000 == chunk.char_start).all()
         assert (chunk.spans[:, 1] - chunk.spans[:, 0] == np.diff(chunk.sentence_ptr)).all()

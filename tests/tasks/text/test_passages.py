@@ -10,7 +10,7 @@ import pytest
 
 from polyseme.storage.records import Document
 from polyseme.tasks.engine import Engine
-from polyseme.tasks.text.passages import Stretch, stretches
+from polyseme.tasks.text.passages import Passage, passages
 from polyseme.tasks.text.sentences import split
 
 TEXTS = [
@@ -26,10 +26,10 @@ def documents() -> list[Document]:
     return [Document(str(name), "file:///x", text) for name, text in enumerate(TEXTS)]
 
 
-def joined(found: list[Stretch]) -> list[Stretch]:
+def joined(found: list[Passage]) -> list[Passage]:
     """One stretch a document."""
     whole = []
-    for _, parts in groupby(found, key=lambda stretch: stretch.document.doc_id):
+    for _, parts in groupby(found, key=lambda passage: passage.document.doc_id):
         first, *rest = parts
         for part in rest:
             first = first.joined(part)
@@ -40,16 +40,16 @@ def joined(found: list[Stretch]) -> list[Stretch]:
 @pytest.mark.parametrize("chars", [1, 60, 300, 100_000])
 def test_every_document_has_the_tokens_it_has_alone(mini: Engine, monkeypatch: pytest.MonkeyPatch, chars: int) -> None:
     monkeypatch.setattr("polyseme.tasks.text.passages.GROUP_CHARS", chars)
-    found = joined(list(stretches(documents(), mini.wordpiece)))
-    assert [stretch.document.doc_id for stretch in found] == [str(name) for name in range(len(TEXTS))]
-    for stretch, text in zip(found, TEXTS, strict=True):
+    found = joined(list(passages(documents(), mini.wordpiece)))
+    assert [passage.document.doc_id for passage in found] == [str(name) for name in range(len(TEXTS))]
+    for passage, text in zip(found, TEXTS, strict=True):
         sentences = split(text)
         alone = mini.wordpiece.tokenize(text, sentences)
-        assert stretch.last
-        assert stretch.spans.tolist() == [[s.start, s.stop] for s in sentences]
-        assert stretch.lengths.tolist() == np.diff(alone.sentence_ptr).tolist()
+        assert passage.last
+        assert passage.spans.tolist() == [[s.start, s.stop] for s in sentences]
+        assert passage.lengths.tolist() == np.diff(alone.sentence_ptr).tolist()
         for name in ("ids", "char_start", "char_end", "word"):
-            assert getattr(stretch, name).tolist() == getattr(alone, name).tolist(), name
+            assert getattr(passage, name).tolist() == getattr(alone, name).tolist(), name
 
 
 def test_a_large_document_comes_in_stretches_that_are_the_same_in_any_company(
@@ -58,7 +58,7 @@ def test_a_large_document_comes_in_stretches_that_are_the_same_in_any_company(
     monkeypatch.setattr("polyseme.tasks.text.passages.GROUP_CHARS", 100)
     large, *others = documents()
     alone, together = (
-        [(s.first, len(s), s.last) for s in stretches(some, mini.wordpiece) if s.document is large]
+        [(s.first, len(s), s.last) for s in passages(some, mini.wordpiece) if s.document is large]
         for some in ([large], [*others, large])
     )
     assert alone == together
@@ -75,5 +75,5 @@ def test_no_more_is_read_than_one_stretch_needs(mini: Engine, monkeypatch: pytes
             read.append(number)
             yield Document(str(number), "file:///x", "Some text of forty characters, more or less.")
 
-    assert next(stretches(reading(), mini.wordpiece)).document.doc_id == "0"
+    assert next(passages(reading(), mini.wordpiece)).document.doc_id == "0"
     assert len(read) < 4

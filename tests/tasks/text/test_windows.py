@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.windows import (
-    Pairs,
+    SentencePairs,
     Windows,
     batches,
     context_windows,
@@ -144,7 +144,7 @@ def test_a_shared_sentence_is_taken_where_it_is_more_central() -> None:
 def test_pair_windows_keep_what_fits_and_count_the_rest(lengths: list[int], limit: int) -> None:
     ptr = pointer(lengths)
     first = np.arange(max(0, len(lengths) - 1), dtype=np.int64)
-    windows, left_out = pair_windows(ptr, Pairs(first, first + 1), limit)
+    windows, left_out = pair_windows(ptr, SentencePairs(first, first + 1), limit)
     total = ptr[first + 2] - ptr[first]
     kept = windows.a_stop - windows.a_start + windows.b_stop - windows.b_start
     assert (kept + left_out == total).all()
@@ -166,7 +166,7 @@ def test_paired_windows_take_every_token_once_and_score_every_pair(documents: li
     ptr, _ = laid_out(documents)
     document = np.repeat(np.arange(len(documents)), [len(d) for d in documents])
     first = np.flatnonzero(document[:-1] == document[1:]).astype(np.int64)
-    windows, _ = paired_context_windows(ptr, Pairs(first, first + 1), len(document), limit)
+    windows, _ = paired_context_windows(ptr, SentencePairs(first, first + 1), len(document), limit)
     assert_complete(windows, ptr, limit)
     assert windows.pair[windows.pair >= 0].tolist() == list(range(len(first)))
 
@@ -175,7 +175,7 @@ def test_paired_windows_take_every_token_once_and_score_every_pair(documents: li
 def test_a_sentence_is_taken_as_the_first_half_of_its_pair_where_that_fits(lengths: list[int], limit: int) -> None:
     ptr = pointer(lengths)
     first = np.arange(len(lengths) - 1, dtype=np.int64)
-    windows, left_out = paired_context_windows(ptr, Pairs(first, first + 1), len(lengths), limit)
+    windows, left_out = paired_context_windows(ptr, SentencePairs(first, first + 1), len(lengths), limit)
     for s in np.flatnonzero((left_out == 0) & (np.diff(ptr)[:-1] > 0)):
         assert windows.take_start[s] == windows.a_start[s] == ptr[s]
         assert windows.take_stop[s] >= ptr[s + 1]

@@ -29,18 +29,18 @@ def objective(text: TrainingText, engine: Engine, *, pairs: int = 64, **config: 
 def test_the_published_shares_are_masked_replaced_and_kept(text: TrainingText, mini: Engine) -> None:
     batches = [b for step in range(40) for b in objective(text, mini).step(step, 64)]
     plain = sum(int((b.attention.sum(axis=1) - 3).sum()) for b in batches)
-    at = [(b.ids.reshape(-1)[b.at], b.answers) for b in batches]
-    seen, answers = (np.concatenate(column) for column in zip(*at, strict=True))
-    assert len(answers) / plain == pytest.approx(0.15, abs=0.005)
+    at = [(b.ids.reshape(-1)[b.at], b.mlm_labels) for b in batches]
+    seen, mlm_labels = (np.concatenate(column) for column in zip(*at, strict=True))
+    assert len(mlm_labels) / plain == pytest.approx(0.15, abs=0.005)
     assert (seen == mini.wordpiece.mask_id).mean() == pytest.approx(0.8, abs=0.02)
-    assert (seen == answers).mean() == pytest.approx(0.1, abs=0.015)
+    assert (seen == mlm_labels).mean() == pytest.approx(0.1, abs=0.015)
 
 
 def test_nothing_but_chosen_tokens_is_changed(text: TrainingText, mini: Engine) -> None:
     for batch in objective(text, mini).step(3, 16):
         changed = np.flatnonzero(batch.ids != batch.original)
         assert set(changed) <= set(batch.at)
-        assert (batch.original.reshape(-1)[batch.at] == batch.answers).all()
+        assert (batch.original.reshape(-1)[batch.at] == batch.mlm_labels).all()
 
 
 @pytest.mark.parametrize("whole_words", [False, True])
@@ -49,7 +49,7 @@ def test_no_special_token_is_ever_chosen_or_drawn(text: TrainingText, mini: Engi
     frame = {piece.cls_id, piece.sep_id, piece.pad_id}
     for step in range(10):
         for batch in objective(text, mini, whole_words=whole_words, mask_share=0.5).step(step, 32):
-            assert not frame & set(batch.answers.tolist())
+            assert not frame & set(batch.mlm_labels.tolist())
             assert not frame & set(batch.ids.reshape(-1)[batch.at].tolist())
             assert (np.isin(batch.original, list(frame)).sum(axis=1) == (batch.attention == 0).sum(axis=1) + 3).all()
 

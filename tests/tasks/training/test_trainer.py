@@ -14,11 +14,11 @@ import torch
 
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.tasks.engine import Engine, EngineConfig
-from polyseme.tasks.model.batch_pool import Crew
+from polyseme.tasks.model.batch_pool import BatchPool
 from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.training.checkpoints import StepLog, checkpoints, latest, read_progress
 from polyseme.tasks.training.export import export
-from polyseme.tasks.training.network import loss_sums, say, start_from
+from polyseme.tasks.training.network import forward, loss_sums, start_from
 from polyseme.tasks.training.trainer import Trainer, TrainingConfig
 from tests.conftest import MakeCheckpoint
 from tests.tasks.training.small_training import CPU, objective, trainer
@@ -40,7 +40,7 @@ def test_the_loss_is_that_of_transformers_on_the_same_batch(folder: str, request
     (batch,) = objective(path, max_tokens=30).step(0, 8) if folder == "foreign_folder" else objective(path).step(0, 8)
     theirs = BertForPreTraining.from_pretrained(path, dtype=torch.float32).eval()
     labels = np.full(batch.ids.size, -100)
-    labels[batch.at] = batch.answers
+    labels[batch.at] = batch.mlm_labels
     with torch.inference_mode():
         expected = theirs(
             input_ids=torch.from_numpy(batch.ids),
@@ -50,8 +50,8 @@ def test_the_loss_is_that_of_transformers_on_the_same_batch(folder: str, request
             next_sentence_label=torch.from_numpy(batch.label),
         ).loss
         ours = start_from(Checkpoint("x", path), seed=0).model.eval()
-        mlm, nsp = loss_sums(say(ours, batch, CPU, "fp32"), batch)
-    assert float(mlm / len(batch.answers) + nsp / len(batch.label)) == pytest.approx(float(expected), rel=1e-5)
+        mlm, nsp = loss_sums(forward(ours, batch, CPU, "fp32"), batch)
+    assert float(mlm / len(batch.mlm_labels) + nsp / len(batch.label)) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_gradients_reach_both_heads_and_every_layer(tiny_folder: Path, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_gradients_reach_both_heads_and_every_layer(tiny_folder: Path, tmp_path:
 
 def test_how_many_cores_there_are_does_not_change_a_step_by_a_bit(tiny_folder: Path, tmp_path: Path) -> None:
     both, alone = trainer(tiny_folder, tmp_path), trainer(tiny_folder, tmp_path)
-    both._crew, alone._crew = Crew(2), Crew(1)
+    both._crew, alone._crew = BatchPool(2), BatchPool(1)
     (a, log), (b, same) = both._gradients(0, 1e-3), alone._gradients(0, 1e-3)
     assert log == same
     assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
@@ -76,8 +76,10 @@ def test_micro_batches_add_up_to_the_loss_of_the_step(tiny_folder: Path, tmp_pat
     _, log = made._gradients(0, 1e-3)
     batches = made.objective.step(0, 2)
     with torch.inference_mode():
-        sums = [loss_sums(say(made.model, batch, CPU, "fp32"), batch) for batch in batches]
-    assert log["mlm"] == pytest.approx(float(sum(s[0] for s in sums)) / sum(len(b.answers) for b in batches), rel=1e-5)
+        sums = [loss_sums(forward(made.model, batch, CPU, "fp32"), batch) for batch in batches]
+    assert log["mlm"] == pytest.approx(
+        float(sum(s[0] for s in sums)) / sum(len(b.mlm_labels) for b in batches), rel=1e-5
+    )
     assert log["nsp"] == pytest.approx(float(sum(s[1] for s in sums)) / 8, rel=1e-5)
 
 
@@ -260,7 +262,7 @@ def test_an_exported_model_is_read_by_polyseme_and_by_transformers(
     assert not info["missing_keys"]
     assert not info["unexpected_keys"]
     with torch.inference_mode():
-        one, two = (say(m.eval(), batch, CPU, "fp32") for m in (model, theirs))
+        one, two = (forward(m.eval(), batch, CPU, "fp32") for m in (model, theirs))
     torch.testing.assert_close(one.pairs, two.pairs, rtol=0.02, atol=0.05)
     engine = Engine(EngineConfig(model=str(tmp_path / "out"), device="cpu"))
     assert engine.in_lane(lambda encoder: (encoder.has_nsp, encoder.has_mlm)) == (True, True)
