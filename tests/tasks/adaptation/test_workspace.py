@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from polyseme.storage.errors import UsageError
-from polyseme.tasks.adaptation import workspace as workbench
+from polyseme.tasks.adaptation import workspace as module
 from polyseme.tasks.adaptation.request import Adaptation, Shape
 from polyseme.tasks.adaptation.workspace import Workspace, open_workspace
 from polyseme.tasks.engine import Engine, EngineConfig
@@ -37,7 +37,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _few_held_out_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workbench, "HELD_OUT_PAIRS", 32)
+    monkeypatch.setattr(module, "HELD_OUT_PAIRS", 32)
 
 
 def request_for(source: Path, out: Path, model: Path, *, steps: int = 2, evaluation_pairs: int = 0) -> Adaptation:
@@ -95,7 +95,7 @@ def test_the_card_has_every_figure_of_both_models_and_a_new_one_costs_neither_st
     def never(*_: object, **__: object) -> None:
         raise AssertionError("this was done already")
 
-    monkeypatch.setattr(workbench, "appraise", never)
+    monkeypatch.setattr(module, "compare", never)
     monkeypatch.setattr(Trainer, "_gradients", never)
     again = carry_out(replace(asked, license="CC BY-SA 3.0", data_note="Letters of 1910"))
     second = (again.out / "README.md").read_text("utf-8")
@@ -197,7 +197,7 @@ def test_a_short_run_on_the_docstrings_of_python_improves_both_objectives_on_mod
     # The five minutes of docs/training.md, cut to a tenth.
     source = tmp_path / "docstrings.jsonl"
     source.write_bytes(subprocess.run([sys.executable, DOCSTRINGS], capture_output=True, check=True).stdout)
-    monkeypatch.setattr(workbench, "HELD_OUT_PAIRS", 192)
+    monkeypatch.setattr(module, "HELD_OUT_PAIRS", 192)
     asked = Adaptation(
         sources=[str(source)], out=str(tmp_path / "out"), device="cpu", held_out=0.1, evaluation_pairs=0,
         training=TrainingConfig(steps=30, evaluations=1),

@@ -47,7 +47,7 @@ def chunks_of(counts: list[int], limit: int = 10_000) -> list[Chunk]:
 
 def places(chunk: Chunk, sentences: Ints) -> list[tuple[str, int]]:
     """Document and number of sentences of a chunk."""
-    return [(chunk.pieces[chunk.slice_of[s]].document.doc_id, int(chunk.index[s])) for s in sentences.tolist()]
+    return [(chunk.slices[chunk.slice_of[s]].document.doc_id, int(chunk.index[s])) for s in sentences.tolist()]
 
 
 @given(CORPUS, st.integers(1, 9))
@@ -69,7 +69,7 @@ def test_no_random_pair_is_a_step_a_sentence_twice_or_another_pair(counts: list[
         drawn = list(zip(places(chunk, pairs.first), places(chunk, pairs.second), strict=True))
         assert len(drawn) <= 40
         assert len(set(drawn)) == len(drawn)
-        documents = {chunk.pieces[chunk.slice_of[s]].document.doc_id for s in np.flatnonzero(chunk.own)}
+        documents = {chunk.slices[chunk.slice_of[s]].document.doc_id for s in np.flatnonzero(chunk.own)}
         for (doc_a, a), (doc_b, b) in drawn:
             assert (doc_a != doc_b) if len(documents) > 1 else (b - a not in (0, 1))
 

@@ -65,10 +65,10 @@ def test_a_full_memory_is_recognised_on_every_device(error: RuntimeError) -> Non
 def test_a_batch_that_does_not_fit_beside_another_fits_when_that_one_is_done() -> None:
     """One window may need all there is; halving it further while the other holds the memory would fail for nothing."""
     memory, holding, refused = DeviceMemory(2), threading.Event(), threading.Event()
-    memory = threading.Semaphore(1)
+    space = threading.Semaphore(1)
 
     def run(numbers: Ints) -> int:
-        if not memory.acquire(blocking=False):
+        if not space.acquire(blocking=False):
             refused.set()
             raise torch.OutOfMemoryError("CUDA out of memory")
         try:
@@ -77,7 +77,7 @@ def test_a_batch_that_does_not_fit_beside_another_fits_when_that_one_is_done() -
                 assert refused.wait(60)
             return int(numbers[0])
         finally:
-            memory.release()
+            space.release()
 
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(memory.run_or_halve, run, np.array([0]), lambda _: None)
