@@ -1,11 +1,11 @@
 """The engine: documents in, Arrow tables out. Everything Polyseme computes, callable without Prefect or a lake.
 
     engine = Engine(EngineConfig(model="polyseme-mini"))
-    for made in engine.run(documents, Outputs(), version=1, seed=0, ingested_at=now):
-        made.tables["words"]
+    for chunk in engine.run(documents, Outputs(), version=1, seed=0, ingested_at=now):
+        chunk.tables["words"]
 
-One engine holds one model on one device. Its lane, a thread of its own, does the model's work of all callers in
-turn: the others read, tokenize and write meanwhile, and PyTorch keeps one warm set of worker threads.
+One engine holds one model on one device. Its *encoder lane* is the one thread that runs the model, for all callers,
+one call after another: they read, tokenize and write meanwhile, and PyTorch keeps one warm set of worker threads.
 """
 
 from __future__ import annotations
@@ -54,14 +54,17 @@ _GPU_CHUNKS = 4
 
 
 class Cancelled(PolysemeError):
-    """The run was asked to stop; nothing of the chunk in hand was kept."""
+    """The run was stopped on request; nothing of the chunk in progress was kept."""
 
     exit_code = 130
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """What to load and how to encode. Plain values: it travels to workers."""
+    """What to load and how to encode, as plain values that can be sent to workers.
+
+    `max_tokens` is the window size (None: the model's limit), `budget` the tokens of a batch (None: by device).
+    """
 
     model: str = EMBEDDED
     device: Device = "auto"
@@ -83,7 +86,7 @@ class EngineConfig:
 
 @dataclass(frozen=True, slots=True)
 class ChunkTables:
-    """The tables of one chunk, by name, and what making them took."""
+    """The Arrow tables of one chunk by name (`documents`, `sentences`, ...), with row counts and seconds by stage."""
 
     tables: dict[str, pa.Table]
     counts: Counts
@@ -91,10 +94,12 @@ class ChunkTables:
 
 @dataclass
 class Engine:
-    """A checkpoint with its tokenizer and lane. The model is loaded when first needed, not before."""
+    """A checkpoint with its tokenizer and encoder lane. The model is loaded when it is first needed."""
 
     config: EngineConfig
-    _lane: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "polyseme-lane"), repr=False)
+    _encoder_lane: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, "polyseme-lane"), repr=False
+    )
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -106,12 +111,12 @@ class Engine:
 
     @cached_property
     def vocabulary(self) -> pa.Array:
-        """Every WordPiece by id."""
+        """`(vocabulary,)`: the WordPiece of every id."""
         return pa.array(self.wordpiece.pieces(range(self.wordpiece.vocab_size)), pa.string())
 
     @cached_property
     def spec(self) -> EncodingSpec:
-        """The encoding this engine makes. Needs no weights in memory."""
+        """The encoding that this engine makes. Reads the weight files for their hash, but does not load them."""
         from polyseme.tasks.model.devices import resolve_device
 
         config = self.config
@@ -131,14 +136,14 @@ class Engine:
 
     @property
     def device_type(self) -> str:
-        """`cpu` or `cuda`: what the configured device means here."""
+        """`cpu`, `cuda` or `mps`: what the configured device means on this machine."""
         from polyseme.tasks.model.devices import resolve_device
 
         return resolve_device(self.config.device, self.config.precision)[0].type
 
     @property
     def chunk_tokens(self) -> int:
-        """How many tokens are encoded and made into tables at once."""
+        """The most tokens of a chunk: what is encoded and made into tables at once."""
         return chunk_tokens(self.spec.width) * (_GPU_CHUNKS if self.device_type == "cuda" else 1)
 
     def portable_config(self) -> EngineConfig:
@@ -149,7 +154,7 @@ class Engine:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The model itself. Use it inside the lane only."""
+        """The loaded model. Use it in the encoder lane only (`in_lane`)."""
         from polyseme.tasks.model.devices import resolve_device
         from polyseme.tasks.model.encoder import Encoder
         from polyseme.tasks.model.packing import Specials
@@ -165,11 +170,11 @@ class Engine:
         )
 
     def in_lane(self, work: Callable[[Encoder], T]) -> T:
-        """Run `work(encoder)` in the lane and return its result."""
-        return self._lane.submit(lambda: work(self.encoder)).result()
+        """Run `work(encoder)` in the encoder lane and return its result."""
+        return self._encoder_lane.submit(lambda: work(self.encoder)).result()
 
     def check(self, outputs: Outputs) -> None:
-        """Raise ModelError where checkpoint or device cannot give `outputs`, as far as it shows without loading."""
+        """Raise ModelError if checkpoint or device cannot give `outputs`, as far as files show without loading them."""
         _ = self.checkpoint.config, self.wordpiece
         if self.config.device != "auto" or self.config.precision != "auto":
             _ = self.spec
@@ -191,10 +196,10 @@ class Engine:
     ) -> Iterator[ChunkTables]:
         """Yield the tables of every chunk of `documents`, in order.
 
-        `version` is stored with every row, `seed` draws the random baseline. `on_batch` is called in the lane after
-        every batch with the tokens it ran, and may raise `Cancelled` to stop. `device_lock` is entered in the lane
-        for every chunk, to wait for a device that other processes use as well. Raises PolysemeError if a token would
-        have been lost.
+        `version` is stored with every row, `seed` draws the random baseline. `on_batch` is called in the encoder lane
+        after every batch with its number of tokens, and may raise `Cancelled` to stop. `device_lock` is entered in the
+        encoder lane for every chunk, to wait for a device that other processes use as well. Raises PolysemeError if a
+        token would be lost.
         """
         clock = _Clock()
         tokenized = passages(_timed(documents, clock), self.wordpiece)
@@ -231,7 +236,7 @@ class Engine:
                     tokens=outputs.level != "sentences",
                 )
 
-        vectors: ChunkVectors = self._lane.submit(lambda: work(self.encoder)).result()
+        vectors = self.in_lane(work)
         clock.add(vectors.seconds)
         return vectors
 
@@ -256,12 +261,12 @@ class Engine:
 
 @lru_cache(maxsize=2)
 def shared_engine(config: EngineConfig) -> Engine:
-    """Return this process's engine for `config`: loaded once, kept warm."""
+    """Return this process's engine for `config`: loaded once and kept (the two used last)."""
     return Engine(config)
 
 
 def _timed(documents: Iterable[Document], clock: _Clock) -> Iterator[Document]:
-    """Pass documents on; what is done with one until the next is asked for is booked as splitting and tokenizing it."""
+    """Yield `documents`. Time until the consumer asks for the next one counts as splitting and tokenizing."""
     for document in documents:
         clock.lap("read")
         yield document
@@ -284,7 +289,7 @@ def _counts(tables: dict[str, pa.Table], vectors: ChunkVectors, seconds: dict[st
 
 
 class _Clock:
-    """Wall seconds by stage: `lap` books the time since the last lap."""
+    """Wall seconds by stage: `lap` adds the time since the last lap to a stage."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
@@ -296,13 +301,13 @@ class _Clock:
         self._last = now
 
     def add(self, seconds: dict[str, float]) -> None:
-        """Book times measured elsewhere since the last lap."""
+        """Add seconds by stage that were measured elsewhere since the last lap."""
         for stage, value in seconds.items():
             self._seconds[stage] = self._seconds.get(stage, 0.0) + value
         self._last = time.perf_counter()
 
     def reset(self) -> dict[str, float]:
-        """Return what was booked, less the time the caller kept us waiting, and start again."""
-        booked, self._seconds = self._seconds, {}
-        booked.pop("outside", None)
-        return booked
+        """Return the seconds by stage, without the time that the caller took, and start again."""
+        seconds, self._seconds = self._seconds, {}
+        seconds.pop("outside", None)
+        return seconds
