@@ -32,6 +32,7 @@ from polyseme.tasks.text.windows import Windows, batches
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+OnBatch = Callable[[int], None]
 
 _LEAST_BUDGET = 256
 """Below this, products lose more by being small than a second core gains."""
@@ -110,73 +111,85 @@ class Encoder:
 
     def encode(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentences: int, pairs: int = 0,
-        on_batch: Callable[[int], None] = lambda tokens: None,
+        on_batch: OnBatch = lambda tokens: None,
     ) -> Encoded:  # fmt: skip
         """Return the vectors of all tokens that `windows` take, and logits of the `pairs` that they score, if any.
 
-        `on_batch` is called after every batch with the tokens it ran, and may raise to stop. Raises ModelError for
+        `on_batch` is called after every batch with its number of tokens, and may raise to stop. Raises ModelError for
         pairs without an NSP head.
         """
-        if pairs:
-            self.require("NSP")
         tokens = np.empty((len(ids), self.width), dtype=np.float32)
-        special, logits = (
-            SpecialTokenVectors(windows, sentences, self.width),
-            np.full((pairs, 2), np.nan, dtype=np.float32),
-        )
 
-        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Floats, Floats | None]:
-            states = self.bert.hidden_states(packed, last=self._last)
-            return to_numpy(states), self._scored(packed, states, windows.pair[numbers] >= 0) if pairs else None
+        def copy(states: torch.Tensor, packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
+            return to_numpy(states)
 
-        with closing(self._run(ids, windows, forward)) as done:
-            for numbers, source, (rows, scored) in done:
-                if scored is not None:
-                    pair = windows.pair[numbers]
-                    logits[pair[pair >= 0]] = scored
-                window_of = np.repeat(numbers, windows.lengths[numbers])
-                take = (source >= windows.take_start[window_of]) & (source < windows.take_stop[window_of])
-                tokens[source[take]] = rows[take]
-                stops = np.cumsum(windows.lengths[numbers])
-                special.add(numbers, rows[stops - windows.lengths[numbers]], rows[stops - 1])
-                on_batch(len(source))
+        def collect(rows: Floats, numbers: Ints, source: Ints) -> tuple[Floats, Floats]:
+            taken = windows.takes(numbers, source)
+            tokens[source[taken]] = rows[taken]
+            lengths = windows.lengths[numbers]
+            stops = np.cumsum(lengths)
+            return rows[stops - lengths], rows[stops - 1]
+
+        special, logits = self._encode(ids, windows, copy, collect, sentences=sentences, pairs=pairs, on_batch=on_batch)
         return Encoded(tokens, special.first, special.final, special.alone, logits)
 
     def encode_sentences(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentence_ptr: Ints, pairs: int = 0,
-        on_batch: Callable[[int], None] = lambda tokens: None,
+        on_batch: OnBatch = lambda tokens: None,
     ) -> Encoded:  # fmt: skip
-        """As `encode`, but without the vectors of tokens: their sums by sentence are made on the device.
+        """As `encode`, with the sums of each sentence's token vectors, made on the device, instead of the vectors.
 
-        `sentence_ptr` says which tokens each sentence has. For GPUs: copying tokens back and adding them up here takes
-        longer than the model does.
+        Sentence i has tokens `sentence_ptr[i]:sentence_ptr[i + 1]`. For GPUs: copying all token vectors back and adding
+        them up here takes longer than the model does.
+        """
+        sentences = len(sentence_ptr) - 1
+        totals = np.zeros((sentences, self.width), dtype=np.float32)
+
+        def reduce(states: torch.Tensor, packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Ints, list[Floats]]:
+            sentence, added = sums(states, segments_of(windows, numbers, source, sentence_ptr))
+            first, final = states[packed.starts], states[packed.bounds[1:].long() - 1]
+            return sentence, [to_numpy(rows) for rows in (added, first, final)]
+
+        def collect(reduced: tuple[Ints, list[Floats]], numbers: Ints, source: Ints) -> tuple[Floats, Floats]:
+            sentence, (added, first, final) = reduced
+            add_at(totals, sentence, added)
+            return first, final
+
+        special, logits = self._encode(
+            ids, windows, reduce, collect, sentences=sentences, pairs=pairs, on_batch=on_batch
+        )
+        tokens = np.empty((0, self.width), dtype=np.float32)
+        return Encoded(tokens, special.first, special.final, special.alone, logits, totals)
+
+    def _encode(
+        self, ids: npt.NDArray[np.int32], windows: Windows,
+        reduce: Callable[[torch.Tensor, PackedBatch, Ints, Ints], Result],
+        collect: Callable[[Result, Ints, Ints], tuple[Floats, Floats]], *, sentences: int, pairs: int,
+        on_batch: OnBatch,
+    ) -> tuple[SpecialTokenVectors, Floats]:  # fmt: skip
+        """Return the vectors of special tokens, and the logits of `pairs`; `reduce` and `collect` take all else.
+
+        `reduce` gets a batch's hidden states in the batch's thread, `collect` its result here, in the order of the
+        batches; it returns the first and the last row of each window.
         """
         if pairs:
             self.require("NSP")
-        sentences = len(sentence_ptr) - 1
-        totals = np.zeros((sentences, self.width), dtype=np.float32)
-        special, logits = (
-            SpecialTokenVectors(windows, sentences, self.width),
-            np.full((pairs, 2), np.nan, dtype=np.float32),
-        )
+        special = SpecialTokenVectors(windows, sentences, self.width)
+        logits = np.full((pairs, 2), np.nan, dtype=np.float32)
 
-        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Ints, list[Floats], Floats | None]:
+        def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Result, Floats | None]:
             states = self.bert.hidden_states(packed, last=self._last)
             scored = self._scored(packed, states, windows.pair[numbers] >= 0) if pairs else None
-            of, added = sums(states, segments_of(windows, numbers, source, sentence_ptr))
-            first, final = states[packed.starts], states[packed.bounds[1:].long() - 1]
-            return of, [to_numpy(rows) for rows in (added, first, final)], scored
+            return reduce(states, packed, numbers, source), scored
 
         with closing(self._run(ids, windows, forward)) as done:
-            for numbers, source, (of, (added, first, final), scored) in done:
+            for numbers, source, (reduced, scored) in done:
                 if scored is not None:
                     pair = windows.pair[numbers]
                     logits[pair[pair >= 0]] = scored
-                add_at(totals, of, added)
-                special.add(numbers, first, final)
+                special.add(numbers, *collect(reduced, numbers, source))
                 on_batch(len(source))
-        tokens = np.empty((0, self.width), dtype=np.float32)
-        return Encoded(tokens, special.first, special.final, special.alone, logits, totals)
+        return special, logits
 
     def _scored(self, packed: PackedBatch, states: torch.Tensor, wanted: npt.NDArray[np.bool_]) -> Floats | None:
         """Return NSP logits of the sequences that are `wanted`; None where none is."""
@@ -186,7 +199,7 @@ class Encoder:
         return to_numpy(self.bert.next_sentence_logits(top[packed.starts]).float())[wanted]
 
     def score_pairs(
-        self, ids: npt.NDArray[np.int32], windows: Windows, *, on_batch: Callable[[int], None] = lambda tokens: None
+        self, ids: npt.NDArray[np.int32], windows: Windows, *, on_batch: OnBatch = lambda tokens: None
     ) -> Floats:
         """Return NSP logits `(windows, 2)`, column 0 *is next*, in the order of `windows`.
 
@@ -218,16 +231,14 @@ class Encoder:
 
         with torch.inference_mode(), closing(self._run(ids, windows, forward)) as done:
             for numbers, source, hidden in done:
-                window_of = np.repeat(numbers, windows.lengths[numbers])
-                take = (source >= windows.take_start[window_of]) & (source < windows.take_stop[window_of])
-                for row in np.flatnonzero(take & np.isin(source, wanted)):
+                for row in np.flatnonzero(windows.takes(numbers, source) & np.isin(source, wanted)):
                     states[at[int(source[row])]] = hidden[row]
             logits: Floats = to_numpy(self.bert.masked_lm_logits(states).float())
             return logits
 
     def surprisals(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, at: Ints, targets: npt.NDArray[np.int32],
-        on_batch: Callable[[int], None] = lambda tokens: None,
+        on_batch: OnBatch = lambda tokens: None,
     ) -> Floats:  # fmt: skip
         """Return `(windows,)`: -log p of the token `targets[i]` at place `at[i]` of window i, in nats.
 

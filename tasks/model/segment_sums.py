@@ -31,9 +31,8 @@ class Segments:
 
 def segments_of(windows: Windows, numbers: Ints, source: Ints, sentence_ptr: Ints) -> Segments:
     """Return the runs of a batch of the windows `numbers`; `source` is the token position of each row."""
-    window_of = np.repeat(numbers, windows.lengths[numbers])
-    take = (source >= windows.take_start[window_of]) & (source < windows.take_stop[window_of])
-    sentence = np.where(take, np.searchsorted(sentence_ptr, source, side="right") - 1, -1)
+    taken = windows.takes(numbers, source)
+    sentence = np.where(taken, np.searchsorted(sentence_ptr, source, side="right") - 1, -1)
     starts = np.append(0, np.flatnonzero(np.diff(sentence)) + 1)
     return Segments(sentence[starts], np.diff(np.append(starts, len(sentence))))
 

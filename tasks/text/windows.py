@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from polyseme.tasks.arrays import Ints
 
@@ -53,6 +54,15 @@ class Windows:
     def taken(self) -> int:
         """How many tokens get their vector from these windows."""
         return int((self.take_stop - self.take_start).sum())
+
+    def takes(self, numbers: Ints, source: Ints) -> npt.NDArray[np.bool_]:
+        """Return `(rows,)`: True for rows of a batch whose token gets its vector from the window the row is in.
+
+        The batch holds the windows `numbers` one after another; `source` is each row's token position, -1 for special
+        tokens.
+        """
+        window = np.repeat(numbers, self.lengths[numbers])
+        return (source >= self.take_start[window]) & (source < self.take_stop[window])
 
 
 Row = tuple[int, int, int, int, int, int, int, int]
