@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from polyseme.storage.records import Document, Precision
-from polyseme.tasks.arrays import Floats
+from polyseme.tasks.arrays import Floats, unit
 from polyseme.tasks.engine import Engine, EngineConfig
-from polyseme.tasks.evaluation.precision_loss import nearest, recall, unit
+from polyseme.tasks.evaluation.precision_loss import nearest, recall
 from polyseme.tasks.inference.vectors import text_vectors
 from polyseme.tasks.model.linear import runs_int8
 from polyseme.tasks.reading.documents import ReadOptions

@@ -7,24 +7,24 @@ Average pairwise and prototype distance after Kutuzov and Giulianelli (2020). Ar
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from polyseme.tasks.arrays import Floats, unit
 
 
 def pairwise_distance(first: Floats, second: Floats) -> float:
     """Return the mean distance of a vector of `first` to one of `second`, both `(occurrences, width)`; NaN if empty."""
     if not len(first) or not len(second):
         return float("nan")
-    return float(1 - _unit(first).mean(axis=0) @ _unit(second).mean(axis=0))
+    one, other = (unit(vectors.astype(np.float64)).mean(axis=0) for vectors in (first, second))
+    return float(1 - one @ other)
 
 
 def prototype_distance(first: Floats, second: Floats) -> float:
     """Return the distance between the mean vectors of two groups of occurrences; NaN if one is empty."""
     if not len(first) or not len(second):
         return float("nan")
-    one, other = _unit(first.mean(axis=0, dtype=np.float64)[None]), _unit(second.mean(axis=0, dtype=np.float64)[None])
-    return float(1 - one[0] @ other[0])
+    one, other = unit(np.stack([vectors.mean(axis=0, dtype=np.float64) for vectors in (first, second)]))
+    return float(1 - one @ other)
 
 
 def spread(vectors: Floats) -> float:
@@ -32,11 +32,5 @@ def spread(vectors: Floats) -> float:
     n = len(vectors)
     if n < 2:
         return float("nan")
-    total = _unit(vectors).sum(axis=0)
+    total = unit(vectors.astype(np.float64)).sum(axis=0)
     return float(1 - (total @ total - n) / (n * (n - 1)))
-
-
-def _unit(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    rows = vectors.astype(np.float64)
-    unit: npt.NDArray[np.float64] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return unit

@@ -15,7 +15,7 @@ from math import log, sqrt
 
 import numpy as np
 
-from polyseme.tasks.arrays import Floats, Ints
+from polyseme.tasks.arrays import Floats, Ints, unit
 
 MOST_SENSES = 8
 LEAST_OCCURRENCES_A_SENSE = 3
@@ -87,15 +87,9 @@ def distinguishing(sentences: Sequence[Sequence[str]], senses: Sequence[int], *,
 
 def _own(vectors: Floats) -> Floats:
     """Scale to length 1, take off the mean, scale again; equal vectors become zeros."""
-    unit = _scaled(vectors, least=0)
+    rows = unit(vectors)
     # Rounding leaves a little of what is equal; scaled up it would be noise.
-    return _scaled(unit - unit.mean(axis=0), least=1e-4) if len(unit) else unit
-
-
-def _scaled(rows: Floats, *, least: float) -> Floats:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: Floats = (rows / np.where(norms > least, norms, np.inf)).astype(np.float32)
-    return unit
+    return unit(rows - rows.mean(axis=0), least=1e-4) if len(rows) else rows
 
 
 def _best(rows: Floats) -> tuple[Ints, float] | None:
@@ -119,8 +113,7 @@ def _centres(rows: Floats, labels: Ints) -> Floats:
     means = np.stack(
         [rows[labels == k].mean(axis=0) for k in range(int(labels.max(initial=-1)) + 1)] or [rows[:0].sum(0)]
     )
-    unit: Floats = (means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)).astype(np.float32)
-    return unit
+    return unit(means)
 
 
 def _log_odds(word: str, own: Counter[str], rest: Counter[str], whole: Counter[str]) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polyseme.tasks.arrays import Floats, Ints
+from polyseme.tasks.arrays import Floats, Ints, unit
 from polyseme.tasks.text.chunks import Chunk
 from polyseme.tasks.text.windows import SentencePairs
 
@@ -63,7 +63,6 @@ def transitions(chunk: Chunk, seed: int) -> Transitions:
 
 def cosines(vectors: Floats, first: Ints, second: Ints) -> Floats:
     """Return `(pairs,)`: cosine between the sentence vectors of each pair, 0 for a zero vector."""
-    norms = np.linalg.norm(vectors, axis=1)
-    unit = vectors / np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
-    products: Floats = np.einsum("ij,ij->i", unit[first], unit[second]).astype(np.float32)
+    scaled = unit(vectors)
+    products: Floats = np.einsum("ij,ij->i", scaled[first], scaled[second])
     return products

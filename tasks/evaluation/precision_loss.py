@@ -12,7 +12,7 @@ from io import BytesIO
 import numpy as np
 
 from polyseme.storage.records import Document, PrecisionLoss
-from polyseme.tasks.arrays import Floats, Ints
+from polyseme.tasks.arrays import Floats, Ints, unit
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.inference.vectors import token_and_text_vectors
 from polyseme.tasks.reading.documents import ReadOptions
@@ -62,9 +62,3 @@ def recall(true: Ints, found: Ints) -> float:
     """Return the share of the numbers in the rows of `true` that the same rows of `found` have, in any order."""
     hits = sum(len(set(a) & set(b)) for a, b in zip(true.tolist(), found.tolist(), strict=True))
     return hits / true.size
-
-
-def unit(rows: Floats) -> Floats:
-    """Return the rows at length 1."""
-    lengths: Floats = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / lengths

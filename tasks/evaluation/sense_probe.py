@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from polyseme.storage.errors import UsageError
+from polyseme.tasks.arrays import unit
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.inference.vectors import word_in_text_vectors
 
@@ -59,9 +60,8 @@ def sense_accuracy(
         mine = [i for i, use in enumerate(uses) if use.word == word and vectors[i] is not None]
         if len(mine) < 2:
             continue
-        rows = np.stack([vectors[i] for i in mine])  # type: ignore[misc]
-        unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-        likeness = unit @ unit.T
+        rows = unit(np.stack([vectors[i] for i in mine]))  # type: ignore[misc]
+        likeness = rows @ rows.T
         np.fill_diagonal(likeness, -2)
         nearest = likeness.argmax(axis=1)
         right[word] = sum(uses[mine[i]].sense == uses[mine[j]].sense for i, j in enumerate(nearest.tolist()))

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.evaluation import precision_loss
 from polyseme.tasks.evaluation.precision_loss import PROBE_SENTENCES, measure, nearest, probe, recall
 from polyseme.tasks.model.linear import runs_int8
 
@@ -32,6 +33,17 @@ def test_neighbours_are_asked_in_exact_vectors_and_never_name_the_row_itself() -
     asked = np.array([0, 2])
     assert nearest(exact, exact, asked, k=1).tolist() == [[1], [3]]
     assert nearest(exact, stored, asked, k=1).tolist() == [[2], [1]]
+
+
+def test_a_vector_of_zeros_is_like_no_other_and_no_error(monkeypatch: pytest.MonkeyPatch, mini: Engine) -> None:
+    exact = np.array([[0, 0], [1, 0], [1, 0.1], [0, 1]], np.float32)
+    assert nearest(exact, exact, np.array([0, 1]), k=1).tolist() == [[1], [2]]
+    monkeypatch.setattr(precision_loss, "token_and_text_vectors", lambda engine, texts: (exact, exact[: len(texts)]))
+    monkeypatch.setattr(precision_loss, "probe", lambda: ["text"] * len(exact))
+    found = measure(mini)
+    assert found.token_cosine == pytest.approx(0.75)
+    assert found.least_token_cosine == 0
+    assert found.recall_at_10 == 1
 
 
 def test_recall_counts_what_was_found_in_any_order() -> None:
