@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from polyseme.storage.errors import UsageError
-from polyseme.storage.records import Precision
+from polyseme.storage.records import Device, Precision
 from polyseme.tasks.model.checkpoint import EMBEDDED
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.training.objective import ObjectiveConfig
@@ -54,7 +54,7 @@ class Adaptation:
     shape: Shape | None = None
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     reading: ReadOptions = field(default_factory=ReadOptions)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     precision: Precision | Literal["auto"] = "auto"
     held_out: float = 0.02
     limit: int | None = None
