@@ -81,7 +81,7 @@ class PackedBert:
         self._w = w
         self.heads, self.eps = heads, eps
         self.activation = _IN_PLACE.get(activation, activation)
-        self.dtype, self.device = dtype, device
+        self.dtype = dtype
         self.hidden = w["bert.embeddings.word_embeddings.weight"].shape[1]
         self._attention = attention_for(device, dtype, self.hidden // heads)
         count = 1 + max(int(n.split(".")[3]) for n in w if n.startswith("bert.encoder.layer."))

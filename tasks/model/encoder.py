@@ -74,17 +74,13 @@ class Encoder:
         precision: Precision = "fp32",
         layers: Layers = "last",
         budget: int | None = None,
-        threads: int | None = None,
     ) -> None:
-        """Load `checkpoint`. `budget` is the number of tokens a batch (default: by device).
-
-        `threads` is how many batches run at once on CPU (default: as many as PyTorch has threads).
-        """
+        """Load `checkpoint`. `budget` is the number of tokens a batch (default: by device)."""
         weights = load_weights(checkpoint)
-        self.label, self.device, self.precision, self.specials = checkpoint.label, device, precision, specials
+        self.label, self.device, self.specials = checkpoint.label, device, specials
         self.has_nsp, self.has_mlm = weights.has_nsp, weights.has_mlm
         self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
-        self.pool = BatchPool(threads or BATCHES_AT_ONCE.get(device.type))
+        self.pool = BatchPool(BATCHES_AT_ONCE.get(device.type))
         self._memory = DeviceMemory(self.pool.size)
         self._last = 4 if layers == "last4" else 1
         self.bert = PackedBert(

@@ -24,8 +24,6 @@ from polyseme.tasks.reading.documents import Place, ReadOptions
 from polyseme.tasks.reading.folders import MAGIC, OnError, expand, matches, walk
 from polyseme.tasks.reading.readers import STDIN_URI, SUFFIXES, format_of, read_file, read_stdin
 
-__all__ = ["INCOMPLETE_CODES", "ReadOptions", "Source", "read_sources", "refuse_credentials", "resolve", "shields"]
-
 logger = logging.getLogger(__name__)
 
 INCOMPLETE_CODES = frozenset({"unreadable", "truncated", "bomb", "corrupt", "undecodable"})

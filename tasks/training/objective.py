@@ -108,11 +108,6 @@ class Objective:
         self._pool: tuple[int, SegmentPairs] | None = None
         self._epoch: tuple[int, Ints] | None = None
 
-    @property
-    def steps_an_epoch(self) -> float:
-        """Steps until every pair of neighbours was the start of an example once."""
-        return len(self._joints) / self.pairs
-
     def step(self, number: int, size: int) -> list[Examples]:
         """Return the examples of step `number`, counted from 0, in batches of `size`."""
         pool, slot = divmod(number, _POOL_STEPS)

@@ -14,12 +14,15 @@ from polyseme.tasks.text.wordpiece import SPECIALS
 LEAST_SIZE = 200
 
 
-def learn(texts: Iterable[str], folder: Path, *, size: int, lowercase: bool = True) -> int:
-    """Learn up to `size` pieces from `texts`, write the tokenizer into `folder`, return how many there are."""
+def learn(texts: Iterable[str], folder: Path, *, size: int) -> None:
+    """Learn a lower-case vocabulary of up to `size` pieces from `texts` and write the tokenizer into `folder`.
+
+    Raises UsageError for a size below `LEAST_SIZE`.
+    """
     if size < LEAST_SIZE:
         raise UsageError(f"--vocabulary must be at least {LEAST_SIZE}, got {size}.")
     tokenizer = Tokenizer(models.WordPiece(unk_token=SPECIALS["unk"]))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     trainer = trainers.WordPieceTrainer(
@@ -31,7 +34,6 @@ def learn(texts: Iterable[str], folder: Path, *, size: int, lowercase: bool = Tr
     tokenizer.post_processor = processors.BertProcessing(sep, cls)
     folder.mkdir(parents=True, exist_ok=True)
     names = {f"{key}_token": name for key, name in SPECIALS.items()}
-    config = {"tokenizer_class": "BertTokenizer", "do_lower_case": lowercase, **names}
+    config = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, **names}
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     tokenizer.save(str(folder / "tokenizer.json"))
-    return int(tokenizer.get_vocab_size())

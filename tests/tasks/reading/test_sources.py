@@ -12,7 +12,8 @@ import pytest
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, Reject
-from polyseme.tasks.reading.sources import INCOMPLETE_CODES, ReadOptions, Source, read_sources, resolve, shields
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.sources import INCOMPLETE_CODES, Source, read_sources, resolve, shields
 
 
 def read(*specs: object, stdin: bytes = b"", options: ReadOptions | None = None) -> list[Document | Reject]:

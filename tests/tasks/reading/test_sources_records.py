@@ -21,7 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyseme.storage.records import Document, Reject
-from polyseme.tasks.reading.sources import ReadOptions, read_sources, resolve, shields
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.sources import read_sources, resolve, shields
 
 
 def read(path: Path, content: bytes | None = None, **options: object) -> list[Document | Reject]:
