@@ -35,6 +35,9 @@ from polyseme.storage.records import (
     Pooling,
     Precision,
 )
+from polyseme.tasks.encode.forward import ChunkVectors, chunk_vectors
+from polyseme.tasks.encode.masked_lm import Masking
+from polyseme.tasks.encode.tables import TableBuilder
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
 from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
 from polyseme.tasks.text.passages import passages
@@ -42,7 +45,6 @@ from polyseme.tasks.text.sentences import SPLITTER
 from polyseme.tasks.text.wordpiece import WordPiece
 
 if TYPE_CHECKING:
-    from polyseme.tasks.encode.forward import ChunkVectors
     from polyseme.tasks.model.encoder import Encoder
 
 
@@ -215,9 +217,6 @@ class Engine:
         self, chunk: Chunk, outputs: Outputs, seed: int, clock: _Clock, *, on_batch: OnBatch,
         device_lock: AbstractContextManager[object],
     ) -> ChunkVectors:  # fmt: skip
-        from polyseme.tasks.encode.forward import chunk_vectors
-        from polyseme.tasks.encode.masked_lm import Masking
-
         masking = None if outputs.pll is None else Masking(outputs.pll, self.wordpiece.mask_id)
 
         def work(encoder: Encoder) -> ChunkVectors:
@@ -243,8 +242,6 @@ class Engine:
     def _tables(
         self, chunk: Chunk, vectors: ChunkVectors, outputs: Outputs, version: int, ingested_at: datetime
     ) -> dict[str, pa.Table]:
-        from polyseme.tasks.encode.tables import TableBuilder
-
         rows = TableBuilder(chunk, version, self.spec.width)
         tables = {
             "documents": rows.documents(ingested_at),

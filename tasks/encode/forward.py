@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.encode.masked_lm import Masking, token_surprisals, word_numbers
 from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.encode.transitions import Transitions, transitions
-from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.text.chunks import Chunk
 from polyseme.tasks.text.windows import (
     SentencePairs,
@@ -27,6 +27,9 @@ from polyseme.tasks.text.windows import (
     paired_context_windows,
     sentence_windows,
 )
+
+if TYPE_CHECKING:
+    from polyseme.tasks.model.encoder import Encoder
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from polyseme.storage.records import PllVariant
 from polyseme.tasks.arrays import Floats, Ints
-from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.text.windows import Windows
+
+if TYPE_CHECKING:
+    from polyseme.tasks.model.encoder import Encoder
 
 Ids = npt.NDArray[np.int32]
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from polyseme.storage.records import Pooling
 from polyseme.tasks.arrays import Floats, Ints
-from polyseme.tasks.model.encoder import Encoded
+
+if TYPE_CHECKING:
+    from polyseme.tasks.model.encoder import Encoded
 
 Halves = npt.NDArray[np.float16]
 _ROWS_AT_ONCE = 8192

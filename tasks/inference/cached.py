@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Device, EncodingSpec, PllVariant
+from polyseme.tasks.arrays import Floats
 from polyseme.tasks.engine import Cancelled, Engine
 from polyseme.tasks.inference.cache import AnswerCache
 from polyseme.tasks.inference.lake_model import engine_for
-
-if TYPE_CHECKING:
-    from polyseme.tasks.arrays import Floats
-    from polyseme.tasks.inference.predictions import MaskCandidate, NextSentence, Surprisal
+from polyseme.tasks.inference.predictions import (
+    MaskCandidate,
+    NextSentence,
+    Surprisal,
+    fill_masks,
+    next_sentence,
+    surprisals,
+)
+from polyseme.tasks.inference.vectors import text_vectors, word_in_text_vectors
+from polyseme.tasks.reading.normalization import normalise
 
 _REMEMBERED = 8192
 """Answers kept of each kind: 12 MB of vectors of 384 numbers."""
@@ -46,32 +53,23 @@ class CachedModel:
 
     def vectors(self, texts: Sequence[str | None]) -> list[Floats | None]:
         """Return the vector `(width,)` of each text."""
-        from polyseme.tasks.inference.vectors import text_vectors
-
         return self._vectors.ask(texts, lambda new: list(text_vectors(self.engine, new, on_batch=self._on_batch)))
 
     def word_vectors(self, questions: Sequence[tuple[str, str] | None]) -> list[Floats | None]:
         """Return the vector of a word in a text for each `(text, word)`; None where the word is not there."""
-        from polyseme.tasks.inference.vectors import word_in_text_vectors
-
         return self._words.ask(questions, lambda new: word_in_text_vectors(self.engine, new, on_batch=self._on_batch))
 
     def follows(self, pairs: Sequence[tuple[str, str] | None]) -> list[NextSentence | None]:
         """Return NSP of each pair. Raises ModelError without an NSP head."""
-        from polyseme.tasks.inference.predictions import next_sentence
-
         return self._pairs.ask(pairs, lambda new: next_sentence(self.engine, new, on_batch=self._on_batch))
 
     def pieces(self, texts: Sequence[str | None]) -> list[list[str] | None]:
         """Return the WordPieces of each text."""
-        from polyseme.tasks.reading.normalization import normalise
-
         explain = self.engine.wordpiece.explain
         return [None if text is None else [t.token for t in explain(normalise(text))] for text in texts]
 
     def masks(self, questions: Sequence[tuple[str, int] | None]) -> list[list[MaskCandidate] | None]:
         """Return the candidates for each `(text with masks, candidates a mask)`. Raises UsageError, ModelError."""
-        from polyseme.tasks.inference.predictions import fill_masks
 
         def answer(text: str, k: int) -> list[MaskCandidate]:
             self._on_batch(0)
@@ -84,7 +82,6 @@ class CachedModel:
 
         Raises UsageError for an unknown variant, ModelError without an MLM head.
         """
-        from polyseme.tasks.inference.predictions import surprisals
 
         def answer(new: Sequence[tuple[str, PllVariant]]) -> list[list[Surprisal]]:
             found: dict[tuple[str, PllVariant], list[Surprisal]] = {}

@@ -16,7 +16,6 @@ from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.encode.masked_lm import Masking, token_surprisals, word_numbers
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.inference.texts import tokenize_texts
-from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.reading.normalization import normalise
 from polyseme.tasks.text.windows import SentencePairs, pair_windows, sentence_windows
 
@@ -123,10 +122,7 @@ def fill_masks(engine: Engine, text: str, *, k: int, targets: Sequence[str] | No
         raise UsageError(f"The text has {len(ids)} tokens; {engine.checkpoint.label} takes {limit}. Shorten it.")
     windows = sentence_windows(np.array([0, len(ids)], dtype=np.int64), range(1), engine.spec.max_tokens)
 
-    def ask(encoder: Encoder) -> Floats:
-        return encoder.token_logits(ids, windows, wanted=wanted)
-
-    logits = engine.in_lane(ask)
+    logits = engine.in_lane(lambda encoder: encoder.token_logits(ids, windows, wanted=wanted))
     best = (_best(engine, prompt, mask, i, logits=row, k=k, among=among) for i, row in enumerate(logits))
     return [candidate for candidates in best for candidate in candidates]
 

@@ -7,6 +7,7 @@ covered by overlapping windows, as in a corpus: nothing is left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +15,12 @@ from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.encode.pooling import sentence_vectors, word_vectors
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.inference.texts import Texts, tokenize_texts
-from polyseme.tasks.model.encoder import Encoded, Encoder
 from polyseme.tasks.reading.normalization import normalise
 from polyseme.tasks.text.windows import Windows, context_windows, sentence_windows
 from polyseme.tasks.text.wordpiece import TokenizedDocument
+
+if TYPE_CHECKING:
+    from polyseme.tasks.model.encoder import Encoded
 
 OnBatch = Callable[[int], None]
 
@@ -57,11 +60,9 @@ def word_in_text_vectors(
 
 def _encode(engine: Engine, read: Texts, on_batch: OnBatch) -> Encoded:
     windows = _windows(engine, read.ptr)
-
-    def work(encoder: Encoder) -> Encoded:
-        return encoder.encode(read.ids, windows, sentences=len(read.texts), on_batch=on_batch)
-
-    return engine.in_lane(work)
+    return engine.in_lane(
+        lambda encoder: encoder.encode(read.ids, windows, sentences=len(read.texts), on_batch=on_batch)
+    )
 
 
 def _windows(engine: Engine, ptr: Ints) -> Windows:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from itertools import starmap
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import duckdb
 import numpy as np
@@ -25,14 +25,12 @@ from polyseme.storage.errors import PolysemeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Device
 from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, shared_vectors
+from polyseme.tasks.arrays import Floats
 from polyseme.tasks.inference.cache import AnswerCache
 from polyseme.tasks.inference.cached import CachedModel, at_least_one
 from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.sql.aggregates import Function, margin_functions, sql_type, vector_functions
 from polyseme.tasks.sql.macros import macros
-
-if TYPE_CHECKING:
-    from polyseme.tasks.arrays import Floats
 
 Column: TypeAlias = pa.ChunkedArray
 _QUESTIONS = 256

@@ -18,6 +18,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
 from polyseme.storage.sql.connection import connect
 from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.inference import cached
 from polyseme.tasks.sql.functions import ModelFunctions
 from tests import embedded_lakes, lakes
 
@@ -152,16 +153,14 @@ def test_a_bad_question_says_what_is_wrong(con: duckdb.DuckDBPyConnection, sql: 
 
 
 def test_the_same_text_on_many_rows_goes_to_the_model_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    from polyseme.tasks.inference import vectors as vectors_of_texts
-
     asked: list[str] = []
-    real = vectors_of_texts.text_vectors
+    real = cached.text_vectors
 
     def counting(engine: Any, texts: Any, **more: Any) -> Any:
         asked.extend(texts)
         return real(engine, texts, **more)
 
-    monkeypatch.setattr(vectors_of_texts, "text_vectors", counting)
+    monkeypatch.setattr(cached, "text_vectors", counting)
     with connect(lake.root) as con:
         assert (
             one(con, "SELECT count(embed(CASE WHEN i % 2 = 0 THEN 'even' ELSE 'odd' END)) FROM range(9999) r(i)")
