@@ -259,8 +259,8 @@ def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> Non
 def test_rows_are_streamed(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     """What Arrow holds while merging stays below half of what the rows of all parts take."""
     count, parts = 60_000, 4
-    for module in ("merging", "parts"):
-        monkeypatch.setattr(f"storage.{module}.ROW_GROUP_ROWS", 1024)
+    for module in ("maintenance.merging", "parts"):
+        monkeypatch.setattr(f"polyseme.storage.{module}.ROW_GROUP_ROWS", 1024)
     keys = [{"doc_id": f"d{i:06}", "version": 1, "sentence_index": 0, "char_start": 0, "char_end": 1, "n_tokens": 1,
              "text": "x" * 300} for i in range(count)]  # fmt: skip
     wide = lakes.make_spec(width=256)
