@@ -5,16 +5,15 @@ A plain value: it holds no connection and stays true of the moment it was taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
-from sqlalchemy import Connection, Select, Text, func, select
+from sqlalchemy import Connection, func, select
 
 from polyseme.storage.database import schema
+from polyseme.storage.database.arrow import read_table
 from polyseme.storage.database.encodings import Encoding, read_encodings
-
-_ROWS_A_BATCH = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +39,11 @@ class Snapshot:
         """The encoding that the unsuffixed views show; None in a lake without any."""
         return next((e for e in self.encodings if e.encoding_id == self.default_encoding), None)
 
+    def without_parts(self, paths: Collection[str]) -> Snapshot:
+        """Return the same snapshot, less the parts at `paths`."""
+        parts = {key: tuple(p for p in found if p not in paths) for key, found in self.parts.items()}
+        return replace(self, parts=parts)
+
 
 def take_snapshot(connection: Connection) -> Snapshot:
     """Read a snapshot within the connection's transaction."""
@@ -51,10 +55,10 @@ def take_snapshot(connection: Connection) -> Snapshot:
         default_encoding=meta.get("default_encoding"),
         encodings=read_encodings(connection),
         parts=_live_parts(connection),
-        superseded=_arrow(connection, select(schema.superseded)),
-        moved=_arrow(connection, select(schema.moved)),
-        runs=_arrow(connection, select(schema.runs).order_by(schema.runs.c.ordinal)),
-        rejects=_arrow(connection, rejects),
+        superseded=read_table(connection, select(schema.superseded)),
+        moved=read_table(connection, select(schema.moved)),
+        runs=read_table(connection, select(schema.runs).order_by(schema.runs.c.ordinal)),
+        rejects=read_table(connection, rejects),
     )
 
 
@@ -76,16 +80,3 @@ def _live_parts(connection: Connection) -> dict[tuple[str, str], tuple[str, ...]
     for encoding_id, table, path in connection.execute(select(p.encoding_id, p.table_name, p.path).order_by(p.part_id)):
         found.setdefault((encoding_id, table), []).append(path)
     return {key: tuple(paths) for key, paths in found.items()}
-
-
-def _arrow(connection: Connection, query: Select[tuple[object, ...]]) -> pa.Table:
-    """Return a query's rows as an Arrow table; a batch at a time, so that a long list stays compact."""
-    fields = [pa.field(c.name, pa.string() if isinstance(c.type, Text) else pa.int64()) for c in query.selected_columns]
-    target = pa.schema(fields)
-    batches = [
-        pa.record_batch(
-            [pa.array(column, f.type) for column, f in zip(zip(*rows, strict=True), fields, strict=True)], schema=target
-        )
-        for rows in connection.execute(query).partitions(_ROWS_A_BATCH)
-    ]
-    return pa.Table.from_batches(batches, schema=target)

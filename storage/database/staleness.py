@@ -6,9 +6,15 @@ for the next scan to find.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text, update
+
+from polyseme.storage.database.schema import document_versions
+
+DAMAGED = ""
+"""The record hash of a document whose rows a broken part held. No record has it, so the next scan encodes it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +29,20 @@ class Staleness:
 
 def damaged_documents(connection: Connection, encoding_id: str) -> dict[str, str]:
     """Return the uris of the documents that a repair marked in an encoding, by id."""
-    rows = connection.execute(text(_WHICH_DAMAGED), {"encoding_id": encoding_id})
+    rows = connection.execute(text(_WHICH_DAMAGED), {"encoding_id": encoding_id, "damaged": DAMAGED})
     return {row[0]: row[1] for row in rows}
+
+
+def mark_damaged(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> None:
+    """Mark documents as damaged in an encoding, until they are encoded again."""
+    if doc_ids:
+        d = document_versions.c
+        connection.execute(
+            update(document_versions)
+            .where(d.encoding_id == encoding_id, d.doc_id == bindparam("doc"))
+            .values(record_sha256=DAMAGED),
+            [{"doc": doc_id} for doc_id in doc_ids],
+        )
 
 
 def staleness(connection: Connection) -> dict[str, Staleness]:
@@ -33,18 +51,19 @@ def staleness(connection: Connection) -> dict[str, Staleness]:
     ids = list(connection.scalars(text("SELECT encoding_id FROM encodings")))
     for encoding_id in ids:
         query = _COUNTS if len(ids) > 1 else _DAMAGED
-        missing, outdated, damaged = connection.execute(text(query), {"encoding_id": encoding_id}).one()
+        values = {"encoding_id": encoding_id, "damaged": DAMAGED}
+        missing, outdated, damaged = connection.execute(text(query), values).one()
         found[encoding_id] = Staleness(missing=missing or 0, outdated=outdated or 0, damaged=damaged or 0)
     return found
 
 
 _WHICH_DAMAGED = """
 SELECT doc_id, uri FROM document_versions
-WHERE encoding_id = :encoding_id AND NOT deleted AND record_sha256 = '' ORDER BY doc_id
+WHERE encoding_id = :encoding_id AND NOT deleted AND record_sha256 = :damaged ORDER BY doc_id
 """
 _DAMAGED = """
 SELECT 0, 0, count(*) FROM document_versions
-WHERE encoding_id = :encoding_id AND NOT deleted AND record_sha256 = ''
+WHERE encoding_id = :encoding_id AND NOT deleted AND record_sha256 = :damaged
 """
 _COUNTS = """
 WITH latest AS (
@@ -52,7 +71,7 @@ WITH latest AS (
 ), other AS (
     SELECT DISTINCT d.doc_id, d.text_version, d.record_sha256 FROM document_versions AS d
     JOIN latest ON latest.doc_id = d.doc_id AND latest.text_version = d.text_version
-    WHERE NOT d.deleted AND d.encoding_id <> :encoding_id AND d.record_sha256 <> ''
+    WHERE NOT d.deleted AND d.encoding_id <> :encoding_id AND d.record_sha256 <> :damaged
 )
 SELECT
     (
@@ -64,10 +83,10 @@ SELECT
         SELECT count(*) FROM other JOIN document_versions AS mine
         ON mine.doc_id = other.doc_id AND mine.encoding_id = :encoding_id
         WHERE NOT mine.deleted AND mine.text_version < other.text_version
-        AND mine.record_sha256 <> other.record_sha256 AND mine.record_sha256 <> ''
+        AND mine.record_sha256 <> other.record_sha256 AND mine.record_sha256 <> :damaged
     ),
     (
         SELECT count(*) FROM document_versions
-        WHERE encoding_id = :encoding_id AND NOT deleted AND record_sha256 = ''
+        WHERE encoding_id = :encoding_id AND NOT deleted AND record_sha256 = :damaged
     )
 """

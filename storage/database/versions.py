@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+import pyarrow as pa
 from sqlalchemy import Connection, literal, select, tuple_
 
+from polyseme.storage.database.arrow import read_table
 from polyseme.storage.database.dialects import chunks
 from polyseme.storage.database.schema import document_versions
 from polyseme.storage.records import DocumentVersion, Outputs
@@ -35,6 +37,13 @@ def find(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> di
             query.where(d.doc_id.in_(ids))
         ).all()
     }
+
+
+def live_versions(connection: Connection, encoding_id: str) -> pa.Table:
+    """Return the live documents of an encoding as a table `(doc_id, version, n_tokens, outputs)`, outputs as JSON."""
+    d = document_versions.c
+    columns = (d.doc_id, d.version, d.n_tokens, d.outputs)
+    return read_table(connection, select(*columns).where(d.encoding_id == encoding_id, d.deleted.is_(False)))
 
 
 def all_outputs(connection: Connection, encoding_id: str) -> list[Outputs]:

@@ -6,26 +6,22 @@ documents those are follows from what the whole parts lack, since a broken one c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import duckdb
 import pyarrow as pa
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.database import part_rows
+from polyseme.storage.database import part_rows, versions
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.meta import advance
-from polyseme.storage.database.schema import document_versions
 from polyseme.storage.database.snapshot import Snapshot, take_snapshot
+from polyseme.storage.database.staleness import mark_damaged
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
 from polyseme.storage.sql.views import install
-
-STALE = ""
-"""The record hash of a document that no record has: it has to be encoded again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +48,11 @@ def repair(catalog: Catalog, broken: frozenset[str]) -> list[Repaired]:
                 continue
             live = _live(connection, encoding.encoding_id)
             tables = {part.table for part in parts}
-            stale = _affected(catalog.lake, _without(take_snapshot(connection), broken), encoding, live, tables)
+            stale = _affected(catalog.lake, take_snapshot(connection).without_parts(broken), encoding, live, tables)
             part_rows.retire(
                 connection, parts, reason="broken", at=datetime.now(UTC).isoformat(timespec="microseconds")
             )
-            _mark(connection, encoding.encoding_id, list(stale))
+            mark_damaged(connection, encoding.encoding_id, list(stale))
             advance(connection, "catalog_version")
         lost = tuple(doc_id for doc_id, has_text in stale.items() if not has_text)
         retired = tuple(part.path for part in parts)
@@ -65,26 +61,19 @@ def repair(catalog: Catalog, broken: frozenset[str]) -> list[Repaired]:
 
 
 def _live(connection: Connection, encoding_id: str) -> pa.Table:
-    """Return the live documents with what they were asked to have."""
-    d = document_versions.c
-    query = select(d.doc_id, d.n_tokens, d.outputs).where(d.encoding_id == encoding_id, d.deleted.is_(False))
-    rows = connection.execute(query).all()
-    outputs = [Outputs.from_json(row[2]) for row in rows]
+    """Return the live documents `(doc_id, n_tokens, words, some_words, tokens, nsp)` with the rows they should have."""
+    live = versions.live_versions(connection, encoding_id)
+    outputs = [Outputs.from_json(text) for text in live["outputs"].to_pylist()]
     return pa.table(
         {
-            "doc_id": pa.array([row[0] for row in rows], pa.string()),
-            "n_tokens": pa.array([row[1] for row in rows], pa.int64()),
+            "doc_id": live["doc_id"],
+            "n_tokens": live["n_tokens"],
             "words": pa.array([o.level != "sentences" for o in outputs], pa.bool_()),
             "some_words": pa.array([o.words is not None for o in outputs], pa.bool_()),
             "tokens": pa.array([o.level == "tokens" for o in outputs], pa.bool_()),
             "nsp": pa.array([o.nsp for o in outputs], pa.bool_()),
         }
     )
-
-
-def _without(snapshot: Snapshot, broken: frozenset[str]) -> Snapshot:
-    parts = {key: tuple(path for path in paths if path not in broken) for key, paths in snapshot.parts.items()}
-    return replace(snapshot, parts=parts)
 
 
 def _affected(lake: Lake, snapshot: Snapshot, encoding: Encoding, live: pa.Table, tables: set[str]) -> dict[str, bool]:
@@ -96,17 +85,6 @@ def _affected(lake: Lake, snapshot: Snapshot, encoding: Encoding, live: pa.Table
             _LACKING.format(name=encoding.name, words_broken="words" in tables, tokens_broken="tokens" in tables)
         ).fetchall()
     return dict(rows)
-
-
-def _mark(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> None:
-    if doc_ids:
-        d = document_versions.c
-        connection.execute(
-            update(document_versions)
-            .where(d.encoding_id == encoding_id, d.doc_id == bindparam("doc"))
-            .values(record_sha256=STALE),
-            [{"doc": doc_id} for doc_id in doc_ids],
-        )
 
 
 _LACKING = """

@@ -7,7 +7,7 @@ are whole, so that one broken file does not hide another fault. Knows no model: 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -15,12 +15,10 @@ from typing import Literal
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import select
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.database import part_rows
+from polyseme.storage.database import part_rows, versions
 from polyseme.storage.database.encodings import Encoding
-from polyseme.storage.database.schema import document_versions
 from polyseme.storage.database.snapshot import Snapshot, take_snapshot
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.vacuum import find_leftovers
@@ -67,7 +65,7 @@ def verify(
     with catalog.reading() as connection:
         parts = part_rows.live_parts(connection)
         snapshot = take_snapshot(connection)
-        live = {e.encoding_id: _live(connection, e.encoding_id) for e in snapshot.encodings}
+        live = {e.encoding_id: versions.live_versions(connection, e.encoding_id) for e in snapshot.encodings}
     widths = {e.encoding_id: e.spec.width for e in snapshot.encodings}
     findings: list[Finding] = []
     for part in parts:
@@ -75,7 +73,7 @@ def verify(
         findings += [found] if found else []
         progress(part)
     broken = {f.subject for f in findings}
-    whole = _without(snapshot, broken)
+    whole = snapshot.without_parts(broken)
     for encoding in snapshot.encodings:
         complete = not any(p.path in broken for p in parts if p.encoding_id == encoding.encoding_id)
         findings += _check_contents(catalog.lake, whole, encoding, live[encoding.encoding_id], complete=complete)
@@ -116,23 +114,6 @@ def _check_bytes(path: Path, part: Part, *, width: int) -> Finding | None:
     if schema.names != [n for n in table_schema(part.table, width).names if n in schema.names or n not in later]:
         return Finding(kind="schema", subject=part.path, message=f"its columns are not those of {part.table}")
     return None
-
-
-def _live(connection: object, encoding_id: str) -> pa.Table:
-    d = document_versions.c
-    query = select(d.doc_id, d.version).where(d.encoding_id == encoding_id, d.deleted.is_(False))
-    rows = connection.execute(query).all()  # type: ignore[attr-defined]
-    return pa.table(
-        {
-            "doc_id": pa.array([row[0] for row in rows], pa.string()),
-            "version": pa.array([row[1] for row in rows], pa.int64()),
-        }
-    )
-
-
-def _without(snapshot: Snapshot, broken: set[str]) -> Snapshot:
-    parts = {key: tuple(path for path in paths if path not in broken) for key, paths in snapshot.parts.items()}
-    return replace(snapshot, parts=parts)
 
 
 def _check_contents(

@@ -26,12 +26,12 @@ from typing import Any
 import duckdb
 
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.staleness import DAMAGED
 from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
-from polyseme.storage.maintenance import compaction, verification
-from polyseme.storage.maintenance import quarantine as repairing
+from polyseme.storage.maintenance import compaction, quarantine, verification
 from polyseme.storage.maintenance.compaction import compact
-from polyseme.storage.maintenance.quarantine import STALE, repair
+from polyseme.storage.maintenance.quarantine import repair
 from polyseme.storage.maintenance.verification import Verification, verify
 from polyseme.storage.sql.connection import open_snapshot
 from tests import lakes
@@ -188,7 +188,7 @@ def _broken_still(catalog: Catalog) -> list[tuple[str, str]]:
 
 def _marked(catalog: Catalog) -> list[str]:
     known = catalog.lookup(scenario.SPEC.encoding_id, list(scenario.expected(scenario.plan())))
-    return sorted(doc_id for doc_id, found in known.items() if found.record_sha256 == STALE)
+    return sorted(doc_id for doc_id, found in known.items() if found.record_sha256 == DAMAGED)
 
 
 def _wrong(catalog: Catalog, whole: Contents, *, allowed: Contents) -> list[str]:
@@ -224,7 +224,7 @@ def mutate(name: str) -> None:
         for module in (verification, compaction):
             module.sha256_of = lambda lake, path: _Whatever()  # type: ignore[attr-defined]
     elif name == "no-mark":
-        repairing._mark = lambda connection, encoding_id, doc_ids: None  # type: ignore[assignment]
+        quarantine.mark_damaged = lambda connection, encoding_id, doc_ids: None  # type: ignore[assignment]
 
 
 def main() -> None:
