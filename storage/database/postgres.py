@@ -11,6 +11,7 @@ from functools import partial
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
+from polyseme.storage.database.roles import role_of
 from polyseme.storage.errors import UsageError
 
 LONGEST_KEY = 2600
@@ -64,7 +65,7 @@ def trouble(error: OperationalError) -> str:
 
 
 def _begin(connection: Connection, *, wait: float) -> None:
-    role = connection.get_execution_options().get("polyseme_role", "read")
+    role = role_of(connection)
     if role == "read":
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         return

@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
+from polyseme.storage.database.roles import role_of
+
 LONGEST_KEY = None
 """How many bytes of UTF-8 a document's id and address may have together: any."""
 
@@ -51,5 +53,4 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: Any, *, busy: flo
 
 def _begin(connection: Connection) -> None:
     # A writer that began as a reader could not wait: upgrading fails at once where another commit came between.
-    writes = connection.get_execution_options().get("polyseme_role") == "write"
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if role_of(connection) == "write" else "BEGIN")

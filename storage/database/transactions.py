@@ -21,13 +21,12 @@ from sqlalchemy.exc import OperationalError
 from polyseme.storage.catalog_url import place_of
 from polyseme.storage.database import postgres as postgres_engine
 from polyseme.storage.database import sqlite as sqlite_engine
+from polyseme.storage.database.roles import Role, assign_role
 from polyseme.storage.errors import LakeError
 
 PATIENCE_SECONDS = 60.0
 """How long a writer waits for others. A commit takes milliseconds; longer means that someone holds the lock."""
 
-ROLE = "polyseme_role"
-"""The execution option that says what a transaction is for: "read", "write" or "publish"."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
 
@@ -43,7 +42,7 @@ class _Dialect(Protocol):
 
 
 def open_engine(url: URL, *, patience: float) -> Engine:
-    """Return an engine whose transactions begin as their `ROLE` asks for. Connects to nothing yet."""
+    """Return an engine whose transactions begin by their role. Connects to nothing yet."""
     return _dialect(url).open_engine(url, patience=patience)
 
 
@@ -91,7 +90,7 @@ def publishing(engine: Engine, *, patience: float) -> Iterator[None]:
 
 
 @contextmanager
-def _patiently(engine: Engine, role: str, *, patience: float) -> Iterator[Connection]:
+def _patiently(engine: Engine, role: Role, *, patience: float) -> Iterator[Connection]:
     connection, transaction = _wait(engine, role, patience)
     with connection, transaction:
         try:
@@ -101,7 +100,7 @@ def _patiently(engine: Engine, role: str, *, patience: float) -> Iterator[Connec
             raise
 
 
-def _wait(engine: Engine, role: str, patience: float) -> tuple[Connection, RootTransaction]:
+def _wait(engine: Engine, role: Role, patience: float) -> tuple[Connection, RootTransaction]:
     deadline = time.monotonic() + patience
     pause = _FIRST_PAUSE
     while True:
@@ -117,10 +116,10 @@ def _wait(engine: Engine, role: str, patience: float) -> tuple[Connection, RootT
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _enter(engine: Engine, role: str) -> tuple[Connection, RootTransaction]:
+def _enter(engine: Engine, role: Role) -> tuple[Connection, RootTransaction]:
     connection = engine.connect()
     try:
-        connection.execution_options(**{ROLE: role})
+        assign_role(connection, role)
         return connection, connection.begin()
     except BaseException:
         connection.close()
