@@ -13,17 +13,16 @@ from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, insert, inspect, select
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError
 
 from polyseme.storage.catalog_url import place_of
-from polyseme.storage.database import commits, encodings, part_rows, rejects, runs, versions
+from polyseme.storage.database import commits, encodings, meta, part_rows, rejects, runs, versions
 from polyseme.storage.database.commits import CommitOutcome
 from polyseme.storage.database.encodings import Encoding
-from polyseme.storage.database.meta import advance, read
-from polyseme.storage.database.migrations import check_format, format_of, migrate
+from polyseme.storage.database.migrations import check_format, migrate
 from polyseme.storage.database.pointer import catalog_of, check_pair, no_lake, read_pointer, remember
-from polyseme.storage.database.schema import FORMAT_VERSION, meta, metadata
+from polyseme.storage.database.schema import FORMAT_VERSION, metadata
 from polyseme.storage.database.snapshot import Snapshot, read_totals, take_snapshot
 from polyseme.storage.database.staleness import Staleness, damaged_documents, staleness
 from polyseme.storage.database.transactions import (
@@ -66,11 +65,11 @@ class Catalog:
         catalog = Catalog(lake, open_engine(catalog_of(lake, pointer), patience=patience), patience=patience)
         with catalog._explained():
             with catalog.writing() as connection:
-                if pointer is None and not inspect(connection).has_table(meta.name):
+                if pointer is None and not meta.exists(connection):
                     _create(connection)
                 check_pair(connection, lake, pointer)
                 migrate(connection, place=str(lake.root))
-                lake_id = connection.execute(select(meta.c.value).where(meta.c.key == "lake_id")).scalar_one()
+                lake_id = meta.lake_id(connection)
             remember(lake, pointer, lake_id, catalog._engine.url)
         return catalog
 
@@ -85,7 +84,7 @@ class Catalog:
         with catalog._explained():
             with catalog.reading() as connection:
                 check_pair(connection, lake, pointer)
-                written = format_of(connection)
+                written = meta.format_version(connection)
             check_format(written, place=str(lake.root))
             if written != FORMAT_VERSION:
                 with catalog.writing() as connection:
@@ -109,7 +108,7 @@ class Catalog:
         with self.writing() as connection:
             chosen, is_new = encodings.register(connection, spec, name, at=_now())
             if is_new:
-                advance(connection, "catalog_version")
+                meta.raise_catalog_version(connection)
             return chosen
 
     def encodings(self) -> tuple[Encoding, ...]:
@@ -120,14 +119,14 @@ class Catalog:
     def record_precision_loss(self, encoding_id: str, fidelity: PrecisionLoss) -> None:
         """Keep what was measured of an encoding. What an earlier run or another process kept stays."""
         with self.writing() as connection:
-            if encodings.record_precision_loss(connection, encoding_id, fidelity):
-                advance(connection, "catalog_version")
+            if meta.record_precision_loss(connection, encoding_id, fidelity):
+                meta.raise_catalog_version(connection)
 
     def begin_run(self, run_id: str, encoding_id: str, sources: Sequence[str], flow_run_id: str | None = None) -> int:
         """Record a run and return its ordinal, greater than any before. A second attempt needs a new `run_id`."""
         with self.writing() as connection:
             ordinal = runs.begin(connection, run_id, encoding_id, sources, flow_run_id, at=_now())
-            advance(connection, "catalog_version")
+            meta.raise_catalog_version(connection)
             return ordinal
 
     def finish_run(
@@ -145,7 +144,7 @@ class Catalog:
         tally = {"skipped": skipped, "deleted": deleted, "rejected": rejected}
         with self.writing() as connection:
             runs.finish(connection, run_id, state, counts, tally, error=error, at=_now())
-            advance(connection, "catalog_version")
+            meta.raise_catalog_version(connection)
 
     def lookup(self, encoding_id: str, doc_ids: Sequence[str]) -> dict[str, DocumentVersion]:
         """Return the live version of each of `doc_ids` that has one."""
@@ -185,7 +184,7 @@ class Catalog:
             # Within the transaction: vacuum removes files within one too, so none can go between this and the commit.
             self._require_files(result.parts)
             outcome = commits.commit(connection, result, at=_now(), longest=self.longest_key)
-            advance(connection, "catalog_version")
+            meta.raise_catalog_version(connection)
             return outcome
 
     def replace_parts(self, old: Sequence[Part], new: Part | None, *, moved: Iterable[tuple[str, int, str]]) -> bool:
@@ -200,21 +199,21 @@ class Catalog:
                 self._require_files([new])
             part_rows.retire(connection, old, reason="compacted", at=_now())
             part_rows.add(connection, new, old[0].encoding_id, moved)
-            advance(connection, "catalog_version")
+            meta.raise_catalog_version(connection)
             return True
 
     def set_default_encoding(self, name: str) -> None:
         """Choose the encoding that the unsuffixed views show. Raises UsageError for a name that is not registered."""
         with self.writing() as connection:
             encodings.choose_default(connection, name)
-            advance(connection, "catalog_version")
+            meta.raise_catalog_version(connection)
 
     def delete_documents(self, encoding_id: str, doc_ids: Sequence[str], *, version: int) -> int:
         """Hide documents that `version` found gone, unless a newer version came. Return how many were hidden."""
         with self.writing() as connection:
             deleted = commits.delete(connection, encoding_id, doc_ids, version=version)
             if deleted:
-                advance(connection, "catalog_version")
+                meta.raise_catalog_version(connection)
             return deleted
 
     def move_documents(self, encoding_id: str, moves: Iterable[tuple[str, str]]) -> int:
@@ -222,7 +221,7 @@ class Catalog:
         with self.writing() as connection:
             count = commits.move(connection, encoding_id, dict(moves))
             if count:
-                advance(connection, "catalog_version")
+                meta.raise_catalog_version(connection)
             return count
 
     def record_rejects(self, run_id: str, found: Sequence[Reject]) -> None:
@@ -230,13 +229,13 @@ class Catalog:
         with self.writing() as connection:
             rejects.add(connection, run_id, found, longest=self.longest_key)
             if found:
-                advance(connection, "catalog_version")
+                meta.raise_catalog_version(connection)
 
     def retire_rejects(self, run_id: str, scanned: Callable[[str], bool]) -> None:
         """Drop what older runs rejected at uris that this run has `scanned`: what it rejects there is what counts."""
         with self.writing() as connection:
             if rejects.retire(connection, run_id, scanned):
-                advance(connection, "catalog_version")
+                meta.raise_catalog_version(connection)
 
     def totals(self, encoding_id: str) -> dict[str, int]:
         """Return the `documents`, `tokens`, `parts` and `bytes` of an encoding."""
@@ -257,7 +256,7 @@ class Catalog:
     def lake_id(self) -> str:
         """What tells this lake from every other, wherever it is moved."""
         with self.reading() as connection:
-            return str(connection.scalar(select(meta.c.value).where(meta.c.key == "lake_id")))
+            return meta.lake_id(connection)
 
     @property
     def longest_key(self) -> int | None:
@@ -268,7 +267,7 @@ class Catalog:
     def version(self) -> int:
         """The number that every change of the catalog raises."""
         with self.reading() as connection:
-            return read(connection, "catalog_version")
+            return meta.catalog_version(connection)
 
     def snapshot(self) -> Snapshot:
         """Return one consistent picture of everything that readers need."""
@@ -319,8 +318,7 @@ class Catalog:
 
 def _create(connection: Connection) -> None:
     metadata.create_all(connection)
-    first = {"format_version": FORMAT_VERSION, "lake_id": uuid4(), "catalog_version": 0, "last_ordinal": 0}
-    connection.execute(insert(meta), [{"key": key, "value": str(value)} for key, value in first.items()])
+    meta.create(connection, lake_id=str(uuid4()), format_version=FORMAT_VERSION)
 
 
 def _now() -> str:

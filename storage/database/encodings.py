@@ -11,17 +11,15 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from itertools import count
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, insert, select
 
-from polyseme.storage.database.schema import encodings, meta
+from polyseme.storage.database import meta
+from polyseme.storage.database.schema import encodings
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import EncodingSpec, PrecisionLoss
 
 _LONGEST = 48
 _USUAL = {"layers": "last", "pooling": "mean", "context": "sentence", "precision": "fp32"}
-_DEFAULT = "default_encoding"
-_FIDELITY = "fidelity/"
-"""Begins the keys of `meta` that keep what was measured of an encoding: a Polyseme that knows none passes them by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,27 +32,22 @@ class Encoding:
     created_at: str
     fidelity: PrecisionLoss | None = None
 
-    @staticmethod
-    def from_row(row: Row[tuple[str, str, str, str, str | None]]) -> Encoding:
-        """Build from `encoding_id, name, spec, created_at, fidelity`."""
-        encoding_id, name, spec, created_at, fidelity = row
-        return Encoding(
+
+def read_encodings(connection: Connection) -> tuple[Encoding, ...]:
+    """Return every encoding, oldest first."""
+    e = encodings.c
+    losses = meta.precision_losses(connection)
+    rows = connection.execute(select(e.encoding_id, e.name, e.spec, e.created_at).order_by(e.created_at, e.name))
+    return tuple(
+        Encoding(
             encoding_id=encoding_id,
             name=name,
             spec=EncodingSpec(**json.loads(spec)),
             created_at=created_at,
-            fidelity=None if fidelity is None else PrecisionLoss(**json.loads(fidelity)),
+            fidelity=losses.get(encoding_id),
         )
-
-
-def read_encodings(connection: Connection) -> tuple[Encoding, ...]:
-    """Return every encoding, oldest first."""
-    e, m = encodings.c, meta.c
-    query = select(e.encoding_id, e.name, e.spec, e.created_at, m.value).select_from(
-        encodings.outerjoin(meta, m.key == _FIDELITY + e.encoding_id)
+        for encoding_id, name, spec, created_at in rows
     )
-    rows = connection.execute(query.order_by(e.created_at, e.name))
-    return tuple(Encoding.from_row(row) for row in rows)
 
 
 def register(connection: Connection, spec: EncodingSpec, name: str | None, *, at: str) -> tuple[str, bool]:
@@ -81,17 +74,8 @@ def register(connection: Connection, spec: EncodingSpec, name: str | None, *, at
         )
     )
     if not known:
-        connection.execute(insert(meta).values(key=_DEFAULT, value=spec.encoding_id))
+        meta.set_default_encoding(connection, spec.encoding_id)
     return chosen, True
-
-
-def record_precision_loss(connection: Connection, encoding_id: str, fidelity: PrecisionLoss) -> bool:
-    """Keep what was measured of an encoding; False where an earlier run or another process did."""
-    key = _FIDELITY + encoding_id
-    if connection.scalar(select(meta.c.key).where(meta.c.key == key)) is not None:
-        return False
-    connection.execute(insert(meta).values(key=key, value=json.dumps(asdict(fidelity), sort_keys=True)))
-    return True
 
 
 def choose_default(connection: Connection, name: str) -> None:
@@ -99,7 +83,7 @@ def choose_default(connection: Connection, name: str) -> None:
     known = {e.name: e.encoding_id for e in read_encodings(connection)}
     if name not in known:
         raise UsageError(f"No encoding is named {name!r}; there are: {', '.join(known) or 'none yet'}.")
-    connection.execute(update(meta).where(meta.c.key == _DEFAULT).values(value=known[name]))
+    meta.set_default_encoding(connection, known[name])
 
 
 def encoding_name(spec: EncodingSpec, *, taken: Collection[str]) -> str:

@@ -1,23 +1,120 @@
-"""The counters in a catalog: the version that every change raises, and the ordinal of the last run."""
+"""The catalog's table `meta`: which lake this is, its format, its counters and defaults, as text by key.
+
+The only module that knows the keys. They are never renamed: catalogs of every release have them. Every function works
+inside a transaction that it is given.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from dataclasses import asdict
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, insert, inspect, select, update
 
+from polyseme.storage.catalog_url import place_of
+from polyseme.storage.database.dialects import insert_into
 from polyseme.storage.database.schema import meta
+from polyseme.storage.errors import LakeError
+from polyseme.storage.records import PrecisionLoss
 
-Counter = Literal["catalog_version", "last_ordinal"]
+_LAKE_ID = "lake_id"
+_FORMAT_VERSION = "format_version"
+_CATALOG_VERSION = "catalog_version"
+_LAST_ORDINAL = "last_ordinal"
+_DEFAULT_ENCODING = "default_encoding"
+_PRECISION_LOSS = "fidelity/"
+"""Followed by an encoding's id. A Polyseme that does not know these keys passes them by."""
 
 
-def advance(connection: Connection, counter: Counter) -> int:
-    """Raise a counter by one and return it."""
-    value = 1 + read(connection, counter)
-    connection.execute(update(meta).where(meta.c.key == counter).values(value=str(value)))
+def exists(connection: Connection) -> bool:
+    """Return True if the database holds a catalog."""
+    return inspect(connection).has_table(meta.name)
+
+
+def create(connection: Connection, *, lake_id: str, format_version: int) -> None:
+    """Write the first rows of a new catalog, both counters at 0."""
+    first = {_FORMAT_VERSION: format_version, _LAKE_ID: lake_id, _CATALOG_VERSION: 0, _LAST_ORDINAL: 0}
+    connection.execute(insert(meta), [{"key": key, "value": str(value)} for key, value in first.items()])
+
+
+def lake_id(connection: Connection) -> str:
+    """Return the id of the catalog's lake, which no other has. Raises LakeError if the row is missing."""
+    return _required(connection, _LAKE_ID)
+
+
+def format_version(connection: Connection) -> int | None:
+    """Return the format that the catalog was written in; None if it has no such row."""
+    written = _get(connection, _FORMAT_VERSION)
+    return None if written is None else int(written)
+
+
+def set_format_version(connection: Connection, number: int) -> None:
+    """Record that the catalog has this format from now on."""
+    _put(connection, _FORMAT_VERSION, str(number))
+
+
+def catalog_version(connection: Connection) -> int:
+    """Return the number that every change of the catalog raises. Raises LakeError if the row is missing."""
+    return int(_required(connection, _CATALOG_VERSION))
+
+
+def raise_catalog_version(connection: Connection) -> None:
+    """Count one more change of the catalog."""
+    _raise(connection, _CATALOG_VERSION)
+
+
+def next_ordinal(connection: Connection) -> int:
+    """Return the ordinal of a new run, one more than the last run's."""
+    return _raise(connection, _LAST_ORDINAL)
+
+
+def default_encoding(connection: Connection) -> str | None:
+    """Return the id of the default encoding; None in a catalog without encodings."""
+    return _get(connection, _DEFAULT_ENCODING)
+
+
+def set_default_encoding(connection: Connection, encoding_id: str) -> None:
+    """Make an encoding the default."""
+    _put(connection, _DEFAULT_ENCODING, encoding_id)
+
+
+def precision_losses(connection: Connection) -> dict[str, PrecisionLoss]:
+    """Return what was measured of rounded encodings, by encoding id."""
+    query = select(meta.c.key, meta.c.value).where(meta.c.key.startswith(_PRECISION_LOSS, autoescape=True))
+    found = connection.execute(query).tuples()
+    return {key.removeprefix(_PRECISION_LOSS): PrecisionLoss(**json.loads(value)) for key, value in found}
+
+
+def record_precision_loss(connection: Connection, encoding_id: str, loss: PrecisionLoss) -> bool:
+    """Keep what was measured of an encoding; return False, and change nothing, if something is kept already."""
+    key = _PRECISION_LOSS + encoding_id
+    if _get(connection, key) is not None:
+        return False
+    _put(connection, key, json.dumps(asdict(loss), sort_keys=True))
+    return True
+
+
+def _get(connection: Connection, key: str) -> str | None:
+    return connection.scalar(select(meta.c.value).where(meta.c.key == key))
+
+
+def _required(connection: Connection, key: str) -> str:
+    found = _get(connection, key)
+    if found is None:
+        raise LakeError(
+            f"The catalog {place_of(connection.engine.url)} has no {key} in its table meta. Restore it from a copy."
+        )
+    return found
+
+
+def _put(connection: Connection, key: str, value: str) -> None:
+    statement = insert_into(connection, meta).values(key=key, value=value)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=meta.primary_key, set_={"value": statement.excluded.value})
+    )
+
+
+def _raise(connection: Connection, key: str) -> int:
+    value = 1 + int(_required(connection, key))
+    connection.execute(update(meta).where(meta.c.key == key).values(value=str(value)))
     return value
-
-
-def read(connection: Connection, counter: Counter) -> int:
-    """Return a counter as it stands."""
-    return int(connection.scalars(select(meta.c.value).where(meta.c.key == counter)).one())

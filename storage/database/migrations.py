@@ -8,27 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, text
 
-from polyseme.storage.database.schema import FORMAT_VERSION, meta
+from polyseme.storage.database import meta
+from polyseme.storage.database.schema import FORMAT_VERSION
 from polyseme.storage.errors import LakeError
 
 Step = Callable[[Connection], None]
 
 
-def format_of(connection: Connection) -> int | None:
-    """Return the format the catalog was written in; None where it says nothing."""
-    written = connection.scalar(select(meta.c.value).where(meta.c.key == "format_version"))
-    return None if written is None else int(written)
-
-
 def migrate(connection: Connection, *, place: str) -> None:
     """Bring a catalog up to date. Raises LakeError for one that is newer than this Polyseme, or of no known format."""
-    written = format_of(connection)
+    written = meta.format_version(connection)
     check_format(written, place=place)
     for step in range(written or 0, FORMAT_VERSION):
         STEPS[step](connection)
-        connection.execute(update(meta).where(meta.c.key == "format_version").values(value=str(step + 1)))
+        meta.set_format_version(connection, step + 1)
 
 
 def check_format(written: int | None, *, place: str) -> None:

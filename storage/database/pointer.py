@@ -10,10 +10,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, inspect, select
+from sqlalchemy import URL, Connection, select
 
 from polyseme.storage.catalog_url import parse, place_of, without_password
-from polyseme.storage.database.schema import meta, parts
+from polyseme.storage.database import meta
+from polyseme.storage.database.schema import parts
 from polyseme.storage.errors import LakeError, MissingLakeError, UsageError
 from polyseme.storage.lake import Lake
 
@@ -71,7 +72,7 @@ def catalog_of(lake: Lake, pointer: Pointer | None) -> URL:
 def check_pair(connection: Connection, lake: Lake, pointer: Pointer | None) -> None:
     """Raise LakeError unless this catalog is this lake's."""
     place = place_of(connection.engine.url)
-    if not inspect(connection).has_table(meta.name):
+    if not meta.exists(connection):
         if pointer is None:
             raise no_lake(lake, connection.engine.url)
         raise LakeError(
@@ -79,7 +80,7 @@ def check_pair(connection: Connection, lake: Lake, pointer: Pointer | None) -> N
             f"from a copy; or, to begin anew, remove {lake.root}/{MARKER}."
         )
     if pointer is not None:
-        fits = connection.scalar(select(meta.c.value).where(meta.c.key == "lake_id")) == pointer.lake_id
+        fits = meta.lake_id(connection) == pointer.lake_id
     elif _is_own(lake, connection.engine.url):
         fits = True
     else:

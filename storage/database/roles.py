@@ -19,4 +19,4 @@ def assign_role(connection: Connection, role: Role) -> None:
 
 def role_of(connection: Connection) -> Role:
     """Return what a transaction is for; "read" if nothing was assigned."""
-    return cast(Role, connection.get_execution_options().get(_OPTION, "read"))
+    return cast("Role", connection.get_execution_options().get(_OPTION, "read"))

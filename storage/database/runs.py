@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, insert, select, update
 
-from polyseme.storage.database.meta import advance
+from polyseme.storage.database import meta
 from polyseme.storage.database.schema import COUNT_COLUMNS, runs, shards
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Counts
@@ -23,7 +23,7 @@ def begin(
     """Record a run and return its ordinal. Raises PolysemeError for an id that a run had before."""
     if connection.scalar(select(runs.c.ordinal).where(runs.c.run_id == run_id)) is not None:
         raise PolysemeError(f"Run {run_id!r} has already begun in this lake. Begin it under a new id.")
-    ordinal = advance(connection, "last_ordinal")
+    ordinal = meta.next_ordinal(connection)
     connection.execute(
         insert(runs).values(
             run_id=run_id,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from sqlalchemy import Connection, func, select
 
-from polyseme.storage.database import schema
+from polyseme.storage.database import meta, schema
 from polyseme.storage.database.arrow import read_table
 from polyseme.storage.database.encodings import Encoding, read_encodings
 
@@ -47,12 +47,11 @@ class Snapshot:
 
 def take_snapshot(connection: Connection) -> Snapshot:
     """Read a snapshot within the connection's transaction."""
-    meta = dict(connection.execute(select(schema.meta.c.key, schema.meta.c.value)).tuples().all())
     rejects = select(*(c for c in schema.rejects.c if c.name != "id")).order_by(schema.rejects.c.id)
     return Snapshot(
-        catalog_version=int(meta["catalog_version"]),
-        lake_id=meta["lake_id"],
-        default_encoding=meta.get("default_encoding"),
+        catalog_version=meta.catalog_version(connection),
+        lake_id=meta.lake_id(connection),
+        default_encoding=meta.default_encoding(connection),
         encodings=read_encodings(connection),
         parts=_live_parts(connection),
         superseded=read_table(connection, select(schema.superseded)),

@@ -14,9 +14,8 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.database import part_rows, versions
+from polyseme.storage.database import meta, part_rows, versions
 from polyseme.storage.database.encodings import Encoding
-from polyseme.storage.database.meta import advance
 from polyseme.storage.database.snapshot import Snapshot, take_snapshot
 from polyseme.storage.database.staleness import mark_damaged
 from polyseme.storage.lake import Lake
@@ -53,7 +52,7 @@ def repair(catalog: Catalog, broken: frozenset[str]) -> list[Repaired]:
                 connection, parts, reason="broken", at=datetime.now(UTC).isoformat(timespec="microseconds")
             )
             mark_damaged(connection, encoding.encoding_id, list(stale))
-            advance(connection, "catalog_version")
+            meta.raise_catalog_version(connection)
         lost = tuple(doc_id for doc_id, has_text in stale.items() if not has_text)
         retired = tuple(part.path for part in parts)
         done.append(Repaired(encoding=encoding.name, retired=retired, stale=tuple(stale), lost=lost))
