@@ -1,7 +1,6 @@
 """Local files: a lake in a folder of this machine, or of a file system that several machines mount.
 
-A new file is written beside its place under a temporary name, synced, renamed, and its folder synced: the weakest
-file system that POSIX allows shows it whole or not at all.
+A new file is made beside its place; `durable` has what makes it whole and durable under its name.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from uuid import uuid4
 import duckdb
 
 from polyseme.storage.errors import LakeError
+from polyseme.storage.files.durable import make_folder, replace_file
 from polyseme.storage.files.protocol import Stored
 
 _READ_ONLY = 0o444
@@ -48,11 +48,9 @@ class LocalFiles:
         try:
             make_folder(final.parent)
             yield temporary
-            _fsync(temporary)
             if read_only:
                 temporary.chmod(_READ_ONLY)
-            temporary.rename(final)
-            fsync_folder(final.parent)
+            replace_file(temporary, final)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -97,27 +95,6 @@ class LocalFiles:
 
     def attach(self, con: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
         """DuckDB reads this machine's files by itself."""
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder and its parents, and make their names durable."""
-    missing = [p for p in (path, *path.parents) if not p.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    for folder in missing:
-        fsync_folder(folder.parent)
-
-
-def fsync_folder(path: Path) -> None:
-    """Make the names in a folder durable: on POSIX a rename is safe only once its folder is."""
-    _fsync(path)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -24,7 +24,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from polyseme.storage.errors import PolysemeError, UsageError
-from polyseme.storage.files.durable import write_whole
+from polyseme.storage.files.durable import write_atomically
 from polyseme.storage.records import Document
 from polyseme.tasks.adaptation.model_card import TrainingRecord, card
 from polyseme.tasks.adaptation.request import Adaptation
@@ -149,9 +149,9 @@ class Workspace:
         export(trainer.model, self.out, tokenizer=self.tokenizer, card=card(made, known))
         del trainer  # two more models are loaded now
         if found := known or self._appraise(made.progress, on_batch):
-            write_whole(self.folder / COMPARISON_FILE, found.to_json())
-            write_whole(self.out / COMPARISON_FILE, found.to_json())
-            write_whole(self.out / "README.md", card(made, found))
+            write_atomically(self.folder / COMPARISON_FILE, found.to_json())
+            write_atomically(self.out / COMPARISON_FILE, found.to_json())
+            write_atomically(self.out / "README.md", card(made, found))
         return self.out
 
     @property

@@ -15,7 +15,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from polyseme.storage.errors import PolysemeError
-from polyseme.storage.files.durable import settle
+from polyseme.storage.files.durable import replace_folder
 
 _KEPT = 2
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -81,7 +81,7 @@ def save(folder: Path, model: Any, optimizer: Any, progress: TrainingProgress) -
         }
         save_file(moments, temporary / "optimizer.safetensors")
         _write_progress(temporary, progress)
-        settle(temporary, final)
+        replace_folder(temporary, final)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise PolysemeError(

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from polyseme.storage.errors import PolysemeError
-from polyseme.storage.files.durable import settle
+from polyseme.storage.files.durable import replace_folder
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
@@ -35,7 +35,7 @@ def export(model: Any, folder: Path, *, tokenizer: Path, card: str) -> None:
             if (tokenizer / name).is_file():
                 shutil.copyfile(tokenizer / name, temporary / name)
         (temporary / "README.md").write_text(card, "utf-8")
-        settle(temporary, folder)
+        replace_folder(temporary, folder)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise PolysemeError(

@@ -25,7 +25,7 @@ def main() -> None:
     model, folder, where = sys.argv[1:]
     kind, _, number = where.partition(":")
     made = trainer(Path(model), Path(folder), steps=8, checkpoint_seconds=0.0)
-    settle, forward = training_state.settle, training.forward
+    settle, forward = training_state.replace_folder, training.forward
 
     def settle_or_die(temporary: Path, final: Path) -> None:
         die() if kind == "writing" and int(number) == made.progress.step else settle(temporary, final)
@@ -33,7 +33,7 @@ def main() -> None:
     def say_or_die(*words: Any) -> Any:
         return die() if kind == "gradients" and int(number) == made.progress.step + 1 else forward(*words)
 
-    training_state.settle, training.forward = settle_or_die, say_or_die
+    training_state.replace_folder, training.forward = settle_or_die, say_or_die
     made.resume()
     made.run(lambda log: die() if kind == "step" and int(number) == log.step else None)
 
