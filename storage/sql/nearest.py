@@ -61,10 +61,10 @@ class SentenceVectors:
 
         `docs` limits the answer to these documents. Nothing is like a vector of zeros.
         """
-        norm = float(np.linalg.norm(vector))
-        if k < 1 or norm == 0:
+        unit = unit_rows(vector[None])[0]
+        if k < 1 or not unit.any():
             return []
-        unit, wanted = (vector / norm).astype(np.float32), None if docs is None else pa.array(sorted(docs), pa.string())
+        wanted = None if docs is None else pa.array(sorted(docs), pa.string())
         best: list[Neighbour] = []
         for block in self._blocks():
             best = sorted([*best, *_best(block, unit, k, wanted)], key=_rank)[:k]
@@ -106,10 +106,16 @@ class SentenceVectors:
             rows = con.sql(f"SELECT doc_id, sentence_index, embedding FROM sentences_{self._encoding.name}")
             for batch in rows.to_arrow_reader(_ROWS_A_BLOCK):
                 vectors = batch.column("embedding").flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-                norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-                unit = vectors / np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
                 index = batch.column("sentence_index").to_numpy(zero_copy_only=False).astype(np.int32)
-                yield _Block(batch.column("doc_id").dictionary_encode(), index, unit)
+                yield _Block(batch.column("doc_id").dictionary_encode(), index, unit_rows(vectors))
+
+
+def unit_rows(vectors: Floats) -> Floats:
+    """Return vectors `(rows, width)` scaled to length 1; a vector whose length is 0 becomes zeros."""
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
+    scales = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+    unit: Floats = (vectors * scales).astype(np.float32, copy=False)
+    return unit
 
 
 _shared: OrderedDict[tuple[str, str, str, int, int], SentenceVectors] = OrderedDict()

@@ -10,7 +10,7 @@ from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.connection import open_snapshot
-from polyseme.storage.sql.nearest import Neighbour, SentenceVectors, shared_vectors
+from polyseme.storage.sql.nearest import Neighbour, SentenceVectors, shared_vectors, unit_rows
 from tests import lakes
 
 KEPT, STREAMED = 2**30, 0
@@ -81,6 +81,12 @@ def test_nothing_is_near_to_nothing(catalog: Catalog, lake: Lake, cache_bytes: i
     vectors = SentenceVectors(*_of(catalog, lake), cache_bytes=cache_bytes)
     assert vectors.nearest(np.ones(4, np.float32), 5) == []
     assert vectors.nearest(np.zeros(4, np.float32), 5) == []
+
+
+def test_vectors_get_length_1_and_zeros_stay_zeros() -> None:
+    rows = np.array([[3, 4], [0, 0], [1e-3, 0], [1e-30, 0]], np.float32)
+    unit = unit_rows(rows)
+    assert (unit.dtype, unit.tolist()) == (np.float32, [pytest.approx([0.6, 0.8]), [0, 0], [1, 0], [0, 0]])
 
 
 def test_the_shared_vectors_are_kept_until_the_lake_changes(catalog: Catalog, lake: Lake) -> None:
