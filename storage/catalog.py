@@ -18,7 +18,6 @@ from sqlalchemy.exc import DatabaseError
 
 from polyseme.storage.catalog_url import place_of
 from polyseme.storage.database import commits, encodings, meta, part_rows, rejects, runs, versions
-from polyseme.storage.database.commits import CommitOutcome
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.migrations import check_format, migrate
 from polyseme.storage.database.pointer import catalog_of, check_pair, no_lake, read_pointer, remember
@@ -172,7 +171,7 @@ class Catalog:
             if len(rows) < page:
                 return
 
-    def commit_shard(self, result: ShardResult) -> CommitOutcome:
+    def commit_shard(self, result: ShardResult) -> None:
         """Make a shard's rows visible, all of them or none. A shard that is committed already changes nothing.
 
         A document whose version in the catalog is newer keeps it, and our rows of it are hidden. Raises PolysemeError
@@ -180,12 +179,11 @@ class Catalog:
         """
         with self.writing() as connection:
             if commits.is_committed(connection, result.shard.shard_key):
-                return CommitOutcome(already_committed=True)
+                return
             # Within the transaction: vacuum removes files within one too, so none can go between this and the commit.
             self._require_files(result.parts)
-            outcome = commits.commit(connection, result, at=_now(), longest=self.longest_key)
+            commits.commit(connection, result, at=_now(), longest=self.longest_key)
             meta.raise_catalog_version(connection)
-            return outcome
 
     def replace_parts(self, old: Sequence[Part], new: Part | None, *, moved: Iterable[tuple[str, int, str]]) -> bool:
         """Let `new` stand for the parts it was merged from; False, and nothing changed, where one is no longer live.

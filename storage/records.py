@@ -19,7 +19,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16", "int8"]
 Level = Literal["sentences", "words", "tokens"]
 PllVariant = Literal["original", "within_word_l2r"]
-Stage = Literal["scan", "read", "split", "tokenize", "encode"]
+Stage = Literal["scan", "read"]
 
 LEVELS: tuple[Level, ...] = ("sentences", "words", "tokens")
 LANE_STAGES = ("encode", "nsp", "pll")

@@ -21,15 +21,6 @@ from polyseme.storage.records import DocumentVersion, Part, ShardResult
 _REPLACED = ("version", "text_version", "uri", "record_sha256", "outputs", "n_tokens", "deleted")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitOutcome:
-    """What became of a shard: `live` documents are now its, `fenced` ones already had a newer version."""
-
-    already_committed: bool
-    live: int = 0
-    fenced: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class _Current:
     version: int
@@ -46,7 +37,7 @@ def is_committed(connection: Connection, shard_key: str) -> bool:
     return connection.scalar(select(shards.c.shard_key).where(shards.c.shard_key == shard_key)) is not None
 
 
-def commit(connection: Connection, result: ShardResult, *, at: str, longest: int | None = None) -> CommitOutcome:
+def commit(connection: Connection, result: ShardResult, *, at: str, longest: int | None = None) -> None:
     """Add a shard's parts, document versions and rejects. Raises PolysemeError for a document the run has twice."""
     shard = result.shard
     connection.execute(
@@ -65,7 +56,6 @@ def commit(connection: Connection, result: ShardResult, *, at: str, longest: int
     _put_versions(connection, shard.encoding_id, live)
     _hide(connection, shard.encoding_id, hidden)
     rejects.add(connection, shard.run_id, result.rejects, longest=longest)
-    return CommitOutcome(already_committed=False, live=len(live), fenced=len(result.documents) - len(live))
 
 
 def delete(connection: Connection, encoding_id: str, doc_ids: Sequence[str], *, version: int) -> int:

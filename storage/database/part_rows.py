@@ -99,8 +99,8 @@ def add(connection: Connection, new: Part | None, encoding_id: str, taken_in: It
 
 def drop_corrections(
     connection: Connection, encoding_id: str, versions: Sequence[tuple[str, int]], *, searched: Collection[str]
-) -> int:
-    """Forget `(doc_id, version)` pairs that none of the parts `searched`, by path, holds. Return how many.
+) -> None:
+    """Forget `(doc_id, version)` pairs that none of the parts `searched`, by path, holds.
 
     A pair stays where a shard of that version was committed since: the shard may have brought rows of it.
     """
@@ -113,7 +113,6 @@ def drop_corrections(
             c = table.c
             matching = (c.encoding_id == encoding_id, c.doc_id == bindparam("doc"), c.version == bindparam("ver"))
             connection.execute(delete(table).where(*matching), some)
-    return len(gone)
 
 
 def forget_retired(connection: Connection, paths: Sequence[str]) -> None:

@@ -62,7 +62,6 @@ class CompactionReport:
 
     merges: list[Merge] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
-    corrections_dropped: int = 0
 
 
 def compact(
@@ -78,7 +77,6 @@ def compact(
     policy = policy or CompactionPolicy()
     merges: list[Merge] = []
     broken: list[str] = []
-    dropped = 0
     for encoding in catalog.encodings():
         for table in TABLES:
             snapshot, parts = _picture(catalog, encoding)
@@ -92,8 +90,8 @@ def compact(
                     merged = None if found else merged_rows(group, files, corrections, width=encoding.spec.width)
                     merges.append(_merge(catalog, encoding, group, merged))
                 progress(merges[-1])
-        dropped += _drop_corrections(catalog, encoding)
-    return CompactionReport(merges, broken, dropped)
+        _drop_corrections(catalog, encoding)
+    return CompactionReport(merges, broken)
 
 
 def groups(parts: Sequence[Part], dead: dict[str, int], policy: CompactionPolicy) -> list[list[Part]]:
@@ -177,19 +175,18 @@ def _dead_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections) -> d
     return found
 
 
-def _drop_corrections(catalog: Catalog, encoding: Encoding) -> int:
-    """Forget the hidden versions that no part holds rows of any more. Return how many."""
+def _drop_corrections(catalog: Catalog, encoding: Encoding) -> None:
+    """Forget the hidden versions that no part holds rows of any more."""
     snapshot, parts = _picture(catalog, encoding)
     hidden = Corrections.of(snapshot, encoding.encoding_id).hidden
     for part in parts:
         if not hidden.num_rows:
-            return 0
+            return
         hidden = _not_in(catalog.lake, part, hidden)
     gone = list(zip(hidden["doc_id"].to_pylist(), hidden["version"].to_pylist(), strict=True))
-    if not gone:
-        return 0
-    with catalog.writing() as connection:
-        return part_rows.drop_corrections(connection, encoding.encoding_id, gone, searched={p.path for p in parts})
+    if gone:
+        with catalog.writing() as connection:
+            part_rows.drop_corrections(connection, encoding.encoding_id, gone, searched={p.path for p in parts})
 
 
 def _not_in(lake: Lake, part: Part, hidden: pa.Table) -> pa.Table:

@@ -70,11 +70,6 @@ class SentenceVectors:
             best = sorted([*best, *_best(block, unit, k, wanted)], key=_rank)[:k]
         return best
 
-    @property
-    def in_memory(self) -> bool:
-        """True once the vectors are kept."""
-        return self._kept is not None
-
     def _blocks(self) -> Iterable[_Block]:
         with self._loading:
             if self._rows is None:

@@ -79,10 +79,10 @@ class TestCommits:
     def test_a_commit_is_looked_up_again(self, catalog: Catalog, spec: EncodingSpec) -> None:
         outputs = Outputs("tokens", frozenset({"bank"}), nsp=False)
         document = lakes.document_version("d'1", lakes.begin(catalog, spec, "r"), outputs=outputs)
-        outcome = catalog.commit_shard(lakes.make_result(spec, [document], run_id="r"))
-        assert (outcome.already_committed, outcome.live, outcome.fenced) == (False, 1, 0)
+        catalog.commit_shard(lakes.make_result(spec, [document], run_id="r"))
         assert catalog.lookup(spec.encoding_id, ["d'1", "absent"]) == {"d'1": document}
         assert catalog.lookup("another", ["d'1"]) == {}
+        assert hidden(catalog) == set()
 
     def test_a_retry_changes_nothing(self, catalog: Catalog, spec: EncodingSpec, lake: Lake) -> None:
         version = lakes.begin(catalog, spec, "r")
@@ -90,7 +90,7 @@ class TestCommits:
         for attempt in range(2):
             result = lakes.encode(lake, spec, {"d": ["A bank."]}, run_id="r", version=version)
             again = lakes.make_result(spec, result.documents, run_id="r", parts=result.parts, rejects=[bad])
-            assert catalog.commit_shard(again).already_committed == bool(attempt)
+            catalog.commit_shard(again)
             if not attempt:
                 before = catalog.snapshot()
         assert catalog.snapshot() == before
@@ -99,8 +99,7 @@ class TestCommits:
         old, new = lakes.begin(catalog, spec, "old"), lakes.begin(catalog, spec, "new")
         lakes.put(catalog, spec, "new", new, "d")
         late = [lakes.document_version("d", old), lakes.document_version("e", old)]
-        outcome = catalog.commit_shard(lakes.make_result(spec, late, run_id="old"))
-        assert (outcome.live, outcome.fenced) == (1, 1)
+        catalog.commit_shard(lakes.make_result(spec, late, run_id="old"))
         assert versions(catalog, spec, "d", "e") == {"d": new, "e": old}
         assert hidden(catalog) == {("d", old)}
 

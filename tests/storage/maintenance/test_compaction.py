@@ -70,7 +70,7 @@ def test_readers_see_the_same_before_and_after(catalog: Catalog) -> None:
 def test_dead_rows_and_corrections_are_gone_afterwards(catalog: Catalog) -> None:
     fill(catalog)
     assert len(hidden(catalog)) == 5
-    assert compact(catalog).corrections_dropped == 5
+    compact(catalog)
     assert (hidden(catalog), catalog.snapshot().moved.num_rows) == (set(), 0)
     assert sum(part.rows for part in live(catalog, "documents")) == 3
 
@@ -136,9 +136,11 @@ def test_a_fenced_commit_of_a_version_that_was_dropped_stays_hidden(catalog: Cat
 
 def test_a_correction_stays_where_its_version_was_committed_since(catalog: Catalog) -> None:
     fill(catalog, commits=1)
+    second = {part.path for part in live(catalog)[4:]}
+    assert hidden(catalog) == {("d0", 1), ("d0", 2)}
     with catalog.writing() as connection:
-        dropped = part_rows.drop_corrections(connection, SPEC.encoding_id, [("d0", 1), ("d0", 7)], searched=set())
-    assert (dropped, ("d0", 1) in hidden(catalog)) == (1, True)
+        part_rows.drop_corrections(connection, SPEC.encoding_id, [("d0", 1), ("d0", 2)], searched=second)
+    assert hidden(catalog) == {("d0", 1)}
 
 
 def test_of_two_compactions_at_once_one_gives_way(
