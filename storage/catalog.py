@@ -9,30 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
-from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DatabaseError
 
-from polyseme.storage.catalog_url import place_of
-from polyseme.storage.database import commits, encodings, meta, part_rows, rejects, runs, versions
+from polyseme.storage.database import commits, encodings, meta, opening, part_rows, rejects, runs, versions
 from polyseme.storage.database.encodings import Encoding
-from polyseme.storage.database.migrations import check_format, migrate
-from polyseme.storage.database.pointer import catalog_of, check_pair, no_lake, read_pointer, remember
-from polyseme.storage.database.schema import FORMAT_VERSION, metadata
 from polyseme.storage.database.snapshot import Snapshot, read_totals, take_snapshot
 from polyseme.storage.database.staleness import Staleness, damaged_documents, staleness
 from polyseme.storage.database.transactions import (
     PATIENCE_SECONDS,
     longest_key,
-    open_engine,
     publishing,
     reading,
     writing,
 )
-from polyseme.storage.errors import LakeError, PolysemeError
+from polyseme.storage.errors import PolysemeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import (
     Counts,
@@ -58,37 +50,13 @@ class Catalog:
 
     @staticmethod
     def create_or_open(lake: Lake, *, patience: float = PATIENCE_SECONDS) -> Catalog:
-        """Open the lake's catalog and make what is missing of it. Raises LakeError."""
-        lake.create()
-        pointer = read_pointer(lake)
-        catalog = Catalog(lake, open_engine(catalog_of(lake, pointer), patience=patience), patience=patience)
-        with catalog._explained():
-            with catalog.writing() as connection:
-                if pointer is None and not meta.exists(connection):
-                    _create(connection)
-                check_pair(connection, lake, pointer)
-                migrate(connection, place=str(lake.root))
-                lake_id = meta.lake_id(connection)
-            remember(lake, pointer, lake_id, catalog._engine.url)
-        return catalog
+        """Open the lake's catalog and create what is missing of it. Raises LakeError."""
+        return Catalog(lake, opening.create_or_open(lake, patience=patience), patience=patience)
 
     @staticmethod
     def open(lake: Lake, *, patience: float = PATIENCE_SECONDS) -> Catalog:
-        """Open the catalog of an existing lake. Raises LakeError where there is none that this Polyseme can read."""
-        pointer = read_pointer(lake)
-        url = catalog_of(lake, pointer)
-        if url.drivername == "sqlite" and not Path(str(url.database)).is_file():
-            raise no_lake(lake, url)
-        catalog = Catalog(lake, open_engine(url, patience=patience), patience=patience)
-        with catalog._explained():
-            with catalog.reading() as connection:
-                check_pair(connection, lake, pointer)
-                written = meta.format_version(connection)
-            check_format(written, place=str(lake.root))
-            if written != FORMAT_VERSION:
-                with catalog.writing() as connection:
-                    migrate(connection, place=str(lake.root))
-        return catalog
+        """Open the catalog of an existing lake. Raises LakeError if there is none that this Polyseme reads."""
+        return Catalog(lake, opening.open_existing(lake, patience=patience), patience=patience)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -297,26 +265,6 @@ class Catalog:
                 f"{missing[0]} vanished from {self.lake.root} before it was committed; a vacuum may have taken it for "
                 "garbage after its grace period. Nothing was committed; run the same command again."
             )
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what goes wrong while opening into a LakeError, and leave no connection behind."""
-        try:
-            yield
-        except DatabaseError as e:
-            self.close()
-            raise LakeError(
-                f"Cannot read the catalog of {self.lake.root}, {place_of(self._engine.url)}: {e.orig}. See that it is "
-                "Polyseme's and that you may use it. Restore it from a copy where it is damaged."
-            ) from e
-        except BaseException:
-            self.close()
-            raise
-
-
-def _create(connection: Connection) -> None:
-    metadata.create_all(connection)
-    meta.create(connection, lake_id=str(uuid4()), format_version=FORMAT_VERSION)
 
 
 def _now() -> str:

@@ -1,0 +1,71 @@
+"""Opening: a lake's catalog found, created if it is new, paired with its lake and brought to today's format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
+
+from polyseme.storage.catalog_url import place_of
+from polyseme.storage.database import meta
+from polyseme.storage.database.migrations import check_format, migrate
+from polyseme.storage.database.pointer import catalog_of, check_pair, no_lake, read_pointer, remember
+from polyseme.storage.database.schema import FORMAT_VERSION, metadata
+from polyseme.storage.database.transactions import open_engine, reading, writing
+from polyseme.storage.errors import LakeError
+from polyseme.storage.lake import Lake
+
+
+def create_or_open(lake: Lake, *, patience: float) -> Engine:
+    """Open the database of a lake's catalog and create what is missing of it. Raises LakeError."""
+    lake.create()
+    pointer = read_pointer(lake)
+    engine = open_engine(catalog_of(lake, pointer), patience=patience)
+    with _explained(lake, engine):
+        with writing(engine, patience=patience) as connection:
+            if pointer is None and not meta.exists(connection):
+                metadata.create_all(connection)
+                meta.create(connection, lake_id=str(uuid4()), format_version=FORMAT_VERSION)
+            check_pair(connection, lake, pointer)
+            migrate(connection, place=str(lake.root))
+            lake_id = meta.lake_id(connection)
+        remember(lake, pointer, lake_id, engine.url)
+    return engine
+
+
+def open_existing(lake: Lake, *, patience: float) -> Engine:
+    """Open the database of an existing lake's catalog. Raises LakeError if there is none that this Polyseme reads."""
+    pointer = read_pointer(lake)
+    url = catalog_of(lake, pointer)
+    if url.drivername == "sqlite" and not Path(str(url.database)).is_file():
+        raise no_lake(lake, url)
+    engine = open_engine(url, patience=patience)
+    with _explained(lake, engine):
+        with reading(engine) as connection:
+            check_pair(connection, lake, pointer)
+            written = meta.format_version(connection)
+        check_format(written, place=str(lake.root))
+        if written != FORMAT_VERSION:
+            with writing(engine, patience=patience) as connection:
+                migrate(connection, place=str(lake.root))
+    return engine
+
+
+@contextmanager
+def _explained(lake: Lake, engine: Engine) -> Iterator[None]:
+    """Turn an error of the database into a LakeError, and leave no connection behind on any error."""
+    try:
+        yield
+    except DatabaseError as error:
+        engine.dispose()
+        raise LakeError(
+            f"Cannot read the catalog of {lake.root}, {place_of(engine.url)}: {error.orig}. Check that it is a "
+            "catalog of Polyseme and that you may use it. Restore it from a copy if it is damaged."
+        ) from error
+    except BaseException:
+        engine.dispose()
+        raise
