@@ -1,20 +1,26 @@
 """`polyseme backfill`: what the lake holds, encoded again or in another encoding."""
 
+# ruff: noqa: B008 (options are frozen, so that calls may share a default)
+
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from polyseme.flows.commands.embed import outputs_from
-from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.commands.options.encoding import Name, PartialEncodingOptions
+from polyseme.flows.commands.options.lake import LakeOptions, Where
+from polyseme.flows.commands.options.outputs import PartialOutputOptions
+from polyseme.flows.commands.options.panels import DOCUMENTS, ENCODING
+from polyseme.flows.commands.options.reading import Limit
+from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
 from polyseme.flows.display.output import write_json
 from polyseme.flows.settings import lake_at, prepare_prefect
 from polyseme.storage.errors import UsageError
-from polyseme.storage.records import Context, Device, Layers, Level, Outputs, PllVariant, Pooling, Precision
+from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import EngineConfig, shared_engine
 
 if TYPE_CHECKING:
@@ -28,33 +34,19 @@ Exit = int
 
 def backfill(
     *sources: str,
-    lake: LakeOption = "lake",
-    catalog_url: CatalogOption = None,
-    where: str | None = None,
-    since: str | None = None,
-    texts_of: Annotated[str | None, Parameter(name="--from")] = None,
-    damaged: Annotated[bool, Parameter(negative="")] = False,
-    encoding: str | None = None,
-    name: str | None = None,
-    model: str | None = None,
-    device: Device = "auto",
-    precision: Precision | Literal["auto"] | None = None,
-    context: Context | None = None,
-    layers: Layers | None = None,
-    pooling: Pooling | None = None,
-    max_tokens: int | None = None,
-    level: Level | None = None,
-    words: Annotated[str | None, Parameter(help="Keep only these words' vectors, e.g. bank,court.")] = None,
-    nsp: bool | None = None,
-    pll: Annotated[bool, Parameter(negative="")] = False,
-    pll_variant: PllVariant = "within_word_l2r",
-    limit: int | None = None,
-    runner: Literal["threads", "dask", "ray"] = "threads",
-    runner_address: str | None = None,
-    runner_workers: int | None = None,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    json: Annotated[bool, Parameter(negative="")] = False,
-    verbose: Annotated[bool, Parameter(alias="-v", negative="")] = False,
+    lake: LakeOptions = LakeOptions(),
+    where: Annotated[Where, Parameter(group=DOCUMENTS)] = None,
+    since: Annotated[str | None, Parameter(group=DOCUMENTS)] = None,
+    texts_of: Annotated[str | None, Parameter(name="--from", group=DOCUMENTS)] = None,
+    damaged: Annotated[bool, Parameter(negative="", group=DOCUMENTS)] = False,
+    limit: Limit = None,
+    encoding: Annotated[str | None, Parameter(group=ENCODING)] = None,
+    settings: PartialEncodingOptions = PartialEncodingOptions(),
+    name: Name = None,
+    outputs: PartialOutputOptions = PartialOutputOptions(),
+    runner: RunnerOptions = RunnerOptions(),
+    dry_run: DryRun = False,
+    report: ReportOptions = ReportOptions(),
 ) -> Exit:
     """Encode documents of the lake with another model or settings, or make again what is missing or was repaired.
 
@@ -66,8 +58,6 @@ def backfill(
     ----------
     sources
         Read these instead of the lake's own texts.
-    where
-        Only documents for which this SQL condition on the view documents holds.
     since
         Only documents ingested since then: a date or a time, 2026-11-24 or 2026-11-24T08:00.
     texts_of
@@ -76,77 +66,36 @@ def backfill(
         Only documents that lost rows to a broken part and were marked by polyseme verify --repair.
     encoding
         Encode as this encoding of the lake was; the default one when no model is named either.
-    name
-        What a new encoding shall be called; by default after the model.
-    model
-        Encode with another model: folder, hub id or polyseme-mini. The options below go with it. Together with
-        --encoding: where that encoding's checkpoint is now.
-    device
-        Where to run; auto takes a CUDA device where there is one.
-    precision
-        auto is fp32 on CPU and bf16 on CUDA. int8 is faster on x86 CPUs, a little less exact.
-    context
-        What a sentence's tokens see: the sentence (default), a window of neighbours, or the pair that NSP scores.
-    layers
-        The last layer (default), or the mean of the last four.
-    pooling
-        A sentence's vector: the mean of its tokens (default), or [CLS].
-    max_tokens
-        Window size; the model's own limit by default.
-    level
-        Vectors to keep besides the sentences'; by default what the documents have already.
-    nsp
-        Score every step from a sentence to the next; by default as the documents have it.
-    pll
-        Store pseudo-log-likelihoods and surprisals; what documents have already is kept without asking.
-    pll_variant
-        within_word_l2r also hides what follows of a token's word; original hides the token alone.
-    limit
-        Stop after so many documents.
-    runner
-        Encode in threads of this process, or spread over the workers of a Dask or Ray cluster. The rows are the same.
-    runner_address
-        A cluster that runs already: tcp://host:8786 for Dask, ray://host:10001 for Ray. By default a local one.
-    runner_workers
-        How many worker processes a local cluster has: one a core by default.
-    dry_run
-        Say how many documents, tokens and bytes there are and how long it would take; write nothing.
-    json
-        Write the report as JSON.
-    verbose
-        Show Prefect's log.
     """
-    settings: dict[str, Any] = {
-        "precision": precision, "context": context, "layers": layers, "pooling": pooling, "max_tokens": max_tokens,
-    }  # fmt: skip
-    settings = {option: value for option, value in settings.items() if value is not None}
-    place = lake_at(lake, catalog_url)
+    place = lake.lake()
     kept, texts = _of_the_lake(place, texts_of, encoding)
-    repeated = kept if model is None or encoding is not None else None
-    prepare_prefect(verbose=verbose)
-    from polyseme.flows.backfill import BackfillRequest, repeating
-    from polyseme.flows.runs.runners import Runner
+    repeated = kept if settings.model is None or encoding is not None else None
+    prepare_prefect(verbose=report.verbose)
+    from polyseme.flows.backfill import BackfillRequest
 
-    if repeated is None:
-        assert model is not None
-        config = EngineConfig(model=model, device=device, **settings)
-    elif settings:
-        raise UsageError(
-            f"--{next(iter(settings)).replace('_', '-')} makes another encoding than {repeated.name}, which is what is "
-            "repeated here. Begin one with --model alone (--model polyseme-mini is the embedded one), or leave it out."
-        )
-    else:
-        config = repeating(repeated, device, model=model)
+    config = settings.config() if repeated is None else _repeating(repeated, settings)
     engine = shared_engine(config)
     had_by = None if engine.spec.encoding_id == texts.encoding_id and not sources else texts
-    outputs = outputs_wanted(place, had_by, (level, words, nsp, pll_variant if pll else None))
-    engine.check(outputs)
+    wanted = outputs_wanted(place, had_by, outputs)
+    engine.check(wanted)
     request = BackfillRequest(
-        lake=str(place.root), catalog=place.catalog, engine=config, outputs=outputs, sources=list(sources),
+        lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted, sources=list(sources),
         texts_of=texts_of, where=where, since=_moment(since), damaged=damaged, name=name, limit=limit,
-        runner=Runner(kind=runner, address=runner_address, workers=runner_workers),
+        runner=runner.runner(),
     )  # fmt: skip
-    return _say_what(request, json=json) if dry_run else _run(request, json=json)
+    return _say_what(request, json=report.json) if dry_run else _run(request, json=report.json)
+
+
+def _repeating(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
+    """Return what encodes as an encoding of the lake was. Raises UsageError for settings that would make another."""
+    from polyseme.flows.backfill import repeating
+
+    if given := settings.settings():
+        raise UsageError(
+            f"--{next(iter(given)).replace('_', '-')} makes another encoding than {encoding.name}, which is what is "
+            "repeated here. Begin one with --model alone (--model polyseme-mini is the embedded one), or leave it out."
+        )
+    return repeating(encoding, settings.device, model=settings.model)
 
 
 def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None) -> tuple[Encoding, Encoding]:
@@ -159,11 +108,7 @@ def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None) -> tupl
     return find_encoding(snapshot, encoding), find_encoding(snapshot, texts_of)
 
 
-def outputs_wanted(
-    lake: Lake,
-    texts: Encoding | None,
-    asked: tuple[Level | None, str | None, bool | None, PllVariant | None],
-) -> Outputs:
+def outputs_wanted(lake: Lake, texts: Encoding | None, options: PartialOutputOptions) -> Outputs:
     """Return what every document shall have: as asked, and where nothing was asked what it has already.
 
     `texts` is the encoding whose documents say so; None where each document of this encoding speaks for itself.
@@ -172,13 +117,10 @@ def outputs_wanted(
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.sql.selection import outputs_of
 
-    level, words, nsp, pll = asked
-    had = LEAST
-    if texts is not None:
-        with Catalog.open(lake) as catalog:
-            had = outputs_of(catalog, texts) or Outputs()
-    rows = had if (level, words) == (None, None) else outputs_from(level, words, had.nsp, None)
-    return Outputs(rows.level, rows.words, had.nsp if nsp is None else nsp, pll or had.pll)
+    if texts is None:
+        return options.outputs(LEAST)
+    with Catalog.open(lake) as catalog:
+        return options.outputs(outputs_of(catalog, texts))
 
 
 def _moment(since: str | None) -> datetime | None:

@@ -1,17 +1,18 @@
 """`polyseme coherence`: how well texts hang together, and where they break."""
 
+# ruff: noqa: B008 (options are frozen, so that calls may share a default)
+
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pyarrow as pa
-from cyclopts import Parameter
 
-from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.commands.options.lake import LakeOptions
+from polyseme.flows.commands.options.running import Json, Timeout
 from polyseme.flows.display.coherence_curve import draw_coherence_curve
 from polyseme.flows.display.output import write_json, write_table
-from polyseme.flows.settings import lake_at
 from polyseme.storage.errors import UsageError
 
 _RANKING = """
@@ -37,11 +38,10 @@ def coherence(
     document: str | None = None,
     *,
     worst: int = 20,
-    lake: LakeOption = "lake",
-    catalog_url: CatalogOption = None,
     plot: Path | None = None,
-    timeout: float | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    timeout: Timeout = None,
+    lake: LakeOptions = LakeOptions(),
+    json: Json = False,
 ) -> None:
     """Rank the documents by how well their sentences follow each other; or show one document's curve and breaks.
 
@@ -55,10 +55,6 @@ def coherence(
         How many documents to rank, the least coherent first; 0 for all.
     plot
         Draw the curve of DOCUMENT into this .svg or .html file.
-    timeout
-        Stop after so many seconds.
-    json
-        Write JSON.
     """
     from polyseme.storage.sql.connection import connect
     from polyseme.tasks.sql.execution import ask
@@ -67,7 +63,7 @@ def coherence(
     if plot is not None and document is None:
         raise UsageError("--plot draws one document. Name it: polyseme coherence DOCUMENT --plot curve.svg")
     functions = ModelFunctions()
-    con = connect(lake_at(lake, catalog_url), functions=functions)
+    con = connect(lake.lake(), functions=functions)
     try:
         if document is None:
             ranking = ask(con, _RANKING, functions, timeout=timeout)

@@ -1,5 +1,7 @@
 """`polyseme doctor`: does everything here work together?"""
 
+# ruff: noqa: B008 (options are frozen, so that calls may share a default)
+
 from __future__ import annotations
 
 import sys
@@ -8,9 +10,10 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.commands.options.lake import LakeOptions
+from polyseme.flows.commands.options.model import Model
+from polyseme.flows.commands.options.running import JsonOrNot
 from polyseme.flows.display.output import write_json
-from polyseme.flows.settings import lake_at
 from polyseme.storage.errors import MissingLakeError
 
 if TYPE_CHECKING:
@@ -28,25 +31,15 @@ class Check:
     detail: str
 
 
-def doctor(
-    *, lake: LakeOption = "lake", catalog_url: CatalogOption = None, model: str = "polyseme-mini", json: bool = False
-) -> int:
-    """Check the installation, the model, the device and the lake. Exits 1 where something is wrong.
-
-    Parameters
-    ----------
-    model
-        The checkpoint to load and try.
-    json
-        Write JSON.
-    """
+def doctor(*, model: Model = "polyseme-mini", lake: LakeOptions = LakeOptions(), json: JsonOrNot = False) -> int:
+    """Check the installation, the model, the device and the lake. Exits 1 where something is wrong."""
     checks: dict[str, Callable[[], str]] = {
         "python": lambda: sys.version.split()[0],
         "packages": _packages,
         "device": _device,
         "model": lambda: _model(model),
         "next sentence": lambda: _nsp(model),
-        "lake": lambda: _lake(lake_at(lake, catalog_url)),
+        "lake": lambda: _lake(lake.lake()),
     }
     findings = []
     for name, check in checks.items():

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import pyarrow as pa
 from cyclopts import Parameter
 
+from polyseme.flows.commands.options.model import Model
+from polyseme.flows.commands.options.reading import Limit, TextField
+from polyseme.flows.commands.options.running import Json
 from polyseme.flows.display.output import write_json, write_table
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document
@@ -22,19 +25,19 @@ Exit = int
 
 
 def evaluate(
-    model: str = "polyseme-mini",
+    model: Model = "polyseme-mini",
     other: str | None = None,
     *,
     data: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     senses: Path | None = None,
-    text_field: str = "text",
-    limit: int | None = None,
+    text_field: TextField = "text",
+    limit: Limit = None,
     pairs: int = 1000,
     masked_pairs: int = 512,
     max_tokens: int = 128,
     seed: int = 0,
     device: Literal["auto", "cpu", "cuda"] = "auto",
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
 ) -> Exit:
     """Measure a model on text it never saw, or two side by side: both objectives, order, word senses and speed.
 
@@ -43,18 +46,12 @@ def evaluate(
 
     Parameters
     ----------
-    model
-        A checkpoint with BERT's architecture: folder, hub id (owner/name[@revision]) or polyseme-mini.
     other
         Another one to compare it with, on the same text, pairs and masks.
     data
         Held-out documents: files, folders or globs. The shipped ones by default.
     senses
         JSON lines with word, sense and text. The shipped ones by default.
-    text_field
-        The field or column that holds the text.
-    limit
-        Read so many documents of --data.
     pairs
         Pairs of sentences to ask Next Sentence Prediction about, of each kind.
     masked_pairs
@@ -65,8 +62,6 @@ def evaluate(
         Of pairs and masks.
     device
         Where to run.
-    json
-        Write JSON.
     """
     from itertools import islice
 

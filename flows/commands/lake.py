@@ -1,5 +1,7 @@
 """`polyseme status` and `polyseme rejects`: what the catalog knows, without a server."""
 
+# ruff: noqa: B008 (options are frozen, so that calls may share a default)
+
 from __future__ import annotations
 
 from dataclasses import asdict
@@ -8,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.commands.options.lake import LakeOptions
+from polyseme.flows.commands.options.running import JsonOrNot
 from polyseme.flows.display.output import write_json, write_table
-from polyseme.flows.settings import lake_at
 
 _RUN_COLUMNS = (
     "run_id", "state", "started_at", "seconds_wall", "documents", "skipped", "deleted", "rejected", "tokens",
@@ -20,11 +22,10 @@ _RUN_COLUMNS = (
 
 def status(
     *,
-    lake: LakeOption = "lake",
-    catalog_url: CatalogOption = None,
     runs: int = 5,
     default: str | None = None,
-    json: bool = False,
+    lake: LakeOptions = LakeOptions(),
+    json: JsonOrNot = False,
 ) -> None:
     """Show what the lake holds, what of it is stale, and its last runs.
 
@@ -37,14 +38,12 @@ def status(
         How many of the last runs to show.
     default
         Make this encoding the one that the views without a suffix show.
-    json
-        Write JSON.
     """
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.sql.publish import publish
     from polyseme.storage.sql.views import runs_table
 
-    place = lake_at(lake, catalog_url)
+    place = lake.lake()
     with Catalog.open(place) as catalog:
         if default is not None:
             catalog.set_default_encoding(default)
@@ -75,7 +74,7 @@ def status(
         return
     print(f"Lake {place.root}\n\nEncodings")  # noqa: T201
     write_table(pa.Table.from_pylist(encodings), "table")
-    for line in _stale_lines(encodings, lake):
+    for line in _stale_lines(encodings, lake.root):
         print(line)  # noqa: T201
     print("\nLast runs")  # noqa: T201
     write_table(pa.Table.from_pylist(last), "table")
@@ -100,21 +99,17 @@ def _stale_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
     return lines
 
 
-def rejects(
-    *, lake: LakeOption = "lake", catalog_url: CatalogOption = None, limit: int = 100, json: bool = False
-) -> None:
+def rejects(*, limit: int = 100, lake: LakeOptions = LakeOptions(), json: JsonOrNot = False) -> None:
     """List the input that was refused by the last scan of each source, and why.
 
     Parameters
     ----------
     limit
         At most so many rows; 0 for all.
-    json
-        Write JSON.
     """
     from polyseme.storage.catalog import Catalog
 
-    with Catalog.open(lake_at(lake, catalog_url)) as catalog:
+    with Catalog.open(lake.lake()) as catalog:
         found = catalog.snapshot().rejects
     shown = found.slice(0, limit) if limit else found
     columns = ["uri", "locator", "stage", "code", "message", "excerpt"]

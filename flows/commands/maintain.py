@@ -1,5 +1,7 @@
 """`polyseme compact`, `vacuum`, `verify` and `publish`: a lake kept small and whole. Only `--repair` starts a flow."""
 
+# ruff: noqa: B008 (options are frozen, so that calls may share a default)
+
 from __future__ import annotations
 
 import sys
@@ -9,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.commands.options.lake import GraceHours, LakeOptions
+from polyseme.flows.commands.options.model import LakeModelOptions
+from polyseme.flows.commands.options.running import Json
 from polyseme.flows.display.output import write_json
-from polyseme.flows.settings import lake_at, prepare_prefect
-from polyseme.storage.records import Device
+from polyseme.flows.settings import prepare_prefect
 
 if TYPE_CHECKING:
     from polyseme.flows.repair import RepairReport
@@ -27,11 +30,10 @@ _SHOWN = 20
 
 def compact(
     *,
-    lake: LakeOption = "lake",
-    catalog_url: CatalogOption = None,
     target_mb: int = 256,
     purge: Annotated[bool, Parameter(negative="")] = False,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    lake: LakeOptions = LakeOptions(),
+    json: Json = False,
 ) -> Exit:
     """Merge small parts into large ones and drop the rows of replaced and deleted documents.
 
@@ -43,8 +45,6 @@ def compact(
         Size of the files to make.
     purge
         Rewrite every part that holds a dead row, however few they are.
-    json
-        Write JSON.
     """
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.maintenance.compaction import MIB, CompactionPolicy
@@ -52,7 +52,7 @@ def compact(
     from polyseme.storage.sql.publish import publish
 
     policy = CompactionPolicy(target_bytes=target_mb * MIB, min_dead=0.0 if purge else CompactionPolicy().min_dead)
-    with Catalog.open(lake_at(lake, catalog_url)) as catalog:
+    with Catalog.open(lake.lake()) as catalog:
         report = run(catalog, policy, progress=_tell_merge)
         publish(catalog)
     if json:
@@ -74,12 +74,11 @@ def compact(
 
 def vacuum(
     *,
-    lake: LakeOption = "lake",
-    catalog_url: CatalogOption = None,
-    grace_hours: float = 24.0,
+    grace_hours: GraceHours = 24.0,
     yes: Annotated[bool, Parameter(negative="", alias="-y")] = False,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    lake: LakeOptions = LakeOptions(),
+    json: Json = False,
 ) -> Exit:
     """Remove replaced parts that no reader needs any more, and what runs that died left half done.
 
@@ -87,21 +86,17 @@ def vacuum(
 
     Parameters
     ----------
-    grace_hours
-        How long a reader may go on with the files it opened; younger files stay.
     yes
         Remove the unknown parts too.
     dry_run
         List what would be removed.
-    json
-        Write JSON.
     """
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.maintenance.vacuum import find_leftovers
     from polyseme.storage.maintenance.vacuum import vacuum as run
 
     grace, now = timedelta(hours=grace_hours), datetime.now(UTC)
-    with Catalog.open(lake_at(lake, catalog_url)) as catalog:
+    with Catalog.open(lake.lake()) as catalog:
         if dry_run:
             found = find_leftovers(catalog, grace=grace, now=now)
         else:
@@ -121,13 +116,11 @@ def vacuum(
 
 def verify(
     *,
-    lake: LakeOption = "lake",
-    catalog_url: CatalogOption = None,
-    grace_hours: float = 24.0,
+    grace_hours: GraceHours = 24.0,
     repair: Annotated[bool, Parameter(negative="")] = False,
-    model: str | None = None,
-    device: Device = "auto",
-    json: Annotated[bool, Parameter(negative="")] = False,
+    model: LakeModelOptions = LakeModelOptions(),
+    lake: LakeOptions = LakeOptions(),
+    json: Json = False,
 ) -> Exit:
     """Check every live part's hash, rows and schema, and that offsets, counts and documents agree.
 
@@ -137,24 +130,16 @@ def verify(
 
     Parameters
     ----------
-    grace_hours
-        Unknown files count as faults once they are older.
     repair
         Make broken parts again. Needs the model they were made with.
-    model
-        Where the checkpoint is that --repair needs, if not where it was.
-    device
-        Where --repair encodes.
-    json
-        Write JSON.
     """
-    place, grace = lake_at(lake, catalog_url), timedelta(hours=grace_hours)
+    place, grace = lake.lake(), timedelta(hours=grace_hours)
     found = result = _verified(place, grace)
     mended: list[RepairReport] = []
     if repair and found.findings:
         if not json:
             _print_findings(found)
-        mended = _mended(place, found.broken, device, model)
+        mended = _mended(place, found.broken, model)
         result = _verified(place, grace)
     if json:
         write_json(
@@ -168,7 +153,7 @@ def verify(
     return 1 if result.findings else 0
 
 
-def publish(*, lake: LakeOption = "lake", catalog_url: CatalogOption = None) -> Exit:
+def publish(*, lake: LakeOptions = LakeOptions()) -> Exit:
     """Build catalog.duckdb, the file that any DuckDB opens, anew from the catalog.
 
     Every run does it by itself; by hand it is needed after the file was damaged or removed, or the lake moved.
@@ -176,7 +161,7 @@ def publish(*, lake: LakeOption = "lake", catalog_url: CatalogOption = None) -> 
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.sql.publish import publish as run
 
-    with Catalog.open(lake_at(lake, catalog_url)) as catalog:
+    with Catalog.open(lake.lake()) as catalog:
         version = run(catalog, anew=True)
         print(f"{catalog.lake.published_path} shows version {version} of the catalog.")  # noqa: T201
     return 0
@@ -193,13 +178,13 @@ def _verified(lake: Lake, grace: timedelta) -> Verification:
             return run(catalog, grace=grace, now=datetime.now(UTC), progress=lambda part: advance(part.bytes))
 
 
-def _mended(lake: Lake, broken: frozenset[str], device: Device, model: str | None) -> list[RepairReport]:
+def _mended(lake: Lake, broken: frozenset[str], model: LakeModelOptions) -> list[RepairReport]:
     prepare_prefect(verbose=False)
     from polyseme.flows.display.progress_bar import shown
     from polyseme.flows.repair import mend
 
     with shown():
-        return mend(lake, broken, device=device, model=model)
+        return mend(lake, broken, device=model.device, model=model.model)
 
 
 def _print_findings(result: Verification) -> None:

@@ -1,23 +1,23 @@
 """`polyseme tokens`, `nsp` and `fill-mask`: ask the model directly, without a lake."""
 
+# ruff: noqa: B008 (options are frozen, so that calls may share a default)
+
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated
 
 import pyarrow as pa
 from cyclopts import Parameter
 
+from polyseme.flows.commands.options.model import Model, ModelOptions
+from polyseme.flows.commands.options.running import JsonOrNot
 from polyseme.flows.display.output import write_json, write_table
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.engine import Engine, EngineConfig
 
-Model = Annotated[str, Parameter(help="A checkpoint: folder, hub id (owner/name[@revision]) or polyseme-mini.")]
-Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="Where to run.")]
-Json = Annotated[bool, Parameter(help="Write JSON.")]
 
-
-def tokens(text: str, *, model: Model = "polyseme-mini", json: Json = False) -> None:
+def tokens(text: str, *, model: Model = "polyseme-mini", json: JsonOrNot = False) -> None:
     """Show the WordPiece tokens of a text: piece, id, characters and the word each belongs to.
 
     Parameters
@@ -31,9 +31,7 @@ def tokens(text: str, *, model: Model = "polyseme-mini", json: Json = False) -> 
     write_json(rows) if json else write_table(pa.Table.from_pylist(rows), "table")
 
 
-def nsp(
-    first: str, second: str, *, model: Model = "polyseme-mini", device: Device = "auto", json: Json = False
-) -> None:
+def nsp(first: str, second: str, *, model: ModelOptions = ModelOptions(), json: JsonOrNot = False) -> None:
     """Score whether SECOND follows FIRST, by BERT's Next Sentence Prediction.
 
     Gives both logits, their difference (margin) and the probability. A probability near 1 says that the two fit,
@@ -48,7 +46,7 @@ def nsp(
     """
     from polyseme.tasks.inference.predictions import next_sentence
 
-    answer = next_sentence(Engine(EngineConfig(model=model, device=device)), [(first, second)])[0]
+    answer = next_sentence(model.engine(), [(first, second)])[0]
     write_json(asdict(answer)) if json else write_table(pa.Table.from_pylist([asdict(answer)]), "table")
 
 
@@ -57,9 +55,8 @@ def fill_mask(
     *,
     k: Annotated[int, Parameter(alias="-k", help="Candidates for each mask.")] = 5,
     targets: Annotated[str | None, Parameter(help="Only these words, e.g. cat,dog; each must be one token.")] = None,
-    model: Model = "polyseme-mini",
-    device: Device = "auto",
-    json: Json = False,
+    model: ModelOptions = ModelOptions(),
+    json: JsonOrNot = False,
 ) -> None:
     """Predict what stands behind each [MASK] in a text, by BERT's Masked Language Model; each mask for itself.
 
@@ -73,6 +70,5 @@ def fill_mask(
     wanted = None if targets is None else [word.strip() for word in targets.split(",") if word.strip()]
     if wanted == []:
         raise UsageError("--targets names no word. Give one or several with commas between: --targets cat,dog")
-    engine = Engine(EngineConfig(model=model, device=device))
-    rows = [asdict(answer) for answer in fill_masks(engine, text, k=k, targets=wanted)]
+    rows = [asdict(answer) for answer in fill_masks(model.engine(), text, k=k, targets=wanted)]
     write_json(rows) if json else write_table(pa.Table.from_pylist(rows), "table")

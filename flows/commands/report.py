@@ -1,5 +1,7 @@
 """`polyseme report`: a lake on one page."""
 
+# ruff: noqa: B008 (options are frozen, so that calls may share a default)
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,19 +9,20 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.flows.commands.options import CatalogOption, LakeOption
-from polyseme.flows.settings import lake_at
+from polyseme.flows.commands.options.lake import LakeOptions
+from polyseme.flows.commands.options.running import Timeout
 from polyseme.storage.errors import UsageError
+
+_TIMEOUT = "Give up if any one query takes longer than this many seconds, e.g. 30; by default never."
 
 
 def report(
     *,
     output: Annotated[Path, Parameter(alias="-o")] = Path("report.html"),
-    lake: LakeOption = "lake",
-    catalog_url: CatalogOption = None,
     words: str | None = None,
     title: str | None = None,
-    timeout: float | None = None,
+    timeout: Annotated[Timeout, Parameter(help=_TIMEOUT)] = None,
+    lake: LakeOptions = LakeOptions(),
 ) -> None:
     """Write one HTML page about the lake: figures, coherence, words in several senses, where the vectors come from.
 
@@ -33,15 +36,13 @@ def report(
         Draw the senses of these words, e.g. bank,court; by default of the most polysemous ones.
     title
         The heading.
-    timeout
-        Stop any one question after so many seconds.
     """
     from polyseme.flows.display.lake_page import page
     from polyseme.storage.sql.connection import connect
     from polyseme.tasks.sql.execution import ask
     from polyseme.tasks.sql.functions import ModelFunctions
 
-    functions, place = ModelFunctions(), lake_at(lake, catalog_url)
+    functions, place = ModelFunctions(), lake.lake()
     chosen = [word.strip() for word in (words or "").split(",") if word.strip()]
     con = connect(place, functions=functions)
     try:

@@ -1,5 +1,7 @@
 """`polyseme search`: the sentences or word occurrences that a text is most like."""
 
+# ruff: noqa: B008 (options are frozen, so that calls may share a default)
+
 from __future__ import annotations
 
 import textwrap
@@ -7,11 +9,11 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.commands.options.lake import LakeOptions, Where
+from polyseme.flows.commands.options.model import FunctionOptions
+from polyseme.flows.commands.options.running import Json, Timeout
 from polyseme.flows.display.output import write_json
-from polyseme.flows.settings import lake_at
 from polyseme.storage.errors import UsageError
-from polyseme.storage.records import Device
 
 _SENTENCES = """
 SELECT hit.similarity, d.uri, hit.title, hit.doc_id, hit.sentence_index, hit.text,
@@ -43,16 +45,13 @@ def search(
     text: str,
     *,
     k: Annotated[int, Parameter(alias="-k")] = 10,
-    where: str | None = None,
+    where: Where = None,
     word: str | None = None,
     words: Annotated[bool, Parameter(negative="")] = False,
-    lake: LakeOption = "lake",
-    catalog_url: CatalogOption = None,
-    model: str | None = None,
-    device: Device = "auto",
-    timeout: float | None = None,
-    cache_mb: int = 2048,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    timeout: Timeout = None,
+    lake: LakeOptions = LakeOptions(),
+    model: FunctionOptions = FunctionOptions(),
+    json: Json = False,
 ) -> None:
     """Find the sentences whose vectors are most like that of TEXT, with their neighbours, source and similarity.
 
@@ -65,36 +64,22 @@ def search(
         What to look for; it is taken as one sentence.
     k
         How many answers.
-    where
-        SQL over the columns of documents (doc_id, uri, title, metadata, n_tokens, ...): only these are searched.
-        metadata is JSON: metadata->>'topic' = 'law'.
     word
         A word of TEXT: find the occurrences of this word used most like that.
     words
         Find occurrences of any word instead of sentences. Reads the vectors of every word. With --word they are those
         used most like that word of TEXT: "We walked along the stream." --word stream --words. A bare word has no
         context and finds little.
-    model
-        Where the checkpoint of this lake's vectors is now, if not where it was.
-    device
-        Where to run the model.
-    timeout
-        Stop after so many seconds.
-    cache_mb
-        Memory for sentence vectors; a larger lake is read from its files.
-    json
-        Write JSON.
     """
     from polyseme.storage.sql.connection import connect
     from polyseme.tasks.sql.execution import ask
-    from polyseme.tasks.sql.functions import ModelFunctions
 
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}.")
-    functions = ModelFunctions(model=model, device=device, cache_bytes=cache_mb * 2**20)
+    functions = model.functions()
     docs = "['*']" if where is None else f"(SELECT coalesce(list(doc_id), []) FROM documents WHERE ({where}\n))"
     parameters: dict[str, object] = {"text": text, "k": k}
-    con = connect(lake_at(lake, catalog_url), functions=functions)
+    con = connect(lake.lake(), functions=functions)
     try:
         if word is not None:
             parameters["word"] = word

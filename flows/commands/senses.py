@@ -1,5 +1,7 @@
 """`polyseme senses`: how many senses a word is used in, each with its typical contexts."""
 
+# ruff: noqa: B008 (options are frozen, so that calls may share a default)
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,10 +9,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.commands.options.lake import LakeOptions
+from polyseme.flows.commands.options.running import Json, Timeout
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.sense_map import SENSES, draw_sense_map, summarise
-from polyseme.flows.settings import lake_at
 from polyseme.storage.errors import UsageError
 
 
@@ -18,11 +20,10 @@ def senses(
     word: str,
     *,
     k: Annotated[int, Parameter(alias="-k")] = 5,
-    lake: LakeOption = "lake",
-    catalog_url: CatalogOption = None,
     plot: Path | None = None,
-    timeout: float | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    timeout: Timeout = None,
+    lake: LakeOptions = LakeOptions(),
+    json: Json = False,
 ) -> None:
     """Group the occurrences of WORD by sense, and show the most typical of each in their sentences.
 
@@ -36,10 +37,6 @@ def senses(
         How many occurrences of each sense to show.
     plot
         Draw the occurrences as a map into this .svg or .html file.
-    timeout
-        Stop after so many seconds.
-    json
-        Write JSON.
     """
     from polyseme.storage.sql.connection import connect
     from polyseme.tasks.sql.execution import ask
@@ -48,7 +45,7 @@ def senses(
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}.")
     functions = ModelFunctions()
-    con = connect(lake_at(lake, catalog_url), functions=functions)
+    con = connect(lake.lake(), functions=functions)
     try:
         found = ask(con, SENSES, functions, timeout=timeout, word=word)
     finally:

@@ -1,5 +1,7 @@
 """`polyseme sql`: questions in SQL, from the command line, a file, standard input or a shell."""
 
+# ruff: noqa: B008 (options are frozen, so that calls may share a default)
+
 from __future__ import annotations
 
 import sys
@@ -8,28 +10,23 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.flows.commands.options import CatalogOption, LakeOption
+from polyseme.flows.commands.options.lake import LakeOptions
+from polyseme.flows.commands.options.model import FunctionOptions
+from polyseme.flows.commands.options.running import Timeout
 from polyseme.flows.display.output import Format, write_rows
-from polyseme.flows.settings import lake_at
 from polyseme.storage.errors import UsageError
-from polyseme.storage.records import Device
-
-MIB = 2**20
 
 
 def sql(
     query: str | None = None,
     *,
-    lake: LakeOption = "lake",
-    catalog_url: CatalogOption = None,
     file: Annotated[Path | None, Parameter(alias="-f")] = None,
     format: Format = "table",
-    timeout: float | None = None,
-    model: str | None = None,
-    device: Device = "auto",
-    cache_mb: int = 2048,
+    timeout: Timeout = None,
     write: Path | None = None,
     unsafe: Annotated[bool, Parameter(negative="")] = False,
+    lake: LakeOptions = LakeOptions(),
+    model: FunctionOptions = FunctionOptions(),
 ) -> None:
     """Ask the lake in SQL (DuckDB's). Without a query: a shell on a terminal, else SQL from standard input.
 
@@ -47,14 +44,6 @@ def sql(
         A file with SQL instead of QUERY.
     format
         How to write the answers to stdout; vectors are folded in a table and whole in the others.
-    timeout
-        Stop after so many seconds; in the shell, each question.
-    model
-        Where the checkpoint of this lake's vectors is now, if not where it was.
-    device
-        Where to run the model.
-    cache_mb
-        Memory for sentence vectors that nearest() keeps; a larger lake is read from its files each time.
     write
         Let SQL read and write files in this folder too (COPY … TO, ATTACH). The lake itself stays read-only.
     unsafe
@@ -62,21 +51,20 @@ def sql(
     """
     from polyseme.storage.sql.connection import Access, connect
     from polyseme.tasks.sql.execution import run
-    from polyseme.tasks.sql.functions import ModelFunctions
 
     if timeout is not None and timeout <= 0:
         raise UsageError(f"--timeout is in seconds and must be above 0, got {timeout:g}.")
     access = Access(folder=write, unsafe=unsafe)
-    functions = ModelFunctions(model=model, device=device, cache_bytes=cache_mb * MIB)
+    functions = model.functions()
     text = _given(query, file)
     if text is None:
         from polyseme.flows.display.shell import shell
 
-        shell(lake_at(lake, catalog_url), functions, format=format, timeout=timeout, access=access)
+        shell(lake.lake(), functions, format=format, timeout=timeout, access=access)
         return
     if not text.strip():
         raise UsageError('There is no SQL to run. Example: polyseme sql "from sentences limit 5"')
-    con = connect(lake_at(lake, catalog_url), functions=functions, access=access)
+    con = connect(lake.lake(), functions=functions, access=access)
     try:
         run(con, text, functions, lambda rows: write_rows(rows, format), timeout=timeout, access=access)
     finally:

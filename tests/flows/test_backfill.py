@@ -11,6 +11,7 @@ import pytest
 
 from polyseme.flows.cli import main
 from polyseme.flows.commands.backfill import outputs_wanted
+from polyseme.flows.commands.options.outputs import PartialOutputOptions
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
@@ -168,20 +169,21 @@ def test_settings_of_another_encoding_are_not_silently_left_out(capfd: pytest.Ca
 @pytest.mark.parametrize(
     ("asked", "gives"),
     [
-        ((None, None, None, None), Outputs("sentences", None, nsp=False)),
-        ((None, None, True, None), Outputs("sentences", None, nsp=True)),
-        (("tokens", None, None, None), Outputs("tokens", None, nsp=False)),
-        ((None, "Bank,court", None, None), Outputs("words", frozenset({"bank", "court"}), nsp=False)),
-        ((None, None, None, "original"), Outputs("sentences", None, nsp=False, pll="original")),
+        ({}, Outputs("sentences", None, nsp=False)),
+        ({"nsp": True}, Outputs("sentences", None, nsp=True)),
+        ({"level": "tokens"}, Outputs("tokens", None, nsp=False)),
+        ({"words": "Bank,court"}, Outputs("words", frozenset({"bank", "court"}), nsp=False)),
+        ({"pll": True, "pll_variant": "original"}, Outputs("sentences", None, nsp=False, pll="original")),
     ],
 )
 def test_what_is_not_asked_for_stays_as_the_documents_have_it(
-    lake: Path, tiny_folder: Path, asked: tuple[Any, ...], gives: Outputs
+    lake: Path, tiny_folder: Path, asked: dict[str, Any], gives: Outputs
 ) -> None:
     lean = Outputs("sentences", None, nsp=False)
     config = EngineConfig(model=str(tiny_folder), device="cpu")
     made = embedded_lakes.make(lake, embedded_lakes.documents()[:1], config=config, outputs=lean)
     with Catalog.open(made) as catalog:
         (encoding,) = catalog.encodings()
-    assert outputs_wanted(made, encoding, asked) == gives
-    assert outputs_wanted(made, None, asked) == gives
+    options = PartialOutputOptions(**asked)
+    assert outputs_wanted(made, encoding, options) == gives
+    assert outputs_wanted(made, None, options) == gives

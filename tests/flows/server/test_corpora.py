@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +106,7 @@ def test_a_lake_and_its_catalog_are_named_once_for_corpora_and_commands(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from polyseme.flows.cli import app
+    from polyseme.flows.commands.options.lake import LakeOptions
 
     configure(
         home,
@@ -116,17 +119,17 @@ def test_a_lake_and_its_catalog_are_named_once_for_corpora_and_commands(
     assert (found["a"].lake, found["a"].catalog) == (str(home / "store"), "sqlite:////all.sqlite")
     assert (found["b"].lake, found["b"].catalog) == (str(home / "other"), None)
 
-    def bound(*words: str) -> dict[str, object]:
+    def bound(*words: str) -> dict[str, Any]:
         _, arguments, _ = app.parse_args(words, exit_on_error=False, print_error=False)
         return dict(arguments.arguments)
 
-    shared = {"lake": str(home / "store"), "catalog_url": "sqlite:////all.sqlite"}
-    assert bound("status") == shared | {"runs": 3}
-    assert bound("rejects")["lake"] == "mine"
-    assert bound("status", "--lake", "x")["lake"] == "x"
+    shared = LakeOptions(root=str(home / "store"), catalog="sqlite:////all.sqlite")
+    assert bound("status") == {"lake": shared, "runs": 3}
+    assert bound("rejects")["lake"] == replace(shared, root="mine")
+    assert bound("status", "--lake", "x")["lake"] == replace(shared, root="x")
     assert bound("tokens", "a text") == {"text": "a text"}
     monkeypatch.setenv("POLYSEME_LAKE", "y")
-    assert bound("status")["lake"] == "y"
+    assert bound("status")["lake"] == replace(shared, root="y")
 
 
 def test_the_options_of_commands_stand_beside_the_corpora(home: Path) -> None:

@@ -1,0 +1,76 @@
+"""Options that fix the vectors of an encoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from polyseme.flows.commands.options.model import DeviceName, Model
+from polyseme.flows.commands.options.panels import ENCODING
+from polyseme.storage.records import Context, Layers, Pooling, Precision
+
+if TYPE_CHECKING:
+    from polyseme.tasks.engine import EngineConfig
+
+Name = Annotated[
+    str | None,
+    Parameter(
+        group=ENCODING,
+        help="Name of a new encoding, e.g. mini: its views are sentences_mini and so on. By default after the model.",
+    ),
+]
+
+
+@Parameter(name="*", group=ENCODING)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialEncodingOptions:
+    """The settings of an encoding, each of which may be left open."""
+
+    model: str | None = None
+    """Encode with another model: a folder, a hub id (owner/name[@revision]) or polyseme-mini. The options below are
+    settings of its encoding. Together with --encoding: where the checkpoint of that encoding is now."""
+
+    device: DeviceName = "auto"
+
+    precision: Precision | Literal["auto"] | None = None
+    """auto (default) is fp32 on CPUs and bf16 on CUDA GPUs. int8 is faster on x86 CPUs and a little less exact.
+    Part of the encoding."""
+
+    context: Context | None = None
+    """What the tokens of a sentence attend to: the sentence alone (default), a window filled with its neighbours, or
+    the pair of sentences that NSP scores."""
+
+    layers: Layers | None = None
+    """The last layer (default), or the mean of the last four."""
+
+    pooling: Pooling | None = None
+    """A sentence's vector: the mean of its tokens (default), or that of [CLS]."""
+
+    max_tokens: int | None = None
+    """Length of a window in tokens, special tokens included, e.g. 256; by default the model's own limit."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that were given, besides model and device."""
+        named = ("precision", "context", "layers", "pooling", "max_tokens")
+        return {name: value for name in named if (value := getattr(self, name)) is not None}
+
+    def config(self) -> EngineConfig:
+        """Return the engine's settings. What was left open has the engine's default."""
+        from polyseme.tasks.engine import EngineConfig
+
+        settings = self.settings() if self.model is None else {"model": self.model, **self.settings()}
+        return EngineConfig(device=self.device, **settings)
+
+
+@Parameter(name="*", group=ENCODING)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodingOptions(PartialEncodingOptions):
+    """The settings of an encoding, with their defaults."""
+
+    model: Model = "polyseme-mini"
+    precision: Precision | Literal["auto"] = "auto"
+    context: Context = "sentence"
+    layers: Layers = "last"
+    pooling: Pooling = "mean"

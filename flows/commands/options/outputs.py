@@ -1,0 +1,71 @@
+"""Options that say which rows a document has besides its sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from polyseme.flows.commands.options.panels import OUTPUTS
+from polyseme.storage.errors import UsageError
+from polyseme.storage.records import Level, Outputs, PllVariant
+
+
+@Parameter(name="*", group=OUTPUTS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialOutputOptions:
+    """What to store. What is left open stays as the documents have it."""
+
+    level: Level | None = None
+    """Vectors to store besides those of sentences: of words, of words and tokens, or of none (sentences). By default
+    what the documents have already."""
+
+    words: str | None = None
+    """Store the vectors of these words alone, separated by commas: bank,court."""
+
+    nsp: bool | None = None
+    """Score each step from a sentence to the next; by default as the documents have it."""
+
+    pll: Annotated[bool, Parameter(negative="")] = False
+    """Store each sentence's pseudo-log-likelihood, and with --level tokens each token's surprisal. Documents that have
+    them keep them without this."""
+
+    pll_variant: PllVariant = "within_word_l2r"
+    """within_word_l2r masks a token and what follows of its word; original masks the token alone."""
+
+    def outputs(self, had: Outputs | None = None) -> Outputs:
+        """Return what every document shall have: what was given, else what `had` says, by default words and NSP.
+
+        Raises UsageError for options that contradict each other.
+        """
+        had = Outputs() if had is None else had
+        level, words = (had.level, had.words) if (self.level, self.words) == (None, None) else self._rows()
+        pll = self.pll_variant if self.pll else had.pll
+        return Outputs(level, words, had.nsp if self.nsp is None else self.nsp, pll)
+
+    def _rows(self) -> tuple[Level, frozenset[str] | None]:
+        if self.words is None:
+            return self.level or "words", None
+        wanted = frozenset(word.strip().lower() for word in self.words.split(",") if word.strip())
+        if not wanted:
+            raise UsageError("--words names no word. Give one or several with commas between: --words bank,court")
+        if self.level == "sentences":
+            raise UsageError("--words keeps word vectors and --level sentences keeps none. Leave one of them out.")
+        return self.level or "words", wanted
+
+
+@Parameter(name="*", group=OUTPUTS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions(PartialOutputOptions):
+    """What to store of documents that the lake does not hold yet."""
+
+    level: Level | None = None
+    """Vectors to store besides those of sentences: of words (default), of words and tokens, or of none (sentences)."""
+
+    nsp: bool = True
+    """Score each step from a sentence to the next."""
+
+    pll: Annotated[bool, Parameter(negative="")] = False
+    """Store each sentence's pseudo-log-likelihood, and with --level tokens each token's surprisal. Costs a forward pass
+    a token: about as many times the time as a sentence has tokens."""

@@ -1,0 +1,73 @@
+"""Options that say what to read, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from polyseme.flows.commands.options.panels import DOCUMENTS
+from polyseme.storage.errors import UsageError
+
+if TYPE_CHECKING:
+    from polyseme.tasks.reading.documents import ReadOptions
+
+Sources = Annotated[str, Parameter(allow_leading_hyphen=True)]
+"""Hyphens are let through for `-`, standard input, alone; `refuse_options` finds the others."""
+Limit = Annotated[
+    int | None, Parameter(group=DOCUMENTS, help="Read at most this many documents, e.g. 1000; by default all.")
+]
+TextField = Annotated[
+    str, Parameter(group=DOCUMENTS, help="The field (JSON) or column (CSV, Parquet) that holds the text, e.g. body.")
+]
+
+
+def refuse_options(sources: Sequence[str], command: str) -> None:
+    """Raise UsageError for an option that does not exist and was taken for a source."""
+    if mistyped := [source for source in sources if source.startswith("-") and source != "-"]:
+        raise UsageError(
+            f"Unknown option {mistyped[0]}. `polyseme {command} --help` lists them; a file is named ./{mistyped[0]}."
+        )
+
+
+@Parameter(name="*", group=DOCUMENTS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldOptions:
+    """Where a record keeps its text and its id."""
+
+    text_field: TextField = "text"
+
+    id_field: str | None = None
+    """The field that holds the document's id; by default doc_id or id, else the document's place in its file."""
+
+    def read_options(self) -> ReadOptions:
+        """Return how to read records."""
+        from polyseme.tasks.reading.documents import ReadOptions
+
+        return ReadOptions(text_field=self.text_field, id_field=self.id_field)
+
+
+@Parameter(name="*", group=DOCUMENTS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingOptions(FieldOptions):
+    """Where a record keeps its text, id and title, and how large it may be."""
+
+    title_field: str = "title"
+    """The field that holds the title, e.g. headline."""
+
+    max_document_mb: int = 64
+    """Refuse documents that are longer, in MiB of UTF-8."""
+
+    max_line_mb: int = 64
+    """Refuse lines of JSON and rows of CSV that are longer, in MiB."""
+
+    def read_options(self) -> ReadOptions:
+        """Return how to read records."""
+        from polyseme.tasks.reading.documents import MIB, ReadOptions
+
+        return ReadOptions(
+            text_field=self.text_field, id_field=self.id_field, title_field=self.title_field,
+            max_document_bytes=self.max_document_mb * MIB, max_line_bytes=self.max_line_mb * MIB,
+        )  # fmt: skip
