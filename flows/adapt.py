@@ -144,13 +144,12 @@ def adapt_corpora(
         raise UsageError(f"{len(named)} corpora make as many models: out needs {{corpus}} in it, got {out!r}.")
 
     def teach(corpus: Corpus) -> None:
-        device = corpus.engine.device
         carry_out(
             Adaptation(
                 sources=corpus.sources, out=_place(out, corpus.name), training=training or _HALF_AN_HOUR,
                 model=corpus.engine.model, objective=objective or ObjectiveConfig(), reading=corpus.reading,
-                device="auto" if device == "mps" else device, held_out=held_out,
-                evaluation_pairs=evaluation_pairs, license=license, data_note=data_note,
+                device=corpus.engine.device, held_out=held_out, evaluation_pairs=evaluation_pairs, license=license,
+                data_note=data_note,
             )
         )  # fmt: skip
 

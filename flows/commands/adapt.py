@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from polyseme.flows.commands.options.model import DeviceName
 from polyseme.flows.commands.options.reading import FieldOptions, Limit, Sources, refuse_options
 from polyseme.flows.commands.options.running import ReportOptions
 from polyseme.flows.commands.options.training import (
@@ -31,7 +32,7 @@ def adapt(
     *sources: Sources,
     out: Path,
     model: Annotated[str, Parameter(group=TRAINING)] = "polyseme-mini",
-    device: Annotated[Literal["auto", "cpu", "cuda"], Parameter(group=TRAINING)] = "auto",
+    device: Annotated[DeviceName, Parameter(group=TRAINING)] = "auto",
     precision: Annotated[Literal["auto", "fp32", "bf16"], Parameter(group=TRAINING)] = "auto",
     training: TrainingOptions = TrainingOptions(),
     objective: ObjectiveOptions = ObjectiveOptions(),
@@ -56,8 +57,6 @@ def adapt(
         The folder of the model to make. Checkpoints lie beside it in OUT.training, which can go once it is done.
     model
         Where to start: a checkpoint with BERT's architecture by folder, hub id, or polyseme-mini.
-    device
-        Where to run; auto takes a CUDA device where there is one.
     precision
         auto is fp32 on CPU and bf16 on CUDA. bf16 is faster on CPUs with AVX-512 BF16 or AMX, slower on others.
     """

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -138,7 +137,7 @@ def _say_what(request: BackfillRequest, *, json: bool) -> Exit:
     from polyseme.tasks.shards.estimate import estimate_items
 
     place = lake_at(request.lake, request.catalog)
-    engine = shared_engine(replace(request.engine))
+    engine = shared_engine(request.engine)
     found = estimate_items(documents(place, request), place, engine, request.outputs, limit=request.limit)
     write_json(found.to_dict()) if json else print(found.to_text())  # noqa: T201
     return 0

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import pyarrow as pa
 from cyclopts import Parameter
 
-from polyseme.flows.commands.options.model import Model
+from polyseme.flows.commands.options.model import DeviceName, Model
 from polyseme.flows.commands.options.reading import Limit, TextField
 from polyseme.flows.commands.options.running import Json
 from polyseme.flows.display.output import write_json, write_table
@@ -36,7 +36,7 @@ def evaluate(
     masked_pairs: int = 512,
     max_tokens: int = 128,
     seed: int = 0,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: DeviceName = "auto",
     json: Json = False,
 ) -> Exit:
     """Measure a model on text it never saw, or two side by side: both objectives, order, word senses and speed.
@@ -60,8 +60,6 @@ def evaluate(
         Length of these segments together.
     seed
         Of pairs and masks.
-    device
-        Where to run.
     """
     from itertools import islice
 

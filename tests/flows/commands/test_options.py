@@ -38,7 +38,6 @@ DIFFERENT = {
     "--seed": "of a training run; of an evaluation",
     "--text": "what to search for, to tokenize, to fill",
     "--timeout": "report asks several queries",
-    "--device": "adapt and evaluate have no mps",
     "--word": "a filter of search; the subject of senses",
     "--words": "to store, to draw, or whether to search for words",
 }
