@@ -20,15 +20,14 @@ from prefect.artifacts import (
     create_progress_artifact,
     update_progress_artifact,
 )
-from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
-from prefect.tasks import exponential_backoff
 
 from polyseme.flows.display.loss_curve import loss_curve
 from polyseme.flows.display.svg import write_picture
 from polyseme.flows.display.training_progress import appraising, reporter
 from polyseme.flows.events import ModelAdapted, emit, event_id
+from polyseme.flows.runs.retries import TASK_OPTIONS
 from polyseme.flows.server.corpora import Corpus, chosen
 from polyseme.flows.server.every_corpus import do_for_each, raise_failures
 from polyseme.storage.errors import UsageError
@@ -73,29 +72,14 @@ class AdaptReport:
         return asdict(self)
 
 
-def _worth_a_retry(_task: Any, _run: Any, state: Any) -> bool:
-    """Retry what may pass: a full disk, a device out of memory. What will fail the same way again is not tried."""
-    error = state.result(raise_on_failure=False)
-    return any(isinstance(e, OSError | MemoryError | RuntimeError) for e in (error, error.__cause__))
-
-
-_AT_THE_EDGE: dict[str, Any] = {
-    "retries": 2,
-    "retry_delay_seconds": exponential_backoff(2),
-    "retry_condition_fn": _worth_a_retry,
-    "persist_result": False,
-    "cache_policy": NO_CACHE,
-}
-
-
-@task(name="prepare text", **_AT_THE_EDGE)
+@task(name="prepare text", **TASK_OPTIONS)
 def prepare_text(adaptation: Adaptation) -> dict[str, int]:
     """Read and tokenize the sources; returns counts."""
     with open_workspace(adaptation) as workspace:
         return workspace.prepare()
 
 
-@task(name="train", **_AT_THE_EDGE)
+@task(name="train", **TASK_OPTIONS)
 def train(adaptation: Adaptation) -> TrainingProgress:
     """Train until the budget is spent. The progress artifact shows how far it is."""
     artifact = create_progress_artifact(0.0, key="adapt-progress", description="Share of the training budget spent")
@@ -104,7 +88,7 @@ def train(adaptation: Adaptation) -> TrainingProgress:
         return workspace.train(_Told(adaptation, artifact, log))
 
 
-@task(name="write model", **_AT_THE_EDGE)
+@task(name="write model", **TASK_OPTIONS)
 def write_model(adaptation: Adaptation) -> Comparison | None:
     """Write the trained model and measure it for its card; returns what was measured."""
     with open_workspace(adaptation) as workspace:
