@@ -25,9 +25,9 @@ from prefect.runtime import flow_run
 
 from polyseme.flows.display.loss_curve import loss_curve
 from polyseme.flows.display.svg import write_picture
-from polyseme.flows.display.training_progress import appraising, reporter
 from polyseme.flows.events import ModelAdapted, emit, event_id
 from polyseme.flows.runs.retries import TASK_OPTIONS
+from polyseme.flows.runs.training_progress import evaluation_reporter, step_reporter
 from polyseme.flows.server.corpora import Corpus, chosen
 from polyseme.flows.server.every_corpus import do_for_each, raise_failures
 from polyseme.storage.errors import UsageError
@@ -92,7 +92,7 @@ def train(adaptation: Adaptation) -> TrainingProgress:
 def write_model(adaptation: Adaptation) -> Comparison | None:
     """Write the trained model and measure it for its card; returns what was measured."""
     with open_workspace(adaptation) as workspace:
-        workspace.finish(appraising())
+        workspace.finish(evaluation_reporter())
         return workspace.comparison
 
 
@@ -175,7 +175,7 @@ class _Told:
 
     def __init__(self, adaptation: Adaptation, artifact: Any, log: Any) -> None:
         self._config, self._artifact, self._log = adaptation.training, artifact, log
-        self._report = reporter(adaptation.training)
+        self._report = step_reporter(adaptation.training)
         self._told = 0.0
 
     def __call__(self, step: StepLog) -> None:

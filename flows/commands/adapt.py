@@ -74,9 +74,9 @@ def adapt(
     with open_workspace(adaptation):  # what is wrong with the request is said before Prefect starts
         pass
     from polyseme.flows.adapt import adapt_model
-    from polyseme.flows.display.training_progress import shown
+    from polyseme.flows.display.progress_bar import shown
 
-    with shown():
+    with shown("training", at_first="preparing the text"):
         done = adapt_model(adaptation)
     write_json(done.to_dict()) if report.json else _print(done)
     return 0

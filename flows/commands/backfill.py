@@ -149,7 +149,7 @@ def _run(request: BackfillRequest, *, json: bool) -> Exit:
     from polyseme.flows.runs.temporary_server import start_where_needed
 
     start_where_needed()
-    with shown():
+    with shown("embedding"):
         report = flow(request)
     write_json(report.to_dict()) if json else _print_summary(report)
     return 0

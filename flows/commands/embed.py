@@ -82,7 +82,7 @@ def embed(
         reading=fields, limit=limit, delete=not keep_missing, name=name, runner=runner.runner(),
     )  # fmt: skip
     start_where_needed()
-    with shown():
+    with shown("embedding"):
         done = embed_corpus(request)
     write_json(done.to_dict()) if report.json else _print_summary(done)
     return FINISHED_WITH_REJECTS if strict and done.tally.rejected else 0

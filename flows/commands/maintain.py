@@ -183,7 +183,7 @@ def _mended(lake: Lake, broken: frozenset[str], model: LakeModelOptions) -> list
     from polyseme.flows.display.progress_bar import shown
     from polyseme.flows.repair import mend
 
-    with shown():
+    with shown("embedding"):
         return mend(lake, broken, device=model.device, model=model.model)
 
 

@@ -12,20 +12,28 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts, Shard
 from polyseme.tasks.engine import Cancelled
 
+Listener = Callable[[str, float | None], None]
+"""Takes a line about a run and the share of it that is done, None while that is not known."""
 _RUNS: dict[str, Progress] = {}
-_LISTENERS: list[Callable[[Progress], None]] = []
+_LISTENERS: list[Listener] = []
 _STOPPED = "Stopped on request; committed shards are kept, the rest was not started."
 _LOOK_EVERY_SECONDS = 1.0
 
 
 @contextmanager
-def listening(listener: Callable[[Progress], None]) -> Iterator[None]:
-    """Have `listener` called, from any thread, whenever a run in this process gets on."""
+def listening(listener: Listener) -> Iterator[None]:
+    """Have `listener` called, from any thread, whenever a run in this process makes progress."""
     _LISTENERS.append(listener)
     try:
         yield
     finally:
         _LISTENERS.remove(listener)
+
+
+def announce(text: str, share: float | None) -> None:
+    """Call every listener."""
+    for listener in tuple(_LISTENERS):
+        listener(text, share)
 
 
 def reporter(shard: Shard, lake: Lake) -> Callable[[int], None]:
@@ -96,8 +104,8 @@ class Progress:
         self._tell()
 
     def _tell(self) -> None:
-        for listener in tuple(_LISTENERS):
-            listener(self)
+        if _LISTENERS:
+            announce(describe(self), self.fraction)
 
     def stop(self) -> None:
         """Ask the run to stop at the next batch."""
@@ -126,10 +134,10 @@ def describe(progress: Progress) -> str:
     """Say in a line how much is done, how fast it goes and how long it still takes."""
     rate = progress.tokens_forward / progress.seconds if progress.seconds else 0.0
     left = progress.seconds_left
-    ending = f", about {_minutes(left)} left" if left is not None else ""
+    ending = f", about {duration(left)} left" if left is not None else ""
     return f"{progress.documents:,} documents, {progress.tokens_forward:,} tokens run, {rate:,.0f}/s{ending}"
 
 
-def _minutes(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole} s" if whole < 90 else f"{whole // 60} min"
+def duration(seconds: float) -> str:
+    """Return a duration for people, in seconds up to a minute and a half and in minutes above."""
+    return f"{round(seconds)} s" if seconds < 90 else f"{round(seconds / 60)} min"

@@ -11,7 +11,6 @@ from xml.etree import ElementTree
 import pytest
 
 from polyseme.flows.display.loss_curve import loss_curve
-from polyseme.flows.display.training_progress import describe
 from polyseme.flows.events import ModelAdapted
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress
@@ -110,10 +109,3 @@ def test_the_curve_shows_every_run_however_short() -> None:
     for logs in ([], [LOG], [replace(LOG, step=i, mlm=4 - i / 1000) for i in range(1, 500)]):
         picture = loss_curve(TrainingProgress(log=logs, evaluations=[evaluation]), title="<a run>")
         assert "&lt;a run&gt;" in "".join(ElementTree.tostring(ElementTree.fromstring(picture), encoding="unicode"))
-
-
-def test_progress_is_said_in_a_line() -> None:
-    from collections import deque
-
-    line = describe(deque([LOG, replace(LOG, step=2, seconds=4.0)]), 0.5)
-    assert line == "step 2, MLM loss 4.00, NSP loss 0.700, 50 tokens/s, about 4 s left"

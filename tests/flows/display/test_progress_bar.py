@@ -1,0 +1,60 @@
+"""Progress: a bar on a terminal, a line now and then elsewhere, nothing on stdout."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from polyseme.flows.display.progress_bar import counted, shown
+from polyseme.flows.runs.progress import announce
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyseme.flows.display.progress_bar._LINE_EVERY_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_where_there_is_no_terminal_a_line_is_written(capfd: pytest.CaptureFixture[str]) -> None:
+    with shown("training"):
+        announce("reading", None)
+        announce("step 2", 0.5)
+    with counted("verifying", 4_000_000) as advance:
+        advance(1_000_000)
+        advance(3_000_000)
+    announce("nobody listens", 1.0)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "training: reading", "training: 50%, step 2", "verifying: 25%, 1 of 4 MB", "verifying: 100%, 4 of 4 MB",
+    ]  # fmt: skip
+
+
+def test_lines_are_seconds_apart(capfd: pytest.CaptureFixture[str]) -> None:
+    with shown("embedding"):
+        for i in range(100):
+            announce(f"{i} documents", i / 100)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_a_terminal_has_a_bar_from_the_start_and_no_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with shown("training", at_first="preparing the text"):
+        announce("step 2", 0.5)
+    drawn = terminal.getvalue()
+    assert "preparing the text" in drawn
+    assert " 50%" in drawn
+    assert "training: " not in drawn
+    assert capsys.readouterr().out == ""
