@@ -60,7 +60,7 @@ def test_from_documents_to_a_model_and_its_figures(
     code, stdout, err = polyseme(capfd, *words, "--steps", "2")
     assert code == 0, err
     report = json.loads(stdout)
-    assert report["appraisal"]["model"]["figures"].keys() == report["appraisal"]["start"]["figures"].keys()
+    assert report["comparison"]["model"]["figures"].keys() == report["comparison"]["start"]["figures"].keys()
     (event,) = told
     assert (event.fingerprint, event.steps) == (report["fingerprint"], 2)
     assert event.after == {name: value for name, value in report["last"].items() if name != "step"}

@@ -24,10 +24,10 @@ pytestmark = pytest.mark.server
 HOLD = """
 import sys, time
 from prefect.client.orchestration import get_client
-from polyseme.flows.runs.device_lock import DeviceLane
-lane = DeviceLane(get_client(sync_client=True), sys.argv[1])
-lane.open(create=True)
-with lane:
+from polyseme.flows.runs.device_lock import DeviceLock
+lock = DeviceLock(get_client(sync_client=True), sys.argv[1])
+lock.open(create=True)
+with lock:
     print("held", flush=True)
     time.sleep(3600)
 """

@@ -13,8 +13,8 @@ from polyseme.flows.server.scan_lock import scan_lock
 HOLD = """
 import sys
 from pathlib import Path
-from polyseme.flows.server.scan_lock import turn
-with turn("corpus", place=Path(sys.argv[1])) as mine:
+from polyseme.flows.server.scan_lock import scan_lock
+with scan_lock("corpus", place=Path(sys.argv[1])) as mine:
     print(mine, flush=True)
     sys.stdin.read()
 """
