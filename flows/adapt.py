@@ -1,7 +1,7 @@
-"""adapt: teach a BERT a corpus with MLM and NSP, as a Prefect flow: prepare -> train -> write and measure the model.
+"""adapt: continued pretraining of a BERT on a corpus, as a Prefect flow: prepare -> train -> write and evaluate.
 
-What is done lies in `polyseme.tasks.adaptation.workspace`; here is only the order, what is tried again, and what is
-reported. A retry, and another run with the same request, goes on from the last checkpoint.
+The work is done in `polyseme.tasks.adaptation.workspace`; here is only the order, the retries and the reports. A retry,
+and another run with the same request, goes on from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ from polyseme.tasks.training.objective import ObjectiveConfig
 from polyseme.tasks.training.trainer import TrainingConfig
 
 OUT = "models/{corpus}-%Y-%m-%d"
-"""Where the models of configured corpora go."""
+"""Folders of the models of configured corpora."""
 _HALF_AN_HOUR = TrainingConfig(minutes=30)
-_TELL_PREFECT_EVERY = 0.02
+_UPDATE_EVERY = 0.02
 """Share of the budget between two updates of Prefect's progress artifact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptReport:
-    """What a run made. `first` and `last` are its held-out figures before and after training.
+    """The result of a run. `first` and `last` are held-out figures before and after training.
 
-    `fingerprint` is the model's, `start` what it began as. `comparison` is None where none was asked for.
+    `fingerprint` is the model's, `start` the checkpoint it began as. `comparison` is None if the request wanted none.
     """
 
     model: str
@@ -74,23 +74,23 @@ class AdaptReport:
 
 @task(name="prepare text", **TASK_OPTIONS)
 def prepare_text(adaptation: Adaptation) -> dict[str, int]:
-    """Read and tokenize the sources; returns counts."""
+    """Read and tokenize the sources; return counts."""
     with open_workspace(adaptation) as workspace:
         return workspace.prepare()
 
 
 @task(name="train", **TASK_OPTIONS)
 def train(adaptation: Adaptation) -> TrainingProgress:
-    """Train until the budget is spent. The progress artifact shows how far it is."""
+    """Train until the budget is spent, and show the share that is spent in a progress artifact."""
     artifact = create_progress_artifact(0.0, key="adapt-progress", description="Share of the training budget spent")
     log = get_run_logger()
     with open_workspace(adaptation) as workspace:
-        return workspace.train(_Told(adaptation, artifact, log))
+        return workspace.train(_StepReports(adaptation, artifact, log))
 
 
 @task(name="write model", **TASK_OPTIONS)
 def write_model(adaptation: Adaptation) -> Comparison | None:
-    """Write the trained model and measure it for its card; returns what was measured."""
+    """Write the trained model and evaluate it for its card; return the evaluation."""
     with open_workspace(adaptation) as workspace:
         workspace.finish(evaluation_reporter())
         return workspace.comparison
@@ -98,9 +98,9 @@ def write_model(adaptation: Adaptation) -> Comparison | None:
 
 @flow(name="adapt", persist_result=False)
 def adapt_model(adaptation: Adaptation) -> AdaptReport:
-    """Teach a model a corpus. Running it again with the same request goes on where it stopped.
+    """Continue the pretraining of a model on a corpus. The same request goes on where an earlier run stopped.
 
-    Raises PolysemeError for what cannot be done as asked.
+    Raises PolysemeError for a request that cannot be carried out.
     """
     return carry_out(adaptation)
 
@@ -117,17 +117,17 @@ def adapt_corpora(
     license: str | None = None,
     data_note: str | None = None,
 ) -> None:
-    """Teach each configured corpus to the model that embeds it, or those named; by default for thirty minutes.
+    """Adapt the model of each configured corpus, or of those named, to its corpus; by default for thirty minutes.
 
-    `out` is where the models go: `{corpus}` is the corpus's name, and %Y-%m-%d and the like the time the run was
-    scheduled for, so that every scheduled run makes models of its own and a retry goes on with them. Raises
-    PolysemeError where a corpus could not be done, once the others are.
+    `out` is the folder of each model: `{corpus}` is the corpus's name, and %Y-%m-%d and the like the time for which the
+    run was scheduled, so that every scheduled run makes models of its own and a retry goes on with them. Raises
+    PolysemeError if a corpus failed, once the others are done.
     """
     named = chosen(corpora)
     if len(named) > 1 and "{corpus}" not in out:
-        raise UsageError(f"{len(named)} corpora make as many models: out needs {{corpus}} in it, got {out!r}.")
+        raise UsageError(f"{len(named)} corpora need as many folders: put {{corpus}} into out, which is {out!r}.")
 
-    def teach(corpus: Corpus) -> None:
+    def adapt(corpus: Corpus) -> None:
         carry_out(
             Adaptation(
                 sources=corpus.sources, out=_place(out, corpus.name), training=training or _HALF_AN_HOUR,
@@ -137,7 +137,7 @@ def adapt_corpora(
             )
         )  # fmt: skip
 
-    raise_failures(do_for_each(named, teach))
+    raise_failures(do_for_each(named, adapt))
 
 
 def _place(out: str, corpus: str) -> str:
@@ -146,7 +146,7 @@ def _place(out: str, corpus: str) -> str:
 
 
 def carry_out(adaptation: Adaptation) -> AdaptReport:
-    """Do what `adapt_model` does, inside the flow run that calls it."""
+    """Carry out a request inside the flow run that calls this, and report."""
     counts = prepare_text(adaptation)
     progress = train(adaptation)
     comparison = write_model(adaptation)
@@ -166,30 +166,30 @@ def carry_out(adaptation: Adaptation) -> AdaptReport:
         comparison=comparison,
     )
     _publish(report, progress)
-    _tell(report)
+    _emit(report)
     return report
 
 
-class _Told:
-    """Passes every step on: to whoever watches in this process, and now and then to Prefect."""
+class _StepReports:
+    """Reports every step to listeners in this process, and to Prefect after every `_UPDATE_EVERY` of the budget."""
 
     def __init__(self, adaptation: Adaptation, artifact: Any, log: Any) -> None:
         self._config, self._artifact, self._log = adaptation.training, artifact, log
         self._report = step_reporter(adaptation.training)
-        self._told = 0.0
+        self._reported = 0.0
 
     def __call__(self, step: StepLog) -> None:
         self._report(step)
         share = self._config.share_done(step.step, step.seconds)
-        if share - self._told >= _TELL_PREFECT_EVERY or share >= 1:
-            self._told = share
+        if share - self._reported >= _UPDATE_EVERY or share >= 1:
+            self._reported = share
             if isinstance(self._artifact, UUID):
                 update_progress_artifact(self._artifact, progress=100 * share)
             self._log.info("step %d: MLM %.3f NSP %.3f rate %.1e", step.step, step.mlm, step.nsp, step.rate)
 
 
 def _publish(report: AdaptReport, progress: TrainingProgress) -> None:
-    """The curve and the table, as artifacts and beside the model."""
+    """Write curve and table as artifacts, and the curve beside the model."""
     picture = loss_curve(progress, title=f"Training of {Path(report.model).name}")
     write_picture(picture, Path(report.model) / "training.svg")
     address = "data:image/svg+xml;base64," + b64encode(picture.encode()).decode()
@@ -197,8 +197,8 @@ def _publish(report: AdaptReport, progress: TrainingProgress) -> None:
     create_markdown_artifact(markdown(report), key="adapt-summary", description=f"Model {report.model}")
 
 
-def _tell(report: AdaptReport) -> None:
-    """Say that the model is there. A second run that trains nothing more sends the same event, which counts once."""
+def _emit(report: AdaptReport) -> None:
+    """Announce the model. A second run that trains nothing more sends the same event, which counts once."""
     payload = ModelAdapted(
         model=str(Path(report.model).resolve()), fingerprint=report.fingerprint, start=report.start,
         documents=report.documents, held_out_documents=report.held_out_documents, steps=report.steps,
@@ -225,7 +225,7 @@ def markdown(report: AdaptReport) -> str:
         *(f"| {name} | {before[name]:.4f} | {after[name]:.4f} |" for name in before),
     ]
     if (comparison := report.comparison) is not None:
-        lines += ["", f"| as `polyseme evaluate` asks | {' | '.join(found.model for found in comparison.both)} |"]
+        lines += ["", f"| as `polyseme evaluate` measures | {' | '.join(found.model for found in comparison.both)} |"]
         lines += [f"|---|{'---:|' * len(comparison.both)}"]
         lines += [
             f"| {label} | {' | '.join(shown(name, found.figures[name]) or '–' for found in comparison.both)} |"

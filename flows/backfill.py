@@ -13,7 +13,7 @@ from datetime import datetime
 
 from prefect import flow
 
-from polyseme.flows.embed import AS_A_FLOW, Job, carry_out
+from polyseme.flows.embed import FLOW_OPTIONS, Job, carry_out
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.flows.runs.runners import Runner
 from polyseme.flows.settings import lake_at
@@ -73,7 +73,7 @@ class BackfillRequest:
         return self.sources or [" and ".join(["lake", *filter(None, chosen)])]
 
 
-@flow(name="backfill", **AS_A_FLOW)
+@flow(name="backfill", **FLOW_OPTIONS)
 def backfill(request: BackfillRequest) -> RunReport:
     """Encode what of the selection is not up to date in the encoding. Running it again changes nothing.
 
@@ -118,10 +118,10 @@ def documents(lake: Lake, request: BackfillRequest) -> Iterator[Document | Rejec
         yield from found if marked is None else (d for d in found if isinstance(d, Document) and d.doc_id in marked)
 
 
-def repeating(encoding: Encoding, device: Device, *, model: str | None = None) -> EngineConfig:
-    """Return what encodes as an encoding of the lake was; `model` says where its checkpoint is now.
+def config_of(encoding: Encoding, device: Device, *, model: str | None = None) -> EngineConfig:
+    """Return the settings that encode as an encoding of the lake was; `model` is where its checkpoint is now.
 
-    Raises ModelError where the checkpoint, or what else fixes a vector, is not what it was.
+    Raises ModelError if the checkpoint, or anything else that fixes a vector, has changed.
     """
     spec, why = encoding.spec, ""
     for place in filter(None, (model, place_of(spec))):

@@ -21,7 +21,7 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import opaque
 
-from polyseme.flows.events import tell
+from polyseme.flows.events import emit_run
 from polyseme.flows.runs.lineage import publish_as_asset
 from polyseme.flows.runs.progress import Progress, describe
 from polyseme.flows.runs.run_report import RunReport, markdown
@@ -73,14 +73,14 @@ class EmbedRequest:
             raise UsageError(f"--limit must be at least 1, got {self.limit}.")
 
 
-AS_A_FLOW: dict[str, Any] = {
+FLOW_OPTIONS: dict[str, Any] = {
     "persist_result": False,
     "validate_parameters": True,
     "task_runner": ThreadPoolTaskRunner(max_workers=2 * SHARDS_FOR_A_GPU),
 }
 
 
-@flow(name="embed", **AS_A_FLOW)
+@flow(name="embed", **FLOW_OPTIONS)
 def embed_corpus(request: EmbedRequest) -> RunReport:
     """Bring a lake up to date with its sources. Returns what was done; running it again changes nothing.
 
@@ -163,7 +163,7 @@ def carry_out(job: Job) -> RunReport:
             remove_staging(lake, run_id)
             run.progress.end()
         report = run.finish("failed" if run.failures else "completed", error="; ".join(run.failures[:3]) or None)
-        tell(report, lake_id=catalog.lake_id, known=known, refused=scan.refused)
+        emit_run(report, lake_id=catalog.lake_id, known=known, refused=scan.refused)
     create_markdown_artifact(markdown(report), key="embed-summary", description=f"Run {run_id}")
     if run.failures:
         raise PolysemeError(

@@ -208,8 +208,8 @@ def emit(payload: Payload, *, event_id: UUID | None = None) -> None:
     )
 
 
-def tell(report: RunReport, *, lake_id: str, known: Sequence[Encoding], refused: Mapping[str, int]) -> None:
-    """Emit what others may want to know of a run. `known` are the encodings that the lake had before it."""
+def emit_run(report: RunReport, *, lake_id: str, known: Sequence[Encoding], refused: Mapping[str, int]) -> None:
+    """Emit the events of a run: what it changed and refused. `known` are the encodings that the lake had before."""
     about = {"run_id": report.run_id, "lake": report.lake, "lake_id": lake_id}
     encoding = {"encoding": report.encoding, "encoding_id": report.encoding_id}
     if report.counts.documents or report.tally.deleted:

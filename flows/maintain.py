@@ -13,7 +13,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
-from polyseme.flows.repair import mend
+from polyseme.flows.repair import repair_lake
 from polyseme.flows.server.corpora import chosen
 from polyseme.flows.settings import lake_at
 from polyseme.storage.catalog import Catalog
@@ -85,7 +85,7 @@ def verify_lake(
     with Catalog.open(place) as catalog:
         result = verify(catalog, grace=grace, now=datetime.now(UTC))
     if repair and result.findings:
-        mend(place, result.broken, model=model)
+        repair_lake(place, result.broken, model=model)
         with Catalog.open(place) as catalog:
             result = verify(catalog, grace=grace, now=datetime.now(UTC))
     kinds = Counter[str](finding.kind for finding in result.findings)

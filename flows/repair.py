@@ -1,7 +1,7 @@
-"""Repair: broken parts leave a lake, and the documents that had rows in them are encoded again as they were.
+"""Repair: broken parts are taken out of a lake, and the documents that had rows in them are encoded again as they were.
 
-Texts come from the encoding itself, else from another that holds the same text, else from the source where it is still
-there. Safe to run again: what was marked and not yet made is taken up.
+Texts come from the encoding itself, else from another that holds the same text, else from the source if it still
+exists. Safe to run again: documents that are still marked as damaged are taken up.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from polyseme.flows.backfill import LEAST, BackfillRequest, backfill, repeating
+from polyseme.flows.backfill import LEAST, BackfillRequest, backfill, config_of
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.lake import Lake
@@ -24,7 +24,7 @@ from polyseme.tasks.engine import EngineConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepairReport:
-    """What became of one encoding: parts retired, documents encoded again, and the `lost` ones, uris by id."""
+    """The repair of one encoding: parts retired, documents encoded again, and uris by id of those that were `lost`."""
 
     encoding: str
     retired: int
@@ -32,13 +32,13 @@ class RepairReport:
     lost: dict[str, str]
 
 
-def mend(
+def repair_lake(
     lake: Lake, broken: frozenset[str], *, device: Device = "auto", model: str | None = None
 ) -> list[RepairReport]:
-    """Retire the parts `broken`, by path, and encode again what was marked now or before.
+    """Retire the `broken` parts, given by path, and encode the documents again that are marked as damaged.
 
-    `model` is where a checkpoint is that is no longer where it was. Raises ModelError where an encoding's model is not
-    to be had; the documents stay marked then.
+    `model` is the new place of a checkpoint that has moved. Raises ModelError if an encoding's model is not available;
+    its documents stay marked then.
     """
     with Catalog.open(lake) as catalog:
         retired = {done.encoding: len(done.retired) for done in repair(catalog, broken)}
@@ -51,7 +51,7 @@ def mend(
             continue
         lost: dict[str, str] = {}
         if marked[encoding.name]:
-            lost = _encode_again(lake, encoding, encodings, repeating(encoding, device, model=model))
+            lost = _encode_again(lake, encoding, encodings, config_of(encoding, device, model=model))
         encoded = marked[encoding.name] - len(lost)
         done.append(
             RepairReport(encoding=encoding.name, retired=retired.get(encoding.name, 0), encoded=encoded, lost=lost)
@@ -60,7 +60,7 @@ def mend(
 
 
 def _encode_again(lake: Lake, encoding: Encoding, all_: tuple[Encoding, ...], engine: EngineConfig) -> dict[str, str]:
-    """Encode the marked documents of an encoding; return those whose text is nowhere to be had."""
+    """Encode the marked documents of an encoding; return those whose text is not available anywhere."""
     for texts in sorted(all_, key=lambda other: other is not encoding):
         if _marked(lake, encoding):
             backfill(
@@ -88,7 +88,7 @@ def _marked(lake: Lake, encoding: Encoding) -> dict[str, str]:
 
 
 def files_of(marked: dict[str, str]) -> Iterator[str]:
-    """Yield the addresses of files that are still there."""
+    """Yield the addresses of files that still exist."""
     for uri in dict.fromkeys(marked.values()):
         parts = urlsplit(uri)
         if parts.scheme == "file" and Path(os.fsdecode(unquote_to_bytes(parts.path))).is_file():

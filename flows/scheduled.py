@@ -1,7 +1,7 @@
 """The flows that a standing server runs over configured corpora: embed what arrived, reconcile what events missed.
 
-Both bring lakes up to date with their sources as `embed_corpus` does; here is only which corpora, and whose turn it is.
-One corpus that fails does not keep the others.
+Both bring lakes up to date with their sources as `embed_corpus` does; here is only which corpora, and when to wait for
+another scan. A corpus that fails does not stop the others.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
-from polyseme.flows.embed import AS_A_FLOW, EmbedRequest, carry_out, job
+from polyseme.flows.embed import FLOW_OPTIONS, EmbedRequest, carry_out, job
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.flows.server.corpora import Corpus, chosen
 from polyseme.flows.server.every_corpus import do_for_each, raise_failures
 from polyseme.flows.server.scan_lock import scan_lock
 
 
-@flow(name="embed", **AS_A_FLOW)
+@flow(name="embed", **FLOW_OPTIONS)
 def embed_corpora(corpora: list[str] | None = None) -> None:
     """Bring the lakes of configured corpora up to date, of all of them for None.
 
-    A corpus that another run scans is waited for; one that another run waits for already is left to that run.
-    Raises PolysemeError where a corpus could not be done, once the others are.
+    If another run scans a corpus, wait for it; if one waits for it already, leave the corpus to that run.
+    Raises PolysemeError if a corpus failed, once the others are done.
     """
     _, failures = _bring_up_to_date(chosen(corpora))
     raise_failures(failures)
 
 
-@flow(name="reconcile", **AS_A_FLOW)
+@flow(name="reconcile", **FLOW_OPTIONS)
 def reconcile(corpora: list[str] | None = None) -> None:
     """Scan configured corpora against their lakes and close every gap. Raises as `embed_corpora` does.
 
-    The table it leaves says what no event had brought in.
+    Leaves a table of what no event had brought in.
     """
     reports, failures = _bring_up_to_date(chosen(corpora))
     table = [
@@ -54,7 +54,7 @@ def reconcile(corpora: list[str] | None = None) -> None:
 
 
 def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], list[str]]:
-    """Return the reports of those that could be done, by corpus, and why the others could not."""
+    """Return reports by corpus, and a line for each corpus that failed."""
     reports = dict[str, RunReport]()
 
     def embed(corpus: Corpus) -> None:
@@ -63,7 +63,9 @@ def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], 
             if mine:
                 reports[corpus.name] = carry_out(job(_request(corpus)))
             else:
-                get_run_logger().info("corpus %s: the run that waits for its turn will see all of this", corpus.name)
+                get_run_logger().info(
+                    "corpus %s: left to the run that waits to scan it, which will see all of this", corpus.name
+                )
 
     return reports, do_for_each(corpora, embed)
 

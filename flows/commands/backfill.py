@@ -82,19 +82,19 @@ def backfill(
         texts_of=texts_of, where=where, since=_moment(since), damaged=damaged, name=name, limit=limit,
         runner=runner.runner(),
     )  # fmt: skip
-    return _say_what(request, json=report.json) if dry_run else _run(request, json=report.json)
+    return _print_estimate(request, json=report.json) if dry_run else _run(request, json=report.json)
 
 
 def _repeating(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
     """Return what encodes as an encoding of the lake was. Raises UsageError for settings that would make another."""
-    from polyseme.flows.backfill import repeating
+    from polyseme.flows.backfill import config_of
 
     if given := settings.settings():
         raise UsageError(
             f"--{next(iter(given)).replace('_', '-')} makes another encoding than {encoding.name}, which is what is "
             "repeated here. Begin one with --model alone (--model polyseme-mini is the embedded one), or leave it out."
         )
-    return repeating(encoding, settings.device, model=settings.model)
+    return config_of(encoding, settings.device, model=settings.model)
 
 
 def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None) -> tuple[Encoding, Encoding]:
@@ -132,7 +132,7 @@ def _moment(since: str | None) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _say_what(request: BackfillRequest, *, json: bool) -> Exit:
+def _print_estimate(request: BackfillRequest, *, json: bool) -> Exit:
     from polyseme.flows.backfill import documents
     from polyseme.tasks.shards.estimate import estimate_items
 

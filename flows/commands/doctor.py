@@ -1,4 +1,4 @@
-"""`polyseme doctor`: does everything here work together?"""
+"""`polyseme doctor`: whether installation, model, device and lake work together."""
 
 # ruff: noqa: B008 (options are frozen, so that calls may share a default)
 
@@ -14,7 +14,7 @@ from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.model import Model
 from polyseme.flows.commands.options.running import JsonOrNot
 from polyseme.flows.display.output import write_json
-from polyseme.storage.errors import MissingLakeError
+from polyseme.storage.errors import MissingLakeError, PolysemeError, in_words
 
 if TYPE_CHECKING:
     from polyseme.storage.lake import Lake
@@ -24,7 +24,7 @@ _PACKAGES = ("prefect", "fastapi", "sqlalchemy", "torch", "transformers", "token
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check. `detail` says what was found, or what is wrong and what to do."""
+    """One check and its result. `detail` is what was found, or what is wrong and what to do."""
 
     check: str
     ok: bool
@@ -32,7 +32,7 @@ class Check:
 
 
 def doctor(*, model: Model = "polyseme-mini", lake: LakeOptions = LakeOptions(), json: JsonOrNot = False) -> int:
-    """Check the installation, the model, the device and the lake. Exits 1 where something is wrong."""
+    """Check the installation, the model, the device and the lake. Exits with 1 if something is wrong."""
     checks: dict[str, Callable[[], str]] = {
         "python": lambda: sys.version.split()[0],
         "packages": _packages,
@@ -41,18 +41,18 @@ def doctor(*, model: Model = "polyseme-mini", lake: LakeOptions = LakeOptions(),
         "next sentence": lambda: _nsp(model),
         "lake": lambda: _lake(lake.lake()),
     }
-    findings = []
+    done = []
     for name, check in checks.items():
         try:
-            findings.append(Check(name, True, check()))
+            done.append(Check(name, True, check()))
         except Exception as error:
-            findings.append(Check(name, False, f"{type(error).__name__}: {error}"))
+            done.append(Check(name, False, in_words(error)))
         if not json:
-            last = findings[-1]
+            last = done[-1]
             print(f"{'ok  ' if last.ok else 'FAIL'}  {last.check}: {last.detail}", flush=True)  # noqa: T201
     if json:
-        write_json([asdict(finding) for finding in findings])
-    return int(not all(finding.ok for finding in findings))
+        write_json([asdict(check) for check in done])
+    return int(not all(check.ok for check in done))
 
 
 def _packages() -> str:
@@ -63,7 +63,7 @@ def _packages() -> str:
         except PackageNotFoundError:
             missing.append(name)
     if missing:
-        raise RuntimeError(f"not installed: {', '.join(missing)}; install polyseme again")
+        raise PolysemeError(f"not installed: {', '.join(missing)}; install polyseme again")
     return ", ".join(found)
 
 
@@ -82,7 +82,7 @@ def _model(model: str) -> str:
     nsp, mlm = engine.in_lane(lambda encoder: (encoder.has_nsp, encoder.has_mlm))
     spec = engine.spec
     heads = f"NSP head {'yes' if nsp else 'no'}, MLM head {'yes' if mlm else 'no'}"
-    return f"{spec.model}: {spec.width} numbers a vector, {spec.max_tokens} tokens a window, {heads}"
+    return f"{spec.model}: hidden size {spec.width}, {spec.max_tokens} tokens a window, {heads}"
 
 
 def _nsp(model: str) -> str:
@@ -95,8 +95,9 @@ def _nsp(model: str) -> str:
     ]
     follows, random = next_sentence(Engine(EngineConfig(model=model)), pairs)
     if follows.margin <= random.margin:
-        raise RuntimeError(
-            "the model finds an unrelated sentence as likely as a fitting one: its NSP head is not trained"
+        raise PolysemeError(
+            "the model scores an unrelated sentence as high as a fitting one: its NSP head is not trained. Name "
+            "another model, or train this one with polyseme adapt"
         )
     return f"a fitting sentence scores {follows.margin:+.1f}, an unrelated one {random.margin:+.1f}"
 

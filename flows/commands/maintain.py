@@ -53,7 +53,7 @@ def compact(
 
     policy = CompactionPolicy(target_bytes=target_mb * MIB, min_dead=0.0 if purge else CompactionPolicy().min_dead)
     with Catalog.open(lake.lake()) as catalog:
-        report = run(catalog, policy, progress=_tell_merge)
+        report = run(catalog, policy, progress=_print_merge)
         publish(catalog)
     if json:
         write_json({"merges": [asdict(m) for m in report.merges], "broken": report.broken})
@@ -68,7 +68,7 @@ def compact(
             "polyseme vacuum removes the old files once no reader needs them."
         )
     for path in report.broken:
-        _say(f"left alone, because it is not what was written: {path} (polyseme verify)")
+        _note(f"left alone, because it is not what was written: {path} (polyseme verify)")
     return 1 if report.broken else 0
 
 
@@ -135,20 +135,20 @@ def verify(
     """
     place, grace = lake.lake(), timedelta(hours=grace_hours)
     found = result = _verified(place, grace)
-    mended: list[RepairReport] = []
+    repaired: list[RepairReport] = []
     if repair and found.findings:
         if not json:
             _print_findings(found)
-        mended = _mended(place, found.broken, model)
+        repaired = _repaired(place, found.broken, model)
         result = _verified(place, grace)
     if json:
         write_json(
             {**asdict(result), "ok": not result.findings, "found": [asdict(f) for f in found.findings],
-             "repaired": [asdict(m) for m in mended]}
+             "repaired": [asdict(done) for done in repaired]}
         )  # fmt: skip
     else:
-        for done in mended:
-            _print_mended(done)
+        for done in repaired:
+            _print_repaired(done)
         _print_findings(result)
     return 1 if result.findings else 0
 
@@ -178,13 +178,13 @@ def _verified(lake: Lake, grace: timedelta) -> Verification:
             return run(catalog, grace=grace, now=datetime.now(UTC), progress=lambda part: advance(part.bytes))
 
 
-def _mended(lake: Lake, broken: frozenset[str], model: LakeModelOptions) -> list[RepairReport]:
+def _repaired(lake: Lake, broken: frozenset[str], model: LakeModelOptions) -> list[RepairReport]:
     prepare_prefect(verbose=False)
     from polyseme.flows.display.progress_bar import shown
-    from polyseme.flows.repair import mend
+    from polyseme.flows.repair import repair_lake
 
     with shown("embedding"):
-        return mend(lake, broken, device=model.device, model=model.model)
+        return repair_lake(lake, broken, device=model.device, model=model.model)
 
 
 def _print_findings(result: Verification) -> None:
@@ -196,7 +196,7 @@ def _print_findings(result: Verification) -> None:
     )
 
 
-def _print_mended(done: RepairReport) -> None:
+def _print_repaired(done: RepairReport) -> None:
     print(  # noqa: T201
         f"{done.encoding}: broken parts taken out of the lake: {done.retired:,}, documents encoded again: "
         f"{done.encoded:,}."
@@ -210,8 +210,8 @@ def _print_mended(done: RepairReport) -> None:
         )
 
 
-def _tell_merge(merge: Merge) -> None:
-    _say(
+def _print_merge(merge: Merge) -> None:
+    _note(
         f"{merge.table}_{merge.encoding}: {merge.parts} parts, {merge.bytes_before / 1e6:,.1f} MB -> "
         f"{merge.bytes_after / 1e6:,.1f} MB, {merge.rows_dropped:,} rows dropped ({merge.outcome})"
     )
@@ -227,5 +227,5 @@ def _list(title: str, found: tuple[Leftover, ...]) -> None:
         print(f"  … and {len(found) - _SHOWN:,} more (--json lists all)")  # noqa: T201
 
 
-def _say(line: str) -> None:
+def _note(line: str) -> None:
     print(line, file=sys.stderr)  # noqa: T201

@@ -1,8 +1,8 @@
-"""The lane of a device between processes: runs on one device take turns, and one that dies loses its turn.
+"""The lock of a device between processes: one run at a time uses it, and a process that dies loses it.
 
 A Prefect global concurrency limit of one slot, held under a lease that this process renews. A second limit is the head
-of the queue: whoever gives up the device stands behind those who wait for it, so turns alternate and nobody starves.
-Inside a process the engine's own lane does the same. Without a standing server there is nobody to take turns with.
+of the queue: a process that gives the device up queues behind those that wait for it, so that they alternate and none
+starves. Within a process the engine's own lane does the same. Without a standing server there is nothing to lock.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from polyseme.tasks.engine import Engine
 
 LEASE_SECONDS = 60.0
-"""How long a dead holder keeps the device, give or take the server's look around; the least that Prefect grants."""
-TURN_SECONDS = 10.0
-"""After so long, and the chunk in hand, the device goes to who waits for it."""
+"""How long a dead holder keeps the device, plus the interval at which the server looks; the least Prefect grants."""
+HOLD_SECONDS = 10.0
+"""After this long, and the chunk in hand, the device goes to the next process in the queue."""
 RENEW_SECONDS = LEASE_SECONDS / 3
 IDLE_SECONDS = 1.0
-"""A lane that has no work for so long gives the device up."""
+"""A holder without work for this long gives the device up."""
 _POLL_SECONDS = 0.5
 _UNREACHABLE_SECONDS = 30.0
 _STUCK_SECONDS = 600.0
@@ -52,34 +52,34 @@ def lock_name(engine: Engine) -> str:
 
 
 def device_lock(engine: Engine) -> DeviceLock | None:
-    """Return this process's lane for the engine's device; None where no server stands to share it by.
+    """Return this process's lock on the engine's device; None without a standing server.
 
-    A GPU's limit is made where it is missing. The cores of a host are shared well by its system: they have a lane
-    where somebody made the limit, with as many slots as processes shall encode there at once.
+    A GPU's limit is created if it is missing. The cores of a host are shared well by its operating system: they are
+    locked only if somebody created the limit, with as many slots as processes may encode there at once.
     """
     url = PREFECT_API_URL.value()
-    return _lane(url, lock_name(engine), engine.device_type == "cuda") if url else None
+    return _opened(url, lock_name(engine), engine.device_type == "cuda") if url else None
 
 
 @cache
-def _lane(url: str, name: str, create: bool) -> DeviceLock | None:
-    # A client of its own: it outlives the task that asks first.
+def _opened(url: str, name: str, create: bool) -> DeviceLock | None:
+    # A client of its own: it outlives the task that comes first.
     client = get_client(httpx_settings={"timeout": 15.0}, sync_client=True)
-    lane = DeviceLock(client, name)
+    lock = DeviceLock(client, name)
     try:
-        found = lane.open(create=create)
+        found = lock.open(create=create)
     except httpx.HTTPError as error:
-        log.warning("No lane for %s: the Prefect server at %s did not answer (%s)", name, url, error)
+        log.warning("No lock on %s: the Prefect server at %s did not answer (%s)", name, url, error)
         return None
     if found:
-        atexit.register(lane.close)
-    return lane if found else None
+        atexit.register(lock.close)
+    return lock if found else None
 
 
 class DeviceLock:
-    """Enter it in one thread at a time for each piece of work on the device; it keeps the device between pieces.
+    """Enter it, in one thread at a time, for each chunk of work on the device; it keeps the device between chunks.
 
-    Trouble with the server never fails the work: after half a minute it goes on without the slot, and says so.
+    A failing server never fails the work: after half a minute it goes on without the slot and logs a warning.
     """
 
     def __init__(self, client: SyncPrefectClient, name: str) -> None:
@@ -92,7 +92,7 @@ class DeviceLock:
         self._begun = self._renewed = self._used = 0.0
 
     def open(self, *, create: bool) -> bool:
-        """Make the limits that are missing, the device's own only with `create`. True where it is there."""
+        """Create the limits that are missing, the device's own only with `create`. Return whether that one exists."""
         if create:
             self._make(self.name)
         try:
@@ -105,7 +105,7 @@ class DeviceLock:
     def close(self) -> None:
         """Give the device up now, as at the end of the process."""
         with self._lock:
-            self._leave()
+            self._give_up()
 
     def __enter__(self) -> DeviceLock:
         with self._lock:
@@ -117,8 +117,8 @@ class DeviceLock:
     def __exit__(self, *_error: object) -> None:
         with self._lock:
             self._busy, self._used = False, time.monotonic()
-            if self._used - self._begun >= TURN_SECONDS:
-                self._leave()
+            if self._used - self._begun >= HOLD_SECONDS:
+                self._give_up()
 
     def _take(self) -> None:
         head = self._acquire(self._next)
@@ -132,12 +132,12 @@ class DeviceLock:
         if lease is not None:
             threading.Thread(target=self._keep, args=(lease,), name="polyseme-lease", daemon=True).start()
 
-    def _leave(self) -> None:
+    def _give_up(self) -> None:
         lease, self._lease = self._lease, None
         self._release(lease)
 
     def _keep(self, lease: UUID) -> None:
-        """Renew the lease while it is in use, and give it up when it is not."""
+        """Renew the lease while the device is in use, and give the device up once it is idle."""
         while True:
             time.sleep(_POLL_SECONDS)
             with self._lock:
@@ -145,7 +145,7 @@ class DeviceLock:
                     return
                 now = time.monotonic()
                 if not self._busy and now - self._used >= IDLE_SECONDS:
-                    self._leave()
+                    self._give_up()
                     return
             if now - self._renewed >= RENEW_SECONDS:
                 self._renew(lease, now)
@@ -160,7 +160,7 @@ class DeviceLock:
                 self._renewed = now
 
     def _acquire(self, name: str) -> UUID | None:
-        """Wait for a slot; None where there is no such limit (any more) or the server does not answer."""
+        """Wait for a slot and return its lease; None if the limit does not exist (any more) or the server fails."""
         begun = answered = time.monotonic()
         while True:
             try:
@@ -192,12 +192,14 @@ class DeviceLock:
             self._client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
 
     def _reset(self, name: str) -> None:
-        """Empty a limit whose slot nobody can be holding: a server that keeps leases in memory forgets whose it was."""
-        log.warning("%s was not free for %g s, and turns take seconds: taking its slots for lost", name, _STUCK_SECONDS)
+        """Free a slot that nobody can still hold: a server with leases in memory forgets them when it restarts."""
+        log.warning(
+            "%s was not free for %g s, but is held for seconds: taking its slots for lost", name, _STUCK_SECONDS
+        )
         with suppress(httpx.HTTPError, ObjectNotFound):
             self._client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(active_slots=0))
 
 
 def _is_taken(error: httpx.HTTPError) -> bool:
-    """True where the server's answer is that no slot is free."""
+    """True if the server's answer is that no slot is free."""
     return isinstance(error, httpx.HTTPStatusError) and error.response.status_code == httpx.codes.LOCKED

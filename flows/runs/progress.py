@@ -1,4 +1,4 @@
-"""Progress of an embedding run: how much is done, how fast, how long still. Counts and one line; draws nothing."""
+"""Progress of an embedding run: how much is done, how fast, how long it will still take. Counts; draws nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Listener = Callable[[str, float | None], None]
 _RUNS: dict[str, Progress] = {}
 _LISTENERS: list[Listener] = []
 _STOPPED = "Stopped on request; committed shards are kept, the rest was not started."
-_LOOK_EVERY_SECONDS = 1.0
+_CHECK_EVERY_SECONDS = 1.0
 
 
 @contextmanager
@@ -37,26 +37,26 @@ def announce(text: str, share: float | None) -> None:
 
 
 def reporter(shard: Shard, lake: Lake) -> Callable[[int], None]:
-    """Return how a task reports a batch of so many tokens, which raises Cancelled where the run was stopped.
+    """Return what a task calls with the tokens of every batch. It raises Cancelled if the run was stopped.
 
-    Elsewhere than in the run's own process nobody hears it, and a staged file that is gone is the sign to stop.
+    In another process than the run's, nothing is counted, and the run was stopped if the shard's staged file is gone.
     """
     progress = _RUNS.get(shard.run_id)
-    return progress.batch if progress else _leash(shard, lake)
+    return progress.batch if progress else _while_staged(shard, lake)
 
 
-def _leash(shard: Shard, lake: Lake) -> Callable[[int], None]:
-    looked = time.monotonic()
+def _while_staged(shard: Shard, lake: Lake) -> Callable[[int], None]:
+    checked = time.monotonic()
 
-    def look(tokens: int) -> None:
-        nonlocal looked
-        if time.monotonic() - looked < _LOOK_EVERY_SECONDS:
+    def check(tokens: int) -> None:
+        nonlocal checked
+        if time.monotonic() - checked < _CHECK_EVERY_SECONDS:
             return
-        looked = time.monotonic()
+        checked = time.monotonic()
         if lake.files.missing([shard.path]):
             raise Cancelled(_STOPPED)
 
-    return look
+    return check
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class Progress:
 
     @staticmethod
     def begin(run_id: str) -> Progress:
-        """Make the progress of a run and let its tasks find it."""
+        """Start the progress of a run and let its tasks find it."""
         progress = _RUNS[run_id] = Progress(run_id)
         return progress
 
@@ -86,24 +86,24 @@ class Progress:
         _RUNS.pop(self.run_id, None)
 
     def batch(self, tokens: int) -> None:
-        """Book a batch the model ran. Raises Cancelled after `stop`."""
+        """Count a batch the model ran. Raises Cancelled after `stop`."""
         if self.stopped:
             raise Cancelled(_STOPPED)
         with self._lock:
             self.tokens_forward += tokens
-        self._tell()
+        self._announce()
 
     def shard(self, counts: Counts, *, chars: int) -> None:
-        """Book a committed shard."""
+        """Count a committed shard."""
         with self._lock:
             self.counts += counts
-            # Batches that ran in other processes are first heard of here.
+            # The only count of batches that ran in other processes.
             self.tokens_forward = max(self.tokens_forward, self.counts.forward_tokens)
             self.documents += counts.documents
             self.chars_done += chars
-        self._tell()
+        self._announce()
 
-    def _tell(self) -> None:
+    def _announce(self) -> None:
         if _LISTENERS:
             announce(describe(self), self.fraction)
 
@@ -117,7 +117,7 @@ class Progress:
 
     @property
     def fraction(self) -> float | None:
-        """Share of the planned work done, batches of unfinished shards included; None until it can be told."""
+        """Share of the planned work done, batches of unfinished shards included; None until the plan is complete."""
         if not self.planned or not self.counts.forward_tokens or not self.chars_planned:
             return 0.0 if self.planned else None
         per_char = self.counts.forward_tokens / max(1, self.chars_done)
@@ -131,7 +131,7 @@ class Progress:
 
 
 def describe(progress: Progress) -> str:
-    """Say in a line how much is done, how fast it goes and how long it still takes."""
+    """Return a line: how much is done, how fast, and about how long it will still take."""
     rate = progress.tokens_forward / progress.seconds if progress.seconds else 0.0
     left = progress.seconds_left
     ending = f", about {duration(left)} left" if left is not None else ""

@@ -1,4 +1,4 @@
-"""Every corpus has its turn: one that fails does not keep the others, and what failed is said once they are done."""
+"""The loop over corpora: one that fails does not stop the others, and failures are raised once all are done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from polyseme.tasks.engine import Cancelled
 
 
 def do_for_each(corpora: Iterable[Corpus], work: Callable[[Corpus], None]) -> list[str]:
-    """Do `work` for each corpus and return why it could not be done, a line for each that failed."""
+    """Do `work` for each corpus; return a line for each that failed."""
     failures = []
     for corpus in corpora:
         try:
@@ -20,7 +20,7 @@ def do_for_each(corpora: Iterable[Corpus], work: Callable[[Corpus], None]) -> li
         except Cancelled:
             raise
         except Exception as error:
-            # Whatever it is, a full disk or a fault of ours: the others' turn comes all the same.
+            # Whatever it is, a full disk or a bug of ours: the other corpora are done all the same.
             foreseen = isinstance(error, PolysemeError)
             get_run_logger().error("corpus %s: %s", corpus.name, in_words(error), exc_info=not foreseen)
             failures.append(f"{corpus.name}: {in_words(error)}")
@@ -28,6 +28,6 @@ def do_for_each(corpora: Iterable[Corpus], work: Callable[[Corpus], None]) -> li
 
 
 def raise_failures(failures: list[str]) -> None:
-    """Raise PolysemeError where something failed."""
+    """Raise PolysemeError if there are failures."""
     if failures:
         raise PolysemeError("; ".join(failures))

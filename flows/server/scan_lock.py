@@ -1,8 +1,8 @@
-"""Turns: on one machine one run at a time scans a corpus, and one more waits; a third is covered by the one that waits.
+"""The lock of a scan: on a machine one run at a time scans a corpus, one waits, and the waiting one covers any others.
 
 So a thousand events are at most two scans, and the last event is always before the last scan. The kernel keeps the
-locks: a killed process frees them at once. Runs on other machines do not see them, and need not: the catalog sorts out
-who was first.
+locks: a killed process frees them at once. Runs on other machines do not see them and need not: the catalog decides
+which of two versions of a document stays.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from filelock import FileLock, Timeout
 
 @contextmanager
 def scan_lock(name: str, *, place: Path | None = None) -> Iterator[bool]:
-    """Wait for the turn of this process, yield True and hold it. Yield False where another process waits already.
+    """Wait for the lock, yield True and hold it. Yield False, without waiting, if another process waits already.
 
-    That one's turn begins after now, so it will see whatever this one was to see.
+    The scan of that one begins later than now, so it will see everything that this one would have seen.
     """
     key = hashlib.sha256(name.encode()).hexdigest()[:16]
     stem = (place or Path(tempfile.gettempdir())) / f"polyseme-{os.getuid()}-{key}"

@@ -24,7 +24,7 @@ def serve(deployments: Sequence[dict[str, Any]], *, limit: int, poll_seconds: fl
         runner = Runner(name="polyseme", limit=limit, query_seconds=poll_seconds, pause_on_shutdown=False)
         for deployment in deployments:
             await runner.aadd_deployment(as_served(deployment))
-        _say(f"Serving {len(deployments)} deployments. Ctrl-C stops.")
+        _note(f"Serving {len(deployments)} deployments. Ctrl-C stops.")
         await runner.start()
 
     while True:
@@ -34,7 +34,7 @@ def serve(deployments: Sequence[dict[str, Any]], *, limit: int, poll_seconds: fl
         except (Exception, BaseExceptionGroup) as error:
             if _server_answers() and not any(_is_an_absence(cause) for cause in _causes(error)):
                 raise
-            _say("The Prefect server is gone. Waiting for it; runs that were going on are picked up by reconcile.")
+            _note("The Prefect server is gone. Waiting for it; runs that were going on are picked up by reconcile.")
         else:
             return
 
@@ -63,5 +63,5 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         yield from _causes(error.__cause__ or error.__context__)
 
 
-def _say(line: str) -> None:
+def _note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201

@@ -110,7 +110,7 @@ class Watcher:
         for one in self.watching:
             self.outbox.add(SourceChanged(corpus=one.corpus.name, reason="watch-started"), str(now()))
         names = ", ".join(one.corpus.name for one in self.watching)
-        _say(f"Watching {', '.join(map(str, roots))} for {names}. Ctrl-C stops.")
+        _note(f"Watching {', '.join(map(str, roots))} for {names}. Ctrl-C stops.")
 
     def _wanted(self, change: Change, path: str) -> bool:
         return any(one.covers(Path(path)) for one in self.watching)
@@ -195,12 +195,12 @@ class Outbox:
             self._deliver(events)
         except SendError as error:
             if not self._failures:
-                _say(f"The Prefect server does not answer ({error}). Trying until it does; nothing is lost.")
+                _note(f"The Prefect server does not answer ({error}). Trying until it does; nothing is lost.")
             self._failures = min(self._failures + 1, _MOST_DOUBLINGS)
             self._not_before = at + min(_LONGEST_PAUSE, 0.5 * 2**self._failures)
             return
         for payload, _ in self._waiting.values():
-            _say(f"{payload.corpus}: {payload.reason}, {payload.files} files")
+            _note(f"{payload.corpus}: {payload.reason}, {payload.files} files")
         self._waiting.clear()
         self._failures, self._not_before = 0, 0.0
 
@@ -242,5 +242,5 @@ def _name_for(folder: Path) -> str:
     return "".join(c if c.isalnum() else "-" for c in folder.name.lower()).strip("-") or "mine"
 
 
-def _say(line: str) -> None:
+def _note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201

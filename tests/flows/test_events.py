@@ -85,7 +85,7 @@ def test_an_event_is_what_prefect_takes_and_its_id_is_that_of_its_content() -> N
         ((0, 0), {}, False, []),
     ],
 )
-def test_a_run_tells_only_of_what_it_changed(
+def test_a_run_emits_only_what_it_changed(
     monkeypatch: pytest.MonkeyPatch, did: tuple[int, int], refused: dict[str, int], known: bool, names: list[str]
 ) -> None:
     from types import SimpleNamespace
@@ -93,12 +93,12 @@ def test_a_run_tells_only_of_what_it_changed(
     from polyseme.flows import events
 
     documents, deleted = did
-    told: list[events.Payload] = []
-    monkeypatch.setattr(events, "emit", told.append)
+    emitted: list[events.Payload] = []
+    monkeypatch.setattr(events, "emit", emitted.append)
     report = RunReport(
         run_id="r", state="completed", lake="/lake", encoding_id="e1", encoding="mini",
         counts=Counts(documents=documents), tally=Tally(deleted=deleted), shards=1, wall_seconds=1.0,
     )  # fmt: skip
     before = [SimpleNamespace(encoding_id="e0"), *([SimpleNamespace(encoding_id="e1")] if known else [])]
-    events.tell(report, lake_id="l", known=before, refused=refused)  # type: ignore[arg-type]
-    assert [payload.name for payload in told] == names
+    events.emit_run(report, lake_id="l", known=before, refused=refused)  # type: ignore[arg-type]
+    assert [payload.name for payload in emitted] == names

@@ -1,4 +1,4 @@
-"""The lane of a device on a real server: one run at a time, in turns, and no slot outlives its holder for long."""
+"""The lock of a device on a real server: one run at a time, alternating, and no slot outlives its holder for long."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def api(server: PrefectServer) -> Iterator[None]:
         yield
 
 
-def lane(name: str, *, create: bool = True):
+def opened(name: str, *, create: bool = True):
     from prefect.client.orchestration import get_client
 
     from polyseme.flows.runs.device_lock import DeviceLock
@@ -73,17 +73,17 @@ def slots(name: str) -> int:
 
 
 @pytest.mark.usefixtures("api")
-def test_two_runs_take_turns_and_are_never_on_the_device_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyseme.flows.runs.device_lock.TURN_SECONDS", 0.0)
-    lanes = [lane("turns"), lane("turns")]
-    pieces, together, done, inside = [], [], [False, False], threading.Lock()
+def test_two_runs_alternate_and_never_use_the_device_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyseme.flows.runs.device_lock.HOLD_SECONDS", 0.0)
+    locks = [opened("alternate"), opened("alternate")]
+    order, together, done, inside = [], [], [False, False], threading.Lock()
 
     def work(run: int) -> None:
         for _ in range(4):
-            with lanes[run]:
+            with locks[run]:
                 together.append(not inside.acquire(blocking=False))
-                pieces.append(run)
-                wait_until(lambda: done[1 - run] or slots("turns-next") == 1, "the other run stands in line")
+                order.append(run)
+                wait_until(lambda: done[1 - run] or slots("alternate-next") == 1, "the other run waits")
                 inside.release()
         done[run] = True
 
@@ -91,16 +91,16 @@ def test_two_runs_take_turns_and_are_never_on_the_device_together(monkeypatch: p
         for run in [runs.submit(copy_context().run, work, run) for run in range(2)]:
             run.result()
     assert together == [False] * 8
-    assert pieces in ([0, 1] * 4, [1, 0] * 4)
-    wait_until(lambda: slots("turns") == slots("turns-next") == 0, "both slots are free")
+    assert order in ([0, 1] * 4, [1, 0] * 4)
+    wait_until(lambda: slots("alternate") == slots("alternate-next") == 0, "both slots are free")
 
 
 @pytest.mark.usefixtures("api")
-def test_a_lane_without_work_gives_the_device_up_and_one_with_work_renews_its_lease(
+def test_a_lock_without_work_gives_the_device_up_and_one_with_work_renews_its_lease(
     server: PrefectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("polyseme.flows.runs.device_lock.RENEW_SECONDS", 0.0)
-    mine = lane("renewed")
+    mine = opened("renewed")
 
     def expirations() -> set[str]:
         files = (server.home / "concurrency_leases").glob("????????-*.json")
@@ -115,15 +115,15 @@ def test_a_lane_without_work_gives_the_device_up_and_one_with_work_renews_its_le
 
 
 @pytest.mark.usefixtures("api")
-def test_what_an_operator_set_stays_and_cores_have_a_lane_only_where_somebody_made_one() -> None:
+def test_what_an_operator_set_stays_and_cores_are_locked_only_if_somebody_created_the_limit() -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 
-    assert lane("nobody-made-it", create=False) is None
-    lane("shared")
+    assert opened("nobody-created-it", create=False) is None
+    opened("shared")
     client = get_client(sync_client=True)
     client.update_global_concurrency_limit("shared", GlobalConcurrencyLimitUpdate(limit=3))
-    with lane("shared"), lane("shared", create=False):
+    with opened("shared"), opened("shared", create=False):
         assert client.read_global_concurrency_limit_by_name("shared").limit == 3
         assert slots("shared") == 2
 
@@ -134,7 +134,7 @@ def test_a_slot_that_a_server_forgot_is_taken_for_lost(monkeypatch: pytest.Monke
     from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 
     monkeypatch.setattr("polyseme.flows.runs.device_lock._STUCK_SECONDS", 0.0)
-    mine = lane("forgotten")
+    mine = opened("forgotten")
     get_client(sync_client=True).update_global_concurrency_limit(
         "forgotten", GlobalConcurrencyLimitUpdate(active_slots=1)
     )
@@ -143,7 +143,7 @@ def test_a_slot_that_a_server_forgot_is_taken_for_lost(monkeypatch: pytest.Monke
     wait_until(lambda: slots("forgotten") == 0, "the slot is free")
 
 
-def test_without_a_standing_server_there_is_no_lane(tiny) -> None:
+def test_without_a_standing_server_there_is_no_lock(tiny) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from polyseme.flows.runs.device_lock import device_lock
@@ -167,7 +167,7 @@ def test_a_server_that_is_gone_does_not_fail_the_work(monkeypatch: pytest.Monkey
 
 
 class Failing(BaseHTTPRequestHandler):
-    """A server with troubles of its own."""
+    """A server whose every answer is an error."""
 
     def do_POST(self) -> None:
         self.send_error(500)
@@ -211,7 +211,7 @@ def test_after_holder_and_server_are_killed_the_slot_comes_free_and_another_run_
     server.kill()
     server.start()
 
-    # It waits for the dead holder's lease to end, at most a minute and the server's look around.
+    # It waits for the dead holder's lease to end: at most a minute, and the interval at which the server looks.
     report = embed_corpus(
         EmbedRequest(
             sources=[str(corpus)],

@@ -1,4 +1,4 @@
-"""Progress: counts from threads and from workers elsewhere, and how a run is told to stop."""
+"""Progress: counts from threads and from workers elsewhere, and how a run is stopped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def shard(path: str, run_id: str = "run") -> Shard:
 
 
 def test_a_worker_elsewhere_stops_once_its_staged_file_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyseme.flows.runs.progress._LOOK_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("polyseme.flows.runs.progress._CHECK_EVERY_SECONDS", 0.0)
     staged = tmp_path / "staging" / "00000.arrow"
     staged.parent.mkdir()
     staged.touch()

@@ -1,4 +1,4 @@
-"""Turns: one run scans, one waits, a third is covered; a killed process frees its turn at once."""
+"""The scan lock: one run scans, one waits, a third is covered; a killed process frees its lock at once."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def test_of_three_the_first_runs_the_second_waits_and_the_third_is_covered(tmp_p
         with scan_lock("corpus", place=tmp_path) as mine:
             assert not mine
         with scan_lock("another", place=tmp_path) as mine:
-            assert mine, "other corpora have turns of their own"
+            assert mine, "other corpora have locks of their own"
         assert not got.is_set()
         first.kill()
-        assert got.wait(60), "a killed holder frees its turn"
+        assert got.wait(60), "a killed holder frees its lock"
         assert not is_held(next_lock), "while one runs another may wait"
     finally:
         done.set()
