@@ -1,4 +1,4 @@
-"""prefect.yaml: every trigger is one of Prefect's own types, and nothing in it is passed over in silence."""
+"""prefect.yaml: every trigger is one of Prefect's own types, no key is ignored, and only a file of ours is taken."""
 
 from __future__ import annotations
 
@@ -17,7 +17,18 @@ FILE = ROOT / "prefect.yaml"
 CONTENT: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
 
 
-def write(folder: Path, content: dict[str, Any]) -> Path:
+OLD = {
+    "polyseme.flows.scheduled.embed_corpora": "flows.operate.embed_corpora",
+    "polyseme.flows.scheduled.reconcile": "flows.operate.reconcile",
+    "polyseme.flows.backfill.backfill": "flows.backfill.backfill",
+    "polyseme.flows.maintain.maintain": "flows.maintain.maintain",
+    "polyseme.flows.adapt.adapt_corpora": "flows.pretrain.adapt_corpora",
+    "polyseme.flows.coherence.coherence": "flows.coherence.coherence",
+}
+"""What our entrypoints were called before they had one import name."""
+
+
+def write(folder: Path, content: Any) -> Path:
     path = folder / "prefect.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
@@ -90,10 +101,71 @@ def test_training_waits_until_somebody_switches_its_schedule_on() -> None:
     assert not schedule.active
 
 
-def test_a_prefect_yaml_of_ones_own_goes_before_the_one_that_comes_along(
+def test_a_copy_of_ones_own_goes_before_the_file_that_comes_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert deployments_file() == FILE
     mine = write(tmp_path, CONTENT)
     assert deployments_file() == mine
+    theirs = {"name": "etl", "entrypoint": "flows/etl.py:etl"}
+    write(tmp_path, {"deployments": [theirs, CONTENT["deployments"][0]]})
+    assert deployments_file() == mine
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"deployments": [{"name": "etl", "entrypoint": "flows/etl.py:etl"}, {"name": "no entrypoint"}]},
+        {"deployments": [{"name": "etl", "entrypoint": "flows.etl.etl", "pull": None}, None]},
+        {"deployments": []},
+        {"deployments": None},
+        {"deployments": "polyseme.flows.backfill.backfill"},
+        {"name": "a project without deployments", "pull": [{"prefect.deployments.steps.git_clone": {}}]},
+        ["a list"],
+        None,
+    ],
+)
+def test_the_prefect_yaml_of_another_project_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, content)
+    assert deployments_file() == FILE
+
+
+def test_a_copy_with_entrypoints_of_before_is_refused_with_their_new_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = copy.deepcopy(CONTENT)
+    for deployment in content["deployments"]:
+        deployment["entrypoint"] = OLD[deployment["entrypoint"]]
+    path = write(tmp_path, content)
+    with pytest.raises(UsageError) as refused:
+        deployments_file()
+    assert str(path) in str(refused.value)
+    assert "polyseme deploy" in str(refused.value)
+    for new, old in OLD.items():
+        assert f"{old} -> {new}" in str(refused.value)
+
+
+def test_flows_of_another_project_that_are_called_as_ours_once_were_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, {"deployments": [{"name": "mine", "entrypoint": "flows.backfill.backfill"}]})
+    with pytest.raises(UsageError, match=r"polyseme\.flows\.backfill\.backfill"):
+        deployments_file()
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "backfill.py").write_text("def backfill(): ...\n")
+    assert deployments_file() == FILE
+
+
+def test_a_prefect_yaml_that_cannot_be_read_is_refused_and_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prefect.yaml").write_text("deployments: [")
+    with pytest.raises(UsageError, match="cannot be read"):
+        deployments_file()
