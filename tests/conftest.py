@@ -23,6 +23,8 @@ from tests import servers
 settings.register_profile("polyseme", deadline=None)
 settings.load_profile("polyseme")
 
+pytest_plugins = ["tests.session"]
+
 MakeCheckpoint = Callable[..., Path]
 
 SHAPE = {

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
-import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 
-DEADLINE_SECONDS = 240.0
-"""A first start on a busy machine takes most of a minute."""
+from tests.processes import Process, started, wait_until
 
 
 class PrefectServer:
@@ -25,7 +23,8 @@ class PrefectServer:
         self.home = home
         self.url = f"http://127.0.0.1:{self.port}/api"
         self._settings = settings
-        self._process: subprocess.Popen[bytes] | None = None
+        self._running = ExitStack()
+        self._process: Process | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -38,16 +37,15 @@ class PrefectServer:
         """Start it and wait until it answers."""
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
         with (self.home / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, env=self.environment | self._settings, stdout=log, stderr=log, start_new_session=True
-            )
+            server = started(*command, env=self.environment | self._settings, stdout=log, stderr=log)
+            self._process = self._running.enter_context(server)
         wait_until(self._answers, f"the server at {self.url} answers")
 
     def kill(self) -> None:
         """End it as a crash does."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+        if self._process is not None:
+            self._process.kill()
+        self._running.close()
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -56,12 +54,3 @@ class PrefectServer:
             return httpx.get(f"{self.url}/health", timeout=5).is_success
         except httpx.HTTPError:
             return False
-
-
-def wait_until(condition: object, what: str, *, seconds: float = DEADLINE_SECONDS) -> None:
-    """Return once `condition()` is true; fail the test where it is not within the deadline."""
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"Not within {seconds:g} s: {what}."
-        time.sleep(0.2)

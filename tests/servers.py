@@ -6,16 +6,15 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_START_SECONDS = 180
+from tests import processes
+
 LOCKED_USER, LOCKED_PASSWORD = "locked", "s3cr:t@/#word"
 
 
@@ -41,19 +40,20 @@ def postgres() -> Iterator[str]:
     data, port = folder / "data", free_port()
     env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
     try:
-        made = [str(binaries), "-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]
-        subprocess.run(made, check=True, capture_output=True, env=env, cwd="/", **user)
+        made = [binaries, "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]
+        processes.run(*made, env=env, cwd="/", **user)
         rules = data / "pg_hba.conf"
         rules.write_text(f"host all {LOCKED_USER} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
         settings = ["fsync=off", "max_connections=300", "unix_socket_directories="]
-        command = [str(binaries.with_name("postgres")), "-D", str(data), "-h", "127.0.0.1", "-p", str(port)]
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [*command, *(word for setting in settings for word in ("-c", setting))],
-                stdout=log, stderr=log, env=env, cwd="/", **user,
-            )  # fmt: skip
+        command = [binaries.with_name("postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port)]
+        command += [word for setting in settings for word in ("-c", setting)]
         url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
-        with _ended(server, signal.SIGINT):
+        # SIGINT is its fast shutdown: SIGTERM waits for every client to leave.
+        options = {"how": signal.SIGINT, "env": env, "cwd": "/", **user}
+        with (
+            (folder / "log").open("wb") as log,
+            processes.started(*command, stdout=log, stderr=log, **options) as server,
+        ):
             _until(server, lambda: execute(url, "SELECT 1"))
             execute(url, f"CREATE ROLE {LOCKED_USER} LOGIN PASSWORD '{LOCKED_PASSWORD}'")
             yield url
@@ -66,11 +66,9 @@ def s3() -> Iterator[str]:
     """Run an S3-compatible server; gives its endpoint."""
     port = free_port()
     program = Path(sys.executable).with_name("moto_server")
-    server = subprocess.Popen(
-        [str(program), "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
     endpoint = f"http://127.0.0.1:{port}"
-    with _ended(server, signal.SIGTERM):
+    quiet = {"stdout": processes.DEVNULL, "stderr": processes.DEVNULL}
+    with processes.started(program, "-H", "127.0.0.1", "-p", str(port), **quiet) as server:
         _until(server, lambda: urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=5).close())
         yield endpoint
 
@@ -79,7 +77,7 @@ def execute(url: str, *statements: str) -> None:
     """Run statements on a PostgreSQL server, each committed at once."""
     import psycopg
 
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True, connect_timeout=5) as connection:
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True, connect_timeout=60) as connection:
         for statement in statements:
             connection.execute(statement)  # type: ignore[call-overload]
 
@@ -90,27 +88,16 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _until(server: subprocess.Popen[bytes], answers: Callable[[], object]) -> None:
+def _until(server: processes.Process, answers: Callable[[], object]) -> None:
     """Wait until a server answers."""
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
+
+    def answered() -> bool:
         try:
             answers()
-            return
         except Exception as error:
-            if server.poll() is not None or time.monotonic() > deadline:
+            if server.poll() is not None:
                 raise RuntimeError(f"{server.args} does not answer") from error
-        time.sleep(0.1)
+            return False
+        return True
 
-
-@contextmanager
-def _ended(server: subprocess.Popen[bytes], how: signal.Signals) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        server.send_signal(how)
-        try:
-            server.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+    processes.wait_until(answered, f"{server.args} answers")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from polyseme.flows.cli import main
+from tests import processes
 from tests.flows.conftest import write_records
 
 
@@ -32,8 +32,7 @@ def test_help_loads_neither_torch_nor_prefect(words: list[str]) -> None:
         "    assert not e.code\n"
         "loaded = {'torch', 'prefect', 'transformers'} & set(sys.modules)\nassert not loaded, loaded"
     )
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = processes.run(sys.executable, "-c", code, *words)
     assert "Usage: polyseme" in done.stdout
 
 
@@ -72,10 +71,7 @@ def test_a_missing_model_is_exit_5(capfd: pytest.CaptureFixture[str], corpus: Pa
 
 
 def test_debug_shows_the_traceback(corpus: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "polyseme", "status", "--lake", str(corpus), "--debug"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = processes.run(sys.executable, "-m", "polyseme", "status", "--lake", corpus, "--debug", check=False)
     assert "Traceback" in done.stderr
 
 
@@ -152,26 +148,22 @@ class TestOverALake:
     def test_standard_input_is_a_source(self, lake: Path, tmp_path: Path) -> None:
         records = write_records(tmp_path / "in.jsonl", [{"id": "a", "text": "From a pipe. Twice."}])
         with records.open("rb") as pipe:
-            done = subprocess.run(
-                [sys.executable, "-m", "polyseme", "embed", "-", "--lake", str(lake), "--no-nsp", "--json"],
-                stdin=pipe, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+            done = processes.run(
+                sys.executable, "-m", "polyseme", "embed", "-", "--lake", lake, "--no-nsp", "--json", stdin=pipe
+            )
         assert json.loads(done.stdout)["counts"]["sentences"] == 2
 
     def test_ctrl_c_keeps_what_was_committed_and_says_so(self, lake: Path, tmp_path: Path) -> None:
         text = "The river rose again that night, and the town slept through it. " * 40
         source = write_records(tmp_path / "in.jsonl", [{"id": i, "text": f"{i}. {text}"} for i in range(3000)])
-        running = subprocess.Popen(
-            [sys.executable, "-m", "polyseme", "embed", str(source), "--lake", str(lake), "--no-nsp"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        staging = lake / "staging"
-        while running.poll() is None and not (staging.is_dir() and any(staging.rglob("*.arrow"))):
-            pass
-        running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=120)
-        assert running.returncode == 130, err
+        staging, said = lake / "staging", tmp_path / "stderr"
+        command = [sys.executable, "-m", "polyseme", "embed", source, "--lake", lake, "--no-nsp"]
+        with said.open("w") as stderr, processes.started(*command, stderr=stderr) as running:
+            processes.wait_until(lambda: any(staging.rglob("*.arrow")) or running.poll() is not None, "a shard waits")
+            running.send_signal(signal.SIGINT)
+            code = running.wait(processes.DEADLINE_SECONDS)
+        err = said.read_text()
+        assert code == 130, err
         assert "Interrupted" in err
         assert "Traceback" not in err
         assert not any(staging.rglob("*.arrow"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sqlite3
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ from polyseme.storage.database.schema import FORMAT_VERSION
 from polyseme.storage.errors import LakeError, PolysemeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import EncodingSpec, Outputs, Reject
-from tests import lakes
+from tests import lakes, processes
 
 only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 """For a test that looks into SQLite's own file."""
@@ -141,13 +140,8 @@ class TestCommits:
         assert not grown()
 
     def test_processes_that_commit_at_once_all_get_through(self, catalog: Catalog, spec: EncodingSpec) -> None:
-        context = multiprocessing.get_context("spawn")
-        workers = [context.Process(target=lakes.commit_many, args=(catalog.lake.root, i, 20)) for i in range(4)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join(timeout=60)
-        assert [worker.exitcode for worker in workers] == [0] * 4
+        writers = [(catalog.lake.root, i, 20) for i in range(4)]
+        assert processes.run_together(lakes.commit_many, writers) == [0] * 4
         doc_ids = [f"w{worker}-{i}" for worker in range(4) for i in range(20)]
         assert versions(catalog, spec, *doc_ids).keys() == set(doc_ids)
         assert sorted(r["ordinal"] for r in catalog.snapshot().runs.to_pylist()) == [1, 2, 3, 4]

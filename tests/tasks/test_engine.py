@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from polyseme.storage.records import Context, Document, Layers, Outputs
 from polyseme.storage.schemas import SORT_KEYS, table_schema
 from polyseme.tasks.engine import Cancelled, Engine, EngineConfig
 from polyseme.tasks.reading.normalization import is_blank, normalise
+from tests import processes
 from tests.conftest import MakeCheckpoint
 from tests.reference import assert_close, assert_stored, reference, ulps
 
@@ -343,8 +343,7 @@ def test_what_an_encoding_is_can_be_told_without_loading_a_model() -> None:
         "import sys\nfrom polyseme.tasks.engine import Engine, EngineConfig\n"
         "print(Engine(EngineConfig()).spec.encoding_id)\nassert 'transformers' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = processes.run(sys.executable, "-c", code)
     assert len(done.stdout.strip()) == 16
 
 

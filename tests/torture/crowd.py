@@ -159,6 +159,7 @@ def run(writers: int, count: int, mutant: str) -> dict[str, Any]:
     readers = [context.Process(target=read, args=(root, over, 0))]
     working = [context.Process(target=write, args=(root, n, count, mutant)) for n in range(writers)]
     for process in (*housekeepers, *readers, *working):
+        process.daemon = True  # ended with this one, however it ends
         process.start()
     for process in working:
         process.join()

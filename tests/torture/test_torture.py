@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from typing import Any
 
 import pytest
 
+from tests import processes
 from tests.repository import ROOT
 
 SAME_MACHINE = "skipped:"
@@ -21,8 +21,7 @@ pytestmark = pytest.mark.torture
 
 def figures(script: str, *arguments: str) -> dict[str, Any]:
     """Run a mode and return what it printed."""
-    command = [sys.executable, "-m", f"tests.torture.{script}", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
+    done = processes.run(sys.executable, "-m", f"tests.torture.{script}", *arguments, check=False, cwd=ROOT)
     if SAME_MACHINE in done.stderr:
         pytest.skip(done.stderr.strip())
     found: dict[str, Any] = json.loads(done.stdout)

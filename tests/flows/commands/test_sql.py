@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,7 +13,7 @@ import pytest
 
 from polyseme.flows.cli import main
 from polyseme.storage.lake import Lake
-from tests import embedded_lakes
+from tests import embedded_lakes, processes
 
 POLYSEME = [sys.executable, "-m", "polyseme"]
 
@@ -61,8 +58,7 @@ def test_every_format_holds_the_same_rows(made: Lake) -> None:
     sql = "SELECT doc_id, embedding FROM sentences ORDER BY ALL LIMIT 2"
 
     def written(form: str) -> bytes:
-        done = [*POLYSEME, "sql", sql, "--lake", str(made.root), "--format", form]
-        return subprocess.run(done, capture_output=True, check=True).stdout
+        return processes.run(*POLYSEME, "sql", sql, "--lake", made.root, "--format", form, text=False).stdout
 
     plain = json.loads(written("json"))
     assert [json.loads(line) for line in written("jsonl").splitlines()] == plain
@@ -99,15 +95,15 @@ def test_what_goes_wrong_is_told_in_a_paragraph(
 
 
 def test_ctrl_c_stops_a_query_that_duckdb_is_busy_with(made: Lake) -> None:
-    sql = "SELECT count(*) FROM range(100000000000000) a"
-    running = subprocess.Popen(
-        [*POLYSEME, "sql", sql, "--lake", str(made.root)], stderr=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    time.sleep(8)
-    assert running.poll() is None
-    os.kill(running.pid, signal.SIGINT)
-    assert running.wait(20) == 130
-    running.communicate()
+    sql = "SELECT 'begun'; SELECT count(*) FROM range(100000000000000) a"
+    command = [*POLYSEME, "sql", sql, "--lake", made.root, "--format", "csv"]
+    with processes.started(*command, stdout=processes.PIPE) as running:
+        assert running.stdout is not None
+        assert "begun" in running.stdout.readline() + running.stdout.readline()
+        before = processes.cpu_seconds(running)
+        processes.wait_until(lambda: processes.cpu_seconds(running) > before + 1, "DuckDB is at work")
+        running.send_signal(signal.SIGINT)
+        assert running.wait(processes.DEADLINE_SECONDS) == 130
 
 
 def test_search_shows_the_nearest_sentences_with_their_neighbours(

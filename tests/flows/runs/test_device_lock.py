@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,7 +16,9 @@ import pytest
 
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import EngineConfig
-from tests.prefect_server import PrefectServer, wait_until
+from tests import processes
+from tests.prefect_server import PrefectServer
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -200,10 +201,7 @@ def test_after_holder_and_server_are_killed_the_slot_comes_free_and_another_run_
     from polyseme.flows.embed import EmbedRequest, embed_corpus
 
     name = f"polyseme-device-{socket.gethostname()}-cpu"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, name], env=server.environment, stdout=subprocess.PIPE, text=True
-    )
-    with holder:
+    with processes.started(sys.executable, "-c", HOLD, name, env=server.environment, stdout=processes.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         holder.kill()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ from typing import Any
 import duckdb
 import httpx
 
+from tests import processes
 from tests.repository import ROOT
 
-PATIENCE = 240.0
-"""Seconds to wait for anything on a busy machine; the tests wait for conditions, never for so long."""
 POLYSEME = (sys.executable, "-m", "polyseme")
 PREFECT = (sys.executable, "-m", "prefect")
 
@@ -30,7 +28,8 @@ class Standing:
 
     folder: Path
     port: int = field(init=False)
-    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _running: ExitStack = field(default_factory=ExitStack)
+    _processes: dict[str, processes.Process] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         with socket.socket() as free:
@@ -55,10 +54,11 @@ class Standing:
     def start(self, name: str, *command: str) -> None:
         """Start a process; what it says goes to `NAME.log`."""
         with (self.folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
+            started = processes.started(
+                *command, how=signal.SIGKILL, cwd=self.folder, env=self.environment, stdin=processes.DEVNULL,
+                stdout=log, stderr=log,
             )  # fmt: skip
+            self._processes[name] = self._running.enter_context(started)
 
     def start_server(self) -> None:
         self.start("server", *PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(self.port))
@@ -79,12 +79,8 @@ class Standing:
 
     def polyseme(self, *words: str) -> str:
         """Run a command to its end."""
-        done = subprocess.run(
-            [*POLYSEME, *words], cwd=self.folder, env=self.environment, capture_output=True, text=True,
-            timeout=PATIENCE, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        out: str = processes.run(*POLYSEME, *words, cwd=self.folder, env=self.environment).stdout
+        return out
 
     def kill(self, name: str) -> None:
         """End a process as a crash would, its children not."""
@@ -104,15 +100,7 @@ class Standing:
 
     def end(self) -> None:
         """End everything that was started here, whoever started it."""
-        while self._processes:
-            self.kill(next(iter(self._processes)))
-        for _ in range(3):
-            for pid, _environment in self._mine():
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            time.sleep(0.2)
+        self._running.close()
 
     def _mine(self) -> list[tuple[int, bytes]]:
         """Processes with this folder's PREFECT_HOME: no other test's, and no other user's."""
@@ -132,15 +120,13 @@ class Standing:
         path = self.folder / f"{name}.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
-    def wait(self, condition: Callable[[], Any], what: str, *, patience: float = PATIENCE) -> Any:
+    def wait(self, condition: Callable[[], Any], what: str) -> Any:
         """Return what `condition` returns once it is true."""
-        until = time.monotonic() + patience
-        while time.monotonic() < until:
-            if found := condition():
-                return found
-            time.sleep(0.25)
-        logs = "\n".join(f"--- {p.name}\n{p.read_text('utf-8', 'replace')[-3000:]}" for p in self.folder.glob("*.log"))
-        raise AssertionError(f"Not within {patience:g} seconds: {what}\n{logs}")
+        try:
+            return processes.wait_until(condition, what)
+        except AssertionError as late:
+            logs = [f"--- {p.name}\n{p.read_text('utf-8', 'replace')[-3000:]}" for p in self.folder.glob("*.log")]
+            raise AssertionError("\n".join([str(late), *logs])) from None
 
     def _is_up(self) -> bool:
         try:
@@ -149,12 +135,12 @@ class Standing:
             return False
 
     def post(self, path: str, body: Any) -> Any:
-        answer = httpx.post(f"{self.api}{path}", json=body, timeout=60)
+        answer = httpx.post(f"{self.api}{path}", json=body, timeout=processes.DEADLINE_SECONDS)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
     def deployment(self, name: str) -> dict[str, Any]:
-        answer = httpx.get(f"{self.api}/deployments/name/{name}", timeout=60)
+        answer = httpx.get(f"{self.api}/deployments/name/{name}", timeout=processes.DEADLINE_SECONDS)
         answer.raise_for_status()
         return answer.json()
 
@@ -172,7 +158,7 @@ class Standing:
 
     def wait_for_run(self, run_id: str) -> None:
         def ended() -> str | None:
-            state = httpx.get(f"{self.api}/flow_runs/{run_id}", timeout=60).json()["state"]
+            state = httpx.get(f"{self.api}/flow_runs/{run_id}", timeout=processes.DEADLINE_SECONDS).json()["state"]
             return state["name"] if state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
 
         assert self.wait(ended, f"run {run_id} ends") == "Completed"

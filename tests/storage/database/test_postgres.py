@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import multiprocessing
 import os
 import random
 import threading
@@ -24,7 +23,7 @@ from polyseme.storage.records import Document, Outputs, Reject
 from polyseme.storage.sql.connection import connect
 from polyseme.storage.sql.publish import publish, published
 from polyseme.tasks.shards.scan import Scan
-from tests import lakes, servers
+from tests import lakes, processes, servers
 
 SPEC = lakes.make_spec()
 
@@ -244,15 +243,8 @@ class TestCrowds:
         lake, each = Lake(tmp_path / "lake", postgres_url), 8
         with Catalog.create_or_open(lake) as catalog:
             catalog.register_encoding(SPEC)
-            context = multiprocessing.get_context("spawn")
-            workers = [
-                context.Process(target=lakes.commit_and_publish, args=(str(lake.root), i, each)) for i in range(4)
-            ]
-            for worker in workers:
-                worker.start()
-            for worker in workers:
-                worker.join(timeout=300)
-            assert [worker.exitcode for worker in workers] == [0] * 4
+            writers = [(str(lake.root), i, each) for i in range(4)]
+            assert processes.run_together(lakes.commit_and_publish, writers) == [0] * 4
             doc_ids = {f"w{worker}-{i}" for worker in range(4) for i in range(each)}
             assert catalog.lookup(SPEC.encoding_id, sorted(doc_ids)).keys() == doc_ids
             found = published(lake)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +21,7 @@ from polyseme.storage.maintenance.vacuum import vacuum
 from polyseme.storage.maintenance.verification import verify
 from polyseme.storage.sql.connection import connect
 from polyseme.storage.sql.publish import publish, published
-from tests import lakes
+from tests import lakes, processes
 
 SPEC = lakes.make_spec()
 AT_ONCE, HOUR = timedelta(0), timedelta(hours=1)
@@ -196,13 +195,8 @@ class TestLakeInAnObjectStore:
         lake, each = Lake(s3_root, postgres_url), 4
         with Catalog.create_or_open(lake) as catalog:
             catalog.register_encoding(SPEC)
-        context = multiprocessing.get_context("spawn")
-        workers = [context.Process(target=lakes.commit_and_publish, args=(s3_root, i, each)) for i in range(4)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join(timeout=400)
-        assert [worker.exitcode for worker in workers] == [0] * 4
+        writers = [(s3_root, i, each) for i in range(4)]
+        assert processes.run_together(lakes.commit_and_publish, writers) == [0] * 4
         expected = sorted((f"w{worker}-{i}", "The bank.") for worker in range(4) for i in range(each))
         with Catalog.open(Lake(s3_root)) as catalog:
             found = published(lake)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import LakeError, UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.connection import Access, connect, refuse_writes
-from tests import lakes
+from tests import lakes, processes
 
 
 @pytest.fixture
@@ -207,5 +206,5 @@ def test_what_keeps_our_functions_to_the_end_of_a_process_is_told_of_no_leaks() 
         "    ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))  # as Prefect keeps what a flow's module names\n"
         "connection.duckdb.connect().close()\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = processes.run(sys.executable, "-c", script)
     assert done.stderr == ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.publish import publish, published
-from tests import lakes
+from tests import lakes, processes
 
 
 def documents(lake: Lake) -> list[str]:
@@ -30,13 +29,7 @@ def test_the_published_file_answers_from_any_folder(catalog: Catalog, lake: Lake
         "print(con.execute(\"SELECT sentence FROM occurrences('bank.')\").fetchall(), "
         "con.execute('SELECT count(*) FROM coherence').fetchall()); con.close()"
     )
-    told = subprocess.run(
-        [sys.executable, "-c", script, str(lake.published_path)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    told = processes.run(sys.executable, "-c", script, lake.published_path, cwd=tmp_path)
     assert told.stdout.strip() == "[('The bank.',)] [(1,)]"
     assert published(lake) == (version, catalog.snapshot().lake_id, str(lake.root))
 
@@ -126,7 +119,7 @@ def test_what_a_reader_wrote_into_the_file_does_not_leak_into_the_next(catalog: 
         "import duckdb, os, sys; con = duckdb.connect(sys.argv[1]); "
         "con.execute('CREATE TABLE mine AS SELECT 1 AS x'); os._exit(0)"
     )
-    subprocess.run([sys.executable, "-c", script, str(lake.published_path)], check=True)
+    processes.run(sys.executable, "-c", script, lake.published_path)
     assert lake.published_path.with_name("catalog.duckdb.wal").exists()
     lakes.commit(catalog, lakes.make_spec(), {"e": ["More."]})
     publish(catalog)

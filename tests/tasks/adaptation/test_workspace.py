@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from polyseme.tasks.evaluation.evaluation import FIGURES
 from polyseme.tasks.inference.predictions import next_sentence
 from polyseme.tasks.training.objective import ObjectiveConfig
 from polyseme.tasks.training.trainer import Trainer, TrainingConfig
+from tests import processes
 from tests.repository import ROOT
 from tests.tasks.training.training_corpus import documents
 
@@ -196,7 +196,7 @@ def test_a_short_run_on_the_docstrings_of_python_improves_both_objectives_on_mod
 ) -> None:
     # The five minutes of docs/training.md, cut to a tenth.
     source = tmp_path / "docstrings.jsonl"
-    source.write_bytes(subprocess.run([sys.executable, DOCSTRINGS], capture_output=True, check=True).stdout)
+    source.write_bytes(processes.run(sys.executable, DOCSTRINGS, text=False).stdout)
     monkeypatch.setattr(module, "HELD_OUT_PAIRS", 192)
     asked = Adaptation(
         sources=[str(source)], out=str(tmp_path / "out"), device="cpu", held_out=0.1, evaluation_pairs=0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from polyseme.tasks.model.linear import Dense, Int8, Linear, Packed, runs_int8
+from tests import processes
 from tests.reference import one_thread
 
 pytestmark = pytest.mark.skipif(not runs_int8(torch.device("cpu")), reason="int8 runs on x86 CPUs")
@@ -92,9 +92,5 @@ print(linear(rows)[0, 0].item())
 @pytest.mark.parametrize("instructions", ["SSE41", "AVX2", "AVX512_CORE_VNNI"])
 def test_the_largest_sums_do_not_overflow_on_older_cpus(instructions: str) -> None:
     """Without VNNI oneDNN adds pairs of products in 16 bits, where 255 * 127 * 2 would saturate silently."""
-    done = subprocess.run(
-        [sys.executable, "-c", LARGEST],
-        env=os.environ | {"ONEDNN_MAX_CPU_ISA": instructions},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    done = processes.run(sys.executable, "-c", LARGEST, env=os.environ | {"ONEDNN_MAX_CPU_ISA": instructions})
     assert float(done.stdout) == pytest.approx(383 * 255 * 2, rel=1e-6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from polyseme.storage.sql.connection import connect
 from polyseme.tasks.engine import EngineConfig
 from polyseme.tasks.inference import cached
 from polyseme.tasks.sql.functions import ModelFunctions
-from tests import embedded_lakes, lakes
+from tests import embedded_lakes, lakes, processes
 
 
 @pytest.fixture(scope="module")
@@ -226,5 +225,5 @@ def test_opening_a_lake_loads_no_torch_and_leaving_it_open_makes_no_noise(lake: 
         "import sys; from polyseme.storage.sql.connection import connect; con = connect(sys.argv[1]); "
         "print(con.execute('SELECT count(*) FROM sentences').fetchall()); assert 'torch' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", code, lake.root], capture_output=True, text=True, check=True)
+    done = processes.run(sys.executable, "-c", code, lake.root)
     assert (done.stdout, done.stderr) == ("[(16,)]\n", "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from polyseme.tasks.training.checkpoints import StepLog, checkpoints, latest, re
 from polyseme.tasks.training.export import export
 from polyseme.tasks.training.network import forward, loss_sums, start_from
 from polyseme.tasks.training.trainer import Trainer, TrainingConfig
+from tests import processes
 from tests.conftest import MakeCheckpoint
 from tests.tasks.training.small_training import CPU, objective, trainer
 
@@ -165,15 +165,8 @@ def test_killed_anywhere_and_resumed_the_losses_are_those_of_an_uninterrupted_ru
     tiny_folder: Path, tmp_path: Path
 ) -> None:
     def run(folder: str, where: str) -> int:
-        words = [
-            sys.executable,
-            "-m",
-            "tests.tasks.training.train_until_killed",
-            str(tiny_folder),
-            str(tmp_path / folder),
-            where,
-        ]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
+        script = "tests.tasks.training.train_until_killed"
+        done = processes.run(sys.executable, "-m", script, tiny_folder, tmp_path / folder, where, check=False)
         assert done.returncode in (0, -signal.SIGKILL), done.stderr
         return done.returncode
 
