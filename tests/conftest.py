@@ -18,6 +18,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.model.checkpoint import embedded_folder
 from tests import servers
+from tests.extras import require
 
 # A time limit an example is a test of the machine.
 settings.register_profile("polyseme", deadline=None)
@@ -133,9 +134,9 @@ def foreign(foreign_folder: Path) -> Engine:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a real PostgreSQL server for the whole session."""
-    pytest.importorskip("psycopg", reason="a catalog in PostgreSQL needs psycopg (pip install polyseme[postgres])")
+    require("psycopg", "postgres")
     if servers.initdb() is None:
-        pytest.skip("PostgreSQL's initdb is not installed (apt-get install postgresql)")
+        pytest.skip("needs PostgreSQL's initdb: apt-get install postgresql")
     with servers.postgres() as url:
         yield url
 
@@ -151,8 +152,8 @@ def postgres_url(postgres_server: str) -> str:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The endpoint of a real S3-compatible server for the whole session."""
-    for package in ("s3fs", "moto"):
-        pytest.importorskip(package, reason=f"a lake in an object store needs {package} (pip install polyseme[s3,dev])")
+    require("s3fs", "s3")
+    require("moto", "dev")
     with servers.s3() as endpoint:
         yield endpoint
 

@@ -13,7 +13,9 @@ from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import EngineConfig
 from polyseme.tasks.shards import stages
+from tests.extras import require
 from tests.flows.conftest import TEXTS, write_records
+from tests.processes import DEADLINE_SECONDS
 
 TABLES = {"documents": "* EXCLUDE (ingested_at)", "sentences": "*", "words": "*", "tokens": "*", "transitions": "*"}
 EVERYTHING = Outputs("tokens", None, True)
@@ -76,7 +78,7 @@ def rows(lake: Path) -> dict[str, list[tuple[object, ...]]]:
 def test_four_dask_workers_give_the_rows_of_one_process(
     records: Path, lake: Path, tiny_folder: Path, expected: dict[str, list[tuple[object, ...]]]
 ) -> None:
-    pytest.importorskip("prefect_dask")
+    require("prefect_dask", "dask")
     report = embed(records, lake, tiny_folder, kind="dask", workers=4)
     assert report.state == "completed"
     assert report.counts.documents == len(expected["documents"])
@@ -89,7 +91,7 @@ def test_four_dask_workers_give_the_rows_of_one_process(
 def test_ray_workers_give_the_rows_of_one_process(
     records: Path, lake: Path, tiny_folder: Path, expected: dict[str, list[tuple[object, ...]]]
 ) -> None:
-    pytest.importorskip("prefect_ray")
+    require("prefect_ray", "ray")
     assert embed(records, lake, tiny_folder, kind="ray", workers=2).state == "completed"
     assert rows(lake) == expected
 
@@ -104,7 +106,7 @@ def test_a_shard_that_fails_on_a_standing_cluster_is_reported_and_the_next_run_d
     expected: dict[str, list[tuple[object, ...]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip("prefect_dask")
+    require("prefect_dask", "dask")
     from distributed import Scheduler, SpecCluster, Worker, get_worker
 
     write, encode = stages.write_part, stages.encode_shard
@@ -179,18 +181,20 @@ def test_contradictory_runners_are_refused(options: dict[str, object], complaint
 @pytest.mark.cluster
 def test_each_worker_of_a_local_cluster_has_a_gpu_of_its_own() -> None:
     """Names of GPUs are only names here: what matters is which one a worker's process is shown."""
+    require("distributed", "dask")
     from distributed import Client, SpecCluster
 
     from polyseme.flows.runs.runners import SHARDS_FOR_A_GPU, gpu_cluster
 
     with SpecCluster(**gpu_cluster(None, ["GPU-a", "GPU-b"])) as cluster, Client(cluster) as client:
-        client.wait_for_workers(2, timeout=180)
+        client.wait_for_workers(2, timeout=DEADLINE_SECONDS)
         shown = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
         assert sorted(shown.values()) == ["GPU-a", "GPU-b"]
         assert set(client.nthreads().values()) == {SHARDS_FOR_A_GPU}
 
 
 def test_more_workers_than_gpus_share_them_in_turn() -> None:
+    require("distributed", "dask")
     from polyseme.flows.runs.runners import gpu_cluster
 
     workers = gpu_cluster(3, ["GPU-a", "GPU-b"])["workers"].values()

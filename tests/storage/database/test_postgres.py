@@ -24,6 +24,7 @@ from polyseme.storage.sql.connection import connect
 from polyseme.storage.sql.publish import publish, published
 from polyseme.tasks.shards.scan import Scan
 from tests import lakes, processes, servers
+from tests.extras import require
 
 SPEC = lakes.make_spec()
 
@@ -146,6 +147,7 @@ class TestTrouble:
             assert not any(form.encode() in content for content in written)
 
     def test_a_server_that_is_not_there_is_reported(self, tmp_path: Path) -> None:
+        require("psycopg", "postgres")
         url = f"postgresql://u:hush@127.0.0.1:{servers.free_port()}/d"
         with pytest.raises(LakeError, match="server runs") as caught:
             Catalog.create_or_open(Lake(tmp_path / "lake", url))
