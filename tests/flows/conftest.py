@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from polyseme.flows.settings import prepare_prefect
+from tests.processes import DEADLINE_SECONDS
 from tests.repository import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -29,7 +30,7 @@ def prefect_api() -> Iterator[None]:
     prepare_prefect(verbose=False)
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=180):
+    with prefect_test_harness(server_startup_timeout=int(DEADLINE_SECONDS)):
         yield
 
 

@@ -148,9 +148,9 @@ class TestCommits:
 
     def test_a_large_shard_commits_well_under_a_second(self, catalog: Catalog, spec: EncodingSpec) -> None:
         version = lakes.begin(catalog, spec, "r")
-        start = time.process_time()
+        start = time.thread_time()
         lakes.put(catalog, spec, "r", version, *(f"d{i}" for i in range(5000)))
-        assert time.process_time() - start < 1
+        assert time.thread_time() - start < 1
 
     def test_an_error_of_the_database_does_not_quote_what_was_refused(self, catalog: Catalog) -> None:
         with pytest.raises(DatabaseError) as caught:

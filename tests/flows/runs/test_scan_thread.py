@@ -15,6 +15,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, EncodingSpec, Outputs, Reject
 from polyseme.tasks.shards.scan import Scan
 from polyseme.tasks.shards.staging import SHARD_CHARS
+from tests.processes import DEADLINE_SECONDS
 
 SPEC = EncodingSpec(
     model="m", model_sha256="m", tokenizer_sha256="t", width=4, layers="last", pooling="mean", context="sentence",
@@ -63,7 +64,7 @@ def test_a_run_that_stops_ends_a_scan_that_would_go_on(scan: Scan) -> None:
 
     def endless() -> Iterator[Document | Reject]:
         yield from items(1)
-        stopped.wait(60)
+        stopped.wait(DEADLINE_SECONDS)
         yield from items(10**9)
 
     thread = ScanThread(scan, endless, limit=None, progress=Progress("run"))
@@ -72,7 +73,7 @@ def test_a_run_that_stops_ends_a_scan_that_would_go_on(scan: Scan) -> None:
     consumer.start()
     thread.progress.stop()
     stopped.set()
-    consumer.join(60)
+    consumer.join(DEADLINE_SECONDS)
     thread.wait()
     assert not consumer.is_alive()
     assert scan.tally.documents < 1000

@@ -13,6 +13,7 @@ from polyseme.flows.events import SendError, SourceChanged
 from polyseme.flows.server.corpora import Corpus
 from polyseme.flows.server.watch import Outbox, Settling, Watched, Watcher, watched
 from polyseme.storage.errors import UsageError
+from tests.processes import DEADLINE_SECONDS
 
 
 def changed(corpus: str = "news", *uris: str) -> SourceChanged:
@@ -170,7 +171,7 @@ def test_a_real_folder_is_watched_from_its_start_to_files_and_folders_that_come_
     thread.start()
 
     def hear() -> dict[str, object]:
-        assert server.told.wait(60), "nothing was heard"
+        assert server.told.wait(DEADLINE_SECONDS), "nothing was heard"
         server.told.clear()
         return server.heard[-1]["payload"]  # type: ignore[return-value]
 
@@ -184,7 +185,7 @@ def test_a_real_folder_is_watched_from_its_start_to_files_and_folders_that_come_
     (tmp_path / "news" / "a.txt").unlink()
     assert hear()["uris"] == ((tmp_path / "news" / "a.txt").as_uri(),)
     watcher.stop.set()
-    thread.join(60)
+    thread.join(DEADLINE_SECONDS)
     assert not thread.is_alive()
 
 

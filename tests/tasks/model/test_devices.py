@@ -18,6 +18,7 @@ from polyseme.tasks.model.bert import PackedBatch
 from polyseme.tasks.model.devices import resolve_device, token_budget
 from polyseme.tasks.model.memory import DeviceMemory, run_in_halves
 from polyseme.tasks.text.windows import batches, sentence_windows
+from tests.processes import DEADLINE_SECONDS
 
 
 def fits(most: int) -> Callable[[Ints], list[int]]:
@@ -74,16 +75,16 @@ def test_a_batch_that_does_not_fit_beside_another_fits_when_that_one_is_done() -
         try:
             if numbers[0] == 0:
                 holding.set()
-                assert refused.wait(60)
+                assert refused.wait(DEADLINE_SECONDS)
             return int(numbers[0])
         finally:
             space.release()
 
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(memory.run_or_halve, run, np.array([0]), lambda _: None)
-        assert holding.wait(60)
+        assert holding.wait(DEADLINE_SECONDS)
         second = threads.submit(memory.run_or_halve, run, np.array([1]), lambda _: None)
-        assert (first.result(60), second.result(60)) == ([0], [1])
+        assert (first.result(DEADLINE_SECONDS), second.result(DEADLINE_SECONDS)) == ([0], [1])
 
 
 def test_batches_that_all_do_not_fit_end_rather_than_wait_for_each_other() -> None:

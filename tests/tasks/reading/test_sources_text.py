@@ -75,9 +75,9 @@ def test_long_runs_of_marks_are_composed_exactly(marks: list[str], around: str) 
 
 
 def test_a_million_combining_marks_take_no_quadratic_time() -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     assert len(normalise("a" + "\u0301\u0316" * 500_000)) == 1_000_000
-    assert time.perf_counter() - start < 20
+    assert time.thread_time() - start < 20
 
 
 @given(ANY_TEXT | st.binary())
