@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from collections.abc import Iterator
 
 import duckdb
@@ -19,6 +20,12 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
     opened = connect(lake.root)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def docs_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `python docs/….py` has: its own folder to import from."""
+    monkeypatch.syspath_prepend(ROOT / "docs")
 
 
 def statements(sql: str) -> list[str]:
@@ -50,13 +57,24 @@ def test_the_data_model_lists_the_columns_of_every_view(con: duckdb.DuckDBPyConn
         assert named == columns, view
 
 
-def test_the_architecture_page_shows_every_module_once() -> None:
+def test_the_architecture_page_has_the_tree_that_is_printed_from_the_docstrings(docs_on_path: None) -> None:
+    tree = runpy.run_path(str(ROOT / "docs/tree.py"))["tree"]()
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+    assert tree in page, "run python docs/tree.py --write"
+    assert all(len(line) <= 120 for line in tree.splitlines())
+
+
+def test_the_architecture_page_shows_every_module_once_with_a_summary() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    for folder in ("flows", "flows/commands", "tasks", "storage"):
-        section = text.split(f"\n{folder}/", 1)[1].split("\n\n", 1)[0]
-        shown = re.findall(r"^  (\w+\.py)  ", section, re.MULTILINE)
-        there = sorted(p.name for p in (ROOT / folder).glob("*.py") if p.name != "__init__.py")
-        assert sorted(shown) == there, folder
+    sections = re.findall(r"^((?:\w+/)+)  \S.*\n((?:  .+\n)*)", text, re.MULTILINE)
+    shown = [folder + module for folder, lines in sections for module in re.findall(r"^  (\w+\.py) +\S", lines, re.M)]
+    there = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("flows", "tasks", "storage")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert sorted(shown) == sorted(there | {"polyseme/__main__.py"})
 
 
 def test_the_readme_names_only_commands_that_exist() -> None:
