@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from polyseme.flows.embed import EmbedRequest, embed_corpus
+    from polyseme.flows.runs.runners import Runner
+    from polyseme.flows.settings import prepare_prefect
     from polyseme.storage.errors import PolysemeError
     from polyseme.storage.lake import Lake
     from polyseme.storage.records import Document, Outputs
     from polyseme.storage.sql.connection import Access, connect
+    from polyseme.storage.sql.vectors import vectors
     from polyseme.tasks.engine import Engine, EngineConfig
+    from polyseme.tasks.inference.vectors import text_vectors, word_in_text_vectors
+    from polyseme.tasks.reading.documents import ReadOptions
     from polyseme.tasks.sql.functions import ModelFunctions
 
 __all__ = [
@@ -29,8 +34,14 @@ __all__ = [
     "ModelFunctions",
     "Outputs",
     "PolysemeError",
+    "ReadOptions",
+    "Runner",
     "connect",
     "embed_corpus",
+    "prepare_prefect",
+    "text_vectors",
+    "vectors",
+    "word_in_text_vectors",
 ]
 
 _HOMES = {
@@ -43,8 +54,14 @@ _HOMES = {
     "ModelFunctions": "tasks.sql.functions",
     "Outputs": "storage.records",
     "PolysemeError": "storage.errors",
+    "ReadOptions": "tasks.reading.documents",
+    "Runner": "flows.runs.runners",
     "connect": "storage.sql.connection",
     "embed_corpus": "flows.embed",
+    "prepare_prefect": "flows.settings",
+    "text_vectors": "tasks.inference.vectors",
+    "vectors": "storage.sql.vectors",
+    "word_in_text_vectors": "tasks.inference.vectors",
 }
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
+import inspect
 import re
 import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
+import polyseme
 from polyseme.flows.cli import main
 from polyseme.storage.sql.connection import connect
 from tests.repository import ROOT
@@ -18,6 +23,7 @@ from tests.repository import ROOT
 RECIPES = dict(
     re.findall(r"^## (\d+\. [^\n]+)\n.*?```sql\n(.*?)```", (ROOT / "docs/cookbook.md").read_text("utf-8"), re.M | re.S)
 )
+SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text("utf-8"), re.S)
 SHOWN = re.findall(r"```console\n\$ ([^\n]+)\n(.+?)```", (ROOT / "docs/concepts.md").read_text("utf-8"), re.S)
 
 
@@ -53,6 +59,52 @@ def test_a_command_of_the_concepts_prints_what_is_shown(
             main(arguments)
         assert exit_.value.code == 0
     assert _lines(capsys.readouterr().out) == _lines(shown)
+
+
+@pytest.mark.prefect
+def test_the_snippets_for_python_run_in_order_inside_an_event_loop(
+    prefect_api: None, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    asyncio.run(_run_as_cells([snippet for snippet in SNIPPETS if "# needs " not in snippet], names))
+    assert names["river"].shape == names["vault"].shape == (384,)
+    assert names["report"].tally.unchanged == 3
+    assert names["matrix"].shape == (names["words"].num_rows, 384)
+    assert names["tensor"].shape == (7, 384)
+    assert names["ids"] == sorted(names["ids"])
+    assert len(names["answers"]) == 2
+
+
+@pytest.mark.parametrize(("package", "method"), [("pandas", "df"), ("polars", "pl")])
+def test_a_query_becomes_a_data_frame_with_a_vector_in_each_row(package: str, method: str) -> None:
+    pytest.importorskip(package, reason=f"a data frame of {package} needs {package}, which is not a dependency")
+    (snippet,) = (snippet for snippet in SNIPPETS if f"# needs {package}" in snippet)
+    assert f".{method}()" in snippet
+    with duckdb.connect() as con:
+        names: dict[str, Any] = {
+            "sentences": con.sql("SELECT i, [i, 2, 3]::FLOAT[3] AS embedding FROM range(4) AS t(i)")
+        }
+        exec(snippet, names)
+    assert [list(vector) for vector in names["frame"]["embedding"]] == [[i, 2, 3] for i in range(4)]
+
+
+def test_every_name_of_the_public_face_is_on_the_page_for_python() -> None:
+    page = (ROOT / "docs/python.md").read_text("utf-8")
+    table = re.findall(r"^\| (`.+`) \|", page, re.M)
+    named = re.findall(r"\w+", " ".join(table))
+    assert sorted(named) == sorted(polyseme.__all__)
+    for name in named:
+        assert getattr(polyseme, name) is not None
+
+
+async def _run_as_cells(cells: list[str], names: dict[str, Any]) -> None:
+    """Run code as a notebook runs its cells: in one namespace, in a loop that runs, with `await` at the top."""
+    for cell in cells:
+        code = compile(cell, "docs/python.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        waiting = eval(code, names)
+        if inspect.isawaitable(waiting):
+            await waiting
 
 
 def _lines(text: str) -> list[str]:
