@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import runpy
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 import pytest
 
+from polyseme.storage.errors import UsageError
 from polyseme.storage.sql.connection import connect
 from tests.embedded_lakes import documents, make
 from tests.repository import ROOT
@@ -75,6 +77,49 @@ def test_the_architecture_page_shows_every_module_once_with_a_summary() -> None:
         if path.name != "__init__.py"
     }
     assert sorted(shown) == sorted(there | {"polyseme/__main__.py"})
+
+
+def test_the_configuration_page_has_the_reference_that_is_printed_from_the_commands(docs_on_path: None) -> None:
+    reference = runpy.run_path(str(ROOT / "docs/configuration.py"))["reference"]()
+    assert reference in (ROOT / "docs/configuration.md").read_text("utf-8"), "run python docs/configuration.py --write"
+
+
+@pytest.mark.parametrize(("place", "name_of"), [("environment", "variable"), ("file", "key")])
+def test_an_option_is_read_from_the_variable_and_the_key_that_the_page_names(
+    place: str, name_of: str, docs_on_path: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from polyseme.flows.cli import app
+    from polyseme.flows.settings import sources_of_settings
+
+    name_of_option = runpy.run_path(str(ROOT / "docs/configuration.py"))[name_of]
+    monkeypatch.chdir(tmp_path)
+    for command in (name for name in app if not name.startswith("-")):
+        arguments = app[command].assemble_argument_collection()
+        named = {name: option for option in arguments if option.show and (name := name_of_option(option))}
+        with monkeypatch.context() as patch, app.app_stack([app[command]]):
+            if place == "environment":
+                for name in named:
+                    patch.setenv(name, "1")
+            else:
+                lines = "".join(f'{name} = "1"\n' for name in named)
+                Path("polyseme.toml").write_text(f"[{command}]\n{lines}", encoding="utf-8")
+            for read in sources_of_settings():
+                read(app[command], (command,), arguments)
+        assert [name for name, option in named.items() if not option.has_tokens] == [], command
+
+
+def test_a_corpus_has_the_keys_that_the_page_names(
+    docs_on_path: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from polyseme.flows.server.corpora import configured
+
+    (tmp_path / "polyseme.toml").write_text('[corpus.a]\nsources = ["x"]\nnonsense = 1\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        configured()
+    known = re.findall(r"\w+", str(caught.value).partition("Options: ")[2])
+    page = runpy.run_path(str(ROOT / "docs/configuration.py"))
+    assert sorted(key for key, *_ in page["corpus_keys"]()) == sorted(known)
 
 
 def test_the_readme_names_only_commands_that_exist() -> None:
