@@ -1,9 +1,9 @@
-"""What docs/concepts.md shows, printed anew: each of its commands is run on the lake of the example corpus.
+"""The output blocks of docs/concepts.md, refreshed: each command runs on the lake of the example corpus.
 
     python docs/refresh.py
 
-For when the embedded model has changed, or what a command prints. Makes the lake in a temporary folder first. What the
-page says about the numbers is for a person to read again.
+For when the embedded model or the output of a command has changed. Makes the lake in a temporary folder first. What the
+prose says about the numbers has to be checked by hand.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def printed(command: str, folder: Path) -> str:
-    """Return what `command` prints in a folder that holds the lake, as lines without blanks at their ends."""
+    """Return the output of `command` in a folder that has the lake, without blanks at the ends of lines."""
     name, *arguments = shlex.split(command)
     program = [str(ROOT / arguments.pop(0))] if name == "python" else ["-m", "polyseme"]
     print(command[:100], file=sys.stderr)  # noqa: T201

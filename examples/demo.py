@@ -1,6 +1,6 @@
-"""The demo: embed the example corpus with the embedded model, then ask three questions in SQL.
+"""The demo: embed the example corpus with the embedded model, then run three SQL queries.
 
-Run by `make demo`. A second run finds nothing to do and only asks.
+Run by `make demo`. A second run finds nothing to embed and only queries.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polyseme
 from polyseme.flows.display.output import write_table
-from polyseme.storage.sql.connection import connect
 
 HERE = Path(__file__).resolve().parent
 LAKE = HERE.parent / "demo-lake"
@@ -40,14 +40,14 @@ ORDER BY sense, similarity DESC
 """
 
 LEAST_COHERENT = """
--- Where does a text lose its thread? The step from a sentence to the next that Next Sentence Prediction likes least.
+-- Where is a text least coherent? The transition with the lowest Next Sentence Prediction margin.
 SELECT parse_filename(doc_id) AS document, sentence_index AS after_sentence, round(margin, 1) AS margin,
        round(percentile, 2) AS share_of_random_pairs_below, text, next_text
 FROM coherence ORDER BY margin LIMIT 1
 """
 
 SUMMARY = """
--- One line a document: how long, and how well its sentences follow each other.
+-- One row per document: its length, and how well its sentences follow each other.
 SELECT parse_filename(doc_id) AS document, any_value(n_sentences) AS sentences, any_value(n_tokens) AS tokens,
        round(avg(margin), 2) AS mean_margin, round(min(margin), 2) AS worst_step
 FROM documents JOIN coherence USING (doc_id)
@@ -56,17 +56,13 @@ GROUP BY doc_id ORDER BY mean_margin LIMIT 10
 
 
 def main() -> None:
-    polyseme = Path(sys.executable).with_name("polyseme")
-    subprocess.run([polyseme, "embed", HERE / "corpus", "--lake", LAKE], check=True)
-    con = connect(LAKE)
-    for query in (TWO_SENSES, LEAST_COHERENT, SUMMARY):
-        comment, _, _ = query.strip().partition("\n")
-        print(f"\n{comment.removeprefix('-- ')}", flush=True)
-        write_table(con.sql(query).to_arrow_table(), "table")
-    con.close()
-    print(
-        '\nYour turn: .venv/bin/polyseme sql "from sentences limit 5" --lake demo-lake   (more: examples/queries.sql)'
-    )
+    subprocess.run([sys.executable, "-m", "polyseme", "embed", HERE / "corpus", "--lake", LAKE], check=True)
+    with polyseme.connect(LAKE) as con:
+        for query in (TWO_SENSES, LEAST_COHERENT, SUMMARY):
+            comment, _, _ = query.strip().partition("\n")
+            print(f"\n{comment.removeprefix('-- ')}", flush=True)
+            write_table(con.sql(query).to_arrow_table(), "table")
+    print('\nTry: .venv/bin/polyseme sql "from sentences limit 5" --lake demo-lake   (more: examples/queries.sql)')
 
 
 if __name__ == "__main__":

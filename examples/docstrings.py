@@ -2,9 +2,9 @@
 
     python examples/docstrings.py > docstrings.jsonl
 
-English that everybody has, in a manner that no encyclopaedia has: what docs/training.md teaches a model in five
-minutes. Modules are parsed, never imported. Each docstring of two sentences or more becomes one paragraph; code, lists,
-tables and signatures are left out. The order is that of the modules' names, so the same Python writes the same corpus.
+An English corpus that every Python installation has: docs/training.md continues pretraining on it for five minutes.
+Modules are parsed, never imported. Each docstring of two sentences or more becomes one paragraph; code, lists, tables
+and signatures are left out. The order is that of the modules' names, so the same Python writes the same corpus.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LEAST_CHARACTERS = 200
 
 
 def main() -> None:
-    """Write the documents, and how much they are to standard error."""
+    """Write the documents to standard output, and their number and size to standard error."""
     count = characters = 0
     for name, text in documents(Path(sysconfig.get_path("stdlib"))):
         sys.stdout.write(json.dumps({"id": name, "text": text}, ensure_ascii=False) + "\n")
@@ -36,14 +36,14 @@ def main() -> None:
 
 
 def documents(library: Path) -> Iterator[tuple[str, str]]:
-    """Yield the names of the modules below `library` that say enough, and what they say; nothing is said twice."""
-    said: set[str] = set()
+    """Yield name and text of the modules below `library` that have enough of it; no paragraph comes twice."""
+    seen: set[str] = set()
     for path in sorted(library.rglob("*.py")):
         place = path.relative_to(library)
         if not _NOT_THE_LIBRARY.isdisjoint(place.parts):
             continue
-        fresh = [text for text in dict.fromkeys(paragraphs(path)) if text not in said]
-        said.update(fresh)
+        fresh = [text for text in dict.fromkeys(paragraphs(path)) if text not in seen]
+        seen.update(fresh)
         if sum(map(len, fresh)) >= _LEAST_CHARACTERS:
             yield ".".join(place.with_suffix("").parts).removesuffix(".__init__"), "\n\n".join(fresh)
 
@@ -51,24 +51,24 @@ def documents(library: Path) -> Iterator[tuple[str, str]]:
 def paragraphs(path: Path) -> Iterator[str]:
     """Yield the prose of a module's docstrings."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # such as an invalid escape: its author's to mend
+        with warnings.catch_warnings(action="ignore"):  # such as an invalid escape: its author's to fix
             tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):  # a template, which is no module
+    except (SyntaxError, ValueError):  # a template, not a module
         return
     for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and (said := prose(ast.get_docstring(node, clean=False) or "")):
-            yield said
+        if isinstance(node, _DOCUMENTED) and (text := prose(ast.get_docstring(node, clean=False) or "")):
+            yield text
 
 
 def prose(docstring: str) -> str:
-    """Return a docstring's sentences on one line; nothing where there are fewer than two."""
+    """Return a docstring's sentences on one line; empty if there are fewer than two."""
     blocks = re.split(r"\n\s*\n", inspect.cleandoc(docstring))
-    said = " ".join(" ".join(block.split()) for block in blocks if _is_prose(block))
-    return said if len(_SENTENCE_ENDS.findall(said)) > 1 else ""
+    text = " ".join(" ".join(block.split()) for block in blocks if _is_prose(block))
+    return text if len(_SENTENCE_ENDS.findall(text)) > 1 else ""
 
 
 def _is_prose(block: str) -> bool:
-    """Tell sentences from code, lists, tables and headings: those are indented, drawn, or do not end as a sentence."""
+    """True for sentences; code, lists, tables and headings are indented, drawn, or do not end like a sentence."""
     lines = block.splitlines()
     return (
         not any(line.startswith((" ", "\t", ">>>", "...", "-", "*", "|", "@", ":")) for line in lines)

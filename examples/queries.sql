@@ -1,8 +1,8 @@
--- Queries over a lake made of examples/corpus. Each one stands alone and ends with a semicolon.
+-- Queries over the lake of examples/corpus. Each one is complete in itself and ends with a semicolon.
 -- Documents read from a file have its URI as doc_id, records of JSONL and CSV have their own id:
 -- parse_filename(doc_id) shortens the former to `river-survey.md` and leaves the latter as they are.
 
--- 1. What is in the lake: one row a document.
+-- 1. What is in the lake: one row per document.
 SELECT
     parse_filename(doc_id) AS document,
     title,
@@ -12,7 +12,7 @@ SELECT
 FROM documents
 ORDER BY n_tokens DESC;
 
--- 2. Every occurrence of a word in its surroundings. Offsets count characters of documents.text from 0, substr from 1.
+-- 2. Every occurrence of a word in context. Offsets count characters of documents.text from 0, substr from 1.
 SELECT
     parse_filename(w.doc_id) AS document,
     lpad(replace(substr(d.text, greatest(w.char_start - 39, 1), least(w.char_start, 40)), chr(10), ' '), 40, ' ')
@@ -46,8 +46,8 @@ WHERE bank.doc_id <> chosen.doc_id
 ORDER BY array_cosine_similarity(bank.embedding, chosen.embedding) DESC
 LIMIT 12;
 
--- 4. Two senses of `bank` in a text that uses both. Two documents serve as examples, one of each sense, and every
---    occurrence in the third goes to the sense that it is more like on average.
+-- 4. Two senses of `bank` in a text that uses both. Two documents serve as examples, one for each sense, and every
+--    occurrence in the third gets the sense to which it is more similar on average.
 WITH bank AS (
     SELECT parse_filename(w.doc_id) AS document, w.sentence_index, w.word_index, w.embedding, s.text
     FROM words AS w
@@ -73,8 +73,8 @@ FROM likeness
 GROUP BY sentence_index, word_index, text
 ORDER BY sentence_index, word_index;
 
--- 5. Do the vectors tell senses apart? Every occurrence takes the sense of its nearest neighbour in another document.
---    `chance` is what a guess in proportion to the candidates would get right. The labels hold for whole documents.
+-- 5. Do the vectors distinguish senses? Every occurrence gets the sense of its nearest neighbour in another document.
+--    `chance` is the accuracy of a guess in proportion to the candidates. The labels hold for whole documents.
 WITH label (word, sense, documents) AS (
     VALUES
         ('bank', 'money', ['savings-bank.md', 'courtroom-summary.md', 'island-bank.md', 'essay-05', 'notice-01']),
@@ -119,8 +119,8 @@ FROM nearest
 GROUP BY ROLLUP (word_lower)
 ORDER BY grouping(word_lower), correct DESC, word;
 
--- 6. The words that change most from place to place: mean distance between their occurrences. Words that occur in few
---    documents, or more than sixty times, are left out: the former say little, the latter are grammar.
+-- 6. The words whose vectors vary most: mean distance between their occurrences. Words that occur in few documents, or
+--    more than sixty times, are left out: the former have too few occurrences, the latter are function words.
 WITH candidate AS (
     SELECT word_lower
     FROM words
@@ -144,7 +144,7 @@ GROUP BY a.word_lower
 ORDER BY mean_distance DESC, word
 LIMIT 25;
 
--- 7. The least coherent transitions of the corpus. `percentile` is the share of random pairs that read worse.
+-- 7. The least coherent transitions of the corpus. `percentile` is the share of random pairs with a smaller margin.
 SELECT
     parse_filename(doc_id) AS document,
     sentence_index,
@@ -157,8 +157,8 @@ FROM coherence
 ORDER BY coherence.margin, doc_id, sentence_index
 LIMIT 8;
 
--- 8. Where a text changes its subject, by vectors alone: five sentences before a step against five after it. `depth` is
---    how much more alike the sentences are on either side than across.
+-- 8. Where a text changes its subject, by vectors alone: five sentences before a transition against five after it.
+--    `depth` is how much more similar the sentences are on either side than across.
 WITH pair AS (
     SELECT
         t.doc_id,
@@ -186,7 +186,7 @@ JOIN coherence AS c USING (doc_id, sentence_index)
 ORDER BY step.depth DESC
 LIMIT 8;
 
--- 9. Does Next Sentence Prediction know a text from chance? Neighbouring sentences against random pairs.
+-- 9. Does Next Sentence Prediction separate neighbouring sentences from random pairs?
 WITH scored AS (
     SELECT kind, nsp_logit_is_next::DOUBLE - nsp_logit_not_next AS margin, cosine, n_truncated
     FROM transitions
@@ -204,7 +204,7 @@ FROM scored
 GROUP BY kind
 ORDER BY kind;
 
--- 10. How each document holds together: its share of steps below the random median, and its worst one.
+-- 10. The coherence of each document: its share of transitions below the random median, and its worst one.
 SELECT
     parse_filename(doc_id) AS document,
     count(*) AS steps,
@@ -216,7 +216,7 @@ GROUP BY doc_id
 HAVING count(*) >= 5
 ORDER BY share_below_random_median DESC, document;
 
--- 11. A document in two sentences: those most like the others of the same text, headings and fragments left out.
+-- 11. A document in two sentences: those most similar to the others of the text, without headings and fragments.
 WITH central AS (
     SELECT
         a.doc_id,
@@ -250,7 +250,7 @@ WHERE s.doc_id <> chosen.doc_id
 ORDER BY array_cosine_similarity(s.embedding, chosen.embedding) DESC
 LIMIT 8;
 
--- 13. The longest sentences, in tokens, and how many words they hold.
+-- 13. The longest sentences in tokens, and their number of words.
 SELECT parse_filename(s.doc_id) AS document, s.sentence_index, s.n_tokens, count(w.word_index) AS words, s.text
 FROM sentences AS s
 LEFT JOIN words AS w ON w.doc_id = s.doc_id AND w.sentence_index = s.sentence_index
@@ -258,7 +258,7 @@ GROUP BY s.doc_id, s.sentence_index, s.n_tokens, s.text
 ORDER BY s.n_tokens DESC, document, s.sentence_index
 LIMIT 10;
 
--- 14. Words by document frequency, and what WordPiece made of them.
+-- 14. Words by document frequency, and their WordPiece tokens.
 SELECT
     word_lower AS word,
     count(DISTINCT doc_id) AS documents,

@@ -1,9 +1,9 @@
-"""Take the picture of a flow run page with its artifacts: docs/flow-run.png.
+"""Take the screenshot of a flow run page with its artifacts: docs/flow-run.png.
 
     python -m examples.screenshot
 
-Starts a Prefect server of its own, serves the deployments, embeds examples/corpus and lets headless Chromium look at
-the run's page. Needs Debian's `chromium`.
+Starts a Prefect server of its own, serves the deployments, embeds examples/corpus and renders the run's page in
+headless Chromium. Needs Debian's `chromium`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def take(url: str, folder: Path) -> None:
-    """Have the browser draw the page into PICTURE. The virtual time lets its requests be answered first."""
+    """Render the page into PICTURE. The virtual time leaves its requests time to be answered first."""
     subprocess.run(
         [
             "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

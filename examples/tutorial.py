@@ -1,10 +1,10 @@
-"""From nothing to two meanings of one word: what context adds to a word's vector.
+"""The tutorial: two meanings of one word, and what context adds to its vector.
 
     python examples/tutorial.py [--lake DIR]
 
-Embeds the example corpus where the lake does not exist yet, then asks it four questions in SQL. A static vector in the
-manner of Word2Vec is made from the same model, so that the two differ in nothing but context: the mean of all
-occurrences of a word in the corpus.
+Embeds the example corpus if the lake does not exist yet, then runs four SQL queries. A static vector in the manner of
+Word2Vec is made from the same model, so that the two differ in context only: the mean of all occurrences of a word
+in the corpus.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+import polyseme
 from polyseme.flows.display.output import write_table
-from polyseme.storage.sql.connection import connect
 
 CORPUS = Path(__file__).resolve().parent / "corpus"
 RIVER, VAULT, MOORED = (
@@ -71,12 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lake = parser.parse_args(arguments).lake
     if not (lake / "catalog.sqlite").exists():
         embed(lake)
-    with connect(lake) as con:
-        ask(con)
+    with polyseme.connect(lake) as con:
+        query(con)
 
 
 def embed(lake: Path) -> None:
-    """Step 0: the corpus into the lake, with the command that everybody uses."""
+    """Step 0: embed the corpus into the lake, with the command that users run."""
     subprocess.run(
         [sys.executable, "-m", "polyseme", "embed", str(CORPUS), "--lake", str(lake)],
         check=True,
@@ -85,25 +85,25 @@ def embed(lake: Path) -> None:
     )
 
 
-def ask(con: duckdb.DuckDBPyConnection) -> None:
-    """Steps 1 to 4."""
+def query(con: duckdb.DuckDBPyConnection) -> None:
+    """Steps 1 to 4: one query each."""
     con.execute(STATIC)
     sentences = {"river": RIVER, "vault": VAULT, "moored": MOORED}
-    say(f'"bank" in "{RIVER}" beside "bank" in two others: the static vector is one and the same.')
+    title(f'"bank" in "{RIVER}" beside "bank" in two others: the static vector is one and the same.')
     show(con, USES, **sentences)
     for sentence in (RIVER, VAULT):
-        say(f'Its occurrences used most like "{sentence}"')
+        title(f'Its occurrences used most like "{sentence}"')
         show(con, OCCURRENCES, sentence=sentence)
-    say("The words nearest to the static vector, a blend, and to the vectors that context gave.")
+    title("The words nearest to the static vector, a blend, and to the vectors that context gave.")
     show(con, WORDS, river=RIVER, vault=VAULT)
 
 
-def say(text: str) -> None:
+def title(text: str) -> None:
     print(f"\n{text}", flush=True)
 
 
-def show(con: duckdb.DuckDBPyConnection, query: str, **parameters: Any) -> None:
-    done = con.execute(query, parameters)
+def show(con: duckdb.DuckDBPyConnection, sql: str, **parameters: Any) -> None:
+    done = con.execute(sql, parameters)
     names = [column[0] for column in done.description or ()]
     rows = [[round(v, 2) if isinstance(v, float) else v for v in row] for row in done.fetchall()]
     write_table(pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows]), "table")

@@ -1,11 +1,14 @@
-"""The documentation is under test: its SQL runs, its columns exist, its file tree is the tree."""
+"""The documentation is under test: its SQL and Python run, and the columns, names, files and links on it exist."""
 
 from __future__ import annotations
 
 import re
 import runpy
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import duckdb
 import pytest
@@ -15,13 +18,28 @@ from polyseme.storage.sql.connection import connect
 from tests.embedded_lakes import documents, make
 from tests.repository import ROOT
 
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "prefect.yaml")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "examples" / "README.md",
+]
+EXAMPLES_OF_PATHS = {"models/news-2026-11-01"}
+OTHER_NAMES = {"toml", "functions", "corpus", "source", "run", "document", "encoding", "coherence", "model", "lake"}
+"""What comes after `polyseme.` in a file name, an entry point group, and the events and resource ids."""
+
 
 @pytest.fixture(scope="module")
-def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    lake = make(tmp_path_factory.mktemp("docs") / "lake", documents())
-    opened = connect(lake.root)
-    yield opened
-    opened.close()
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a lake in it."""
+    folder = tmp_path_factory.mktemp("docs")
+    make(folder / "lake", documents())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def con(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with connect(folder / "lake") as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -42,6 +60,17 @@ def test_the_recipes_of_the_readme_run(con: duckdb.DuckDBPyConnection) -> None:
     for recipe in recipes:
         con.execute(recipe).fetchall()
     assert len(con.execute(recipes[0]).fetchall()) == 10
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/sql.md"])
+def test_the_python_of_a_page_runs(
+    page: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert "similarity" in capsys.readouterr().out if "show()" in block else names["matrix"].shape[1] == 384
 
 
 def test_the_example_queries_run(con: duckdb.DuckDBPyConnection) -> None:
@@ -129,3 +158,30 @@ def test_the_readme_names_only_commands_that_exist() -> None:
     commands = set(app)
     assert named & commands
     assert named <= commands | {"runs"}, named - commands
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_name_of_polyseme_on_a_page_can_be_imported(page: Path) -> None:
+    for name in sorted(set(re.findall(r"\bpolyseme(?:\.\w+)+(?::\w+)?", page.read_text("utf-8")))):
+        if name.split(".")[1] not in OTHER_NAMES:
+            resolve_name(name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_and_module_named_on_a_page_exists(page: Path) -> None:
+    text = page.read_text("utf-8")
+    tops = "flows|tasks|storage|polyseme|tests|docs|benchmarks|examples|models|\\.ci"
+    paths = {found.rstrip(".") for found in re.findall(rf"(?<![\w./-])(?:{tops})/[\w./-]*", text)}
+    assert [path for path in sorted(paths - EXAMPLES_OF_PATHS) if not (ROOT / path).exists()] == []
+    modules = {found.rstrip(".") for found in re.findall(r"-m\s+((?:benchmarks|examples|tests)\.[\w.]+)", text)}
+    assert [name for name in sorted(modules) if find_spec(name) is None] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.suffix == ".md"], ids=lambda page: page.name)
+def test_every_link_on_a_page_leads_somewhere(page: Path) -> None:
+    for target, heading in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", page.read_text("utf-8")):
+        there = page.parent / target if target else page
+        assert there.exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", there.read_text("utf-8"), re.M)
+            assert heading in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, target

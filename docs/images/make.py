@@ -1,4 +1,4 @@
-"""The pictures of the README: the report of the example lake, as headless Chromium draws it.
+"""The images of the README: the report of the example lake, rendered by headless Chromium.
 
     python docs/images/make.py --lake lake [--chromium PATH]
 
@@ -39,7 +39,7 @@ def polyseme(*arguments: str) -> None:
 
 
 def shoot(chromium: str, page: Path, picture: Path, size: tuple[int, int], *, profile: Path) -> None:
-    """Draw a page into a PNG of `size` pixels."""
+    """Render a page into a PNG of `size` pixels."""
     width, height = size
     where = (f"--user-data-dir={profile}", f"--screenshot={picture}", f"--window-size={width},{height}")
     subprocess.run([chromium, *FLAGS, *where, page.as_uri()], check=True)

@@ -38,14 +38,14 @@ def rows(heading: str) -> dict[str, list[str]]:
 
 def test_the_page_names_every_event_with_its_fields_in_order() -> None:
     documented = rows("Payloads")
-    assert list(documented) == [kind.name for kind in KINDS] == list(rows("What there is"))
+    assert list(documented) == [kind.name for kind in KINDS] == list(rows("Event reference"))
     for kind in KINDS:
         named = re.findall(r"`(\w+)`(?=[ ,]|$)", re.sub(r"\([^)]*\)", "", documented[kind.name][0]))
         assert named == [field.name for field in fields(kind)], kind.name  # type: ignore[arg-type]
 
 
 def test_the_page_names_every_resource() -> None:
-    shown = {name: cells[0].strip("`") for name, cells in rows("What there is").items()}
+    shown = {name: cells[0].strip("`") for name, cells in rows("Event reference").items()}
     about = {"run_id": "RUN_ID", "lake": "lake", "lake_id": "LAKE_ID"}
     assert SourceChanged(corpus="NAME", reason="watch-started").resource_id == shown["polyseme.source.changed"]
     encoding = EncodingChanged(**about, encoding="e", encoding_id="ENCODING_ID", previous=None)
