@@ -81,7 +81,7 @@ def set_default_encoding(connection: Connection, encoding_id: str) -> None:
 def precision_losses(connection: Connection) -> dict[str, PrecisionLoss]:
     """Return what was measured of rounded encodings, by encoding id."""
     query = select(meta.c.key, meta.c.value).where(meta.c.key.startswith(_PRECISION_LOSS, autoescape=True))
-    found = connection.execute(query).tuples()
+    found = connection.execute(query)
     return {key.removeprefix(_PRECISION_LOSS): PrecisionLoss(**json.loads(value)) for key, value in found}
 
 
