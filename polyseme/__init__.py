@@ -1,8 +1,8 @@
 """Contextual embeddings of whole corpora that answer SQL.
 
-The public face: every name here is loaded when it is first used, so that importing Polyseme costs nothing. The folders
-`flows`, `tasks` and `storage` of the repository are the packages `polyseme.flows`, `polyseme.tasks` and
-`polyseme.storage`. What is not named here may change between versions.
+The public face, shown in `docs/python.md`: every name here is loaded when it is first used, so that importing Polyseme
+costs nothing. The folders `flows`, `tasks` and `storage` of the repository are the packages `polyseme.flows`,
+`polyseme.tasks` and `polyseme.storage`. What is not named here may change between versions.
 """
 
 from __future__ import annotations
