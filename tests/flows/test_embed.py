@@ -123,7 +123,7 @@ def test_several_shards_give_the_same_rows_as_one(
     import duckdb
 
     embed(corpus, tmp_path / "one")
-    monkeypatch.setattr("polyseme.tasks.shards.scan.SHARD_CHARS", 1)
+    monkeypatch.setattr("polyseme.tasks.shards.staging.SHARD_CHARS", 1)
     assert embed(corpus, tmp_path / "three").shards == 3
     query = "SELECT doc_id, sentence_index, text, embedding FROM sentences ORDER BY ALL"
     rows = []
@@ -136,7 +136,7 @@ def test_several_shards_give_the_same_rows_as_one(
 def test_a_shard_that_cannot_be_written_fails_the_run_and_the_next_run_does_the_rest(
     corpus: Path, lake: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("polyseme.tasks.shards.scan.SHARD_CHARS", 1)
+    monkeypatch.setattr("polyseme.tasks.shards.staging.SHARD_CHARS", 1)
     write = stages.write_part
 
     def refuse_the_second(where, rows, **about):
