@@ -1,4 +1,4 @@
-"""What ships with Polyseme beside its code: the embedded model, the example corpus, `prefect.yaml`."""
+"""The files that ship with Polyseme beside its code: the embedded model, the example corpus, `prefect.yaml`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def shipped(name: str) -> Path:
-    """Return the path of a shipped file or folder: in the repository, or where a wheel installs data files."""
-    here = _REPOSITORY / name
-    return here if here.exists() else Path(sys.prefix) / "share" / "polyseme" / name
+    """Return the path of a shipped file or folder: in the repository, or in the data files that a wheel installs."""
+    path = _REPOSITORY / name
+    return path if path.exists() else Path(sys.prefix) / "share" / "polyseme" / name

@@ -1,1 +1,1 @@
-"""A model adapted to a corpus, from the request to the model card."""
+"""The adaptation stage: continued pretraining of a model on a corpus, from the request to the model card."""

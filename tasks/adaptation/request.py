@@ -1,4 +1,4 @@
-"""An adaptation: what is asked for when a model is taught a corpus, and what of it decides the result.
+"""The request for an adaptation (continued pretraining on a corpus), and the settings in it that decide the result.
 
 Plain values that a deployment carries as parameters. Knows no folder and no model.
 """
@@ -17,14 +17,14 @@ from polyseme.tasks.training.objective import ObjectiveConfig
 from polyseme.tasks.training.trainer import TrainingConfig
 
 _EXTENDABLE = ("steps", "minutes", "checkpoint_seconds", "evaluations")
-"""Settings that may change between two processes of one run: a finished one can be given more time."""
+"""Training settings that may change when a run is continued: a finished run can be given more time."""
 _NOT_THE_MODEL = ("out", "reading", "device", "evaluation_pairs", "license", "data_note")
-"""What does not decide what is trained, and may change too."""
+"""Settings that do not affect the trained model, and may change too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """The size of a model trained from scratch."""
+    """The size of a model trained from scratch. Raises UsageError if `heads` does not divide `hidden`."""
 
     vocabulary: int = 8000
     layers: int = 4
@@ -41,10 +41,11 @@ class Shape:
 class Adaptation:
     """What to train on which text. Plain values, so that a deployment can carry it as parameters.
 
-    `model` is where to start; with a `shape` a new model is started from scratch instead, with a vocabulary learned
-    from the sources. `held_out` is the share of documents kept out of training. `evaluation_pairs` is about how many
-    pairs of sentences of each kind the finished model and its start are asked for the card; None is as many as training
-    took seconds, within bounds, and 0 asks nothing. `license` and `data_note` (where the text is from) go into it.
+    `model` is the start model; with a `shape` a new model is trained from scratch instead, with a vocabulary trained on
+    the sources. `held_out` is the share of documents held out of training, `limit` the most documents to read.
+    `evaluation_pairs` is the number of sentence pairs of each kind on which the trained model and its start are
+    evaluated for the card; None is one per second of training, within bounds, and 0 means no evaluation. `license` and
+    `data_note` (the origin of the text) are printed in the card. Raises UsageError for values out of range.
     """
 
     sources: list[str]
@@ -64,7 +65,7 @@ class Adaptation:
 
     def __post_init__(self) -> None:
         if not self.sources:
-            raise UsageError("Nothing to learn from: name at least one file, folder or glob.")
+            raise UsageError("No sources to train on: name at least one file, folder or glob.")
         if "-" in self.sources and self.shape is not None:
             raise UsageError("Standard input can be read only once; from scratch the text is read twice. Name a file.")
         if not 0 < self.held_out < 1:
@@ -75,7 +76,7 @@ class Adaptation:
             raise UsageError("Training runs in fp32 or bf16, not int8.")
 
     def identity(self, start_sha256: str | None) -> dict[str, Any]:
-        """Return everything that decides what the run makes, as plain JSON values."""
+        """Return all settings that decide the trained model, as plain JSON values."""
         settings = asdict(self)
         for name in _EXTENDABLE:
             del settings["training"][name]

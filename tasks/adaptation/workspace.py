@@ -1,11 +1,11 @@
-"""The workbench of an adaptation: the folder a model is made in, and the stages from sources to a checkpoint.
+"""The workspace of an adaptation: its folder, and the stages from sources to a trained checkpoint with a model card.
 
     adaptation = Adaptation(sources=["notes/"], out="my-model", training=TrainingConfig(minutes=30))
-    with at_work(adaptation) as bench:
-        bench.prepare(); bench.train(); bench.finish()
+    with open_workspace(adaptation) as workspace:
+        workspace.prepare(); workspace.train(); workspace.finish()
 
-Beside the folder `out`, `out.training` holds the tokenized text and the checkpoints. A stage that was finished is not
-done again, so running the same adaptation once more goes on wherever it stopped.
+Beside the folder `out`, `out.training` holds the tokenized text and the checkpoints. A finished stage is not repeated,
+so running the same adaptation again continues where it stopped.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ from polyseme.tasks.training.trainer import Trainer
 from polyseme.tasks.training.validation import fixed_batches, validate
 
 HELD_OUT_PAIRS = 192
-"""Pairs of held-out text that evaluations during training ask for."""
+"""Pairs of held-out text in each evaluation during training."""
 _LEAST_PAIRS, _MOST_PAIRS = 50, 500
-"""What a finished model is asked: a pair a second of training costs a quarter of it, on two cores."""
+"""Bounds of the evaluation of a finished model: a pair per second of training takes a quarter of its time (2 cores)."""
 
 
 @contextmanager
 def open_workspace(adaptation: Adaptation) -> Iterator[Workspace]:
-    """Open the folder an adaptation is made in, alone. Raises UsageError where it belongs to another one or is busy."""
+    """Open and lock the workspace of an adaptation. Raises UsageError if it is locked or has other settings."""
     resolve(adaptation.sources)
     workspace = Workspace(adaptation)
     identity = adaptation.identity(None if adaptation.shape else workspace.start.sha256)
@@ -61,7 +61,7 @@ def open_workspace(adaptation: Adaptation) -> Iterator[Workspace]:
         and not (workspace.out.is_dir() and not any(workspace.out.iterdir()))
     ):
         raise UsageError(
-            f"{workspace.out} exists already and was not made by a run that can go on. Name another --out."
+            f"{workspace.out} exists already and is not from a run that can be continued. Name another --out."
         )
     try:
         workspace.folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def open_workspace(adaptation: Adaptation) -> Iterator[Workspace]:
 
 
 class Workspace:
-    """The folder of one run, and the stages of its work."""
+    """The folder of one run, and the stages of the run."""
 
     def __init__(self, adaptation: Adaptation) -> None:
         self.adaptation = adaptation
@@ -81,138 +81,141 @@ class Workspace:
         self.folder = self.out.with_name(f"{self.out.name}.training")
         self.checkpoints = self.folder / "checkpoints"
 
-    def check_settings(self, mine: dict[str, Any]) -> None:
-        """Write down what this run is; on its return, check that it is still the same."""
+    def check_settings(self, settings: dict[str, Any]) -> None:
+        """Store `settings` in a new run; raise UsageError if an existing run has others."""
         path = self.folder / "run.json"
         if not path.is_file() or self._text("held-out") is None:
-            # Nothing was made yet that other settings would spoil.
+            # Nothing was prepared yet that depends on the settings.
             shutil.rmtree(self.folder / "tokenizer", ignore_errors=True)
-            path.write_text(json.dumps(mine, indent=2) + "\n", "utf-8")
+            path.write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
             return
-        there = json.loads(path.read_text("utf-8"))
-        changed = [name for name in mine if mine[name] != there.get(name)]
+        stored = json.loads(path.read_text("utf-8"))
+        changed = [name for name in settings if settings[name] != stored.get(name)]
         if changed:
             raise UsageError(
-                f"{self.folder} holds a run with other settings ({', '.join(changed)}: {there.get(changed[0])} there, "
-                f"{mine[changed[0]]} now). Repeat them to go on, name another --out, or remove that folder."
+                f"{self.folder} holds a run with other settings ({', '.join(changed)}: {stored.get(changed[0])} there, "
+                f"{settings[changed[0]]} now). Repeat them to continue it, name another --out, or remove that folder."
             )
 
     def prepare(self) -> dict[str, int]:
-        """Read, split and tokenize the sources once. Returns what there is to learn from.
+        """Read, split and tokenize the sources once. Return counts of the text to train on.
 
-        Raises UsageError where there is too little, ModelError for a checkpoint that cannot be had.
+        Raises UsageError if there is too little text, ModelError if the checkpoint is not available.
         """
         if self._text("text") is None or self._text("held-out") is None:
-            # The held-out text is written last: with it, both are whole.
+            # The held-out text is written last: if it is there, both are complete.
             if self.adaptation.shape is not None and not (self.folder / "tokenizer" / "tokenizer.json").is_file():
                 vocabulary.learn(
                     (d.text for d in self._documents()),
                     self.folder / "tokenizer",
                     size=self.adaptation.shape.vocabulary,
                 )
-            whole = prepare(self._documents(), self.wordpiece)
-            held = held_out(whole, self.adaptation.held_out, seed=self.adaptation.objective.seed)
-            train, kept = whole.only(~held), whole.only(held)
-            require_pairs(train, "text to train on")
-            require_pairs(kept, "held-out text")
-            write(train, self.folder / "text")
-            write(kept, self.folder / "held-out")
-        text, kept_text = self.text, self.held_out
+            text = prepare(self._documents(), self.wordpiece)
+            chosen = held_out(text, self.adaptation.held_out, seed=self.adaptation.objective.seed)
+            training, validation = text.only(~chosen), text.only(chosen)
+            require_pairs(training, "text to train on")
+            require_pairs(validation, "held-out text")
+            write(training, self.folder / "text")
+            write(validation, self.folder / "held-out")
+        training, validation = self.text, self.held_out
         return {
-            "documents": text.n_documents,
-            "tokens": text.n_tokens,
-            "pairs": len(text.joints()),
-            "held_out_documents": kept_text.n_documents,
+            "documents": training.n_documents,
+            "tokens": training.n_tokens,
+            "pairs": len(training.joints()),
+            "held_out_documents": validation.n_documents,
         }
 
     def train(self, on_step: Callable[[StepLog], None] = lambda log: None) -> TrainingProgress:
-        """Train, or go on training, until the budget is spent. Needs `prepare` done.
+        """Train, or continue training, until the budget is spent. Requires `prepare`.
 
-        `on_step` is called after every step and may raise to stop; then the steps so far are kept.
+        `on_step` is called after every step and may raise to stop; the steps so far are kept.
         """
         trainer = self.trainer()
         trainer.resume()
         return trainer.run(on_step)
 
     def finish(self, on_batch: OnBatch = lambda tokens: None) -> Path:
-        """Write the trained model into `out`, then measure it for its card. Needs `train` done.
+        """Write the trained model into `out`, then evaluate it for its card. Requires `train`.
 
-        What was measured before at the same step is not measured again, so a card is cheap to write anew. `on_batch` is
-        called with the tokens of every batch and may raise to stop: the model is written by then.
+        A comparison of the same step is not repeated, so a card is cheap to rewrite. `on_batch` is called with the
+        number of tokens of every batch and may raise to stop: the model is written by then.
         """
         if self.progress is None:
             raise PolysemeError(f"Nothing was trained in {self.folder} yet. Run polyseme adapt again.")
         trainer = self.trainer()
         trainer.resume()
-        made = self._made(trainer)
-        known = self.comparison
-        export(trainer.model, self.out, tokenizer=self.tokenizer, card=card(made, known))
+        record = self._record(trainer)
+        comparison = self.comparison
+        export(trainer.model, self.out, tokenizer=self.tokenizer, card=card(record, comparison))
         del trainer  # two more models are loaded now
-        if found := known or self._appraise(made.progress, on_batch):
-            write_atomically(self.folder / COMPARISON_FILE, found.to_json())
-            write_atomically(self.out / COMPARISON_FILE, found.to_json())
-            write_atomically(self.out / "README.md", card(made, found))
+        comparison = comparison or self._compare(record.progress, on_batch)
+        if comparison is not None:
+            write_atomically(self.folder / COMPARISON_FILE, comparison.to_json())
+            write_atomically(self.out / COMPARISON_FILE, comparison.to_json())
+            write_atomically(self.out / "README.md", card(record, comparison))
         return self.out
 
     @property
     def comparison(self) -> Comparison | None:
-        """What was measured of the run's newest step with today's questions; None where nothing was."""
+        """The stored comparison of the run's newest step with the current settings; None if there is none."""
         if (progress := self.progress) is None:
             return None
-        return read_comparison(self.folder, step=progress.step, config=self._questions(progress))
+        return read_comparison(self.folder, step=progress.step, config=self._evaluation_config(progress))
 
-    def _questions(self, progress: TrainingProgress) -> EvaluationConfig:
-        asked = self.adaptation
-        pairs = asked.evaluation_pairs
+    def _evaluation_config(self, progress: TrainingProgress) -> EvaluationConfig:
+        pairs = self.adaptation.evaluation_pairs
         if pairs is None:
             pairs = min(max(round(progress.seconds), _LEAST_PAIRS), _MOST_PAIRS)
         return EvaluationConfig(
-            probe_pairs=pairs, masked_pairs=max(1, pairs // 2), max_tokens=asked.objective.max_tokens
+            probe_pairs=pairs, masked_pairs=max(1, pairs // 2), max_tokens=self.adaptation.objective.max_tokens
         )
 
-    def _appraise(self, progress: TrainingProgress, on_batch: OnBatch) -> Comparison | None:
-        asked, questions = self.adaptation, self._questions(progress)
-        if not questions.probe_pairs:
+    def _compare(self, progress: TrainingProgress, on_batch: OnBatch) -> Comparison | None:
+        adaptation, config = self.adaptation, self._evaluation_config(progress)
+        if not config.probe_pairs:
             return None
         return compare(
-            None if asked.shape else asked.model, self.out, self.held_out,
-            step=progress.step, config=questions, device=asked.device, on_batch=on_batch,
+            None if adaptation.shape else adaptation.model, self.out, self.held_out,
+            step=progress.step, config=config, device=adaptation.device, on_batch=on_batch,
         )  # fmt: skip
 
     def trainer(self) -> Trainer:
-        """Return the run's trainer, at its start."""
-        asked = self.adaptation
-        device, precision = resolve_device(asked.device, asked.precision)
+        """Return the run's trainer before its first step."""
+        adaptation = self.adaptation
+        device, precision = resolve_device(adaptation.device, adaptation.precision)
         start = self._start()
-        objective = Objective(self.text, self.wordpiece, asked.objective, pairs=asked.training.pairs)
-        held = fixed_batches(
-            Objective(self.held_out, self.wordpiece, asked.objective, pairs=32), pairs=HELD_OUT_PAIRS, size=16
+        objective = Objective(self.text, self.wordpiece, adaptation.objective, pairs=adaptation.training.pairs)
+        batches = fixed_batches(
+            Objective(self.held_out, self.wordpiece, adaptation.objective, pairs=32), pairs=HELD_OUT_PAIRS, size=16
         )
 
-        def judge(model: Any) -> dict[str, float]:
-            return validate(model, held, device=device, precision=precision).scores()
+        def evaluate(model: Any) -> dict[str, float]:
+            return validate(model, batches, device=device, precision=precision).scores()
 
         return Trainer(
-            start.model, objective, asked.training, self.checkpoints, device, precision, judge, created=start.created
-        )
+            start.model, objective, adaptation.training, self.checkpoints, device, precision, evaluate,
+            created=start.created,
+        )  # fmt: skip
 
     @property
     def progress(self) -> TrainingProgress | None:
-        """How far the run is by its newest checkpoint; None before the first."""
+        """The progress of the run at its newest checkpoint; None before the first."""
         path = latest(self.checkpoints)
         return None if path is None else read_progress(path)
 
     @property
     def text(self) -> TrainingText:
+        """The prepared text to train on. Raises PolysemeError before `prepare`."""
         return self._prepared("text")
 
     @property
     def held_out(self) -> TrainingText:
+        """The prepared text held out of training. Raises PolysemeError before `prepare`."""
         return self._prepared("held-out")
 
     @property
     def tokenizer(self) -> Path:
-        """The folder with the run's tokenizer: the start model's, or the one learned from the sources."""
+        """The folder with the run's tokenizer: the start model's, or the one trained on the sources."""
         return self.folder / "tokenizer" if self.adaptation.shape else self.start.folder
 
     @cached_property
@@ -221,26 +224,27 @@ class Workspace:
 
     @cached_property
     def start(self) -> Checkpoint:
-        """The checkpoint to start from."""
+        """The checkpoint to start from. Raises ModelError if it is not available."""
         return find(self.adaptation.model)
 
     def _start(self) -> Start:
-        asked, seed, dropout = self.adaptation, self.adaptation.objective.seed, self.adaptation.training.dropout
-        limit = asked.shape.positions if asked.shape else self.start.max_tokens
-        if asked.objective.max_tokens > limit:
-            raise UsageError(f"--max-tokens is {asked.objective.max_tokens}; the model takes {limit} at most.")
-        if asked.shape is None:
+        shape, max_tokens = self.adaptation.shape, self.adaptation.objective.max_tokens
+        seed, dropout = self.adaptation.objective.seed, self.adaptation.training.dropout
+        limit = shape.positions if shape else self.start.max_tokens
+        if max_tokens > limit:
+            raise UsageError(f"--max-tokens must be at most {limit}, the model's limit, got {max_tokens}.")
+        if shape is None:
             return start_from(self.start, seed=seed, dropout=dropout)
-        shape = {
+        config = {
             "vocab_size": self.wordpiece.vocab_size,
-            "num_hidden_layers": asked.shape.layers,
-            "hidden_size": asked.shape.hidden,
-            "num_attention_heads": asked.shape.heads,
-            "intermediate_size": 4 * asked.shape.hidden,
-            "max_position_embeddings": asked.shape.positions,
+            "num_hidden_layers": shape.layers,
+            "hidden_size": shape.hidden,
+            "num_attention_heads": shape.heads,
+            "intermediate_size": 4 * shape.hidden,
+            "max_position_embeddings": shape.positions,
             "pad_token_id": self.wordpiece.pad_id,
         }
-        return start_from_scratch(shape, seed=seed, dropout=dropout)
+        return start_from_scratch(config, seed=seed, dropout=dropout)
 
     def _documents(self) -> Iterator[Document]:
         items = read_sources(resolve(self.adaptation.sources), self.adaptation.reading, stdin=sys.stdin.buffer)
@@ -255,7 +259,7 @@ class Workspace:
             raise PolysemeError(f"The text in {self.folder} is not prepared. Run polyseme adapt again.")
         return text
 
-    def _made(self, trainer: Trainer) -> TrainingRecord:
+    def _record(self, trainer: Trainer) -> TrainingRecord:
         return TrainingRecord(
             name=self.out.name,
             start=None if self.adaptation.shape else self.start.label,

@@ -1,1 +1,1 @@
-"""Senses, breaks and drift, over stored vectors and margins. NumPy only."""
+"""The analysis stage: word senses, topic breaks and drift, from stored vectors and NSP margins. No torch."""

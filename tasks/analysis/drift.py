@@ -1,7 +1,7 @@
-"""Drift: how differently one word is used in two bodies of text, and how varied its use is in one.
+"""Drift: how differently a word is used in two corpora, and how varied its use is in one.
 
-Average pairwise and prototype distance after Kutuzov and Giulianelli (2020). Arrays in, numbers out: cosine distances,
-0 for equal and 2 for opposite vectors.
+Average pairwise and prototype distance after Kutuzov and Giulianelli (2020). Cosine distances, 0 for equal and 2 for
+opposite vectors. Knows no words, only vectors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from polyseme.tasks.arrays import Floats, unit
 
 
 def pairwise_distance(first: Floats, second: Floats) -> float:
-    """Return the mean distance of a vector of `first` to one of `second`, both `(occurrences, width)`; NaN if empty."""
+    """Return the mean distance between a vector of each group, both `(occurrences, width)`; NaN if one is empty."""
     if not len(first) or not len(second):
         return float("nan")
     one, other = (unit(vectors.astype(np.float64)).mean(axis=0) for vectors in (first, second))
@@ -20,7 +20,7 @@ def pairwise_distance(first: Floats, second: Floats) -> float:
 
 
 def prototype_distance(first: Floats, second: Floats) -> float:
-    """Return the distance between the mean vectors of two groups of occurrences; NaN if one is empty."""
+    """Return the distance between the means of the groups, both `(occurrences, width)`; NaN if one is empty."""
     if not len(first) or not len(second):
         return float("nan")
     one, other = unit(np.stack([vectors.mean(axis=0, dtype=np.float64) for vectors in (first, second)]))
@@ -28,7 +28,7 @@ def prototype_distance(first: Floats, second: Floats) -> float:
 
 
 def spread(vectors: Floats) -> float:
-    """Return the mean distance between two different occurrences of one word; NaN for fewer than two."""
+    """Return the mean distance between two different rows of `(occurrences, width)`; NaN for fewer than two."""
     n = len(vectors)
     if n < 2:
         return float("nan")

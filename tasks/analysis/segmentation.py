@@ -1,7 +1,7 @@
-"""Segmentation: where a text breaks, by the depth of the valleys in its coherence curve.
+"""Segmentation: topic breaks of a text, by the depth of the valleys in its coherence curve.
 
-TextTiling's depth score (Hearst 1997) over NSP margins instead of word overlap: how far a step lies below the peaks on
-either side. Knows numbers only: one margin a step, in reading order.
+TextTiling's depth score (Hearst 1997) over NSP margins instead of word overlap: how far a transition lies below the
+peaks on both sides. Knows no text: one margin per transition, in reading order.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ import numpy.typing as npt
 Doubles = npt.NDArray[np.float64]
 
 MARGIN_MOST = 2.0
-"""Margins are cut at this log-odds of *is next*: above it NSP is sure, and how sure says nothing of topics."""
+"""Margins (log-odds of *is next*) are clipped here: above it NSP is sure, and differences say nothing about topics."""
 DEVIATIONS = 1.25
-"""A break is deeper than the mean depth of its document by so many standard deviations.
+"""A break is deeper than the mean depth of its document by more than this many standard deviations.
 
-Both chosen on 60 spliced texts; `benchmarks/coherence_quality.py` measures them on others."""
+Both were chosen on 60 spliced texts; `benchmarks/coherence_quality.py` measures them on others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Breaks:
-    """One row a step: `depth` in log-odds, at least 0, and whether the text breaks there."""
+    """One row per transition: `depth` in log-odds, at least 0, and whether the text breaks there."""
 
     depth: Doubles
     is_break: npt.NDArray[np.bool_]
 
 
 def breaks(margins: Doubles) -> Breaks:
-    """Return depth and breaks of one document's steps. NaN is a step without a score: it never breaks.
+    """Return depth and breaks of one document's transitions, `(transitions,)`. A margin of NaN (no score) is no break.
 
-    Nor does one that NSP takes for a continuation (margin 0 and above), so that a coherent text may have no break.
+    Nor is one of 0 or more, which NSP takes for a continuation, so a coherent text may have no break.
     """
     scored = np.flatnonzero(~np.isnan(margins))
     depth = np.zeros(len(margins))
@@ -51,7 +51,7 @@ def _depths(scores: Doubles) -> Doubles:
 
 
 def _climbs(scores: Doubles) -> Doubles:
-    """Return the climb from each score leftwards for as long as it does not fall."""
+    """Return the climb from each score to the left, as long as scores do not fall."""
     climbs = np.zeros(len(scores))
     for i in range(1, len(scores)):
         if scores[i - 1] >= scores[i]:
@@ -60,6 +60,6 @@ def _climbs(scores: Doubles) -> Doubles:
 
 
 def _is_valley(scores: Doubles) -> npt.NDArray[np.bool_]:
-    """True where no neighbour is lower: of a long slope only the foot is a break."""
-    walled = np.concatenate([[np.inf], scores, [np.inf]])
-    return (scores <= walled[:-2]) & (scores <= walled[2:])
+    """Return True for scores without a lower neighbour: of a long slope only the foot is a break."""
+    padded = np.concatenate([[np.inf], scores, [np.inf]])
+    return (scores <= padded[:-2]) & (scores <= padded[2:])

@@ -1,1 +1,1 @@
-"""From tokenized documents to vectors, scores and rows. No torch of its own."""
+"""The encode stage: from tokenized documents to vectors, NSP scores and Arrow tables. No torch of its own."""

@@ -1,6 +1,6 @@
-"""Passes: which windows of a chunk go through the model, and what comes out for its sentences and transitions.
+"""The forward passes over a chunk: which windows are run, and the results by token, sentence and transition.
 
-The one place that knows what `--context` means. Runs in the encoder's lane; knows no text and no tables.
+The only module that knows the meaning of `--context`. Runs in the encoder lane; knows no text and no tables.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScoredTransitions:
-    """NSP over a chunk: `logits` is `(pairs, 2)`, `left_out` how many tokens each pair had no room for."""
+    """NSP over a chunk: `logits` is `(pairs, 2)`, `left_out` `(pairs,)` the tokens of each pair that did not fit."""
 
     transitions: Transitions
     logits: Floats
@@ -43,10 +43,10 @@ class ScoredTransitions:
 
 @dataclass(frozen=True, slots=True)
 class ChunkVectors:
-    """What the model says of a chunk: `tokens` `(tokens, hidden)`, `sentences` `(sentences, hidden)`, float32.
+    """The results for a chunk, float32: `tokens` is `(tokens, hidden)`, `sentences` is `(sentences, hidden)`.
 
-    `tokens` may be empty where nobody asked for them.
-    `surprisals` is `(tokens,)`, 0 for the tokens of a sentence that is not the chunk's own.
+    `tokens` may be empty if they were not requested. `surprisals` is `(tokens,)` in nats, 0 for the tokens of a
+    sentence that the chunk does not store. `forward_tokens` counts all tokens run, `seconds` is wall time by stage.
     """
 
     tokens: Floats
@@ -70,9 +70,10 @@ def chunk_vectors(
     masking: Masking | None = None,
     tokens: bool = True,
 ) -> ChunkVectors:
-    """Run every pass the chunk needs; `masking` asks for surprisals. Without `tokens` a GPU keeps those vectors.
+    """Run all passes over the chunk: vectors, NSP if `nsp`, surprisals if `masking` is given.
 
-    Raises PolysemeError if a token were left without a vector.
+    Without `tokens`, a GPU returns no token vectors. `seed` draws the random pairs. Raises PolysemeError if a token
+    would be left without a vector.
     """
     begun = time.perf_counter()
     ptr = chunk.sentence_ptr
@@ -105,7 +106,7 @@ def chunk_vectors(
 def _surprisals(
     encoder: Encoder, chunk: Chunk, masking: Masking, limit: int, on_batch: Callable[[int], None]
 ) -> tuple[Floats, int]:
-    """Return the surprisals and how many tokens were run for them. Each sentence stands alone, whatever the context."""
+    """Return the surprisals and the number of tokens run. Each sentence is scored alone, whatever the context."""
     words = word_numbers(chunk.word, chunk.sentence_ptr)
     windows = sentence_windows(chunk.sentence_ptr, np.flatnonzero(chunk.own).tolist(), limit)
     found = token_surprisals(encoder, chunk.ids, windows, words, masking=masking, on_batch=on_batch)
@@ -113,7 +114,7 @@ def _surprisals(
 
 
 def _windows(chunk: Chunk, wanted: Transitions | None, context: Context, limit: int) -> tuple[Windows, Ints]:
-    """Return the encoding windows and, where they score the adjacent pairs as well, what each pair left out."""
+    """Return the encoding windows and, if they also score the adjacent pairs, the tokens of each that did not fit."""
     ptr, nothing = chunk.sentence_ptr, np.empty(0, dtype=np.int64)
     if context == "sentence":
         return sentence_windows(ptr, range(chunk.sentences), limit), nothing

@@ -1,11 +1,11 @@
-"""Masked language model: how surprised the model is by each token of a text, given all the others.
+"""Masked language modelling: the surprisal of each token of a sentence, given all the others.
 
-Pseudo-log-likelihood after Salazar et al. (2020): every token is masked in a copy of its sentence and its logarithm of
-probability summed. `within_word_l2r` (Kauf and Ivanova 2023) masks the rest of the word as well, because a model that
-sees `##ness` has little doubt about `unbelievable`. Numbers are natural logarithms (nats).
+Pseudo-log-likelihood after Salazar et al. (2020): every token is masked in a copy of its sentence, and its log
+probabilities are summed. `within_word_l2r` (Kauf and Ivanova 2023) also masks the rest of the word, because `##ness`
+gives `unbelievable` away. In nats.
 
-A sentence of n tokens costs n passes over its n + 2 rows, whatever the variant: that is the least there is, and copies
-are packed without padding. Knows ids and windows, no text.
+A sentence of n tokens takes n passes over its n + 2 rows in both variants, which is the minimum; copies are packed
+without padding. Knows ids and windows, no text.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 Ids = npt.NDArray[np.int32]
 
 _TOKENS_AT_ONCE = 65_536
-"""Tokens of masked copies made at once: a sentence of 450 tokens has 450 copies, which are 200,000 tokens."""
+"""Tokens of masked copies in memory at once: a sentence of 450 tokens has 450 copies, 200,000 tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Masking:
-    """How tokens are hidden: after which definition, and behind which id."""
+    """How tokens are masked: the variant of pseudo-log-likelihood, and the id of the mask token."""
 
     variant: PllVariant
     mask_id: int
@@ -47,10 +47,10 @@ def token_surprisals(
     masking: Masking,
     on_batch: Callable[[int], None] = lambda tokens: None,
 ) -> Floats:
-    """Return `(tokens,)`: -log p of each token in the window that takes it, 0 where none does.
+    """Return `(tokens,)`: -log p of each token in the window that takes it, 0 if none does.
 
-    `words` numbers whole words, rising. `on_batch` is called after every batch with the tokens it ran, and may raise to
-    stop. Raises ModelError without an MLM head.
+    `words` is `(tokens,)`, the number of each token's whole word, rising. `on_batch` is called after every batch with
+    its number of tokens, and may raise to stop. Raises ModelError without an MLM head.
     """
     result = np.zeros(len(ids), np.float32)
     for window, token in _groups(windows):
@@ -61,14 +61,14 @@ def token_surprisals(
 
 
 def word_numbers(word: npt.NDArray[np.int32], ptr: Ints) -> Ints:
-    """Number whole words over all sentences, where `word` counts each sentence's own from 0."""
+    """Return `(tokens,)`: whole words numbered over all sentences; in `word` each sentence counts from 0."""
     new = np.diff(word, prepend=-1) != 0
     new[ptr[:-1][np.diff(ptr) > 0]] = True
     return np.cumsum(new)
 
 
 def _groups(windows: Windows) -> Iterator[tuple[Ints, Ints]]:
-    """Yield window numbers and the tokens to mask in them, so many at once as `_TOKENS_AT_ONCE` has room for."""
+    """Yield window numbers and the token to mask in each, in groups of at most `_TOKENS_AT_ONCE` tokens."""
     counts = windows.take_stop - windows.take_start
     window = np.repeat(np.arange(len(windows)), counts)
     before = np.repeat(np.cumsum(counts) - counts, counts)
@@ -85,9 +85,9 @@ def _groups(windows: Windows) -> Iterator[tuple[Ints, Ints]]:
 def _masked_copies(
     ids: Ids, windows: Windows, masks: tuple[Ints, Ints], *, same_word: Ints | None, mask_id: int
 ) -> tuple[Ids, Windows, Ints]:
-    """Return the ids of one copy a mask laid end to end, the windows over them, and each mask's place in its window.
+    """Return the concatenated ids of one copy per mask, their windows, and the position of each mask in its window.
 
-    `masks` are windows and the token to mask in each; with `same_word` what follows of the token's word is hidden too.
+    `masks` are windows and the token to mask in each; with `same_word` the rest of the token's word is masked too.
     """
     window, token = masks
     lengths = (windows.a_stop - windows.a_start)[window]
@@ -95,10 +95,10 @@ def _masked_copies(
     starts = stops - lengths
     source = np.arange(int(stops[-1])) - np.repeat(starts - windows.a_start[window], lengths)
     copies = ids[source]
-    masked = np.repeat(token, lengths)
-    hidden = source == masked
+    target = np.repeat(token, lengths)
+    masked = source == target
     if same_word is not None:
-        hidden |= (source > masked) & (same_word[source] == same_word[masked])
-    copies[hidden] = mask_id
+        masked |= (source > target) & (same_word[source] == same_word[target])
+    copies[masked] = mask_id
     none = np.full(len(window), -1, np.int64)
     return copies, Windows(starts, stops, stops, stops, starts, stops, none, none), token - windows.a_start[window]

@@ -1,4 +1,4 @@
-"""Pooling: token vectors to word vectors and sentence vectors. Plain numpy on float32 rows."""
+"""Pooling: from token vectors to word vectors and sentence vectors. NumPy only."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Halves = npt.NDArray[np.float16]
 _ROWS_AT_ONCE = 8192
+"""A float32 copy of all words of a chunk would be its largest array."""
 
 
 def segment_sums(rows: Floats, starts: Ints, stops: Ints) -> Floats:
@@ -22,9 +23,9 @@ def segment_sums(rows: Floats, starts: Ints, stops: Ints) -> Floats:
     sums = np.zeros((len(starts), rows.shape[1]), dtype=np.float32)
     filled = np.flatnonzero(stops > starts)
     if len(filled):
-        # In the order of the rows: only then can no stop but the last lie behind the last row, which reduceat forbids.
+        # In the order of the rows, so that only the last stop can be after the last row, which reduceat forbids.
         filled = filled[np.argsort(starts[filled])]
-        # reduceat sums from one index to the next, so every second result is a real segment.
+        # reduceat sums from one index to the next, so every second result is a segment.
         edges = np.stack([starts[filled], stops[filled]], axis=1).ravel()
         ends_at_last_row = edges[-1] == len(rows)
         sums[filled] = np.add.reduceat(rows, edges[:-1] if ends_at_last_row else edges, axis=0)[::2]
@@ -32,9 +33,8 @@ def segment_sums(rows: Floats, starts: Ints, stops: Ints) -> Floats:
 
 
 def word_vectors(tokens: Floats, starts: Ints, stops: Ints) -> Halves:
-    """Return `(words, hidden)` float16: each word is the mean of its tokens `starts:stops`."""
+    """Return `(words, hidden)` float16: word `i` is the mean of the tokens `starts[i]:stops[i]`, at least one."""
     vectors = np.empty((len(starts), tokens.shape[1]), dtype=np.float16)
-    # Some thousand rows at a time: a float32 copy of a whole chunk's words would be its largest array.
     for row in range(0, len(starts), _ROWS_AT_ONCE):
         first, last = starts[row : row + _ROWS_AT_ONCE], stops[row : row + _ROWS_AT_ONCE]
         means = tokens[first]
@@ -48,9 +48,8 @@ def word_vectors(tokens: Floats, starts: Ints, stops: Ints) -> Halves:
 def sentence_vectors(encoded: Encoded, sentence_ptr: Ints, pooling: Pooling) -> Floats:
     """Return `(sentences, hidden)` float32.
 
-    `mean` is the mean over the sentence's tokens and, where it had windows of its own, their `[CLS]` and
-    `[SEP]`: what sentence-transformers calls mean pooling. `cls` is the `[CLS]` vector alone, which only a
-    sentence with windows of its own has.
+    `mean` is the mean over the sentence's tokens and, if it has windows of its own, their `[CLS]` and `[SEP]`, as mean
+    pooling in sentence-transformers. `cls` is the `[CLS]` vector, which only a sentence with windows of its own has.
     """
     if pooling == "cls":
         return encoded.first

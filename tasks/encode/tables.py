@@ -1,4 +1,4 @@
-"""Rows: a chunk and its vectors as Arrow tables, sorted the way the lake stores them.
+"""Tables: a chunk and its vectors as Arrow tables, sorted as the lake stores them.
 
 Pure functions from arrays to tables; knows the schemas, not files, models or the catalog.
 """
@@ -25,16 +25,16 @@ from polyseme.tasks.text.chunks import Chunk
 
 @dataclass(frozen=True, slots=True)
 class TableBuilder:
-    """Makes the tables of one chunk. `version` is the run's ordinal, `width` the numbers in a vector."""
+    """Builds the tables of one chunk. `version` is the run's ordinal, `width` the hidden size."""
 
     chunk: Chunk
     version: int
     width: int
 
     def documents(self, ingested_at: datetime) -> pa.Table:
-        """One row for every document that ends in this chunk: only there all of it has been counted."""
-        ended = [p for p in self.chunk.slices if p.ends]
-        texts = [p.document for p in ended]
+        """Return one row per document that ends in this chunk, where its counts are complete."""
+        ended = [part for part in self.chunk.slices if part.ends]
+        texts = [part.document for part in ended]
         return self._table(
             "documents",
             {
@@ -45,8 +45,8 @@ class TableBuilder:
                 "metadata": [d.metadata for d in texts],
                 "text": [d.text for d in texts],
                 "n_chars": [len(d.text) for d in texts],
-                "n_sentences": [p.stop for p in ended],
-                "n_tokens": [p.document_tokens for p in ended],
+                "n_sentences": [part.stop for part in ended],
+                "n_tokens": [part.document_tokens for part in ended],
                 "content_sha256": [d.content_sha256 for d in texts],
                 "ingested_at": [ingested_at] * len(texts),
             },
@@ -55,7 +55,7 @@ class TableBuilder:
     def sentences(
         self, vectors: Floats, surprisals: Floats | None = None, variant: PllVariant | None = None
     ) -> pa.Table:
-        """One row a sentence. `vectors` is `(sentences, width)` over all sentences of the chunk.
+        """Return one row per sentence. `vectors` is `(sentences, width)` over all sentences of the chunk.
 
         `surprisals` is `(tokens,)`: a sentence's pseudo-log-likelihood is minus their sum.
         """
@@ -76,9 +76,9 @@ class TableBuilder:
         )
 
     def words(self, tokens: Floats, pieces: pa.Array, only: frozenset[str] | None) -> pa.Table:
-        """One row a word: the mean of its tokens. `tokens` is `(tokens, width)`, `pieces` the vocabulary by id.
+        """Return one row per word, the mean of its tokens. `tokens` is `(tokens, width)`.
 
-        `only` keeps these words, given in lower case.
+        `pieces` is the vocabulary by id. `only`, if not None, are the words to keep, in lower case.
         """
         chunk, sentence = self.chunk, self._sentence_of_token()
         new = np.ones(len(sentence), dtype=bool)
@@ -114,7 +114,7 @@ class TableBuilder:
         )
 
     def tokens(self, tokens: Floats, pieces: pa.Array, layers: Layers, surprisals: Floats | None = None) -> pa.Table:
-        """One row a WordPiece token. `surprisals` is `(tokens,)`."""
+        """Return one row per WordPiece token. `tokens` is `(tokens, width)`, `surprisals` is `(tokens,)`."""
         chunk, sentence = self.chunk, self._sentence_of_token()
         count = len(sentence)
         return self._table(
@@ -134,7 +134,7 @@ class TableBuilder:
         )
 
     def transitions(self, scored: ScoredTransitions, vectors: Floats) -> pa.Table:
-        """One row a scored pair, adjacent and random. `vectors` is `(sentences, width)`."""
+        """Return one row per scored pair, adjacent and random. `vectors` is `(sentences, width)`."""
         first, second = scored.transitions.pairs.first, scored.transitions.pairs.second
         near = scored.transitions.adjacent
         kinds = ["adjacent"] * near + ["random"] * (len(first) - near)
@@ -159,13 +159,13 @@ class TableBuilder:
         return 0.0 - totals
 
     def _sentence_of_token(self) -> Ints:
-        """(own tokens,): the sentence each token belongs to. A sentence that is not owned can only be the last."""
+        """Return `(own tokens,)`: each token's sentence. Only the last sentence may be one that is not stored here."""
         chunk = self.chunk
         own = np.flatnonzero(chunk.own)
         return np.repeat(own, np.diff(chunk.sentence_ptr)[own])
 
     def _doc_ids(self, sentence: Ints) -> pa.Array:
-        ids = pa.array([p.document.doc_id for p in self.chunk.slices], pa.string())
+        ids = pa.array([part.document.doc_id for part in self.chunk.slices], pa.string())
         return ids.take(pa.array(self.chunk.slice_of[sentence]))
 
     def _keys(self, sentence: Ints) -> dict[str, object]:
@@ -176,14 +176,14 @@ class TableBuilder:
         }
 
     def _slices(self, sentence: Ints, start: Ints, stop: Ints) -> list[str]:
-        texts = [p.document.text for p in self.chunk.slices]
+        texts = [part.document.text for part in self.chunk.slices]
         rows = zip(self.chunk.slice_of[sentence].tolist(), start.tolist(), stop.tolist(), strict=True)
         return [texts[number][a:b] for number, a, b in rows]
 
     def _table(
         self, name: str, columns: dict[str, object], vectors: Callable[[Ints], Halves] | None = None
     ) -> pa.Table:
-        """Cast to the schema and sort. `vectors` gives the vectors of rows in the order it is told."""
+        """Cast to the schema and sort. `vectors(order)` returns the vectors of the rows in that order."""
         schema = table_schema(name, self.width)
         arrays = {field.name: _array(columns[field.name], field.type) for field in schema if field.name in columns}
         table = pa.table(arrays)
@@ -202,6 +202,6 @@ def _array(values: object, kind: pa.DataType) -> pa.Array:
 
 
 def _vector_array(vectors: npt.NDArray[np.float16], width: int) -> pa.Array:
-    """(rows, width) float16 as a fixed-size list array, without copying."""
+    """Return `(rows, width)` float16 as a fixed-size list array, without copying."""
     kind = pa.list_(pa.field("item", pa.float16(), nullable=False), width)
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(vectors).reshape(-1)), type=kind)

@@ -1,7 +1,7 @@
-"""Coherence: which transitions to score, the random baseline, and how alike neighbours are.
+"""Transitions: the pairs of sentences to score, the random baseline, and cosines between neighbours.
 
-A transition is the step from a sentence to the next. The baseline is a seeded sample of pairs that do *not*
-follow each other, scored the same way, so that "less coherent than 93 % of random pairs" can be said.
+A transition is the step from a sentence to the next. The baseline is a seeded sample of pairs that do *not* follow each
+other, scored the same way, so that a transition can be "less coherent than 93 % of random pairs".
 """
 
 from __future__ import annotations
@@ -16,27 +16,29 @@ from polyseme.tasks.text.windows import SentencePairs
 
 BASELINE_SHARE = 0.1
 BASELINE_LEAST, BASELINE_MOST = 32, 1024
+"""Random pairs of a chunk: a share of its transitions, within bounds."""
 _ATTEMPTS = 8
+"""Pairs drawn for each random pair that is wanted: some are rejected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transitions:
-    """Pairs to score: the first `adjacent` of them follow each other, the rest are the random baseline."""
+    """Pairs to score: the first `adjacent` of them are transitions, the rest are the random baseline."""
 
     pairs: SentencePairs
     adjacent: int
 
 
 def adjacent_pairs(chunk: Chunk) -> SentencePairs:
-    """Return every pair of neighbouring sentences of one document whose first sentence the chunk owns."""
+    """Return all pairs of neighbouring sentences of one document whose first sentence the chunk stores."""
     first = np.flatnonzero((chunk.slice_of[:-1] == chunk.slice_of[1:]) & chunk.own[:-1]).astype(np.int64)
     return SentencePairs(first, first + 1)
 
 
 def random_pairs(chunk: Chunk, count: int, seed: int) -> SentencePairs:
-    """Return up to `count` different pairs of sentences that do not follow each other; the same for the same seed.
+    """Return up to `count` distinct pairs of sentences that do not follow each other, the same for the same seed.
 
-    Both come from the chunk; of different documents where it holds several, so that topic is part of the contrast.
+    Both are stored by the chunk; if it has several documents they are of different ones, so that topics differ too.
     """
     owned = np.flatnonzero(chunk.own).astype(np.int64)
     if len(owned) < 3:
@@ -53,7 +55,7 @@ def random_pairs(chunk: Chunk, count: int, seed: int) -> SentencePairs:
 
 
 def transitions(chunk: Chunk, seed: int) -> Transitions:
-    """Return the chunk's adjacent pairs followed by its random baseline."""
+    """Return the chunk's adjacent pairs, followed by its random baseline if there are any."""
     near = adjacent_pairs(chunk)
     wanted = int(np.clip(round(len(near) * BASELINE_SHARE), BASELINE_LEAST, BASELINE_MOST))
     far = random_pairs(chunk, wanted, seed) if len(near) else SentencePairs(near.first, near.second)

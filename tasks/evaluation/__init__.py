@@ -1,1 +1,1 @@
-"""How good a model is, on text it never saw."""
+"""The evaluation stage: how good a model is on held-out text."""

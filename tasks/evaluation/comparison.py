@@ -1,7 +1,7 @@
-"""An appraisal: the model that a run made and the one it started from, asked the same questions of held-out text.
+"""A comparison: the model that a run trained and the one it started from, evaluated on the same held-out text.
 
-Stands as `evaluation.json` beside the model, in the words of `polyseme evaluate --json`, and in the model's card. Knows
-no run but the folder that keeps its answers.
+Stored as `evaluation.json` beside the model, in the format of `polyseme evaluate --json`, and in the model card. Knows
+nothing of the run but the folder in which its results are stored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COMPARISON_FILE = "evaluation.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The figures of both; `start` is None where a model began as random weights. `step` is where it was appraised."""
+    """The evaluations of both at training step `step`; `start` is None if the model started from random weights."""
 
     step: int
     config: EvaluationConfig
@@ -31,11 +31,11 @@ class Comparison:
 
     @property
     def both(self) -> list[Evaluation]:
-        """The start model, where there is one, and the model."""
-        return [found for found in (self.start, self.model) if found is not None]
+        """The evaluations of the start model, if there is one, and of the model."""
+        return [evaluation for evaluation in (self.start, self.model) if evaluation is not None]
 
     def to_json(self) -> str:
-        """Return the appraisal as JSON, the same for the same answers."""
+        """Return the comparison as JSON, the same for the same figures."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
@@ -43,40 +43,40 @@ def compare(
     start: str | None, model: Path, text: TrainingText, *, step: int, config: EvaluationConfig, device: Device,
     on_batch: OnBatch = lambda tokens: None,
 ) -> Comparison:  # fmt: skip
-    """Measure both models on `text`, which their common tokenizer made, and on the senses that ship with Polyseme.
+    """Evaluate both models on `text`, made by their common tokenizer, and on the word senses that ship with Polyseme.
 
-    One after the other, in fp32 on CPU, so that memory holds one. Raises UsageError where the text has no pairs.
+    One after the other, so that memory holds one. Raises UsageError if the text has no pairs.
     """
     uses = read_uses(default_data() / "senses.jsonl")
 
-    def measured(name: str) -> Evaluation:
+    def evaluated(name: str) -> Evaluation:
         return evaluate_text(Engine(EngineConfig(model=name, device=device)), text, uses, config, on_batch)
 
     return Comparison(
         step=step,
         config=config,
-        start=None if start is None else measured(start),
-        model=measured(str(model.resolve())),
+        start=None if start is None else evaluated(start),
+        model=evaluated(str(model.resolve())),
     )
 
 
 def read_comparison(folder: Path, *, step: int, config: EvaluationConfig) -> Comparison | None:
-    """Return the appraisal kept in `folder`; None where there is none, or one of another step or other questions."""
+    """Return the comparison stored in `folder`; None if there is none for this step and configuration."""
     path = folder / COMPARISON_FILE
     if not path.is_file():
         return None
     try:
         stored = json.loads(path.read_text("utf-8"))
-        found = Comparison(
+        comparison = Comparison(
             step=stored["step"],
             config=EvaluationConfig(**stored["config"]),
             start=_evaluation(stored["start"]),
             model=Evaluation(**stored["model"]),
         )
     except (ValueError, KeyError, TypeError):
-        # Half written, or by another version: asking again is cheap beside training.
+        # Half written, or by another version: evaluating again is cheap compared with training.
         return None
-    return found if (found.step, found.config) == (step, config) else None
+    return comparison if (comparison.step, comparison.config) == (step, config) else None
 
 
 def _evaluation(stored: dict[str, Any] | None) -> Evaluation | None:

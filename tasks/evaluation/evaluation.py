@@ -1,7 +1,7 @@
-"""What a model is worth: BERT's two objectives, order, senses and speed, on text it never saw.
+"""Evaluation of a model on held-out text: BERT's two objectives, sentence order, word senses and speed.
 
-The same text, seeds and masks for every model, so that two stand side by side; models with other vocabularies are
-asked for other tokens. Figures without a head are None. Knows no files but what it is given.
+The same text, seeds and masks for every model, so that two can be compared; a model with another vocabulary has other
+masked tokens. Figures that need a missing head are None. Knows no files but those it is given.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from polyseme.storage.records import Document
 from polyseme.tasks.engine import Engine
-from polyseme.tasks.evaluation.nsp_probe import Floats, figures, probe_pairs
+from polyseme.tasks.evaluation.nsp_probe import Doubles, nsp_figures, probe_pairs
 from polyseme.tasks.evaluation.sense_probe import Use, sense_accuracy
 from polyseme.tasks.model.devices import resolve_device
 from polyseme.tasks.shipped import shipped
@@ -37,19 +37,22 @@ FIGURES = {
     "nsp_calibration_error": ("NSP calibration error", "lower"),
     "nsp_hard_accuracy": ("NSP accuracy, same document", "higher"),
     "nsp_hard_auc": ("NSP AUC, same document", "higher"),
-    "order_accuracy": ("order of a pair told", "higher"),
+    "order_accuracy": ("pair order accuracy", "higher"),
     "senses_1nn": ("word senses, 1-nearest neighbour", "higher"),
     "tokens_per_second": ("tokens a second", "higher"),
 }
-"""Every figure of an evaluation in order, as people read it, and which way is better."""
-
+"""Every figure of an evaluation, in order: its label, and whether higher or lower is better."""
 
 _TIMED_TOKENS = 10_000
+"""About how many tokens the measurement of speed encodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationConfig:
-    """How much to ask: `masked_pairs` of segments for MLM, `probe_pairs` of sentence pairs for NSP, all from `seed`."""
+    """The size of an evaluation: `masked_pairs` of segments for MLM, `probe_pairs` of sentences for NSP.
+
+    All are drawn by `seed`. `max_tokens` bounds the pairs for MLM, of whose tokens `mask_share` are masked.
+    """
 
     masked_pairs: int = 512
     probe_pairs: int = 1000
@@ -60,7 +63,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """The figures of one model by the names of `FIGURES`, and what they rest on."""
+    """The figures of one model by the names of `FIGURES`, 1-NN accuracy by word, and counts of the data behind them."""
 
     model: str
     figures: Figures
@@ -69,7 +72,7 @@ class Evaluation:
 
 
 def shown(name: str, value: float | None) -> str | None:
-    """Return a figure as people read it."""
+    """Return the figure `name` formatted for people; None for None."""
     if value is None:
         return None
     return f"{value:,.0f}" if name == "tokens_per_second" else f"{value:.3f}"
@@ -84,9 +87,9 @@ def evaluate(
     engine: Engine, documents: Sequence[Document], uses: Sequence[Use], config: EvaluationConfig,
     on_batch: OnBatch = lambda tokens: None,
 ) -> Evaluation:  # fmt: skip
-    """Measure `engine`'s model. Raises UsageError where the documents have no pairs; ModelError for a bad checkpoint.
+    """Evaluate `engine`'s model. Raises UsageError if the documents have no pairs, ModelError for a bad checkpoint.
 
-    `on_batch` is called with the tokens of every batch and may raise to stop.
+    `on_batch` is called with the number of tokens of every batch and may raise to stop.
     """
     return evaluate_text(engine, prepare(documents, engine.wordpiece), uses, config, on_batch)
 
@@ -95,21 +98,21 @@ def evaluate_text(
     engine: Engine, text: TrainingText, uses: Sequence[Use], config: EvaluationConfig,
     on_batch: OnBatch = lambda tokens: None,
 ) -> Evaluation:  # fmt: skip
-    """Measure `engine`'s model on text that its own tokenizer made, as `evaluate` does."""
+    """Evaluate `engine`'s model as `evaluate` does, on text made by its own tokenizer."""
     require_pairs(text, "evaluation text")
     nsp = _next_sentence(engine, text, config, on_batch)
     mlm, masked = _masked_tokens(engine, text, config, on_batch)
     senses = sense_accuracy(engine, uses, on_batch=on_batch) if uses else {}
-    right = sum(share * sum(use.word == word for use in uses) for word, share in senses.items())
-    found = {
+    correct = sum(share * sum(use.word == word for use in uses) for word, share in senses.items())
+    figures = {
         **mlm,
         **nsp,
-        "senses_1nn": right / len(uses) if uses else None,
+        "senses_1nn": correct / len(uses) if uses else None,
         "tokens_per_second": _tokens_per_second(engine, text, on_batch),
     }
     return Evaluation(
         model=engine.checkpoint.label,
-        figures={name: found.get(name) for name in FIGURES},
+        figures={name: figures.get(name) for name in FIGURES},
         senses=senses,
         counts={
             "documents": text.n_documents,
@@ -131,35 +134,35 @@ def _masked_tokens(
     limit = min(config.max_tokens, engine.checkpoint.max_tokens)
     objective = ObjectiveConfig(max_tokens=limit, mask_share=config.mask_share, seed=config.seed)
     batches = fixed_batches(Objective(text, engine.wordpiece, objective, pairs=32), pairs=config.masked_pairs, size=16)
-    said = validate(model, batches, device=device, precision=precision, on_batch=on_batch)
-    scores = said.scores()
-    return {name: scores[name] for name in ("mlm_top1", "mlm_top5", "mlm_loss")}, said.masked
+    metrics = validate(model, batches, device=device, precision=precision, on_batch=on_batch)
+    scores = metrics.scores()
+    return {name: scores[name] for name in ("mlm_top1", "mlm_top5", "mlm_loss")}, metrics.masked
 
 
 def _next_sentence(engine: Engine, text: TrainingText, config: EvaluationConfig, on_batch: OnBatch) -> Figures:
     if not engine.in_lane(lambda encoder: encoder.has_nsp):
         return {}
-    drawn = probe_pairs(text, config.probe_pairs, config.seed)
+    probe = probe_pairs(text, config.probe_pairs, config.seed)
     ids = np.asarray(text.ids)
 
-    def margins(pairs: SentencePairs) -> Floats:
+    def margins(pairs: SentencePairs) -> Doubles:
         windows, _ = pair_windows(text.sentence_ptr, pairs, engine.spec.max_tokens)
         logits = engine.in_lane(lambda encoder: encoder.score_pairs(ids, windows, on_batch=on_batch)).astype(np.float64)
         return logits[:, 0] - logits[:, 1]
 
-    kinds = {kind: margins(getattr(drawn, kind)) for kind in ("true", "random", "same_document", "turned")}
-    return figures(kinds, drawn.hard)
+    kinds = {kind: margins(getattr(probe, kind)) for kind in ("true", "random", "same_document", "reversed")}
+    return nsp_figures(kinds, probe.hard)
 
 
 def _tokens_per_second(engine: Engine, text: TrainingText, on_batch: OnBatch) -> float:
-    """Encode sentences as `polyseme embed` does."""
-    many = int(np.searchsorted(text.sentence_ptr, _TIMED_TOKENS, side="right")) - 1
-    many = max(1, min(many, len(text.document)))
+    """Return the speed of encoding sentences as `polyseme embed` does, special tokens included."""
+    count = int(np.searchsorted(text.sentence_ptr, _TIMED_TOKENS, side="right")) - 1
+    count = max(1, min(count, len(text.document)))
     ids = np.asarray(text.ids)
-    windows = sentence_windows(text.sentence_ptr[: many + 1], range(many), engine.spec.max_tokens)
+    windows = sentence_windows(text.sentence_ptr[: count + 1], range(count), engine.spec.max_tokens)
     seconds = []
     for _ in range(2):  # the first pass warms up
         begun = time.perf_counter()
-        engine.in_lane(lambda encoder: encoder.encode(ids, windows, sentences=many, on_batch=on_batch))
+        engine.in_lane(lambda encoder: encoder.encode(ids, windows, sentences=count, on_batch=on_batch))
         seconds.append(time.perf_counter() - begun)
     return float(windows.lengths.sum() / seconds[-1])

@@ -1,4 +1,4 @@
-"""Do a word's vectors tell its senses apart? Sentences whose sense is known, and a nearest neighbour for each.
+"""A probe of word senses: whether a word's nearest neighbour, among uses in known senses, has the same sense.
 
 The set that ships was written for Polyseme: twelve words in two or three senses, eight sentences each.
 """
@@ -21,7 +21,7 @@ from polyseme.tasks.inference.vectors import word_in_text_vectors
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One sentence that uses `word` in a known sense."""
+    """One sentence, `text`, that uses `word` in a known sense."""
 
     word: str
     sense: str
@@ -29,7 +29,7 @@ class Use:
 
 
 def read_uses(path: Path) -> list[Use]:
-    """Read JSON lines with `word`, `sense` and `text`. Raises UsageError, with the line, for anything else."""
+    """Read JSON lines with `word`, `sense` and `text`. Raises UsageError, naming the line, for anything else."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except OSError as error:
@@ -43,27 +43,28 @@ def _use(line: str, place: str) -> Use:
         return Use(*(str(record[name]) for name in ("word", "sense", "text")))
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f'Expected {{"word": …, "sense": …, "text": …}} on {place}, got something else ({type(error).__name__}).'
+            f'Expected {{"word": …, "sense": …, "text": …}} on {place}, got something else ({type(error).__name__}). '
+            "Correct or remove that line."
         ) from error
 
 
 def sense_accuracy(
     engine: Engine, uses: Sequence[Use], *, on_batch: Callable[[int], None] = lambda tokens: None
 ) -> dict[str, float]:
-    """Return for each word, sorted, the share of its uses whose nearest other use (cosine) has the same sense.
+    """Return for each word, sorted, the share of its uses whose nearest other use by cosine has the same sense.
 
-    A use whose word the model's tokenizer does not find in its text counts as wrong.
+    A use counts as wrong if the model's tokenizer does not find the word in the text.
     """
     vectors = word_in_text_vectors(engine, [(use.text, use.word) for use in uses], on_batch=on_batch)
-    right: Counter[str] = Counter()
+    correct: Counter[str] = Counter()
     for word in {use.word for use in uses}:
-        mine = [i for i, use in enumerate(uses) if use.word == word and vectors[i] is not None]
-        if len(mine) < 2:
+        chosen = [i for i, use in enumerate(uses) if use.word == word and vectors[i] is not None]
+        if len(chosen) < 2:
             continue
-        rows = unit(np.stack([vectors[i] for i in mine]))  # type: ignore[misc]
-        likeness = rows @ rows.T
-        np.fill_diagonal(likeness, -2)
-        nearest = likeness.argmax(axis=1)
-        right[word] = sum(uses[mine[i]].sense == uses[mine[j]].sense for i, j in enumerate(nearest.tolist()))
+        rows = unit(np.stack([vectors[i] for i in chosen]))  # type: ignore[misc]
+        similarity = rows @ rows.T
+        np.fill_diagonal(similarity, -2)
+        nearest = similarity.argmax(axis=1)
+        correct[word] = sum(uses[chosen[i]].sense == uses[chosen[j]].sense for i, j in enumerate(nearest.tolist()))
     total = Counter(use.word for use in uses)
-    return {word: right[word] / count for word, count in sorted(total.items())}
+    return {word: correct[word] / count for word, count in sorted(total.items())}

@@ -1,1 +1,1 @@
-"""Questions about a few texts, answered by the model of a lake."""
+"""The inference stage: vectors, NSP, mask filling and surprisals of a few texts, by the model of a lake."""

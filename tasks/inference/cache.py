@@ -1,4 +1,4 @@
-"""Memo: answers remembered for a while, so that a batch asks the model each question once. Knows no model or text."""
+"""An LRU cache of answers in front of a batch computation, so that each question is computed once. Knows no model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ A = TypeVar("A")
 
 
 class AnswerCache(Generic[Q, A]):
-    """The last `size` answers. Safe to share between threads; two that ask the same at once may both compute it."""
+    """The `size` answers used last. Thread-safe; two threads with the same question at once may both compute it."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -20,7 +20,7 @@ class AnswerCache(Generic[Q, A]):
         self._lock = threading.Lock()
 
     def ask(self, questions: Sequence[Q | None], answer: Callable[[list[Q]], Sequence[A]]) -> list[A | None]:
-        """Return an answer for each question, None for None. `answer` gets the new ones, each once, in order."""
+        """Return the answer to each question, None for None. `answer` gets the new questions, each once, in order."""
         wanted = dict.fromkeys(q for q in questions if q is not None)
         with self._lock:
             known = {q: self._answers[q] for q in wanted if q in self._answers}

@@ -1,7 +1,7 @@
-"""Answers: questions in batches to the model of one encoding, each distinct one asked once and remembered for a while.
+"""The model of one encoding behind a cache: batches of questions, each distinct one computed once.
 
-Plain values in and out, None for None; knows nothing of SQL. The model is found, proven to be the encoding's and loaded
-at the first question.
+Plain values in and out, None for None; knows nothing of SQL. The model is found, verified against the encoding and
+loaded at the first question.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ from polyseme.tasks.inference.predictions import (
 from polyseme.tasks.inference.vectors import text_vectors, word_in_text_vectors
 from polyseme.tasks.reading.normalization import normalise
 
-_REMEMBERED = 8192
-"""Answers kept of each kind: 12 MB of vectors of 384 numbers."""
+_CACHED = 8192
+"""Answers of each kind in the cache: 12 MB of vectors of 384 dimensions."""
 
 
 class CachedModel:
-    """Asks one encoding's model; without an encoding, `model` or the embedded one. Safe to share between threads."""
+    """The cached answers of one encoding's model; without an encoding, of `model` or the embedded one. Thread-safe.
+
+    `model` is the checkpoint's current location. Setting `stop` makes every question fail with `Cancelled`.
+    """
 
     def __init__(
         self, spec: EncodingSpec | None, *, model: str | None = None, device: Device = "auto",
@@ -40,15 +43,15 @@ class CachedModel:
     ) -> None:  # fmt: skip
         self._spec, self._model, self._device = spec, model, device
         self._stop = stop or threading.Event()
-        self._vectors: AnswerCache[str, Floats] = AnswerCache(_REMEMBERED)
-        self._words: AnswerCache[tuple[str, str], Floats | None] = AnswerCache(_REMEMBERED)
-        self._pairs: AnswerCache[tuple[str, str], NextSentence] = AnswerCache(_REMEMBERED)
-        self._surprisals: AnswerCache[tuple[str, PllVariant], list[Surprisal]] = AnswerCache(_REMEMBERED // 8)
-        self._masks: AnswerCache[tuple[str, int], list[MaskCandidate]] = AnswerCache(_REMEMBERED // 8)
+        self._vectors: AnswerCache[str, Floats] = AnswerCache(_CACHED)
+        self._words: AnswerCache[tuple[str, str], Floats | None] = AnswerCache(_CACHED)
+        self._pairs: AnswerCache[tuple[str, str], NextSentence] = AnswerCache(_CACHED)
+        self._surprisals: AnswerCache[tuple[str, PllVariant], list[Surprisal]] = AnswerCache(_CACHED // 8)
+        self._masks: AnswerCache[tuple[str, int], list[MaskCandidate]] = AnswerCache(_CACHED // 8)
 
     @property
     def engine(self) -> Engine:
-        """The engine behind the answers. Raises ModelError where it is not to be found."""
+        """The engine that computes the answers. Raises ModelError if the encoding's model is not available."""
         return engine_for(self._spec, model=self._model, device=self._device)
 
     def vectors(self, texts: Sequence[str | None]) -> list[Floats | None]:
@@ -56,11 +59,11 @@ class CachedModel:
         return self._vectors.ask(texts, lambda new: list(text_vectors(self.engine, new, on_batch=self._on_batch)))
 
     def word_vectors(self, questions: Sequence[tuple[str, str] | None]) -> list[Floats | None]:
-        """Return the vector of a word in a text for each `(text, word)`; None where the word is not there."""
+        """Return the vector `(width,)` of a word in a text for each `(text, word)`; None if the word is not in it."""
         return self._words.ask(questions, lambda new: word_in_text_vectors(self.engine, new, on_batch=self._on_batch))
 
     def follows(self, pairs: Sequence[tuple[str, str] | None]) -> list[NextSentence | None]:
-        """Return NSP of each pair. Raises ModelError without an NSP head."""
+        """Return the NSP of each pair of texts. Raises ModelError without an NSP head."""
         return self._pairs.ask(pairs, lambda new: next_sentence(self.engine, new, on_batch=self._on_batch))
 
     def pieces(self, texts: Sequence[str | None]) -> list[list[str] | None]:
@@ -69,7 +72,7 @@ class CachedModel:
         return [None if text is None else [t.token for t in explain(normalise(text))] for text in texts]
 
     def masks(self, questions: Sequence[tuple[str, int] | None]) -> list[list[MaskCandidate] | None]:
-        """Return the candidates for each `(text with masks, candidates a mask)`. Raises UsageError, ModelError."""
+        """Return the candidates for each `(text with masks, candidates per mask)`. Raises as `fill_masks` does."""
 
         def answer(text: str, k: int) -> list[MaskCandidate]:
             self._on_batch(0)
@@ -78,7 +81,7 @@ class CachedModel:
         return self._masks.ask(questions, lambda new: [answer(text, k) for text, k in new])
 
     def surprisals(self, questions: Sequence[tuple[str, str] | None]) -> list[list[Surprisal] | None]:
-        """Return the tokens with their surprisal for each `(text, variant)`.
+        """Return the tokens with their surprisals for each `(text, variant)`.
 
         Raises UsageError for an unknown variant, ModelError without an MLM head.
         """
@@ -86,10 +89,11 @@ class CachedModel:
         def answer(new: Sequence[tuple[str, PllVariant]]) -> list[list[Surprisal]]:
             found: dict[tuple[str, PllVariant], list[Surprisal]] = {}
             for variant in {variant for _, variant in new}:
-                asked = [question for question in new if question[1] == variant]
-                texts = [text for text, _ in asked]
-                made = surprisals(self.engine, texts, variant=variant, on_batch=self._on_batch)
-                found |= zip(asked, made, strict=True)
+                same = [question for question in new if question[1] == variant]
+                texts = [text for text, _ in same]
+                found |= zip(
+                    same, surprisals(self.engine, texts, variant=variant, on_batch=self._on_batch), strict=True
+                )
             return [found[question] for question in new]
 
         return self._surprisals.ask([q and (q[0], _variant(q[1])) for q in questions], answer)
@@ -100,9 +104,9 @@ class CachedModel:
 
 
 def at_least_one(k: int) -> int:
-    """Return `k`. Raises UsageError for a number of answers below 1."""
+    """Return `k`, the number of answers. Raises UsageError if it is below 1."""
     if k < 1:
-        raise UsageError(f"k says how many answers to give and must be at least 1, got {k}.")
+        raise UsageError(f"k is the number of answers and must be at least 1, got {k}.")
     return k
 
 

@@ -1,7 +1,7 @@
-"""The model behind a lake's vectors: found by the name it had, proven by its fingerprint.
+"""The model of a lake's vectors: found by the name stored with them, verified by its fingerprint.
 
-A vector of another model lies in another space and its distances mean nothing, so a model that is not the very same
-is an error and never a fallback.
+Vectors of different models are in different spaces, and distances between them mean nothing: another model is an error,
+never a fallback.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ _PINNED = re.compile(r"^([\w.-]+/[\w.-]+)@([0-9a-f]{12})$")
 
 
 def engine_for(spec: EncodingSpec | None, *, model: str | None = None, device: Device = "auto") -> Engine:
-    """Return the engine that makes vectors of this encoding. `model` says where its checkpoint is now.
+    """Return the engine that makes vectors of this encoding. `model` is the current location of its checkpoint.
 
-    Without an encoding (a lake that has none yet) it is `model` or the embedded one. Precision is the device's own:
-    a question in float32 finds what was stored from int8 or bfloat16. Raises ModelError with the way out.
+    Without an encoding (a lake that has none yet) it is `model` or the embedded one. The precision is the device's
+    default: a query in float32 finds what was stored from int8 or bfloat16. Raises ModelError, with what to do, if the
+    model is not available or not the same.
     """
     if spec is None:
         return shared_engine(EngineConfig(model=model or EMBEDDED, device=device))
@@ -32,12 +33,12 @@ def engine_for(spec: EncodingSpec | None, *, model: str | None = None, device: D
         context=spec.context, max_tokens=spec.max_tokens,
     )  # fmt: skip
     engine = shared_engine(config)
-    _prove(engine, spec)
+    _verify(engine, spec)
     return engine
 
 
 def place_of(spec: EncodingSpec) -> str:
-    """Return what to look for: a hub id's commit is stored in 12 digits, which only the local cache can complete."""
+    """Return the name to look for: a hub id's commit is stored with 12 digits, which only the local cache completes."""
     pinned = _PINNED.match(spec.model)
     if pinned:
         from huggingface_hub.constants import HF_HUB_CACHE
@@ -48,19 +49,19 @@ def place_of(spec: EncodingSpec) -> str:
     return spec.model
 
 
-def _prove(engine: Engine, spec: EncodingSpec) -> None:
-    way_out = (
+def _verify(engine: Engine, spec: EncodingSpec) -> None:
+    what_to_do = (
         f"Name the checkpoint this lake was made with: --model FOLDER or hub id (in Python: model=...). "
         f"Its label was '{spec.model}', its fingerprint begins with {spec.model_sha256[:12]}."
     )
     try:
         checkpoint: Checkpoint = engine.checkpoint
     except ModelError as error:
-        raise ModelError(f"The model of this lake's vectors is not to be found. {way_out} ({error})") from error
+        raise ModelError(f"The model of this lake's vectors is not available. {what_to_do} ({error})") from error
     if checkpoint.sha256 != spec.model_sha256:
         raise ModelError(
             f"'{checkpoint.label}' at {checkpoint.folder} is not the model of this lake's vectors: its fingerprint "
-            f"begins with {checkpoint.sha256[:12]}. {way_out}"
+            f"begins with {checkpoint.sha256[:12]}. {what_to_do}"
         )
     if engine.wordpiece.sha256 != spec.tokenizer_sha256:
-        raise ModelError(f"The tokenizer in {checkpoint.folder} is not the one this lake was made with. {way_out}")
+        raise ModelError(f"The tokenizer in {checkpoint.folder} is not the one this lake was made with. {what_to_do}")

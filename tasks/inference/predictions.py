@@ -1,6 +1,7 @@
-"""Questions to the model about a few texts at hand: does B follow A, what stands behind a mask, what surprises it.
+"""Predictions for a few texts: next sentence, candidates for masks, and the surprisal of each token.
 
-Texts are treated as documents are (NFC, no special tokens but [MASK] where asked for). Corpora go through `Engine.run`.
+Texts are normalised like documents (NFC), and contain no special tokens but [MASK] in `fill_masks`. For corpora use
+`Engine.run`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from polyseme.tasks.text.windows import SentencePairs, pair_windows, sentence_wi
 
 @dataclass(frozen=True, slots=True)
 class NextSentence:
-    """NSP of one pair. `margin` is logit_is_next - logit_not_next; `n_truncated` tokens did not fit the window."""
+    """The NSP of one pair. `margin` is logit_is_next - logit_not_next; `n_truncated` tokens did not fit the window."""
 
     probability: float
     margin: float
@@ -45,7 +46,7 @@ class MaskCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Surprisal:
-    """One token of a text and -log p of it, in nats."""
+    """One token of a text with its character span and its -log p, in nats."""
 
     token: str
     char_start: int
@@ -57,10 +58,10 @@ def next_sentence(
     engine: Engine, pairs: Sequence[tuple[str, str]], *, on_batch: Callable[[int], None] = lambda tokens: None
 ) -> list[NextSentence]:
     """Score each pair, in order. Raises ModelError without an NSP head."""
-    read = tokenize_texts(engine.wordpiece, [text for pair in pairs for text in pair])
-    first = np.arange(0, len(read.texts), 2, dtype=np.int64)
-    windows, left_out = pair_windows(read.ptr, SentencePairs(first, first + 1), engine.spec.max_tokens)
-    logits = engine.in_lane(lambda encoder: encoder.score_pairs(read.ids, windows, on_batch=on_batch))
+    tokenized = tokenize_texts(engine.wordpiece, [text for pair in pairs for text in pair])
+    first = np.arange(0, len(tokenized.texts), 2, dtype=np.int64)
+    windows, left_out = pair_windows(tokenized.ptr, SentencePairs(first, first + 1), engine.spec.max_tokens)
+    logits = engine.in_lane(lambda encoder: encoder.score_pairs(tokenized.ids, windows, on_batch=on_batch))
     margins = logits[:, 0] - logits[:, 1]
     return [
         NextSentence(float(_sigmoid(margin)), float(margin), float(yes), float(no), int(out))
@@ -75,17 +76,17 @@ def surprisals(
     variant: PllVariant = "within_word_l2r",
     on_batch: Callable[[int], None] = lambda tokens: None,
 ) -> list[list[Surprisal]]:
-    """Return the tokens of each text with their surprisal, in order. Raises ModelError without an MLM head.
+    """Return the tokens of each text with their surprisals, in order. Raises ModelError without an MLM head.
 
-    A text is taken as one sentence; beyond the model's limit each token is judged in the window where it is most
+    A text is treated as one sentence; beyond the model's limit each token is scored in the window in which it is most
     central.
     """
-    read = tokenize_texts(engine.wordpiece, texts)
-    words = word_numbers(np.concatenate([d.word for d in read.documents]), read.ptr)
-    windows = sentence_windows(read.ptr, range(len(texts)), engine.spec.max_tokens)
+    tokenized = tokenize_texts(engine.wordpiece, texts)
+    words = word_numbers(np.concatenate([d.word for d in tokenized.documents]), tokenized.ptr)
+    windows = sentence_windows(tokenized.ptr, range(len(texts)), engine.spec.max_tokens)
     masking = Masking(variant, engine.wordpiece.mask_id)
     found = engine.in_lane(
-        lambda encoder: token_surprisals(encoder, read.ids, windows, words, masking=masking, on_batch=on_batch)
+        lambda encoder: token_surprisals(encoder, tokenized.ids, windows, words, masking=masking, on_batch=on_batch)
     )
     return [
         [
@@ -98,15 +99,15 @@ def surprisals(
                 strict=True,
             )
         ]
-        for d, first, last in zip(read.documents, read.ptr[:-1], read.ptr[1:], strict=True)
+        for d, first, last in zip(tokenized.documents, tokenized.ptr[:-1], tokenized.ptr[1:], strict=True)
     ]
 
 
 def fill_masks(engine: Engine, text: str, *, k: int, targets: Sequence[str] | None = None) -> list[MaskCandidate]:
-    """Return the `k` likeliest tokens for every mask of `text`, most likely first; or all `targets`, which are words.
+    """Return the `k` most likely tokens for every mask of `text`, most likely first; or all `targets`, which are words.
 
-    Masks are predicted apart from each other. Probabilities are shares of the whole vocabulary. Raises UsageError
-    without a mask, over the model's limit, or for a target of several tokens; ModelError without an MLM head.
+    Each mask is predicted independently. Probabilities are over the whole vocabulary. Raises UsageError without a mask,
+    over the model's limit, or for a target that is not one token; ModelError without an MLM head.
     """
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}.")
@@ -116,7 +117,7 @@ def fill_masks(engine: Engine, text: str, *, k: int, targets: Sequence[str] | No
     ids = np.array(engine.wordpiece.tokenize_prompt(prompt), dtype=np.int32)
     wanted = np.flatnonzero(ids == engine.wordpiece.mask_id)
     if not len(wanted):
-        raise UsageError(f"There is no {mask} in the text. Put {mask} where a word is to be predicted.")
+        raise UsageError(f"There is no {mask} in the text. Write {mask} in place of the word to predict.")
     limit = engine.spec.max_tokens - 2
     if len(ids) > limit:
         raise UsageError(f"The text has {len(ids)} tokens; {engine.checkpoint.label} takes {limit}. Shorten it.")
@@ -141,20 +142,21 @@ def _best(
     engine: Engine, prompt: str, mask: str, number: int, *, logits: Floats, k: int, among: Ints | None
 ) -> list[MaskCandidate]:
     scores = logits.astype(np.float64)
-    shares = np.exp(scores - scores.max())
-    shares /= shares.sum()
-    order = (
-        np.argsort(-shares, kind="stable")[:k] if among is None else among[np.argsort(-shares[among], kind="stable")]
-    )
-    pieces = engine.wordpiece.pieces(order)
+    probabilities = np.exp(scores - scores.max())
+    probabilities /= probabilities.sum()
+    if among is None:
+        order = np.argsort(-probabilities, kind="stable")[:k]
+    else:
+        order = among[np.argsort(-probabilities[among], kind="stable")]
+    candidates = enumerate(zip(order.tolist(), engine.wordpiece.pieces(order), strict=True))
     return [
-        MaskCandidate(number, rank, piece, int(token), float(shares[token]), _filled(prompt, mask, number, piece))
-        for rank, (token, piece) in enumerate(zip(order, pieces, strict=True))
+        MaskCandidate(number, rank, piece, token, float(probabilities[token]), _filled(prompt, mask, number, piece))
+        for rank, (token, piece) in candidates
     ]
 
 
 def _filled(prompt: str, mask: str, number: int, piece: str) -> str:
-    """The prompt with mask `number` filled; a continuation piece joins the word before it."""
+    """Return the prompt with mask `number` filled; a `##` piece joins the word before it."""
     parts = prompt.split(mask)
     before, after = mask.join(parts[: number + 1]), mask.join(parts[number + 1 :])
     return before.rstrip() + piece[2:] + after if piece.startswith("##") else before + piece + after

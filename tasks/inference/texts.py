@@ -1,4 +1,4 @@
-"""A few texts made ready for the model: normalised, tokenized, each taken as one sentence."""
+"""Texts prepared for the model: normalised and tokenized, each as one sentence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from polyseme.tasks.text.wordpiece import TokenizedDocument, WordPiece
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Normalised texts, their tokens, and where each text's tokens begin: text i has tokens `ptr[i]:ptr[i + 1]`."""
+    """Normalised texts and their tokens: text `i` has tokens `ptr[i]:ptr[i + 1]`."""
 
     texts: list[str]
     documents: list[TokenizedDocument]
@@ -24,12 +24,12 @@ class Texts:
 
     @property
     def ids(self) -> npt.NDArray[np.int32]:
-        """Token ids of all texts, one after another."""
+        """`(tokens,)`: the ids of all texts, concatenated."""
         return np.concatenate([d.ids for d in self.documents]).astype(np.int32)
 
 
 def tokenize_texts(wordpiece: WordPiece, texts: Sequence[str]) -> Texts:
-    """Return the texts in order, whatever they hold, as documents are treated: NFC, no special tokens."""
+    """Normalise (NFC) and tokenize `texts` like documents, in order; special tokens in a text are plain characters."""
     clean = [normalise(text) for text in texts]
     documents = [wordpiece.tokenize(text, [Sentence(0, len(text))]) for text in clean]
     ptr = np.concatenate([[0], np.cumsum([d.n_tokens for d in documents])]).astype(np.int64)

@@ -1,7 +1,7 @@
-"""Vectors of texts at hand: a question gets the vector that the lake would have stored for it.
+"""Vectors of texts: a query gets the vector that the lake would have stored for it as a sentence.
 
-Each text is taken as one sentence, whatever it holds, and normalised as documents are. Over the model's limit it is
-covered by overlapping windows, as in a corpus: nothing is left out.
+Each text is treated as one sentence and normalised like documents. Over the model's limit it is covered by overlapping
+windows, as in a corpus: nothing is left out.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ OnBatch = Callable[[int], None]
 
 def text_vectors(engine: Engine, texts: Sequence[str], *, on_batch: OnBatch = lambda tokens: None) -> Floats:
     """Return `(texts, width)` in the order of `texts`."""
-    read = tokenize_texts(engine.wordpiece, texts)
-    return sentence_vectors(_encode(engine, read, on_batch), read.ptr, engine.config.pooling)
+    tokenized = tokenize_texts(engine.wordpiece, texts)
+    return sentence_vectors(_encode(engine, tokenized, on_batch), tokenized.ptr, engine.config.pooling)
 
 
 def token_and_text_vectors(engine: Engine, texts: Sequence[str]) -> tuple[Floats, Floats]:
     """Return `(tokens, width)` over all texts and `(texts, width)`, both in the order of `texts`."""
-    read = tokenize_texts(engine.wordpiece, texts)
-    encoded = _encode(engine, read, lambda tokens: None)
-    return encoded.tokens, sentence_vectors(encoded, read.ptr, engine.config.pooling)
+    tokenized = tokenize_texts(engine.wordpiece, texts)
+    encoded = _encode(engine, tokenized, lambda tokens: None)
+    return encoded.tokens, sentence_vectors(encoded, tokenized.ptr, engine.config.pooling)
 
 
 def word_in_text_vectors(
@@ -43,30 +43,28 @@ def word_in_text_vectors(
 ) -> list[Floats | None]:
     """Return for each `(text, word)` the vector `(width,)` of the word's first occurrence in the text, in any case.
 
-    None where the text does not hold the word. Words are what the tokenizer takes for one: `don't` is three.
+    None if the word is not in the text. Words are those of the tokenizer: `don't` is three.
     """
-    read = tokenize_texts(engine.wordpiece, [text for text, _ in questions])
-    tokens = _encode(engine, read, on_batch).tokens
+    tokenized = tokenize_texts(engine.wordpiece, [text for text, _ in questions])
+    tokens = _encode(engine, tokenized, on_batch).tokens
     found: list[Floats | None] = []
     for i, (_, word) in enumerate(questions):
-        span = _first(read.documents[i], read.texts[i], normalise(word).lower())
+        span = _first(tokenized.documents[i], tokenized.texts[i], normalise(word).lower())
         if span is None:
             found.append(None)
             continue
-        start, stop = (np.array([read.ptr[i] + at], np.int64) for at in span)
+        start, stop = (np.array([tokenized.ptr[i] + at], np.int64) for at in span)
         found.append(word_vectors(tokens, start, stop)[0].astype(np.float32))
     return found
 
 
-def _encode(engine: Engine, read: Texts, on_batch: OnBatch) -> Encoded:
-    windows = _windows(engine, read.ptr)
-    return engine.in_lane(
-        lambda encoder: encoder.encode(read.ids, windows, sentences=len(read.texts), on_batch=on_batch)
-    )
+def _encode(engine: Engine, tokenized: Texts, on_batch: OnBatch) -> Encoded:
+    windows, count = _windows(engine, tokenized.ptr), len(tokenized.texts)
+    return engine.in_lane(lambda encoder: encoder.encode(tokenized.ids, windows, sentences=count, on_batch=on_batch))
 
 
 def _windows(engine: Engine, ptr: Ints) -> Windows:
-    """A text has no neighbours; what is left of its encoding's context is which rows its sentence vector means over."""
+    """Return the windows of texts without neighbours; with context `window` special tokens are left out of the mean."""
     alone, limit = range(len(ptr) - 1), engine.spec.max_tokens
     if engine.config.context == "window":
         return context_windows(ptr, [(i, i + 1) for i in alone], limit)
@@ -74,7 +72,7 @@ def _windows(engine: Engine, ptr: Ints) -> Windows:
 
 
 def _first(document: TokenizedDocument, text: str, word: str) -> tuple[int, int] | None:
-    """Return the half-open token range of the word's first occurrence."""
+    """Return the half-open token range of the word's first occurrence; None if there is none."""
     starts = np.flatnonzero(np.diff(document.word, prepend=-1))
     stops = np.append(starts[1:], document.n_tokens)
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):

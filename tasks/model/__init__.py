@@ -1,1 +1,1 @@
-"""The network: checkpoints, devices, and one packed forward."""
+"""The network stage: checkpoints, devices, and the packed forward pass of BERT."""

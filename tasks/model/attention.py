@@ -1,8 +1,8 @@
 """Attention over packed rows: every sequence attends to itself alone, and no row is padding.
 
-`q` is `(queries, heads, size)`, `k` and `v` are `(tokens, heads, size)`, views as they come out of one product. There
-are as many queries as tokens, or one a sequence (where only `[CLS]` is wanted). Rows behind the last sequence fill up
-a batch; by groups they come out as zeros.
+`q` is `(queries, heads, size)`, `k` and `v` are `(tokens, heads, size)`, views into one product. There are as many
+queries as tokens, or one per sequence (if only `[CLS]` is needed). Rows after the last sequence fill up a batch;
+`by_groups` returns zeros for them.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ from torch.nn import functional as F
 Groups = Sequence[tuple[int, int]]
 """Runs of (sequences, length), in the order of the rows."""
 Attention = Callable[[Tensor, Tensor, Tensor, Groups, Tensor], Tensor]
-"""`(q, k, v, groups, bounds)` to `(queries, hidden)`; `bounds` is int32 `(sequences + 1,)`: the rows between them."""
+"""`(q, k, v, groups, bounds)` to `(queries, hidden)`; `bounds` is int32 `(sequences + 1,)`: sequence `i` has the rows
+`bounds[i]:bounds[i + 1]`."""
 
 _HEAD_STEP = 16
-"""A head is widened to a multiple of this: MKL rounds by alignment, and 16 floats are 64 bytes. Usual heads are 64."""
+"""Heads are padded to a multiple of this size: MKL rounds by alignment, and 16 floats are 64 bytes. Most have 64."""
 _FLASH_STEP, _FLASH_MOST = 8, 256
-"""Flash attention takes heads of a multiple of this, and no wider ones."""
+"""Flash attention takes head sizes that are a multiple of the first and at most the second."""
 _FLASH_CAPABILITY = (8, 0)
-"""The oldest GPUs that its kernel runs on (Ampere). Older ones refuse it at the first call."""
+"""The oldest GPUs that its kernel runs on (Ampere). On older ones the first call fails."""
 
 
 def attention_for(device: torch.device, dtype: torch.dtype, head_size: int) -> Attention:
-    """Return flash attention where it runs (CUDA, two-byte numbers), else attention by groups of equal length."""
+    """Return flash attention if it runs there (CUDA, 16-bit dtypes), else attention by groups of equal length."""
     fits = dtype in (torch.bfloat16, torch.float16) and head_size % _FLASH_STEP == 0 and head_size <= _FLASH_MOST
     flash = device.type == "cuda" and fits and torch.backends.cuda.is_flash_attention_available()
     return by_flash if flash and torch.cuda.get_device_capability(device) >= _FLASH_CAPABILITY else by_groups
 
 
 def by_groups(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tensor) -> Tensor:
-    """Attend once for each group of sequences of equal length (a dense block mask measured 8x slower on CPU)."""
+    """Attend once per group of sequences of equal length (on CPU a dense block mask is 8x slower, measured)."""
     heads, size = q.shape[1:]
     out = q.new_empty(len(q), heads, size)
     row = done = 0
@@ -51,12 +52,12 @@ def by_groups(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tensor) -
 
 
 def by_flash(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tensor) -> Tensor:
-    """Attend to all sequences at once, each within its own bounds (Dao 2023, *FlashAttention-2*, variable length)."""
+    """Attend in all sequences at once, each within its bounds (Dao 2023, *FlashAttention-2*, variable length)."""
     from torch.nn.attention.varlen import varlen_attn
 
     longest = max(length for _, length in groups)
-    # Left to itself the kernel splits a sequence's keys by what else is in the batch, and sums them in another order.
-    # ROCm's kernel has no such choice and takes no such argument.
+    # By default the kernel splits a sequence's keys depending on the rest of the batch, and sums in another order.
+    # ROCm's kernel does not split, and does not take the argument.
     splits = 1 if torch.version.hip is None else None
     if len(q) == len(k):
         out = varlen_attn(q, k, v, bounds, bounds, longest, longest, num_splits=splits)
@@ -68,7 +69,7 @@ def by_flash(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tensor) ->
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attention of `(sequences, heads, length, size)`, rounded alike wherever in memory a sequence lies."""
+    """Attention over `(sequences, heads, length, size)`, rounded the same wherever a sequence lies in memory."""
     size = q.shape[-1]
     missing = -size % _HEAD_STEP
     if missing:

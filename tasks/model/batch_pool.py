@@ -1,7 +1,7 @@
-"""A crew: threads that run batches side by side, each on one core.
+"""A pool of threads that run batches in parallel, each on one core.
 
-On CPU this replaces PyTorch's own threads, which share every matrix product between the cores: a batch is too small
-for that, and whoever finishes first burns its core waiting (measured: docs/performance.md). Knows no model.
+On CPU this replaces PyTorch's own threads, which split every matrix product between the cores: a batch is too small
+for that, and a thread that is done spins until the others are (measured: docs/performance.md). Knows no model.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ Result = TypeVar("Result")
 
 @cache
 def cores() -> int:
-    """Return how many threads PyTorch was given, by the machine or by OMP_NUM_THREADS."""
-    # Asked once and before any crew works: a crew's own setting becomes PyTorch's default for later threads.
+    """Return PyTorch's number of threads: the machine's cores, or OMP_NUM_THREADS."""
+    # Read once, before any pool works: a pool's own setting becomes PyTorch's default for later threads.
     return torch.get_num_threads()
 
 
 class BatchPool:
-    """`size` threads (default: one a core). They end with the process, or when nobody holds the crew."""
+    """`size` threads (default: one per core). They end with the process, or when the pool is garbage collected."""
 
     def __init__(self, size: int | None = None) -> None:
         self.size = size or cores()
         self._pool = ThreadPoolExecutor(self.size, "polyseme-batch", initializer=torch.set_num_threads, initargs=(1,))
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
-        """Yield `work(item)` in the order of `items`, a few ahead of the caller.
+        """Yield `work(item)` in the order of `items`, computed a few items ahead of the caller.
 
-        When the work fails or the iterator is closed, nothing new begins and what had begun is waited for.
+        If `work` fails or the iterator is closed, no new item starts, and the running ones are waited for.
         """
-        begun: deque[Future[Result]] = deque()
+        started: deque[Future[Result]] = deque()
         try:
             for item in items:
-                begun.append(self._pool.submit(work, item))
-                if len(begun) > 2 * self.size:
-                    yield begun.popleft().result()
-            while begun:
-                yield begun.popleft().result()
+                started.append(self._pool.submit(work, item))
+                if len(started) > 2 * self.size:
+                    yield started.popleft().result()
+            while started:
+                yield started.popleft().result()
         finally:
-            for future in begun:
+            for future in started:
                 future.cancel()
-            wait(begun)
+            wait(started)

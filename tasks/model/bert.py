@@ -1,8 +1,7 @@
 """BERT's arithmetic over packed rows: sequences lie one after another, without padding.
 
-`PackedBert` is Devlin et al. (2018), post-norm, absolute positions. Everything but attention works on
-rows `(tokens, hidden)` and does not care where a sequence ends. It knows weights and numbers, not files,
-text or batching policy.
+`PackedBert` is Devlin et al. (2018), post-norm, absolute positions. Everything but attention works on rows
+`(tokens, hidden)` and ignores where a sequence ends. Knows weights and numbers, not files, text or batching policy.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from polyseme.tasks.model.attention import attention_for
 from polyseme.tasks.model.linear import Dense, Linear
 
 _IN_PLACE: dict[Any, Callable[[Tensor], Tensor]] = {F.gelu: torch.ops.aten.gelu_}
-"""Activations that can overwrite what they read, the widest rows there are: 1.04x for the whole encoder."""
+"""Activations that can overwrite their input, the widest rows of a layer: 1.04x for the whole encoder."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackedBatch:
     """Sequences packed into one row, longest first.
 
-    `ids`, `types`, `positions` are int64 `(tokens,)`; `groups` lists (sequences, length) runs in order and
-    sums to the number of tokens; `starts` is int64 `(sequences,)`, the row of every `[CLS]`; `bounds` is int32
-    `(sequences + 1,)`, the same with the end of the last sequence, as attention's kernel wants it.
+    `ids`, `types`, `positions` are int64 `(tokens,)`; `groups` lists (sequences, length) in the order of the rows;
+    `starts` is int64 `(sequences,)`, the row of every `[CLS]`; `bounds` is int32 `(sequences + 1,)`, the same with the
+    end of the last sequence, as the attention kernel takes it. Raises ValueError if they do not fit together.
     """
 
     ids: Tensor
@@ -49,7 +48,7 @@ class PackedBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One layer. Query, key and value are one product."""
+    """The weights of one layer. Query, key and value are computed by one product."""
 
     qkv: Linear
     out: Linear
@@ -75,7 +74,7 @@ class PackedBert:
     ) -> None:
         """Take weights named as in transformers' `BertForPreTraining` (`bert.…`, `cls.…`).
 
-        `linear` makes the products of the layers from a weight `(out, in)` and a bias; the heads are always dense.
+        `linear` makes the layers' linear maps from a weight `(out, in)` and a bias; the heads are always `Dense`.
         """
         w = {name: tensor.to(device=device, dtype=dtype).contiguous() for name, tensor in weights.items()}
         self._w = w
@@ -86,11 +85,11 @@ class PackedBert:
         self._attention = attention_for(device, dtype, self.hidden // heads)
         count = 1 + max(int(n.split(".")[3]) for n in w if n.startswith("bert.encoder.layer."))
         self.layers = [self._layer(f"bert.encoder.layer.{i}.", linear) for i in range(count)]
-        # NSP asks the last layer for the query of `[CLS]` alone.
+        # NSP needs the last layer's query of `[CLS]` only.
         self._query = self.layers[-1].qkv.columns(0, self.hidden)
         self._rows_step = self._query.rows_step
         self._keys_values = self.layers[-1].qkv.columns(self.hidden, None)
-        # The layers hold their weights, some of them fused; a second copy would be a quarter of the model.
+        # The layers hold their own weights, some of them fused; a second copy would be a quarter of the model.
         self._w = {name: tensor for name, tensor in w.items() if not name.startswith("bert.encoder.layer.")}
 
     def _layer(self, prefix: str, linear: Callable[[Tensor, Tensor], Linear]) -> _Layer:
@@ -100,7 +99,7 @@ class PackedBert:
         def fused(kind: str) -> Tensor:
             return torch.cat([get(f"attention.self.{part}.{kind}") for part in ("query", "key", "value")])
 
-        def made(name: str) -> Linear:
+        def dense(name: str) -> Linear:
             return linear(get(name + ".weight"), get(name + ".bias"))
 
         def norm(name: str) -> tuple[Tensor, Tensor]:
@@ -108,10 +107,10 @@ class PackedBert:
 
         return _Layer(
             linear(fused("weight"), fused("bias")),
-            made("attention.output.dense"),
+            dense("attention.output.dense"),
             norm("attention.output.LayerNorm"),
-            made("intermediate.dense"),
-            made("output.dense"),
+            dense("intermediate.dense"),
+            dense("output.dense"),
             norm("output.LayerNorm"),
         )
 
@@ -126,12 +125,12 @@ class PackedBert:
         return self._filled(self._norm(x, (self._w[e + "LayerNorm.weight"], self._w[e + "LayerNorm.bias"])))
 
     def _filled(self, x: Tensor) -> Tensor:
-        """Add rows of zeros up to a number that the products like. No other row sees them."""
+        """Append rows of zeros up to a multiple that the linear maps prefer. They do not affect any other row."""
         missing = -len(x) % self._rows_step
         return F.pad(x, (0, 0, 0, missing)) if missing else x
 
     def _attend(self, query: Tensor, keys_values: Tensor, batch: PackedBatch) -> Tensor:
-        """(queries, hidden) and (tokens, 2 * hidden) -> (queries, hidden)."""
+        """Map `(queries, hidden)` and `(tokens, 2 * hidden)` to `(queries, hidden)`."""
         size = self.hidden // self.heads
         k, v = keys_values.view(-1, 2, self.heads, size).unbind(1)
         return self._attention(query.view(-1, self.heads, size), k, v, batch.groups, batch.bounds)
@@ -141,12 +140,12 @@ class PackedBert:
         return self._finish(layer, x, self._attend(qkv[:, : self.hidden], qkv[:, self.hidden :], batch))
 
     def _finish(self, layer: _Layer, x: Tensor, attended: Tensor) -> Tensor:
-        """Everything of a layer behind its attention; rows are independent of each other."""
+        """Compute everything of a layer after its attention; rows are independent of each other."""
         x = self._norm(layer.out(attended).add_(x), layer.norm1)
         return self._norm(layer.down(self.activation(layer.up(x))).add_(x), layer.norm2)
 
     def hidden_states(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
-        """Return `(tokens, hidden)`: the mean of the `last` layers' outputs (1: the last layer's)."""
+        """Return `(tokens, hidden)`: the mean of the outputs of the `last` layers (1: the last layer's output)."""
         x = self._embed(batch)
         total: Tensor | None = None
         for i, layer in enumerate(self.layers):
@@ -158,11 +157,11 @@ class PackedBert:
         return total if last == 1 else total / last
 
     def first_states(self, batch: PackedBatch) -> Tensor:
-        """Return `(sequences, hidden)`: the last layer's `[CLS]` rows, computing no other row of that layer."""
+        """Return `(sequences, hidden)`: the last layer's `[CLS]` rows; no other row of that layer is computed."""
         return self.chosen_states(batch, batch.starts)
 
     def chosen_states(self, batch: PackedBatch, rows: Tensor) -> Tensor:
-        """Return `(sequences, hidden)`: one row of the last layer a sequence, in order; no other row is computed."""
+        """Return `(sequences, hidden)`: one row of the last layer per sequence; the others are not computed."""
         x = self._embed(batch)
         for layer in self.layers[:-1]:
             x = self._layer_output(layer, x, batch)
@@ -186,9 +185,9 @@ class PackedBert:
 
 
 def activation_named(name: str) -> Callable[[Tensor], Any]:
-    """Return transformers' activation of that name (`gelu`, `gelu_new`, `relu`, …)."""
+    """Return transformers' activation of that name (`gelu`, `gelu_new`, `relu`, …). Raises KeyError if unknown."""
     if name == "gelu":
-        return F.gelu  # what transformers has under this name, without a second of import
+        return F.gelu  # the same function, without a second of import
     from transformers.activations import ACT2FN
 
     function: Callable[[Tensor], Any] = ACT2FN[name]

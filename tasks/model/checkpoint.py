@@ -1,8 +1,8 @@
 """Checkpoints: find one by folder or hub id, fingerprint it, load its weights.
 
-Only safetensors, never remote code. A head the checkpoint does not have is reported missing; it is never
-filled with random numbers. Importing this module, finding and fingerprinting need neither torch nor
-transformers: an unchanged corpus is recognised without loading either.
+Only safetensors, never remote code. A head that the checkpoint lacks is reported as missing, never filled with random
+numbers. Importing this module, finding and fingerprinting need neither torch nor transformers: an unchanged corpus is
+recognised without loading either.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 EMBEDDED = "polyseme-mini"
 _SILENT = 50
-"""Logging level: what transformers would print of missing heads is said by our own errors."""
+"""Logging level above all of transformers' messages: our own errors report missing heads."""
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
 _HUB_SECONDS = 10.0
-"""How long the hub may be silent: its own client would wait for ever, where a cached copy or an error serves."""
+"""How long to wait for the hub's answer: its client would wait for ever, though a cached copy may exist."""
 _HUB_FILES = ["config.json", "model*.safetensors*", "tokenizer*.json", "vocab.txt", "special_tokens_map.json"]
 
 _DEFAULTS: dict[str, Any] = {
@@ -42,19 +42,19 @@ _DEFAULTS: dict[str, Any] = {
     "type_vocab_size": 2,
     "layer_norm_eps": 1e-12,
 }
-"""What a `config.json` that says nothing means; the oldest checkpoints leave half of it out."""
+"""The defaults of a `config.json`; the oldest checkpoints leave half of it out."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A BERT checkpoint on disk. `label` is what the user calls it, with the revision for a hub id."""
+    """A BERT checkpoint on disk. `label` is the name that the user gave, with the revision for a hub id."""
 
     label: str
     folder: Path
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The parsed `config.json`, with BERT's defaults for what it leaves out."""
+        """The parsed `config.json` with BERT's defaults. Raises ModelError if unreadable or not of a BERT encoder."""
         path = self.folder / "config.json"
         try:
             config: dict[str, Any] = _DEFAULTS | json.loads(path.read_text("utf-8"))
@@ -77,17 +77,17 @@ class Checkpoint:
 
     @property
     def width(self) -> int:
-        """Numbers in a vector."""
+        """The hidden size: dimensions of a vector."""
         return int(self.config["hidden_size"])
 
     @property
     def max_tokens(self) -> int:
-        """Tokens one forward pass can take, special tokens included."""
+        """The model's limit on tokens in one window, special tokens included."""
         return int(self.config["max_position_embeddings"])
 
     @property
     def weight_files(self) -> list[Path]:
-        """The safetensors files, sorted. Raises ModelError where there are none."""
+        """The safetensors files, sorted. Raises ModelError if there are none."""
         files = sorted(self.folder.glob("model*.safetensors"))
         if not files:
             pickled = any(self.folder.glob("*.bin"))
@@ -99,7 +99,10 @@ class Checkpoint:
         return files
 
     def claims_head(self, head: Literal["NSP", "MLM"]) -> bool:
-        """True where the files name that head's weights: a quick look; `load_weights` is the proof."""
+        """Return whether the files name that head's weights: a quick check; `load_weights` makes sure.
+
+        Raises ModelError for a file that is not safetensors.
+        """
         from safetensors import safe_open
 
         wanted = "seq_relationship.weight" if head == "NSP" else "predictions.transform.dense.weight"
@@ -114,7 +117,7 @@ class Checkpoint:
 
     @cached_property
     def sha256(self) -> str:
-        """Fingerprint of the weights and the configuration."""
+        """SHA-256 of the configuration and the weight files."""
         digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
         for path in self.weight_files:
             with path.open("rb") as file:
@@ -130,8 +133,8 @@ def embedded_folder() -> Path:
 def find(model: str) -> Checkpoint:
     """Return the checkpoint for a folder, a hub id (`owner/name[@revision]`) or `polyseme-mini`.
 
-    A hub id without a revision is pinned to the commit it stands at; a cached copy is used offline.
-    Raises ModelError with the way out where it cannot be had.
+    A hub id without a revision is pinned to the commit of its main branch; offline, a cached copy is used.
+    Raises ModelError, with what to do, if it is not available.
     """
     if model == EMBEDDED:
         return Checkpoint(EMBEDDED, embedded_folder())
@@ -153,28 +156,29 @@ def _download(name: str, revision: str | None) -> Checkpoint:
 
     if not sys.stderr.isatty():
         disable_progress_bars()
-    silence: Exception | None = None
+    failure: Exception | None = None
     try:
         HfApi().model_info(name, revision=revision, timeout=_HUB_SECONDS)
     except Exception as error:
-        silence = error  # told below if no cached copy answers instead
+        failure = error  # raised below unless there is a cached copy
     try:
         cached = snapshot_download(
-            name, revision=revision, allow_patterns=_HUB_FILES, local_files_only=silence is not None
+            name, revision=revision, allow_patterns=_HUB_FILES, local_files_only=failure is not None
         )
     except Exception as error:
         raise ModelError(
             f"Could not get '{name}' (revision {revision or 'main'}) from the model hub, and no cached copy was found "
-            f"({type(silence or error).__name__}). Check the name and the network, or download it where there is one "
-            "and give the folder: --model path/to/checkpoint. Without --model the embedded polyseme-mini works offline."
-        ) from (silence or error)
+            f"({type(failure or error).__name__}). Check the name and the network, or download it on another "
+            "machine and give the folder: --model path/to/checkpoint. Without --model the embedded polyseme-mini is "
+            "used, which works offline."
+        ) from (failure or error)
     folder = Path(cached)
     return Checkpoint(f"{name}@{folder.name[:12]}", folder)
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Tensors by transformers' `BertForPreTraining` names, and which heads are really there."""
+    """Tensors by their names in transformers' `BertForPreTraining`, and which heads the checkpoint has."""
 
     tensors: dict[str, Tensor]
     has_nsp: bool
@@ -182,9 +186,9 @@ class Weights:
 
 
 def load_weights(checkpoint: Checkpoint) -> Weights:
-    """Load a checkpoint, through transformers where it is not plain and whole, and check what is not there.
+    """Load a checkpoint, through transformers if the fast path cannot read it, and find out which heads are missing.
 
-    Raises ModelError where the body itself is incomplete or unreadable.
+    Raises ModelError if the body itself is incomplete or unreadable.
     """
     plain = read_complete(checkpoint.weight_files, checkpoint.config)
     if plain is not None:
@@ -223,8 +227,8 @@ def _load_with_transformers(checkpoint: Checkpoint) -> Weights:
     body = sorted(n for n in absent if n.startswith("bert.") and ".pooler." not in n)
     if body:
         raise ModelError(
-            f"{checkpoint.label} lacks {len(body)} weights of the BERT body, or has them in another shape than its "
-            f"config.json says (first: {body[0]}), so its vectors would be random. Choose a complete checkpoint."
+            f"{checkpoint.label} lacks {len(body)} weights of the BERT body, or has them in another shape than in its "
+            f"config.json (first: {body[0]}), so its vectors would be random. Choose a complete checkpoint."
         )
     tensors = {name: tensor.detach() for name, tensor in model.state_dict().items() if name not in absent}
     has_nsp = not any(".pooler." in n or n.startswith("cls.seq_relationship") for n in absent)
@@ -233,7 +237,7 @@ def _load_with_transformers(checkpoint: Checkpoint) -> Weights:
 
 
 def missing_head(checkpoint_label: str, head: str) -> ModelError:
-    """Return the error for a head that the checkpoint does not have. `head` is `NSP` or `MLM`."""
+    """Return the error for a head that the checkpoint lacks. `head` is `NSP` or `MLM`."""
     without = " or leave scoring out with --no-nsp" if head == "NSP" else ""
     return ModelError(
         f"{checkpoint_label} has no {head} head: it was saved without it, and a random one would give meaningless "
@@ -243,7 +247,7 @@ def missing_head(checkpoint_label: str, head: str) -> ModelError:
 
 
 def require_max_tokens(checkpoint: Checkpoint, max_tokens: int | None) -> int:
-    """Return the window size to use: the model's own limit, or a smaller one that was asked for."""
+    """Return the window size: `max_tokens`, or the model's limit if None. Raises UsageError unless 16 to that limit."""
     limit = checkpoint.max_tokens
     if max_tokens is None:
         return limit

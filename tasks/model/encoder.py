@@ -1,7 +1,7 @@
 """The encoder: token ids and windows in, vectors and NSP logits out, on one device.
 
-Holds the model; knows nothing of text, files or tables. Results stand in the order of their input,
-whatever order the batches ran in, and a vector does not depend on its batch mates.
+Holds the model; knows nothing of text, files or tables. Results are in the order of their input, whatever the order of
+the batches, and a vector does not depend on the rest of its batch.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ Result = TypeVar("Result")
 OnBatch = Callable[[int], None]
 
 _LEAST_BUDGET = 256
-"""Below this, products lose more by being small than a second core gains."""
+"""Tokens of a batch below which matrix products lose more by being small than a second core gains."""
 _HEAD_ROWS = 512
-"""Rows that get their 30,000 vocabulary logits at once: 60 MB."""
+"""Rows whose 30,000 vocabulary logits are computed at once: 60 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Vectors of one encoding pass, float32.
+    """The result of one encoding pass, float32.
 
     `tokens` is `(tokens, hidden)` in token order. `first` and `final` are `(sentences, hidden)`: the `[CLS]` and
-    closing `[SEP]` vectors of sentences that had windows of their own (mean over these windows), rows of zeros
-    elsewhere; `alone` says which. `logits` is `(pairs, 2)`, NaN where no window scored the pair. `sums` is
-    `(sentences, hidden)`, each sentence's token vectors added up, where only these were wanted: `tokens` is empty then.
+    closing `[SEP]` vectors of sentences that have windows of their own (`alone`), averaged over these, else zeros.
+    `logits` is `(pairs, 2)`, NaN if no window scored the pair. `sums`, if not None, is `(sentences, hidden)`: the sums
+    of each sentence's token vectors, and `tokens` is empty.
     """
 
     tokens: Floats
@@ -59,10 +59,10 @@ class Encoded:
 
 
 class Encoder:
-    """A loaded checkpoint on one device. Not safe for two threads at once: callers keep one lane a device.
+    """A loaded checkpoint on one device. Not thread-safe: callers use it in one encoder lane.
 
-    The batches of a call run side by side: on CPU one a core, and the numbers do not depend on how many cores there
-    are; on CUDA each in a stream of its own, so that one computes while others are laid out or copied back.
+    The batches of a call run in parallel: on CPU one per core, and results do not depend on the number of cores; on
+    CUDA each in its own stream, so that one is computed while others are packed or copied back.
     """
 
     def __init__(
@@ -75,7 +75,10 @@ class Encoder:
         layers: Layers = "last",
         budget: int | None = None,
     ) -> None:
-        """Load `checkpoint`. `budget` is the number of tokens a batch (default: by device)."""
+        """Load `checkpoint`. `budget` is the number of tokens per batch (default: by device).
+
+        Raises ModelError if the checkpoint is incomplete, or has too few layers.
+        """
         weights = load_weights(checkpoint)
         self.label, self.device, self.specials = checkpoint.label, device, specials
         self.has_nsp, self.has_mlm = weights.has_nsp, weights.has_mlm
@@ -101,7 +104,7 @@ class Encoder:
             )
 
     def require(self, head: Literal["NSP", "MLM"]) -> None:
-        """Raise ModelError unless the checkpoint has that head."""
+        """Raise ModelError if the checkpoint lacks that head."""
         if not (self.has_nsp if head == "NSP" else self.has_mlm):
             raise missing_head(self.label, head)
 
@@ -109,7 +112,7 @@ class Encoder:
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentences: int, pairs: int = 0,
         on_batch: OnBatch = lambda tokens: None,
     ) -> Encoded:  # fmt: skip
-        """Return the vectors of all tokens that `windows` take, and logits of the `pairs` that they score, if any.
+        """Return the vectors of all tokens that `windows` take, and the logits of the `pairs` that they score.
 
         `on_batch` is called after every batch with its number of tokens, and may raise to stop. Raises ModelError for
         pairs without an NSP head.
@@ -133,10 +136,10 @@ class Encoder:
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentence_ptr: Ints, pairs: int = 0,
         on_batch: OnBatch = lambda tokens: None,
     ) -> Encoded:  # fmt: skip
-        """As `encode`, with the sums of each sentence's token vectors, made on the device, instead of the vectors.
+        """Like `encode`, but return each sentence's sum of token vectors, computed on the device, not the vectors.
 
-        Sentence i has tokens `sentence_ptr[i]:sentence_ptr[i + 1]`. For GPUs: copying all token vectors back and adding
-        them up here takes longer than the model does.
+        Sentence `i` has the tokens `sentence_ptr[i]:sentence_ptr[i + 1]`. For GPUs: copying all token vectors back and
+        adding them up on the host takes longer than the model.
         """
         sentences = len(sentence_ptr) - 1
         totals = np.zeros((sentences, self.width), dtype=np.float32)
@@ -163,10 +166,10 @@ class Encoder:
         collect: Callable[[Result, Ints, Ints], tuple[Floats, Floats]], *, sentences: int, pairs: int,
         on_batch: OnBatch,
     ) -> tuple[SpecialTokenVectors, Floats]:  # fmt: skip
-        """Return the vectors of special tokens, and the logits of `pairs`; `reduce` and `collect` take all else.
+        """Run all windows; return the vectors of special tokens and the logits of `pairs`.
 
-        `reduce` gets a batch's hidden states in the batch's thread, `collect` its result here, in the order of the
-        batches; it returns the first and the last row of each window.
+        `reduce` is called with the hidden states of each batch, in the batch's thread; `collect` with its result, in
+        the caller's thread and in order, and returns the first and the last row of each window.
         """
         if pairs:
             self.require("NSP")
@@ -188,7 +191,7 @@ class Encoder:
         return special, logits
 
     def _scored(self, packed: PackedBatch, states: torch.Tensor, wanted: npt.NDArray[np.bool_]) -> Floats | None:
-        """Return NSP logits of the sequences that are `wanted`; None where none is."""
+        """Return the NSP logits of the sequences that are `wanted`; None if there are none."""
         if not wanted.any():
             return None
         top = states if self._last == 1 else self.bert.hidden_states(packed)
@@ -199,7 +202,7 @@ class Encoder:
     ) -> Floats:
         """Return NSP logits `(windows, 2)`, column 0 *is next*, in the order of `windows`.
 
-        Only `[CLS]` is needed, so the last layer computes one row a pair. Raises ModelError without an NSP head.
+        Only `[CLS]` is needed, so the last layer computes one row per pair. Raises ModelError without an NSP head.
         """
         self.require("NSP")
         logits = np.empty((len(windows), 2), dtype=np.float32)
@@ -236,27 +239,26 @@ class Encoder:
         self, ids: npt.NDArray[np.int32], windows: Windows, *, at: Ints, targets: npt.NDArray[np.int32],
         on_batch: OnBatch = lambda tokens: None,
     ) -> Floats:  # fmt: skip
-        """Return `(windows,)`: -log p of the token `targets[i]` at place `at[i]` of window i, in nats.
+        """Return `(windows,)`: -log p of the token `targets[i]` at position `at[i]` of window `i`, in nats.
 
-        Places count a window's own tokens from 0. The head sees these rows alone, and the last layer computes no other.
-        Raises ModelError without an MLM head.
+        Positions count a window's own tokens from 0. The head and the last layer compute these rows only. Raises
+        ModelError without an MLM head.
         """
         self.require("MLM")
-        found = np.empty(len(windows), dtype=np.float32)
+        result = np.empty(len(windows), dtype=np.float32)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
-            # Behind [CLS].
-            rows = packed.starts + 1 + to_device(at[numbers], self.device)
+            rows = packed.starts + 1 + to_device(at[numbers], self.device)  # 1: [CLS]
             states = self.bert.chosen_states(packed, rows)
             wanted = to_device(targets[numbers].astype(np.int64), self.device)
             parts = [slice(row, row + _HEAD_ROWS) for row in range(0, len(states), _HEAD_ROWS)]
             return to_numpy(torch.cat([self._surprisal(states[part], wanted[part]) for part in parts]))
 
         with closing(self._run(ids, windows, forward)) as done:
-            for numbers, source, numbers_found in done:
-                found[numbers] = numbers_found
+            for numbers, source, found in done:
+                result[numbers] = found
                 on_batch(len(source))
-        return found
+        return result
 
     def _surprisal(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         logits = self.bert.masked_lm_logits(states).float()
@@ -265,26 +267,26 @@ class Encoder:
     def _run(
         self, ids: npt.NDArray[np.int32], windows: Windows, forward: Callable[[PackedBatch, Ints, Ints], Result]
     ) -> Generator[tuple[Ints, Ints, Result], None, None]:
-        """Yield for every batch, in order: its windows, the token position of each row, what `forward` made of it."""
+        """Yield for every batch, in order: its windows, the token position of each row, and the result of `forward`."""
 
         def run(numbers: Ints) -> tuple[Ints, Ints, Result]:
             packed, source = pack(ids, windows, numbers, self.specials, self.device)
             with torch.inference_mode():
                 return numbers, source, forward(packed, numbers, source)
 
-        def too_many(numbers: Ints) -> None:
+        def lower_budget(numbers: Ints) -> None:
             tokens = int(windows.lengths[numbers].sum())
             log.warning("%d tokens did not fit the memory of %s; batches are halved", tokens, self.device)
             self.budget = max(1, min(self.budget, tokens // 2))
 
         def work(numbers: Ints) -> list[tuple[Ints, Ints, Result]]:
             with on_own_stream(self.device):
-                return self._memory.run_or_halve(run, numbers, too_many)
+                return self._memory.run_or_halve(run, numbers, lower_budget)
 
         share = max(_LEAST_BUDGET, -(-int(windows.lengths.sum()) // self.pool.size))
         with closing(self.pool.map(work, batches(windows.lengths, lambda: min(self.budget, share)))) as done:
-            for some in done:
-                yield from some
+            for parts in done:
+                yield from parts
                 if self.device.type == "cuda":
-                    # What the caller began with this batch must end before another thread reuses its memory.
+                    # The caller's work on this batch must end before another thread reuses its memory.
                     torch.cuda.current_stream(self.device).synchronize()

@@ -1,9 +1,8 @@
-"""Linear maps over packed rows, in floating point or in whole numbers, rounded alike however many rows there are.
+"""Linear maps over packed rows, in floating point or in integers, rounded the same however many rows there are.
 
 `Dense` multiplies in the weights' own dtype, `Packed` in float32 with weights in oneDNN's layout. `Int8` quantizes each
 row by its own range and each output column by its own scale: W8A8, dynamic per token (as in LLM.int8, Dettmers et al.
-2022, without its outlier split). A sum of whole numbers is exact in any order, so a row's result depends on that row
-alone.
+2022, without its outlier split). A sum of integers is exact in any order, so a row's result depends on that row alone.
 """
 
 from __future__ import annotations
@@ -17,35 +16,35 @@ import torch
 from torch import Tensor
 
 _FEWEST_ROWS = 4
-"""With fewer, MKL and oneDNN multiply in another order and the last bits would depend on the batch (measured)."""
+"""With fewer rows MKL and oneDNN sum in another order, and the last bits would depend on the batch (measured)."""
 
 _ROWS_STEP = 32
-"""oneDNN makes and keeps a kernel with its buffers for every number of rows: a thousand of them held 1.3 GB. With
-multiples of this a batch of 1,024 has 32 of them."""
+"""oneDNN builds and keeps a kernel with buffers for every number of rows: a thousand of them held 1.3 GB. With
+multiples of this, batches of up to 1,024 rows need 32 of them."""
 
 _LARGEST = 64
-"""Weights span -64..64, not -127..127: two products of 255 and 64 fit 16 bits, in which CPUs without VNNI add them.
-Larger ones saturate there silently (measured: half the sum is lost). Costs .0008 of the token cosine."""
+"""Weights span -64..64, not -127..127: two products of 255 and 64 fit the 16 bits in which CPUs without VNNI add them.
+Larger sums saturate silently (measured: half the sum is lost). Costs .0008 of the token cosine."""
 
 
 class Linear(Protocol):
-    """`(rows, in)` to `(rows, out)`. Runs best on multiples of `rows_step` rows."""
+    """A map from `(rows, in)` to `(rows, out)`, best run on multiples of `rows_step` rows."""
 
     rows_step: ClassVar[int]
 
     @property
     def size(self) -> int:
-        """Numbers in the weight: half of the operations a row takes."""
+        """Number of weights: half of the floating-point operations per row."""
 
     def __call__(self, x: Tensor) -> Tensor: ...
 
     def columns(self, start: int, stop: int | None) -> Linear:
-        """Return the map onto some of the outputs."""
+        """Return the map to the outputs `start:stop`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """`x @ weight + bias`. The weight is `(in, out)`, the checkpoint's turned around: 1.04x for the encoder on CPU."""
+    """`x @ weight + bias`. The weight is `(in, out)`, the checkpoint's transposed: 1.04x for the encoder on CPU."""
 
     weight: Tensor
     bias: Tensor
@@ -53,7 +52,7 @@ class Dense:
 
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor) -> Dense:
-        """Take a checkpoint's weight `(out, in)`."""
+        """Make the map from a checkpoint's weight `(out, in)` and bias `(out,)`."""
         return cls(weight.t().contiguous(), bias)
 
     @property
@@ -64,7 +63,7 @@ class Dense:
         return Dense(self.weight[:, start:stop], self.bias[start:stop])
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.addmm(self.bias, _enough(x), self.weight)[: len(x)]
+        return torch.addmm(self.bias, _padded(x), self.weight)[: len(x)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class Packed:
 
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor) -> Packed:
-        """Take a checkpoint's weight `(out, in)`, float32 on CPU."""
+        """Make the map from a checkpoint's weight `(out, in)` and bias `(out,)`, float32 on CPU."""
         return cls(torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None), bias.contiguous())
 
     @property
@@ -89,16 +88,16 @@ class Packed:
         return self.of(self.weight.to_dense()[start:stop], self.bias[start:stop])
 
     def __call__(self, x: Tensor) -> Tensor:
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(_enough(x), self.weight, self.bias, "none", [], "")
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(_padded(x), self.weight, self.bias, "none", [], "")
         return product[: len(x)]
 
 
 @dataclass(frozen=True, slots=True)
 class Int8:
-    """`x @ weight + bias` where both factors are rounded to whole numbers.
+    """`x @ weight + bias` with both factors rounded to 8-bit integers.
 
-    A row `x` is stored as `low + step * q`, `q` in 0..255; a column of the weight as `scale * w`, `w` in -64..64. Then
-    `x @ weight = step * scale * (q @ w) + low * scale * sum(w)`, whose last factor, `slope`, is known beforehand.
+    A row `x` is quantized to `low + step * q`, `q` in 0..255; a column of the weight to `scale * w`, `w` in -64..64.
+    Then `x @ weight = step * scale * (q @ w) + low * slope`, where `slope = scale * sum(w)` is precomputed.
     """
 
     weight: Tensor
@@ -112,7 +111,7 @@ class Int8:
 
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor) -> Int8:
-        """Take a checkpoint's weight `(out, in)`, float32 on CPU."""
+        """Make the map from a checkpoint's weight `(out, in)` and bias `(out,)`, float32 on CPU."""
         scale = weight.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny) / _LARGEST
         return cls._pack((weight / scale[:, None]).round().to(torch.int8), scale, bias)
 
@@ -131,7 +130,7 @@ class Int8:
         return self._pack(self.weight[chosen], self.scale[chosen], self.slope_and_bias[1, chosen])
 
     def __call__(self, x: Tensor) -> Tensor:
-        # One fused pass: `q`, and behind it in each row the eight bytes of `step` and `low`.
+        # One fused pass: each row is `q`, followed by the eight bytes of `step` and `low`.
         rows = torch.ops.quantized.embedding_bag_byte_prepack(x)
         width = x.shape[1]
         step, low = rows[:, width:].flatten().clone().view(torch.float32).view(-1, 2).split(1, dim=1)
@@ -144,12 +143,12 @@ class Int8:
 
 
 def exact_for(device: torch.device, dtype: torch.dtype) -> Callable[[Tensor, Tensor], Linear]:
-    """Return what makes floating-point maps there from a weight `(out, in)` and a bias."""
+    """Return the constructor of the fastest floating-point map there, from a weight `(out, in)` and a bias `(out,)`."""
     packs = runs_int8(device) and dtype == torch.float32 and torch.backends.cpu.get_cpu_capability() == "AVX512"
     return Packed.of if packs else Dense.of
 
 
-def _enough(x: Tensor) -> Tensor:
+def _padded(x: Tensor) -> Tensor:
     missing = _FEWEST_ROWS - len(x)
     return torch.cat([x, x.new_zeros(missing, x.shape[1])]) if missing > 0 else x
 
@@ -159,5 +158,5 @@ def _no_offsets(count: int) -> Tensor:
 
 
 def runs_int8(device: torch.device) -> bool:
-    """Can `Int8` run there? It needs oneDNN's whole-number products, which PyTorch has on x86 CPUs."""
+    """Return whether `Int8` runs there: it needs oneDNN's integer products, which PyTorch has on x86 CPUs."""
     return device.type == "cpu" and torch._C._has_mkldnn and platform.machine() in ("x86_64", "AMD64")

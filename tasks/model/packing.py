@@ -1,6 +1,6 @@
-"""Packing: windows of token ids laid one after another into one row, and where each row came from.
+"""Packing: windows of token ids concatenated into one batch without padding, and the source token of each row.
 
-Knows no model; the arrays are made here and copied to the device.
+Knows no model; arrays are built here and copied to the device.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from polyseme.tasks.text.windows import Windows
 
 @dataclass(frozen=True, slots=True)
 class Specials:
-    """Ids of the two special tokens that frame a window."""
+    """Ids of the special tokens at the ends of a window."""
 
     cls: int
     sep: int
@@ -28,9 +28,9 @@ class Specials:
 def pack(
     ids: npt.NDArray[np.int32], windows: Windows, numbers: Ints, specials: Specials, device: torch.device
 ) -> tuple[PackedBatch, Ints]:
-    """Lay the windows `numbers` (longest first) one after another.
+    """Concatenate the windows `numbers` (longest first) into one batch.
 
-    Returns the batch and, for every row, the token position it came from (-1 for special tokens).
+    Return the batch and, for every row, the position of its token in `ids` (-1 for special tokens).
     """
     lengths = windows.lengths[numbers]
     stops = np.cumsum(lengths)

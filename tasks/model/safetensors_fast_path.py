@@ -1,7 +1,7 @@
-"""Plain weights: a complete checkpoint in today's names, read straight from safetensors.
+"""The fast path to weights: a complete checkpoint with current names, read from safetensors without transformers.
 
-Importing the modelling code of transformers takes seconds, which a question at the shell would wait for. Only a file
-that holds exactly what `BertForPreTraining` has is read here; anything else is left to transformers, which knows old
+Importing the modelling code of transformers takes seconds, which a query at the shell would wait for. Only a file with
+exactly the tensors of `BertForPreTraining` is read here; anything else is left to transformers, which handles old
 names, missing heads and untied decoders.
 """
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _IGNORED = frozenset({"bert.embeddings.position_ids"})
-"""A buffer that old checkpoints store; it is 0, 1, 2, ..."""
+"""A buffer that old checkpoints store: 0, 1, 2, ..."""
 
 
 def read_complete(files: list[Path], config: dict[str, Any]) -> dict[str, Tensor] | None:
-    """Return every tensor as float32, or None where names or shapes are not exactly those of `BertForPreTraining`."""
+    """Return all tensors as float32; None if names or shapes are not exactly those of `BertForPreTraining`."""
     import torch
     from safetensors import SafetensorError, safe_open
 
@@ -31,12 +31,12 @@ def read_complete(files: list[Path], config: dict[str, Any]) -> dict[str, Tensor
                 return None
             return {name: file.get_tensor(name).to(torch.float32) for name in names}
     except (SafetensorError, KeyError):
-        # transformers says better what is wrong with such a checkpoint.
+        # transformers explains better what is wrong with such a checkpoint.
         return None
 
 
 def shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return name and shape of every tensor of a `BertForPreTraining` with tied word embeddings."""
+    """Return the shape of every tensor, by name, of a `BertForPreTraining` with tied word embeddings."""
     h, inner, vocabulary = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
     found: dict[str, tuple[int, ...]] = {
         "bert.embeddings.word_embeddings.weight": (vocabulary, h),

@@ -1,1 +1,1 @@
-"""From documents to sentences, tokens and windows of token ids. No torch."""
+"""The text stage: from documents to sentences, tokens and windows of token ids. No torch."""

@@ -1,7 +1,7 @@
-"""Chunks: tokenized documents laid into flat arrays of bounded size.
+"""Chunks: tokenized documents as flat arrays of bounded size.
 
-A chunk holds whole documents until it is full. A document too large for one chunk gets chunks of its own, cut
-between sentences at places that depend on that document alone. Knows neither tokenizer nor model.
+A chunk holds whole documents until it is full. A document too large for one chunk gets chunks of its own, cut between
+sentences at positions that depend on that document alone. Knows neither tokenizer nor model.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.passages import Passage
 
 VECTOR_FLOATS = 25_000_000
-"""Float32 numbers a chunk's token vectors may take: 100 MB, whatever the width of a wide model.
+"""The most float32 numbers in a chunk's token vectors: 100 MB, whatever the hidden size.
 
-A sentence, or a document, without a token counts as one: its own vector and rows take memory too.
+A sentence or a document without a token counts as one token: its vector and rows take memory too.
 """
 _TOKENS_MOST = 65_536
-"""Of a narrow model: the words and rows of a token take hundreds of bytes besides its vector."""
+"""The most tokens of a chunk, for small hidden sizes: a token's words and rows take hundreds of bytes besides its
+vector."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DocumentSlice:
-    """Sentences `start:stop` of a document, and the one behind them where the document goes on: to score the step.
+    """Sentences `start:stop` of a document, with the sentence after them if there is one: to score the transition.
 
-    `ends` says that it goes no further; `document_tokens` counts the tokens of the document up to `stop`, `size` those
-    of this piece, at least one a sentence.
+    `ends` marks the document's last slice; `document_tokens` is the number of tokens of the document up to `stop`,
+    `size` that of this slice, counting at least one per sentence.
     """
 
     passage: Passage
@@ -48,11 +49,11 @@ class DocumentSlice:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Pieces of documents as flat arrays over their tokens, in order.
+    """Slices of documents as flat arrays over their tokens, in order.
 
-    `slice_of`, `index` and `spans` are, for every sentence, its piece, its number within the document and where it
-    begins and ends there. A cut piece carries the sentence behind the cut too; `own` is False for it: it is encoded
-    here but stored by the next chunk.
+    For every sentence, `slice_of` is its slice, `index` its number within the document and `spans` its character span
+    there. A slice that was cut also has the sentence after the cut, with `own` False: it is encoded here, but stored by
+    the next chunk.
     """
 
     slices: list[DocumentSlice]
@@ -72,18 +73,18 @@ class Chunk:
 
     @property
     def documents(self) -> list[tuple[int, int]]:
-        """Half-open ranges of sentences, one a piece."""
+        """Half-open ranges of sentences, one per slice."""
         edges = np.searchsorted(self.slice_of, np.arange(len(self.slices) + 1)).tolist()
         return list(itertools.pairwise(edges))
 
 
 def chunk_tokens(width: int) -> int:
-    """Return how many tokens a chunk holds at most for vectors of `width` numbers."""
+    """Return the most tokens of a chunk for the hidden size `width`."""
     return min(max(4096, VECTOR_FLOATS // width), _TOKENS_MOST)
 
 
 def slices_of(passages: Iterable[Passage], limit: int) -> Iterator[DocumentSlice]:
-    """Cut documents into pieces of at most `limit` tokens (or one sentence), each as long as it may be."""
+    """Cut documents into slices of at most `limit` tokens (or one sentence), each as long as possible."""
     held: Passage | None = None
     before = 0
     for passage in passages:
@@ -100,12 +101,12 @@ def slices_of(passages: Iterable[Passage], limit: int) -> Iterator[DocumentSlice
 
 
 def _slice(held: Passage, stop: int, before: int) -> DocumentSlice:
-    lengths, goes_on = held.lengths[:stop], stop < len(held)
+    lengths, continues = held.lengths[:stop], stop < len(held)
     return DocumentSlice(
-        held.cut(0, stop + goes_on),
+        held.cut(0, stop + continues),
         start=held.first,
         stop=held.first + stop,
-        ends=not goes_on,
+        ends=not continues,
         size=max(1, int(np.maximum(lengths, 1).sum())),
         document_tokens=before + int(lengths.sum()),
     )
@@ -118,15 +119,15 @@ def chunks(passages: Iterable[Passage], limit: int) -> Iterator[Chunk]:
     for part in slices_of(passages, limit):
         alone = part.start > 0 or not part.ends
         if waiting and (alone or total + part.size > limit):
-            yield _lay_out(waiting)
+            yield _chunk(waiting)
             waiting, total = [], 0
         waiting.append(part)
         total += part.size
     if waiting:
-        yield _lay_out(waiting)
+        yield _chunk(waiting)
 
 
-def _lay_out(slices: list[DocumentSlice]) -> Chunk:
+def _chunk(slices: list[DocumentSlice]) -> Chunk:
     def flat(name: str) -> npt.NDArray[np.int64]:
         return np.concatenate([getattr(part.passage, name) for part in slices])
 

@@ -1,7 +1,7 @@
-"""Stretches: documents split into sentences and tokenized, a bounded run of sentences at a time.
+"""Passages: documents split into sentences and tokenized, a bounded number of sentences at a time.
 
-Small documents are tokenized together, since a call costs the tokenizer as much as many words do; a large one comes in
-several stretches, so that nothing but its text is in memory as a whole. Knows no model beyond its tokenizer.
+Small documents are tokenized together, because a call costs the tokenizer as much as many words do; a large one yields
+several passages, so that only its text is in memory as a whole. Knows no model beyond its tokenizer.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from polyseme.tasks.text.sentences import sentences
 from polyseme.tasks.text.wordpiece import GROUP_CHARS, WordPiece
 
 _OVERHEAD = 20
-"""Characters that a sentence, and a document, counts for besides its text: neither may come by the million."""
+"""Characters that every sentence and every document counts in addition to its text, which bounds their number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Passage:
-    """Consecutive sentences of a document, the first of them number `first`, as flat arrays over their tokens.
+    """Consecutive sentences of a document from sentence `first` on, as flat arrays over their tokens.
 
-    `spans` is `(sentences, 2)`: where each begins and ends in the document's text, as do `char_start` and `char_end` of
-    each token. `lengths` is tokens a sentence, which may be none. `word` counts whole words from 0 within a sentence.
-    `last` says that the document ends with this stretch. A document without a sentence has one, empty.
+    `spans` is `(sentences, 2)`, the character span of each sentence in the document's text; `char_start` and `char_end`
+    are those of each token. `lengths` is `(sentences,)`, tokens per sentence, 0 included. `word` counts whole words
+    from 0 within a sentence. `last` marks the document's last passage. A document without sentences has one empty
+    passage.
     """
 
     document: Document
@@ -49,16 +50,17 @@ class Passage:
         return len(self.ids)
 
     def cut(self, start: int, stop: int) -> Passage:
-        """Return sentences `start:stop` of this stretch; views, nothing is copied."""
-        before, until = (int(self.lengths[:at].sum()) for at in (start, stop))
-        own, mine = slice(start, stop), slice(before, until)
+        """Return sentences `start:stop` of this passage, as views."""
+        first_token, end_token = (int(self.lengths[:at].sum()) for at in (start, stop))
+        sentences, tokens = slice(start, stop), slice(first_token, end_token)
         return Passage(
-            self.document, self.first + start, self.last and stop == len(self), self.spans[own], self.lengths[own],
-            self.ids[mine], self.char_start[mine], self.char_end[mine], self.word[mine],
+            self.document, self.first + start, self.last and stop == len(self), self.spans[sentences],
+            self.lengths[sentences], self.ids[tokens], self.char_start[tokens], self.char_end[tokens],
+            self.word[tokens],
         )  # fmt: skip
 
     def joined(self, following: Passage) -> Passage:
-        """Return this stretch and the one that follows it as one."""
+        """Return this passage and the one that follows it as one."""
         arrays = (
             np.concatenate([getattr(self, name), getattr(following, name)])
             for name in ("spans", "lengths", "ids", "char_start", "char_end", "word")
@@ -67,8 +69,8 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Raw:
-    """A stretch before its tokens."""
+class _Untokenized:
+    """The sentences of a passage before they are tokenized."""
 
     document: Document
     first: int
@@ -77,43 +79,44 @@ class _Raw:
 
 
 def passages(documents: Iterable[Document], wordpiece: WordPiece) -> Iterator[Passage]:
-    """Yield the stretches of all documents in order. They are the same in any company."""
-    waiting: list[_Raw] = []
+    """Yield the passages of all documents in order. Those of a document do not depend on the other documents."""
+    waiting: list[_Untokenized] = []
     size = 0
     for document in documents:
-        for raw in _raw(document):
-            waiting.append(raw)
-            size += _OVERHEAD + sum(map(_size, raw.sentences))
+        for part in _split(document):
+            waiting.append(part)
+            size += _OVERHEAD + sum(map(_size, part.sentences))
             if size >= GROUP_CHARS:
                 yield from _tokenized(waiting, wordpiece)
                 waiting, size = [], 0
     yield from _tokenized(waiting, wordpiece)
 
 
-def _raw(document: Document) -> Iterator[_Raw]:
-    """Cut one document; its last stretch may be empty where the others were full."""
+def _split(document: Document) -> Iterator[_Untokenized]:
+    """Split one document into passages; the last may be empty if the others are full."""
     first, size = 0, 0
     taken: list[Sentence] = []
     for sentence in sentences(document.text):
         if size >= GROUP_CHARS:
-            yield _Raw(document, first, False, taken)
+            yield _Untokenized(document, first, False, taken)
             first, size, taken = first + len(taken), 0, []
         taken.append(sentence)
         size += _size(sentence)
-    yield _Raw(document, first, True, taken)
+    yield _Untokenized(document, first, True, taken)
 
 
 def _size(sentence: Sentence) -> int:
     return sentence.stop - sentence.start + _OVERHEAD
 
 
-def _tokenized(waiting: list[_Raw], wordpiece: WordPiece) -> Iterator[Passage]:
-    spans = np.array([(s.start, s.stop) for raw in waiting for s in raw.sentences], np.int64).reshape(-1, 2)
-    made = wordpiece.tokens_of((raw.document.text, raw.sentences) for raw in waiting)
-    edges = np.cumsum([0, *(len(raw.sentences) for raw in waiting)])
-    places = np.append(0, np.cumsum(made.lengths))[edges]
-    for raw, (a, b), (x, y) in zip(waiting, pairwise(edges.tolist()), pairwise(places.tolist()), strict=True):
+def _tokenized(waiting: list[_Untokenized], wordpiece: WordPiece) -> Iterator[Passage]:
+    spans = np.array([(s.start, s.stop) for part in waiting for s in part.sentences], np.int64).reshape(-1, 2)
+    tokens = wordpiece.tokens_of((part.document.text, part.sentences) for part in waiting)
+    sentence_ptr = np.cumsum([0, *(len(part.sentences) for part in waiting)])
+    token_ptr = np.append(0, np.cumsum(tokens.lengths))[sentence_ptr]
+    bounds = zip(pairwise(sentence_ptr.tolist()), pairwise(token_ptr.tolist()), strict=True)
+    for part, ((a, b), (x, y)) in zip(waiting, bounds, strict=True):
         yield Passage(
-            raw.document, raw.first, raw.last, spans[a:b], made.lengths[a:b],
-            made.ids[x:y], made.char_start[x:y], made.char_end[x:y], made.word[x:y],
+            part.document, part.first, part.last, spans[a:b], tokens.lengths[a:b],
+            tokens.ids[x:y], tokens.char_start[x:y], tokens.char_end[x:y], tokens.word[x:y],
         )  # fmt: skip

@@ -1,12 +1,11 @@
-"""Windows: what one forward pass sees, and the batches they run in.
+"""Windows: the input of one forward pass, and the batches they run in.
 
-Works on token *positions* only: token `t` is the t-th content token of a flat array that
-holds the sentences of a shard one after another (`sentence_ptr` as in `TokenizedDocument`).
-Knows nothing of token ids, text, models or torch.
+Works on token *positions* only: token `t` is the t-th content token of a flat array of the sentences of a chunk
+(`sentence_ptr` as in `TokenizedDocument`). Knows nothing of token ids, text, models or torch.
 
-A window is `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, where A and B are half-open ranges of
-token positions. The vectors of the positions in its *take* range come from this window; the
-take ranges of all windows of an encoding cover every token exactly once.
+A window is `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, where A and B are half-open ranges of token positions. The
+vectors of the positions in its *take* range come from this window; the take ranges of all windows of an encoding cover
+every token exactly once.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ SPECIALS_PAIR = 3  # [CLS] A [SEP] B [SEP]
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Columns of equal length, one row a window. B is empty (`b_start == b_stop`) for a single segment.
+    """Columns of equal length, one row per window. B is empty (`b_start == b_stop`) for a single segment.
 
-    `owner` is the sentence whose `[CLS]` and closing `[SEP]` these are (only where the window holds that
-    sentence alone), else -1; `pair` is the transition the window scores, else -1.
+    `owner` is the one sentence that the window has tokens of, which its `[CLS]` and closing `[SEP]` belong to, or -1
+    for several; `pair` is the transition that the window scores, or -1.
     """
 
     a_start: Ints
@@ -52,13 +51,13 @@ class Windows:
 
     @property
     def taken(self) -> int:
-        """How many tokens get their vector from these windows."""
+        """The number of tokens that get their vector from these windows."""
         return int((self.take_stop - self.take_start).sum())
 
     def takes(self, numbers: Ints, source: Ints) -> npt.NDArray[np.bool_]:
-        """Return `(rows,)`: True for rows of a batch whose token gets its vector from the window the row is in.
+        """Return `(rows,)`: True for the rows of a batch whose token gets its vector from that row's window.
 
-        The batch holds the windows `numbers` one after another; `source` is each row's token position, -1 for special
+        The batch is the windows `numbers` one after another; `source` is the token position of each row, -1 for special
         tokens.
         """
         window = np.repeat(numbers, self.lengths[numbers])
@@ -66,6 +65,7 @@ class Windows:
 
 
 Row = tuple[int, int, int, int, int, int, int, int]
+"""The columns of `Windows`, in their order."""
 
 
 def _columns(rows: Sequence[Row]) -> Windows:
@@ -74,33 +74,33 @@ def _columns(rows: Sequence[Row]) -> Windows:
 
 
 def sentence_windows(sentence_ptr: Ints, sentences: Sequence[int] | range, limit: int) -> Windows:
-    """Return one window a sentence, or overlapping ones where it exceeds `limit` tokens.
+    """Return one window per sentence, or several overlapping ones if it exceeds `limit` tokens.
 
-    An overlong sentence is covered by evenly spaced windows that overlap by at least half, and each
-    token is taken from the window whose centre is nearest: its most central one.
+    An overlong sentence is covered by evenly spaced windows that overlap by at least half, and each token is taken from
+    the window whose centre is nearest.
     """
-    room = limit - SPECIALS_ONE
+    capacity = limit - SPECIALS_ONE
     rows: list[Row] = []
     for s in sentences:
         start, stop = int(sentence_ptr[s]), int(sentence_ptr[s + 1])
-        if stop - start <= room:
+        if stop - start <= capacity:
             rows.append((start, stop, stop, stop, start, stop, s, -1))
             continue
-        count = -(-(stop - start - room) // max(1, room // 2)) + 1
-        starts = [start + round(i * (stop - start - room) / (count - 1)) for i in range(count)]
-        cuts = [start, *((x + y + room) // 2 for x, y in itertools.pairwise(starts)), stop]
+        count = -(-(stop - start - capacity) // max(1, capacity // 2)) + 1
+        starts = [start + round(i * (stop - start - capacity) / (count - 1)) for i in range(count)]
+        cuts = [start, *((x + y + capacity) // 2 for x, y in itertools.pairwise(starts)), stop]
         for i, x in enumerate(starts):
-            rows.append((x, x + room, x + room, x + room, cuts[i], cuts[i + 1], s, -1))
+            rows.append((x, x + capacity, x + capacity, x + capacity, cuts[i], cuts[i + 1], s, -1))
     return _columns(rows)
 
 
 def context_windows(sentence_ptr: Ints, documents: Sequence[tuple[int, int]], limit: int) -> Windows:
-    """Return windows filled with neighbouring sentences of one document.
+    """Return windows of at most `limit` tokens, filled with neighbouring sentences of one document.
 
-    `documents` are half-open ranges of sentences. Neighbouring windows share up to a quarter of their
-    tokens in whole sentences; a shared sentence is taken from the window where it is more central.
+    `documents` are half-open ranges of sentences. Neighbouring windows share up to a quarter of their tokens, in whole
+    sentences; a shared sentence is taken from the window in which it is more central.
     """
-    room = limit - SPECIALS_ONE
+    capacity = limit - SPECIALS_ONE
     ptr = sentence_ptr
     plain: list[Row] = []
     alone: list[int] = []
@@ -108,19 +108,19 @@ def context_windows(sentence_ptr: Ints, documents: Sequence[tuple[int, int]], li
         spans: list[tuple[int, int]] = []
         i = first
         while i < last:
-            if ptr[i + 1] - ptr[i] > room or ptr[i + 1] == ptr[i]:
+            if ptr[i + 1] - ptr[i] > capacity or ptr[i + 1] == ptr[i]:
                 alone.append(i)
                 i += 1
                 continue
             j = i + 1
-            while j < last and ptr[j + 1] > ptr[j] and ptr[j + 1] - ptr[i] <= room:
+            while j < last and ptr[j + 1] > ptr[j] and ptr[j + 1] - ptr[i] <= capacity:
                 j += 1
             spans.append((i, j))
-            if j == last or ptr[j + 1] - ptr[j] > room or ptr[j + 1] == ptr[j]:
+            if j == last or ptr[j + 1] - ptr[j] > capacity or ptr[j + 1] == ptr[j]:
                 i = j
                 continue
             i = j
-            while i - 1 > spans[-1][0] and ptr[j] - ptr[i - 1] <= room // 4 and ptr[j + 1] - ptr[i - 1] <= room:
+            while i - 1 > spans[-1][0] and ptr[j] - ptr[i - 1] <= capacity // 4 and ptr[j + 1] - ptr[i - 1] <= capacity:
                 i -= 1
         plain += _take_most_central(ptr, spans)
     single = sentence_windows(ptr, alone, limit)
@@ -128,7 +128,7 @@ def context_windows(sentence_ptr: Ints, documents: Sequence[tuple[int, int]], li
 
 
 def _take_most_central(ptr: Ints, spans: Sequence[tuple[int, int]]) -> list[Row]:
-    """Rows for windows over sentence ranges that may overlap their neighbours by whole sentences."""
+    """Return rows for windows over sentence ranges that may overlap their neighbours by whole sentences."""
     rows: list[Row] = []
     take = spans[0][0] if spans else 0
     for k, (i, j) in enumerate(spans):
@@ -146,7 +146,7 @@ def _take_most_central(ptr: Ints, spans: Sequence[tuple[int, int]]) -> list[Row]
 
 @dataclass(frozen=True, slots=True)
 class SentencePairs:
-    """Transitions to score: `first` and `second` are sentences, one row a transition."""
+    """Pairs of sentences: `first` and `second` are `(pairs,)`, numbers of sentences."""
 
     first: Ints
     second: Ints
@@ -156,17 +156,17 @@ class SentencePairs:
 
 
 def pair_windows(sentence_ptr: Ints, pairs: SentencePairs, limit: int) -> tuple[Windows, Ints]:
-    """Return one window a pair, and how many tokens each had to leave out.
+    """Return one window per pair, and `(pairs,)`: the number of tokens that did not fit.
 
-    Over the limit the END of the first sentence and the START of the second are kept, half the room
-    each unless one needs less. Nothing is taken from these windows: they only score.
+    Over the limit the END of the first sentence and the START of the second are kept, half of the window each unless
+    one needs less. No vectors are taken from these windows: they only score.
     """
-    room = limit - SPECIALS_PAIR
+    capacity = limit - SPECIALS_PAIR
     a_start, a_stop = sentence_ptr[pairs.first], sentence_ptr[pairs.first + 1]
     b_start, b_stop = sentence_ptr[pairs.second], sentence_ptr[pairs.second + 1]
     a_len, b_len = a_stop - a_start, b_stop - b_start
-    keep_a = np.where(a_len + b_len <= room, a_len, np.minimum(a_len, np.maximum(room - b_len, room // 2)))
-    keep_b = np.where(a_len + b_len <= room, b_len, np.minimum(b_len, room - keep_a))
+    keep_a = np.where(a_len + b_len <= capacity, a_len, np.minimum(a_len, np.maximum(capacity - b_len, capacity // 2)))
+    keep_b = np.where(a_len + b_len <= capacity, b_len, np.minimum(b_len, capacity - keep_a))
     left_out = a_len + b_len - keep_a - keep_b
     number = np.arange(len(pairs), dtype=np.int64)
     none = np.zeros(len(pairs), dtype=np.int64)
@@ -179,8 +179,9 @@ def paired_context_windows(
 ) -> tuple[Windows, Ints]:
     """Return windows that score adjacent `pairs` and give every sentence its vectors in one pass.
 
-    A sentence is taken as the first half of its pair, the last one of a document as the second half.
-    A sentence whose pair is over the limit, or that has no neighbour, gets windows of its own.
+    The vectors of a sentence come from the pair in which it is first, those of a document's last sentence from the pair
+    in which it is second. A sentence whose pair is over the limit, or without a neighbour, gets windows of its own.
+    The second result is `(pairs,)`: the number of tokens that did not fit.
     """
     windows, left_out = pair_windows(sentence_ptr, pairs, limit)
     whole = np.flatnonzero(left_out == 0)
@@ -206,7 +207,7 @@ def paired_context_windows(
 
 
 def concatenate(*windows: Windows) -> Windows:
-    """Return all windows in the given order."""
+    """Return all windows in the order given."""
     names = Windows.__slots__
     return Windows(*(np.concatenate([getattr(w, name) for w in windows]) for name in names))
 
@@ -214,17 +215,17 @@ def concatenate(*windows: Windows) -> Windows:
 def batches(lengths: Ints, budget: int | Callable[[], int]) -> Iterator[Ints]:
     """Yield window numbers in batches of at most `budget` tokens (or one window), longest first.
 
-    A function is asked for the budget of each batch: an encoder lowers it when a batch did not fit.
+    If `budget` is a function, it is called before each batch: an encoder lowers it if a batch did not fit.
 
-    Longest first puts windows of one length next to each other, so that attention runs unpadded over
-    groups of equal lengths, and makes memory trouble show in the first batch. Ties keep input order.
+    Longest first puts windows of one length next to each other, so that attention runs unpadded over groups of equal
+    lengths, and makes a lack of memory show in the first batch. Ties keep input order.
     """
     order = np.argsort(-lengths, kind="stable")
     total = np.cumsum(lengths[order])
     start = 0
     while start < len(order):
         before = total[start - 1] if start else 0
-        room = budget() if callable(budget) else budget
-        stop = max(start + 1, int(np.searchsorted(total, before + room, side="right")))
+        most = budget() if callable(budget) else budget
+        stop = max(start + 1, int(np.searchsorted(total, before + most, side="right")))
         yield order[start:stop]
         start = stop

@@ -1,7 +1,7 @@
-"""Sentences to WordPiece tokens, each with its place in the text and the whole word it belongs to.
+"""Sentences to WordPiece tokens, each with its character span and the whole word it belongs to.
 
-The model's own tokenizer does the work; nothing here knows of windows, special tokens around a sequence, or tensors.
-Documents are data: `[SEP]` in a text is five letters of it, never the token. Offsets are characters of the document.
+Runs the model's own tokenizer; knows nothing of windows, special tokens around a sequence, or tensors. Documents are
+data: `[SEP]` in a text is five characters, never the token. Offsets are characters of the document.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Sentence
 
 GROUP_CHARS = 200_000
-"""Text tokenized at once: bounds the memory that tokens take before they are numbers in an array."""
+"""Characters tokenized at once, which bounds the memory of tokens before they are in arrays."""
 
 SPECIALS = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]", "unk": "[UNK]"}
-"""The special tokens a BERT needs, with the names they have unless the checkpoint says otherwise."""
+"""The special tokens that BERT needs, with their default names."""
 
-# BERT deletes these, which glues the words around them; lone surrogates no tokenizer accepts.
+# BERT deletes these characters, which joins the words around them; no tokenizer accepts lone surrogates.
 _UNREADABLE = re.compile(r"[\v\f\x1c-\x1f\x85\ud800-\udfff]")
-_WHAT_FIXES_IDS = ("normalizer", "pre_tokenizer", "model", "added_tokens")
+_FINGERPRINTED = ("normalizer", "pre_tokenizer", "model", "added_tokens")
+"""The parts of a tokenizer's definition that decide which ids a text has."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenizedDocument:
     """The tokens of one document in reading order, special tokens excluded, as flat arrays over all its sentences.
 
-    Sentence `i` has tokens `sentence_ptr[i]:sentence_ptr[i + 1]`, which may be none: a lone U+FFFD has no token.
-    `word` counts whole words from 0 within each sentence.
+    Sentence `i` has tokens `sentence_ptr[i]:sentence_ptr[i + 1]`, possibly none: a lone U+FFFD has no token. `word`
+    counts whole words from 0 within each sentence. Raises ValueError if the arrays do not fit together.
     """
 
     ids: NDArray[np.int32]
@@ -67,7 +68,7 @@ class TokenizedDocument:
 
 
 class Tokens(NamedTuple):
-    """Tokens of sentences in order: how many each has, and flat arrays over all of them, as in `TokenizedDocument`."""
+    """The tokens of sentences in order: their number per sentence, and flat arrays as in `TokenizedDocument`."""
 
     lengths: NDArray[np.int64]
     ids: NDArray[np.int32]
@@ -78,7 +79,7 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token as shown to people; column names are those of the `tokens` table."""
+    """One token for display, with the column names of the `tokens` table."""
 
     token: str
     token_id: int
@@ -88,10 +89,10 @@ class Token:
 
 
 class WordPiece:
-    """A loaded tokenizer and the ids of its special tokens. Safe to share between threads."""
+    """A loaded tokenizer and the ids of its special tokens. Thread-safe."""
 
     def __init__(self, tokenizer: Tokenizer, *, specials: Mapping[str, str], sha256: str, source: str) -> None:
-        """Take over `tokenizer`: it loses stored truncation and padding. Raises ModelError if it cannot serve BERT."""
+        """Take over `tokenizer`, without its truncation and padding. Raises ModelError if BERT cannot use it."""
         kind = type(tokenizer.model).__name__
         if not isinstance(tokenizer.model, models.WordPiece):
             raise ModelError(
@@ -106,8 +107,8 @@ class WordPiece:
         if missing:
             raise ModelError(
                 f"The vocabulary in {source} lacks the special tokens {', '.join(missing)}. If the checkpoint names "
-                "them otherwise, say so in its tokenizer_config.json (cls_token, sep_token, pad_token, mask_token, "
-                "unk_token); else choose another checkpoint of the BERT family."
+                "them otherwise, set their names in its tokenizer_config.json (cls_token, sep_token, pad_token, "
+                "mask_token, unk_token); else choose another checkpoint of the BERT family."
             )
         self._tokenizer = tokenizer
         self._mask, self._unk = specials["mask"], specials["unk"]
@@ -118,13 +119,13 @@ class WordPiece:
 
     @classmethod
     def load(cls, folder: Path) -> WordPiece:
-        """Load the tokenizer of a checkpoint: `tokenizer.json`, else `vocab.txt`. Never asks the network.
+        """Load the tokenizer of a checkpoint: `tokenizer.json`, else `vocab.txt`. Never uses the network.
 
-        Raises ModelError when there is none, or none that a BERT can use.
+        Raises ModelError if there is none, or none that BERT can use.
         """
         specials = _special_names(folder)
         definition = _definition(folder)
-        fixed = {key: definition.get(key) for key in _WHAT_FIXES_IDS} | {"specials": specials}
+        fixed = {key: definition.get(key) for key in _FINGERPRINTED} | {"specials": specials}
         fingerprint = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
         try:
             tokenizer = Tokenizer.from_str(json.dumps(definition))
@@ -133,16 +134,16 @@ class WordPiece:
         return cls(tokenizer, specials=specials, sha256=fingerprint, source=str(folder))
 
     def tokenize(self, text: str, sentences: Sequence[Sentence]) -> TokenizedDocument:
-        """Tokenize the `sentences` of `text`, which must be in order and disjoint. No token is ever left out."""
+        """Tokenize the `sentences` of `text`, which must be in order and disjoint. No token is left out."""
         groups = [self.tokens_of([(text, group)]) for group in _groups(sentences)]
         lengths, ids, char_start, char_end, word = (np.concatenate(column) for column in zip(*groups, strict=True))
         ptr = np.concatenate(([0], np.cumsum(lengths)))
         return TokenizedDocument(ids=ids, char_start=char_start, char_end=char_end, word=word, sentence_ptr=ptr)
 
     def tokens_of(self, texts: Iterable[tuple[str, Sequence[Sentence]]]) -> Tokens:
-        """Tokenize sentences of several texts in one go: many short texts cost a fifth of what each alone would.
+        """Tokenize the sentences of several texts in one call: for many short texts at a fifth of the cost.
 
-        All that is asked for is in memory at once. Offsets are those of each text.
+        All of them are in memory at once. Offsets are those of each text.
         """
         spans = [(text, sentence) for text, sentences in texts for sentence in sentences]
         readable = [_UNREADABLE.sub(" ", text[sentence.start : sentence.stop]) for text, sentence in spans]
@@ -150,8 +151,8 @@ class WordPiece:
         lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
         n = int(lengths.sum())
         ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.int32, n)
-        # WordPiece looks words up in a vocabulary that also holds the special tokens, and some models' pre-tokenizers
-        # leave `[SEP]` in one piece.
+        # WordPiece looks words up in a vocabulary that includes the special tokens, and some models' pre-tokenizers
+        # do not split `[SEP]`.
         ids[np.isin(ids, (self.cls_id, self.sep_id, self.pad_id, self.mask_id))] = self.unk_id
         ends = chain.from_iterable(chain.from_iterable(e.offsets for e in encodings))
         offsets = np.fromiter(ends, np.int64, 2 * n).reshape(n, 2)
@@ -161,16 +162,16 @@ class WordPiece:
         return Tokens(lengths, ids, char_start, char_end, _renumber(words, lengths))
 
     def tokenize_prompt(self, text: str) -> list[int]:
-        """Return the ids of `text`, in which the mask token stands for itself. For questions to the model only."""
-        first, *rest = (self._ids(piece) for piece in text.split(self._mask))
+        """Return the ids of a prompt, in which the mask token is recognised. Not for documents."""
+        first, *rest = (self._ids(part) for part in text.split(self._mask))
         return [*first, *chain.from_iterable([self.mask_id, *ids] for ids in rest)]
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        """Return the vocabulary entries behind `ids`; models may have more ids than entries, those are unknown."""
+        """Return the vocabulary entries of `ids`, `[UNK]` for ids without one, which models may have."""
         return [self._pieces.get(int(number), self._unk) for number in ids]
 
     def explain(self, text: str) -> list[Token]:
-        """Tokenize `text` as one sentence and return a record per token."""
+        """Tokenize `text` as one sentence and return a record per token, for display."""
         document = self.tokenize(text, [Sentence(0, len(text))])
         columns = (document.ids, document.char_start, document.char_end, document.word)
         return list(map(Token, self.pieces(document.ids), *(column.tolist() for column in columns)))
@@ -181,7 +182,7 @@ class WordPiece:
 
 
 def _groups(sentences: Sequence[Sentence]) -> Iterator[Sequence[Sentence]]:
-    """Yield consecutive `sentences` of about GROUP_CHARS characters together; at least one group, perhaps empty."""
+    """Yield consecutive `sentences` in groups of about GROUP_CHARS characters; at least one group, possibly empty."""
     begin = size = 0
     for i, sentence in enumerate(sentences):
         if size >= GROUP_CHARS:
@@ -192,7 +193,7 @@ def _groups(sentences: Sequence[Sentence]) -> Iterator[Sequence[Sentence]]:
 
 
 def _renumber(words: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Number words 0, 1, 2... within each sentence: tokenizers skips numbers where a word has no token."""
+    """Number words 0, 1, 2... within each sentence: the tokenizer skips the number of a word without a token."""
     filled = lengths[lengths > 0]
     first = np.cumsum(filled) - filled
     begins = np.ones(len(words), bool)
@@ -204,7 +205,7 @@ def _renumber(words: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[n
 
 
 def _definition(folder: Path) -> dict[str, Any]:
-    """Return the tokenizer's definition in the form of `tokenizer.json`."""
+    """Return the tokenizer's definition in the format of `tokenizer.json`."""
     path = folder / "tokenizer.json"
     if path.is_file():
         return _read_json(path)
@@ -217,7 +218,7 @@ def _definition(folder: Path) -> dict[str, Any]:
 
 
 def _definition_from_vocabulary(folder: Path) -> dict[str, Any]:
-    # Two seconds of import that only checkpoints from before 2020 need.
+    # Two seconds of import, needed only for checkpoints from before 2020.
     from transformers import AutoTokenizer
 
     try:
@@ -229,7 +230,7 @@ def _definition_from_vocabulary(folder: Path) -> dict[str, Any]:
 
 
 def _special_names(folder: Path) -> dict[str, str]:
-    """Return what this checkpoint calls its special tokens; `tokenizer_config.json` has the last word."""
+    """Return the names of this checkpoint's special tokens; `tokenizer_config.json` overrides the rest."""
     names = dict(SPECIALS)
     for path in (folder / "special_tokens_map.json", folder / "tokenizer_config.json"):
         stored = _read_json(path) if path.is_file() else {}

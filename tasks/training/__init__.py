@@ -1,1 +1,1 @@
-"""MLM and NSP training: objective, network, trainer, checkpoints."""
+"""The training stage: MLM and NSP, from prepared text to checkpoints."""

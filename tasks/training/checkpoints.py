@@ -1,7 +1,7 @@
-"""The state of a training run on disk: weights, optimizer and progress, whole or not at all.
+"""The state of a training run on disk: weights, optimizer and progress, written atomically.
 
 Safetensors and JSON only. A checkpoint is a folder that gets its name by one rename once everything in it is synced;
-the two newest are kept. Random state needs no saving: it follows from the seed and the step.
+the two newest are kept. Random state need not be saved: it follows from the seed and the step.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 @dataclass(frozen=True, slots=True)
 class StepLog:
-    """One step: losses in nats (a token, a pair), 1 - cosine to the start encoder, learning rate, tokens, seconds.
+    """One step: losses in nats per token and per pair, `drift` as 1 - cosine to the start encoder, learning rate.
 
-    `step` counts from 1; `seconds` is the run's time until the end of the step.
+    `step` counts from 1; `tokens` is the step's tokens, `seconds` the training time until the end of the step.
     """
 
     step: int
@@ -39,7 +39,7 @@ class StepLog:
 
 @dataclass(slots=True)
 class TrainingProgress:
-    """How far a run is. `seconds` counts time spent training, over all its processes."""
+    """The progress of a run over all its processes. `seconds` is the time spent training, evaluations excluded."""
 
     step: int = 0
     seconds: float = 0.0
@@ -51,7 +51,7 @@ class TrainingProgress:
         return sum(entry.tokens for entry in self.log)
 
     def add(self, losses: dict[str, float], seconds: float) -> None:
-        """Count a finished step that took `seconds`."""
+        """Record a finished step that took `seconds`."""
         self.step += 1
         self.seconds += seconds
         numbers = {name: losses[name] for name in ("mlm", "nsp", "drift", "rate")}
@@ -61,12 +61,12 @@ class TrainingProgress:
 
 
 def save(folder: Path, model: Any, optimizer: Any, progress: TrainingProgress) -> None:
-    """Write a checkpoint, then remove all but the newest. Raises PolysemeError where it cannot be written."""
+    """Write a checkpoint, then remove all but the two newest. Raises PolysemeError if it cannot be written."""
     final = folder / f"step-{progress.step:08d}"
     temporary = folder / f".{final.name}.tmp"
     try:
         if final.is_dir():
-            # The weights of this step are there; what may have come since is an evaluation.
+            # This step's weights are there; only an evaluation may be new.
             _write_progress(final, progress)
             return
         shutil.rmtree(temporary, ignore_errors=True)
@@ -85,26 +85,26 @@ def save(folder: Path, model: Any, optimizer: Any, progress: TrainingProgress) -
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise PolysemeError(
-            f"Cannot write a checkpoint to {folder}: {error}. The one before is kept: make room, then run the same "
-            "command again."
+            f"Cannot write a checkpoint to {folder}: {error}. The previous one is kept: free disk space, then run the "
+            "same command again."
         ) from error
     for old in checkpoints(folder)[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Return the whole checkpoints in `folder`, oldest first."""
+    """Return the complete checkpoints in `folder`, oldest first."""
     return sorted(folder.glob("step-*"))
 
 
 def latest(folder: Path) -> Path | None:
-    """Return the newest whole checkpoint; None where there is none."""
+    """Return the newest complete checkpoint; None if there is none."""
     found = checkpoints(folder)
     return found[-1] if found else None
 
 
 def restore(path: Path, model: Any, optimizer: Any) -> TrainingProgress:
-    """Put `model` and `optimizer` where they were. Raises PolysemeError for a checkpoint of another run or damaged."""
+    """Load a checkpoint into `model` and `optimizer`. Raises PolysemeError if it is damaged or of another model."""
     try:
         weights = load_file(path / "model.safetensors")
         moments = load_file(path / "optimizer.safetensors")
@@ -116,8 +116,8 @@ def restore(path: Path, model: Any, optimizer: Any) -> TrainingProgress:
         return read_progress(path)
     except Exception as error:
         raise PolysemeError(
-            f"The checkpoint {path} cannot be read ({type(error).__name__}: {error}). Remove that folder to go on from "
-            "the one before, or name another --out to begin anew."
+            f"The checkpoint {path} cannot be read ({type(error).__name__}: {error}). Remove that folder to continue "
+            "from the previous one, or name another --out to start again."
         ) from error
 
 
@@ -128,7 +128,7 @@ def _write_progress(path: Path, progress: TrainingProgress) -> None:
 
 
 def read_progress(path: Path) -> TrainingProgress:
-    """Return how far a run was at a checkpoint."""
+    """Return the progress stored in a checkpoint."""
     stored = json.loads((path / "progress.json").read_text("utf-8"))
     stored["log"] = [StepLog(**entry) for entry in stored["log"]]
     return TrainingProgress(**stored)

@@ -1,7 +1,7 @@
-"""Training text: a corpus as flat arrays of tokens, on disk, so that a run reads and tokenizes it once.
+"""Training text: a corpus as flat arrays of tokens on disk, so that a run reads and tokenizes it once.
 
-Knows tokens, sentences, paragraphs and documents; nothing of pairs, masks or models. Arrays are plain `.npy` files,
-mapped into memory. The manifest is written last: a folder without one is a preparation that died, and is made again.
+Knows tokens, sentences, paragraphs and documents; nothing of pairs, masks or models. Arrays are `.npy` files, mapped
+into memory. The manifest is written last: a folder without one was not finished, and is prepared again.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class TrainingText:
         return int(self.document[-1]) + 1 if len(self.document) else 0
 
     def joints(self) -> Ints:
-        """Return every sentence that is followed by another one of its paragraph."""
+        """Return every sentence that is followed by another one of its paragraph, as sentence numbers."""
         return np.flatnonzero(self.paragraph[1:] == self.paragraph[:-1])
 
     def only(self, documents: npt.NDArray[np.bool_]) -> TrainingText:
-        """Return the text of the `documents` that are True, in order and numbered anew."""
+        """Return the text of the `documents` that are True, `(documents,)`, in order and renumbered."""
         kept = documents[self.document]
         lengths = np.diff(self.sentence_ptr)
         tokens = np.repeat(kept, lengths)
@@ -78,7 +78,7 @@ class _Tokenized:
 
 
 def prepare(documents: Iterable[Document], wordpiece: WordPiece) -> TrainingText:
-    """Split and tokenize `documents`; those without a token are passed over."""
+    """Split and tokenize `documents`; those without a token are skipped."""
     parts = [part for part in (_tokenized(d.text, wordpiece) for d in documents) if len(part.lengths)]
     paragraphs = np.cumsum([0, *(1 + int(p.paragraph[-1]) for p in parts)])
     return TrainingText(
@@ -91,12 +91,15 @@ def prepare(documents: Iterable[Document], wordpiece: WordPiece) -> TrainingText
 
 
 def held_out(text: TrainingText, share: float, *, seed: int) -> npt.NDArray[np.bool_]:
-    """Return which documents stay out of training, True for those: drawn by `seed`, two at least, 200 at most."""
+    """Return `(documents,)`: True for those held out of training, drawn by `seed`, 2 to 200.
+
+    Raises UsageError for fewer than four documents.
+    """
     n = text.n_documents
     if n < 4:
         raise UsageError(
-            f"The sources hold {n} documents; at least 4 are needed, two of them to measure on. Give one document a "
-            "file or a record."
+            f"The sources hold {n} documents; at least 4 are needed, two of them for evaluation. Put each document in "
+            "a file or record of its own."
         )
     count = int(np.clip(round(n * share), 2, min(_HELD_OUT_MOST, n - 2)))
     held = np.zeros(n, bool)
@@ -105,7 +108,7 @@ def held_out(text: TrainingText, share: float, *, seed: int) -> npt.NDArray[np.b
 
 
 def write(text: TrainingText, folder: Path) -> None:
-    """Write `text` into `folder`. Raises PolysemeError where there is no room for it."""
+    """Write `text` into `folder`. Raises PolysemeError if it cannot be written, as on a full disk."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in _COLUMNS:
@@ -113,19 +116,20 @@ def write(text: TrainingText, folder: Path) -> None:
                 np.save(file, getattr(text, name), allow_pickle=False)
                 file.flush()
                 os.fsync(file.fileno())
-        # Last, so that a folder with a manifest is whole.
+        # Last, so that a folder with a manifest is complete.
         counts = {"tokens": text.n_tokens, "sentences": len(text.document), "documents": text.n_documents}
         temporary = folder / f"{_MANIFEST}.tmp"
         temporary.write_text(json.dumps(counts | {"splitter": SPLITTER}, indent=2) + "\n", "utf-8")
         temporary.replace(folder / _MANIFEST)
     except OSError as error:
         raise PolysemeError(
-            f"Cannot write the prepared text to {folder}: {error}. Make room or name another --out, and run again."
+            f"Cannot write the prepared text to {folder}: {error}. Free disk space or name another --out, then run "
+            "again."
         ) from error
 
 
 def read(folder: Path) -> TrainingText | None:
-    """Return the text prepared in `folder`, mapped from disk; None where no preparation was finished there."""
+    """Return the text prepared in `folder`, mapped from disk; None if no preparation was finished there."""
     if not (folder / _MANIFEST).is_file():
         return None
     columns = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _COLUMNS}
@@ -133,13 +137,14 @@ def read(folder: Path) -> TrainingText | None:
 
 
 def require_pairs(text: TrainingText, what: str) -> None:
-    """Raise UsageError unless `text` has pairs of sentences, and documents to draw random ones from."""
+    """Raise UsageError unless `text` has pairs of sentences in two documents. `what` names the text in the message."""
     joints = text.joints()
     if (usable := len(np.unique(text.document[joints]))) < 2:
         raise UsageError(
             f"The {what} has {text.n_documents} documents and {len(joints)} pairs of neighbouring sentences, which "
-            f"stand in {usable} of the documents. Next Sentence Prediction needs two documents or more with paragraphs "
-            "of several sentences: name more text, give one document a file or record, or keep more --held-out."
+            f"are in {usable} of the documents. Next Sentence Prediction needs two documents or more with paragraphs "
+            "of several sentences: name more text, put each document in a file or record of its own, or raise "
+            "--held-out."
         )
 
 
@@ -154,9 +159,9 @@ def _tokenized(text: str, wordpiece: WordPiece) -> _Tokenized:
 
 
 def _paragraphs(text: str, sentences: list[Sentence]) -> Iterator[int]:
-    """Yield each sentence's paragraph, from 0. A newline between two sentences ends one.
+    """Yield the paragraph number of each sentence, from 0. A newline between two sentences ends a paragraph.
 
-    In hard-wrapped text a line may end with a sentence by chance: one pair less, where a wrong one would teach noise.
+    In hard-wrapped text a line may end with a sentence by chance: that loses a pair, but makes no wrong one.
     """
     number, last = 0, 0
     for sentence in sentences:
@@ -167,7 +172,7 @@ def _paragraphs(text: str, sentences: list[Sentence]) -> Iterator[int]:
 
 
 def _numbered(rising: Ints) -> Ints:
-    """Return 0, 1, 2... for the distinct values of rising numbers."""
+    """Replace the distinct values of non-decreasing integers with 0, 1, 2..."""
     return np.cumsum(np.diff(rising, prepend=rising[:1]) != 0)
 
 

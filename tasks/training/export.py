@@ -1,4 +1,4 @@
-"""A trained network as a checkpoint folder: float16 weights, tokenizer and card, whole or not at all."""
+"""Export of a trained network as a checkpoint folder: float16 weights, tokenizer and model card, written atomically."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_m
 
 
 def export(model: Any, folder: Path, *, tokenizer: Path, card: str) -> None:
-    """Write `model` as a float16 checkpoint that transformers and `--model` load, with its tokenizer and its card.
+    """Write `model` as a float16 checkpoint that transformers and `--model` load, with its tokenizer and model card.
 
-    It stands in `folder` whole or not at all. Raises PolysemeError where it cannot be written.
+    `folder` appears complete or not at all. Raises PolysemeError if it cannot be written.
     """
     temporary = folder.with_name(f".{folder.name}.tmp")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         save_file(half(model), temporary / "model.safetensors", metadata={"format": "pt"})
-        (temporary / "model.safetensors").chmod(0o644)  # safetensors makes files that only their owner can read
+        (temporary / "model.safetensors").chmod(0o644)  # safetensors writes files that only their owner can read
         config = model.config.to_dict() | {"architectures": ["BertForPreTraining"], "dtype": "float16"}
         config |= {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
         (temporary / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
@@ -39,12 +39,13 @@ def export(model: Any, folder: Path, *, tokenizer: Path, card: str) -> None:
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise PolysemeError(
-            f"Cannot write the model to {folder}: {error}. The run is kept: make room, then run the same command again."
+            f"Cannot write the model to {folder}: {error}. The run is kept: free disk space, then run the same command "
+            "again."
         ) from error
 
 
 def half(model: Any) -> dict[str, Tensor]:
-    """Return the model's tensors in float16, tied ones once. Raises PolysemeError for a number that it cannot hold."""
+    """Return the model's tensors in float16, tied ones once. Raises PolysemeError if a value overflows or is NaN."""
     tied = ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
     skipped = tied if model.config.tie_word_embeddings else ()
     small = {
@@ -54,7 +55,7 @@ def half(model: Any) -> dict[str, Tensor]:
     }
     if broken := [name for name, tensor in small.items() if not bool(torch.isfinite(tensor).all())]:
         raise PolysemeError(
-            f"{broken[0]} holds a number that is none, or over 65,504, where float16 ends ({len(broken)} tensors do). "
-            "The training ran away: run again in another --out with a lower --learning-rate."
+            f"{broken[0]} has values that are NaN or over 65,504, where float16 ends ({len(broken)} tensors do). "
+            "The training diverged: run again in another --out with a lower --learning-rate."
         )
     return small

@@ -1,7 +1,7 @@
-"""A BERT with both pretraining heads as a thing to train: where it starts, what it says of a batch, how it is saved.
+"""The network to train: BERT with both pretraining heads, its initial weights, its forward pass and its losses.
 
-The network is transformers' own `BertForPreTraining`; the MLM head runs at the chosen places alone, which a seventh of
-all rows are, and is half of what a step costs otherwise. Knows no optimizer, no schedule and no files but checkpoints.
+The network is transformers' own `BertForPreTraining`; the MLM head runs at the masked positions only, a seventh of all
+rows: at all of them it would be half of a step's cost. Knows no optimizer, no schedule and no files but checkpoints.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from polyseme.tasks.model.checkpoint import Checkpoint, load_weights
 from polyseme.tasks.training.objective import Examples
 
 _ROWS_STEP = 64
-"""In bf16 oneDNN makes and keeps a kernel with its buffers for every number of rows: 60 of them grew one 384 x 1536
-layer's process by 327 MB, and a run of 600 steps to 5 GB. fp32 does not grow."""
+"""In bf16 oneDNN builds and keeps a kernel with buffers for every number of rows: 60 of them grew the process of one
+384 x 1536 layer by 327 MB, and a run of 600 steps to 5 GB. In fp32 memory does not grow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A model to train and which heads were created for it, because its checkpoint had none."""
+    """A model to train, and the heads (`NSP`, `MLM`) that were initialised because its checkpoint lacked them."""
 
     model: Any
     created: tuple[str, ...]
@@ -34,7 +34,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class PretrainingOutput:
-    """What a model says of one batch: MLM logits `(masked, vocabulary)`, NSP logits `(n, 2)`, `(n, length, hidden)`."""
+    """The output for one batch, float32.
+
+    `tokens` are MLM logits `(masked, vocabulary)`, `pairs` NSP logits `(n, 2)`, `states` the last hidden states
+    `(n, length, hidden)`.
+    """
 
     tokens: Tensor
     pairs: Tensor
@@ -42,18 +46,24 @@ class PretrainingOutput:
 
 
 def start_from(checkpoint: Checkpoint, *, seed: int, dropout: float = 0.0) -> Start:
-    """Load `checkpoint` in float32, with heads from `seed` where it has none. Raises ModelError without a body."""
+    """Load `checkpoint` in float32; heads that it lacks are initialised from `seed`.
+
+    Raises ModelError if the body is incomplete or unreadable.
+    """
     weights = load_weights(checkpoint)
     torch.manual_seed(seed)
     model = _blank({**checkpoint.config, "dtype": "float32"}, dropout)
     model.load_state_dict(weights.tensors, strict=False)
     model.tie_weights()
     heads = (("NSP", weights.has_nsp), ("MLM", weights.has_mlm))
-    return Start(model, tuple(name for name, there in heads if not there))
+    return Start(model, tuple(name for name, present in heads if not present))
 
 
 def start_from_scratch(shape: dict[str, int], *, seed: int, dropout: float = 0.0) -> Start:
-    """Return a BERT of random weights. `shape` names fields of transformers' `BertConfig`."""
+    """Return a BERT with random weights. `shape` has fields of transformers' `BertConfig`.
+
+    Raises ModelError for sizes that do not fit together.
+    """
     torch.manual_seed(seed)
     return Start(_blank(dict(shape), dropout), ("NSP", "MLM"))
 
@@ -69,12 +79,12 @@ def _blank(config: dict[str, Any], dropout: float) -> Any:
         shape._attn_implementation = "sdpa"
         model: Any = BertForPreTraining(shape)
     except ValueError as error:
-        raise ModelError(f"No BERT has this shape: {error}.") from error
+        raise ModelError(f"BERT cannot have this shape: {error}. Change the sizes of the new model.") from error
     return model
 
 
 def forward(model: Any, batch: Examples, device: torch.device, precision: Precision) -> PretrainingOutput:
-    """Run `model` on a batch. In bf16 the products are rounded, sums, norms and losses are not."""
+    """Run `model` on a batch. With bf16 matrix products are in bf16; sums, norms and losses are in float32."""
     with autocast(device, precision):
         body = model.bert(
             input_ids=to(device, batch.ids),
@@ -91,7 +101,7 @@ def forward(model: Any, batch: Examples, device: torch.device, precision: Precis
 
 
 def loss_sums(output: PretrainingOutput, batch: Examples) -> tuple[Tensor, Tensor]:
-    """Return the MLM loss summed over the chosen tokens and the NSP loss summed over the pairs, in nats."""
+    """Return the MLM loss summed over the masked tokens and the NSP loss summed over the pairs, in nats."""
     device = output.tokens.device
     mlm = F.cross_entropy(output.tokens, to(device, batch.mlm_labels), reduction="sum")
     nsp = F.cross_entropy(output.pairs, to(device, batch.label), reduction="sum")
@@ -101,9 +111,9 @@ def loss_sums(output: PretrainingOutput, batch: Examples) -> tuple[Tensor, Tenso
 def drift_sum(
     output: PretrainingOutput, teacher: Any, batch: Examples, device: torch.device, precision: Precision
 ) -> Tensor:
-    """Return 1 - cosine between the states and `teacher`'s, summed over the tokens that were not chosen.
+    """Return 1 - cosine between the states and `teacher`'s, summed over the tokens that are not to be predicted.
 
-    The teacher reads the text unmasked: what is kept is what the start encoder makes of a text, not of its gaps.
+    The teacher reads the unmasked text: its vectors of complete text are to be kept, not those of masked text.
     """
     with torch.no_grad(), autocast(device, precision):
         wanted = teacher(
@@ -114,14 +124,16 @@ def drift_sum(
     kept = to(device, batch.attention).bool().reshape(-1).clone()
     kept[to(device, batch.at)] = False
     width = wanted.shape[-1]
-    apart = 1 - F.cosine_similarity(output.states.reshape(-1, width)[kept], wanted.reshape(-1, width)[kept], dim=-1)
-    return apart.sum()
+    distance = 1 - F.cosine_similarity(output.states.reshape(-1, width)[kept], wanted.reshape(-1, width)[kept], dim=-1)
+    return distance.sum()
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Return a context in which matrix products run in `precision`."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def to(device: torch.device, array: Any) -> Tensor:
-    # Metal reads memory that is not its own after the call has returned, when the array may be gone.
+    """Copy a NumPy array to the device, on CUDA asynchronously."""
+    # Metal may read the host memory after the call has returned, when the array may be freed.
     return torch.from_numpy(array).to(device, non_blocking=device.type == "cuda")

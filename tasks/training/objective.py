@@ -1,8 +1,8 @@
-"""BERT's objective as published: which pairs of segments a step sees, which tokens of them are hidden, and the answers.
+"""BERT's objective as published: the pairs of segments of each step, their masked tokens, and the labels of both.
 
 Devlin et al. (2018): half of the pairs are true neighbours, half have a B from another document; 15 % of the tokens are
 chosen, of which 80 % become [MASK], 10 % a random token and 10 % stay. Segments are one to several sentences of one
-paragraph. Everything drawn depends on the seed and the step alone, so a run can go on at any step. Knows no model.
+paragraph. All randomness depends on the seed and the step alone, so a run can resume at any step. Knows no model.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ IS_NEXT, NOT_NEXT = 0, 1
 """Labels as in transformers' `BertForPreTraining`."""
 
 _POOL_STEPS = 32
-"""Steps whose pairs are drawn together and grouped by length, so that there is little padding."""
+"""Steps whose pairs are drawn together and grouped by length, to reduce padding."""
 _LENGTH_STEP = 8
-"""Batches are padded to a multiple: few shapes, for which kernels are made once each."""
+"""Batches are padded to a multiple of this length: few shapes, and one kernel for each."""
 _EPOCH, _PAIRS, _MASKS = range(3)
-"""What a generator is for, so that no two draw the same numbers."""
+"""The purpose of a generator, part of its seed, so that no two draw the same numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectiveConfig:
-    """What a training example looks like. `max_tokens` includes [CLS] and both [SEP]."""
+    """The shape of training examples. `max_tokens` per pair includes [CLS] and both [SEP], `max_sentences` per segment.
+
+    `mask_share` is the share of tokens to predict. Raises UsageError for values out of range.
+    """
 
     max_tokens: int = 128
     max_sentences: int = 3
@@ -64,10 +67,11 @@ class SegmentPairs:
 
     @property
     def lengths(self) -> Ints:
-        """Tokens of each pair, the three special ones included."""
+        """`(n,)`: tokens of each pair, including the three special tokens."""
         return self.a_stop - self.a_start + self.b_stop - self.b_start + 3
 
     def take(self, which: Ints | slice) -> SegmentPairs:
+        """Return the pairs at `which`, in that order."""
         return SegmentPairs(
             *(column[which] for column in (self.a_start, self.a_stop, self.b_start, self.b_stop, self.label))
         )
@@ -77,8 +81,8 @@ class SegmentPairs:
 class Examples:
     """One batch, padded to its longest pair, rounded up: int64 `(n, length)`, `label` `(n,)`.
 
-    `original` is what stood there before masking. `at` are the chosen places as flat positions into `(n * length)`, in
-    order; `mlm_labels` the tokens that stood there.
+    `original` are the ids before masking. `at` are the positions to predict, as rising flat indices into
+    `(n * length)`; `mlm_labels` are the original ids there.
     """
 
     ids: Ints
@@ -95,10 +99,10 @@ class Examples:
 
 
 class Objective:
-    """All steps of a training run over one text. Safe to ask for any step in any order."""
+    """All steps of a training run over one text. Steps can be requested in any order."""
 
     def __init__(self, text: TrainingText, wordpiece: WordPiece, config: ObjectiveConfig, *, pairs: int) -> None:
-        """`pairs` is how many a step has."""
+        """`pairs` is the number of pairs per step."""
         self.text, self.wordpiece, self.config, self.pairs = text, wordpiece, config, pairs
         self._joints = text.joints()
         self._paragraph_stop = np.searchsorted(text.paragraph, text.paragraph, side="right")
@@ -109,7 +113,7 @@ class Objective:
         self._epoch: tuple[int, Ints] | None = None
 
     def step(self, number: int, size: int) -> list[Examples]:
-        """Return the examples of step `number`, counted from 0, in batches of `size`."""
+        """Return the examples of step `number`, counted from 0, in batches of `size` pairs."""
         pool, slot = divmod(number, _POOL_STEPS)
         if self._pool is None or self._pool[0] != pool:
             self._pool = (pool, self._grouped(pool))
@@ -118,7 +122,7 @@ class Objective:
         return [self.examples(pairs.take(slice(i, i + size)), generator) for i in range(0, len(pairs), size)]
 
     def examples(self, pairs: SegmentPairs, generator: np.random.Generator) -> Examples:
-        """Lay `pairs` out as `[CLS] A [SEP] B [SEP]` and hide tokens of them."""
+        """Return `pairs` as `[CLS] A [SEP] B [SEP]` with tokens masked."""
         n, longest = len(pairs), int(pairs.lengths.max())
         length = min(longest + -longest % _LENGTH_STEP, max(longest, self.config.max_tokens))
         original = np.full((n, length), self.wordpiece.pad_id, np.int64)
@@ -140,7 +144,7 @@ class Objective:
         return Examples(ids, original, types, attention, np.flatnonzero(chosen), original[chosen], pairs.label)
 
     def pairs_at(self, joints: Ints, generator: np.random.Generator) -> SegmentPairs:
-        """Draw an example from each of `joints`: A ends with that sentence, B is what follows, or what does not."""
+        """Draw a pair at each of `joints`: A ends with that sentence, B is the text after it or of another document."""
         n = len(joints)
         label = generator.permutation(np.arange(n) % 2)
         a_last, b_first = joints, joints + 1
@@ -153,7 +157,7 @@ class Objective:
         return trimmed(whole, self.config.max_tokens)
 
     def _elsewhere(self, joints: Ints, generator: np.random.Generator) -> Ints:
-        """For each of `joints` a sentence of another document, not the first of its paragraph: as true ones are."""
+        """Return for each of `joints` a sentence of another document, like true ones not the first of its paragraph."""
         own = self.text.document[joints]
         found = generator.choice(self._joints, len(joints)) + 1
         while (same := self.text.document[found] == own).any():
@@ -161,14 +165,14 @@ class Objective:
         return found
 
     def _grouped(self, pool: int) -> SegmentPairs:
-        """The pairs of a pool's steps: alike in length within a step, the steps in random order."""
+        """Return the pairs of a pool's steps: similar in length within a step, the steps in random order."""
         generator = self._generator(_PAIRS, pool)
         drawn = self.pairs_at(self._slots(pool * _POOL_STEPS * self.pairs, _POOL_STEPS * self.pairs), generator)
         by_length = np.argsort(drawn.lengths, kind="stable").reshape(_POOL_STEPS, self.pairs)
         return drawn.take(by_length[generator.permutation(_POOL_STEPS)].reshape(-1))
 
     def _slots(self, first: int, count: int) -> Ints:
-        """The joints in the order of a run: each once an epoch, every epoch shuffled anew."""
+        """Return joints `first` to `first + count` of a run: each occurs once per epoch, every epoch is reshuffled."""
         size = len(self._joints)
         parts = []
         while count:
@@ -185,26 +189,27 @@ class Objective:
 
 
 def trimmed(pairs: SegmentPairs, max_tokens: int) -> SegmentPairs:
-    """Return pairs that fit `max_tokens`: of too long ones the end of A and the start of B, where they meet."""
-    room = max_tokens - 3
+    """Return pairs cut to `max_tokens`: the end of A and the start of B are kept."""
+    most = max_tokens - 3
     a, b = pairs.a_stop - pairs.a_start, pairs.b_stop - pairs.b_start
-    b = np.minimum(b, np.maximum(room - a, room // 2))
-    a = np.minimum(a, room - b)
+    b = np.minimum(b, np.maximum(most - a, most // 2))
+    a = np.minimum(a, most - b)
     return SegmentPairs(pairs.a_stop - a, pairs.a_stop, pairs.b_start, pairs.b_start + b, pairs.label)
 
 
 def choose(
     text: npt.NDArray[np.bool_], begins: npt.NDArray[np.bool_], config: ObjectiveConfig, generator: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
-    """Return which tokens are to be predicted: the configured share of each row's `text`, rounded, at least one.
+    """Return `(n, length)`: True for the tokens to predict, the configured share of each row's `text`, at least one.
 
-    With whole words only complete ones are taken, as many as fit the share.
+    `text` is True for tokens of the segments, `begins` where a word begins. With whole words, complete words are
+    chosen, as many as fit the share, at least one.
     """
     score = generator.random(text.shape)
     wanted = np.maximum(1, np.round(text.sum(axis=1) * config.mask_share)).astype(np.int64)[:, None]
     word = np.where(text, np.cumsum(begins, axis=1), 0)
     if config.whole_words:
-        # One draw a word, that of its first piece's number: its pieces stand together in the order of draws.
+        # One draw per word, so that its tokens are adjacent in the order of draws.
         score = np.take_along_axis(score, np.maximum(word - 1, 0), axis=1)
     rank = _ranks(np.where(text, score, 2.0))
     if not config.whole_words:
@@ -218,7 +223,7 @@ def choose(
 
 
 def _ranks(scores: npt.NDArray[np.float64]) -> Ints:
-    """Where each number stands among its row's, from 0; equal ones in the order of the row."""
+    """Return the rank of each number within its row, from 0; ties in the order of the row."""
     order = np.argsort(scores, axis=1, kind="stable")
     return np.argsort(order, axis=1, kind="stable").astype(np.int64)
 
@@ -226,8 +231,8 @@ def _ranks(scores: npt.NDArray[np.float64]) -> Ints:
 def mask_tokens(
     ids: Ints, chosen: npt.NDArray[np.bool_], mask_id: int, vocabulary: Ints, generator: np.random.Generator
 ) -> Ints:
-    """Return `ids` with 80 % of the `chosen` masked and 10 % replaced by random words of `vocabulary`."""
-    fate = generator.random(ids.shape)
+    """Return `ids` with 80 % of the `chosen` tokens masked and 10 % replaced by random tokens of `vocabulary`."""
+    draw = generator.random(ids.shape)
     random = generator.choice(vocabulary, ids.shape)
-    masked_ids = np.where(chosen & (fate < 0.8), mask_id, ids)
-    return np.where(chosen & (fate >= 0.9), random, masked_ids)
+    masked = np.where(chosen & (draw < 0.8), mask_id, ids)
+    return np.where(chosen & (draw >= 0.9), random, masked)

@@ -1,6 +1,6 @@
-"""How well a model does BERT's objective on text it never saw: MLM and NSP, from the same batches for every model.
+"""Validation metrics: MLM and NSP of a model on held-out text, from the same batches for every model.
 
-Numbers only; what they mean for senses and order is measured elsewhere.
+BERT's own objective only; senses and sentence order are measured in `evaluation`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from polyseme.tasks.training.objective import IS_NEXT, Examples, Objective
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValidationMetrics:
-    """What a model answered, all batches together. Losses are sums in nats.
+    """The counts and losses of a model over all batches. Losses are sums in nats.
 
-    `margins` is logit_is_next - logit_not_next of every pair `(n,)`, `label` what was true.
+    `margins` is `(n,)`: logit_is_next - logit_not_next of every pair; `label` is the truth, `IS_NEXT` or `NOT_NEXT`.
     """
 
     masked: int
@@ -37,7 +37,7 @@ class ValidationMetrics:
     label: Ints
 
     def scores(self) -> dict[str, float]:
-        """Return the usual figures; shares lie between 0 and 1, losses are nats a token and a pair."""
+        """Return accuracies between 0 and 1, and losses in nats per token and per pair."""
         right = (self.margins > 0) == (self.label == IS_NEXT)
         return {
             "mlm_loss": self.mlm / self.masked,
@@ -52,7 +52,7 @@ def validate(
     model: Any, batches: Iterable[Examples], *, device: torch.device, precision: Precision,
     on_batch: Callable[[int], None] = lambda tokens: None,
 ) -> ValidationMetrics:  # fmt: skip
-    """Ask `model`, which must be in evaluation mode. `on_batch` is called with the tokens of each batch."""
+    """Validate `model`, which must be in evaluation mode. `on_batch` is called with each batch's number of tokens."""
 
     def work(batch: Examples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         with torch.inference_mode():
@@ -63,24 +63,24 @@ def validate(
         return np.array([len(hits), int(hits[:, 0].sum()), int(hits.sum()), float(mlm), float(nsp)]), margins
 
     batches = list(batches)
-    found = []
+    results = []
     with closing(BatchPool().map(work, batches)) if device.type == "cpu" else nullcontext(map(work, batches)) as done:
-        for batch, answer in zip(batches, done, strict=True):
-            found.append(answer)
+        for batch, result in zip(batches, done, strict=True):
+            results.append(result)
             on_batch(batch.n_tokens)
-    sums = np.sum([counts for counts, _ in found], axis=0)
+    sums = np.sum([counts for counts, _ in results], axis=0)
     return ValidationMetrics(
         masked=int(sums[0]),
         top1=int(sums[1]),
         top5=int(sums[2]),
         mlm=float(sums[3]),
         nsp=float(sums[4]),
-        margins=np.concatenate([margins for _, margins in found]),
+        margins=np.concatenate([margins for _, margins in results]),
         label=np.concatenate([batch.label for batch in batches]),
     )
 
 
 def fixed_batches(objective: Objective, *, pairs: int, size: int) -> list[Examples]:
-    """Return `pairs` examples of the objective's text in batches of `size`, the same every time."""
+    """Return at least `pairs` examples of the objective in batches of `size`, the same for every call."""
     steps = -(-pairs // objective.pairs)
     return [batch for step in range(steps) for batch in objective.step(step, size)]

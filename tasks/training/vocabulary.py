@@ -1,4 +1,4 @@
-"""A WordPiece vocabulary learned from a corpus, as the tokenizer of a checkpoint folder."""
+"""A WordPiece vocabulary trained on a corpus, saved as the tokenizer of a checkpoint folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEAST_SIZE = 200
 
 
 def learn(texts: Iterable[str], folder: Path, *, size: int) -> None:
-    """Learn a lower-case vocabulary of up to `size` pieces from `texts` and write the tokenizer into `folder`.
+    """Train a lower-case vocabulary of up to `size` WordPieces on `texts` and write the tokenizer into `folder`.
 
     Raises UsageError for a size below `LEAST_SIZE`.
     """

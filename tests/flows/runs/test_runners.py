@@ -37,7 +37,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small_shards(records: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("polyseme.tasks.shards.scan.SHARD_CHARS", records.stat().st_size // (SHARDS + 2))
+        patch.setattr("polyseme.tasks.shards.staging.SHARD_CHARS", records.stat().st_size // (SHARDS + 2))
         yield
 
 

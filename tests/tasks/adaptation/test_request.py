@@ -1,4 +1,4 @@
-"""What can be asked of an adaptation, as plain values that a deployment carries."""
+"""Requests for an adaptation: plain values that travel as parameters, with every device, or an error."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ PLAIN = {"sources": ["notes"], "out": "model", "training": {"steps": 1}}
 
 
 @pytest.mark.parametrize("device", get_args(Device))
-def test_every_device_of_polyseme_can_be_asked_for_and_travels_as_a_parameter(device: Device) -> None:
+def test_every_device_can_be_requested_and_travels_as_a_parameter(device: Device) -> None:
     adapter = TypeAdapter(Adaptation)
-    asked = adapter.validate_python(PLAIN | {"device": device})
-    assert asked.device == device
-    assert adapter.validate_json(adapter.dump_json(asked)) == asked
-    assert "device" not in asked.identity(None)
+    adaptation = adapter.validate_python(PLAIN | {"device": device})
+    assert adaptation.device == device
+    assert adapter.validate_json(adapter.dump_json(adaptation)) == adaptation
+    assert "device" not in adaptation.identity(None)
 
 
 def test_metal_is_taken_from_the_request_to_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    asked = TypeAdapter(Adaptation).validate_python(PLAIN | {"device": "mps"})
-    device, precision = resolve_device(asked.device, asked.precision)
+    adaptation = TypeAdapter(Adaptation).validate_python(PLAIN | {"device": "mps"})
+    device, precision = resolve_device(adaptation.device, adaptation.precision)
     assert (device.type, precision) == ("mps", "fp32")
-    engine = Engine(EngineConfig(device=asked.device))
+    engine = Engine(EngineConfig(device=adaptation.device))
     assert (engine.device_type, engine.spec.precision) == ("mps", "fp32")
     assert token_budget(device, hidden=384, intermediate=1536) == TOKEN_BUDGET["mps"]
     assert BATCHES_AT_ONCE["mps"] == 1
@@ -48,6 +48,6 @@ def test_metal_is_taken_from_the_request_to_the_engine(monkeypatch: pytest.Monke
         ({"shape": {"hidden": 30, "heads": 4}}, "multiple of --heads"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(changes: dict[str, object], message: str) -> None:
+def test_contradicting_settings_are_rejected(changes: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         TypeAdapter(Adaptation).validate_python(PLAIN | changes)

@@ -1,4 +1,4 @@
-"""From sources to a checkpoint: goes on where it stopped, refuses what would spoil a run, teaches, writes cards."""
+"""From sources to a checkpoint: a run continues where it stopped, rejects other settings, trains, and writes cards."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def request_for(source: Path, out: Path, model: Path, *, steps: int = 2, evaluat
     )  # fmt: skip
 
 
-def carry_out(asked: Adaptation) -> Workspace:
-    with open_workspace(asked) as workspace:
+def run(adaptation: Adaptation) -> Workspace:
+    with open_workspace(adaptation) as workspace:
         workspace.prepare()
         workspace.train()
         workspace.finish()
@@ -59,14 +59,14 @@ def carry_out(asked: Adaptation) -> Workspace:
 def test_a_finished_run_is_a_model_with_a_card_and_can_be_given_more_steps(
     source: Path, tmp_path: Path, tiny_folder: Path
 ) -> None:
-    asked = request_for(source, tmp_path / "out", tiny_folder)
-    workspace = carry_out(asked)
+    adaptation = request_for(source, tmp_path / "out", tiny_folder)
+    workspace = run(adaptation)
     assert (workspace.text.n_documents, workspace.held_out.n_documents) == (24, 6)
     card = (tmp_path / "out" / "README.md").read_text("utf-8")
     assert "2 steps of 8 pairs" in card
     assert "| MLM top-1 |" in card
     first = (tmp_path / "out" / "model.safetensors").read_bytes()
-    more = carry_out(replace(asked, training=replace(asked.training, steps=3)))
+    more = run(replace(adaptation, training=replace(adaptation.training, steps=3)))
     assert more.progress is not None
     assert [log.step for log in more.progress.log] == [1, 2, 3]
     assert (tmp_path / "out" / "model.safetensors").read_bytes() != first
@@ -76,11 +76,11 @@ def test_a_finished_run_is_a_model_with_a_card_and_can_be_given_more_steps(
     assert 0 <= answer[0].probability <= 1
 
 
-def test_the_card_has_every_figure_of_both_models_and_a_new_one_costs_neither_steps_nor_questions(
+def test_the_card_has_every_figure_of_both_models_and_rewriting_it_repeats_neither_steps_nor_evaluations(
     source: Path, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = request_for(source, tmp_path / "out", tiny_folder, evaluation_pairs=12)
-    workspace = carry_out(asked)
+    adaptation = request_for(source, tmp_path / "out", tiny_folder, evaluation_pairs=12)
+    workspace = run(adaptation)
     card, weights = ((workspace.out / name).read_bytes() for name in ("README.md", "model.safetensors"))
     first = card.decode()
     assert f"|  | start: {tiny_folder.name} | this model |" in first
@@ -93,11 +93,11 @@ def test_the_card_has_every_figure_of_both_models_and_a_new_one_costs_neither_st
     assert stored["model"]["counts"]["documents"] == 6
 
     def never(*_: object, **__: object) -> None:
-        raise AssertionError("this was done already")
+        raise AssertionError("this was done before")
 
     monkeypatch.setattr(module, "compare", never)
     monkeypatch.setattr(Trainer, "_gradients", never)
-    again = carry_out(replace(asked, license="CC BY-SA 3.0", data_note="Letters of 1910"))
+    again = run(replace(adaptation, license="CC BY-SA 3.0", data_note="Letters of 1910"))
     second = (again.out / "README.md").read_text("utf-8")
     assert second.startswith(f"---\nlicense: cc-by-sa-3.0\nbase_model: {tiny_folder.name}\n")
     assert "**Licence.** CC BY-SA 3.0." in second
@@ -106,15 +106,15 @@ def test_the_card_has_every_figure_of_both_models_and_a_new_one_costs_neither_st
     assert (again.out / "model.safetensors").read_bytes() == weights
 
 
-def test_a_model_is_there_before_it_is_measured_and_is_measured_when_the_run_goes_on(
+def test_a_model_is_written_before_it_is_evaluated_and_evaluated_when_the_run_continues(
     source: Path, tmp_path: Path, tiny_folder: Path
 ) -> None:
-    asked = request_for(source, tmp_path / "out", tiny_folder, evaluation_pairs=12)
+    adaptation = request_for(source, tmp_path / "out", tiny_folder, evaluation_pairs=12)
 
     def stop(_tokens: int) -> None:
         raise KeyboardInterrupt
 
-    with open_workspace(asked) as workspace:
+    with open_workspace(adaptation) as workspace:
         workspace.prepare()
         workspace.train()
         with pytest.raises(KeyboardInterrupt):
@@ -122,14 +122,14 @@ def test_a_model_is_there_before_it_is_measured_and_is_measured_when_the_run_goe
     assert (workspace.out / "model.safetensors").is_file()
     assert "| MLM top-1 |" in (workspace.out / "README.md").read_text("utf-8")
     assert not (workspace.out / COMPARISON_FILE).exists()
-    assert (carry_out(asked).out / COMPARISON_FILE).is_file()
+    assert (run(adaptation).out / COMPARISON_FILE).is_file()
 
 
-def test_other_settings_do_not_go_on_with_a_run(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
-    asked = request_for(source, tmp_path / "out", tiny_folder)
-    with open_workspace(asked) as workspace:
+def test_a_run_does_not_continue_with_other_settings(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
+    adaptation = request_for(source, tmp_path / "out", tiny_folder)
+    with open_workspace(adaptation) as workspace:
         workspace.prepare()
-    changed = replace(asked, objective=replace(asked.objective, seed=1))
+    changed = replace(adaptation, objective=replace(adaptation.objective, seed=1))
     with pytest.raises(UsageError, match=r"other settings \(seed: 0 there, 1 now\)"), open_workspace(changed):
         pass
 
@@ -146,8 +146,8 @@ def test_a_folder_that_is_not_a_run_is_not_touched(source: Path, tmp_path: Path,
 
 
 def test_two_processes_do_not_train_one_model(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
-    asked = request_for(source, tmp_path / "out", tiny_folder)
-    with open_workspace(asked), pytest.raises(UsageError, match="Another process"), open_workspace(asked):
+    adaptation = request_for(source, tmp_path / "out", tiny_folder)
+    with open_workspace(adaptation), pytest.raises(UsageError, match="Another process"), open_workspace(adaptation):
         pass
 
 
@@ -162,13 +162,13 @@ def test_held_out_documents_are_not_trained_on(source: Path, tmp_path: Path, tin
     assert not train & held
 
 
-def test_a_model_from_scratch_learns_its_own_vocabulary(source: Path, tmp_path: Path) -> None:
-    asked = Adaptation(
+def test_a_model_from_scratch_has_a_vocabulary_of_its_own(source: Path, tmp_path: Path) -> None:
+    adaptation = Adaptation(
         sources=[str(source)], out=str(tmp_path / "new"), device="cpu", held_out=0.2, evaluation_pairs=8,
         shape=Shape(vocabulary=300, layers=2, hidden=32, heads=2, positions=64),
         training=TrainingConfig(steps=2, pairs=8, micro=8), objective=ObjectiveConfig(max_tokens=48),
     )  # fmt: skip
-    carry_out(asked)
+    run(adaptation)
     engine = Engine(EngineConfig(model=str(tmp_path / "new"), device="cpu"))
     assert engine.wordpiece.vocab_size <= 300
     assert [t.token for t in engine.wordpiece.explain("the river")] == ["the", "river"]
@@ -178,7 +178,9 @@ def test_a_model_from_scratch_learns_its_own_vocabulary(source: Path, tmp_path: 
     assert "|  | this model |" in card
 
 
-def test_too_few_documents_are_said_and_leave_the_way_free(source: Path, tmp_path: Path, tiny_folder: Path) -> None:
+def test_too_few_documents_are_an_error_and_do_not_block_the_next_run(
+    source: Path, tmp_path: Path, tiny_folder: Path
+) -> None:
     few = tmp_path / "few.jsonl"
     few.write_bytes(b"".join(source.read_bytes().splitlines(keepends=True)[:3]))
     with (
@@ -191,18 +193,18 @@ def test_too_few_documents_are_said_and_leave_the_way_free(source: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_short_run_on_the_docstrings_of_python_improves_both_objectives_on_modules_it_never_saw(
+def test_a_short_run_on_the_docstrings_of_python_improves_both_objectives_on_held_out_modules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The five minutes of docs/training.md, cut to a tenth.
+    # The five minutes of docs/training.md, reduced to a tenth.
     source = tmp_path / "docstrings.jsonl"
     source.write_bytes(processes.run(sys.executable, DOCSTRINGS, text=False).stdout)
     monkeypatch.setattr(module, "HELD_OUT_PAIRS", 192)
-    asked = Adaptation(
+    adaptation = Adaptation(
         sources=[str(source)], out=str(tmp_path / "out"), device="cpu", held_out=0.1, evaluation_pairs=0,
         training=TrainingConfig(steps=30, evaluations=1),
     )  # fmt: skip
-    progress = carry_out(asked).progress
+    progress = run(adaptation).progress
     assert progress is not None
     first, last = progress.evaluations
     assert last["mlm_loss"] < first["mlm_loss"] - 0.1

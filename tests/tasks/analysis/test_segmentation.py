@@ -1,4 +1,4 @@
-"""Breaks: the deep valleys of a coherence curve, and nothing in a text that hangs together."""
+"""Breaks are the deep valleys of a coherence curve; a coherent text has none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_lone_valley_is_a_break_of_its_full_depth() -> None:
     assert found.depth[3] == 16  # from 2 down to -6 and up again, the peaks on either side
 
 
-def test_a_text_that_nsp_takes_for_one_piece_does_not_break() -> None:
+def test_a_text_of_continuations_by_nsp_does_not_break() -> None:
     assert not breaks(curve(9, 3, 8, 0.5, 9, 7)).is_break.any()
 
 
@@ -32,7 +32,7 @@ def test_how_sure_nsp_is_of_a_continuation_makes_no_difference() -> None:
     assert (breaks(curve(9, -1, 30, 3)).depth == breaks(curve(3, -1, 4, 9)).depth).all()
 
 
-def test_no_step_and_one_step_and_steps_without_a_score() -> None:
+def test_texts_of_no_and_one_transition_and_transitions_without_a_score() -> None:
     assert len(breaks(curve()).depth) == 0
     assert not breaks(curve(-5)).is_break.any()
     nothing = float("nan")
@@ -42,7 +42,7 @@ def test_no_step_and_one_step_and_steps_without_a_score() -> None:
 
 
 @given(st.lists(st.floats(-20, 20, allow_nan=False), max_size=30))
-def test_depth_is_never_negative_and_reads_the_same_backwards(margins: list[float]) -> None:
+def test_depth_is_never_negative_and_the_same_in_reverse(margins: list[float]) -> None:
     found, back = breaks(curve(*margins)), breaks(curve(*margins[::-1]))
     assert (found.depth >= 0).all()
     assert np.allclose(found.depth, back.depth[::-1])

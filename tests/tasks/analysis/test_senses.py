@@ -1,4 +1,4 @@
-"""Senses of a word: groups of like vectors, however many, and one where there is nothing to tell apart."""
+"""Senses of a word are clusters of similar vectors, as many as there are, and one if there is no structure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from polyseme.tasks.analysis.senses import distinguishing, find_senses, sense_ma
 
 
 def groups(*sizes: int, noise: float = 0.3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors of 32 numbers around as many directions, all moved by what the word's occurrences share."""
+    """Vectors of 32 dimensions around one direction per group, all shifted by what the word's occurrences share."""
     random = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(sizes)), sizes)
     vectors = 3 + np.eye(32)[labels] * 4 + noise * random.standard_normal((len(labels), 32))

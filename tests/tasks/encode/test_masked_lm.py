@@ -1,4 +1,4 @@
-"""Surprisal: the same numbers as masking one token at a time with transformers, whatever the batches."""
+"""Surprisals equal those of masking one token at a time with transformers, whatever the batches."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ TEXTS = ["The unbelievableness of untruths.", "", "Rain fell.", "A river's bank,
 
 
 def one_at_a_time(engine: Engine, text: str, variant: PllVariant) -> list[float]:
-    """The definition, run with transformers: mask a token, read its logarithm of probability."""
+    """The definition, run with transformers: mask a token, read its log probability."""
     import torch
     from transformers import BertForPreTraining
 
     model = BertForPreTraining.from_pretrained(engine.checkpoint.folder, dtype=torch.float32).eval()
-    piece = engine.wordpiece
-    tokens = piece.explain(text)
+    wordpiece = engine.wordpiece
+    tokens = wordpiece.explain(text)
     ids = [t.token_id for t in tokens]
     found = []
     for i, token in enumerate(tokens):
-        hidden = [
+        masked = [
             j == i or (variant == "within_word_l2r" and j > i and other.word_index == token.word_index)
             for j, other in enumerate(tokens)
         ]
-        row = [piece.cls_id, *(piece.mask_id if h else n for h, n in zip(hidden, ids, strict=True)), piece.sep_id]
+        inner = [wordpiece.mask_id if m else n for m, n in zip(masked, ids, strict=True)]
+        row = [wordpiece.cls_id, *inner, wordpiece.sep_id]
         with torch.inference_mode():
             logits = model(torch.tensor([row])).prediction_logits[0, i + 1].double()
         found.append(float(-torch.log_softmax(logits, 0)[ids[i]]))
@@ -46,15 +47,15 @@ def test_surprisals_are_those_of_masking_one_token_at_a_time(mini: Engine, varia
         assert [t.token for t in found] == [t.token for t in mini.wordpiece.explain(text)]
 
 
-def test_the_rest_of_the_word_gives_nothing_away_when_it_is_hidden(mini: Engine) -> None:
+def test_the_rest_of_the_word_gives_nothing_away_if_it_is_masked(mini: Engine) -> None:
     text = ["The unbelievableness of it."]
-    seen, hidden = (surprisals(mini, text, variant=v)[0] for v in ("original", "within_word_l2r"))
-    assert hidden[1].token == "unbelievable"
-    assert hidden[1].surprisal > seen[1].surprisal
-    assert hidden[2].surprisal == pytest.approx(seen[2].surprisal, abs=1e-3)
+    visible, masked = (surprisals(mini, text, variant=v)[0] for v in ("original", "within_word_l2r"))
+    assert masked[1].token == "unbelievable"
+    assert masked[1].surprisal > visible[1].surprisal
+    assert masked[2].surprisal == pytest.approx(visible[2].surprisal, abs=1e-3)
 
 
-def test_how_many_copies_run_at_once_makes_no_difference(mini: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_copies_run_at_once_makes_no_difference(mini: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = surprisals(mini, TEXTS)
     monkeypatch.setattr(masked_lm, "_TOKENS_AT_ONCE", 20)
     for some, all_ in zip(surprisals(mini, TEXTS), whole, strict=True):
@@ -62,13 +63,13 @@ def test_how_many_copies_run_at_once_makes_no_difference(mini: Engine, monkeypat
 
 
 @pytest.mark.parametrize("variant", ["original", "within_word_l2r"])
-def test_no_more_tokens_run_than_one_pass_a_token_needs(mini: Engine, variant: PllVariant) -> None:
+def test_no_more_tokens_are_run_than_one_pass_per_token_needs(mini: Engine, variant: PllVariant) -> None:
     run: list[int] = []
     found = surprisals(mini, TEXTS, variant=variant, on_batch=run.append)
     assert sum(run) == sum(len(tokens) * (len(tokens) + 2) for tokens in found)
 
 
-def test_every_token_of_a_text_beyond_the_limit_is_judged(tiny: Engine) -> None:
+def test_every_token_of_a_text_beyond_the_limit_is_scored(tiny: Engine) -> None:
     text = "The old bank by the river lent money. " * 12
     (found,) = surprisals(tiny, [text])
     assert len(found) == len(tiny.wordpiece.explain(text)) > tiny.spec.max_tokens
@@ -86,7 +87,7 @@ def test_without_an_mlm_head_there_is_no_surprisal(make_checkpoint: MakeCheckpoi
         surprisals(Engine(EngineConfig(model=str(folder), device="cpu")), ["The bank."])
 
 
-def test_targets_are_ranked_by_their_share_of_the_whole_vocabulary(mini: Engine) -> None:
+def test_targets_are_ranked_by_their_probability_in_the_whole_vocabulary(mini: Engine) -> None:
     text = "He put his money in the [MASK]."
     found = fill_masks(mini, text, k=1, targets=["pitch", "bank"])
     assert [c.token for c in found] == ["bank", "pitch"]
@@ -95,6 +96,6 @@ def test_targets_are_ranked_by_their_share_of_the_whole_vocabulary(mini: Engine)
 
 
 @pytest.mark.parametrize("target", ["unbelievableness", "", "[MASK]", "two words"])
-def test_a_target_of_no_or_several_tokens_is_refused(mini: Engine, target: str) -> None:
+def test_a_target_of_no_or_several_tokens_is_rejected(mini: Engine, target: str) -> None:
     with pytest.raises(UsageError, match="one token"):
         fill_masks(mini, "[MASK]", k=1, targets=[target])

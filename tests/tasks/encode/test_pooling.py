@@ -1,4 +1,4 @@
-"""Means over tokens: of a word, and of a sentence with the special tokens that framed it."""
+"""Means over tokens: of a word, and of a sentence with the special tokens of its own windows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def vectors(count: int) -> Floats:
 
 
 @given(LENGTHS, st.randoms(use_true_random=False), st.integers(0, 3))
-def test_segments_sum_alike_in_any_order_with_gaps_and_empty_ones(
+def test_segments_have_the_same_sums_in_any_order_with_gaps_and_empty_ones(
     lengths: list[int], random: object, behind: int
 ) -> None:
     ptr = pointer(lengths)
@@ -34,7 +34,7 @@ def test_segments_sum_alike_in_any_order_with_gaps_and_empty_ones(
 
 
 @given(LENGTHS)
-def test_a_segment_sums_alike_whatever_stands_around_it(lengths: list[int]) -> None:
+def test_the_sum_of_a_segment_does_not_depend_on_the_others(lengths: list[int]) -> None:
     ptr = pointer(lengths)
     rows = vectors(int(ptr[-1]))
     sums = segment_sums(rows, ptr[:-1], ptr[1:])
@@ -62,14 +62,14 @@ def test_more_words_than_are_pooled_at_once_keep_their_order() -> None:
     assert (word_vectors(rows, starts, starts + 1) == rows[::-1].astype(np.float16)).all()
 
 
-def test_a_sentence_is_the_mean_over_its_tokens_and_its_own_frame() -> None:
+def test_a_sentence_is_the_mean_over_its_tokens_and_the_special_tokens_of_its_own_windows() -> None:
     rows, first, final = vectors(5), vectors(3)[:3], vectors(4)[:3]
     alone = np.array([True, False, True])
     first[~alone] = final[~alone] = 0
     ptr = pointer([2, 3, 0])
     encoded = Encoded(rows, first, final, alone, np.empty((0, 2), dtype=np.float32))
-    framed, joined, empty = sentence_vectors(encoded, ptr, "mean")
-    np.testing.assert_allclose(framed, (rows[:2].sum(axis=0) + first[0] + final[0]) / 4, rtol=1e-6)
-    np.testing.assert_allclose(joined, rows[2:].mean(axis=0), rtol=1e-6)
+    own, shared, empty = sentence_vectors(encoded, ptr, "mean")
+    np.testing.assert_allclose(own, (rows[:2].sum(axis=0) + first[0] + final[0]) / 4, rtol=1e-6)
+    np.testing.assert_allclose(shared, rows[2:].mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(empty, (first[2] + final[2]) / 2, rtol=1e-6)
     assert (sentence_vectors(encoded, ptr, "cls") == first).all()

@@ -1,4 +1,4 @@
-"""Rows say where they stand in the text, come in the lake's order, and carry the vector of what they name."""
+"""Rows have their position in the text, the order of the lake, and the vector of what they name."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def chunk(mini: Engine) -> Chunk:
 
 
 @pytest.fixture(scope="module")
-def maker(chunk: Chunk) -> TableBuilder:
+def builder(chunk: Chunk) -> TableBuilder:
     return TableBuilder(chunk, version=7, width=WIDTH)
 
 
 def numbered(count: int) -> Floats:
-    """Vectors that say their place: [i, 1, 0]."""
+    """Vectors that contain their position: [i, 1, 0]."""
     rows = np.zeros((count, WIDTH), dtype=np.float32)
     rows[:, 0], rows[:, 1] = np.arange(count), 1
     return rows
@@ -68,8 +68,8 @@ def scored(chunk: Chunk, pairs: Sequence[tuple[int, int]], adjacent: int) -> Sco
     return ScoredTransitions(Transitions(SentencePairs(first, second), adjacent), logits, 100 + np.arange(count))
 
 
-def test_every_document_has_a_row_with_its_counts(maker: TableBuilder) -> None:
-    rows = {row["doc_id"]: row for row in maker.documents(NOW).to_pylist()}
+def test_every_document_has_a_row_with_its_counts(builder: TableBuilder) -> None:
+    rows = {row["doc_id"]: row for row in builder.documents(NOW).to_pylist()}
     assert list(rows) == ["a", "b", "empty"]
     assert {name: row["text"] for name, row in rows.items()} == TEXTS
     assert [row["n_sentences"] for row in rows.values()] == [3, 2, 0]
@@ -79,8 +79,8 @@ def test_every_document_has_a_row_with_its_counts(maker: TableBuilder) -> None:
     assert rows["b"]["content_sha256"] == Document("b", "", TEXTS["b"]).content_sha256
 
 
-def test_sentences_are_their_characters_in_document_order(maker: TableBuilder, chunk: Chunk) -> None:
-    table = maker.sentences(numbered(chunk.sentences))
+def test_sentences_are_their_characters_in_document_order(builder: TableBuilder, chunk: Chunk) -> None:
+    table = builder.sentences(numbered(chunk.sentences))
     rows = table.to_pylist()
     assert [(r["doc_id"], r["sentence_index"]) for r in rows] == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)]
     assert [r["text"] for r in rows] == [text_of(r) for r in rows]
@@ -90,8 +90,8 @@ def test_sentences_are_their_characters_in_document_order(maker: TableBuilder, c
     assert places(table) == [2, 3, 4, 0, 1]
 
 
-def test_words_are_their_characters_sorted_by_form(maker: TableBuilder, chunk: Chunk, mini: Engine) -> None:
-    table = maker.words(numbered(len(chunk.ids)), mini.vocabulary, None)
+def test_words_are_their_characters_sorted_by_form(builder: TableBuilder, chunk: Chunk, mini: Engine) -> None:
+    table = builder.words(numbered(len(chunk.ids)), mini.vocabulary, None)
     rows = table.to_pylist()
     assert [r["word"] for r in rows] == [text_of(r) for r in rows]
     assert [r["word_lower"] for r in rows] == sorted(r["word"].lower() for r in rows)
@@ -99,18 +99,21 @@ def test_words_are_their_characters_sorted_by_form(maker: TableBuilder, chunk: C
     assert {r["word"] for r in rows} >= {"Zürich", "東", "京", "unaffordable", "!"}
 
 
-def test_a_word_of_several_tokens_is_their_mean_and_names_them(maker: TableBuilder, chunk: Chunk, mini: Engine) -> None:
-    table = maker.words(numbered(len(chunk.ids)), mini.vocabulary, frozenset({"unaffordable"}))
+def test_a_word_of_several_tokens_is_their_mean_and_names_them(
+    builder: TableBuilder, chunk: Chunk, mini: Engine
+) -> None:
+    table = builder.words(numbered(len(chunk.ids)), mini.vocabulary, frozenset({"unaffordable"}))
     (row,) = table.to_pylist()
     assert row["tokens"] == ["una", "##ff", "##ord", "##able"]
     assert row["word_index"] == 1
     assert places(table) == [(4 + 5 + 6 + 7) / 4]
 
 
-def test_only_the_words_asked_for_are_kept_and_unchanged(maker: TableBuilder, chunk: Chunk, mini: Engine) -> None:
+def test_only_the_words_requested_are_kept_and_unchanged(builder: TableBuilder, chunk: Chunk, mini: Engine) -> None:
     vectors = numbered(len(chunk.ids))
     every, some, none = (
-        maker.words(vectors, mini.vocabulary, only) for only in (None, frozenset({"the", "bank"}), frozenset({"nope"}))
+        builder.words(vectors, mini.vocabulary, only)
+        for only in (None, frozenset({"the", "bank"}), frozenset({"nope"}))
     )
     wanted = pa.compute.is_in(every["word_lower"], value_set=pa.array(["the", "bank"]))
     assert some == every.filter(wanted)
@@ -119,8 +122,8 @@ def test_only_the_words_asked_for_are_kept_and_unchanged(maker: TableBuilder, ch
     assert none.schema == every.schema
 
 
-def test_tokens_are_their_characters_sorted_by_form(maker: TableBuilder, chunk: Chunk, mini: Engine) -> None:
-    table = maker.tokens(numbered(len(chunk.ids)), mini.vocabulary, "last4")
+def test_tokens_are_their_characters_sorted_by_form(builder: TableBuilder, chunk: Chunk, mini: Engine) -> None:
+    table = builder.tokens(numbered(len(chunk.ids)), mini.vocabulary, "last4")
     rows = table.to_pylist()
     assert len(rows) == len(chunk.ids)
     assert [r["token"] for r in rows] == sorted(r["token"] for r in rows)
@@ -133,10 +136,10 @@ def test_tokens_are_their_characters_sorted_by_form(maker: TableBuilder, chunk: 
     assert sorted(r["token_index"] for r in first) == list(range(7))
 
 
-def test_a_transition_names_both_ends(maker: TableBuilder, chunk: Chunk) -> None:
+def test_a_transition_names_both_ends(builder: TableBuilder, chunk: Chunk) -> None:
     vectors = np.eye(5, WIDTH, dtype=np.float32)
     vectors[3] = [3, 0, 4]
-    rows = maker.transitions(scored(chunk, [(0, 1), (2, 3), (3, 4), (1, 3), (4, 0)], 3), vectors).to_pylist()
+    rows = builder.transitions(scored(chunk, [(0, 1), (2, 3), (3, 4), (1, 3), (4, 0)], 3), vectors).to_pylist()
     ends = [(r["doc_id"], r["sentence_index"], r["kind"], r["next_doc_id"], r["next_sentence_index"]) for r in rows]
     assert ends == [
         ("a", 0, "adjacent", "a", 1),
@@ -151,14 +154,16 @@ def test_a_transition_names_both_ends(maker: TableBuilder, chunk: Chunk) -> None
     assert rows[0]["cosine"] == pytest.approx(0.8)
 
 
-def test_every_table_has_its_schema_its_order_and_its_version(maker: TableBuilder, chunk: Chunk, mini: Engine) -> None:
+def test_every_table_has_its_schema_its_order_and_its_version(
+    builder: TableBuilder, chunk: Chunk, mini: Engine
+) -> None:
     sentences, tokens = numbered(chunk.sentences), numbered(len(chunk.ids))
     tables = {
-        "documents": maker.documents(NOW),
-        "sentences": maker.sentences(sentences),
-        "words": maker.words(tokens, mini.vocabulary, None),
-        "tokens": maker.tokens(tokens, mini.vocabulary, "last"),
-        "transitions": maker.transitions(scored(chunk, [(3, 4), (0, 1)], 1), sentences),
+        "documents": builder.documents(NOW),
+        "sentences": builder.sentences(sentences),
+        "words": builder.words(tokens, mini.vocabulary, None),
+        "tokens": builder.tokens(tokens, mini.vocabulary, "last"),
+        "transitions": builder.transitions(scored(chunk, [(3, 4), (0, 1)], 1), sentences),
     }
     for name, table in tables.items():
         assert table.schema == table_schema(name, WIDTH)
@@ -168,32 +173,32 @@ def test_every_table_has_its_schema_its_order_and_its_version(maker: TableBuilde
 
 
 @pytest.mark.parametrize("text", ["", "\ufffd", "\ufffd\n\n\ufffd"])
-def test_a_document_without_tokens_makes_rows_of_what_it_has(mini: Engine, text: str) -> None:
+def test_a_document_without_tokens_has_rows_for_itself_and_its_sentences(mini: Engine, text: str) -> None:
     (chunk,) = chunks_of(mini, {"d": text})
-    maker = TableBuilder(chunk, version=1, width=WIDTH)
+    builder = TableBuilder(chunk, version=1, width=WIDTH)
     nothing = numbered(0)
-    assert maker.documents(NOW).num_rows == 1
-    assert maker.sentences(numbered(chunk.sentences)).num_rows == text.count("\ufffd")
-    assert maker.words(nothing, mini.vocabulary, None).num_rows == 0
-    assert maker.tokens(nothing, mini.vocabulary, "last").num_rows == 0
+    assert builder.documents(NOW).num_rows == 1
+    assert builder.sentences(numbered(chunk.sentences)).num_rows == text.count("\ufffd")
+    assert builder.words(nothing, mini.vocabulary, None).num_rows == 0
+    assert builder.tokens(nothing, mini.vocabulary, "last").num_rows == 0
 
 
 def test_a_cut_document_stores_every_row_in_one_chunk_only(mini: Engine) -> None:
     texts = {"d": "One two three. Four five. Six seven eight nine. Ten."}
     (whole,) = chunks_of(mini, texts)
-    made = chunks_of(mini, texts, limit=5)
-    assert len(made) == 4
-    makers = [TableBuilder(chunk, version=1, width=WIDTH) for chunk in (whole, *made)]
+    cut = chunks_of(mini, texts, limit=5)
+    assert len(cut) == 4
+    builders = [TableBuilder(chunk, version=1, width=WIDTH) for chunk in (whole, *cut)]
     tables: list[Callable[[TableBuilder], pa.Table]] = [
-        lambda m: m.sentences(numbered(m.chunk.sentences)),
-        lambda m: m.words(numbered(len(m.chunk.ids)), mini.vocabulary, None),
-        lambda m: m.tokens(numbered(len(m.chunk.ids)), mini.vocabulary, "last"),
-        lambda m: m.documents(NOW),
+        lambda b: b.sentences(numbered(b.chunk.sentences)),
+        lambda b: b.words(numbered(len(b.chunk.ids)), mini.vocabulary, None),
+        lambda b: b.tokens(numbered(len(b.chunk.ids)), mini.vocabulary, "last"),
+        lambda b: b.documents(NOW),
     ]
     for rows in tables:
-        expected, *pieces = (rows(maker) for maker in makers)
+        expected, *parts = (rows(builder) for builder in builders)
         keep = [name for name in expected.schema.names if name != "embedding"]
         key = [(name, "ascending") for name in keep if name in ("sentence_index", "word_index", "token_index")]
-        joined, one = (t.select(keep) for t in (pa.concat_tables(pieces), expected))
+        joined, one = (t.select(keep) for t in (pa.concat_tables(parts), expected))
         assert not key or joined.sort_by(key).to_pylist() == one.sort_by(key).to_pylist()
         assert joined.num_rows == one.num_rows

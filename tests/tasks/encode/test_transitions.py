@@ -1,4 +1,4 @@
-"""Transitions are the steps of the text; the baseline is made of steps that are not in it."""
+"""Transitions are the steps from sentence to sentence; the baseline has pairs that are none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SEEDS = st.integers(0, 2**48)
 
 
 def chunks_of(counts: list[int], limit: int = 10_000) -> list[Chunk]:
-    """Chunks of documents with these many sentences, of one token each."""
+    """Return chunks of documents with these numbers of sentences, of one token each."""
 
     def passage(name: int, count: int) -> Passage:
         place = np.arange(count, dtype=np.int64)
@@ -46,7 +46,7 @@ def chunks_of(counts: list[int], limit: int = 10_000) -> list[Chunk]:
 
 
 def places(chunk: Chunk, sentences: Ints) -> list[tuple[str, int]]:
-    """Document and number of sentences of a chunk."""
+    """Return document and number of each of these sentences of a chunk."""
     return [(chunk.slices[chunk.slice_of[s]].document.doc_id, int(chunk.index[s])) for s in sentences.tolist()]
 
 
@@ -63,7 +63,9 @@ def test_every_step_of_every_document_is_scored_once_however_it_is_cut(counts: l
 
 
 @given(CORPUS, st.integers(1, 9), SEEDS)
-def test_no_random_pair_is_a_step_a_sentence_twice_or_another_pair(counts: list[int], limit: int, seed: int) -> None:
+def test_no_random_pair_is_a_transition_a_sentence_twice_or_a_duplicate(
+    counts: list[int], limit: int, seed: int
+) -> None:
     for chunk in chunks_of(counts, limit):
         pairs = random_pairs(chunk, 40, seed)
         drawn = list(zip(places(chunk, pairs.first), places(chunk, pairs.second), strict=True))

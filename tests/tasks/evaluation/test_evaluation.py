@@ -1,4 +1,4 @@
-"""Evaluation: figures that are right on cases worked out by hand, and two models asked the same questions."""
+"""Evaluation: figures that are right on cases worked out by hand, and reproducible."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document
 from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.evaluation.evaluation import FIGURES, EvaluationConfig, default_data, evaluate
-from polyseme.tasks.evaluation.nsp_probe import calibration_error, figures, probe_pairs
+from polyseme.tasks.evaluation.nsp_probe import calibration_error, nsp_figures, probe_pairs
 from polyseme.tasks.evaluation.sense_probe import Use, read_uses, sense_accuracy
 from polyseme.tasks.training.corpus import prepare
 from tests.conftest import MakeCheckpoint
 from tests.tasks.training.training_corpus import documents
 
 
-def test_trials_stand_against_the_same_first_sentences(mini: Engine) -> None:
+def test_all_pairs_of_a_probe_have_the_same_first_sentences(mini: Engine) -> None:
     text = prepare(documents(8), mini.wordpiece)
     drawn = probe_pairs(text, 50, seed=1)
     assert len(drawn.true) == 50
@@ -29,7 +29,7 @@ def test_trials_stand_against_the_same_first_sentences(mini: Engine) -> None:
     assert (text.document[near.first] == text.document[near.second]).all()
     assert not np.isin(near.second - near.first, (-1, 0, 1, 2)).any()
     assert (near.first == drawn.true.first[drawn.hard]).all()
-    assert (drawn.turned.first == drawn.true.second).all()
+    assert (drawn.reversed.first == drawn.true.second).all()
     assert (probe_pairs(text, 50, seed=1).random.second == drawn.random.second).all()
 
 
@@ -38,32 +38,32 @@ def test_figures_of_margins_worked_out_by_hand() -> None:
         "true": np.array([3.0, 1.0, -1.0, 2.0]),
         "random": np.array([-2.0, -1.0, 0.5, -3.0]),
         "same_document": np.array([1.5, -4.0]),
-        "turned": np.array([4.0, 0.0, -2.0, 1.0]),
+        "reversed": np.array([4.0, 0.0, -2.0, 1.0]),
     }
-    found = figures(margins, np.array([0, 2]))
+    found = nsp_figures(margins, np.array([0, 2]))
     assert found["nsp_accuracy"] == (0.75 + 0.75) / 2
     assert found["nsp_auc"] == pytest.approx((4 + 4 + 2.5 + 4) / 16, abs=0.02)
     assert found["nsp_hard_accuracy"] == (0.5 + 0.5) / 2
     assert found["order_accuracy"] == 0.75
 
 
-def test_documents_too_short_for_two_places_have_no_figure_for_them(tiny: Engine) -> None:
+def test_documents_too_short_for_a_second_sentence_elsewhere_have_no_figure_for_it(tiny: Engine) -> None:
     short = [Document(f"d{i}", f"file:///d{i}", "It rained all day. The river rose again.") for i in range(4)]
     found = evaluate(tiny, short, [], EvaluationConfig(masked_pairs=8, probe_pairs=10, max_tokens=48)).figures
     assert (found["nsp_hard_accuracy"], found["nsp_hard_auc"]) == (None, None)
     assert found["nsp_accuracy"] is not None
 
 
-def test_a_model_that_means_its_probabilities_has_no_calibration_error() -> None:
+def test_a_calibrated_model_has_no_calibration_error() -> None:
     random = np.random.default_rng(0)
-    stated = random.uniform(0.01, 0.99, 200_000)
-    margins = np.log(stated / (1 - stated))
-    honest = (random.random(len(stated)) < stated).astype(float)
-    assert calibration_error(margins, honest) < 0.01
+    predicted = random.uniform(0.01, 0.99, 200_000)
+    margins = np.log(predicted / (1 - predicted))
+    is_next = (random.random(len(predicted)) < predicted).astype(float)
+    assert calibration_error(margins, is_next) < 0.01
     assert calibration_error(np.full(100, 50.0), np.repeat([0.0, 1.0], 50)) == pytest.approx(0.5)
 
 
-def test_senses_are_told_by_the_nearest_other_use(mini: Engine) -> None:
+def test_senses_are_predicted_from_the_nearest_other_use(mini: Engine) -> None:
     uses = [
         Use("bank", "river", "The river left its bank and flooded the fields."),
         Use("bank", "river", "We sat on the bank of the river and fished."),
@@ -74,7 +74,7 @@ def test_senses_are_told_by_the_nearest_other_use(mini: Engine) -> None:
     assert sense_accuracy(mini, uses) == {"bank": 1.0, "court": 0.0}
 
 
-def test_the_shipped_senses_are_whole_and_hold_their_word(mini: Engine) -> None:
+def test_the_shipped_sense_set_is_complete_and_its_texts_contain_their_words(mini: Engine) -> None:
     uses = read_uses(default_data() / "senses.jsonl")
     assert len(uses) == 208
     assert len({use.text for use in uses}) == 208
@@ -87,7 +87,7 @@ def test_a_bad_line_of_a_sense_set_is_named(tmp_path: Path) -> None:
         read_uses(tmp_path / "s.jsonl")
 
 
-def test_every_figure_is_there_and_the_same_again(tiny: Engine) -> None:
+def test_every_figure_is_there_and_reproducible(tiny: Engine) -> None:
     config = EvaluationConfig(masked_pairs=32, probe_pairs=40, max_tokens=48)
     uses = read_uses(default_data() / "senses.jsonl")[:16]
     one, two = (evaluate(tiny, documents(6), uses, config) for _ in range(2))

@@ -1,4 +1,4 @@
-"""What a rounded precision loses is measured on fixed sentences, against fp32."""
+"""Precision loss is measured on fixed sentences, against fp32."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_int8_keeps_token_vectors_and_neighbours_and_is_not_fp32() -> None:
     assert 0.9 <= found.recall_at_10 <= 1
 
 
-def test_neighbours_are_asked_in_exact_vectors_and_never_name_the_row_itself() -> None:
+def test_queries_are_exact_vectors_and_never_find_themselves() -> None:
     exact = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], np.float32)
     stored = exact[[0, 2, 1, 3]]
-    asked = np.array([0, 2])
-    assert nearest(exact, exact, asked, k=1).tolist() == [[1], [3]]
-    assert nearest(exact, stored, asked, k=1).tolist() == [[2], [1]]
+    queries = np.array([0, 2])
+    assert nearest(exact, exact, queries, k=1).tolist() == [[1], [3]]
+    assert nearest(exact, stored, queries, k=1).tolist() == [[2], [1]]
 
 
 def test_a_vector_of_zeros_is_like_no_other_and_no_error(monkeypatch: pytest.MonkeyPatch, mini: Engine) -> None:
@@ -46,5 +46,5 @@ def test_a_vector_of_zeros_is_like_no_other_and_no_error(monkeypatch: pytest.Mon
     assert found.recall_at_10 == 1
 
 
-def test_recall_counts_what_was_found_in_any_order() -> None:
+def test_recall_ignores_the_order_of_neighbours() -> None:
     assert recall(np.array([[1, 2], [3, 4]]), np.array([[2, 1], [3, 5]])) == 0.75

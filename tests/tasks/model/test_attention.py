@@ -1,7 +1,7 @@
-"""Both ways to attend agree, with a query a token and with a query a sequence.
+"""Both implementations of attention agree, with one query per token and with one per sequence.
 
-Flash attention itself needs CUDA: where there is none, a plain loop stands in for the kernel and shows that rows,
-bounds and lengths are handed over as PyTorch documents them.
+Flash attention itself needs CUDA: here a plain loop replaces the kernel and checks that rows, bounds and lengths are
+passed as PyTorch documents them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def one_by_one(  # noqa: PLR0917 - as the kernel's own
     q: Tensor, k: Tensor, v: Tensor, q_at: Tensor, k_at: Tensor, q_most: int, k_most: int, *, num_splits: int | None
 ) -> Tensor:
     """`torch.nn.attention.varlen.varlen_attn`, by its documentation."""
-    assert num_splits == 1  # else a sequence's sums depend on its batch
+    assert num_splits == 1  # otherwise a sequence's sums depend on its batch
     assert q_at.dtype == k_at.dtype == torch.int32
     assert q_at[0] == k_at[0] == 0
     assert (int(q_at[-1]), int(k_at[-1])) == (len(q), len(k))
@@ -42,8 +42,8 @@ def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rows(count: int, **options: Any) -> tuple[Tensor, Tensor, Tensor]:
-    made = torch.randn(count, 3, 4, 16, generator=torch.Generator().manual_seed(0), **options)
-    q, k, v = made.unbind(1)
+    qkv = torch.randn(count, 3, 4, 16, generator=torch.Generator().manual_seed(0), **options)
+    q, k, v = qkv.unbind(1)
     return q, k, v
 
 
@@ -73,7 +73,7 @@ def ampere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("ampere")
-def test_flash_attention_is_for_cuda_and_two_byte_numbers() -> None:
+def test_flash_attention_is_for_cuda_and_16_bit_dtypes() -> None:
     cuda, cpu = torch.device("cuda"), torch.device("cpu")
     assert attention_for(cuda, torch.bfloat16, 64) is by_flash
     assert attention_for(cuda, torch.bfloat16, 6) is by_groups

@@ -1,4 +1,4 @@
-"""A crew keeps order, uses its threads, stays a few items ahead, and stops cleanly."""
+"""A pool keeps the order, uses all its threads, stays a few items ahead of the caller, and stops cleanly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polyseme.tasks.model.batch_pool import BatchPool
 from tests.processes import DEADLINE_SECONDS
 
 
-def test_results_come_in_the_order_of_the_items_whichever_is_done_first() -> None:
+def test_results_are_in_the_order_of_the_items_whichever_is_done_first() -> None:
     done = [threading.Event() for _ in range(41)]
     done[40].set()
 
@@ -26,11 +26,11 @@ def test_results_come_in_the_order_of_the_items_whichever_is_done_first() -> Non
     assert list(BatchPool(3).map(work, range(40))) == [i * i for i in range(40)]
 
 
-def test_every_thread_works_at_the_same_time_and_on_one_core() -> None:
-    everybody = threading.Barrier(3, timeout=DEADLINE_SECONDS)
+def test_all_threads_work_at_the_same_time_and_on_one_core_each() -> None:
+    all_threads = threading.Barrier(3, timeout=DEADLINE_SECONDS)
 
     def work(_: int) -> int:
-        everybody.wait()
+        all_threads.wait()
         return torch.get_num_threads()
 
     assert list(BatchPool(3).map(work, range(3))) == [1, 1, 1]
@@ -50,24 +50,24 @@ def test_items_are_taken_only_a_few_ahead_of_the_caller() -> None:
     results.close()
 
 
-def test_a_failure_reaches_the_caller_and_nothing_begins_after_it() -> None:
-    pool, begun = BatchPool(1), []
+def test_a_failure_reaches_the_caller_and_nothing_starts_after_it() -> None:
+    pool, started = BatchPool(1), []
 
     def work(item: int) -> int:
-        begun.append(item)
+        started.append(item)
         if item == 2:
             raise ValueError("item 2")
         return item
 
     with pytest.raises(ValueError, match="item 2"):
         list(pool.map(work, range(100)))
-    count = len(begun)
+    count = len(started)
     # Its one thread would come to anything left over before it comes to this.
     assert list(pool.map(lambda i: i, [7])) == [7]
-    assert len(begun) == count < 10
+    assert len(started) == count < 10
 
 
-def test_closing_waits_for_the_work_that_had_begun() -> None:
+def test_closing_waits_for_the_work_that_has_started() -> None:
     pool, running = BatchPool(2), threading.Semaphore(2)
 
     def work(_: int) -> None:

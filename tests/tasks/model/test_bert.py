@@ -1,4 +1,4 @@
-"""Packed rows are arithmetic on sequences: what a sequence gives does not depend on what is packed beside it."""
+"""The packed forward pass: the result for a sequence does not depend on the other sequences of its batch."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sequences(lengths: list[int]) -> list[list[int]]:
 
 
 @pytest.fixture(autouse=True)
-def as_in_a_crew() -> Iterator[None]:
+def as_in_a_batch_pool() -> Iterator[None]:
     with one_thread():
         yield
 
@@ -56,7 +56,7 @@ def bert(foreign: Engine) -> PackedBert:
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lengths=LENGTHS, last=st.integers(1, 4))
 @torch.inference_mode()
-def test_a_sequence_is_computed_alike_alone_and_in_company(foreign: Engine, lengths: list[int], last: int) -> None:
+def test_a_sequence_has_the_same_states_alone_and_in_a_batch(foreign: Engine, lengths: list[int], last: int) -> None:
     found = sequences(lengths)
     rows = foreign.encoder.bert.hidden_states(packed(found), last=last)
     for sequence, part in zip(found, torch.split(rows, lengths), strict=True):
@@ -108,7 +108,7 @@ def test_activations_are_those_of_transformers(name: str) -> None:
     assert (activation_named(name)(values) == ACT2FN[name](values)).all()
 
 
-def made(engine: Engine, dtype: torch.dtype, linear: Callable[[Tensor, Tensor], Linear] = Dense.of) -> PackedBert:
+def rebuilt(engine: Engine, dtype: torch.dtype, linear: Callable[[Tensor, Tensor], Linear] = Dense.of) -> PackedBert:
     config = engine.checkpoint.config
     return PackedBert(
         load_weights(engine.checkpoint).tensors,
@@ -123,7 +123,7 @@ def made(engine: Engine, dtype: torch.dtype, linear: Callable[[Tensor, Tensor], 
 
 @dataclass(frozen=True)
 class Watched:
-    """A product that wants seven rows, or fourteen, and so on, and notes how many it got."""
+    """A linear map that prefers multiples of seven rows, and records how many it got."""
 
     dense: Dense
     rows_step: ClassVar[int] = 7
@@ -146,18 +146,18 @@ class Watched:
 
 
 @torch.inference_mode()
-def test_products_get_the_numbers_of_rows_that_they_like_and_nobody_sees_the_rows_added(foreign: Engine) -> None:
+def test_linear_maps_get_the_number_of_rows_they_prefer_and_added_rows_change_nothing(foreign: Engine) -> None:
     batch = packed(sequences([20, 20, 5]))
-    plain, watched = foreign.encoder.bert, made(foreign, torch.float32, Watched.of)
+    plain, watched = foreign.encoder.bert, rebuilt(foreign, torch.float32, Watched.of)
     for rows in ("hidden_states", "first_states"):
         torch.testing.assert_close(getattr(watched, rows)(batch), getattr(plain, rows)(batch))
     assert Watched.seen == {49, 7}
 
 
 @torch.inference_mode()
-def test_half_the_precision_is_close_to_the_whole(foreign: Engine) -> None:
-    """bfloat16 keeps eight bits: a vector turns by a little, and no more."""
-    half = made(foreign, torch.bfloat16)
+def test_bfloat16_states_are_close_to_float32(foreign: Engine) -> None:
+    """bfloat16 has eight significant bits: the direction of a vector changes a little."""
+    half = rebuilt(foreign, torch.bfloat16)
     batch = packed(sequences([20, 20, 5]))
     exact, rough = (bert.hidden_states(batch).float() for bert in (foreign.encoder.bert, half))
     assert torch.cosine_similarity(exact, rough).min() > 0.99

@@ -1,4 +1,4 @@
-"""A checkpoint is found, fingerprinted and loaded, or refused in one paragraph that says the way out."""
+"""A checkpoint is found, fingerprinted and loaded, or rejected with an error that says what to do."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_head_is_there_only_if_the_file_has_it(
                 loaded.encoder.require(name)  # type: ignore[arg-type]
 
 
-def test_a_missing_nsp_head_is_said_before_anything_is_loaded(make_checkpoint: MakeCheckpoint) -> None:
+def test_a_missing_nsp_head_is_an_error_before_anything_is_loaded(make_checkpoint: MakeCheckpoint) -> None:
     without = engine(make_checkpoint("BertModel"))
     with pytest.raises(ModelError, match="--no-nsp"):
         without.check(Outputs())
@@ -85,7 +85,7 @@ def test_pickled_weights_are_never_loaded(copied: Path) -> None:
         ({"position_embedding_type": "relative_key"}, "absolute positions"),
     ],
 )
-def test_another_architecture_is_refused(copied: Path, changes: dict[str, object], message: str) -> None:
+def test_another_architecture_is_rejected(copied: Path, changes: dict[str, object], message: str) -> None:
     edit_config(copied, **changes)
     with pytest.raises(ModelError, match=message):
         _ = engine(copied).encoder
@@ -142,16 +142,16 @@ def test_weights_under_their_old_names_are_the_same_weights(copied: Path, tiny_f
     assert (vectors(copied) == vectors(tiny_folder)).all()
 
 
-def test_weights_stored_in_half_precision_are_computed_in_whole(copied: Path) -> None:
+def test_weights_stored_in_float16_are_computed_in_float32(copied: Path) -> None:
     edit_weights(copied, lambda tensors: tensors.update({n: t.half() for n, t in tensors.items()}))
     assert_close(vectors(copied), reference(copied).hidden(list(range(1000, 1020)))[1:-1])
 
 
-def test_the_short_way_to_weights_and_transformers_agree(tiny_folder: Path) -> None:
-    short = load_weights(Checkpoint("tiny", tiny_folder))
-    long = module._load_with_transformers(Checkpoint("tiny", tiny_folder))
-    assert (short.has_nsp, short.has_mlm) == (long.has_nsp, long.has_mlm) == (True, True)
-    assert all((tensor == long.tensors[name]).all() for name, tensor in short.tensors.items())
+def test_the_fast_path_to_weights_and_transformers_agree(tiny_folder: Path) -> None:
+    fast = load_weights(Checkpoint("tiny", tiny_folder))
+    slow = module._load_with_transformers(Checkpoint("tiny", tiny_folder))
+    assert (fast.has_nsp, fast.has_mlm) == (slow.has_nsp, slow.has_mlm) == (True, True)
+    assert all((tensor == slow.tensors[name]).all() for name, tensor in fast.tensors.items())
 
 
 def test_loading_leaves_the_settings_of_transformers_as_they_were(make_checkpoint: MakeCheckpoint) -> None:
@@ -173,13 +173,13 @@ def test_loading_leaves_the_settings_of_transformers_as_they_were(make_checkpoin
         choose(*before)
 
 
-def test_what_a_config_leaves_out_means_what_it_means_to_transformers(copied: Path) -> None:
+def test_missing_values_of_a_config_have_the_defaults_of_transformers(copied: Path) -> None:
     (copied / "config.json").write_text('{"model_type": "bert"}')
     config, truth = Checkpoint("bare", copied).config, BertConfig()
     assert {name: getattr(truth, name) for name in config} == config
 
 
-def test_a_config_of_the_first_years_is_enough(copied: Path, tiny_folder: Path) -> None:
+def test_a_config_of_the_oldest_checkpoints_is_enough(copied: Path, tiny_folder: Path) -> None:
     path = copied / "config.json"
     config = json.loads(path.read_text())
     kept = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
@@ -188,20 +188,20 @@ def test_a_config_of_the_first_years_is_enough(copied: Path, tiny_folder: Path) 
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "\x00"])
-def test_a_config_that_is_none_is_an_error(copied: Path, content: str) -> None:
+def test_an_unreadable_config_is_an_error(copied: Path, content: str) -> None:
     (copied / "config.json").write_text(content)
     with pytest.raises(ModelError, match=r"config\.json could not be read"):
         engine(copied).check(Outputs())
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
-def test_an_incomplete_folder_says_what_is_missing(copied: Path, name: str) -> None:
+def test_the_error_for_an_incomplete_folder_names_what_is_missing(copied: Path, name: str) -> None:
     (copied / name).unlink()
     with pytest.raises(ModelError, match=r"config\.json"):
         engine(copied).check(Outputs())
 
 
-def test_a_path_that_is_not_there_says_what_can_be_given(tmp_path: Path) -> None:
+def test_the_error_for_a_path_that_does_not_exist_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="leave it out for polyseme-mini"):
         find(str(tmp_path / "nowhere"))
 

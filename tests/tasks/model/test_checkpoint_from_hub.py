@@ -1,4 +1,4 @@
-"""A checkpoint named by a hub's id is fetched once, pinned to its commit, from a real server on loopback."""
+"""A checkpoint named by its hub id is fetched once and pinned to its commit, from a real server on loopback."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class _HubRequest(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[int], None]:
-    """Point the hub's client to a port of this machine, with an empty cache of its own."""
+    """Point the hub client to a port of this machine, with an empty cache of its own."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
 
@@ -96,7 +96,7 @@ def serving(folder: Path) -> Iterator[Hub]:
 def test_a_hub_id_is_fetched_once_pinned_to_its_commit_and_used_offline_from_then_on(
     tiny_folder: Path, copied: Path, hub_at: Callable[[int], None]
 ) -> None:
-    (copied / "pytorch_model.bin").write_bytes(b"never asked for")
+    (copied / "pytorch_model.bin").write_bytes(b"never fetched")
     with serving(copied) as hub:
         hub_at(hub.server_port)
         fetched = find(NAME)
@@ -107,7 +107,7 @@ def test_a_hub_id_is_fetched_once_pinned_to_its_commit_and_used_offline_from_the
     assert find(NAME) == find(f"{NAME}@main") == find(f"{NAME}@{COMMIT}") == fetched
 
 
-def test_a_hub_that_cannot_be_reached_says_the_way_out(hub_at: Callable[[int], None]) -> None:
+def test_the_error_for_an_unreachable_hub_says_what_to_do(hub_at: Callable[[int], None]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     hub_at(port)
@@ -115,14 +115,16 @@ def test_a_hub_that_cannot_be_reached_says_the_way_out(hub_at: Callable[[int], N
         find(f"{NAME}@main")
 
 
-def test_a_hub_that_does_not_know_the_name_says_so(copied: Path, hub_at: Callable[[int], None]) -> None:
+def test_a_name_unknown_to_the_hub_is_an_error(copied: Path, hub_at: Callable[[int], None]) -> None:
     with serving(copied) as hub:
         hub_at(hub.server_port)
         with pytest.raises(ModelError, match="Check the name and the network"):
             find("somebody/else")
 
 
-def test_a_hub_that_is_silent_is_not_waited_for(hub_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_does_not_answer_is_not_waited_for(
+    hub_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_HUB_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         hub_at(server.getsockname()[1])
@@ -132,7 +134,7 @@ def test_a_hub_that_is_silent_is_not_waited_for(hub_at: Callable[[int], None], m
     assert time.monotonic() - began < DEADLINE_SECONDS / 2
 
 
-def test_nobody_asks_the_network_when_told_not_to(
+def test_the_network_is_not_used_in_offline_mode(
     hub_at: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)

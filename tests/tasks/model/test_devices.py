@@ -1,4 +1,4 @@
-"""A batch that does not fit is halved and nothing is lost; what cannot run says where it can."""
+"""A batch that does not fit is halved and nothing is lost; the error for a device that cannot run says which can."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.processes import DEADLINE_SECONDS
 
 
 def fits(most: int) -> Callable[[Ints], list[int]]:
-    """A device that takes so many windows at once."""
+    """Return the work of a device whose memory holds at most `most` windows."""
 
     def run(numbers: Ints) -> list[int]:
         if len(numbers) > most:
@@ -34,7 +34,7 @@ def fits(most: int) -> Callable[[Ints], list[int]]:
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 10, 11])
-def test_halves_come_in_order_and_leave_out_nobody(most: int) -> None:
+def test_halves_are_in_order_and_leave_out_nothing(most: int) -> None:
     numbers = np.arange(11)[::-1].copy()
     done = run_in_halves(fits(most), numbers, lambda _: None)
     assert [n for part in done for n in part] == numbers.tolist()
@@ -54,7 +54,7 @@ def test_one_window_that_does_not_fit_is_an_error_that_says_what_to_do() -> None
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
-def test_a_full_memory_is_recognised_on_every_device(error: RuntimeError) -> None:
+def test_full_memory_is_recognised_on_every_device(error: RuntimeError) -> None:
     def run(numbers: Ints) -> int:
         if len(numbers) > 2:
             raise error
@@ -64,7 +64,7 @@ def test_a_full_memory_is_recognised_on_every_device(error: RuntimeError) -> Non
 
 
 def test_a_batch_that_does_not_fit_beside_another_fits_when_that_one_is_done() -> None:
-    """One window may need all there is; halving it further while the other holds the memory would fail for nothing."""
+    """One window may need all memory; halving it further while the other batch holds the memory would fail."""
     memory, holding, refused = DeviceMemory(2), threading.Event(), threading.Event()
     space = threading.Semaphore(1)
 
@@ -87,16 +87,16 @@ def test_a_batch_that_does_not_fit_beside_another_fits_when_that_one_is_done() -
         assert (first.result(DEADLINE_SECONDS), second.result(DEADLINE_SECONDS)) == ([0], [1])
 
 
-def test_batches_that_all_do_not_fit_end_rather_than_wait_for_each_other() -> None:
-    memory, most = DeviceMemory(2), fits(3)
+def test_batches_that_do_not_fit_do_not_wait_for_each_other() -> None:
+    memory, run = DeviceMemory(2), fits(3)
     with ThreadPoolExecutor(2) as threads:
         parts = threads.map(
-            lambda first: memory.run_or_halve(most, np.arange(first, first + 9), lambda _: None), range(0, 90, 9)
+            lambda first: memory.run_or_halve(run, np.arange(first, first + 9), lambda _: None), range(0, 90, 9)
         )
         assert [n for part in parts for half in part for n in half] == list(range(90))
 
 
-def test_other_errors_are_not_taken_for_a_full_memory() -> None:
+def test_other_errors_are_not_taken_for_full_memory() -> None:
     def run(numbers: Ints) -> None:
         raise RuntimeError("something else")
 
@@ -104,7 +104,7 @@ def test_other_errors_are_not_taken_for_a_full_memory() -> None:
         run_in_halves(run, np.arange(3), lambda _: None)
 
 
-def test_an_encoder_whose_memory_is_full_gives_the_same_vectors_in_smaller_batches(
+def test_an_encoder_with_too_little_memory_gives_the_same_vectors_in_smaller_batches(
     foreign: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = Engine(EngineConfig(model=foreign.config.model, device="cpu", budget=1000)).encoder
@@ -124,19 +124,19 @@ def test_an_encoder_whose_memory_is_full_gives_the_same_vectors_in_smaller_batch
     assert (found.tokens == expected.tokens).all()
     assert sum(ran) == windows.lengths.sum()
     assert small.budget <= 400
-    # The next call begins with what fitted, or close to it.
+    # The next call starts with about the batch size that fitted.
     ran.clear()
     assert (small.encode(ids, windows, sentences=120).tokens == expected.tokens).all()
 
 
-def test_batches_ask_for_the_budget_each_time() -> None:
+def test_the_budget_is_read_before_each_batch() -> None:
     budgets = iter([40, 20, 20, 10, 10, 10])
-    made = list(batches(np.full(9, 10), lambda: next(budgets)))
-    assert [len(numbers) for numbers in made] == [4, 2, 2, 1]
+    sizes = [len(numbers) for numbers in batches(np.full(9, 10), lambda: next(budgets))]
+    assert sizes == [4, 2, 2, 1]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is here")
-def test_a_device_that_is_not_here_is_an_error() -> None:
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is available")
+def test_a_device_that_is_not_available_is_an_error() -> None:
     with pytest.raises(ModelError, match="--device cpu"):
         resolve_device("cuda", "auto")
     if not torch.backends.mps.is_available():
@@ -145,7 +145,7 @@ def test_a_device_that_is_not_here_is_an_error() -> None:
         assert resolve_device("auto", "auto") == (torch.device("cpu"), "fp32")
 
 
-def test_auto_takes_metal_in_whole_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_metal_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert resolve_device("auto", "auto") == (torch.device("mps"), "fp32")
@@ -161,7 +161,7 @@ def test_auto_takes_bf16_on_gpus_that_multiply_it(
 
 
 @pytest.mark.parametrize(("kind", "instead"), [("cuda", "bf16"), ("mps", "fp32")])
-def test_int8_on_an_accelerator_is_refused_with_what_runs_there(
+def test_the_error_for_int8_on_an_accelerator_names_what_runs_there(
     kind: devices.Device, instead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -170,7 +170,7 @@ def test_int8_on_an_accelerator_is_refused_with_what_runs_there(
         resolve_device(kind, "int8")
 
 
-def test_int8_on_another_kind_of_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_on_another_kind_of_cpu_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear.platform, "machine", lambda: "aarch64")
     with pytest.raises(ModelError, match="x86"):
         resolve_device("cpu", "int8")

@@ -1,4 +1,4 @@
-"""The packed forward equals transformers' own, token for token, and does not care who shares the batch."""
+"""The packed forward pass equals that of transformers, token for token, and does not depend on the batch."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SHAPES = {
 
 
 def tokens(lengths: list[int], vocabulary: int = 300) -> tuple[Ids, Ints]:
-    """Random token ids of sentences of these lengths, and where each begins."""
+    """Random token ids of sentences of these lengths, and the position of each sentence."""
     ptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     ids = np.random.default_rng(0).integers(5, vocabulary, int(ptr[-1])).astype(np.int32)
     return ids, ptr
@@ -124,20 +124,20 @@ def test_a_token_of_an_overlong_sentence_comes_from_its_most_central_window(
     windows = sentence_windows(ptr, range(1), 37)
     encoded = foreign.encoder.encode(ids, windows, sentences=1)
     centres = (windows.a_start + windows.a_stop - 1) / 2
-    framed = []
+    states = []
     for w in range(len(windows)):
         hidden = reference(foreign_folder).hidden(ids[windows.a_start[w] : windows.a_stop[w]].tolist())
-        framed.append(hidden)
+        states.append(hidden)
         taken = slice(windows.take_start[w], windows.take_stop[w])
         offset = windows.a_start[w] - 1
         assert_close(encoded.tokens[taken], hidden[taken.start - offset : taken.stop - offset])
         for token in range(taken.start, taken.stop):
             assert abs(token - centres[w]) <= np.abs(token - centres).min() + 1
-    assert_close(encoded.first[0], np.mean([hidden[0] for hidden in framed], axis=0))
-    assert_close(encoded.final[0], np.mean([hidden[-1] for hidden in framed], axis=0))
+    assert_close(encoded.first[0], np.mean([hidden[0] for hidden in states], axis=0))
+    assert_close(encoded.final[0], np.mean([hidden[-1] for hidden in states], axis=0))
 
 
-def test_a_sentence_of_twenty_thousand_tokens_is_encoded_whole(foreign: Engine) -> None:
+def test_a_sentence_of_twenty_thousand_tokens_is_encoded_completely(foreign: Engine) -> None:
     ids, ptr = tokens([20_000])
     encoded = encode(foreign.encoder, ids, ptr, 37)
     assert np.isfinite(encoded.tokens).all()
@@ -198,7 +198,7 @@ def test_one_pass_over_pairs_gives_the_vectors_and_the_logits(make_checkpoint: M
 
     assert_close(encoded.tokens[:5], as_first(0, 1))
     assert_close(encoded.tokens[5:14], as_first(1, 2))
-    # 2 and 3 begin no pair that fits: 2 ends one, 3 is alone.
+    # Neither 2 nor 3 is first in a pair that fits: 2 is second in one, 3 is alone.
     assert_close(
         encoded.tokens[14:26], reference(folder).hidden(ids[5:14].tolist(), ids[14:26].tolist(), last=last)[11:-1]
     )
@@ -243,8 +243,8 @@ def test_no_bit_depends_on_the_batch_budget(
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_no_bit_of_the_embedded_model_depends_on_batch_mates_or_order(mini: Engine, precision: Precision) -> None:
-    """The promise is one unit in the last place of float16; measured, every float32 bit is the same."""
+def test_no_bit_of_the_embedded_model_depends_on_the_batch_or_its_order(mini: Engine, precision: Precision) -> None:
+    """One unit in the last place of float16 is guaranteed; measured, every float32 bit is the same."""
     encoder = mini.encoder if precision == "fp32" else Engine(EngineConfig(device="cpu", precision=precision)).encoder
     lengths = [1, 3, 12, 25, 25, 26, 60, 200]
     ids, ptr = tokens(lengths, vocabulary=30000)
@@ -254,9 +254,9 @@ def test_no_bit_of_the_embedded_model_depends_on_batch_mates_or_order(mini: Engi
         assert (alone.tokens == together.tokens[ptr[i] : ptr[i + 1]]).all()
         assert (alone.first[0] == together.first[i]).all()
     backwards = np.concatenate([ids[ptr[i] : ptr[i + 1]] for i in reversed(range(len(lengths)))])
-    turned = encode(encoder, backwards, np.concatenate([[0], np.cumsum(lengths[::-1])]), 512)
-    assert (turned.tokens[-lengths[0] :] == together.tokens[: lengths[0]]).all()
-    assert (turned.tokens[: lengths[-1]] == together.tokens[-lengths[-1] :]).all()
+    reordered = encode(encoder, backwards, np.concatenate([[0], np.cumsum(lengths[::-1])]), 512)
+    assert (reordered.tokens[-lengths[0] :] == together.tokens[: lengths[0]]).all()
+    assert (reordered.tokens[: lengths[-1]] == together.tokens[-lengths[-1] :]).all()
 
 
 @pytest.mark.skipif("int8" not in PRECISIONS, reason="int8 runs on x86 CPUs")
@@ -273,8 +273,8 @@ def test_int8_vectors_of_real_sentences_are_close_to_the_exact_ones(mini: Engine
 
 
 @pytest.mark.skipif("int8" not in PRECISIONS, reason="int8 runs on x86 CPUs")
-def test_int8_scores_of_pairs_are_those_of_the_whole_last_layer(mini: Engine) -> None:
-    """The last layer's `[CLS]` rows alone give what one pass over all rows gives."""
+def test_int8_scores_of_pairs_are_those_of_the_complete_last_layer(mini: Engine) -> None:
+    """Computing only the `[CLS]` rows of the last layer gives the same as computing all rows."""
     encoder = Engine(EngineConfig(device="cpu", precision="int8")).encoder
     ids, ptr = tokens([5, 25, 40, 12], vocabulary=30000)
     windows, _ = paired_context_windows(ptr, neighbours(4), 4, 512)

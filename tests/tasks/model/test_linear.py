@@ -1,4 +1,4 @@
-"""Products in whole numbers: near the exact ones, the same on every machine, and a row's result is that row's alone."""
+"""Integer products: close to the exact ones, the same on every machine, each row's result independent of the others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHAPES = [(384, 1152), (1536, 384), (30, 70), (31, 5)]
 
 
 def factors(rows: int, wide: int, out: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows with outliers and off centre, as behind an activation; a weight `(out, wide)` and a bias."""
+    """Return rows with outliers and a mean above 0, as after an activation, a weight `(out, wide)` and a bias."""
     generator = torch.Generator().manual_seed(wide)
     x, weight, bias = (torch.randn(*shape, generator=generator) for shape in ((rows, wide), (out, wide), (out,)))
     x[:, 0] *= 9
@@ -28,7 +28,7 @@ def factors(rows: int, wide: int, out: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def as_stored(x: Tensor) -> Tensor:
-    """What is left of rows after rounding each to 256 steps of its own range, in float64."""
+    """Return rows rounded to 256 steps of their own range each, in float64."""
     low = x.amin(1, keepdim=True).double()
     step = (x.amax(1, keepdim=True).double() - low) / 255
     return low + ((x - low) / step).round() * step
@@ -41,7 +41,7 @@ def test_the_product_is_that_of_the_rounded_factors(wide: int, out: int) -> None
     rounded = linear.weight.double() * linear.scale[:, None]
     assert (rounded - weight).abs().max() <= linear.scale.max() / 2 * 1.001
     expected = as_stored(x) @ rounded.T + bias
-    # A number that lies between two steps may be rounded to either: one or two in a long row.
+    # A number halfway between two steps may be rounded to either: one or two in a long row.
     step = (x.amax(1) - x.amin(1)) / 255
     allowed = 3 * step[:, None] * rounded.abs().amax(1) + 1e-3
     assert ((linear(x) - expected).abs() <= allowed).all()
@@ -49,13 +49,13 @@ def test_the_product_is_that_of_the_rounded_factors(wide: int, out: int) -> None
     assert (linear(x) - exact).norm() / exact.norm() < 0.03
 
 
-@pytest.mark.parametrize("made", [Int8.of, Packed.of], ids=["int8", "packed"])
+@pytest.mark.parametrize("make", [Int8.of, Packed.of], ids=["int8", "packed"])
 @pytest.mark.parametrize(("wide", "out"), SHAPES)
 def test_no_bit_of_a_row_depends_on_the_other_rows(
-    wide: int, out: int, made: Callable[[Tensor, Tensor], Linear]
+    wide: int, out: int, make: Callable[[Tensor, Tensor], Linear]
 ) -> None:
     x, weight, bias = factors(300, wide, out)
-    linear = made(weight, bias)
+    linear = make(weight, bias)
     with one_thread():
         together = linear(x)
         for count in (1, 2, 3, 5, 17, 64):
@@ -64,19 +64,19 @@ def test_no_bit_of_a_row_depends_on_the_other_rows(
         assert (linear(x[order]) == together[order]).all()
 
 
-def test_some_columns_are_the_columns_of_the_whole() -> None:
+def test_some_columns_are_those_of_the_complete_map() -> None:
     x, weight, bias = factors(20, 48, 144)
-    for made in (Int8.of(weight, bias), Dense.of(weight, bias), Packed.of(weight, bias)):
-        torch.testing.assert_close(made.columns(48, None)(x), made(x)[:, 48:])
-        torch.testing.assert_close(made.columns(0, 48)(x), made(x)[:, :48])
+    for linear in (Int8.of(weight, bias), Dense.of(weight, bias), Packed.of(weight, bias)):
+        torch.testing.assert_close(linear.columns(48, None)(x), linear(x)[:, 48:])
+        torch.testing.assert_close(linear.columns(0, 48)(x), linear(x)[:, :48])
 
 
 def test_rows_of_one_value_and_columns_of_zeros_stay_finite() -> None:
     linear = Int8.of(torch.zeros(8, 16), torch.arange(8.0))
     assert (linear(torch.full((5, 16), 3.0)) == torch.arange(8.0)).all()
     _, weight, bias = factors(1, 16, 8)
-    level = torch.full((5, 16), 3.0)
-    torch.testing.assert_close(Int8.of(weight, bias)(level), Dense.of(weight, bias)(level), atol=0.2, rtol=0.02)
+    constant = torch.full((5, 16), 3.0)
+    torch.testing.assert_close(Int8.of(weight, bias)(constant), Dense.of(weight, bias)(constant), atol=0.2, rtol=0.02)
 
 
 LARGEST = """

@@ -1,7 +1,7 @@
-"""The GPU's path without a GPU: every operation is dispatched for CUDA, on tensors that have a device and no numbers.
+"""The CUDA path without a GPU: every operation is dispatched for CUDA, on tensors that have a device but no data.
 
-PyTorch's fake tensors refuse what a GPU would refuse: two devices in one operation, shapes and types that do not fit,
-an operator that CUDA lacks. Numbers, streams and memory they know nothing of: `benchmarks/gpu.py` measures those.
+PyTorch's fake tensors reject what CUDA rejects: two devices in one operation, shapes and dtypes that do not fit, an
+operator that CUDA lacks. They do not cover results, streams and memory: `benchmarks/gpu.py` measures those.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from polyseme.storage.records import Layers, Precision
 from polyseme.tasks.model import encoder as encoder_module
-from polyseme.tasks.model import packing
-from polyseme.tasks.model import segment_sums as reduction
+from polyseme.tasks.model import packing, segment_sums
 from polyseme.tasks.model.attention import by_flash, by_groups
 from polyseme.tasks.model.checkpoint import Checkpoint, Weights, load_weights
 from polyseme.tasks.model.encoder import Encoder
@@ -39,13 +38,13 @@ LIMIT = 64
 
 
 class WithoutGuards(TorchFunctionMode):
-    """Methods that ask for a device before they are dispatched, as operators: a build without CUDA has none."""
+    """Call methods that check for a device before they are dispatched as operators: a build without CUDA has none."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.__getitem__:
             return self._get(*args)
         if func is F.scaled_dot_product_attention:
-            # It asks the GPU which kernel to take; this is the one that takes any length and float32 too.
+            # It lets the GPU choose a kernel; this one supports any length, and float32.
             return torch.ops.aten._scaled_dot_product_efficient_attention(*args, None, False, **kwargs)[0]
         if func is Tensor.contiguous:
             return torch.ops.aten.contiguous.default(*args)
@@ -74,8 +73,8 @@ class WithoutGuards(TorchFunctionMode):
         return tensor
 
 
-class InTurn:
-    """A crew of one thread, the caller's: a mode belongs to the thread that entered it."""
+class CallersThread:
+    """A batch pool that runs everything in the caller's thread: a mode is active in the thread that entered it only."""
 
     size = 2
 
@@ -85,7 +84,7 @@ class InTurn:
 
 @pytest.fixture
 def copied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeTensor]]:
-    """Inside, an Ampere GPU seems to be here. Yields what was copied back from it."""
+    """Pretend that there is an Ampere GPU. Yields the tensors that were copied back from it."""
     seen: list[FakeTensor] = []
     mode = FakeTensorMode()
 
@@ -110,7 +109,7 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeTensor]]:
     monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     monkeypatch.setattr(encoder_module, "load_weights", load)
-    for module in (encoder_module, packing, reduction):
+    for module in (encoder_module, packing, segment_sums):
         monkeypatch.setattr(module, "to_device", to_device)
     monkeypatch.setattr(encoder_module, "to_numpy", to_numpy)
     monkeypatch.setattr(encoder_module, "on_own_stream", lambda device: nullcontext())
@@ -124,22 +123,22 @@ MakeEncoder = Callable[..., Encoder]
 
 @pytest.fixture
 def make_encoder(make_checkpoint: MakeCheckpoint, request: pytest.FixtureRequest) -> MakeEncoder:
-    """An encoder with heads of 16 numbers, which flash attention takes, or of 12."""
+    """An encoder with heads of 16 dimensions, which flash attention supports, or of 12."""
     folders = {heads: make_checkpoint(num_attention_heads=heads) for heads in (3, 4)}
     request.getfixturevalue("copied")
 
     def make(precision: Precision = "bf16", *, heads: int = 3, layers: Layers = "last") -> Encoder:
-        made = Encoder(
+        encoder = Encoder(
             Checkpoint("random", folders[heads]), device=CUDA, specials=Specials(101, 102), precision=precision,
             layers=layers, budget=100,
         )  # fmt: skip
-        made.pool = InTurn()  # type: ignore[assignment]
-        return made
+        encoder.pool = CallersThread()  # type: ignore[assignment]
+        return encoder
 
     return make
 
 
-def test_the_kernel_is_taken_where_it_fits(make_encoder: MakeEncoder) -> None:
+def test_flash_attention_is_used_if_heads_and_dtype_allow_it(make_encoder: MakeEncoder) -> None:
     assert make_encoder("bf16", heads=3).bert._attention is by_flash
     assert make_encoder("bf16", heads=4).bert._attention is by_groups
     assert make_encoder("fp32", heads=3).bert._attention is by_groups
@@ -180,8 +179,8 @@ def test_masked_tokens_are_scored(make_encoder: MakeEncoder, precision: Precisio
     assert encoder.token_logits(IDS, windows, wanted=np.array([2, 9])).shape == (2, 30522)
 
 
-def test_a_tensor_left_on_the_cpu_is_refused(make_encoder: MakeEncoder) -> None:
-    """What the tests above rest on: here a GPU's complaint is heard."""
+def test_a_tensor_left_on_the_cpu_is_an_error(make_encoder: MakeEncoder) -> None:
+    """The premise of the tests above: an error of CUDA is raised here too."""
     bert = make_encoder().bert
     packed, _ = pack(IDS, sentence_windows(PTR, [0, 1], LIMIT), np.array([1, 0]), Specials(1, 2), CUDA)
     stray = replace(packed, positions=torch.zeros(len(packed.ids), dtype=torch.int64))

@@ -1,4 +1,4 @@
-"""Sentences whose tokens were added up on the device are those whose tokens were copied back first."""
+"""Sentence vectors from sums on the device equal those from token vectors that were copied back."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from tests.reference import TOLERANCE
 PTR = np.array([0, 7, 12, 12, 29, 60, 61, 180], dtype=np.int64)
 IDS = np.random.default_rng(0).integers(5, 140, 180).astype(np.int32)
 NEAR = SentencePairs(np.array([0, 1, 3, 4, 5]), np.array([1, 2, 4, 5, 6]))
-"""An empty sentence, one of a single token, and one that needs several of 37."""
+"""Neighbours in sentences of which one is empty, one has a single token, and one needs several windows of 37."""
 
 
-def laid_out(context: Context) -> Windows:
+def windows_for(context: Context) -> Windows:
     if context == "sentence":
         return sentence_windows(PTR, range(7), 37)
     if context == "window":
@@ -36,19 +36,19 @@ def laid_out(context: Context) -> Windows:
 @pytest.mark.parametrize("context", ["sentence", "window", "pair"])
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_sentences_are_the_same_as_from_tokens(foreign: Engine, context: Context, pooling: str) -> None:
-    windows, encoder = laid_out(context), foreign.encoder
+    windows, encoder = windows_for(context), foreign.encoder
     pairs = 5 if context == "pair" else 0
-    whole = encoder.encode(IDS, windows, sentences=7, pairs=pairs)
-    short = encoder.encode_sentences(IDS, windows, sentence_ptr=PTR, pairs=pairs)
-    assert short.tokens.shape == (0, 30)
-    assert (short.alone == whole.alone).all()
-    assert (short.first == whole.first).all()
-    np.testing.assert_array_equal(short.logits, whole.logits)
-    expected, found = (sentence_vectors(encoded, PTR, pooling) for encoded in (whole, short))  # type: ignore[arg-type]
+    tokens = encoder.encode(IDS, windows, sentences=7, pairs=pairs)
+    summed = encoder.encode_sentences(IDS, windows, sentence_ptr=PTR, pairs=pairs)
+    assert summed.tokens.shape == (0, 30)
+    assert (summed.alone == tokens.alone).all()
+    assert (summed.first == tokens.first).all()
+    np.testing.assert_array_equal(summed.logits, tokens.logits)
+    expected, found = (sentence_vectors(encoded, PTR, pooling) for encoded in (tokens, summed))  # type: ignore[arg-type]
     np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
-def test_runs_cover_every_row_and_leave_out_what_nobody_takes() -> None:
+def test_segments_cover_every_row_and_mark_those_that_no_sentence_takes() -> None:
     windows = sentence_windows(PTR, [0, 1], 37)
     source = np.array([-1, *range(7), -1, -1, *range(7, 12), -1])
     segments = segments_of(windows, np.array([0, 1]), source, PTR)
@@ -56,15 +56,15 @@ def test_runs_cover_every_row_and_leave_out_what_nobody_takes() -> None:
     assert segments.lengths.tolist() == [1, 7, 2, 5, 1]
 
 
-def test_sums_are_of_each_run_in_float32() -> None:
+def test_sums_are_of_each_segment_in_float32() -> None:
     rows = torch.arange(10, dtype=torch.bfloat16).reshape(5, 2)
-    of, added = sums(rows, Segments(np.array([3, -1, 0]), np.array([2, 1, 2])))
-    assert of.tolist() == [3, 0]
+    sentence, added = sums(rows, Segments(np.array([3, -1, 0]), np.array([2, 1, 2])))
+    assert sentence.tolist() == [3, 0]
     assert added.dtype == torch.float32
     assert added.tolist() == [[0 + 2, 1 + 3], [6 + 8, 7 + 9]]
 
 
 def test_pairs_give_vectors_without_being_scored(foreign: Engine) -> None:
-    short = foreign.encoder.encode_sentences(IDS, laid_out("pair"), sentence_ptr=PTR)
-    assert short.logits.shape == (0, 2)
-    assert np.isfinite(sentence_vectors(short, PTR, "mean")[[0, 1, 3, 4, 5, 6]]).all()
+    summed = foreign.encoder.encode_sentences(IDS, windows_for("pair"), sentence_ptr=PTR)
+    assert summed.logits.shape == (0, 2)
+    assert np.isfinite(sentence_vectors(summed, PTR, "mean")[[0, 1, 3, 4, 5, 6]]).all()

@@ -209,7 +209,7 @@ def test_a_lake_of_another_model_says_how_to_name_it(tmp_path: Path) -> None:
 def test_a_model_that_is_gone_says_how_to_name_it(tmp_path: Path) -> None:
     with Catalog.create_or_open(Lake(tmp_path)) as catalog:
         lakes.commit(catalog, lakes.make_spec(model="my-folder"), {"d": ["The bank."]})
-    with connect(tmp_path) as con, pytest.raises(duckdb.Error, match=r"not to be found.*--model FOLDER"):
+    with connect(tmp_path) as con, pytest.raises(duckdb.Error, match=r"not available.*--model FOLDER"):
         one(con, "SELECT embed('x')")
 
 

@@ -1,4 +1,4 @@
-"""Chunks hold every sentence once, within their limit, and cut a document at places of its own choosing."""
+"""Chunks store every sentence once, within their limit, and cut a document independently of the others."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from polyseme.tasks.text.passages import Passage
 LENGTHS = st.lists(st.one_of(st.integers(0, 9), st.integers(0, 60)), max_size=15)
 CORPUS = st.lists(LENGTHS, max_size=8)
 LIMITS = st.integers(1, 80)
-SENTENCES_A_STRETCH = st.integers(1, 16)
+SENTENCES_PER_PASSAGE = st.integers(1, 16)
 
 
 def whole(lengths: list[int], name: int = 0) -> Passage:
-    """A document with sentences of these many tokens. Ids tell document, sentence and token apart."""
+    """Return a document with sentences of these numbers of tokens. Ids identify document, sentence and token."""
     counts = np.array(lengths, np.int64)
     stops = np.cumsum(counts)
     place = np.arange(sum(lengths), dtype=np.int64)
@@ -38,7 +38,7 @@ def whole(lengths: list[int], name: int = 0) -> Passage:
 
 
 def corpus(documents: list[list[int]], sentences: int = 100) -> Iterator[Passage]:
-    """Documents that come in stretches of at most so many sentences."""
+    """Yield documents in passages of at most so many sentences."""
     for name, lengths in enumerate(documents):
         one = whole(lengths, name)
         for start in range(0, max(1, len(one)), sentences):
@@ -46,7 +46,7 @@ def corpus(documents: list[list[int]], sentences: int = 100) -> Iterator[Passage
 
 
 def owned(chunk: Chunk) -> list[tuple[str, int, list[int]]]:
-    """Document, number and token ids of every sentence that this chunk stores."""
+    """Return document, number and token ids of every sentence that this chunk stores."""
     return [
         (
             chunk.slices[chunk.slice_of[s]].document.doc_id,
@@ -57,7 +57,7 @@ def owned(chunk: Chunk) -> list[tuple[str, int, list[int]]]:
     ]
 
 
-@given(CORPUS, LIMITS, SENTENCES_A_STRETCH)
+@given(CORPUS, LIMITS, SENTENCES_PER_PASSAGE)
 def test_every_sentence_is_stored_once_in_order_with_its_tokens(
     documents: list[list[int]], limit: int, size: int
 ) -> None:
@@ -65,8 +65,10 @@ def test_every_sentence_is_stored_once_in_order_with_its_tokens(
     assert [sentence for chunk in chunks(corpus(documents, size), limit) for sentence in owned(chunk)] == expected
 
 
-@given(CORPUS, LIMITS, SENTENCES_A_STRETCH)
-def test_every_document_ends_once_with_all_of_it_counted(documents: list[list[int]], limit: int, size: int) -> None:
+@given(CORPUS, LIMITS, SENTENCES_PER_PASSAGE)
+def test_every_document_ends_once_with_all_its_tokens_counted(
+    documents: list[list[int]], limit: int, size: int
+) -> None:
     found = [p for c in chunks(corpus(documents, size), limit) for p in c.slices]
     assert [(p.document.doc_id, p.stop, p.document_tokens) for p in found if p.ends] == [
         (str(name), len(lengths), sum(lengths)) for name, lengths in enumerate(documents)
@@ -82,14 +84,16 @@ def test_a_chunk_keeps_its_limit_or_stores_one_sentence(documents: list[list[int
 
 
 @given(st.integers(0, 60), LIMITS, st.integers(0, 60))
-def test_sentences_and_documents_without_a_token_fill_a_chunk_too(sentences: int, limit: int, documents: int) -> None:
+def test_sentences_and_documents_without_a_token_count_towards_the_limit(
+    sentences: int, limit: int, documents: int
+) -> None:
     for chunk in chunks(corpus([[0] * sentences, *([[]] * documents)]), limit):
         assert chunk.own.sum() <= limit
         assert len(chunk.slices) <= limit
 
 
-@given(CORPUS, LIMITS, SENTENCES_A_STRETCH, st.integers(0, 7))
-def test_a_document_is_cut_alike_in_any_company_and_any_stretches(
+@given(CORPUS, LIMITS, SENTENCES_PER_PASSAGE, st.integers(0, 7))
+def test_a_document_is_cut_the_same_whatever_the_other_documents_and_its_passages(
     documents: list[list[int]], limit: int, size: int, chosen: int
 ) -> None:
     if chosen >= len(documents):
@@ -105,22 +109,22 @@ def test_a_document_is_cut_alike_in_any_company_and_any_stretches(
 
 
 @given(LENGTHS, LIMITS)
-def test_a_piece_is_as_long_as_it_may_be(lengths: list[int], limit: int) -> None:
+def test_a_slice_is_as_long_as_possible(lengths: list[int], limit: int) -> None:
     slices = list(slices_of([whole(lengths)], limit))
     for part, following in pairwise(slices):
         assert part.stop == following.start
         assert sum(max(1, length) for length in lengths[part.start : part.stop + 1]) > limit
 
 
-@given(CORPUS, LIMITS, SENTENCES_A_STRETCH)
-def test_a_cut_document_carries_the_sentence_behind_the_cut(documents: list[list[int]], limit: int, size: int) -> None:
+@given(CORPUS, LIMITS, SENTENCES_PER_PASSAGE)
+def test_a_cut_document_includes_the_sentence_after_the_cut(documents: list[list[int]], limit: int, size: int) -> None:
     for chunk in chunks(corpus(documents, size), limit):
         for number, part in enumerate(chunk.slices):
             sentences = chunk.index[chunk.slice_of == number].tolist()
-            goes_on = part.stop < len(documents[int(part.document.doc_id)])
-            assert goes_on is not part.ends
-            assert sentences == list(range(part.start, part.stop + goes_on))
-        # Rows are made from the first tokens of a chunk: what is not stored must stand last.
+            continues = part.stop < len(documents[int(part.document.doc_id)])
+            assert continues is not part.ends
+            assert sentences == list(range(part.start, part.stop + continues))
+        # Rows are made from the first tokens of a chunk: the sentence that is not stored must be last.
         assert (np.diff(chunk.own.astype(int)) <= 0).all()
 
 

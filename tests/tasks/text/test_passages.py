@@ -1,4 +1,4 @@
-"""Stretches hold what the tokenizer gives each document alone, and no more of a large one than they may."""
+"""Passages have the tokens that each document has alone, and a bounded part of a large one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def documents() -> list[Document]:
 
 
 def joined(found: list[Passage]) -> list[Passage]:
-    """One stretch a document."""
+    """Return one passage per document."""
     whole = []
     for _, parts in groupby(found, key=lambda passage: passage.document.doc_id):
         first, *rest = parts
@@ -52,7 +52,7 @@ def test_every_document_has_the_tokens_it_has_alone(mini: Engine, monkeypatch: p
             assert getattr(passage, name).tolist() == getattr(alone, name).tolist(), name
 
 
-def test_a_large_document_comes_in_stretches_that_are_the_same_in_any_company(
+def test_a_large_document_has_several_passages_that_do_not_depend_on_other_documents(
     mini: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("polyseme.tasks.text.passages.GROUP_CHARS", 100)
@@ -66,7 +66,7 @@ def test_a_large_document_comes_in_stretches_that_are_the_same_in_any_company(
     assert max(length for _, length, _ in alone) < 6
 
 
-def test_no_more_is_read_than_one_stretch_needs(mini: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_is_read_than_one_passage_needs(mini: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("polyseme.tasks.text.passages.GROUP_CHARS", 100)
     read: list[int] = []
 

@@ -24,7 +24,7 @@ def objective(model: Path, *, pairs: int = 8, max_tokens: int = 48) -> Objective
 
 
 def trainer(model: Path, folder: Path, **config: object) -> Trainer:
-    """Return a trainer at its start: steps of 8 pairs, in two micro-batches."""
+    """Return a trainer before its first step: steps of 8 pairs, in two micro-batches."""
     settings = {"steps": 4, "pairs": 8, "micro": 4, "learning_rate": 1e-3, **config}
     chosen = TrainingConfig(**settings)  # type: ignore[arg-type]
     start = start_from(Checkpoint(model.name, model), seed=0, dropout=chosen.dropout)

@@ -1,4 +1,4 @@
-"""BERT's objective: pairs that are what their label says, masks in the published shares, the same for the same seed."""
+"""BERT's objective: pairs match their labels, tokens are masked in the published shares, all reproducible by seed."""
 
 from __future__ import annotations
 
@@ -45,32 +45,31 @@ def test_nothing_but_chosen_tokens_is_changed(text: TrainingText, mini: Engine) 
 
 @pytest.mark.parametrize("whole_words", [False, True])
 def test_no_special_token_is_ever_chosen_or_drawn(text: TrainingText, mini: Engine, whole_words: bool) -> None:
-    piece = mini.wordpiece
-    frame = {piece.cls_id, piece.sep_id, piece.pad_id}
+    wordpiece = mini.wordpiece
+    special = {wordpiece.cls_id, wordpiece.sep_id, wordpiece.pad_id}
     for step in range(10):
         for batch in objective(text, mini, whole_words=whole_words, mask_share=0.5).step(step, 32):
-            assert not frame & set(batch.mlm_labels.tolist())
-            assert not frame & set(batch.ids.reshape(-1)[batch.at].tolist())
-            assert (np.isin(batch.original, list(frame)).sum(axis=1) == (batch.attention == 0).sum(axis=1) + 3).all()
+            assert not special & set(batch.mlm_labels.tolist())
+            assert not special & set(batch.ids.reshape(-1)[batch.at].tolist())
+            assert (np.isin(batch.original, list(special)).sum(axis=1) == (batch.attention == 0).sum(axis=1) + 3).all()
 
 
-def test_pairs_are_framed_as_bert_reads_them(text: TrainingText, mini: Engine) -> None:
-    piece = mini.wordpiece
+def test_pairs_have_the_special_tokens_and_types_of_bert(text: TrainingText, mini: Engine) -> None:
+    wordpiece = mini.wordpiece
     for batch in objective(text, mini).step(0, 16):
         for row, types, attention in zip(batch.original, batch.types, batch.attention, strict=True):
             length = int(attention.sum())
-            (first, second) = np.flatnonzero(row == piece.sep_id)
-            assert (row[0], second) == (piece.cls_id, length - 1)
+            (first, second) = np.flatnonzero(row == wordpiece.sep_id)
+            assert (row[0], second) == (wordpiece.cls_id, length - 1)
             assert (types[: first + 1] == 0).all()
             assert (types[first + 1 : length] == 1).all()
-            assert (row[length:] == piece.pad_id).all()
+            assert (row[length:] == wordpiece.pad_id).all()
 
 
 def test_half_of_the_pairs_are_true_neighbours_and_the_others_come_from_another_document(
     text: TrainingText, mini: Engine
 ) -> None:
-    made = objective(text, mini, max_tokens=512)
-    pairs = made.pairs_at(text.joints(), np.random.default_rng(1))
+    pairs = objective(text, mini, max_tokens=512).pairs_at(text.joints(), np.random.default_rng(1))
     ptr, document = text.sentence_ptr, text.document
     a_last = np.searchsorted(ptr, pairs.a_stop) - 1
     b_first = np.searchsorted(ptr, pairs.b_start)
@@ -110,21 +109,21 @@ def test_a_step_depends_on_seed_and_number_alone(text: TrainingText, mini: Engin
         assert a.ids.shape != c.ids.shape or (a.ids != c.ids).any()
 
 
-def test_every_pair_of_neighbours_comes_once_an_epoch(text: TrainingText, mini: Engine) -> None:
-    made = objective(text, mini, pairs=2)
+def test_every_pair_of_neighbours_occurs_once_per_epoch(text: TrainingText, mini: Engine) -> None:
+    steps = objective(text, mini, pairs=2)
     joints = text.joints()
     for epoch in range(2):
-        assert sorted(made._slots(epoch * len(joints), len(joints))) == sorted(joints)
+        assert sorted(steps._slots(epoch * len(joints), len(joints))) == sorted(joints)
 
 
-def test_batches_are_of_like_length(text: TrainingText, mini: Engine) -> None:
+def test_pairs_of_a_batch_are_similar_in_length(text: TrainingText, mini: Engine) -> None:
     batches = [b for step in range(32) for b in objective(text, mini).step(step, 16)]
     assert sum(b.n_tokens for b in batches) / sum(b.ids.size for b in batches) > 0.8
 
 
 @given(Masks)
 @settings(max_examples=60)
-def test_whole_words_are_hidden_whole_within_the_share(mask: tuple[int, int, int]) -> None:
+def test_whole_words_are_masked_completely_within_the_share(mask: tuple[int, int, int]) -> None:
     rows, length, seed = mask
     random = np.random.default_rng(seed)
     text = np.zeros((rows, length), bool)
@@ -136,11 +135,11 @@ def test_whole_words_are_hidden_whole_within_the_share(mask: tuple[int, int, int
     assert not (chosen & ~text).any()
     for row in range(rows):
         words = np.where(text[row], np.cumsum(begins[row]), 0)
-        hidden = [word for word in range(1, words.max() + 1) if chosen[row][words == word].any()]
-        assert hidden
-        assert all(chosen[row][words == word].all() for word in hidden)
+        masked = [word for word in range(1, words.max() + 1) if chosen[row][words == word].any()]
+        assert masked
+        assert all(chosen[row][words == word].all() for word in masked)
         budget = max(1, round(0.3 * int(text[row].sum())))
-        assert chosen[row].sum() <= budget or len(hidden) == 1
+        assert chosen[row].sum() <= budget or len(masked) == 1
 
 
 def test_a_newline_ends_a_paragraph_and_a_document_is_never_crossed(mini: Engine) -> None:
@@ -152,7 +151,7 @@ def test_a_newline_ends_a_paragraph_and_a_document_is_never_crossed(mini: Engine
     assert text.joints().tolist() == [0, 3]
 
 
-def test_too_little_text_is_said(mini: Engine) -> None:
+def test_too_little_text_is_an_error(mini: Engine) -> None:
     with pytest.raises(UsageError, match="1 documents"):
         require_pairs(prepare(documents(1), mini.wordpiece), "text")
     lines = [Document(f"line{i}", f"file:///line{i}", "One sentence, and no more.") for i in range(3)]

@@ -1,4 +1,4 @@
-"""Training: transformers' own loss, gradients everywhere, and a run that a kill does not change by a bit."""
+"""Training: the loss of transformers, gradients everywhere, and runs that a kill does not change by a bit."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Stopped(Exception):
     pass
 
 
-def losses(made: Trainer) -> list[tuple[float, float]]:
-    return [(log.mlm, log.nsp) for log in made.progress.log]
+def losses(trained: Trainer) -> list[tuple[float, float]]:
+    return [(log.mlm, log.nsp) for log in trained.progress.log]
 
 
 @pytest.mark.parametrize("folder", ["tiny_folder", "foreign_folder"])
@@ -55,35 +55,35 @@ def test_the_loss_is_that_of_transformers_on_the_same_batch(folder: str, request
 
 
 def test_gradients_reach_both_heads_and_every_layer(tiny_folder: Path, tmp_path: Path) -> None:
-    made = trainer(tiny_folder, tmp_path)
-    gradients, _ = made._gradients(0, 1e-3)
-    names = [name for name, _ in made.model.named_parameters()]
-    # A key's bias shifts all of a query's scores alike, which the softmax takes away again.
-    flat = [n for n, g in zip(names, gradients, strict=True) if not float(g.abs().max()) > 0 and "key.bias" not in n]
-    assert flat == []
+    training = trainer(tiny_folder, tmp_path)
+    gradients, _ = training._gradients(0, 1e-3)
+    names = [name for name, _ in training.model.named_parameters()]
+    # A key's bias shifts all scores of a query by the same amount, which the softmax cancels.
+    zero = [n for n, g in zip(names, gradients, strict=True) if not float(g.abs().max()) > 0 and "key.bias" not in n]
+    assert zero == []
 
 
-def test_how_many_cores_there_are_does_not_change_a_step_by_a_bit(tiny_folder: Path, tmp_path: Path) -> None:
+def test_the_number_of_cores_does_not_change_a_step_by_a_bit(tiny_folder: Path, tmp_path: Path) -> None:
     both, alone = trainer(tiny_folder, tmp_path), trainer(tiny_folder, tmp_path)
-    both._crew, alone._crew = BatchPool(2), BatchPool(1)
+    both._pool, alone._pool = BatchPool(2), BatchPool(1)
     (a, log), (b, same) = both._gradients(0, 1e-3), alone._gradients(0, 1e-3)
     assert log == same
     assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 def test_micro_batches_add_up_to_the_loss_of_the_step(tiny_folder: Path, tmp_path: Path) -> None:
-    made = trainer(tiny_folder, tmp_path, micro=2)
-    _, log = made._gradients(0, 1e-3)
-    batches = made.objective.step(0, 2)
+    training = trainer(tiny_folder, tmp_path, micro=2)
+    _, log = training._gradients(0, 1e-3)
+    batches = training.objective.step(0, 2)
     with torch.inference_mode():
-        sums = [loss_sums(forward(made.model, batch, CPU, "fp32"), batch) for batch in batches]
+        sums = [loss_sums(forward(training.model, batch, CPU, "fp32"), batch) for batch in batches]
     assert log["mlm"] == pytest.approx(
         float(sum(s[0] for s in sums)) / sum(len(b.mlm_labels) for b in batches), rel=1e-5
     )
     assert log["nsp"] == pytest.approx(float(sum(s[1] for s in sums)) / 8, rel=1e-5)
 
 
-def test_a_run_stopped_while_it_measured_its_end_measures_it_when_it_goes_on(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_run_stopped_in_its_last_evaluation_repeats_it_when_it_continues(tiny_folder: Path, tmp_path: Path) -> None:
     def stop(model: object) -> dict[str, float]:
         if first.progress.step == 4:
             raise KeyboardInterrupt
@@ -105,33 +105,33 @@ def test_a_run_stopped_while_it_measured_its_end_measures_it_when_it_goes_on(tin
 
 
 def test_weights_decay_once_each_and_biases_and_norms_do_not(tiny_folder: Path, tmp_path: Path) -> None:
-    made = trainer(tiny_folder, tmp_path, weight_decay=0.5)
-    names = {id(parameter): name for name, parameter in made.model.named_parameters(remove_duplicate=False)}
-    decayed, spared = ([names[id(p)] for p in group["params"]] for group in made._optimizer.param_groups)
-    assert len({*decayed, *spared}) == len(decayed) + len(spared) == len(list(made.model.parameters()))
+    training = trainer(tiny_folder, tmp_path, weight_decay=0.5)
+    names = {id(parameter): name for name, parameter in training.model.named_parameters(remove_duplicate=False)}
+    decayed, spared = ([names[id(p)] for p in group["params"]] for group in training._optimizer.param_groups)
+    assert len({*decayed, *spared}) == len(decayed) + len(spared) == len(list(training.model.parameters()))
     assert not [name for name in decayed if name.endswith("bias") or "LayerNorm" in name]
     assert all(name.endswith("bias") or "LayerNorm" in name for name in spared)
-    tied = made.model.cls.predictions.decoder.weight
-    assert tied is made.model.bert.embeddings.word_embeddings.weight
-    assert sum(p is tied for group in made._optimizer.param_groups for p in group["params"]) == 1
+    tied = training.model.cls.predictions.decoder.weight
+    assert tied is training.model.bert.embeddings.word_embeddings.weight
+    assert sum(p is tied for group in training._optimizer.param_groups for p in group["params"]) == 1
 
 
 def test_a_step_is_no_longer_than_its_clipped_gradient(tiny_folder: Path, tmp_path: Path) -> None:
-    made = trainer(tiny_folder, tmp_path, clip=0.01)
+    training = trainer(tiny_folder, tmp_path, clip=0.01)
     norms: list[float] = []
-    step = made._optimizer.step
+    step = training._optimizer.step
 
     def measured() -> None:
-        parts = [p.grad.norm() for p in made.model.parameters()]
+        parts = [p.grad.norm() for p in training.model.parameters()]
         norms.append(float(torch.linalg.vector_norm(torch.stack(parts))))
         step()
 
-    made._optimizer.step = measured
-    made.run()
+    training._optimizer.step = measured
+    training.run()
     assert norms == pytest.approx([0.01] * 4, rel=1e-3)
 
 
-def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
+def test_the_learning_rate_rises_then_falls_to_zero() -> None:
     config = TrainingConfig(steps=100, learning_rate=1e-3, warmup=0.1)
     rates = [config.rate(config.share_done(step + 0.5, 0.0)) for step in range(100)]
     assert 0 < rates[0] < rates[5] < rates[9]
@@ -141,7 +141,7 @@ def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
     assert TrainingConfig(minutes=1).share_done(7, 30.0) == 0.5
 
 
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_continues_as_if_it_had_not_been_stopped(tiny_folder: Path, tmp_path: Path) -> None:
     whole = trainer(tiny_folder, tmp_path / "whole", dropout=0.1)
     whole.run()
 
@@ -185,7 +185,9 @@ def test_killed_anywhere_and_resumed_the_losses_are_those_of_an_uninterrupted_ru
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_only_the_two_newest_checkpoints_stay_and_a_damaged_one_is_said(tiny_folder: Path, tmp_path: Path) -> None:
+def test_only_the_two_newest_checkpoints_are_kept_and_a_damaged_one_is_an_error(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
     trainer(tiny_folder, tmp_path, checkpoint_seconds=0.0).run()
     assert [p.name for p in checkpoints(tmp_path)] == ["step-00000003", "step-00000004"]
     (tmp_path / "step-00000004" / "optimizer.safetensors").write_bytes(b"\x10")
@@ -201,22 +203,22 @@ def test_checkpoints_hold_no_pickle(tiny_folder: Path, tmp_path: Path) -> None:
 def test_distillation_keeps_the_vectors_nearer_to_the_start(tiny_folder: Path, tmp_path: Path) -> None:
     drifts = []
     for weight in (0.001, 30.0):
-        made = trainer(tiny_folder, tmp_path / str(weight), steps=12, distill=weight)
-        made.run()
-        drifts.append(made.progress.log[-1].drift)
+        training = trainer(tiny_folder, tmp_path / str(weight), steps=12, distill=weight)
+        training.run()
+        drifts.append(training.progress.log[-1].drift)
     assert drifts[1] < drifts[0]
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tiny_folder: Path, tmp_path: Path) -> None:
-    made = trainer(tiny_folder, tmp_path)
+def test_a_loss_that_is_not_a_number_stops_the_run(tiny_folder: Path, tmp_path: Path) -> None:
+    training = trainer(tiny_folder, tmp_path)
     with torch.no_grad():
-        made.model.bert.pooler.dense.bias.fill_(float("nan"))
+        training.model.bert.pooler.dense.bias.fill_(float("nan"))
     with pytest.raises(PolysemeError, match="lower --learning-rate"):
-        made.run()
+        training.run()
 
 
 @pytest.mark.parametrize("number", [float("nan"), 1e5])
-def test_what_float16_cannot_hold_is_not_written(tiny_folder: Path, tmp_path: Path, number: float) -> None:
+def test_values_beyond_float16_are_not_exported(tiny_folder: Path, tmp_path: Path, number: float) -> None:
     model = start_from(Checkpoint("x", tiny_folder), seed=0).model
     with torch.no_grad():
         model.cls.seq_relationship.bias[0] = number
@@ -225,7 +227,7 @@ def test_what_float16_cannot_hold_is_not_written(tiny_folder: Path, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
-def test_heads_are_made_where_there_are_none_and_the_body_stays(make_checkpoint: MakeCheckpoint) -> None:
+def test_missing_heads_are_initialised_and_the_body_is_kept(make_checkpoint: MakeCheckpoint) -> None:
     folder = make_checkpoint("BertModel")
     start = start_from(Checkpoint("bare", folder), seed=3)
     again = start_from(Checkpoint("bare", folder), seed=3)
@@ -272,6 +274,6 @@ def test_an_exported_model_is_read_by_polyseme_and_by_transformers(
         ({"steps": 1, "warmup": 1.0}, "warm-up"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, float], message: str) -> None:
+def test_contradicting_settings_are_rejected(settings: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         TrainingConfig(**settings)  # type: ignore[arg-type]

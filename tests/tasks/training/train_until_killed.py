@@ -1,7 +1,7 @@
-"""Train a tiny model in a process of its own, which kills itself where it is told to: `python … MODEL FOLDER WHERE`.
+"""Train a tiny model in a process of its own that kills itself at a given point: `python … MODEL FOLDER WHERE`.
 
-WHERE is `never`, `step:N` (after step N), `gradients:N` (inside step N) or `writing:N` (while the checkpoint of step N
-is whole on disk but has not got its name yet).
+WHERE is `never`, `step:N` (after step N), `gradients:N` (inside step N) or `writing:N` (when the checkpoint of step N
+is complete on disk but not yet renamed).
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ def die(*_: Any) -> None:
 def main() -> None:
     model, folder, where = sys.argv[1:]
     kind, _, number = where.partition(":")
-    made = trainer(Path(model), Path(folder), steps=8, checkpoint_seconds=0.0)
-    settle, forward = training_state.replace_folder, training.forward
+    started = trainer(Path(model), Path(folder), steps=8, checkpoint_seconds=0.0)
+    replace, forward = training_state.replace_folder, training.forward
 
-    def settle_or_die(temporary: Path, final: Path) -> None:
-        die() if kind == "writing" and int(number) == made.progress.step else settle(temporary, final)
+    def replace_or_die(temporary: Path, final: Path) -> None:
+        die() if kind == "writing" and int(number) == started.progress.step else replace(temporary, final)
 
-    def say_or_die(*words: Any) -> Any:
-        return die() if kind == "gradients" and int(number) == made.progress.step + 1 else forward(*words)
+    def forward_or_die(*arguments: Any) -> Any:
+        return die() if kind == "gradients" and int(number) == started.progress.step + 1 else forward(*arguments)
 
-    training_state.replace_folder, training.forward = settle_or_die, say_or_die
-    made.resume()
-    made.run(lambda log: die() if kind == "step" and int(number) == log.step else None)
+    training_state.replace_folder, training.forward = replace_or_die, forward_or_die
+    started.resume()
+    started.run(lambda log: die() if kind == "step" and int(number) == log.step else None)
 
 
 if __name__ == "__main__":

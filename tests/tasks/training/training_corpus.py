@@ -17,7 +17,7 @@ _FORMS = ("The {} stood near the {}.", "Nobody had seen the {} since the {}.", "
 
 
 def documents(count: int) -> list[Document]:
-    """Return `count` documents of three paragraphs of four sentences; the same every time."""
+    """Return `count` documents of three paragraphs of four sentences, the same at every call."""
     return [Document(f"doc{i}", f"file:///doc{i}", _text(i)) for i in range(count)]
 
 
