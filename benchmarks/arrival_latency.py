@@ -1,10 +1,10 @@
-"""How long from a file that has settled to rows that DuckDB answers: real server, `polyseme serve`, `polyseme watch`.
+"""Latency from a new file to rows that DuckDB returns, with a real server, `polyseme serve` and `polyseme watch`.
 
     python -m benchmarks.arrival_latency --files 5
 
-Starts its own server on loopback in a temporary folder, embeds a first file so that everything is warm, then drops one
-small file after another and asks the published lake until it is there. The embedded model, words and NSP. Wall seconds:
-other work on the machine counts, so it says how loaded the machine was and how much of the time was whose.
+Starts its own server on loopback in a temporary folder, embeds a first file to warm up, then writes one small file
+after another and queries the published lake until it is there. The embedded model, words and NSP. In wall seconds,
+which include other work on the machine: prints the load, and when the run was due and started.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ TEXT = "The bank of the river was under water by noon. Nobody in the town had se
 
 
 def main() -> None:
+    """Measure `--files` arrivals and print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=5)
     files = parser.parse_args().files
@@ -45,14 +46,14 @@ def main() -> None:
 
 
 def arrive(standing: Standing, name: str) -> float:
-    """Drop a file and return the seconds from the moment it had settled until its rows could be queried."""
-    heard = standing.log("watch").count("files-settled")
+    """Write a file and return the seconds from the watcher's event until its rows can be queried."""
+    events = standing.log("watch").count("files-settled")
     (standing.folder / "news" / name).write_text(TEXT * 20, encoding="utf-8")
-    standing.wait(lambda: standing.log("watch").count("files-settled") > heard, "the watcher sends the event")
+    standing.wait(lambda: standing.log("watch").count("files-settled") > events, "the watcher sends the event")
     settled = time.time()
     standing.wait_for_documents({name})
     seconds = time.time() - settled
-    # The newest run is the one that brought it in.
+    # The newest run is the one that embedded it.
     run = max(standing.runs("embed/on-arrival", "Running", "Completed"), key=lambda r: r["expected_start_time"])
     due, begun = (
         datetime.fromisoformat(run[key]).timestamp() - settled for key in ("expected_start_time", "start_time")

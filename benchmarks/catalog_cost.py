@@ -1,9 +1,9 @@
-"""What the catalog costs: planning a corpus in which nothing changed, committing a shard, asking a lake of many parts.
+"""The cost of the catalog: scanning an unchanged corpus, committing a shard, querying a lake of many parts.
 
     python -m benchmarks.catalog_cost [--only commit|query|plan] [--documents 1000000] [--shards 300] [--parts 1000]
 
-Real lakes in a temporary folder; vectors have four numbers, so that the bookkeeping is measured and not the data.
-`cpu` is this process's processor time, which other work on the machine does not change.
+Real lakes in a temporary folder; vectors have four dimensions, so that the catalog is measured and not the data. `cpu`
+is this process's CPU time, which other work on the machine does not change.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _TABLES_A_SHARD = ("documents", "sentences", "words", "transitions")
 
 
 def documents(count: int) -> Iterator[Document]:
-    """Yield short documents, as a scan of JSON lines would."""
+    """Yield short documents, like a scan of JSON lines."""
     for i in range(count):
         uri = f"file:///corpus/part-{i // 1000:04d}.jsonl"
         yield Document(f"{uri}#{i % 1000}", uri, f"Document {i} says that the bank was closed.", f"line {i % 1000}")
 
 
 def planning(folder: Path, count: int) -> dict[str, Any]:
-    """Compare `count` documents with a catalog that has them all."""
+    """Scan `count` documents against a catalog that has them all."""
     lake = Lake(folder / "planning")
     with Catalog.create_or_open(lake) as catalog:
         catalog.register_encoding(SPEC)
@@ -66,7 +66,7 @@ def planning(folder: Path, count: int) -> dict[str, Any]:
                 _load(catalog, rows)
                 rows = []
         _load(catalog, rows)
-    # A process of its own: its peak memory is the plan's and not the loading's.
+    # In a process of its own, whose peak memory is that of the scan and not of the loading.
     found = subprocess.run(
         [sys.executable, "-m", "benchmarks.catalog_cost", "--plan-only", str(lake.root), "--documents", str(count)],
         check=True, capture_output=True, text=True,
@@ -82,7 +82,7 @@ def _load(catalog: Catalog, rows: list[dict[str, Any]]) -> None:
 
 
 def plan(root: Path, count: int) -> dict[str, Any]:
-    """Plan in this process."""
+    """Scan in this process. Raises SystemExit if not everything was unchanged."""
     wall, cpu = time.perf_counter(), time.process_time()
     with Catalog.open(Lake(root)) as catalog:
         version = catalog.begin_run("second", SPEC.encoding_id, [])
@@ -100,7 +100,7 @@ def plan(root: Path, count: int) -> dict[str, Any]:
 
 
 def committing(folder: Path, shards: int) -> dict[str, Any]:
-    """Commit shards of a hundred documents and four parts each."""
+    """Commit `shards` shards of a hundred documents and four parts each."""
     lake = Lake(folder / "committing")
     with Catalog.create_or_open(lake) as catalog:
         results = list(_shards(catalog, SPEC, shards))
@@ -118,7 +118,7 @@ def committing(folder: Path, shards: int) -> dict[str, Any]:
 
 
 def commit_parts(catalog: Catalog, spec: EncodingSpec, parts: int) -> None:
-    """Give a lake so many parts a table of one encoding, four numbers wide."""
+    """Commit `parts` parts per table of one encoding, with vectors of four dimensions."""
     for result in _shards(catalog, spec, parts):
         catalog.commit_shard(result)
 
@@ -173,7 +173,7 @@ def _column(field: pa.Field[Any], n: int, version: int) -> pa.Array:
 
 
 def asking(folder: Path, parts: int) -> dict[str, Any]:
-    """Ask a lake of many parts a table, and one that holds the same in one part."""
+    """Query a lake of many parts per table, and one that has the same rows in one part."""
     found: dict[str, Any] = {"parts_a_table": parts}
     for name, target in (("many", None), ("one", 1 << 40)):
         lake = Lake(folder / "asking")
@@ -194,7 +194,7 @@ def asking(folder: Path, parts: int) -> dict[str, Any]:
 
 
 def _best(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the least wall and processor seconds of several attempts."""
+    """Return the least wall and CPU seconds of several attempts."""
     times = []
     for _ in range(7):
         wall, cpu = time.perf_counter(), time.process_time()
@@ -212,7 +212,7 @@ def _compact_to_one(catalog: Catalog) -> None:
 
 
 def main() -> None:
-    """Measure and print JSON, a line for each."""
+    """Measure and print one line of JSON per measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--shards", type=int, default=300)

@@ -1,10 +1,10 @@
-"""Does coherence mean anything? Shuffled documents against their originals, and the joins of spliced ones.
+"""Quality of coherence scores: documents against their shuffled sentences, and breaks in spliced documents.
 
     python benchmarks/coherence_quality.py corpus.jsonl.gz --documents 60
 
-Takes the first sentences of documents with enough of them. Prints the share of documents whose original is more
+Takes the first sentences of documents that have enough of them. Prints the share of documents whose original is more
 coherent than its shuffle and the ROC AUC over all, then P_k (Beeferman et al. 1999) and WindowDiff (Pevzner and Hearst
-2002) of the breaks found in texts spliced from pieces of different documents; for both lower is better.
+2002) of the breaks found in texts spliced from segments of different documents; for both lower is better.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ Texts = list[list[str]]
 
 
 def main() -> None:
+    """Measure and print the quality of scores and breaks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", type=Path, help="JSON lines with a field text, perhaps gzipped")
+    parser.add_argument("corpus", type=Path, help="JSON lines with a field text, optionally gzipped")
     parser.add_argument("--model", default="polyseme-mini")
     parser.add_argument("--documents", type=int, default=60)
-    parser.add_argument("--sentences", type=int, default=24, help="taken of each document")
+    parser.add_argument("--sentences", type=int, default=24, help="sentences taken from each document")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--save", type=Path, help="keep the margins as JSON")
+    parser.add_argument("--save", type=Path, help="also write the margins as JSON")
     options = parser.parse_args()
     random = np.random.default_rng(options.seed)
     found = list(read(options.corpus, options.sentences))
@@ -56,7 +57,7 @@ def main() -> None:
 
 
 def read(path: Path, least: int) -> Iterator[list[str]]:
-    """Yield the first `least` sentences of every document that has as many."""
+    """Yield the first `least` sentences of every document that has more."""
     with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as lines:
         for line in lines:
             text = normalise(json.loads(line)["text"][:8000])
@@ -66,30 +67,30 @@ def read(path: Path, least: int) -> Iterator[list[str]]:
 
 
 def margins(engine: Engine, texts: Texts) -> list[np.ndarray]:
-    """Return one margin a step for each text."""
+    """Return the margins of each text, one per transition."""
     pairs = [pair for text in texts for pair in pairwise(text)]
     scores = np.array([answer.margin for answer in next_sentence(engine, pairs)])
     return np.split(scores, np.cumsum([len(text) - 1 for text in texts])[:-1])
 
 
-def splice(texts: Texts, random: np.random.Generator, pieces: int = 4) -> tuple[Texts, list[list[int]]]:
-    """Return texts of `pieces` runs of 4 to 9 sentences of different documents, and the steps that join them."""
+def splice(texts: Texts, random: np.random.Generator, segments: int = 4) -> tuple[Texts, list[list[int]]]:
+    """Return texts of `segments` segments of 4 to 9 sentences of different documents, and the transitions between."""
     spliced, joins = [], []
     for _ in range(len(texts)):
-        made: list[str] = []
+        sentences: list[str] = []
         at: list[int] = []
-        for i in random.choice(len(texts), size=pieces, replace=False):
+        for i in random.choice(len(texts), size=segments, replace=False):
             size = int(random.integers(4, 10))
             start = int(random.integers(0, len(texts[i]) - size + 1))
-            at.append(len(made) - 1)
-            made += texts[i][start : start + size]
-        spliced.append(made)
+            at.append(len(sentences) - 1)
+            sentences += texts[i][start : start + size]
+        spliced.append(sentences)
         joins.append(at[1:])
     return spliced, joins
 
 
 def report(curves: list[np.ndarray], joins: list[list[int]], random: np.random.Generator) -> None:
-    """Print the quality of breaks found in several ways."""
+    """Print the quality of the breaks found by several methods."""
     count = len(joins[0])
     ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "depth score": lambda curve: breaks(curve).is_break,
@@ -116,25 +117,26 @@ def report(curves: list[np.ndarray], joins: list[list[int]], random: np.random.G
 
 
 def lowest(values: np.ndarray, count: int) -> np.ndarray:
+    """Return True for the `count` lowest values."""
     chosen = np.zeros(len(values), bool)
     chosen[np.argsort(values, kind="stable")[:count]] = True
     return chosen
 
 
 def p_k(true: np.ndarray, guess: np.ndarray, size: int) -> float:
-    """Share of windows that disagree on whether their two ends lie in one segment."""
+    """Return the share of windows that disagree on whether their two ends are in one segment."""
     ends = range(len(true) - size + 1)
     return float(np.mean([true[i : i + size].any() != guess[i : i + size].any() for i in ends]))
 
 
 def window_diff(true: np.ndarray, guess: np.ndarray, size: int) -> float:
-    """Share of windows that disagree on how many breaks they hold."""
+    """Return the share of windows that disagree on their number of breaks."""
     ends = range(len(true) - size + 1)
     return float(np.mean([true[i : i + size].sum() != guess[i : i + size].sum() for i in ends]))
 
 
 def auc(high: np.ndarray, low: np.ndarray) -> float:
-    """Probability that one of `high` is above one of `low`."""
+    """Return the probability that a value of `high` is above one of `low`."""
     return float(np.mean((high[:, None] > low) + 0.5 * (high[:, None] == low)))
 
 

@@ -1,7 +1,7 @@
-"""Everything that is to be measured on a GPU, in one go of less than eight minutes: `python -m benchmarks.gpu`.
+"""All measurements on a GPU, in one run of less than eight minutes: `python -m benchmarks.gpu`.
 
-Needs PyTorch, safetensors and tokenizers, no Prefect; a part that needs more and lacks it says so, and the others run.
-`--device cpu --tiny` runs every part at toy size, so that the script is known to work before a GPU is at hand.
+Needs PyTorch, safetensors and tokenizers, not Prefect; a part that needs another package is skipped without it.
+`--device cpu --tiny` runs every part at toy size, to test the script without a GPU.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ PARTS: Mapping[str, tuple[str, Part]] = {
     "training": ("Training: MLM + NSP, the embedded model", training),
 }
 SECONDS = 36.0
-"""For each part, about: with models made and peers loaded, nine of them stay below eight minutes."""
+"""Approximate seconds per part: with models and peers to load, nine parts take less than eight minutes."""
 EXIT_NO_DEVICE = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what was asked for, print it as a table or JSON. Returns the exit code."""
+    """Measure the parts given, print them as a table, and write JSON if asked to. Returns the exit code."""
     options = _options(arguments)
     logging.basicConfig(level=logging.ERROR)
     try:
@@ -55,31 +55,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{error} Nothing was measured.", file=sys.stderr)
         return EXIT_NO_DEVICE
     result: dict[str, Any] = {"machine": _machine(device), "precision": precision, "parts": {}}
-    _say(json.dumps(result["machine"]))
+    _print(json.dumps(result["machine"]))
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="polyseme-gpu-") as folder:
         setting = Setting(device, precision, options.tiny, options.seconds, Path(folder))
         for name in options.parts:
             title, part = PARTS[name]
-            _say(f"\n{title}")
+            _print(f"\n{title}")
             result["parts"][name] = _measured(part, setting)
-            if options.json:  # after every part, so that a machine that is taken away leaves what it gave
+            if options.json:  # after every part, so that results are kept if the machine is lost
                 options.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     result["seconds"] = round(time.perf_counter() - begun, 1)
-    _say(f"\n{result['seconds']} seconds in all")
+    _print(f"\n{result['seconds']} seconds in all")
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     return int(any("failed" in part for part in result["parts"].values()))
 
 
 def _measured(part: Part, setting: Setting) -> dict[str, Any]:
-    """Run one part and print its figures as they come. What fails is said and ends this part alone."""
+    """Run one part and print its figures as they come. An error is printed and ends this part only."""
     found: dict[str, Any] = {"figures": []}
     begun = time.perf_counter()
     try:
         for figure in part(setting):
             found["figures"].append(asdict(figure) | {"holds": figure.holds})
-            _say(_line(figure))
+            _print(_line(figure))
     except NotMeasured as reason:
         found["not measured"] = str(reason)
     except ModuleNotFoundError as error:
@@ -89,7 +89,7 @@ def _measured(part: Part, setting: Setting) -> dict[str, Any]:
         found["failed"] = f"{type(error).__name__}: {error}"
     for kind in ("not measured", "failed"):
         if kind in found:
-            _say(f"  {kind}: {found[kind]}")
+            _print(f"  {kind}: {found[kind]}")
     found["seconds"] = round(time.perf_counter() - begun, 1)
     if setting.device.type == "cuda":
         torch.cuda.empty_cache()
@@ -119,14 +119,16 @@ def _machine(device: torch.device) -> dict[str, str]:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--device", choices=("cuda", "mps", "cpu"), default="cuda")
-    parser.add_argument("--tiny", action="store_true", help="toy sizes: does the script work? The figures say nothing")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"for each part, about (default {SECONDS:g})")
+    parser.add_argument("--tiny", action="store_true", help="toy sizes, to test the script; the figures mean nothing")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help=f"approximate seconds per part (default {SECONDS:g})"
+    )
     parser.add_argument("--parts", nargs="+", choices=tuple(PARTS), default=tuple(PARTS))
     parser.add_argument("--json", type=Path, metavar="OUT", help="also write every figure, after each part")
     return parser.parse_args(arguments)
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)
 
 

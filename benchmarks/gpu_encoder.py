@@ -1,4 +1,4 @@
-"""The encoder on a GPU: the machine's limit, how near it comes, what pairs cost, whether the numbers are right."""
+"""The encoder on a GPU: the rate of matrix products, utilisation, the cost of pairs, and correctness."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CHECKED = 200
 
 
 def matrix_rate(setting: Setting) -> Iterator[Figure]:
-    """What the machine multiplies, at best and in the model's own shapes."""
+    """The rate of matrix products, square and in the model's own shapes."""
     side, rows = (128, 256) if setting.tiny else (_SQUARE, _ROWS)
     large = _product_rate(setting, side, side, side)
     yield Figure(f"square product, {side}", large, "TFLOP/s")
@@ -61,7 +61,7 @@ def _product_rate(setting: Setting, rows: int, columns: int, depth: int) -> floa
 
 
 def utilisation(setting: Setting) -> Iterator[Figure]:
-    """The encoder on full windows against the square product."""
+    """The encoder on full windows, compared with the square product."""
     encoder, bert = setting.encoder, setting.encoder.bert
     count = 4 if setting.tiny else max(1, 2 * encoder.budget // _WINDOW)
     ptr = np.arange(count + 1, dtype=np.int64) * (_WINDOW - 2)
@@ -93,7 +93,7 @@ def utilisation(setting: Setting) -> Iterator[Figure]:
 
 
 def pairs(setting: Setting) -> Iterator[Figure]:
-    """NSP and vectors of one pass over pairs (`--context pair`) against a pass for each."""
+    """NSP and vectors from one pass over pairs (`--context pair`), compared with one pass for each."""
     encoder, text = setting.encoder, setting.text_for(setting.seconds / 20)
     ptr, count = text.sentence_ptr, len(text.sentences)
     near = SentencePairs(np.arange(count - 1), np.arange(1, count))
@@ -114,7 +114,7 @@ def pairs(setting: Setting) -> Iterator[Figure]:
 
 
 def correctness(setting: Setting) -> Iterator[Figure]:
-    """The device's vectors against the CPU's in float32, and alone against in company."""
+    """The device's vectors, compared with the CPU's in float32 and with those of single-window batches."""
     text = setting.text(1)
     ptr = text.sentence_ptr[: _CHECKED + 1]
     ids, count = text.ids[: ptr[-1]], len(ptr) - 1
@@ -148,7 +148,7 @@ def _least_cosine(a: Encoded, b: Encoded) -> float:
 
 
 def memory(setting: Setting) -> Iterator[Figure]:
-    """The budget that was found, what it takes, and halving when there is less memory than was thought."""
+    """The token budget, its peak memory, and halving of batches with less memory."""
     text = setting.text(1 if setting.tiny else 2 * setting.encoder.budget)
     ptr, count = text.sentence_ptr, len(text.sentences)
     windows = sentence_windows(ptr, range(count), setting.encoder.max_tokens)
@@ -174,12 +174,12 @@ def memory(setting: Setting) -> Iterator[Figure]:
 
 
 @contextmanager
-def _little_memory(setting: Setting, encoder: Encoder, room: int) -> Iterator[None]:
-    """Leave `room` bytes beside what is in use. Elsewhere than on CUDA large batches are refused in its stead."""
+def _little_memory(setting: Setting, encoder: Encoder, free: int) -> Iterator[None]:
+    """Limit free memory to `free` bytes. On other devices than CUDA, large batches raise the error instead."""
     if setting.device.type == "cuda":
         torch.cuda.empty_cache()
         total = torch.cuda.mem_get_info()[1]
-        torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_reserved() + room) / total))
+        torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_reserved() + free) / total))
         try:
             yield
         finally:
@@ -189,7 +189,7 @@ def _little_memory(setting: Setting, encoder: Encoder, room: int) -> Iterator[No
 
     def refuse(batch: PackedBatch, *, last: int = 1) -> torch.Tensor:
         if len(batch.ids) > encoder.max_tokens // 2:
-            raise torch.OutOfMemoryError("out of memory, for the sake of the measurement")
+            raise torch.OutOfMemoryError("out of memory (simulated)")
         return forward(batch, last=last)
 
     encoder.bert.hidden_states = refuse  # type: ignore[method-assign]
@@ -197,7 +197,7 @@ def _little_memory(setting: Setting, encoder: Encoder, room: int) -> Iterator[No
 
 
 def likelihood(setting: Setting) -> Iterator[Figure]:
-    """Pseudo-log-likelihood: a pass for every token."""
+    """Pseudo-log-likelihood: one pass per token."""
     encoder = setting.encoder
     text = setting.text(1) if setting.tiny else setting.text_for(setting.seconds / 200)
     count = 8 if setting.tiny else len(text.sentences)

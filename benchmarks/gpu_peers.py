@@ -1,7 +1,7 @@
-"""Naturally mixed lengths on a GPU: Polyseme against padded batches and against flash attention over joined inputs.
+"""Sentences of natural lengths on a GPU: Polyseme against padded batches and flash attention over concatenated inputs.
 
-sentence-transformers itself where it is installed, from strings. Without it, transformers' own `BertModel` does what
-its two modes do, from token ids: sentences sorted by length, in batches padded to their longest or joined in one row.
+sentence-transformers itself if it is installed, from strings. Without it, transformers' `BertModel` does what its two
+modes do, from token ids: sentences sorted by length, in batches padded to the longest or concatenated into one row.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Rows = list[Ints]
 BATCHES = (32, 256)
 """The default of sentence-transformers, and one that keeps a GPU busier."""
 _PADDED, _JOINED = 3.0, 1.2
-"""How many times faster than each mode, at its default batch, Polyseme shall be."""
+"""The factors by which Polyseme should be faster than each mode at its default batch size."""
 _AGREE = 0.99
 _NAME = "polyseme-benchmark-varlen"
 
 
 def mixed_lengths(setting: Setting) -> Iterator[Figure]:
-    """Sentences to sentence vectors, tokens a second of each way."""
-    # Peers take several times as long; each is timed on its own.
+    """From sentences to sentence vectors: tokens per second of each implementation."""
+    # Peers take several times as long; each is timed separately.
     text = setting.text_for(setting.seconds / 60)
     ways: dict[str, tuple[Callable[[], Vectors], float | None]] = {
         "polyseme, from strings": (lambda: _mine(setting, setting.tokenized(text.sentences)), None),
@@ -62,7 +62,7 @@ def mixed_lengths(setting: Setting) -> Iterator[Figure]:
 
 
 def _require_alike(name: str, found: Vectors, truth: Vectors) -> None:
-    """Raise PolysemeError where a way makes other vectors: then its time says nothing."""
+    """Raise PolysemeError if the vectors differ: then the times cannot be compared."""
     a, b = (torch.from_numpy(np.asarray(x, dtype=np.float32)) for x in (found, truth))
     least = float(torch.cosine_similarity(a, b).min())
     if least < _AGREE:
@@ -88,7 +88,7 @@ def _of_library(setting: Setting, sentences: list[str]) -> dict[str, tuple[Calla
         return SentenceTransformer(modules=[body, Pooling(setting.encoder.width, "mean")], device=setting.device.type)
 
     modes = {"padded": (model(attn_implementation="sdpa"), _PADDED)}
-    # It joins its inputs where flash attention of variable length can be had, from either of these packages.
+    # It concatenates inputs if one of these packages provides flash attention of variable length.
     if setting.device.type == "cuda" and (find_spec("flash_attn") or find_spec("kernels")):
         modes["flash attention, unpadded"] = (model(attn_implementation="flash_attention_2"), _JOINED)
     return {
@@ -111,7 +111,7 @@ def _of_transformers(setting: Setting, text: Text) -> dict[str, tuple[Callable[[
     from transformers import AttentionInterface, AttentionMaskInterface, BertModel
     from transformers.utils import logging as transformers_logging
 
-    # It reports the NSP and MLM heads of the checkpoint as unexpected; they are not needed here.
+    # It warns about the NSP and MLM heads of the checkpoint, which are not needed here.
     transformers_logging.set_verbosity(logging.ERROR)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     joined = _Joined(setting)
@@ -139,7 +139,7 @@ def _of_transformers(setting: Setting, text: Text) -> dict[str, tuple[Callable[[
 
 
 def _rows(setting: Setting, text: Text) -> Rows:
-    """The ids of each sentence with its special tokens, laid out before the clock runs."""
+    """Return the ids of each sentence with special tokens, prepared before the measurement."""
     specials, most = setting.encoder.specials, setting.encoder.max_tokens - 2
     bounds = itertools.pairwise(text.sentence_ptr.tolist())
     return [
@@ -151,7 +151,7 @@ def _rows(setting: Setting, text: Text) -> Rows:
 def _in_batches(
     device: torch.device, rows: Rows, size: int, forward: Callable[[torch.device, Rows], torch.Tensor]
 ) -> Vectors:
-    """Longest first, and the inverse permutation in the end, as sentence-transformers does."""
+    """Encode longest first and restore the input order, as sentence-transformers does."""
     order = np.argsort([-len(row) for row in rows], kind="stable")
     with torch.inference_mode():
         made = [forward(device, [rows[i] for i in order[start : start + size]]) for start in range(0, len(order), size)]
@@ -171,7 +171,7 @@ def _padded(model: Any, device: torch.device, rows: Rows) -> torch.Tensor:
 
 
 class _Joined:
-    """`BertModel` over one row of joined sequences, each attending to itself alone by the kernel that we use too."""
+    """`BertModel` over one row of concatenated sequences, each attending to itself only, with our attention kernel."""
 
     def __init__(self, setting: Setting) -> None:
         heads = int(setting.checkpoint.config["num_attention_heads"])
@@ -182,7 +182,7 @@ class _Joined:
     def attend(
         self, module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: object, **_named: object
     ) -> tuple[torch.Tensor, None]:
-        """Take `(1, heads, tokens, size)`, give `(1, tokens, heads, size)`, as transformers asks."""
+        """Map `(1, heads, tokens, size)` to `(1, tokens, heads, size)`, the interface of transformers."""
         q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
         return self._attention(q, k, v, self._groups, self._bounds).view(1, *q.shape), None
 

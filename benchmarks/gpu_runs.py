@@ -1,4 +1,4 @@
-"""Whole runs on a GPU: documents to Parquet against the encoder alone, and steps of training."""
+"""Complete runs on a GPU: from documents to Parquet compared with the encoder alone, and steps of training."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from benchmarks.gpu_setting import Figure, Setting
 from polyseme.storage.records import Document
 
 _SWITCH = 0.0005
-"""Seconds after which a Python thread gives way; Python's own is 0.005."""
+"""Python's thread switch interval in seconds; the default is 0.005."""
 _FIRST_STEPS = 3
-"""Steps that warm up: kernels are loaded and memory is found."""
+"""Warm-up steps: kernels are loaded and memory is allocated."""
 _SHARDS = 6
-"""Shards of documents that a run on a GPU has in flight."""
+"""Shards that a run on a GPU processes at the same time."""
 
 
 def pipeline(setting: Setting) -> Iterator[Figure]:
-    """Documents in a file to sentence vectors in a lake, without Prefect, against the encoder on the same windows."""
+    """From a file to sentence vectors in a lake, without Prefect, compared with the encoder on the same windows."""
     from benchmarks import pipeline_race
     from polyseme.storage.records import Outputs
     from polyseme.tasks.engine import Engine, EngineConfig
@@ -49,7 +49,7 @@ def pipeline(setting: Setting) -> Iterator[Figure]:
 
 
 def _write_documents(setting: Setting, source: Path) -> list[Document]:
-    """Write the corpus as often as a run of a few seconds needs, every copy under a name of its own."""
+    """Write as many copies of the corpus as a run of a few seconds needs, with distinct document ids."""
     wanted = 1 if setting.tiny else int(setting.rate * setting.seconds / 12)
     times = max(1, wanted // max(1, len(setting.text(1).ids)))
     documents = [
@@ -73,7 +73,7 @@ def _switching(seconds: float) -> Iterator[None]:
 
 
 def training(setting: Setting) -> Iterator[Figure]:
-    """Steps of MLM + NSP on the embedded model; a step includes its text, its optimizer and its log."""
+    """Steps of MLM + NSP on the embedded model; a step includes data preparation, optimizer and log."""
     from polyseme.tasks.model.checkpoint import find
     from polyseme.tasks.text.wordpiece import WordPiece
     from polyseme.tasks.training.corpus import prepare

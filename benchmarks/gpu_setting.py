@@ -1,6 +1,6 @@
-"""What the GPU's measurements share: a device, a model of BERT-base's shape, natural text, and a clock that waits.
+"""The common setting of the GPU measurements: device, a model of BERT-base's shape, natural text, and timing.
 
-The model is made on the spot from random numbers: speed does not ask what they are.
+The model has random weights, which do not affect speed.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _MOST_ROUNDS = 5
 
 
 class NotMeasured(Exception):
-    """This part cannot be measured here; the message says why."""
+    """This part cannot be measured here; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number that was measured, and the bound it is held against, if any."""
+    """One measured number, with the bound that it should keep, if any."""
 
     what: str
     value: float
@@ -56,7 +56,7 @@ class Figure:
 
     @property
     def holds(self) -> bool | None:
-        """Does it keep its bound? None where it has none."""
+        """Whether it keeps its bound; None without a bound."""
         if self.at_least is None and self.at_most is None:
             return None
         return (self.at_least is None or self.value >= self.at_least) and (
@@ -66,7 +66,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Sentences one behind another: `ids` and `word` are `(tokens,)`, `sentence_ptr` is `(sentences + 1,)`."""
+    """Concatenated sentences: `ids` and `word` are `(tokens,)`, `sentence_ptr` is `(sentences + 1,)`."""
 
     ids: npt.NDArray[np.int32]
     word: npt.NDArray[np.int32]
@@ -76,7 +76,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and how much to measure. `seconds` is what one part may take, about; `folder` is scratch space."""
+    """Where and how much to measure. `seconds` is the approximate time per part; `folder` is scratch space."""
 
     device: torch.device
     precision: Precision
@@ -86,7 +86,7 @@ class Setting:
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
-        """Random weights of BERT-base's shape, or of a toy's, with the embedded model's tokenizer."""
+        """Random weights in BERT-base's shape, or a toy's if `tiny`, with the embedded model's tokenizer."""
         folder = self.folder / "random-bert"
         folder.mkdir()
         config = _COMMON | (TINY if self.tiny else BASE)
@@ -103,19 +103,22 @@ class Setting:
 
     @cached_property
     def wordpiece(self) -> WordPiece:
+        """The tokenizer of the checkpoint."""
         return WordPiece.load(self.checkpoint.folder)
 
     @cached_property
     def encoder(self) -> Encoder:
+        """The encoder on the device, in its precision."""
         return self.new_encoder(self.device, self.precision)
 
     def new_encoder(self, device: torch.device, precision: Precision, *, budget: int | None = None) -> Encoder:
+        """Return another encoder of the same checkpoint."""
         specials = Specials(self.wordpiece.cls_id, self.wordpiece.sep_id)
         return Encoder(self.checkpoint, device=device, specials=specials, precision=precision, budget=budget)
 
     @cached_property
     def documents(self) -> list[Document]:
-        """The example corpus, a document a file; text files alone, which need no reader."""
+        """The text files of the example corpus, one document each."""
         files = sorted(p for p in CORPUS.iterdir() if p.suffix in (".md", ".txt"))
         return [Document(p.stem, p.name, p.read_text("utf-8")) for p in files]
 
@@ -124,25 +127,26 @@ class Setting:
         return self.tokenized([s for document in self.documents for s in _sentences(document.text)])
 
     def tokenized(self, sentences: list[str]) -> Text:
+        """Return `sentences` with their tokens."""
         stops = np.cumsum([len(s) + 1 for s in sentences]).tolist()
         spans = [Sentence(stop - len(s) - 1, stop - 1) for s, stop in zip(sentences, stops, strict=True)]
         made = self.wordpiece.tokenize("\n".join(sentences), spans)
         return Text(made.ids, made.word, made.sentence_ptr, sentences)
 
     def text(self, tokens: int) -> Text:
-        """Return the corpus's sentences as often as `tokens` tokens need."""
+        """Return the sentences of the corpus, repeated to at least `tokens` tokens."""
         once = self._once
         times = max(1, -(-tokens // len(once.ids)))
         ptr = np.append(0, np.cumsum(np.tile(np.diff(once.sentence_ptr), times)))
         return Text(np.tile(once.ids, times), np.tile(once.word, times), ptr, once.sentences * times)
 
     def text_for(self, seconds: float) -> Text:
-        """Return about so much text as the encoder reads in that time."""
+        """Return about as much text as the encoder processes in that time."""
         return self.text(1 if self.tiny else int(self.rate * seconds))
 
     @cached_property
     def rate(self) -> float:
-        """Tokens a second of the encoder on natural sentences, roughly: what sizes of work are chosen by."""
+        """Approximate tokens per second of the encoder on natural sentences, to choose the sizes of measurements."""
         text = self.text(1 if self.tiny else 4 * self.encoder.budget)
         windows = sentence_windows(text.sentence_ptr, range(len(text.sentences)), self.encoder.max_tokens)
         run = lambda: self.encoder.encode_sentences(text.ids, windows, sentence_ptr=text.sentence_ptr)  # noqa: E731
@@ -152,14 +156,14 @@ class Setting:
         return len(text.ids) / (time.perf_counter() - begun)
 
     def wait(self) -> None:
-        """Wait until the device has done everything."""
+        """Wait until the device is idle."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         elif self.device.type == "mps":
             torch.mps.synchronize()
 
     def timed(self, run: Callable[[], object], *, of: int = 1) -> float:
-        """Return the median seconds of a run, once warm, within one `of` parts of the time there is."""
+        """Return the median seconds of a run after warm-up, taking about `seconds / of` in all."""
         return statistics.median(self._rounds(run, self.seconds / of))
 
     def _rounds(self, run: Callable[[], object], limit: float) -> Iterator[float]:
@@ -171,7 +175,7 @@ class Setting:
             self.wait()
             ended = time.perf_counter()
             over = ended - started + (ended - begun) > limit
-            # The first warms up, unless there is time for no other.
+            # The first is a warm-up, unless there is no time for another.
             if number or over:
                 yield ended - begun
             if over:
@@ -179,7 +183,7 @@ class Setting:
 
 
 def _sentences(text: str) -> list[str]:
-    """Split `text` as Polyseme does; where nupunkt is missing at full stops, which is good enough for lengths."""
+    """Split `text` as Polyseme does; without nupunkt at full stops, which is good enough for lengths."""
     try:
         from polyseme.tasks.text.sentences import split
     except ModuleNotFoundError:

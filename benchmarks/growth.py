@@ -1,6 +1,6 @@
-"""Growth: a straight line through measured points, how far from it they lie, and the picture of both.
+"""Growth: a straight line fitted to measured points, the residuals, and a plot of both as SVG.
 
-Numbers in, numbers and SVG out; knows nothing of what was measured.
+Knows nothing of what was measured.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _INK, _FAINT = "#333", "#ccc"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`intercept + slope * x`. `r2` is the share of the variance it explains, `off` the furthest point, as a share."""
+    """`intercept + slope * x`. `r2` is the share of variance explained, `off` the largest relative residual."""
 
     slope: float
     intercept: float
@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One quantity against one size."""
+    """One quantity `y` plotted against one size `x`."""
 
     title: str
     x: str
@@ -43,7 +43,7 @@ class Panel:
 
 
 def fit(xs: Sequence[float], ys: Sequence[float]) -> Line:
-    """Fit by least squares. Of equal `ys` a level line explains all there is."""
+    """Fit a line by least squares. For equal `ys`, `r2` is 1."""
     x, y = np.asarray(xs, float), np.asarray(ys, float)
     slope, intercept = np.polyfit(x, y, 1)
     left, spread = y - (intercept + slope * x), y - y.mean()
@@ -52,7 +52,7 @@ def fit(xs: Sequence[float], ys: Sequence[float]) -> Line:
 
 
 def picture(panels: Sequence[Panel], *, title: str) -> str:
-    """Return the panels, two a row, as one SVG."""
+    """Return the panels as one SVG, two per row."""
     rows = -(-len(panels) // 2)
     width, height = 2 * _WIDTH, 40 + rows * _PANEL + 10
     body = "".join(_panel(p, (i % 2) * _WIDTH, 40 + (i // 2) * _PANEL) for i, p in enumerate(panels))
@@ -64,7 +64,7 @@ def picture(panels: Sequence[Panel], *, title: str) -> str:
 
 
 def _panel(panel: Panel, left: int, top: int) -> str:
-    """Draw both axes from zero, so that what is flat looks flat."""
+    """Draw one panel with both axes from zero, so that constants look constant."""
     x0, x1, y0, y1 = left + _LEFT, left + _WIDTH - 20, top + _PANEL - _GAP, top + 28
     most_x, most_y = max(panel.xs) or 1.0, 1.1 * max(*panel.ys, panel.line(max(panel.xs))) or 1.0
 

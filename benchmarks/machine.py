@@ -1,4 +1,4 @@
-"""The machine: what it is, and how fast it copies, writes to disk and multiplies matrices of the model's own shapes."""
+"""The machine: a description, and how fast it copies, writes to disk and multiplies matrices of the model's shapes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from polyseme.tasks.model.linear import Dense, Packed
 from polyseme.tasks.text.windows import Windows
 
 ROWS = 1024
-"""Rows of the products: the encoder's own batch on CPU."""
+"""Rows of the matrix products: the encoder's batch size on CPU."""
 _REPEATS = 4
 _TRANSFER = 128 * 2**20
-"""Bytes copied or written to measure a bandwidth: more than any cache holds."""
+"""Bytes copied or written to measure bandwidth: more than any cache."""
 
 
 def describe() -> dict[str, str | float]:
-    """Return what the numbers depend on."""
+    """Return the properties of the machine that results depend on."""
     return {
         "cpu": processor(),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
@@ -40,14 +40,14 @@ def describe() -> dict[str, str | float]:
 
 
 def memory_bandwidth() -> float:
-    """Return bytes a second that one core reads and writes in a copy, the best of five."""
+    """Return the bytes per second that one core reads and writes in a copy, the best of five."""
     source = np.ones(_TRANSFER, np.uint8)
     target = np.empty_like(source)
     return 2 * _TRANSFER / min(_seconds(partial(np.copyto, target, source)) for _ in range(5))
 
 
 def disk_bandwidth(folder: str) -> float:
-    """Return bytes a second that reach the disk under `folder`, the best of three."""
+    """Return the bytes per second written to the disk of `folder` and synced, the best of three."""
     content = np.random.default_rng(0).bytes(_TRANSFER)
 
     def write() -> None:
@@ -60,22 +60,22 @@ def disk_bandwidth(folder: str) -> float:
 
 
 def model_flops(bert: PackedBert, windows: Windows) -> int:
-    """Return floating-point operations of all matrix products over `windows`, padding and the heads excluded."""
+    """Return the floating-point operations of all matrix products over `windows`, without padding and heads."""
     return int(windows.lengths.sum()) * linear_flops(bert) + attention_flops(bert, windows)
 
 
 def linear_flops(bert: PackedBert) -> int:
-    """Return floating-point operations of the matrix products with weights, per token."""
+    """Return the floating-point operations of the matrix products with weights, per token."""
     return sum(2 * w.size for layer in bert.layers for w in (layer.qkv, layer.out, layer.up, layer.down))
 
 
 def attention_flops(bert: PackedBert, windows: Windows) -> int:
-    """Return floating-point operations of attention's two products over all `windows`."""
+    """Return the floating-point operations of attention's two products over all `windows`."""
     return 4 * len(bert.layers) * bert.hidden * int((windows.lengths**2).sum())
 
 
 def products(encoder: Encoder) -> tuple[Callable[[], object], int]:
-    """Return a run of one layer's products on every core, and how many floating-point operations it is."""
+    """Return a function that runs one layer's products on every core, and its floating-point operations."""
     pool, layer = encoder.pool, encoder.bert.layers[0]
     linears = [m for m in (layer.qkv, layer.out, layer.up, layer.down) if isinstance(m, Dense | Packed)]
     inputs = [torch.randn(ROWS, m.size // len(m.bias), dtype=m.bias.dtype) for m in linears]

@@ -1,9 +1,9 @@
-"""How fast `nearest` is on a lake of many sentences, in memory and from Parquet.
+"""Speed of `nearest` on a lake of many sentences, in memory and from Parquet.
 
     python benchmarks/nearest_speed.py --sentences 1000000 --lake big-lake
 
-Makes a lake of random unit vectors (kept for the next run), then asks for the ten nearest of stored and new vectors
-through SQL, and checks the answers against a plain float64 product.
+Makes a lake of random unit vectors (kept for the next run), then queries the ten nearest neighbours of random vectors
+through SQL, and compares the results with plain SQL over Parquet.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ DOCUMENTS_A_PART = 1000
 
 
 def main() -> None:
+    """Make the lake if there is none, measure, and print whether the results agree."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lake", type=Path, required=True)
     parser.add_argument("--sentences", type=int, default=1_000_000)
@@ -46,6 +47,7 @@ def main() -> None:
 
 
 def ask(lake: Path, questions: list[np.ndarray], cache_bytes: int, label: str) -> list[list[tuple[str, int]]]:
+    """Print the times of `nearest_to` for `questions`, and return the keys found."""
     con = connect(lake, functions=ModelFunctions(cache_bytes=cache_bytes))
     answers = []
     for number, question in enumerate(questions):
@@ -62,6 +64,7 @@ def ask(lake: Path, questions: list[np.ndarray], cache_bytes: int, label: str) -
 
 
 def by_sql(lake: Path, questions: list[np.ndarray]) -> list[list[tuple[str, int]]]:
+    """Print the time of plain SQL for `questions`, and return the keys found."""
     con = connect(lake)
     answers = []
     for question in questions:
@@ -77,6 +80,7 @@ def by_sql(lake: Path, questions: list[np.ndarray]) -> list[list[tuple[str, int]
 
 
 def make(lake: Lake, sentences: int, width: int) -> None:
+    """Write `sentences` random unit vectors of `width` dimensions into the lake."""
     spec = EncodingSpec(
         model="random", model_sha256="0", tokenizer_sha256="0", width=width, layers="last", pooling="mean",
         context="sentence", max_tokens=512, precision="fp32", splitter="none",

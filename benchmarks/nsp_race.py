@@ -1,4 +1,4 @@
-"""NSP: how fast transitions are scored, and what one pass for scores and vectors saves against two."""
+"""NSP: the speed of scoring transitions, and of one pass for scores and vectors compared with two."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTEXTS: tuple[Context, ...] = ("sentence", "pair")
 
 
 def compare(engine: Engine, laid_out: Sequence[Chunk], rounds: int) -> tuple[dict[str, Times], dict[str, float]]:
-    """Race scoring alone, `--context sentence` with NSP and `--context pair`; return times and facts."""
+    """Time scoring alone, `--context sentence` with NSP and `--context pair`; return times and facts."""
     limit = engine.spec.max_tokens
     pairs = [transitions(chunk, 0).pairs for chunk in laid_out]
     windows = [pair_windows(chunk.sentence_ptr, p, limit)[0] for chunk, p in zip(laid_out, pairs, strict=True)]

@@ -1,7 +1,7 @@
-"""The whole pipeline against its own model: what reading, tokenizing, Parquet and the catalog add in CPU time.
+"""The complete pipeline compared with its model: the CPU time of reading, tokenizing, Parquet and the catalog.
 
-The stages of `polyseme.flows.embed` without Prefect: scan, plan, shards, parts, commit, publish. The model's share is
-taken twice: from the clocks of the threads that run it, in the same run, and by running the same windows alone.
+The stages of `polyseme.flows.embed` without Prefect: scan, shards, parts, commit, publish. The model's share is
+measured twice: by the clocks of the threads that run it, in the same run, and by running the same windows alone.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MODEL_THREADS = "polyseme-batch"
 
 @dataclass
 class Pipeline:
-    """Runs of one kind of output; `model` and `counts` grow by one entry a run."""
+    """Runs with one kind of output. `model` has the model's CPU seconds of each run, `counts` those of the last run."""
 
     engine: Engine
     source: Path
@@ -51,6 +51,7 @@ class Pipeline:
     counts: Counts = field(default_factory=Counts)
 
     def run(self) -> None:
+        """Run the pipeline once, into a lake in a temporary folder."""
         before = _model_seconds()
         with tempfile.TemporaryDirectory(prefix="polyseme-benchmark-") as folder:
             lake = Lake(Path(folder))
@@ -78,7 +79,7 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """One kind of output: the pipeline's times, the model's CPU seconds within it, and those of the model alone."""
+    """One kind of output: times of the pipeline, the model's CPU seconds in it, and times of the model alone."""
 
     whole: Times
     model: list[float]
@@ -86,12 +87,12 @@ class Overhead:
     counts: Counts
 
     def shares(self) -> list[float]:
-        """What the pipeline adds to its model, round by round: 0.1 is ten per cent."""
+        """Return the pipeline's CPU time in addition to its model, as a share of the model's, by round."""
         return [whole / model - 1 for whole, model in zip(self.whole.cpu, self.model, strict=True)]
 
 
 def overheads(engine: Engine, source: Path, documents: Sequence[Document], rounds: int) -> dict[str, Overhead]:
-    """Race the pipeline over `source`, for every kind of output, with the model alone over the same windows."""
+    """Time the pipeline over `source` for every kind of output, and the model alone over the same windows."""
     laid_out = lay_out(engine, documents)
     pipelines = {name: Pipeline(engine, source, outputs) for name, outputs in OUTPUTS.items()}
     runners: dict[str, Callable[[], object]] = {name: p.run for name, p in pipelines.items()}
@@ -104,14 +105,14 @@ def overheads(engine: Engine, source: Path, documents: Sequence[Document], round
 
 
 def lay_out(engine: Engine, documents: Sequence[Document]) -> list[Chunk]:
-    """Tokenize `documents` into the chunks that the engine would make of them."""
+    """Tokenize `documents` into the chunks of the engine."""
     return list(chunks(passages(documents, engine.wordpiece), engine.chunk_tokens))
 
 
 def model_alone(
     engine: Engine, laid_out: Sequence[Chunk], *, nsp: bool, context: Context = "sentence", tokens: bool = True
 ) -> Callable[[], list[ChunkVectors]]:
-    """Return a run of all passes over `laid_out`: nothing is read, tokenized or stored."""
+    """Return a function that runs all passes over `laid_out`, without reading, tokenizing and storing."""
 
     def run() -> list[ChunkVectors]:
         return [
@@ -133,7 +134,7 @@ def model_alone(
 
 
 def _model_seconds() -> float:
-    """CPU seconds of the threads that run batches: the forward passes and nothing else."""
+    """Return the CPU seconds of the threads that run batches, which is those of the forward passes."""
     clocks = [
         time.pthread_getcpuclockid(thread.ident)
         for thread in threading.enumerate()

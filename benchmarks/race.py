@@ -1,6 +1,6 @@
-"""Racing: alternatives measured in turn, A B C A B C ..., so that whatever else the machine does falls on all of them.
+"""Timing of alternatives in rounds, A B C A B C ..., so that other work on the machine affects all of them.
 
-Counts seconds only; knows nothing of what runs.
+Measures seconds; knows nothing of what runs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of one alternative, one entry a round: of all this process's threads, and on the clock."""
+    """Seconds of one alternative, one entry per round: CPU time of all threads of this process, and wall time."""
 
     cpu: list[float]
     wall: list[float]
@@ -25,19 +25,21 @@ class Times:
 
     @property
     def spread(self) -> str:
+        """The least and the most CPU seconds, as text."""
         return f"{min(self.cpu):.2f}-{max(self.cpu):.2f}"
 
     @property
     def typical_wall(self) -> float:
+        """Median wall seconds."""
         return statistics.median(self.wall)
 
     def over(self, other: Times) -> list[float]:
-        """CPU seconds in multiples of `other`'s, round by round."""
+        """Return the CPU seconds as multiples of `other`'s, by round."""
         return [mine / theirs for mine, theirs in zip(self.cpu, other.cpu, strict=True)]
 
 
 def race(runners: Mapping[str, Callable[[], object]], rounds: int, *, warm: bool = False) -> dict[str, Times]:
-    """Run everybody once unmeasured, unless they are `warm`, then `rounds` times in turn."""
+    """Run all once as a warm-up, unless they are `warm`, then `rounds` times, interleaved."""
     for run in () if warm else runners.values():
         run()
     times = {name: Times([], []) for name in runners}

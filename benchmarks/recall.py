@@ -1,10 +1,10 @@
-"""What do rounded vectors and a rounded model lose? Recall of the nearest sentences, against fp32 stored as float32.
+"""Recall of nearest sentences with vectors in lower precision, and from a model in int8, compared with fp32.
 
     python -m benchmarks.recall examples/corpus corpus.jsonl.gz --sentences 10000
 
-Encodes the sentences of a corpus, asks for the neighbours of some of them and prints the share of the
-true ten that are among the ten found. The question keeps its float32 vector, as in `nearest()`. float16 is what the
-lake stores; int8 (one scale a vector) is what half the space would cost; `--precision int8` is a lake encoded in int8.
+Encodes the sentences of a corpus, searches the neighbours of some of them and prints the share of the true ten that are
+among the ten found. The query keeps its float32 vector, as in `nearest()`. float16 is what the lake stores; int8 (one
+scale per vector) would take half the space; `--precision int8` is a lake encoded in int8.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _AT_ONCE = 2_000
 
 
 def main() -> None:
+    """Measure and print the recall of each way to store vectors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="+")
     parser.add_argument("--sentences", type=int, default=10_000)
@@ -42,7 +43,7 @@ def main() -> None:
     texts = list(islice(sentences(options.sources), options.sentences))
     exact = vectors(texts, options.model, "fp32")
     asked = np.random.default_rng(options.seed).permutation(len(texts))[: options.questions]
-    print(f"{len(asked)} questions to {len(texts)} distinct sentences, {exact.shape[1]} numbers a vector")
+    print(f"{len(asked)} queries to {len(texts)} distinct sentences, vectors of {exact.shape[1]} dimensions")
     true = nearest(exact, exact, asked)
     stored = {name: rounded(exact) for name, rounded in STORED.items()}
     if runs_int8(torch.device("cpu")):
@@ -64,7 +65,7 @@ def vectors(texts: Sequence[str], model: str, precision: Precision) -> Floats:
 
 
 def sentences(sources: Sequence[str]) -> Iterator[str]:
-    """Yield each distinct sentence of the documents once, in order: doubles would be ties."""
+    """Yield each distinct sentence of the documents once, in order: duplicates would be ties."""
     seen = set[str]()
     for document in read_sources(resolve(sources), ReadOptions(), stdin=sys.stdin.buffer):
         if not isinstance(document, Document):
@@ -78,6 +79,7 @@ def sentences(sources: Sequence[str]) -> Iterator[str]:
 
 
 def as_int8(rows: Floats) -> Floats:
+    """Return the rows rounded to int8 with one scale per row, as float32."""
     scale = np.abs(rows).max(axis=1, keepdims=True) / np.float32(127)
     return (np.round(rows / scale) * scale).astype(np.float32)
 

@@ -1,15 +1,15 @@
-"""How time and memory grow: with a corpus, a long document, many short ones, what is unchanged, parts and encodings.
+"""How time and memory grow with a corpus, a long document, many short ones, unchanged ones, parts and encodings.
 
     python -m benchmarks.scale                                  all of it, about 12 minutes on two cores
     python -m benchmarks.scale long short --scale 0.02          a small run of two parts
     python -m benchmarks.scale size --documents FILE.jsonl      real text
 
-Every point is a `polyseme` command in a process of its own, as a user runs it. Its processor seconds and its peak
-memory are what the system says of the process once it has ended: processor time includes Prefect's temporary server,
-the peak is that of the largest process. A straight line is fitted through the points of a part.
+Every point is a `polyseme` command in a process of its own, as a user runs it. CPU seconds and peak memory are reported
+by the operating system at its end: CPU time includes Prefect's temporary server, the peak is that of the largest
+process. A straight line is fitted to the points of each part.
 
-`size` encodes with the embedded model or `--model`. All else uses a random model of one thin layer, so that it is the
-pipeline that is measured and not matrix products.
+`size` encodes with the embedded model or `--model`. All other parts use a random model with one small layer, so that
+the pipeline is measured and not matrix products.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from benchmarks.growth import Line, Panel, fit, picture
 
 RESULTS = Path(__file__).resolve().parent / "results"
 _CHARS = 60_000
-"""Of the corpus that `size` multiplies: 13,000 tokens, seven seconds on two cores."""
+"""Characters of the corpus that `size` multiplies: 13,000 tokens, seven seconds on two cores."""
 _QUESTION = "SELECT count(*), sum(char_end) FROM words WHERE word_lower = 'bank'"
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one command took."""
+    """The resources that one command took."""
 
     cpu_s: float
     wall_s: float
@@ -46,9 +46,9 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What grows, in which unit, at which sizes when run in full, and how one size is measured.
+    """What grows, its unit, the sizes of a full run, and how one size is measured.
 
-    `scales` says that `--scale` applies to the sizes, and not to what is multiplied; `embeds` that runs are measured.
+    `scales` is whether `--scale` applies to the sizes; `embeds` is whether embedding runs are measured.
     """
 
     title: str
@@ -61,7 +61,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where the measurements take place."""
+    """The folder, model and text of the measurements."""
 
     folder: Path
     model: str
@@ -70,6 +70,7 @@ class Workspace:
 
     @property
     def small(self) -> Path:
+        """The folder of the small model."""
         return self.folder / "small-model"
 
     def make(self, kind: str, *arguments: object) -> None:
@@ -78,7 +79,7 @@ class Workspace:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def polyseme(self, *arguments: object) -> tuple[Cost, str]:
-        """Run a command. Return what it took and what it wrote; raises SystemExit where it failed."""
+        """Run a command. Return its cost and its standard output; raises SystemExit if it failed."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
         environment["PREFECT_HOME"] = str(self.folder / "prefect")
         written, output = self.folder / "stdout", self.folder / "stderr"
@@ -94,7 +95,7 @@ class Workspace:
         return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024), written.read_text()
 
     def embed(self, source: Path, lake: Path, model: object, **expected: int) -> Cost:
-        """Embed a source. Raises SystemExit where the run did not meet the documents `expected`."""
+        """Embed a source. Raises SystemExit if the run did not count the documents `expected`."""
         cost, written = self.polyseme("embed", source, "--lake", lake, "--model", model, "--json")
         report = json.loads(written)
         met = {name: report["tally"][name] for name in expected}
@@ -151,7 +152,7 @@ PARTS = {
 
 
 def _prepare(workspace: Workspace) -> None:
-    """Make the small model, and let Prefect set up its database, which it does once."""
+    """Make the small model, and let Prefect create its database, which it does once."""
     workspace.make("model", workspace.small)
     workspace.make("short", workspace.folder / "one.jsonl", 1)
     first = workspace.embed(workspace.folder / "one.jsonl", workspace.folder / "lake", workspace.small, new=1)
@@ -161,7 +162,7 @@ def _prepare(workspace: Workspace) -> None:
 
 
 def run(part: Part, workspace: Workspace, scale: float) -> dict[str, Any]:
-    """Measure every size of a part and print the points and the lines through them."""
+    """Measure every size of a part, and print the points and the fitted lines."""
     sizes = tuple(size * scale for size in part.sizes) if part.scales else part.sizes
     print(f"\n{part.title}\n{part.unit:>20}   CPU s   wall s   peak MB   model at work", flush=True)
     costs: list[Cost] = []
@@ -200,21 +201,21 @@ def _panels(found: dict[str, Any]) -> list[Panel]:
 
 
 def _machine() -> dict[str, str]:
-    """Describe the machine, in another process: PyTorch in this one would count as everybody's peak memory."""
+    """Describe the machine in another process: PyTorch in this one would count as peak memory of its children."""
     ask = "import json; from benchmarks.machine import describe; print(json.dumps(describe()))"
     described: dict[str, str] = json.loads(subprocess.check_output([sys.executable, "-c", ask]))
     return described
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure the parts asked for, print them, and write `scale.json` and `scale.svg`."""
+    """Measure the parts given, print them, and write `scale.json` and `scale.svg`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--scale", type=float, default=1.0, help="all sizes times this; 0.02 takes 3 minutes")
     parser.add_argument("--documents", nargs="*", help="text for `size` (default: examples/corpus)")
     parser.add_argument("--model", default="polyseme-mini", help="the model of `size`")
-    parser.add_argument("--folder", type=Path, help="where lakes are made and removed: up to 3 GB")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where scale.json and scale.svg go")
+    parser.add_argument("--folder", type=Path, help="for temporary lakes of up to 3 GB")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the folder for scale.json and scale.svg")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - PARTS.keys():
         parser.error(f"no part is called {', '.join(sorted(unknown))}")

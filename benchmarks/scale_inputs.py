@@ -1,9 +1,9 @@
-"""What the scale measurements work on: a small model, corpora of any size, and lakes that hold something already.
+"""The inputs of the scale measurements: a small model, corpora of any size, and lakes with content.
 
     python -m benchmarks.scale_inputs long long.txt 50
 
-Every one is made in a process of its own, so that the one that measures stays small: on Linux a process counts the
-memory of whoever started it as its own peak. The same arguments make the same bytes.
+Each is made in a process of its own, so that the measuring process stays small: on Linux the peak memory of a process
+includes that of its parent when it was started. The same arguments make the same bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SMALL = {
     "vocab_size": 30522, "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2,
     "intermediate_size": 64, "max_position_embeddings": 512,
 }  # fmt: skip
-"""One thin layer: the pipeline's own memory and time show, and a lake of 50 MB of text stays below 2 GB."""
+"""One small layer: the pipeline's own memory and time show, and a lake of 50 MB of text stays below 2 GB."""
 _MIB = 1 << 20
 _ROWS = 10_000
 
@@ -53,28 +53,28 @@ def model(folder: Path) -> None:
 
 
 def tiled(target: Path, copies: int, chars: int, sources: Sequence[str]) -> None:
-    """Write a corpus of about `chars` characters `copies` times, as JSON lines, no two texts alike.
+    """Write a corpus of about `chars` characters `copies` times, as JSON lines, all texts distinct.
 
-    The corpus is the beginning of `sources`, which are read as often as it takes. Each time a document comes again, the
-    words of every line are turned one place further: as many tokens, in another order, under another id.
+    The corpus is the beginning of `sources`, which are repeated if they are too short. In each repetition of a document
+    the words of every line are rotated by one: the same tokens, in another order, under another id.
     """
     base, size = [], 0
-    for turn, document in _again_and_again(sources):
-        base.append((turn, document))
+    for repetition, document in _repeated(sources):
+        base.append((repetition, document))
         size += len(document.text)
         if size >= chars:
             break
-    turns = base[-1][0] + 1
+    repetitions = base[-1][0] + 1
     with target.open("w", encoding="utf-8") as file:
         for copy in range(copies):
-            for turn, document in base:
-                places = copy * turns + turn
-                text = "\n".join(_turned(line, places) for line in document.text.split("\n"))
+            for repetition, document in base:
+                places = copy * repetitions + repetition
+                text = "\n".join(_rotated(line, places) for line in document.text.split("\n"))
                 file.write(json.dumps({"doc_id": f"{document.doc_id}#{places}", "text": text}) + "\n")
 
 
 def long(target: Path, megabytes: float) -> None:
-    """Write one text of `megabytes` (millions of bytes of UTF-8): paragraphs of sentences, a few letters not ASCII."""
+    """Write one text of `megabytes` (millions of bytes of UTF-8): paragraphs of sentences, mostly ASCII."""
     size, sentences = 0, _sentences(random.Random(0))
     with target.open("w", encoding="utf-8", newline="") as file:
         while size < megabytes * 1e6:
@@ -84,7 +84,7 @@ def long(target: Path, megabytes: float) -> None:
 
 
 def short(target: Path, documents: int) -> None:
-    """Write so many documents of ten words each as JSON lines."""
+    """Write `documents` documents of ten words each as JSON lines."""
     words, draw = _words(), random.Random(0)
     with target.open("w", encoding="utf-8") as file:
         for number in range(documents):
@@ -93,7 +93,7 @@ def short(target: Path, documents: int) -> None:
 
 
 def unchanged(root: Path, source: Path, checkpoint: Path) -> None:
-    """Make a lake whose catalog knows every document of `source` as it is, though it has no rows of any."""
+    """Make a lake whose catalog has the current version of every document of `source`, but no rows."""
     from polyseme.tasks.engine import Engine, EngineConfig
 
     spec, outputs = Engine(EngineConfig(model=str(checkpoint), device="cpu")).spec, Outputs().to_json()
@@ -111,13 +111,13 @@ def unchanged(root: Path, source: Path, checkpoint: Path) -> None:
 
 
 def parts(root: Path, parts_a_table: int) -> None:
-    """Make a lake that has so many parts a table."""
+    """Make a lake with `parts_a_table` parts per table."""
     with Catalog.create_or_open(Lake(root)) as catalog:
         commit_parts(catalog, SPEC, parts_a_table)
 
 
 def encodings(root: Path, number_of_them: int) -> None:
-    """Make a lake that has so many encodings, each of ten parts a table."""
+    """Make a lake with that number of encodings, each with ten parts per table."""
     with Catalog.create_or_open(Lake(root)) as catalog:
         for number in range(number_of_them):
             commit_parts(catalog, replace(SPEC, max_tokens=8 + number), 10)
@@ -129,12 +129,12 @@ def _documents(sources: Sequence[str]) -> Iterator[Document]:
             yield item
 
 
-def _again_and_again(sources: Sequence[str]) -> Iterator[tuple[int, Document]]:
-    for turn in count():
-        yield from ((turn, document) for document in _documents(sources))
+def _repeated(sources: Sequence[str]) -> Iterator[tuple[int, Document]]:
+    for repetition in count():
+        yield from ((repetition, document) for document in _documents(sources))
 
 
-def _turned(line: str, places: int) -> str:
+def _rotated(line: str, places: int) -> str:
     words = line.split(" ")
     places %= len(words)
     return " ".join(words[places:] + words[:places])
@@ -155,8 +155,8 @@ def _sentences(draw: random.Random) -> Iterator[str]:
 
 
 def main() -> None:
-    """Make one input: its kind, where, and how much."""
-    made: dict[str, tuple[Callable[..., None], list[Callable[[str], Any]]]] = {
+    """Make one input, given its kind, target and size."""
+    inputs: dict[str, tuple[Callable[..., None], list[Callable[[str], Any]]]] = {
         "model": (model, [Path]),
         "long": (long, [Path, float]),
         "short": (short, [Path, int]),
@@ -165,14 +165,14 @@ def main() -> None:
         "encodings": (encodings, [Path, int]),
     }
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=("tiled", *made))
+    parser.add_argument("kind", choices=("tiled", *inputs))
     parser.add_argument("arguments", nargs="+")
     options = parser.parse_args()
     if options.kind == "tiled":
         target, copies, chars, *sources = options.arguments
         tiled(Path(target), int(copies), int(chars), sources)
         return
-    make, kinds = made[options.kind]
+    make, kinds = inputs[options.kind]
     make(*(kind(value) for kind, value in zip(kinds, options.arguments, strict=True)))
 
 

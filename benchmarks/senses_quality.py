@@ -1,10 +1,10 @@
-"""Do vectors tell senses apart? Words of the example corpus whose sense is known from the document they stand in.
+"""Quality of word senses, on words of the example corpus whose sense is known from their document.
 
     polyseme embed examples/corpus --lake lake
     python benchmarks/senses_quality.py --lake lake
 
-1-NN: the share of occurrences whose nearest occurrence in another document has the same sense, in SQL alone. Senses:
-the adjusted Rand index of `senses(word)` (0 is chance, 1 is the labels), and the number found beside the true one.
+1-NN: the share of occurrences whose nearest occurrence in another document has the same sense, computed in SQL. Senses:
+the adjusted Rand index of `senses(word)` (0 is chance, 1 is the labels), and the number found of the true number.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ JOIN labels AS l ON l.word = $word AND l.doc = parse_filename(f.doc_id, true)"""
 
 
 def main() -> None:
+    """Measure and print the quality of senses by word."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lake", type=Path, required=True)
     lake = parser.parse_args().lake

@@ -1,6 +1,6 @@
 """Sentences to vectors: Polyseme against sentence-transformers, same sentences, same weights, float32.
 
-Both start from strings and end with one mean-pooled vector a sentence, so tokenizing is on both clocks.
+Both start from strings and end with one mean-pooled vector per sentence, so both times include tokenizing.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Vectors = npt.NDArray[np.float32]
 
 
 def compare(engine: Engine, sentences: Sequence[str], rounds: int) -> tuple[dict[str, Times], dict[str, float]]:
-    """Race both ways over `sentences`; return the times and the facts of the race.
+    """Time both over `sentences`; return the times and facts.
 
-    Raises PolysemeError where the vectors differ by more than 1e-4: then the times say nothing.
+    Raises PolysemeError if the vectors differ by more than 1e-4: then the times cannot be compared.
     """
     theirs = sentence_transformer(engine)
     tokenized = tokenize(engine, sentences)
@@ -69,12 +69,14 @@ def compare(engine: Engine, sentences: Sequence[str], rounds: int) -> tuple[dict
 
 
 def tokenize(engine: Engine, sentences: Sequence[str]) -> TokenizedDocument:
+    """Tokenize `sentences`, each as one sentence of a document."""
     stops = np.cumsum([len(s) + 1 for s in sentences]).tolist()
     spans = [Sentence(stop - len(s) - 1, stop - 1) for s, stop in zip(sentences, stops, strict=True)]
     return engine.wordpiece.tokenize("\n".join(sentences), spans)
 
 
 def pooled(engine: Engine, tokenized: TokenizedDocument) -> Vectors:
+    """Return the mean-pooled vectors `(sentences, width)` by Polyseme."""
     count = tokenized.n_sentences
     windows = sentence_windows(tokenized.sentence_ptr, range(count), engine.spec.max_tokens)
     encoded = engine.encoder.encode(tokenized.ids, windows, sentences=count)
@@ -82,16 +84,18 @@ def pooled(engine: Engine, tokenized: TokenizedDocument) -> Vectors:
 
 
 def encode(model: Any, sentences: Sequence[str], size: int) -> Vectors:
+    """Return the vectors `(sentences, width)` by sentence-transformers in batches of `size`."""
     vectors: Vectors = model.encode(list(sentences), batch_size=size, show_progress_bar=False)
     return vectors
 
 
 def sentence_transformer(engine: Engine) -> Any:
+    """Return sentence-transformers' model with the weights of `engine`, mean pooling, float32 on CPU."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers.utils import logging as transformers_logging
 
-    # It reports the NSP and MLM heads of the checkpoint as unexpected; they are not needed here.
+    # It warns about the NSP and MLM heads of the checkpoint, which are not needed here.
     transformers_logging.set_verbosity(logging.ERROR)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     body = Transformer(

@@ -2,8 +2,8 @@
 
     python -m benchmarks.throughput --documents corpus.jsonl.gz --sentences 2000 --rounds 5 --json result.json
 
-Alternatives run in turn in one process. CPU seconds are those of all its threads; they are what to compare on a machine
-that does other things as well. Needs the `workspace` extra. OMP_NUM_THREADS=1 takes threads out of the comparison.
+Alternatives run interleaved in one process. CPU seconds are those of all its threads; compare them on a machine that
+does other work as well. Needs the `bench` extra. OMP_NUM_THREADS=1 takes threads out of the comparison.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ PARTS = ("sentences", "nsp", "pipeline")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure the parts given and print them."""
     options = _options(arguments)
     engine = Engine(EngineConfig(model=options.model, device="cpu"))
-    # The machine says how many threads PyTorch has; the encoder's crew changes that for threads begun later.
+    # The number of PyTorch's threads is read first: the encoder's batch pool changes it for threads started later.
     result: dict[str, Any] = {"machine": describe(), "model": engine.checkpoint.label, "rounds": options.rounds}
     engine.in_lane(lambda encoder: encoder.label)
     _print_facts(result["machine"])
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--documents", default=str(EXAMPLES), help="what to read, as for `polyseme embed`")
-    parser.add_argument("--sentences", type=int, default=1000, help="how many to race over, drawn from all documents")
+    parser.add_argument("--sentences", type=int, default=1000, help="number of sentences, drawn from all documents")
     parser.add_argument("--chars", type=int, default=300_000, help="text for NSP and pipeline, in whole documents")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="draws documents and sentences")

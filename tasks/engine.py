@@ -105,10 +105,12 @@ class Engine:
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
+        """The checkpoint, found but not loaded. Raises ModelError if it is not available."""
         return find(self.config.model)
 
     @cached_property
     def wordpiece(self) -> WordPiece:
+        """The tokenizer of the checkpoint. Raises ModelError if BERT cannot use it."""
         return WordPiece.load(self.checkpoint.folder)
 
     @cached_property

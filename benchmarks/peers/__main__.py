@@ -1,9 +1,9 @@
-"""Sentences to mean-pooled vectors by every peer: same strings, same weights, one thread each, in turn.
+"""Sentences to mean-pooled vectors by every peer: same strings, same weights, one thread each, interleaved.
 
     OMP_NUM_THREADS=1 python -m benchmarks.peers --json benchmarks/results/peers.json
 
-Batched peers are tuned first; then their default and their best batch are raced, tokenizing and pooling on every clock.
-Prints the table of docs/performance.md. Needs what `make bench` installs.
+The batch size of each peer is tuned first; then its default and its best are timed, tokenizing and pooling included.
+Prints the table of docs/performance.md. Needs the packages that `make bench` installs.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from polyseme.tasks.engine import Engine, EngineConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Tune, time and print all peers."""
     options = _options(arguments)
     torch.set_num_threads(1)
     exact, rounded = (Engine(EngineConfig(model=options.model, device="cpu", precision=p)) for p in ("fp32", "int8"))
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def contestants(engine: Engine, folder: Path) -> list[Peer]:
-    """Return every peer that is installed, with `engine`'s weights; says on stderr which one is not."""
+    """Return every peer that is installed, with `engine`'s weights; prints on stderr which are not."""
     found = torch_peers.peers(engine)
     for make in (
         partial(onnx_peers.runtime_peers, engine, folder),
@@ -72,7 +73,7 @@ def contestants(engine: Engine, folder: Path) -> list[Peer]:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--documents", default=str(EXAMPLES), help="what to read, as for `polyseme embed`")
-    parser.add_argument("--sentences", type=int, default=200, help="how many to race over, drawn from all documents")
+    parser.add_argument("--sentences", type=int, default=200, help="number of sentences, drawn from all documents")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="draws documents and sentences")
     parser.add_argument("--model", default=EngineConfig().model)

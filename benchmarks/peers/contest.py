@@ -1,4 +1,4 @@
-"""The contest: every peer tuned, its vectors held against Polyseme's, then all of them raced in turn."""
+"""The comparison of peers: batch sizes tuned, vectors compared with Polyseme's, then all timed interleaved."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from polyseme.tasks.engine import Engine
 from polyseme.tasks.text.windows import sentence_windows
 
 AGREE = 1e-3
-"""How far fp32 vectors may lie apart: beyond it two things are measured that are not the same."""
+"""The largest difference allowed between fp32 vectors: beyond it, different things are measured."""
 _PRODUCTS = "matrix products alone"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A peer with one batch, and why that one."""
+    """A peer with one batch size, and a note why."""
 
     peer: Peer
     batch: int | None
@@ -32,19 +32,21 @@ class Entry:
 
     @property
     def label(self) -> str:
+        """The name of the peer with its batch size."""
         return self.peer.name if self.batch is None else f"{self.peer.name}, batch {self.batch}"
 
     def run(self, sentences: Sequence[str]) -> Vectors:
+        """Return the vectors of `sentences`."""
         return self.peer.encode(sentences, self.batch or 0)
 
 
 def tuning(peers: Sequence[Peer], sentences: Sequence[str]) -> dict[str, dict[int, float]]:
-    """Return CPU seconds by batch of every tuned peer, over every other sentence."""
+    """Return the CPU seconds by batch size of every tuned peer, over every other sentence."""
     return {peer.name: tune(peer, sentences[::2]) for peer in peers if peer.tuned}
 
 
 def entries(peers: Sequence[Peer], tried: Mapping[str, Mapping[int, float]]) -> Iterator[Entry]:
-    """Yield every peer with the batches it is raced with: its default ones, and its best where it was tuned."""
+    """Yield every peer with the batch sizes it is timed with: its defaults, and its best if it was tuned."""
     for peer in peers:
         seconds = tried.get(peer.name, {})
         best = min(seconds, key=lambda batch: seconds[batch], default=None)
@@ -60,9 +62,9 @@ def entries(peers: Sequence[Peer], tried: Mapping[str, Mapping[int, float]]) -> 
 def compete(
     entered: Sequence[Entry], engine: Engine, sentences: Sequence[str], rounds: int
 ) -> tuple[list[Result], dict[str, float]]:
-    """Race all of `entered`, the first of them Polyseme in fp32; return the results in that order, and facts.
+    """Time all of `entered`, the first of them Polyseme in fp32; return the results in that order, and facts.
 
-    Raises PolysemeError where vectors in fp32 differ by more than `AGREE`.
+    Raises PolysemeError if vectors in fp32 differ by more than `AGREE`.
     """
     vectors = {entry.label: entry.run(sentences) for entry in entered}
     exact = vectors[entered[0].label]
@@ -101,7 +103,7 @@ def compete(
 
 
 def _work(engine: Engine, sentences: Sequence[str]) -> tuple[int, int]:
-    """Return real tokens, specials included, and the floating-point operations that they take."""
+    """Return the number of tokens, special tokens included, and the floating-point operations for them."""
     pointers = tokenize(engine, sentences).sentence_ptr
     windows = sentence_windows(pointers, range(len(sentences)), engine.spec.max_tokens)
     return int(windows.lengths.sum()), model_flops(engine.encoder.bert, windows)

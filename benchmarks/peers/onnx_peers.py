@@ -1,7 +1,7 @@
 """Peers on ONNX Runtime: fp32, int8 by its own dynamic quantization, and fastembed, each on one thread.
 
-All run one export of the engine's weights. Fusing attention as well (`onnxruntime.transformers.optimizer`) was tried:
-no faster at the best batch, and it cannot be quantized afterwards.
+All run one export of the engine's weights. Fusing attention too (`onnxruntime.transformers.optimizer`) was tried: it is
+not faster at the best batch size, and the result cannot be quantized.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OUTPUT = "last_hidden_state"
 
 
 class _Body(torch.nn.Module):
-    """The model with its arguments by place, as the exporter hands them over."""
+    """The model with positional arguments, as the exporter passes them."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class _Body(torch.nn.Module):
 def exported(engine: Engine, folder: Path) -> Path:
     """Return `engine`'s weights as an ONNX model in `folder`, for any number of rows of any length; written once.
 
-    Traced, with attention in single steps: the graph that ONNX Runtime ran fastest, of this and three others.
+    Traced, with attention as separate operations: of four graphs tried the fastest in ONNX Runtime.
     """
     path = folder / "model.onnx"
     if path.exists():
@@ -62,7 +62,7 @@ def exported(engine: Engine, folder: Path) -> Path:
 
 
 def runtime_peers(engine: Engine, folder: Path) -> list[Peer]:
-    """Return ONNX Runtime in both precisions, its models in `folder`."""
+    """Return ONNX Runtime in both precisions; writes its models into `folder`."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -77,13 +77,13 @@ def runtime_peers(engine: Engine, folder: Path) -> list[Peer]:
 
 
 def fastembed_peers(engine: Engine, folder: Path) -> list[Peer]:
-    """Return fastembed, its model in `folder` with the checkpoint's tokenizer beside it."""
+    """Return fastembed; writes its model and the checkpoint's tokenizer into `folder`."""
     from fastembed import TextEmbedding
     from fastembed.common.model_description import ModelSource, PoolingType
 
     for name in ("tokenizer.json", "config.json"):
         shutil.copyfile(engine.checkpoint.folder / name, folder / name)
-    # It cuts at the smallest limit that the tokenizer's settings name: the embedded model's would drop tokens.
+    # It truncates at the smallest limit in the tokenizer's settings: that of the embedded model would drop tokens.
     limits = dict.fromkeys(("model_max_length", "max_length"), engine.spec.max_tokens)
     settings = json.loads((engine.checkpoint.folder / "tokenizer_config.json").read_text("utf-8")) | limits
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
@@ -117,5 +117,5 @@ def _session(path: Path) -> Forward:
 
 
 def _has_vnni() -> bool:
-    """Without it sums of products with eight-bit weights saturate, and weights need seven."""
+    """Return whether the CPU has VNNI. Without it sums of products saturate, so weights need seven bits."""
     return torch.cpu._is_vnni_supported()

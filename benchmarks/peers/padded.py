@@ -1,6 +1,6 @@
-"""Padded batches of like length: how a careful user of a padded runtime would call it.
+"""Padded batches of similar length, as a careful user of a padded runtime would call it.
 
-Knows no runtime: what turns a batch into token vectors is handed in.
+Knows no runtime: the function from a batch to token vectors is passed in.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ EXAMPLE = ((1, 2, 3), (1, 2))
 
 @dataclass(frozen=True, slots=True)
 class Padded:
-    """Sentences sorted by tokens, longest first, padded a batch at a time, mean-pooled, back in their order."""
+    """Encodes sentences longest first, in padded batches, mean-pools them and restores their order."""
 
     tokenizer: Tokenizer
     forward: Forward
 
     @classmethod
     def of(cls, folder: Path, max_tokens: int, forward: Forward) -> Padded:
-        """Take the tokenizer of a checkpoint's folder."""
+        """Load the tokenizer of a checkpoint folder, truncating at `max_tokens`."""
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_tokens)
@@ -56,7 +56,7 @@ class Padded:
 
 
 def pad(ids: Sequence[Sequence[int]]) -> Inputs:
-    """Return one batch of single sequences, the first of them the longest."""
+    """Return one padded batch of sequences of token ids, of which the first is the longest."""
     shape = len(ids), len(ids[0])
     found = {name: np.zeros(shape, np.int64) for name in ("input_ids", "attention_mask", "token_type_ids")}
     for row, tokens in enumerate(ids):

@@ -1,4 +1,4 @@
-"""What a race found: one result a peer and batch, as JSON and as a Markdown table."""
+"""Results: one per peer and batch size, as JSON and as a Markdown table."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PACKAGES = ("transformers", "sentence-transformers", "fastembed", "onnxruntime"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One row. Ratios are CPU seconds in multiples of Polyseme's in fp32, one a round.
+    """One row. `ratios` are CPU seconds as multiples of Polyseme's in fp32, one per round.
 
-    `utilisation` is the share of the machine's matrix rate that the operations of the real tokens take, None for int8.
-    `difference` is the largest between two numbers of the vectors and Polyseme's in fp32, `cosine` the mean and the
-    least between two such vectors.
+    `utilisation` is the rate of operations on real tokens as a share of the machine's rate of matrix products, None for
+    int8. `difference` is the largest absolute difference from Polyseme's vectors in fp32, `cosine` the mean and the
+    least cosine with them.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Result:
     cosine: tuple[float, float]
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the result as plain values, for JSON."""
         return asdict(self)
 
     def cells(self) -> tuple[str, ...]:
@@ -60,7 +61,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def tuning_table(tried: Mapping[str, Mapping[int, float]]) -> str:
-    """Return CPU seconds by peer and batch in Markdown, the best in bold."""
+    """Return CPU seconds by peer and batch size in Markdown, the best in bold."""
     batches = list(next(iter(tried.values()), ()))
     rows = [f"| tuning, CPU s by batch | {' | '.join(map(str, batches))} |", "|---|" + "---:|" * len(batches)]
     for name, seconds in tried.items():
@@ -71,7 +72,7 @@ def tuning_table(tried: Mapping[str, Mapping[int, float]]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the version of every peer that is installed."""
+    """Return the versions of the peers' packages, or `not installed`."""
     found = {}
     for package in _PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""Peers on PyTorch: transformers' BertModel called in four ways."""
+"""Peers on PyTorch: transformers' `BertModel`, called in four ways."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def load(engine: Engine, **options: Any) -> Any:
 
 
 def peers(engine: Engine) -> list[Peer]:
-    """Return the peers that run `engine`'s checkpoint through PyTorch."""
+    """Return the peers that run `engine`'s checkpoint in PyTorch."""
     from transformers import AutoTokenizer, pipeline
 
     theirs = sentence_transformer(engine)

@@ -220,6 +220,7 @@ class Workspace:
 
     @cached_property
     def wordpiece(self) -> WordPiece:
+        """The tokenizer of the run."""
         return WordPiece.load(self.tokenizer)
 
     @cached_property

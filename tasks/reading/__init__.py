@@ -1,1 +1,1 @@
-"""From what the user names to a stream of documents and rejects."""
+"""The reading stage: from sources named by the user to a stream of documents and rejects."""

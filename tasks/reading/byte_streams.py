@@ -1,7 +1,7 @@
-"""Bytes in a bounded amount of memory: decompression and lines. Knows neither encodings nor records.
+"""Byte streams in bounded memory: decompression and lines. Knows neither encodings nor records.
 
 A stream that ends early raises EOFError, a damaged one OSError without errno, zlib.error or ZstdError, and one that
-swells beyond reason ExpansionError, but only after every byte before was handed out: what was good is kept.
+expands beyond the limit ExpansionError, but only after all bytes before were yielded: what is good is kept.
 """
 
 from __future__ import annotations
@@ -17,22 +17,25 @@ from typing import BinaryIO
 import zstandard
 
 BLOCK = 1 << 20
+"""Bytes read at once."""
 COMPRESSIONS: tuple[str, ...] = (".gz", ".zst", ".bz2")
 _ZSTD_INPUT = 256
-"""A zstd block of 4 bytes can hold 128 KiB: at most 8 MiB come out of one step."""
+"""A zstd block of 4 bytes can expand to 128 KiB: at most 8 MiB per step."""
 _HEAD = 400
+"""Bytes of an overlong line that are kept."""
 FREE_BYTES = 128 << 20
 MOST_EXPANSION = 200
-"""Text shrinks by 3 to 20, logs by 100. Beyond `FREE_BYTES` a file that gives more than this for a byte is a bomb."""
+"""Text compresses by 3 to 20, logs by 100. A stream that exceeds both `FREE_BYTES` and this factor is a decompression
+bomb."""
 
 
 class ExpansionError(Exception):
-    """A compressed stream that gives far more than any text does."""
+    """A compressed stream that expands far more than text does."""
 
 
 @dataclass(frozen=True, slots=True)
 class LongLine:
-    """A line above the limit: its first bytes, and how many double quotes all of it had."""
+    """A line above the limit: its first bytes, and the number of double quotes in all of it."""
 
     head: bytes
     quotes: int
@@ -61,47 +64,46 @@ class ChunkStream(io.RawIOBase):
 
 
 def buffered(chunks: Iterable[bytes]) -> io.BufferedReader:
-    """Read an iterator of chunks as one stream."""
+    """Return an iterator of chunks as one buffered stream."""
     return io.BufferedReader(ChunkStream(chunks), BLOCK)
 
 
 def chunks_of(stream: BinaryIO | io.BufferedIOBase) -> Iterator[bytes]:
-    """Yield what is left in `stream`, block by block."""
-    # `read` fills its block and loses it when the stream breaks on the way; `read1` gives what is there.
+    """Yield the rest of `stream`, block by block."""
+    # `read` fills a block and loses it if the stream breaks meanwhile; `read1` returns what is available.
     read = stream.read1 if isinstance(stream, io.BufferedIOBase) else stream.read
     while block := read(BLOCK):
         yield block
 
 
 def pushed_back(head: bytes, stream: io.BufferedReader) -> io.BufferedReader:
-    """Return a stream that gives `head` first and then the rest of `stream`."""
+    """Return a stream of `head` followed by the rest of `stream`."""
     return buffered(chain([head], chunks_of(stream)))
 
 
 def inflated(raw: BinaryIO, compression: str) -> io.BufferedReader:
-    """Return the content of `raw`; `compression` is one of `COMPRESSIONS`, or empty for none."""
+    """Return `raw` decompressed; `compression` is one of `COMPRESSIONS`, or empty for none."""
     if compression == ".gz":
-        return buffered(_in_proportion(raw, chunks_of(gzip.GzipFile(fileobj=raw))))
+        return buffered(_limited(raw, chunks_of(gzip.GzipFile(fileobj=raw))))
     if compression == ".bz2":
-        return buffered(_in_proportion(raw, chunks_of(bz2.BZ2File(raw))))
+        return buffered(_limited(raw, chunks_of(bz2.BZ2File(raw))))
     if compression == ".zst":
-        return buffered(_in_proportion(raw, _zstd_chunks(raw)))
+        return buffered(_limited(raw, _zstd_chunks(raw)))
     return buffered(chunks_of(raw))
 
 
-def _in_proportion(raw: BinaryIO, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass chunks on. Raises ExpansionError where they outgrow what was read of `raw`: memory is bounded anyway, time
-    is not."""
-    given = 0
+def _limited(raw: BinaryIO, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield `chunks`. Raises ExpansionError if they expand what was read of `raw` beyond the limit, to bound time."""
+    total = 0
     for chunk in chunks:
-        given += len(chunk)
-        if given > FREE_BYTES and given > MOST_EXPANSION * raw.tell():
-            raise ExpansionError(f"{raw.tell():,} bytes gave {given:,}")
+        total += len(chunk)
+        if total > FREE_BYTES and total > MOST_EXPANSION * raw.tell():
+            raise ExpansionError(f"{raw.tell():,} bytes gave {total:,}")
         yield chunk
 
 
 def _zstd_chunks(raw: BinaryIO) -> Iterator[bytes]:
-    """Decompress frame after frame. zstandard's own reader takes a truncated frame for a complete one."""
+    """Decompress frame by frame. zstandard's own reader takes a truncated frame for a complete one."""
     decompressor = zstandard.ZstdDecompressor()
     frame = None
     while data := raw.read(_ZSTD_INPUT):
@@ -118,7 +120,7 @@ def _zstd_chunks(raw: BinaryIO) -> Iterator[bytes]:
 
 
 def bounded_lines(stream: io.BufferedReader, limit: int) -> Iterator[bytes | LongLine]:
-    """Yield lines with their newline; one of more than `limit` bytes is passed over without being held."""
+    """Yield lines with their newline; a line of more than `limit` bytes is skipped without holding it in memory."""
     while line := stream.readline(limit + 1):
         if len(line) > limit and not line.endswith(b"\n"):
             head, quotes = line[:_HEAD], line.count(b'"')

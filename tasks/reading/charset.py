@@ -1,7 +1,7 @@
-"""From bytes of an unknown encoding to UTF-8. Knows byte order marks and statistics, not files or formats.
+"""Character encodings: from bytes of an unknown encoding to UTF-8. Knows no files or formats.
 
-The order of trust: a byte order mark, strict UTF-8, zeros at every other byte (UTF-16 without a mark), and last a
-detector on a sample. UTF-8 with a few broken bytes stays UTF-8, so that it is refused and not read as another alphabet.
+In order of trust: a byte order mark, strict UTF-8, zeros at every other byte (UTF-16 without a mark), and last a
+detector on a sample. UTF-8 with a few broken bytes stays UTF-8, so that it is rejected, not read as another alphabet.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CANDIDATES = [
     *("cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2"),
     *("iso8859_15", "cp932", "euc_jp", "gb18030", "big5", "cp949", "mac_roman", "cp437", "cp850", "cp866"),
 ]
-"""With every codec of Python on offer the detector prefers exotic ones: `café` becomes two Chinese characters."""
+"""With all codecs of Python to choose from, the detector prefers exotic ones: `café` becomes two Chinese characters."""
 
 _LATIN = {"cp1252", "cp1250", "cp1254", "cp1257", "iso8859_2", "iso8859_15", "mac_roman", "cp437", "cp850"}
 _ALPHABETS = {
@@ -36,12 +36,12 @@ _ALPHABETS = {
     "cp1254": "âçğıîöşüû",
     "cp1257": "ąčėęįšūųž āčēģīķļņšūž äõöšüž",
 }
-"""Letters beyond ASCII, a word per language; the order settles ties. The detector alone spells `rêvé` as `ręvé`."""
+"""Letters beyond ASCII, one word per language; the first wins a tie. The detector alone reads `rêvé` as `ręvé`."""
 _SHARED = frozenset("“”‘’‚„‹›«»–—…•€§°©®±\xa0\u0307")
 
 
 def take_mark(stream: io.BufferedReader) -> tuple[io.BufferedReader, str | None]:
-    """Return the stream without its byte order mark, as UTF-8, and the encoding that the mark declared."""
+    """Return the stream without its byte order mark, as UTF-8, and the encoding that the mark declares, if any."""
     head = stream.read(4)
     for mark, encoding in _MARKS:
         if head.startswith(mark):
@@ -51,9 +51,9 @@ def take_mark(stream: io.BufferedReader) -> tuple[io.BufferedReader, str | None]
 
 
 def as_utf8(stream: io.BufferedReader, encoding: str) -> io.BufferedReader:
-    """Re-encode a stream to UTF-8. A byte that `encoding` does not have stays as it is, and is then invalid UTF-8.
+    """Re-encode a stream to UTF-8. Bytes that are invalid in `encoding` are kept, and are then invalid UTF-8.
 
-    Raises UnicodeDecodeError where the damage cannot be passed on, such as half a UTF-16 unit.
+    Reading raises UnicodeDecodeError for damage that cannot be kept, such as half a UTF-16 unit.
     """
     return buffered(_transcoded(chunks_of(stream), encoding))
 
@@ -67,16 +67,16 @@ def _transcoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def sniff(data: bytes, *, complete: bool) -> str | None:
-    """Name the encoding of `data`, None where nothing fits. `complete` is False for the head of something longer.
+    """Return the encoding of `data`; None if none fits. `complete` is False for the head of a longer text.
 
-    `utf-8` is also the answer for damaged UTF-8: decode strictly and refuse.
+    Damaged UTF-8 is `utf-8` too: decode it strictly and reject it.
     """
     if zeros := _utf16_without_mark(data[:_SAMPLE]):
         return zeros
     bad = _first_invalid(data, complete=complete)
     if bad is None:
         return "utf-8"
-    # From the start of the line: half a character at the front of the sample would lead the detector astray.
+    # From the start of the line: half a character at the start of the sample would mislead the detector.
     start = max(data.rfind(b"\n", max(0, bad - _SAMPLE), bad) + 1, bad - _SAMPLE // 2, 0)
     window = data[start : start + _SAMPLE]
     if _is_damaged_utf8(window):
@@ -94,7 +94,7 @@ def _first_invalid(data: bytes, *, complete: bool) -> int | None:
 
 
 def _utf16_without_mark(sample: bytes) -> str | None:
-    """Recognise UTF-16 of a script whose units have a zero half. It is also valid UTF-8, every other character NUL."""
+    """Recognise UTF-16 of a script whose units have a zero byte. It is valid UTF-8 too, with every other byte NUL."""
     pairs = len(sample) // 2
     even, odd = sample[0 : 2 * pairs : 2].count(0), sample[1 : 2 * pairs : 2].count(0)
     if pairs < 4 or max(even, odd) < 0.4 * pairs or min(even, odd) > 0.05 * pairs:
@@ -103,14 +103,14 @@ def _utf16_without_mark(sample: bytes) -> str | None:
 
 
 def _is_damaged_utf8(window: bytes) -> bool:
-    """True where well-formed UTF-8 sequences outnumber stray bytes: other encodings form them by chance only."""
+    """Return whether valid UTF-8 sequences outnumber invalid bytes: in other encodings they occur only by chance."""
     beyond_ascii = [c for c in window.decode(errors="surrogateescape") if c > "\x7f"]
     stray = sum("\udc80" <= c <= "\udcff" for c in beyond_ascii)
     return stray < len(beyond_ascii) - stray
 
 
 def _detect(window: bytes) -> str | None:
-    from charset_normalizer import from_bytes  # 50 ms that most corpora never need
+    from charset_normalizer import from_bytes  # 50 ms, which most corpora need not spend
 
     best = from_bytes(window, cp_isolation=_CANDIDATES).best()
     if best is None or best.encoding not in _LATIN:
@@ -121,7 +121,7 @@ def _detect(window: bytes) -> str | None:
 
 
 def _spells_a_language(window: bytes, encoding: str) -> float:
-    """Return how much of the text beyond ASCII the best fitting language of `encoding` accounts for."""
+    """Return the share of letters beyond ASCII that belong to the best fitting language of `encoding`."""
     found = Counter(c for c in window.decode(encoding, "replace").lower() if c > "\x7f" and c not in _SHARED)
     if not found:
         return 1.0

@@ -1,4 +1,4 @@
-"""The records of one CSV or TSV stream. Knows RFC 4180 and a header row, not where the stream comes from."""
+"""The records of one CSV or TSV stream. Knows RFC 4180 and a header row, not the origin of the stream."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polyseme.tasks.reading.normalization import normalise
 
 
 class _RowTooLong(Exception):
-    """A row grew beyond the limit; carries its head."""
+    """A row is longer than the limit; `head` is its beginning."""
 
     def __init__(self, head: str | bytes) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class _RowTooLong(Exception):
 
 
 class _Lines:
-    """Decoded lines for `csv.reader`, with what must be known of the row they belong to."""
+    """Decoded lines for `csv.reader`, with the state of the row they belong to."""
 
     def __init__(self, stream: io.BufferedReader, limit: int) -> None:
         self._lines = bounded_lines(stream, limit)
@@ -34,7 +34,7 @@ class _Lines:
         self.head = ""
 
     def start_row(self) -> None:
-        """Forget the row before."""
+        """Reset the state of the row."""
         self._bytes = self._quotes = 0
         self.damaged = False
         self.head = ""
@@ -63,7 +63,7 @@ class _Lines:
         return text
 
     def _skip_row(self, quotes: int) -> None:
-        """Pass over the lines up to where the open quote closes: they are cells, not rows."""
+        """Skip lines up to the one that closes the open quote: they are cells, not rows."""
         quotes += self._quotes
         while quotes % 2 and (line := next(self._lines, None)) is not None:
             self.number += 1
@@ -73,12 +73,12 @@ class _Lines:
 def read_delimited(
     stream: io.BufferedReader, declared: str | None, uri: str, options: ReadOptions, *, tabs: bool
 ) -> Iterator[Document | Reject]:
-    """Read rows under a header row. Raises UnicodeDecodeError for an encoding that breaks off for good."""
+    """Yield the rows below a header row as documents. Raises UnicodeDecodeError if the rest cannot be decoded."""
     whole = Place(uri, "", uri)
     sample = stream.read(BLOCK)
     encoding = "utf-8" if declared else sniff(sample, complete=len(sample) < BLOCK)
     if encoding is None:
-        message = "neither UTF-8 nor any encoding that can be told from its bytes; convert it to UTF-8"
+        message = "neither UTF-8 nor an encoding that can be detected from its bytes; convert it to UTF-8"
         yield whole.refuse("undecodable", message, of=sample[:400])
         return
     stream = pushed_back(sample, stream)
@@ -103,8 +103,8 @@ def read_delimited(
 def _rows(
     lines: _Lines, uri: str, options: ReadOptions, *, delimiter: str
 ) -> Iterator[tuple[Place, list[str] | Reject]]:
-    """Yield the header and every row with its place, or the reason why it is no row. Blank lines are none."""
-    # The limit is one for the process: only ever raised, so that no other reader loses rows.
+    """Yield the header and every row with its place, or the reject of a row that cannot be read. Skip blank lines."""
+    # The limit is global to the process: it is only raised, so that no other reader loses rows.
     csv.field_size_limit(max(csv.field_size_limit(), options.max_line_bytes))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     number = 0
@@ -118,10 +118,8 @@ def _rows(
             return
         except _RowTooLong as error:
             message = f"the row is longer than {options.max_line_bytes:,} bytes (lines {first} to {lines.number})"
-            refused = place.refuse(
-                "line-too-long", f"{message}; close its quotes or raise --max-line-mb", of=error.head
-            )
-            yield place, refused
+            reject = place.refuse("line-too-long", f"{message}; close its quotes or raise --max-line-mb", of=error.head)
+            yield place, reject
         except csv.Error as error:
             message = (
                 f"not a row of CSV, lines {first} to {lines.number} ({error}); quote cells and double inner quotes"
@@ -139,8 +137,8 @@ def _names(place: Place, cells: list[str] | Reject) -> list[str] | Reject:
         return cells
     names = [normalise(cell) or f"column_{i}" for i, cell in enumerate(cells, start=1)]
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        return place.refuse("bad-row", "the header names a column twice; give each its own name", of=twice)
+        repeated = next(name for name in names if names.count(name) > 1)
+        return place.refuse("bad-row", "the header names a column twice; give each its own name", of=repeated)
     return names
 
 
@@ -163,7 +161,7 @@ def _document(
     fields: dict[str, object] = dict(zip(names, cells, strict=True))
     if not lines.damaged:
         return document_from(fields, place, options, encoding=encoding)
-    known = document_from(fields, place, options)  # for its id alone: the cells hold escaped bytes
+    known = document_from(fields, place, options)  # only for its id: the cells have escaped bytes
     if isinstance(known, Reject) and known.code == "bad-id":
         return known
     message = (

@@ -1,7 +1,7 @@
-"""One raw record -> a Document or a Reject. Knows fields and limits, not where the record was read from.
+"""From one raw record to a Document or a Reject. Knows fields and limits, not the file of the record.
 
-Codes a record is refused with: `missing-field`, `wrong-type`, `empty-text`, `document-too-large`, `bad-id`, and
-`bad-json` for metadata that JSON cannot hold. The readers add those of their format.
+Codes of rejected records: `missing-field`, `wrong-type`, `empty-text`, `document-too-large`, `bad-id`, and `bad-json`
+for metadata that JSON cannot represent. The readers add the codes of their format.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ _NOT_IN_AN_ID = re.compile("[\0\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    """Where a record keeps its text, and how large things may be.
+    """The fields of a record, and limits.
 
-    `id_field` None takes the first of `doc_id`, `id` that a record has, else its place in the file.
-    `max_document_bytes` counts UTF-8 text; `max_line_bytes` one line of JSONL or one row of CSV.
+    `id_field` None takes the first of `doc_id`, `id` that a record has, else its position in the file.
+    `max_document_bytes` counts UTF-8 text; `max_line_bytes` one line of JSONL or one row of CSV. Raises UsageError for
+    empty names and limits below 1.
     """
 
     text_field: str = "text"
@@ -49,21 +50,21 @@ class ReadOptions:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a record stands. `key` is its `doc_id` unless a field gives one."""
+    """The position of a record: `locator` within the file `uri`. `key` is its `doc_id` unless a field has one."""
 
     uri: str
     locator: str
     key: str
 
     def refuse(self, code: str, message: str, *, of: str | bytes = "", doc_id: str | None = None) -> Reject:
-        """Refuse what stands here; `of` is the content, of which the reject keeps a harmless head."""
+        """Return a reject of the record here; `of` is its content, of which a printable excerpt is kept."""
         return Reject(self.uri, self.locator, "read", code, message, excerpt(of), doc_id)
 
 
 def document_from(
     fields: dict[str, object], place: Place, options: ReadOptions, *, encoding: str | None = None
 ) -> Document | Reject:
-    """Turn a record into a document. Takes the fields it uses out of `fields`; the rest is metadata."""
+    """Return a record as a document. Removes the fields it uses from `fields`; the rest becomes metadata."""
     title = fields.get(options.title_field)
     doc_id = _take_id(fields, place, options)
     if isinstance(doc_id, Reject):
@@ -89,7 +90,7 @@ def document_from(
 
 
 def checked_text(value: object, place: Place, options: ReadOptions, *, doc_id: str | None) -> str | Reject:
-    """Return `value` as stored text, or the reason why it cannot be a document's text."""
+    """Return `value` as normalised text, or the reject of a record that cannot be a document."""
     if value is None:
         return place.refuse("empty-text", "the text is null; give it a text or drop the record", doc_id=doc_id)
     if not isinstance(value, str):
@@ -105,7 +106,7 @@ def checked_text(value: object, place: Place, options: ReadOptions, *, doc_id: s
 
 
 def too_large(place: Place, options: ReadOptions, *, of: str | bytes, doc_id: str | None) -> Reject:
-    """Refuse a document above the limit."""
+    """Return the reject of a document above the limit."""
     message = (
         f"the text is larger than {options.max_document_bytes:,} bytes of UTF-8; split it or raise --max-document-mb"
     )
@@ -113,17 +114,17 @@ def too_large(place: Place, options: ReadOptions, *, of: str | bytes, doc_id: st
 
 
 def exceeds(text: str, limit: int) -> bool:
-    """True where `text` takes more than `limit` bytes of UTF-8."""
+    """Return whether `text` takes more than `limit` bytes of UTF-8."""
     return len(text) * 4 > limit and len(text.encode()) > limit
 
 
 def clean_title(title: object) -> str | None:
-    """Return a title in normal form; None where there is none to show."""
+    """Return a normalised title; None if it is empty or not a string."""
     return (normalise(title).strip() or None) if isinstance(title, str) else None
 
 
 def canonical_json(fields: dict[str, object]) -> str:
-    """Write metadata as JSON with sorted keys. Raises orjson.JSONEncodeError for what JSON cannot hold."""
+    """Return metadata as JSON with sorted keys. Raises orjson.JSONEncodeError for what JSON cannot represent."""
     return orjson.dumps(fields, _plain, orjson.OPT_SORT_KEYS).decode() if fields else "{}"
 
 
@@ -163,7 +164,7 @@ def _names(fields: dict[str, object]) -> str:
 
 
 def _scalar(value: object) -> str:
-    # Writing out a list could take the memory of the whole record, or overrun the stack.
+    # Printing a list could take as much memory as the record, or overflow the stack.
     return str(value) if isinstance(value, int | float) else ""
 
 

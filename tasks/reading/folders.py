@@ -1,7 +1,7 @@
-"""Which files a folder or a glob pattern means, in a fixed order. Knows names and links, not what is in a file.
+"""The files of a folder or a glob pattern, in a fixed order. Knows names and links, not contents.
 
-Hidden names (a leading dot) are passed over unless a pattern spells the dot out. A link to a file is a file; a linked
-folder is entered after the real ones, once, and never when it leads back up.
+Hidden names (a leading dot) are skipped unless the pattern has the dot. A link to a file is a file; a linked folder is
+entered after the real ones, once, and never if it leads to a parent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OnError = Callable[[Path, OSError], None]
 
 @dataclass(slots=True)
 class _Walk:
-    """One walk: what it may enter, and which folders it has entered, by their real paths."""
+    """The state of one walk: its options, and the folders entered so far, by their real paths."""
 
     root: str
     on_error: OnError
@@ -29,7 +29,7 @@ class _Walk:
     linked: list[tuple[Path, int]] = field(default_factory=list)
 
     def enter(self, folder: Path, depth: int) -> Iterator[Path]:
-        """Yield the files of a folder and of the real folders in it; note the linked ones for later."""
+        """Yield the files of a folder and of the real folders in it; queue the linked ones."""
         real = os.path.realpath(folder)
         if real in self.entered or (real != self.root and _is_within(self.root, real)):
             return
@@ -47,7 +47,7 @@ class _Walk:
     def _listed(self, folder: Path) -> list[tuple[str, str]]:
         try:
             with os.scandir(folder) as listing:
-                # Names, not entries: a folder of a million files then takes a third of the memory.
+                # Names, not entries: for a folder of a million files that takes a third of the memory.
                 return sorted((e.name, k) for e in listing if (self.hidden or e.name[0] != ".") and (k := _kind(e)))
         except OSError as error:
             self.on_error(folder, error)
@@ -55,19 +55,19 @@ class _Walk:
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Return `file`, `folder`, `link` to a folder, or nothing for what would block, such as a pipe or a device."""
+    """Return `file`, `folder`, `link` (to a folder), or an empty string for a pipe or device, which would block."""
     try:
         if entry.is_dir():
             return "link" if entry.is_symlink() else "folder"
         return "file" if entry.is_file() or not os.path.exists(entry.path) else ""
-    except OSError:  # a link to itself; reading it as a file says so
+    except OSError:  # a link to itself, which gives an error when it is read
         return "file"
 
 
 def walk(root: Path, *, on_error: OnError, hidden: bool = False, max_depth: int | None = None) -> Iterator[Path]:
     """Yield every file under `root`, sorted within each folder, depth first; a dangling link counts as a file.
 
-    `max_depth` 1 is the folder itself. A folder that cannot be listed goes to `on_error`, and the walk goes on.
+    `max_depth` 1 is the folder itself. `on_error` is called for a folder that cannot be listed, which is then skipped.
     """
     walking = _Walk(os.path.realpath(root), on_error, hidden, max_depth)
     yield from walking.enter(root, 1)
@@ -82,7 +82,7 @@ def _is_within(path: str, folder: str) -> bool:
 
 
 def expand(pattern: str, *, on_error: OnError) -> Iterator[Path]:
-    """Yield the files an absolute pattern matches: `*`, `?`, `[a-z]` within a name, `**` across folders."""
+    """Yield the files that match an absolute pattern: `*`, `?`, `[a-z]` within a name, `**` across folders."""
     segments = pattern.split("/")
     first = next(i for i, segment in enumerate(segments) if MAGIC.search(segment))
     rest = segments[first:]
@@ -93,7 +93,7 @@ def expand(pattern: str, *, on_error: OnError) -> Iterator[Path]:
 
 
 def matches(path: str, pattern: str) -> bool:
-    """True where an absolute path is one that `expand` would yield for `pattern`."""
+    """Return whether `expand` would yield the absolute `path` for `pattern`."""
     return _match(path.strip("/").split("/"), pattern.strip("/").split("/"))
 
 

@@ -1,4 +1,4 @@
-"""The records of one Parquet file, a few rows at a time. Knows column types, not what becomes of the values.
+"""The records of one Parquet file, a few rows at a time. Knows column types, not the meaning of the values.
 
 Raises pyarrow.ArrowException or OSError for a damaged file, after the rows before the damage.
 """
@@ -20,7 +20,7 @@ _BATCH_ROWS = 256
 
 
 def read_parquet(raw: BinaryIO, uri: str, options: ReadOptions) -> Iterator[Document | Reject]:
-    """Read rows as records. Binary columns are left out, unless the text or the id is in them."""
+    """Yield the rows as documents. Binary columns are skipped, except for text, title and id."""
     whole = Place(uri, "", uri)
     if not raw.read(1):
         yield whole.refuse("empty-file", "nothing in it; write it again or remove it")
@@ -30,8 +30,8 @@ def read_parquet(raw: BinaryIO, uri: str, options: ReadOptions) -> Iterator[Docu
         columns_read = _columns(file.schema_arrow, options)
         strings = [f.name for f in file.schema_arrow if f.name in columns_read and _is_text(f.type)]
     raw.seek(0)
-    # Row groups are decoded page by page: without the first two a group of any size is held at once. Without the third
-    # a text that is stored once for a million rows, as dictionaries do, is held once a row.
+    # Row groups are decoded page by page: without the first two options a complete group is in memory. Without the
+    # third a text that a dictionary stores once for a million rows is in memory once per row.
     with pq.ParquetFile(raw, pre_buffer=False, buffer_size=1 << 20, read_dictionary=strings) as file:
         if file.metadata.num_rows == 0:
             yield whole.refuse("empty-file", "no row in it; add rows or remove the file")
@@ -64,14 +64,14 @@ def _is_text(kind: Any) -> bool:
 
 
 def _values(column: Any) -> list[object]:
-    """Return a column as Python values; bytes stand for strings that are not valid UTF-8."""
+    """Return a column as Python values; strings that are not valid UTF-8 are returned as bytes."""
     if pa.types.is_dictionary(column.type):
         used = column.indices.unique().drop_null()
         known = dict(zip(used.to_pylist(), _values(column.dictionary.take(used)), strict=True))
         return [None if index is None else known[index] for index in column.indices.to_pylist()]
     kind = column.type
     if pa.types.is_timestamp(kind):
-        # Python keeps microseconds; nanoseconds would need pandas. Years beyond 9999 only exist as strings.
+        # Python has microseconds; nanoseconds would need pandas. Years beyond 9999 are converted to strings.
         column = column.cast(pa.timestamp("us", kind.tz), safe=False)
     try:
         values: list[object] = column.to_pylist()

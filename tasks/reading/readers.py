@@ -1,8 +1,8 @@
 """The records of one file, in order: text, Markdown, JSONL, CSV, TSV, Parquet. Knows no folders and no other file.
 
-Refusals of the file as a whole (empty locator): `empty-file`, `unreadable` (the system would not give it), `truncated`
-(the compressed stream ends early), `bomb` (it swells beyond reason), `corrupt`, `undecodable`. What was read before
-them has been handed out.
+Codes of rejected files (with an empty locator): `empty-file`, `unreadable` (an error of the operating system),
+`truncated` (the compressed stream ends early), `bomb` (it expands beyond the limit), `corrupt`, `undecodable`. Records
+before the error were yielded.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _ESCAPES = re.compile(
 
 
 def format_of(name: str) -> tuple[str, str] | None:
-    """Split a file name into format and compression suffix; None where we do not read such files."""
+    """Return the format and compression suffixes of a file name; None for other formats."""
     stem, compression = name.lower(), ""
     for suffix in COMPRESSIONS:
         if stem.endswith(suffix):
@@ -68,7 +68,10 @@ def format_of(name: str) -> tuple[str, str] | None:
 
 
 def read_file(path: Path, uri: str, options: ReadOptions) -> Iterator[Document | Reject]:
-    """Read one file of a known format. Never raises for what is in the file or for a file that is gone."""
+    """Yield the documents and rejects of one file. Errors in the file, or a missing file, are rejects.
+
+    Raises ValueError for an unknown format.
+    """
     known = format_of(path.name)
     if known is None:
         raise ValueError(f"{path} is of no known format")
@@ -90,7 +93,7 @@ def read_file(path: Path, uri: str, options: ReadOptions) -> Iterator[Document |
 
 
 def read_stdin(stdin: BinaryIO, options: ReadOptions) -> Iterator[Document | Reject]:
-    """Read standard input: JSONL when the first character is `{`, else one text."""
+    """Yield the documents and rejects of standard input: JSONL if the first character is `{`, else one text."""
     try:
         stream, declared = take_mark(buffered(chunks_of(stdin)))
         blank, held = [], 0
@@ -111,19 +114,19 @@ def read_stdin(stdin: BinaryIO, options: ReadOptions) -> Iterator[Document | Rej
 def _file_refused(uri: str, error: Exception, *, doc_id: str | None) -> Reject:
     place = Place(uri, "", uri)
     if isinstance(error, EOFError):
-        message = "the compressed file ends early; records before the break were kept, copy the file again"
+        message = "the compressed file ends early; records before its end were kept, copy the file again"
         return place.refuse("truncated", message, doc_id=doc_id)
     if isinstance(error, ExpansionError):
         message = (
-            f"swells to more than {MOST_EXPANSION} times its size ({error}); records before were kept. If it is meant "
-            "so, decompress it and embed what comes out"
+            f"expands to more than {MOST_EXPANSION} times its size ({error}); records before that were kept. If this "
+            "is intended, decompress it and embed the result"
         )
         return place.refuse("bomb", message, doc_id=doc_id)
     if isinstance(error, UnicodeDecodeError):
-        message = f"not valid {error.encoding} although it begins like it ({error.reason}); convert it to UTF-8"
+        message = f"not valid {error.encoding} although its beginning is ({error.reason}); convert it to UTF-8"
         return place.refuse("undecodable", message, doc_id=doc_id)
     if isinstance(error, OSError) and error.errno is not None:
-        message = f"cannot be read: {error.strerror}; check that it exists and may be read, then run again"
+        message = f"cannot be read: {error.strerror}; check that it exists and its permissions, then run again"
         return place.refuse("unreadable", message, doc_id=doc_id)
     message = f"damaged ({str(error)[:120]}); records before the damage were kept, restore or rewrite the file"
     return place.refuse("corrupt", message, doc_id=doc_id)
@@ -147,7 +150,7 @@ def _read_text(
             return place.refuse("invalid-utf8", message, of=data[:400], doc_id=uri)
         decoded = None
     if decoded is None:
-        message = "neither UTF-8 nor any encoding that can be told from its bytes; convert it to UTF-8"
+        message = "neither UTF-8 nor an encoding that can be detected from its bytes; convert it to UTF-8"
         return place.refuse("undecodable", message, of=data[:400], doc_id=uri)
     text = checked_text(decoded, place, options, doc_id=uri)
     if isinstance(text, Reject):
@@ -221,7 +224,7 @@ def _loads(line: bytes) -> object:
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
-        # Half a surrogate pair is legal JSON, written by any tool that cuts strings by UTF-16 units.
+        # Half a surrogate pair is legal JSON, as written by tools that cut strings by UTF-16 units.
         repaired = _ESCAPES.sub(lambda m: rb"\ufffd" if m[1] else m[0], line)
         if repaired == line:
             raise

@@ -1,7 +1,7 @@
-"""What the user names -> a stream of documents and rejects, and which documents a later scan may miss.
+"""Sources: from the user's arguments to a stream of documents and rejects, and which documents a scan covers.
 
-Files, folders, glob patterns, `file://` addresses and `-` for standard input. Knows no catalog: whether a document is
-new, changed, doubled or gone is decided by the caller, with `Source.covers` and `shields`.
+Files, folders, glob patterns, `file://` addresses and `-` for standard input. Knows no catalog: the caller decides
+whether a document is new, changed, a duplicate or gone, with `Source.covers` and `shields`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from polyseme.tasks.reading.readers import STDIN_URI, SUFFIXES, format_of, read_
 logger = logging.getLogger(__name__)
 
 INCOMPLETE_CODES = frozenset({"unreadable", "truncated", "bomb", "corrupt", "undecodable"})
-"""Codes that say a file, or with `unreadable` a folder, was not read to its end: what it holds is not known."""
+"""Codes of a file (or, with `unreadable`, a folder) that was not read to its end: its other documents are unknown."""
 
 _PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -35,14 +35,14 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One argument of the user, resolved. `target` is its absolute path or pattern; empty for standard input."""
+    """One argument of the user, resolved. `target` is its absolute path or pattern, empty for standard input."""
 
     spec: str
     kind: Literal["file", "folder", "glob", "stdin"]
     target: str = ""
 
     def files(self, *, on_error: OnError | None = None) -> Iterator[Path]:
-        """Yield the files to read, in a fixed order. A folder that cannot be listed goes to `on_error`."""
+        """Yield the files to read, in a fixed order. `on_error` is called for a folder that cannot be listed."""
         on_error = on_error or _warn
         if self.kind == "file":
             yield Path(self.target)
@@ -60,10 +60,10 @@ class Source:
             else:
                 unknown += 1
         if unknown:
-            logger.info("%s: passed over %d files of unknown format", self.spec, unknown)
+            logger.info("%s: skipped %d files of unknown format", self.spec, unknown)
 
     def covers(self, uri: str) -> bool:
-        """True where a document of `uri` would come from here if its file existed."""
+        """Return whether a document of `uri` would be read from this source if its file existed."""
         if self.kind == "stdin" or not uri.startswith("file:///"):
             return False
         if self.kind == "file":
@@ -77,15 +77,15 @@ class Source:
         return path.startswith(root) and not any(name.startswith(".") for name in path[len(root) :].split("/"))
 
     def holds(self, lake: Lake) -> bool:
-        """True where this source would read the parts of a lake as documents."""
+        """Return whether this source would read the parts of `lake` as documents."""
         if not isinstance(lake.data, Path):
             return False
-        # A lake's folder is resolved, and so is a folder when it is walked: it may have been named by a link.
+        # A lake's folder is resolved, and so is a folder when it is walked: the source may name it by a link.
         real = replace(self, target=os.path.realpath(self.target)) if self.kind == "folder" else self
         return real.covers((lake.data / "documents" / "part.parquet").as_uri())
 
     def scans(self, uri: str) -> bool:
-        """True where a scan of this source says all there is to say of `uri`, a document's or a folder's."""
+        """Return whether rejects of `uri`, a file or folder, by earlier scans are replaced by a scan of this source."""
         if self.kind == "stdin":
             return uri == STDIN_URI
         if self.kind == "folder" and uri.startswith("file:///"):
@@ -94,9 +94,9 @@ class Source:
 
 
 def resolve(specs: Sequence[str], *, lake: Lake | None = None) -> list[Source]:
-    """Say what each argument means.
+    """Resolve each argument to a source.
 
-    Raises UsageError for one that names nothing that can be read, or that holds the parts of `lake`.
+    Raises UsageError for one that names nothing readable, has a password, or contains the parts of `lake`.
     """
     refuse_credentials(specs)
     sources = [_resolve(spec) for spec in specs]
@@ -104,27 +104,27 @@ def resolve(specs: Sequence[str], *, lake: Lake | None = None) -> list[Source]:
         if lake is not None and source.holds(lake):
             raise UsageError(
                 f"The lake {lake.root} lies inside the source {source.spec}, so every commit would be read as new "
-                "documents. Put the lake elsewhere with --lake."
+                "documents. Choose another folder for the lake with --lake."
             )
     return sources
 
 
 def refuse_credentials(specs: Sequence[str]) -> None:
-    """Raise UsageError for an address with a password in it, and do not repeat it.
+    """Raise UsageError for an address with a password, without repeating it in the message.
 
-    Sources stand in the catalog, in Prefect's parameters and in logs: a password would stay in all three.
+    Sources are stored in the catalog, in Prefect's parameters and in logs, and so would the password.
     """
     for spec in specs:
         if _PASSWORD.match(spec):
             raise UsageError(
                 f"A source on {spec.rpartition('@')[2].partition('/')[0]} has a user and password in its address, "
-                "which would end up in the catalog and in logs. Download it and name the file, or pipe it into -."
+                "which would be stored in the catalog and in logs. Download it and name the file, or pipe it into -."
             )
 
 
 def read_sources(sources: Sequence[Source], options: ReadOptions, *, stdin: BinaryIO) -> Iterator[Document | Reject]:
-    """Read every document of `sources` in order, each file once however many sources name it."""
-    # One source never names a file twice, and a million addresses are worth not keeping.
+    """Yield the documents and rejects of `sources` in order, each file once even if several sources name it."""
+    # One source never names a file twice, and a million addresses would take memory.
     seen: set[str] | None = set() if len(sources) > 1 else None
     for source in sources:
         if source.kind == "stdin":
@@ -134,7 +134,7 @@ def read_sources(sources: Sequence[Source], options: ReadOptions, *, stdin: Bina
                 seen.add(STDIN_URI)
             continue
         unlisted: list[Reject] = []
-        for path in source.files(on_error=partial(_note_unlisted, unlisted)):
+        for path in source.files(on_error=partial(_add_unlisted, unlisted)):
             uri = path.as_uri()
             if seen is not None:
                 if uri in seen:
@@ -145,10 +145,10 @@ def read_sources(sources: Sequence[Source], options: ReadOptions, *, stdin: Bina
 
 
 def shields(reject: Reject, uri: str) -> bool:
-    """True where `reject` means that documents of `uri` may exist although this read did not show them.
+    """Return whether documents of `uri` may still exist although they were not read, because of `reject`.
 
-    So for a file that was not read to its end, for everything under a folder that could not be listed, and for a
-    record so broken that its id is not known: none of them proves that a document is gone.
+    So for a file that was not read to its end, for everything under a folder that could not be listed, and for a record
+    whose id is not known: none of them proves that a document is gone.
     """
     if reject.uri != uri:
         return reject.code == "unreadable" and uri.startswith(reject.uri.rstrip("/") + "/")
@@ -184,7 +184,7 @@ _FORMATS = (
 
 
 def _absolute(path: str) -> str:
-    # `link/..` is not where it looks: only the system knows, so such a path is resolved in full.
+    # The parent of a link is not the folder before it in the path, so a path with `..` is resolved completely.
     return os.path.realpath(path) if ".." in path.split("/") else os.path.abspath(path)
 
 
@@ -200,8 +200,8 @@ def _uri(path: str) -> str:
     return Path(path).as_uri()
 
 
-def _note_unlisted(unlisted: list[Reject], folder: Path, error: OSError) -> None:
-    message = f"the folder cannot be listed: {error.strerror}; check that it exists and may be read, then run again"
+def _add_unlisted(unlisted: list[Reject], folder: Path, error: OSError) -> None:
+    message = f"the folder cannot be listed: {error.strerror}; check that it exists and its permissions, then run again"
     unlisted.append(Place(folder.as_uri(), "", "").refuse("unreadable", message))
 
 

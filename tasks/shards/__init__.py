@@ -1,1 +1,1 @@
-"""What is new or changed, staged as shards, encoded and committed."""
+"""The shards stage: documents that are new or changed, staged as shards, encoded and committed."""

@@ -1,4 +1,4 @@
-"""The dry run: what an embedding run would do, said before anything runs. Writes nothing, needs no server."""
+"""The dry run: an estimate of what an embedding run would do. Writes nothing, needs no server."""
 
 from __future__ import annotations
 
@@ -25,15 +25,19 @@ from polyseme.tasks.text.chunks import chunk_tokens, chunks
 from polyseme.tasks.text.passages import Passage, passages
 
 _SAMPLE_CHARS = 2_000_000
-"""Tokens are counted in so many characters and extrapolated beyond."""
+"""Characters in which tokens are counted; beyond them counts are extrapolated."""
 _TRIAL_TOKENS = 3_000
+"""Tokens that are encoded to measure the speed."""
 _FLOAT16 = 2
 _LOOKUP = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a run would do. `tokens` and what follows is extrapolated beyond the first two million characters."""
+    """What a run would do. `tokens` and the fields after it are extrapolated beyond the first two million characters.
+
+    `bytes` is the size of the new parts in the lake, `seconds` the time at `tokens_per_second`.
+    """
 
     documents: int
     to_encode: int
@@ -47,17 +51,19 @@ class Estimate:
     tokens_per_second: float
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the estimate as plain values, for JSON."""
         return asdict(self)
 
     def to_text(self) -> str:
-        said = (
+        """Return the estimate in one or two lines for people."""
+        counts = (
             f"{self.documents:,} documents: {self.to_encode:,} to encode, {self.unchanged:,} unchanged, "
             f"{self.refused:,} records refused."
         )
         if not self.to_encode:
-            return f"{said} Nothing to do, and nothing was written."
+            return f"{counts} Nothing to do, and nothing was written."
         return (
-            f"{said}\nAbout {self.tokens:,} tokens, {self.bytes / 1e6:,.1f} MB in the lake, "
+            f"{counts}\nAbout {self.tokens:,} tokens, {self.bytes / 1e6:,.1f} MB in the lake, "
             f"{self.seconds / 60:,.1f} minutes at the {self.tokens_per_second:,.0f} tokens/s measured just now. "
             "Nothing was written."
         )
@@ -70,13 +76,16 @@ class _Sample:
     words: int = 0
     sentences: int = 0
     masked: int = 0
-    """Tokens that pseudo-log-likelihood runs."""
+    """Tokens to run for pseudo-log-likelihoods."""
 
 
 def estimate(
     sources: Sequence[str], lake: Lake, engine: Engine, outputs: Outputs, reading: ReadOptions, *, limit: int | None
 ) -> Estimate:
-    """Scan the sources, compare with the lake if there is one, count tokens and time a short trial."""
+    """Scan the sources, compare with the lake if there is one, count tokens and measure the speed on a sample.
+
+    `limit` is the most documents to read. Raises UsageError for sources that cannot be read, ModelError for the engine.
+    """
     items = read_sources(resolve(sources, lake=lake), reading, stdin=sys.stdin.buffer)
     return estimate_items(items, lake, engine, outputs, limit=limit)
 
@@ -84,14 +93,14 @@ def estimate(
 def estimate_items(
     items: Iterator[Document | Reject], lake: Lake, engine: Engine, outputs: Outputs, *, limit: int | None
 ) -> Estimate:
-    """Say what encoding these documents would take."""
+    """Estimate the encoding of `items`, as `estimate` does."""
     sample, trial = _Sample(), list[Passage]()
     seen = documents = refused = unchanged = chars = to_encode = 0
-    with _known(lake, engine) as known, SeenIds() as ledger:
+    with _KnownVersions(lake, engine) as known, SeenIds() as seen_ids:
         for batch in _batches(items):
             found = [item for item in batch if isinstance(item, Document)]
             refused += sum(isinstance(item, Reject) for item in batch)
-            fresh = [d for d in found if ledger.add(d.doc_id)]
+            fresh = [d for d in found if seen_ids.add(d.doc_id)]
             refused += len(found) - len(fresh)
             if limit is not None:
                 fresh = fresh[: limit - seen]
@@ -109,7 +118,7 @@ def estimate_items(
             if seen == limit:
                 break
     scale = chars / sample.chars if sample.chars else 0.0
-    rate, forward = _trial(engine, trial, outputs) if trial else (0.0, 0.0)
+    rate, forward = _measured_rates(engine, trial, outputs) if trial else (0.0, 0.0)
     if outputs.pll is not None and sample.tokens and rate:
         rate = 1 / (1 / rate + sample.masked / sample.tokens / forward)
     tokens = round(sample.tokens * scale)
@@ -128,7 +137,7 @@ def estimate_items(
 
 
 def _batches(items: Iterator[Document | Reject]) -> Iterator[list[Document | Reject]]:
-    """Yield items in lists that one lookup can take, none of many large texts."""
+    """Yield items in lists for one catalog lookup each, with a bounded number of characters."""
     batch: list[Document | Reject] = []
     chars = 0
     for item in items:
@@ -142,19 +151,19 @@ def _batches(items: Iterator[Document | Reject]) -> Iterator[list[Document | Rej
 
 def _count(sample: _Sample, trial: list[Passage], document: Document, engine: Engine) -> None:
     sample.chars += len(document.text)
-    room = engine.spec.max_tokens - 2
+    most = engine.spec.max_tokens - 2
     for passage in passages([document], engine.wordpiece):
         if sample.tokens < _TRIAL_TOKENS:
-            trial.append(replace(passage, last=True))  # the rest of the document is not tried
+            trial.append(replace(passage, last=True))  # without the rest of the document
         sample.tokens += passage.tokens
         sample.sentences += len(passage)
-        sample.masked += int((passage.lengths * (np.minimum(passage.lengths, room) + 2)).sum())
+        sample.masked += int((passage.lengths * (np.minimum(passage.lengths, most) + 2)).sum())
         ends = np.cumsum(passage.lengths)[passage.lengths > 0]
         sample.words += int((passage.word[ends - 1] + 1).sum())
 
 
 def _bytes(sample: _Sample, outputs: Outputs, width: int) -> int:
-    """Vectors dominate; text and keys add about a fifth of the text's size and 20 bytes a row."""
+    """Return the size in the lake: float16 vectors, 20 bytes of keys per row, and the text."""
     rows = sample.sentences
     if outputs.level != "sentences" and outputs.words is None:
         rows += sample.words
@@ -163,14 +172,14 @@ def _bytes(sample: _Sample, outputs: Outputs, width: int) -> int:
     return rows * (width * _FLOAT16 + 20) + sample.chars
 
 
-def _trial(engine: Engine, trial: list[Passage], outputs: Outputs) -> tuple[float, float]:
-    """Return tokens a second without pseudo-log-likelihood, of the source and run through the model.
+def _measured_rates(engine: Engine, trial: list[Passage], outputs: Outputs) -> tuple[float, float]:
+    """Return tokens per second of the source and of the forward passes, without pseudo-log-likelihood.
 
-    Measured on the first chunk of `trial`, model warm.
+    Measured on the first chunk of `trial` with the model loaded.
     """
     chunk = next(chunks(trial, min(_TRIAL_TOKENS, chunk_tokens(engine.spec.width))))
 
-    def once() -> int:
+    def encode() -> int:
         return engine.in_lane(
             lambda encoder: chunk_vectors(
                 encoder, chunk, context=engine.config.context, pooling=engine.config.pooling,
@@ -180,13 +189,13 @@ def _trial(engine: Engine, trial: list[Passage], outputs: Outputs) -> tuple[floa
 
     engine.in_lane(lambda encoder: encoder.label)
     started = time.perf_counter()
-    forward = once()
+    forward = encode()
     seconds = time.perf_counter() - started
     return len(chunk.ids) / seconds, forward / seconds
 
 
-class _known:
-    """Lookups in a lake that may not exist yet."""
+class _KnownVersions:
+    """The stored versions of documents in a lake, which may not exist yet."""
 
     def __init__(self, lake: Lake, engine: Engine) -> None:
         self._encoding_id = engine.spec.encoding_id
@@ -197,7 +206,7 @@ class _known:
     def lookup(self, doc_ids: list[str]) -> dict[str, DocumentVersion]:
         return self._catalog.lookup(self._encoding_id, doc_ids) if self._catalog else {}
 
-    def __enter__(self) -> _known:
+    def __enter__(self) -> _KnownVersions:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,7 +1,7 @@
-"""The plan: of all documents a source yields, which are new or changed, staged as shards.
+"""The scan: which documents of the sources are new or changed, staged as shards.
 
-Streams: a document is hashed, compared with the catalog, and either counted or staged; at no time does more than
-one lookup batch stand in memory. The catalog alone decides what is done.
+Streaming: a document is hashed, compared with the catalog, and either counted or staged; at most one lookup batch is in
+memory. The catalog alone decides what is up to date.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _REJECT_BATCH = 500
 
 @dataclass(slots=True)
 class Tally:
-    """What a scan has met so far."""
+    """Counts of a scan so far."""
 
     documents: int = 0
     new: int = 0
@@ -38,7 +38,7 @@ class Tally:
 
 @dataclass
 class Scan:
-    """One pass over the sources of a run. `outputs` is what every document must have afterwards."""
+    """One pass over the sources of a run. `outputs` are those that every document must have afterwards."""
 
     catalog: Catalog
     lake: Lake
@@ -48,13 +48,13 @@ class Scan:
     outputs: Outputs
     tally: Tally = field(default_factory=Tally)
     refused: Counter[str] = field(default_factory=Counter)
-    """How many records were refused, by code."""
+    """The number of rejected records by code."""
     _shielding: dict[tuple[str, str], Reject] = field(default_factory=dict)
     _rejects: list[Reject] = field(default_factory=list)
     _seen: SeenIds = field(default_factory=SeenIds)
 
     def pending(self, items: Iterable[Document | Reject]) -> Iterator[tuple[Document, Outputs]]:
-        """Yield each document that is new or changed, with the outputs it shall have; keep count of the rest."""
+        """Yield each document that is new or changed, with the outputs to make; count the rest."""
         batch: list[Document] = []
         chars = 0
         longest = self.catalog.longest_key
@@ -75,7 +75,7 @@ class Scan:
         self._flush_rejects()
 
     def shards(self, items: Iterable[Document | Reject]) -> Iterator[Shard]:
-        """Yield staged shards of the documents that are new or changed."""
+        """Yield the documents that are new or changed as staged shards."""
         ordinal = 0
         stage: Stage | None = None
         for document, outputs in self.pending(items):
@@ -88,24 +88,25 @@ class Scan:
             yield stage.close()
 
     def delete_gone(self, sources: Sequence[Source]) -> int:
-        """Hide documents whose source no longer yields them; return how many.
+        """Delete documents that their source no longer yields; return their number.
 
-        Spared are documents that may still be there (see `shields`) and those that were refused by id this time: their
-        last good version stays.
+        Not those that may still exist (see `shields`), nor those rejected by id in this scan: their last good version
+        stays.
         """
         for batch in self.catalog.documents_under(self.encoding_id):
-            spared = lru_cache(maxsize=1024)(self._spares)
+            shielded = lru_cache(maxsize=1024)(self._shielded)
             covers = lru_cache(maxsize=1024)(lambda uri: any(s.covers(uri) for s in sources))
-            gone = self._seen.missing(d for d, uri in batch if covers(uri) and not spared(uri))
+            gone = self._seen.missing(d for d, uri in batch if covers(uri) and not shielded(uri))
             if gone:
                 self.tally.deleted += self.catalog.delete_documents(self.encoding_id, gone, version=self.version)
         return self.tally.deleted
 
     def retire_rejects(self, sources: Sequence[Source]) -> None:
-        """Drop what earlier scans of `sources` refused; this scan's rejects take their place."""
+        """Remove the rejects of earlier scans of `sources`; those of this scan replace them."""
         self.catalog.retire_rejects(self.run_id, lambda uri: any(s.scans(uri) for s in sources))
 
     def close(self) -> None:
+        """Remove the temporary file of ids."""
         self._seen.close()
 
     def _compare(self, batch: Sequence[Document]) -> Iterator[tuple[Document, Outputs]]:
@@ -127,7 +128,7 @@ class Scan:
             self.tally.moved += len(moved)
             self.catalog.move_documents(self.encoding_id, moved)
 
-    def _spares(self, uri: str) -> bool:
+    def _shielded(self, uri: str) -> bool:
         return any(shields(reject, uri) for reject in self._shielding.values())
 
     def _reject(self, reject: Reject) -> None:
@@ -148,7 +149,7 @@ class Scan:
 
 
 def is_current(stored: DocumentVersion, document: Document, outputs: Outputs) -> bool:
-    """True where the lake already holds all that encoding `document` to `outputs` would give, or something newer."""
+    """Return whether the lake has all `outputs` of this version of `document`, or a newer version of it."""
     if document.text_version is not None and stored.order[0] > document.text_version:
         return True
     return stored.record_sha256 == document.record_sha256 and stored.outputs.covers(outputs)

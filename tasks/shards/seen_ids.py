@@ -1,7 +1,6 @@
-"""The ledger of a scan: which document ids it has seen.
+"""The document ids that a scan has seen, to find duplicates and documents that are gone from their source.
 
-A temporary SQLite file, so that memory stays flat on millions of documents. It finds duplicate ids and, at the
-end, the documents that disappeared from their source.
+A temporary SQLite file, so that memory is constant for millions of documents. Knows ids only.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ class SeenIds:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="polyseme-scan-")
-        # One thread at a time: the scan fills it, then the run asks it.
+        # One thread at a time: the scan adds ids, then the run looks them up.
         path = Path(self._folder.name) / "seen.sqlite"
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=OFF")
@@ -27,7 +26,7 @@ class SeenIds:
         self._db.execute("BEGIN")
 
     def add(self, doc_id: str) -> bool:
-        """Remember an id; False where it was there already."""
+        """Add an id; return False if it was added before."""
         return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (doc_id,)).rowcount == 1
 
     def missing(self, doc_ids: Iterable[str]) -> list[str]:
@@ -36,6 +35,7 @@ class SeenIds:
         return [doc_id for doc_id in doc_ids if self._db.execute(find, (doc_id,)).fetchone() is None]
 
     def close(self) -> None:
+        """Remove the temporary file."""
         self._db.close()
         self._folder.cleanup()
 

@@ -1,7 +1,7 @@
-"""The stages of one shard: staged documents -> immutable parts -> one catalog transaction.
+"""The two stages of one shard: encode staged documents into immutable parts, and commit them in one transaction.
 
-Retrying either stage changes nothing: parts no commit names are garbage that vacuum removes, and a shard that was
-committed is recognised by its key.
+Both can be retried without effect: parts that no commit names are garbage, which vacuum removes, and a committed shard
+is recognised by its key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from polyseme.tasks.engine import Engine, OnBatch
 from polyseme.tasks.shards.scan import is_current
 
 _WRITERS = 2
-"""Threads that write a chunk's tables: Parquet encodes float16 lists at ~130 MB/s a core."""
+"""Threads that write a chunk's tables: Parquet encodes float16 lists at ~130 MB/s per core."""
 
 
 def encode_shard(
@@ -30,9 +30,9 @@ def encode_shard(
 ) -> ShardResult:  # fmt: skip
     """Encode a shard's documents and write their parts. Nothing is visible before `commit_shard`.
 
-    Documents that another run finished in the meantime are left out. `on_batch` is called after every batch,
-    `device_lock` entered for every chunk. Raises ModelError if the engine makes another encoding than the shard's, as
-    on a machine with other model files.
+    Documents that another run has finished meanwhile are left out. `on_batch` is called after every batch,
+    `device_lock` entered for every chunk. Raises ModelError if the engine's encoding is not the shard's, as on a
+    machine with other model files.
     """
     _require_encoding(shard, engine)
     ingested_at = datetime.now(UTC)
@@ -48,19 +48,19 @@ def encode_shard(
             documents, shard.outputs, version=shard.version, seed=seed, ingested_at=ingested_at, on_batch=on_batch,
             device_lock=device_lock or nullcontext(),
         )  # fmt: skip
-        for made in run:
+        for chunk in run:
             began = time.perf_counter()
             parts += [w.result() for w in writing]
             waited = {"write": time.perf_counter() - began}
-            counts += made.counts + Counts(seconds=waited)
-            if "documents" in made.tables:
-                rows = made.tables["documents"].select(["doc_id", "n_tokens"]).to_pydict()
+            counts += chunk.counts + Counts(seconds=waited)
+            if "documents" in chunk.tables:
+                rows = chunk.tables["documents"].select(["doc_id", "n_tokens"]).to_pydict()
                 tokens |= dict(zip(rows["doc_id"], rows["n_tokens"], strict=True))
             writing = [
                 writers.submit(
                     write_part, lake, rows, table=name, encoding_id=shard.encoding_id, width=engine.spec.width
                 )
-                for name, rows in made.tables.items()
+                for name, rows in chunk.tables.items()
             ]
         began = time.perf_counter()
         parts += [w.result() for w in writing]
@@ -70,7 +70,7 @@ def encode_shard(
 
 
 def commit_shard(result: ShardResult, catalog: Catalog) -> Counts:
-    """Make a shard's rows visible in one transaction and drop its staged text. Returns its counts."""
+    """Make a shard's rows visible in one transaction and remove its staged text. Return its counts."""
     catalog.commit_shard(result)
     catalog.lake.files.remove([result.shard.path])
     return result.counts
@@ -80,7 +80,7 @@ def _require_encoding(shard: Shard, engine: Engine) -> None:
     if engine.spec.encoding_id != shard.encoding_id:
         raise ModelError(
             f"Shard {shard.ordinal} belongs to encoding {shard.encoding_id}, and '{engine.spec.model}' here makes "
-            f"{engine.spec.encoding_id}. Have the same model files and the same Polyseme on every machine of a run."
+            f"{engine.spec.encoding_id}. Use the same model files and the same Polyseme on every machine of a run."
         )
 
 

@@ -1,4 +1,4 @@
-"""Documents staged as shards: how large each is, and the one being filled."""
+"""Staging: the sizes of shards, and the one that is being filled with documents."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 SHARD_CHARS = 512_000
-"""Characters in an early shard: two chunks of English text with the embedded model."""
+"""Characters of the first shards: two chunks of English text with the embedded model."""
 SHARD_DOUBLES_EVERY, SHARD_CHARS_MOST = 24, 16_384_000
-"""Later shards grow, so that a run of gigabytes stays within a few hundred task runs."""
+"""Later shards are larger, so that a run of gigabytes has only a few hundred task runs."""
 SHARD_DOCUMENTS_MOST = 50_000
-"""Documents in a shard, however short: each takes about a kilobyte of records while its shard is in hand."""
+"""The most documents of a shard: each takes about a kilobyte of records while its shard is processed."""
 
 
 def shard_chars(ordinal: int) -> int:
-    """Return how many characters shard number `ordinal` takes."""
+    """Return the number of characters of shard number `ordinal`."""
     doublings: int = ordinal // SHARD_DOUBLES_EVERY
     return min(SHARD_CHARS << doublings, SHARD_CHARS_MOST)
 
 
 class Stage:
-    """The shard being filled."""
+    """The shard that is being filled with documents, in a staged file."""
 
     def __init__(self, scan: Scan, ordinal: int) -> None:
         self._scan, self._ordinal = scan, ordinal
@@ -38,6 +38,7 @@ class Stage:
         self.documents = self.chars = 0
 
     def add(self, document: Document, outputs: Outputs) -> None:
+        """Stage a document, for which at least `outputs` are to be made."""
         self._writer.write(document)
         self._outputs = self._outputs.union(outputs)
         self._key.update(f"\0{document.doc_id}\0{document.record_sha256}".encode())
@@ -45,6 +46,7 @@ class Stage:
         self.chars += len(document.text)
 
     def close(self) -> Shard:
+        """Finish the file and return the shard, with a key that follows from its content."""
         self._writer.close()
         self._key.update(self._outputs.to_json().encode())
         return Shard(

@@ -1,1 +1,1 @@
-"""The model and the analyses as SQL functions."""
+"""The SQL stage: the model and the analyses as SQL functions, and running queries with them."""

@@ -1,4 +1,4 @@
-"""SQL functions of stored numbers: lists of vectors or margins in, senses, distances or breaks out. No model needed."""
+"""SQL functions over stored vectors and margins: senses, distances and breaks. They need no model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polyseme.tasks.analysis.senses import find_senses, sense_map
 from polyseme.tasks.arrays import Floats
 
 Function: TypeAlias = tuple[str, Callable[..., pa.Array], list[Any], str]
-"""Name, body over columns, types taken, type given."""
+"""Name, implementation over columns, SQL types of the parameters, SQL type of the result."""
 
 _SENSE = {
     "sense": pa.int32(),
@@ -28,7 +28,7 @@ _SQL_TYPES = {pa.int32(): "INTEGER", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEA
 
 
 def vector_functions(width: int) -> Iterator[Function]:
-    """Yield the functions of vectors of `width` numbers."""
+    """Yield the functions over lists of vectors of `width` dimensions."""
     vectors = f"FLOAT[{width}][]"
     yield "cluster_senses", _per_row(_senses, pa.list_(pa.struct(list(_SENSE.items())))), [vectors], sql_type(_SENSE)
     yield "vector_spread", _per_row(_number(spread), pa.float64()), [vectors], "DOUBLE"
@@ -38,7 +38,7 @@ def vector_functions(width: int) -> Iterator[Function]:
 
 
 def margin_functions() -> Iterator[Function]:
-    """Yield the functions of coherence curves."""
+    """Yield the functions over lists of margins."""
 
     def body(margins: pa.ChunkedArray) -> pa.Array:
         rows = [None if row is None else _breaks(row) for row in margins.to_pylist()]
@@ -88,7 +88,7 @@ def _per_rows(of: Callable[[Floats, Floats], object], kind: pa.DataType) -> Call
 
 
 def _matrices(lists: pa.ChunkedArray) -> Iterator[Floats | None]:
-    """Yield `(vectors, width)` for each row, None for NULL. As Python numbers a frequent word would take gigabytes."""
+    """Yield `(vectors, width)` for each row, None for NULL. As Python floats a frequent word would take gigabytes."""
     for chunk in lists.chunks:
         width = chunk.type.value_type.list_size
         for row in chunk:

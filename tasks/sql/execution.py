@@ -1,6 +1,6 @@
-"""Running SQL from outside: statement by statement, stoppable by time and Ctrl-C, with errors that people can read.
+"""Execution of the user's SQL: statement by statement, with a timeout, Ctrl-C and readable errors.
 
-Knows connections and functions, not where the SQL came from or how answers are shown.
+Knows connections and functions, not the origin of the SQL or how results are displayed.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def run(
     timeout: float | None = None,
     access: Access = READ_ONLY,
 ) -> None:
-    """Run the statements of `sql` in order and `show` the rows of each that has some.
+    """Run the statements of `sql` in order, and call `show` with the rows of each that returns rows.
 
-    `timeout` is in seconds, for all of it, showing included. Raises PolysemeError for SQL that fails, takes too long or
-    could write where `access` does not let it.
+    `timeout` is in seconds, for all statements and their display. Raises PolysemeError for SQL that fails, takes too
+    long, or writes without permission by `access`.
     """
 
     def work() -> None:
@@ -60,9 +60,9 @@ def ask(
     """Return the rows of one query with `$name` parameters. Raises as `run` does."""
 
     def work() -> list[dict[str, Any]]:
-        done = con.execute(sql, parameters)
-        names = [column[0] for column in done.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
+        result = con.execute(sql, parameters)
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     refuse_writes(sql)
     return _supervised(work, con, functions, timeout)
@@ -71,22 +71,22 @@ def ask(
 def _supervised(
     work: Callable[[], T], con: duckdb.DuckDBPyConnection, functions: ModelFunctions, timeout: float | None
 ) -> T:
-    """Do `work` in a thread of its own: no signal reaches Python while DuckDB has the main one."""
+    """Run `work` in another thread: signals do not reach Python while DuckDB blocks the main thread."""
     functions.failure = None
     functions.go_on()
     with ThreadPoolExecutor(1, "polyseme-query") as thread:
-        doing = thread.submit(work)
+        query = thread.submit(work)
         try:
-            wait([doing], timeout)
-            if not doing.done():
-                _stop(doing, con, functions)
+            wait([query], timeout)
+            if not query.done():
+                _stop(query, con, functions)
                 raise PolysemeError(
-                    f"No answer within {timeout:g} seconds, so the query was stopped. Ask for less (WHERE, LIMIT) or "
-                    "give it longer: --timeout SECONDS."
+                    f"No answer within {timeout:g} seconds, so the query was stopped. Narrow it (WHERE, LIMIT) or "
+                    "raise --timeout SECONDS."
                 )
-            return doing.result()
+            return query.result()
         except KeyboardInterrupt:
-            _stop(doing, con, functions)
+            _stop(query, con, functions)
             raise
         except BrokenPipeError:
             raise
@@ -94,16 +94,16 @@ def _supervised(
             raise _readable(error, functions) from error
 
 
-def _stop(doing: Future[T], con: duckdb.DuckDBPyConnection, functions: ModelFunctions) -> None:
+def _stop(query: Future[T], con: duckdb.DuckDBPyConnection, functions: ModelFunctions) -> None:
     functions.stop()
-    while not doing.done():
-        # An interrupt between two statements is lost, hence again and again.
+    while not query.done():
+        # An interrupt between two statements is lost, so it is repeated.
         con.interrupt()
-        wait([doing], 0.05)
+        wait([query], 0.05)
 
 
 def _has_rows(statement: duckdb.Statement, relation: duckdb.DuckDBPyRelation) -> bool:
-    """False for statements that answer with no more than that they ran."""
+    """Return False for statements whose result only reports success."""
     if statement.type in (duckdb.StatementType.CREATE, duckdb.StatementType.INSERT, duckdb.StatementType.SET):
         return False
     return relation.columns not in (["Success"], ["Count"]) or statement.type == duckdb.StatementType.SELECT
@@ -113,5 +113,5 @@ def _readable(error: Exception, functions: ModelFunctions) -> PolysemeError:
     if functions.failure is not None:
         return functions.failure
     message = _FROM_A_FUNCTION.sub("", str(error))
-    hint = " Is the lake whole? polyseme verify tells." if _OF_A_PART.search(message) else ""
-    return PolysemeError(f"DuckDB could not answer: {message}{hint}")
+    hint = " Check the lake with polyseme verify." if _OF_A_PART.search(message) else ""
+    return PolysemeError(f"DuckDB could not run the query: {message}{hint}")

@@ -2,8 +2,8 @@
 
     con = connect("lake", functions=ModelFunctions(model="path/to/checkpoint"))
 
-Arrow functions over columns of texts, and table macros above them; `docs/sql.md` describes each. DuckDB hands over up
-to 2048 rows at a time and folds constants to one call. NULL in, NULL out.
+Arrow functions over columns of texts, and table macros on top of them; `docs/sql.md` describes each. DuckDB passes up
+to 2048 rows per call and folds constants into one call. NULL in, NULL out.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ _NEIGHBOURS = {"doc_id": pa.string(), "sentence_index": pa.int32(), "similarity"
 
 
 def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
-    """Add the functions with the model that the lake names, as `connect` does by itself."""
+    """Add the functions with the model named in the lake, as `connect` does by default."""
     ModelFunctions()(con, snapshot, lake)
 
 
 class ModelFunctions:
-    """Adds the model's functions to a connection: for the default encoding, and with `_<encoding>` for every one.
+    """Adds the model's functions to a connection: for the default encoding, and suffixed `_<encoding>` for each.
 
-    `failure` keeps the last error that a function raised: DuckDB passes on no more than its text.
+    `model` is the current location of the checkpoint, `cache_bytes` the memory for vectors of sentences. `failure` is
+    the last error that a function raised: DuckDB passes on only its text.
     """
 
     def __init__(self, *, model: str | None = None, device: Device = "auto", cache_bytes: int = CACHE_BYTES) -> None:
@@ -57,16 +58,16 @@ class ModelFunctions:
         self.failure: PolysemeError | None = None
 
     def stop(self) -> None:
-        """Make the running question fail after its batch, and every later one at once."""
+        """Make running functions fail after their batch, and later ones immediately, until `go_on`."""
         self._stop.set()
 
     def go_on(self) -> None:
-        """Answer again after `stop`."""
+        """Allow functions to run again after `stop`."""
         self._stop.clear()
 
     def __call__(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
-        for name, body, takes, gives in margin_functions():
-            con.create_function(name, body, takes, gives, type=ARROW, null_handling=SPECIAL)
+        for name, body, parameters, returns in margin_functions():
+            con.create_function(name, body, parameters, returns, type=ARROW, null_handling=SPECIAL)
         for encoding in snapshot.encodings:
             self._add(con, f"_{encoding.name}", encoding, snapshot, lake)
         self._add(con, "", snapshot.default, snapshot, lake)
@@ -75,16 +76,16 @@ class ModelFunctions:
         self, con: duckdb.DuckDBPyConnection, suffix: str, encoding: Encoding | None, snapshot: Snapshot, lake: Lake
     ) -> None:
         spec = encoding.spec if encoding else None
-        answers = CachedModel(spec, model=self._model, device=self._device, stop=self._stop)
+        cached = CachedModel(spec, model=self._model, device=self._device, stop=self._stop)
         width = spec.width if spec else find(self._model or EMBEDDED).width
 
         def vectors() -> SentenceVectors | None:
             return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
 
         of_vectors = [*vector_functions(width), _neighbours(vectors, width)]
-        for name, body, takes, gives in [*_of_texts(answers, width), *of_vectors]:
+        for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
             function = self._keeping_failure(body)
-            con.create_function(name + suffix, function, takes, gives, type=ARROW, null_handling=SPECIAL)
+            con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
         for statement in macros(suffix, width):
             con.execute(statement)
 
@@ -100,42 +101,42 @@ class ModelFunctions:
         return function
 
 
-def _of_texts(answers: CachedModel, width: int) -> Iterator[Function]:
+def _of_texts(cached: CachedModel, width: int) -> Iterator[Function]:
     text, vector = "VARCHAR", f"FLOAT[{width}]"
 
     def nsp(first: Column, second: Column, field: str) -> pa.Array:
-        found = answers.follows(_rows(first, second))
+        found = cached.follows(_rows(first, second))
         return pa.array([a and getattr(a, field) for a in found], pa.float64())
 
     def fill(texts: Column, counts: Column) -> pa.Array:
-        found = answers.masks([q and (q[0], at_least_one(q[1])) for q in _rows(texts, counts)])
+        found = cached.masks([q and (q[0], at_least_one(q[1])) for q in _rows(texts, counts)])
         return _structs(found, _CANDIDATES)
 
     def likelihoods(texts: Column, variants: Column) -> pa.Array:
-        found = answers.surprisals(_rows(texts, variants))
+        found = cached.surprisals(_rows(texts, variants))
         return pa.array([None if row is None else -sum(t.surprisal for t in row) for row in found], pa.float64())
 
     def surprisals(texts: Column, variants: Column) -> pa.Array:
-        return _structs(answers.surprisals(_rows(texts, variants)), _SURPRISALS)
+        return _structs(cached.surprisals(_rows(texts, variants)), _SURPRISALS)
 
     yield "text_likelihood", likelihoods, [text, text], "DOUBLE"
     yield "token_surprisals", surprisals, [text, text], sql_type(_SURPRISALS)
-    yield "embed", lambda t: _vector_array(answers.vectors(t.to_pylist()), width), [text], vector
-    yield "embed_word", lambda t, w: _vector_array(answers.word_vectors(_rows(t, w)), width), [text, text], vector
+    yield "embed", lambda t: _vector_array(cached.vectors(t.to_pylist()), width), [text], vector
+    yield "embed_word", lambda t, w: _vector_array(cached.word_vectors(_rows(t, w)), width), [text, text], vector
     yield "nsp", lambda a, b: nsp(a, b, "probability"), [text, text], "DOUBLE"
     yield "nsp_margin", lambda a, b: nsp(a, b, "margin"), [text, text], "DOUBLE"
-    yield "wordpiece", lambda t: pa.array(answers.pieces(t.to_pylist()), pa.list_(pa.string())), [text], "VARCHAR[]"
+    yield "wordpiece", lambda t: pa.array(cached.pieces(t.to_pylist()), pa.list_(pa.string())), [text], "VARCHAR[]"
     yield "mask_candidates", fill, [text, "BIGINT"], sql_type(_CANDIDATES)
 
 
 def _neighbours(vectors: Callable[[], SentenceVectors | None], width: int) -> Function:
-    # DuckDB folds a constant call several times while it plans.
-    lately: AnswerCache[tuple[bytes, int, tuple[str, ...] | None], list[Neighbour]] = AnswerCache(_QUESTIONS)
+    # DuckDB folds a constant call several times while planning.
+    cache: AnswerCache[tuple[bytes, int, tuple[str, ...] | None], list[Neighbour]] = AnswerCache(_QUESTIONS)
 
     def body(wanted: Column, counts: Column, docs: Column) -> pa.Array:
         rows = zip(*(column.to_pylist() for column in (wanted, counts, docs)), strict=True)
         questions = [None if None in row else _question(row[0], at_least_one(row[1]), row[2]) for row in rows]
-        return _structs(lately.ask(questions, lambda new: list(starmap(nearest, new))), _NEIGHBOURS)
+        return _structs(cache.ask(questions, lambda new: list(starmap(nearest, new))), _NEIGHBOURS)
 
     def nearest(vector: bytes, k: int, docs: tuple[str, ...] | None) -> list[Neighbour]:
         stored = vectors()
@@ -145,7 +146,7 @@ def _neighbours(vectors: Callable[[], SentenceVectors | None], width: int) -> Fu
 
 
 def _question(vector: list[float], k: int, docs: list[str | None]) -> tuple[bytes, int, tuple[str, ...] | None]:
-    # A query that finds no document gives NULL for its list, which must not come to mean all of them.
+    # A subquery that finds no document has a list of NULL, which must not mean all documents.
     of = None if docs == ["*"] else tuple(doc for doc in docs if doc is not None)
     return np.array(vector, np.float32).tobytes(), k, of
 

@@ -1,10 +1,10 @@
-"""Table macros over the functions of one encoding, as SQL. `suffix` is the encoding's, or empty for the default."""
+"""Table macros over the functions of one encoding, as SQL. `suffix` names the encoding, empty for the default."""
 
 from __future__ import annotations
 
 
 def macros(suffix: str, width: int) -> list[str]:
-    """Return the CREATE statements, to run where views and functions with this suffix exist."""
+    """Return the CREATE statements for a connection that has the views and functions with this suffix."""
     return [
         _nearest_to(suffix, width), _nearest(suffix), _fill_mask(suffix), _senses(suffix), _polysemy(suffix),
         _drift(suffix), _breaks(suffix), _surprisal(suffix), _pll(suffix),
@@ -12,7 +12,7 @@ def macros(suffix: str, width: int) -> list[str]:
 
 
 def _nearest_to(suffix: str, width: int) -> str:
-    """The stored sentences most like a vector. `docs` limits the answer to a list of documents, `['*']` is all."""
+    """The stored sentences nearest to a vector. `docs` is a list of documents to search, `['*']` for all."""
     return f"""
 CREATE MACRO nearest_to{suffix}(vector, k := 10, docs := ['*']) AS TABLE
 SELECT hit.similarity, s.doc_id, d.title, s.sentence_index, s.text
@@ -23,14 +23,14 @@ ORDER BY hit.similarity DESC, s.doc_id, s.sentence_index"""
 
 
 def _nearest(suffix: str) -> str:
-    """The stored sentences most like a text."""
+    """The stored sentences nearest to a text."""
     return f"""
 CREATE MACRO nearest{suffix}(text, k := 10, docs := ['*']) AS TABLE
 FROM nearest_to{suffix}(embed{suffix}(text), k := k, docs := docs)"""
 
 
 def _fill_mask(suffix: str) -> str:
-    """The likeliest tokens for every mask of a text."""
+    """The most likely tokens for every mask of a text."""
     return f"""
 CREATE MACRO fill_mask{suffix}(text, k := 5) AS TABLE
 FROM (SELECT unnest(mask_candidates{suffix}(text, k), recursive := true))
@@ -38,7 +38,7 @@ ORDER BY mask, rank"""
 
 
 def _senses(suffix: str) -> str:
-    """Every occurrence of a word with the sense it is used in, the most typical of each sense first."""
+    """Every occurrence of a word with its sense, the most typical of each sense first."""
     return f"""
 CREATE MACRO senses{suffix}(word) AS TABLE
 WITH numbered AS (
@@ -67,7 +67,7 @@ ORDER BY sense.sense, rank"""
 
 
 def _polysemy(suffix: str) -> str:
-    """The words whose occurrences differ most. Numbers and punctuation are no words here."""
+    """The words whose occurrences differ most, without numbers and punctuation."""
     return f"""
 CREATE MACRO polysemy{suffix}(at_least := 10) AS TABLE
 WITH counted AS (
@@ -99,7 +99,7 @@ FROM grouped"""
 
 
 def _breaks(suffix: str) -> str:
-    """The steps of a document with their depth and whether the text breaks there."""
+    """The transitions of a document with their depth and whether the text breaks there."""
     return f"""
 CREATE MACRO breaks{suffix}(document) AS TABLE
 WITH steps AS (
@@ -116,11 +116,11 @@ ORDER BY s.sentence_index"""
 
 
 def _surprisal(suffix: str) -> str:
-    """The tokens of a text with how surprised the model is by each."""
+    """The tokens of a text with the surprisal of each."""
     return f"""
 CREATE MACRO surprisal{suffix}(text, variant := 'within_word_l2r') AS TABLE
-WITH asked AS (SELECT token_surprisals{suffix}(text, variant) AS found)
-SELECT unnest(found, recursive := true), generate_subscripts(found, 1) - 1 AS token_index FROM asked"""
+WITH scored AS (SELECT token_surprisals{suffix}(text, variant) AS found)
+SELECT unnest(found, recursive := true), generate_subscripts(found, 1) - 1 AS token_index FROM scored"""
 
 
 def _pll(suffix: str) -> str:

@@ -44,6 +44,7 @@ class DocumentSlice:
 
     @property
     def document(self) -> Document:
+        """The document of the slice."""
         return self.passage.document
 
 
@@ -69,6 +70,7 @@ class Chunk:
 
     @property
     def sentences(self) -> int:
+        """The number of sentences, including those that are not stored."""
         return len(self.index)
 
     @property

@@ -47,6 +47,7 @@ class Passage:
 
     @property
     def tokens(self) -> int:
+        """The number of tokens."""
         return len(self.ids)
 
     def cut(self, start: int, stop: int) -> Passage:

@@ -60,10 +60,12 @@ class TokenizedDocument:
 
     @property
     def n_tokens(self) -> int:
+        """The number of tokens."""
         return len(self.ids)
 
     @property
     def n_sentences(self) -> int:
+        """The number of sentences."""
         return len(self.sentence_ptr) - 1
 
 

@@ -48,6 +48,7 @@ class TrainingProgress:
 
     @property
     def tokens(self) -> int:
+        """The number of tokens trained on so far."""
         return sum(entry.tokens for entry in self.log)
 
     def add(self, losses: dict[str, float], seconds: float) -> None:

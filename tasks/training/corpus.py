@@ -45,10 +45,12 @@ class TrainingText:
 
     @property
     def n_tokens(self) -> int:
+        """The number of tokens."""
         return len(self.ids)
 
     @property
     def n_documents(self) -> int:
+        """The number of documents."""
         return int(self.document[-1]) + 1 if len(self.document) else 0
 
     def joints(self) -> Ints:

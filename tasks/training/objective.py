@@ -95,6 +95,7 @@ class Examples:
 
     @property
     def n_tokens(self) -> int:
+        """The number of tokens without padding."""
         return int(self.attention.sum())
 
 

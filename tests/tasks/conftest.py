@@ -1,4 +1,4 @@
-"""A checkpoint to change, and runs over a real lake without Prefect: scan, encode and commit as the flow does."""
+"""A checkpoint to modify, and runs over a real lake without Prefect: scan, encode and commit as the flow does."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ class Runs:
 
 @pytest.fixture
 def runs(lake: Lake, catalog: Catalog, foreign: Engine) -> Iterator[Runs]:
-    made = Runs(lake, catalog, foreign)
-    yield made
-    made.close()
+    opened = Runs(lake, catalog, foreign)
+    yield opened
+    opened.close()
 
 
 def document(

@@ -1,4 +1,4 @@
-"""Documents in, tables out: every row can be traced to its characters, and nothing is dropped."""
+"""From documents to tables: every row can be traced to its characters, and nothing is dropped."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def document(text: str, doc_id: str = "d") -> Document:
 def tables(
     engine: Engine, documents: Sequence[Document], outputs: Outputs = EVERYTHING, seed: int = 0
 ) -> dict[str, pa.Table]:
-    """All chunks' tables, concatenated."""
-    made = [m.tables for m in engine.run(documents, outputs, version=7, seed=seed, ingested_at=NOW)]
-    names = {name for chunk in made for name in chunk}
-    return {name: pa.concat_tables([chunk[name] for chunk in made if name in chunk]) for name in sorted(names)}
+    """Return the tables of all chunks, concatenated."""
+    chunks = [chunk.tables for chunk in engine.run(documents, outputs, version=7, seed=seed, ingested_at=NOW)]
+    names = {name for chunk in chunks for name in chunk}
+    return {name: pa.concat_tables([chunk[name] for chunk in chunks if name in chunk]) for name in sorted(names)}
 
 
 def rows(table: pa.Table, *columns: str) -> list[tuple[Any, ...]]:
@@ -62,7 +62,7 @@ TEXTS = st.text(
 
 @pytest.fixture(scope="module")
 def by_context(foreign_folder: Path) -> dict[Context, Engine]:
-    """An engine for every context, with windows of 37 tokens of mostly one letter each: few sentences fit."""
+    """One engine per context, with windows of 37 tokens of mostly one letter each: few sentences fit."""
     return {c: Engine(EngineConfig(model=str(foreign_folder), device="cpu", context=c)) for c in CONTEXTS}
 
 
@@ -74,38 +74,38 @@ def test_offsets_are_the_sentence_and_the_word_whatever_the_script(
     stored = normalise(text)
     if is_blank(stored):
         return
-    made = tables(by_context[context], [document(stored)])
-    for start, stop, sentence in rows(made["sentences"], "char_start", "char_end", "text"):
+    found = tables(by_context[context], [document(stored)])
+    for start, stop, sentence in rows(found["sentences"], "char_start", "char_end", "text"):
         assert stored[start:stop] == sentence
         assert sentence == sentence.strip()
-    if "words" in made:
-        for start, stop, word, lower in rows(made["words"], "char_start", "char_end", "word", "word_lower"):
+    if "words" in found:
+        for start, stop, word, lower in rows(found["words"], "char_start", "char_end", "word", "word_lower"):
             assert stored[start:stop] == word
             assert word.lower() == lower
-    assert made["documents"]["n_tokens"].to_pylist() == [sum(made["sentences"]["n_tokens"].to_pylist())]
-    n_tokens = made["tokens"].num_rows if "tokens" in made else 0
-    assert [n_tokens] == made["documents"]["n_tokens"].to_pylist()
+    assert found["documents"]["n_tokens"].to_pylist() == [sum(found["sentences"]["n_tokens"].to_pylist())]
+    n_tokens = found["tokens"].num_rows if "tokens" in found else 0
+    assert [n_tokens] == found["documents"]["n_tokens"].to_pylist()
     visible = "".join(stored.split())
-    assert "".join("".join(text.split()) for text in made["sentences"]["text"].to_pylist()) == visible
+    assert "".join("".join(text.split()) for text in found["sentences"]["text"].to_pylist()) == visible
 
 
 def test_every_table_has_its_schema_and_its_order(tiny: Engine) -> None:
-    made = tables(tiny, [document(STORY, "b"), document(STORY.upper(), "a")])
-    for name, table in made.items():
+    found = tables(tiny, [document(STORY, "b"), document(STORY.upper(), "a")])
+    for name, table in found.items():
         assert table.schema == table_schema(name, 48)
         assert table["version"].unique().to_pylist() == [7]
         keys = rows(table, *SORT_KEYS[name])
         assert keys == sorted(keys)
 
 
-def test_vectors_belong_to_the_rows_they_stand_in(tiny: Engine, tiny_folder: Path) -> None:
-    made = tables(tiny, [document(STORY, "b"), document("One word. " * 3 + STORY, "a")])
+def test_vectors_belong_to_their_rows(tiny: Engine, tiny_folder: Path) -> None:
+    found = tables(tiny, [document(STORY, "b"), document("One word. " * 3 + STORY, "a")])
     truth = reference(tiny_folder)
     for name, doc_id, i in (("b", "b", 2), ("a", "a", 0), ("a", "a", 4)):
-        sentence = next(r for r in made["sentences"].to_pylist() if (r["doc_id"], r["sentence_index"]) == (doc_id, i))
+        sentence = next(r for r in found["sentences"].to_pylist() if (r["doc_id"], r["sentence_index"]) == (doc_id, i))
         hidden = truth.hidden(tiny.wordpiece.tokenize_prompt(sentence["text"]))
         np.testing.assert_allclose(np.array(sentence["embedding"], float), hidden.mean(0), atol=4e-3, rtol=2e-3)
-        words = [r for r in made["words"].to_pylist() if (r["doc_id"], r["sentence_index"]) == (doc_id, i)]
+        words = [r for r in found["words"].to_pylist() if (r["doc_id"], r["sentence_index"]) == (doc_id, i)]
         words.sort(key=lambda r: r["word_index"])
         assert [r["word_index"] for r in words] == list(range(len(words)))
         token = 1
@@ -123,46 +123,46 @@ PLAIN = {
 
 
 @pytest.mark.parametrize(("model", "layers"), [("mini", "last"), ("mini", "last4"), ("foreign", "last")])
-def test_what_is_stored_is_what_transformers_makes_of_the_sentences(
+def test_stored_vectors_and_logits_are_those_of_transformers(
     request: pytest.FixtureRequest, model: str, layers: Layers
 ) -> None:
     folder = request.getfixturevalue(model).checkpoint.folder
     engine = Engine(EngineConfig(model=str(folder), device="cpu", layers=layers))
     truth = reference(folder)
-    made = tables(engine, [document(text, name) for name, text in PLAIN.items()])
-    ids = {(r["doc_id"], r["sentence_index"]): truth.ids(r["text"]) for r in made["sentences"].to_pylist()}
-    room = engine.spec.max_tokens - 3
+    found = tables(engine, [document(text, name) for name, text in PLAIN.items()])
+    ids = {(r["doc_id"], r["sentence_index"]): truth.ids(r["text"]) for r in found["sentences"].to_pylist()}
+    limit = engine.spec.max_tokens - 3
     checked = 0
-    for row in made["sentences"].to_pylist():
-        mine = ids[row["doc_id"], row["sentence_index"]]
-        assert row["n_tokens"] == len(mine)
-        if len(mine) <= room:
+    for row in found["sentences"].to_pylist():
+        tokens = ids[row["doc_id"], row["sentence_index"]]
+        assert row["n_tokens"] == len(tokens)
+        if len(tokens) <= limit:
             checked += 1
-            assert_stored(row["embedding"], truth.hidden(mine, last=4 if layers == "last4" else 1).mean(axis=0))
+            assert_stored(row["embedding"], truth.hidden(tokens, last=4 if layers == "last4" else 1).mean(axis=0))
     assert checked > len(ids) // 2
-    for row in made["transitions"].to_pylist():
+    for row in found["transitions"].to_pylist():
         first = ids[row["doc_id"], row["sentence_index"]]
         second = ids[row["next_doc_id"], row["next_sentence_index"]]
-        assert row["n_truncated"] == max(0, len(first) + len(second) - room)
+        assert row["n_truncated"] == max(0, len(first) + len(second) - limit)
         if not row["n_truncated"]:
             logits = np.array([row["nsp_logit_is_next"], row["nsp_logit_not_next"]])
             assert_close(logits, truth.next_sentence(first, second))
 
 
 def vectors(engine: Engine, documents: Sequence[Document]) -> dict[tuple[Any, ...], list[float]]:
-    """Every stored vector by table and sort key."""
-    made = tables(engine, documents, Outputs("tokens", None, False))
+    """Return every stored vector by table and sort key."""
+    found = tables(engine, documents, Outputs("tokens", None, False))
     return {
         (name, *key): embedding
         for name in ("sentences", "words", "tokens")
-        for *key, embedding in rows(made[name], *SORT_KEYS[name], "embedding")
+        for *key, embedding in rows(found[name], *SORT_KEYS[name], "embedding")
     }
 
 
-def test_a_document_has_the_same_vectors_in_any_batch_order_and_company(
+def test_a_document_has_the_same_vectors_in_any_batch_in_any_order_and_with_any_other_documents(
     mini: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At most one unit in the last place of float16 is promised; measured with AVX2, every bit is the same."""
+    """At most one unit in the last place of float16 is guaranteed; measured with AVX2, every bit is the same."""
     documents = [
         document("Hi.", "a"),
         document("a", "b"),
@@ -170,15 +170,15 @@ def test_a_document_has_the_same_vectors_in_any_batch_order_and_company(
         document("One sentence of many words. " * 12, "d"),
         document("No stop in this one " * 103, "e"),
     ]
-    usual = vectors(mini, documents)
+    expected = vectors(mini, documents)
     budgets = {budget: Engine(EngineConfig(device="cpu", budget=budget)) for budget in (64, 256, 4096)}
     others = {f"budget {budget}": vectors(engine, documents[::-1]) for budget, engine in budgets.items()}
     others["alone"] = {key: vector for one in documents for key, vector in vectors(mini, [one]).items()}
     monkeypatch.setattr("polyseme.tasks.engine.chunk_tokens", lambda width: 300)
     others["smaller chunks"] = vectors(mini, documents[2:] + documents[:2])
     for name, other in others.items():
-        assert other.keys() == usual.keys()
-        here, there = (np.array([v[key] for key in usual], dtype=np.float16) for v in (usual, other))
+        assert other.keys() == expected.keys()
+        here, there = (np.array([v[key] for key in expected], dtype=np.float16) for v in (expected, other))
         assert ulps(here, there).max() <= 1, name
         share = (here == there).all(axis=1).mean()
         assert share > 0.99, f"{name}: {share:.2%} of the vectors are bit-identical"
@@ -191,17 +191,17 @@ def test_documents_without_tokens_or_sentences_are_not_lost(
     texts = ["", "\ufffd", "\ufffd\n\na", "a\n\n\ufffd\n\n\ufffd\n\nb", "  "]
     documents = [document(text, str(i)) for i, text in enumerate(texts)]
     for some in (documents, *([one] for one in documents)):
-        made = tables(by_context[context], some)
-        assert made["documents"]["doc_id"].to_pylist() == [one.doc_id for one in some]
-        assert sum(made["documents"]["n_sentences"].to_pylist()) == (
-            made["sentences"].num_rows if "sentences" in made else 0
+        found = tables(by_context[context], some)
+        assert found["documents"]["doc_id"].to_pylist() == [one.doc_id for one in some]
+        assert sum(found["documents"]["n_sentences"].to_pylist()) == (
+            found["sentences"].num_rows if "sentences" in found else 0
         )
-        for name in made.keys() & {"sentences", "words"}:
-            stored = np.array(made[name]["embedding"].to_pylist(), dtype=float)
+        for name in found.keys() & {"sentences", "words"}:
+            stored = np.array(found[name]["embedding"].to_pylist(), dtype=float)
             assert np.isfinite(stored).all()
 
 
-def test_the_pass_over_pairs_scores_as_a_pass_of_its_own_does(by_context: dict[Context, Engine]) -> None:
+def test_one_pass_over_pairs_gives_the_scores_of_a_separate_pass(by_context: dict[Context, Engine]) -> None:
     documents = [document(text, name) for name, text in PLAIN.items()]
     apart, joined = (tables(by_context[context], documents)["transitions"] for context in ("sentence", "pair"))
     for name in ("doc_id", "sentence_index", "kind", "next_doc_id", "next_sentence_index", "n_truncated"):
@@ -210,20 +210,20 @@ def test_the_pass_over_pairs_scores_as_a_pass_of_its_own_does(by_context: dict[C
         assert_close(apart[name].to_numpy(), joined[name].to_numpy())
 
 
-def test_vectors_from_pairs_can_be_had_without_scores(make_checkpoint: MakeCheckpoint) -> None:
+def test_vectors_from_pairs_need_no_scores(make_checkpoint: MakeCheckpoint) -> None:
     folder = make_checkpoint("BertModel", cased=True, vocab_size=300)
     engine = Engine(EngineConfig(model=str(folder), device="cpu", context="pair"))
-    made = tables(engine, [document(STORY)], Outputs("words", None, False))
-    assert "transitions" not in made
-    assert made["words"].num_rows > 0
+    found = tables(engine, [document(STORY)], Outputs("words", None, False))
+    assert "transitions" not in found
+    assert found["words"].num_rows > 0
     with pytest.raises(ModelError, match="no NSP head"):
         tables(engine, [document(STORY)])
 
 
 def test_transitions_join_neighbours_and_the_baseline_does_not(tiny: Engine) -> None:
-    made = tables(tiny, [document(STORY, "a"), document(STORY, "b")])["transitions"].to_pylist()
-    near = [r for r in made if r["kind"] == "adjacent"]
-    far = [r for r in made if r["kind"] == "random"]
+    found = tables(tiny, [document(STORY, "a"), document(STORY, "b")])["transitions"].to_pylist()
+    near = [r for r in found if r["kind"] == "adjacent"]
+    far = [r for r in found if r["kind"] == "random"]
     assert all((r["next_doc_id"], r["next_sentence_index"]) == (r["doc_id"], r["sentence_index"] + 1) for r in near)
     assert len(near) == 2 * (len({r["sentence_index"] for r in near}))
     assert far
@@ -231,8 +231,8 @@ def test_transitions_join_neighbours_and_the_baseline_does_not(tiny: Engine) -> 
 
 
 def test_the_baseline_of_a_single_document_never_takes_neighbours(tiny: Engine) -> None:
-    made = tables(tiny, [document(STORY)])["transitions"].to_pylist()
-    far = [r for r in made if r["kind"] == "random"]
+    found = tables(tiny, [document(STORY)])["transitions"].to_pylist()
+    far = [r for r in found if r["kind"] == "random"]
     assert far
     assert all(r["next_sentence_index"] - r["sentence_index"] not in (0, 1) for r in far)
 
@@ -246,22 +246,22 @@ def test_the_baseline_is_drawn_by_seed(tiny: Engine) -> None:
 
 @pytest.mark.parametrize("text", ["word", "\ufffd", "One sentence only."])
 def test_a_document_of_one_sentence_has_no_transition(tiny: Engine, text: str) -> None:
-    made = tables(tiny, [document(text)])
-    assert made["sentences"].num_rows == 1
-    assert "transitions" not in made
+    found = tables(tiny, [document(text)])
+    assert found["sentences"].num_rows == 1
+    assert "transitions" not in found
 
 
-def test_words_can_be_limited_to_a_few(tiny: Engine) -> None:
-    made = tables(tiny, [document(STORY)], Outputs("words", frozenset({"the", "zürich"}), False))
-    assert set(made["words"]["word_lower"].to_pylist()) == {"the", "zürich"}
-    assert "tokens" not in made
+def test_words_can_be_restricted_to_a_list(tiny: Engine) -> None:
+    found = tables(tiny, [document(STORY)], Outputs("words", frozenset({"the", "zürich"}), False))
+    assert set(found["words"]["word_lower"].to_pylist()) == {"the", "zürich"}
+    assert "tokens" not in found
     everything = tables(tiny, [document(STORY)])["words"]
     kept = [r for r in everything.to_pylist() if r["word_lower"] in {"the", "zürich"}]
-    assert made["words"].to_pylist() == kept
+    assert found["words"].to_pylist() == kept
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_a_documents_rows_do_not_depend_on_its_company(by_context: dict[Context, Engine], context: Context) -> None:
+def test_a_documents_rows_do_not_depend_on_other_documents(by_context: dict[Context, Engine], context: Context) -> None:
     engine = by_context[context]
     mine, neighbour = document(STORY, "mine"), document("Something else. " * 50, "a")
     alone = tables(engine, [mine])
@@ -282,8 +282,8 @@ def test_a_document_larger_than_a_chunk_loses_nothing(tiny_folder: Path, monkeyp
         assert sorted(rows(cut[name], *columns)) == sorted(rows(whole[name], *columns))
         assert cut[name].num_rows == whole[name].num_rows
     adjacent = [
-        sorted((r["doc_id"], r["sentence_index"]) for r in made["transitions"].to_pylist() if r["kind"] == "adjacent")
-        for made in (whole, cut)
+        sorted((r["doc_id"], r["sentence_index"]) for r in found["transitions"].to_pylist() if r["kind"] == "adjacent")
+        for found in (whole, cut)
     ]
     assert adjacent[0] == adjacent[1]
     key = ["doc_id", "sentence_index"]
@@ -294,10 +294,10 @@ def test_a_document_larger_than_a_chunk_loses_nothing(tiny_folder: Path, monkeyp
 
 def test_a_sentence_beyond_the_window_keeps_every_token(tiny: Engine) -> None:
     text = " ".join(f"word{i}" for i in range(400))
-    made = tables(tiny, [document(text)])
-    assert made["sentences"].num_rows == 1
-    assert made["words"].num_rows == 400
-    assert made["tokens"].num_rows == made["documents"]["n_tokens"][0].as_py() > 400
+    found = tables(tiny, [document(text)])
+    assert found["sentences"].num_rows == 1
+    assert found["words"].num_rows == 400
+    assert found["tokens"].num_rows == found["documents"]["n_tokens"][0].as_py() > 400
 
 
 def test_several_threads_share_one_engine(tiny: Engine) -> None:
@@ -319,8 +319,8 @@ def test_a_run_can_be_cancelled(tiny: Engine) -> None:
 
 
 def test_counts_add_up(tiny: Engine) -> None:
-    (made,) = tiny.run([document(STORY)], EVERYTHING, version=1, seed=0, ingested_at=NOW)
-    counts, got = made.counts, made.tables
+    (found,) = tiny.run([document(STORY)], EVERYTHING, version=1, seed=0, ingested_at=NOW)
+    counts, got = found.counts, found.tables
     assert (counts.documents, counts.sentences) == (1, got["sentences"].num_rows)
     assert (counts.words, counts.tokens) == (got["words"].num_rows, got["tokens"].num_rows)
     assert counts.transitions == counts.sentences - 1
@@ -328,7 +328,7 @@ def test_counts_add_up(tiny: Engine) -> None:
     assert {"read", "tokenize", "wait", "encode", "nsp", "pool"} <= counts.seconds.keys()
 
 
-def test_the_model_is_loaded_when_it_is_needed_and_not_before(foreign: Engine) -> None:
+def test_the_model_is_loaded_when_it_is_first_needed(foreign: Engine) -> None:
     engine = Engine(foreign.config)
     engine.check(EVERYTHING)
     _ = engine.spec, engine.vocabulary
@@ -338,7 +338,7 @@ def test_the_model_is_loaded_when_it_is_needed_and_not_before(foreign: Engine) -
     assert "encoder" in vars(engine)
 
 
-def test_what_an_encoding_is_can_be_told_without_loading_a_model() -> None:
+def test_an_encoding_is_known_without_loading_a_model() -> None:
     code = (
         "import sys\nfrom polyseme.tasks.engine import Engine, EngineConfig\n"
         "print(Engine(EngineConfig()).spec.encoding_id)\nassert 'transformers' not in sys.modules"
@@ -347,7 +347,7 @@ def test_what_an_encoding_is_can_be_told_without_loading_a_model() -> None:
     assert len(done.stdout.strip()) == 16
 
 
-def test_contradicting_settings_are_refused(tiny_folder: Path) -> None:
+def test_contradicting_settings_are_rejected(tiny_folder: Path) -> None:
     with pytest.raises(UsageError, match="needs --context sentence"):
         EngineConfig(pooling="cls", context="window")
     with pytest.raises(UsageError, match="between 16 and 64"):
@@ -356,7 +356,7 @@ def test_contradicting_settings_are_refused(tiny_folder: Path) -> None:
 
 def test_cls_pooling_stores_the_first_token(tiny_folder: Path) -> None:
     engine = Engine(EngineConfig(model=str(tiny_folder), device="cpu", pooling="cls"))
-    made = tables(engine, [document("A short one.")], Outputs("sentences", None, False))
+    found = tables(engine, [document("A short one.")], Outputs("sentences", None, False))
     expected = reference(tiny_folder).hidden(engine.wordpiece.tokenize_prompt("A short one."))[0]
-    stored = np.array(made["sentences"]["embedding"][0].as_py())
+    stored = np.array(found["sentences"]["embedding"][0].as_py())
     assert_close(stored, expected.astype(np.float16))

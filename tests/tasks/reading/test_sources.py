@@ -1,4 +1,4 @@
-"""What a user's argument means: files, folders, patterns, standard input; what a scan covers and must protect."""
+"""Sources: files, folders, patterns and standard input; which documents a scan covers, and which it must protect."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_files_of_unknown_format_in_a_folder_are_counted_in_the_log(
     write(tmp_path, "a.txt", "b.png", "c.pdf")
     with caplog.at_level("INFO", logger="polyseme.tasks.reading.sources"):
         assert len(read(tmp_path)) == 1
-    assert "passed over 2 files" in caplog.text
+    assert "skipped 2 files" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_files_of_unknown_format_in_a_folder_are_counted_in_the_log(
         ("s**/**/[d]*", ["sub/deep/d.txt"]),
     ],
 )
-def test_a_pattern_means_what_a_shell_means_by_it(tmp_path: Path, pattern: str, expected: list[str]) -> None:
+def test_a_pattern_matches_what_it_matches_in_a_shell(tmp_path: Path, pattern: str, expected: list[str]) -> None:
     write(tmp_path, "a.txt", "b.txt", "sub/c.txt", "sub/deep/d.txt", "sub/e.md", ".dot/f.txt", "x.bin")
     (source,) = resolve([f"{tmp_path}/{pattern}"])
     assert source.kind == "glob"
@@ -115,7 +115,7 @@ def test_a_relative_path_and_its_absolute_form_have_one_uri(tmp_path: Path, monk
         ("file://elsewhere/a.txt", "not on this machine"),
     ],
 )
-def test_a_source_that_cannot_be_meant_is_a_usage_error_that_helps(
+def test_the_error_for_a_source_that_cannot_be_read_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, hint: str
 ) -> None:
     write(tmp_path, "photo.png", "archive.zip", "table.parquet.gz")
@@ -153,7 +153,7 @@ def test_symlinked_folders_are_entered_once_and_loops_end(tmp_path: Path) -> Non
     assert names(inside, source) == ["link.txt", "real/a.txt", "far/b.txt"]
 
 
-def test_a_pipe_in_a_folder_is_passed_over_and_does_not_block(tmp_path: Path) -> None:
+def test_a_pipe_in_a_folder_is_skipped_and_does_not_block(tmp_path: Path) -> None:
     write(tmp_path, "a.txt")
     os.mkfifo(tmp_path / "b.txt")
     (tmp_path / "c.txt").symlink_to(tmp_path / "b.txt")
@@ -269,11 +269,11 @@ def test_every_document_of_a_source_is_covered_by_it(tmp_path: Path) -> None:
         (Reject("file:///", "", "read", "unreadable", ""), True),
     ],
 )
-def test_documents_are_shielded_exactly_where_the_read_cannot_prove_them_gone(reject: Reject, shielded: bool) -> None:
+def test_documents_are_shielded_exactly_if_the_read_cannot_prove_them_gone(reject: Reject, shielded: bool) -> None:
     assert shields(reject, "file:///a.jsonl") is shielded
 
 
-def test_standard_input_is_json_lines_when_it_begins_with_a_brace() -> None:
+def test_standard_input_is_json_lines_if_it_begins_with_a_brace() -> None:
     found = read("-", stdin=b'\xef\xbb\xbf \n\n {"text": "one"}\n{"text": "two", "id": 7}\n')
     assert [(d.doc_id, d.uri, d.locator) for d in found] == [
         ("stdin:#3", "stdin:", "line 3"),
@@ -286,7 +286,7 @@ def test_standard_input_is_one_text_otherwise_and_nothing_of_it_is_lost() -> Non
     assert read("-", stdin=text.encode()) == [Document("stdin:", "stdin:", text)]
 
 
-def test_standard_input_in_utf_16_is_recognised_by_its_mark() -> None:
+def test_standard_input_in_utf_16_is_recognised_by_its_byte_order_mark() -> None:
     (document,) = read("-", stdin='{"text": "ünï"}'.encode("utf-16"))
     assert isinstance(document, Document)
     assert document.text == "ünï"
@@ -305,13 +305,13 @@ def test_standard_input_named_twice_is_read_once() -> None:
     "settings",
     [{"text_field": ""}, {"id_field": ""}, {"id_field": "text"}, {"max_line_bytes": 0}, {"max_document_bytes": -1}],
 )
-def test_options_that_cannot_be_meant_are_usage_errors(settings: dict[str, object]) -> None:
+def test_contradicting_options_are_usage_errors(settings: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         ReadOptions(**settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("address", ["https://ann:s3cret@host.example/a.txt", "file://s3cret@localhost/a.txt"])
-def test_an_address_with_a_password_is_refused_and_not_repeated(address: str) -> None:
+def test_an_address_with_a_password_is_rejected_and_not_repeated(address: str) -> None:
     with pytest.raises(UsageError) as caught:
         resolve([address])
     assert "s3cret" not in str(caught.value)
@@ -319,7 +319,7 @@ def test_an_address_with_a_password_is_refused_and_not_repeated(address: str) ->
 
 
 @pytest.mark.parametrize("spec", ["{here}", "{here}/lake", "{here}/**/*.parquet", "{here}/link"])
-def test_a_source_that_holds_the_lakes_own_parts_is_refused(tmp_path: Path, spec: str) -> None:
+def test_a_source_that_contains_the_lakes_own_parts_is_rejected(tmp_path: Path, spec: str) -> None:
     lake = Lake(tmp_path / "lake")
     lake.create()
     (tmp_path / "lake" / "data" / "a.parquet").touch()
@@ -328,7 +328,7 @@ def test_a_source_that_holds_the_lakes_own_parts_is_refused(tmp_path: Path, spec
         resolve([spec.format(here=tmp_path)], lake=lake)
 
 
-def test_a_lake_beside_its_source_or_out_of_its_patterns_reach_is_none_of_its_business(tmp_path: Path) -> None:
+def test_a_lake_beside_its_source_or_not_matched_by_its_pattern_is_allowed(tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
     (tmp_path / "a.txt").touch()
     for spec in (tmp_path / "corpus", tmp_path / "*.txt", tmp_path / "a.txt", "-"):

@@ -1,4 +1,4 @@
-"""Records of JSONL, CSV, TSV and Parquet: what becomes a document, what is refused and under which code."""
+"""Records of JSONL, CSV, TSV and Parquet: which become documents, and which are rejected with which code."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_json_line_becomes_a_document_and_its_other_fields_metadata(tmp_path: 
     assert document == Document("12", path.as_uri(), "some text", "line 1", "T", '{"a":{"b":"ü","c":1},"z":[1,null]}')
 
 
-def test_a_record_without_an_id_is_named_by_its_place(tmp_path: Path) -> None:
+def test_a_record_without_an_id_is_named_by_its_position(tmp_path: Path) -> None:
     path = tmp_path / "a.ndjson"
     found = read(path, b'{"text": "one"}\r\n\r\n{"text": "two"}')
     assert [(d.doc_id, d.locator) for d in documents(found)] == [
@@ -86,7 +86,7 @@ def test_a_record_without_an_id_is_named_by_its_place(tmp_path: Path) -> None:
         (b'{"id": "' + b"x" * 1025 + b'", "text": "x"}', "bad-id", None),
     ],
 )
-def test_a_bad_line_is_refused_with_its_reason_and_the_rest_goes_on(
+def test_a_bad_line_is_rejected_with_its_reason_and_the_rest_is_read(
     tmp_path: Path, line: bytes, code: str, doc_id: str | None
 ) -> None:
     content = b'{"text": "before"}\n' + line + b'\n{"text": "after"}\n'
@@ -98,7 +98,7 @@ def test_a_bad_line_is_refused_with_its_reason_and_the_rest_goes_on(
     assert reject.message
 
 
-def test_a_missing_text_field_names_the_fields_that_are_there(tmp_path: Path) -> None:
+def test_the_reject_for_a_missing_text_field_names_the_fields_of_the_record(tmp_path: Path) -> None:
     found = read(tmp_path / "a.jsonl", b'{"id": 1, "body": "x"}\n{"id": 2, "content": "x"}\n')
     assert codes(found) == [("line 1", "missing-field"), ("line 2", "missing-field")]
     assert '"body"' in rejects(found)[0].message
@@ -106,14 +106,14 @@ def test_a_missing_text_field_names_the_fields_that_are_there(tmp_path: Path) ->
     assert len(documents(read(tmp_path / "a.jsonl", text_field="body"))) == 1
 
 
-def test_the_fields_are_the_ones_asked_for(tmp_path: Path) -> None:
+def test_the_fields_are_those_of_the_options(tmp_path: Path) -> None:
     line = b'{"id": "no", "key": "k", "head": "H", "body": "B", "text": "other", "title": "t"}'
     (document,) = documents(read(tmp_path / "a.jsonl", line, text_field="body", id_field="key", title_field="head"))
     assert (document.doc_id, document.title, document.text) == ("k", "H", "B")
     assert json.loads(document.metadata) == {"id": "no", "text": "other", "title": "t"}
 
 
-def test_doc_id_goes_before_id_and_an_id_field_that_is_missing_is_a_bad_id(tmp_path: Path) -> None:
+def test_doc_id_has_precedence_over_id_and_a_missing_id_field_is_a_bad_id(tmp_path: Path) -> None:
     line = b'{"id": "b", "doc_id": "a", "text": "x"}'
     assert [d.doc_id for d in documents(read(tmp_path / "a.jsonl", line))] == ["a"]
     assert codes(read(tmp_path / "a.jsonl", id_field="key")) == [("line 1", "bad-id")]
@@ -144,7 +144,7 @@ GARBAGE = st.binary().map(lambda b: b.replace(b"\n", b"")) | st.sampled_from(
 
 
 @given(st.lists(GOOD.map(lambda r: json.dumps(r).encode()) | GARBAGE, max_size=12))
-def test_no_good_record_is_lost_whatever_garbage_stands_between(lines: list[bytes]) -> None:
+def test_no_good_record_is_lost_whatever_garbage_is_between(lines: list[bytes]) -> None:
     def parsed(line: bytes) -> object:
         try:
             return json.loads(line)
@@ -153,7 +153,7 @@ def test_no_good_record_is_lost_whatever_garbage_stands_between(lines: list[byte
 
     good = [r for r in map(parsed, lines) if isinstance(r, dict) and str(r.get("text", "")).startswith("a")]
     with tempfile.TemporaryDirectory() as folder:
-        # A first line of its own: garbage at the very start could be a byte order mark.
+        # A good first line: garbage at the very start could be a byte order mark.
         content = b"\n".join([b'{"text": "a", "id": "first"}', *lines])
         found = read(Path(folder) / "a.jsonl", content, max_line_bytes=300 + max(map(len, lines), default=0))
     assert [d.doc_id for d in documents(found)] == ["first", *(r["id"] for r in good)]
@@ -206,7 +206,7 @@ def test_a_quote_that_never_closes_is_one_bad_row_and_keeps_what_came_before(tmp
     assert shields(rejects(found)[0], rejects(found)[0].uri)
 
 
-def test_a_row_above_the_limit_is_passed_over_up_to_its_closing_quote(tmp_path: Path) -> None:
+def test_a_row_above_the_limit_is_skipped_up_to_its_closing_quote(tmp_path: Path) -> None:
     long = 'x,"y\n' * 400
     content = rows(["id", "text"], [1, "one"], [2, long], [3, "x" * 900], [4, "four"])
     found = read(tmp_path / "a.csv", content, max_line_bytes=500)
@@ -224,7 +224,7 @@ def test_nul_bytes_in_a_cell_become_replacement_characters(tmp_path: Path) -> No
     assert document.text == "a\ufffdb"
 
 
-def test_bytes_that_are_not_utf8_refuse_their_row_alone(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf8_reject_their_row_only(tmp_path: Path) -> None:
     content = "id,text,x\n1,Grüße,Köln\n".encode() + b"2,bad\xff,y\n" + "3,Zürich,ö\n".encode()
     found = read(tmp_path / "a.csv", content)
     assert [d.doc_id for d in documents(found)] == ["1", "3"]
@@ -232,7 +232,7 @@ def test_bytes_that_are_not_utf8_refuse_their_row_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig"])
-def test_a_table_in_another_encoding_is_read_and_says_so(tmp_path: Path, encoding: str) -> None:
+def test_a_table_in_another_encoding_is_read_and_its_metadata_name_it(tmp_path: Path, encoding: str) -> None:
     content = "id,text\n1,Le café était fermé à midi\n2,la préfète a peut-être rêvé\n".encode(encoding)
     found = documents(read(tmp_path / "a.csv", content))
     assert [d.text for d in found] == ["Le café était fermé à midi", "la préfète a peut-être rêvé"]
@@ -300,14 +300,14 @@ def test_parquet_rows_are_numbered_across_batches_and_row_groups(tmp_path: Path)
     assert [d.text for d in found] == [f"text {i}" for i in range(1000)]
 
 
-def test_text_in_a_binary_column_is_read_and_invalid_utf8_refused(tmp_path: Path) -> None:
+def test_text_in_a_binary_column_is_read_and_invalid_utf8_rejected(tmp_path: Path) -> None:
     path = table(tmp_path / "a.parquet", id=["a", "b"], text=pa.array(["ü".encode(), b"\xff"]))
     found = read(path)
     assert [d.text for d in documents(found)] == ["ü"]
     assert [(r.locator, r.code, r.doc_id) for r in rejects(found)] == [("row 2", "invalid-utf8", "b")]
 
 
-def test_a_string_column_with_invalid_utf8_refuses_its_row_alone(tmp_path: Path) -> None:
+def test_invalid_utf8_in_a_string_column_rejects_its_row_only(tmp_path: Path) -> None:
     broken = pa.array([b"good", b"\xff\xfe", None]).view(pa.string())
     found = read(table(tmp_path / "a.parquet", text=broken))
     assert [d.text for d in documents(found)] == ["good"]
@@ -332,17 +332,17 @@ def test_a_parquet_file_that_is_cut_or_damaged_is_corrupt_and_protects_its_docum
         assert [d.text for d in documents(found)] == texts[: len(documents(found))]
 
 
-def test_a_table_whose_every_row_lacks_the_text_is_refused_row_by_row(tmp_path: Path) -> None:
+def test_a_table_without_the_text_column_is_rejected_row_by_row(tmp_path: Path) -> None:
     found = read(table(tmp_path / "a.parquet", body=["x", "y"]))
     assert codes(found) == [("row 1", "missing-field"), ("row 2", "missing-field")]
 
 
-@pytest.mark.parametrize("remembered", [True, False])
-def test_a_text_that_parquet_stores_once_for_many_rows_is_held_once(tmp_path: Path, remembered: bool) -> None:
-    """A megabyte of file whose rows spell out to eight gigabytes; `remembered` says it is a dictionary in Arrow too."""
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_text_that_parquet_stores_once_for_many_rows_is_in_memory_once(tmp_path: Path, stored: bool) -> None:
+    """A file of one megabyte whose rows have eight gigabytes; `stored`: the schema says it is a dictionary in Arrow."""
     rows, text = 400, "word " * (4 << 20)
     column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([text], pa.large_string()))
-    pq.write_table(pa.table({"text": column}), tmp_path / "bomb.parquet", store_schema=remembered)
+    pq.write_table(pa.table({"text": column}), tmp_path / "bomb.parquet", store_schema=stored)
     found = read_sources(resolve([str(tmp_path / "bomb.parquet")]), ReadOptions(), stdin=io.BytesIO())
     before = pa.default_memory_pool().max_memory()
     first = [next(found) for _ in range(3)]

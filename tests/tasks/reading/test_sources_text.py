@@ -1,4 +1,4 @@
-"""Whole-file texts: encodings, normal form, titles, limits, compression."""
+"""Files with one text each: encodings, normalization, titles, limits, compression."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def refusal(path: Path, content: bytes, **options: int) -> Reject:
 
 
 @given(ANY_TEXT)
-def test_the_normal_form_is_idempotent_and_free_of_nul_and_surrogates(text: str) -> None:
+def test_normalization_is_idempotent_and_leaves_no_nul_and_no_surrogates(text: str) -> None:
     once = normalise(text)
     assert normalise(once) == once
     assert unicodedata.is_normalized("NFC", once)
@@ -63,13 +63,13 @@ def test_the_normal_form_is_idempotent_and_free_of_nul_and_surrogates(text: str)
 
 
 @given(st.text())
-def test_the_normal_form_of_clean_text_is_its_nfc(text: str) -> None:
+def test_clean_text_is_normalised_to_nfc(text: str) -> None:
     assert normalise(text) == unicodedata.normalize("NFC", text.replace("\0", "\ufffd"))
 
 
 @given(st.lists(st.sampled_from("\u0301\u0316\u0344\u0f73\u0327\u20d0"), min_size=256, max_size=600), ANY_TEXT)
 @settings(max_examples=30)
-def test_long_runs_of_marks_are_composed_exactly(marks: list[str], around: str) -> None:
+def test_long_runs_of_combining_marks_are_composed_exactly(marks: list[str], around: str) -> None:
     text = normalise(around) + "e" + "".join(marks) + "a"
     assert normalise(text) == unicodedata.normalize("NFC", text)
 
@@ -130,7 +130,7 @@ def test_a_legacy_encoding_is_detected_and_recorded(tmp_path: Path, text: str, e
     assert text_of(tmp_path / "b.txt", padded.encode(encoding)) == (padded, encoding)
 
 
-def test_damaged_utf8_is_refused_and_not_read_as_another_alphabet(tmp_path: Path) -> None:
+def test_damaged_utf8_is_rejected_and_not_read_as_another_alphabet(tmp_path: Path) -> None:
     reject = refusal(tmp_path / "a.txt", "Grüße aus Köln und Zürich. ".encode() + b"\xff" + "Schöne Grüße".encode())
     assert (reject.code, reject.doc_id) == ("invalid-utf8", (tmp_path / "a.txt").as_uri())
 
@@ -155,7 +155,7 @@ def test_half_a_utf_16_unit_at_the_end_is_undecodable(tmp_path: Path) -> None:
         (b"\xef\xbb\xbf", "empty-file"),
     ],
 )
-def test_a_text_with_nothing_to_read_is_refused_under_its_own_id(tmp_path: Path, content: bytes, code: str) -> None:
+def test_a_text_with_nothing_to_read_is_rejected_under_its_own_id(tmp_path: Path, content: bytes, code: str) -> None:
     reject = refusal(tmp_path / "a.txt", content)
     assert (reject.code, reject.locator, reject.doc_id) == (code, "", (tmp_path / "a.txt").as_uri())
 
@@ -181,13 +181,13 @@ def test_a_title_is_the_first_heading_or_the_file_name(tmp_path: Path, name: str
     assert document.doc_id == document.uri == path.as_uri()
 
 
-def test_a_text_of_exactly_the_limit_is_read_and_one_byte_more_is_refused(tmp_path: Path) -> None:
+def test_a_text_of_exactly_the_limit_is_read_and_one_byte_more_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"x" * 1000)
     assert isinstance(read(tmp_path / "a.txt", max_document_bytes=1000), Document)
     assert refusal(tmp_path / "b.txt", b"x" * 1001, max_document_bytes=1000).code == "document-too-large"
 
 
-def test_the_limit_counts_utf8_whatever_the_file_is_in(tmp_path: Path) -> None:
+def test_the_limit_counts_utf8_whatever_the_encoding_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(("x" * 1000).encode("utf-32"))
     assert isinstance(read(tmp_path / "a.txt", max_document_bytes=1000), Document)
     latin = "Le café était fermé à midi.\n".encode("cp1252") * 35
@@ -208,7 +208,7 @@ def test_a_compressed_text_that_ends_early_is_truncated(tmp_path: Path, suffix: 
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst", ".bz2"])
-def test_a_file_that_is_not_what_its_suffix_says_is_corrupt(tmp_path: Path, suffix: str) -> None:
+def test_a_file_in_another_format_than_its_suffix_is_corrupt(tmp_path: Path, suffix: str) -> None:
     assert refusal(tmp_path / f"a.txt{suffix}", b"this is not compressed at all").code == "corrupt"
 
 
@@ -221,7 +221,7 @@ def test_several_compressed_members_in_a_row_are_one_text(tmp_path: Path, suffix
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
 @pytest.mark.parametrize("kind", [".txt", ".jsonl", ".csv"])
-def test_a_line_of_100_megabytes_is_refused_in_bounded_memory(tmp_path: Path, kind: str, suffix: str) -> None:
+def test_a_line_of_100_megabytes_is_rejected_in_bounded_memory(tmp_path: Path, kind: str, suffix: str) -> None:
     path = tmp_path / f"a{kind}{suffix}"
     head = b'{"text": "' if kind == ".jsonl" else b'text\n"'
     path.write_bytes(COMPRESS[suffix](head + b"x" * (100 * MIB)))
@@ -241,8 +241,10 @@ def test_a_line_of_100_megabytes_is_refused_in_bounded_memory(tmp_path: Path, ki
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst", ".bz2"])
-def test_a_bomb_is_refused_soon_and_its_document_is_not_taken_for_gone(tmp_path: Path, suffix: str) -> None:
-    """Zeros for as long as its maker likes, in a few kilobytes: memory was bounded before, time is by this."""
+def test_a_decompression_bomb_is_rejected_early_and_its_document_not_taken_for_gone(
+    tmp_path: Path, suffix: str
+) -> None:
+    """Any number of zeros in a few kilobytes: line limits bound memory, this bounds time."""
     opened = {".gz": gzip.open, ".zst": zstandard.open, ".bz2": bz2.open}[suffix]
     with opened(tmp_path / f"bomb.jsonl{suffix}", "wb") as file:  # type: ignore[operator]
         for _ in range(200):
@@ -253,7 +255,7 @@ def test_a_bomb_is_refused_soon_and_its_document_is_not_taken_for_gone(tmp_path:
     assert reject.code in INCOMPLETE_CODES
 
 
-def test_what_came_before_a_bomb_went_off_is_kept(tmp_path: Path) -> None:
+def test_records_before_a_decompression_bomb_are_kept(tmp_path: Path) -> None:
     good = b'{"text": "The bank was closed."}\n'
     (tmp_path / "late.jsonl.gz").write_bytes(gzip.compress(good + bytes(200 * MIB)))
     found = list(read_sources(resolve([str(tmp_path / "late.jsonl.gz")]), ReadOptions(), stdin=io.BytesIO()))

@@ -1,4 +1,4 @@
-"""The plan stages what is new or changed and counts the rest; the catalog alone says which is which."""
+"""A scan stages the documents that are new or changed and counts the rest; the catalog alone decides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from polyseme.tasks.shards.staging import SHARD_CHARS, SHARD_CHARS_MOST, shard_c
 from tests.tasks.conftest import LEAN, Runs, document
 
 
-def test_new_changed_and_unchanged_are_told_apart(runs: Runs) -> None:
+def test_new_changed_and_unchanged_documents_are_distinguished(runs: Runs) -> None:
     runs.embed(document("a"), document("b"))
     tally = runs.embed(document("a"), document("b", "Another text."), document("c")).tally
     assert (tally.documents, tally.new, tally.changed, tally.unchanged) == (3, 1, 1, 1)
@@ -34,14 +34,14 @@ def test_a_moved_document_is_not_encoded_again(runs: Runs) -> None:
     assert runs.rows("SELECT uri FROM documents") == [("file:///elsewhere",)]
 
 
-def test_the_second_document_with_an_id_is_refused(runs: Runs) -> None:
+def test_the_second_document_with_an_id_is_rejected(runs: Runs) -> None:
     tally = runs.embed(document("a", "The first."), document("a", "The second.")).tally
     assert (tally.new, tally.rejected) == (1, 1)
     assert runs.rows("SELECT text FROM documents") == [("The first.",)]
     assert runs.rows("SELECT code FROM rejects") == [("duplicate-id",)]
 
 
-def test_more_outputs_are_more_work_and_never_take_rows_away(runs: Runs) -> None:
+def test_more_outputs_are_more_work_and_never_remove_rows(runs: Runs) -> None:
     runs.embed(document("a", "A bank. A court."), outputs=Outputs("words", frozenset({"bank"}), False))
     assert runs.embed(document("a", "A bank. A court."), outputs=LEAN).tally.unchanged == 1
     runs.embed(document("a", "A bank. A court."), outputs=Outputs("words", frozenset({"court"}), False))
@@ -50,7 +50,7 @@ def test_more_outputs_are_more_work_and_never_take_rows_away(runs: Runs) -> None
         assert runs.embed(document("a", "A bank. A court."), outputs=less).tally.unchanged == 1
 
 
-def test_what_a_source_no_longer_yields_is_deleted_and_nothing_else(runs: Runs, tmp_path: Path) -> None:
+def test_documents_that_a_source_no_longer_yields_are_deleted_and_no_others(runs: Runs, tmp_path: Path) -> None:
     here, there = (tmp_path / name for name in ("here.txt", "there.txt"))
     here.write_text("x")
     mine, other = document("a", uri=here.as_uri()), document("b", uri=there.as_uri())
@@ -69,7 +69,7 @@ def test_a_file_that_was_not_read_to_its_end_deletes_nothing(runs: Runs, tmp_pat
     assert scan.delete_gone(resolve([str(file)])) == 0
 
 
-def test_shards_grow_so_that_large_corpora_stay_a_few_hundred_tasks() -> None:
+def test_shards_grow_so_that_large_corpora_have_a_few_hundred_tasks() -> None:
     sizes = [shard_chars(i) for i in range(400)]
     assert sizes[0] == SHARD_CHARS
     assert max(sizes) == SHARD_CHARS_MOST
@@ -77,7 +77,9 @@ def test_shards_grow_so_that_large_corpora_stay_a_few_hundred_tasks() -> None:
     assert sum(sizes[:150]) > 800e6
 
 
-def test_a_shard_names_its_documents_and_only_stages_their_text(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_stage_all_documents_in_order_and_have_distinct_keys(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("polyseme.tasks.shards.staging.SHARD_CHARS", 30)
     documents = [document(str(i)) for i in range(5)]
     shards = list(runs.scan().shards(documents))
@@ -86,7 +88,7 @@ def test_a_shard_names_its_documents_and_only_stages_their_text(runs: Runs, monk
     assert len({s.shard_key for s in shards}) == 3
 
 
-def test_a_shard_of_short_documents_ends_by_their_number(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_documents_of_a_shard_is_bounded(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("polyseme.tasks.shards.scan.SHARD_DOCUMENTS_MOST", 2)
     assert [s.n_documents for s in runs.scan().shards([document(str(i)) for i in range(5)])] == [2, 2, 1]
 
@@ -100,7 +102,7 @@ def test_a_shard_of_short_documents_ends_by_their_number(runs: Runs, monkeypatch
         Outputs("sentences", None, False, "original"),
     ],
 )
-def test_an_unchanged_document_that_lacks_rows_is_encoded_again(runs: Runs, more: Outputs) -> None:
+def test_an_unchanged_document_that_lacks_outputs_is_encoded_again(runs: Runs, more: Outputs) -> None:
     runs.embed(document("a"), document("b"))
     tally = runs.embed(document("a"), outputs=more).tally
     assert (tally.changed, tally.unchanged) == (1, 0)
@@ -108,18 +110,18 @@ def test_an_unchanged_document_that_lacks_rows_is_encoded_again(runs: Runs, more
     assert runs.embed(document("b"), outputs=LEAN).tally.unchanged == 1
 
 
-def test_a_record_that_went_bad_keeps_its_last_good_version(runs: Runs, tmp_path: Path) -> None:
+def test_a_document_that_is_rejected_keeps_its_last_good_version(runs: Runs, tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text("x")
     runs.embed(document("good", uri=file.as_uri()), document("bad", uri=file.as_uri()))
-    refused = Reject(file.as_uri(), "line 2", "read", "null-text", "no text", doc_id="bad")
-    scan = runs.embed(document("good", uri=file.as_uri()), refused)
+    rejected = Reject(file.as_uri(), "line 2", "read", "null-text", "no text", doc_id="bad")
+    scan = runs.embed(document("good", uri=file.as_uri()), rejected)
     assert scan.delete_gone(resolve([str(file)])) == 0
     assert (scan.tally.rejected, scan.tally.unchanged) == (1, 1)
     assert runs.rows("SELECT doc_id FROM documents ORDER BY 1") == [("bad",), ("good",)]
 
 
-def test_a_deleted_document_that_comes_back_is_new(runs: Runs, tmp_path: Path) -> None:
+def test_a_deleted_document_that_is_read_again_is_new(runs: Runs, tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_text("x")
     mine = document("a", uri=file.as_uri())
@@ -130,7 +132,7 @@ def test_a_deleted_document_that_comes_back_is_new(runs: Runs, tmp_path: Path) -
     assert len(runs.rows("SELECT * FROM sentences")) == 2
 
 
-def test_a_shard_key_follows_from_what_the_shard_holds(runs: Runs) -> None:
+def test_a_shard_key_follows_from_the_content_of_the_shard(runs: Runs) -> None:
     encoding_id = runs.engine.spec.encoding_id
 
     def key(*documents: Document, version: int = 1, outputs: Outputs = LEAN) -> str:

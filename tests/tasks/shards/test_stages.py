@@ -1,4 +1,4 @@
-"""Shards become parts and one commit: they are encoded once, however often they are tried."""
+"""Shards become parts and one commit, and have the same rows however often they are retried."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_an_encoded_shard_is_invisible_until_it_is_committed(runs: Runs) -> None
     assert len(runs.rows("SELECT * FROM sentences")) == 2
 
 
-def test_a_document_that_another_run_finished_meanwhile_is_left_out(runs: Runs) -> None:
+def test_a_document_that_another_run_has_finished_meanwhile_is_left_out(runs: Runs) -> None:
     slow = runs.shard(document("a"), document("b"))
     runs.embed(document("a"))
     result = runs.encode(slow)
@@ -46,7 +46,7 @@ def test_a_slow_run_never_replaces_a_newer_version(runs: Runs) -> None:
     assert runs.rows("SELECT text FROM sentences") == [("The new text.",)]
 
 
-def test_a_commit_drops_the_staged_text_and_a_retry_does_not_miss_it(runs: Runs) -> None:
+def test_a_commit_removes_the_staged_text_and_a_retry_does_not_need_it(runs: Runs) -> None:
     shard = runs.shard(document("a"))
     result = runs.encode(shard)
     assert commit_shard(result, runs.catalog) == result.counts
@@ -54,7 +54,7 @@ def test_a_commit_drops_the_staged_text_and_a_retry_does_not_miss_it(runs: Runs)
     assert commit_shard(result, runs.catalog) == result.counts
 
 
-def test_what_a_reader_sees_is_what_transformers_says(runs: Runs) -> None:
+def test_a_reader_sees_the_vectors_and_logits_of_transformers(runs: Runs) -> None:
     runs.embed(document("a", "It rains! Nobody came."), outputs=Outputs())
     truth = reference(runs.engine.checkpoint.folder)
     found = runs.rows("SELECT text, embedding FROM sentences ORDER BY sentence_index")
@@ -66,7 +66,7 @@ def test_what_a_reader_sees_is_what_transformers_says(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize("text", ["\ufffd", "\ufffd\n\n\ufffd"])
-def test_a_document_without_tokens_is_done_and_not_tried_again(runs: Runs, text: str) -> None:
+def test_a_document_without_tokens_is_stored_and_not_encoded_again(runs: Runs, text: str) -> None:
     assert runs.embed(document("a", text), outputs=Outputs("tokens")).tally.new == 1
     assert runs.embed(document("a", text), outputs=Outputs("tokens")).tally.unchanged == 1
     assert runs.rows("SELECT n_tokens, n_sentences FROM documents") == [(0, text.count("\ufffd"))]
@@ -100,7 +100,7 @@ def test_counts_are_those_of_the_parts(runs: Runs) -> None:
         assert pq.read_metadata(runs.lake.part_path(part.path)).num_rows == part.rows
 
 
-def test_two_tries_write_the_same_numbers(runs: Runs) -> None:
+def test_a_retry_writes_the_same_rows(runs: Runs) -> None:
     shard = runs.shard(document("a"), document("b", "One. Two. Three. Four."), outputs=Outputs("tokens"))
     for one, two in zip(runs.encode(shard).parts, runs.encode(shard).parts, strict=True):
         first, second = (pq.read_table(runs.lake.part_path(part.path)) for part in (one, two))
@@ -122,7 +122,7 @@ def test_a_cancelled_shard_leaves_nothing_visible(runs: Runs) -> None:
     assert len(runs.rows("SELECT * FROM documents")) == 1
 
 
-def test_likelihoods_come_by_encoding_again_and_are_null_where_nobody_asked(runs: Runs) -> None:
+def test_likelihoods_are_added_by_encoding_again_and_null_if_not_requested(runs: Runs) -> None:
     first, second = "It rains! Nobody came.", "The bank."
     runs.embed(document("a", first), document("b", second))
     assert runs.rows("SELECT count(*), count(pll) FROM sentences") == [(3, 0)]
@@ -143,14 +143,14 @@ def test_likelihoods_come_by_encoding_again_and_are_null_where_nobody_asked(runs
     assert (doc_id, n_tokens, perplexity) == ("a", tokens, pytest.approx(math.exp(sum(truth) / tokens)))
 
 
-def test_another_variant_of_likelihood_replaces_the_one_there(runs: Runs) -> None:
+def test_another_variant_of_likelihood_replaces_the_stored_one(runs: Runs) -> None:
     for variant in ("original", "within_word_l2r"):
         runs.embed(document("a"), outputs=Outputs("sentences", None, False, variant))
         assert runs.rows("SELECT DISTINCT pll_variant FROM sentences") == [(variant,)]
 
 
-def test_a_machine_whose_model_makes_another_encoding_refuses_the_shard(runs: Runs, tiny: Engine) -> None:
+def test_an_engine_with_another_encoding_rejects_the_shard(runs: Runs, tiny: Engine) -> None:
     shard = runs.shard(document("a"))
-    with pytest.raises(ModelError, match="Have the same model files"):
+    with pytest.raises(ModelError, match="Use the same model files"):
         encode_shard(shard, runs.lake, runs.catalog, tiny)
     assert encode_shard(shard, runs.lake, runs.catalog, Engine(runs.engine.portable_config())).documents

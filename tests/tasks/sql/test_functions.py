@@ -1,4 +1,4 @@
-"""SQL functions that need the model, asked through `polyseme.storage.sql.connection.connect` as a notebook does."""
+"""SQL functions that need the model, called through `polyseme.storage.sql.connection.connect` as in a notebook."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def one(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> Any:
     return rows(con, sql, *parameters)[0][0]
 
 
-def test_embed_gives_the_vector_that_the_lake_stores_for_a_sentence(con: duckdb.DuckDBPyConnection) -> None:
+def test_embed_returns_the_vector_that_the_lake_stores_for_a_sentence(con: duckdb.DuckDBPyConnection) -> None:
     sql = "SELECT min(array_cosine_similarity(embedding, embed(text))), count(*) FROM sentences"
     alike, count = rows(con, sql)[0]
     assert count == 16
@@ -49,12 +49,12 @@ def test_embed_gives_the_vector_that_the_lake_stores_for_a_sentence(con: duckdb.
     assert one(con, "SELECT typeof(embed('x'))") == "FLOAT[384]"
 
 
-def test_a_text_beyond_the_limit_gets_a_vector_of_all_of_it(con: duckdb.DuckDBPyConnection) -> None:
+def test_the_vector_of_a_text_beyond_the_limit_is_of_all_its_tokens(con: duckdb.DuckDBPyConnection) -> None:
     long = "water and money " * 600
     assert one(con, "SELECT array_cosine_similarity(embed($1), embed($2))", long, long + "bank ") < 1
 
 
-def test_embed_word_gives_the_vector_that_the_lake_stores_for_an_occurrence(con: duckdb.DuckDBPyConnection) -> None:
+def test_embed_word_returns_the_vector_that_the_lake_stores_for_an_occurrence(con: duckdb.DuckDBPyConnection) -> None:
     sql = """
     WITH first AS (FROM occurrences('bank')
                    QUALIFY row_number() OVER (PARTITION BY doc_id, sentence_index ORDER BY word_index) = 1)
@@ -73,7 +73,7 @@ def test_the_senses_of_bank_separate_by_nearest_neighbours(con: duckdb.DuckDBPyC
     assert one(con, sql) == 1
 
 
-def test_next_sentence_prefers_what_fits(con: duckdb.DuckDBPyConnection) -> None:
+def test_next_sentence_prefers_a_continuation(con: duckdb.DuckDBPyConnection) -> None:
     fits = one(con, "SELECT nsp('He went to the store.', 'He bought some milk.')")
     other = one(con, "SELECT nsp('He went to the store.', 'Penguins are flightless birds.')")
     assert 0 <= other < 0.5 < fits <= 1
@@ -81,12 +81,12 @@ def test_next_sentence_prefers_what_fits(con: duckdb.DuckDBPyConnection) -> None
     assert one(con, "SELECT 1 / (1 + exp(-$1))", margin) == pytest.approx(fits)
 
 
-def test_wordpiece_shows_pieces(con: duckdb.DuckDBPyConnection) -> None:
+def test_wordpiece_returns_the_tokens(con: duckdb.DuckDBPyConnection) -> None:
     assert one(con, "SELECT wordpiece('Unbelievableness!')") == ["unbelievable", "##ness", "!"]
     assert one(con, "SELECT wordpiece('')") == []
 
 
-def test_fill_mask_gives_the_likeliest_words_of_every_mask(con: duckdb.DuckDBPyConnection) -> None:
+def test_fill_mask_returns_the_most_likely_words_for_every_mask(con: duckdb.DuckDBPyConnection) -> None:
     found = rows(con, "SELECT mask, rank, token, probability FROM fill_mask('He paid [MASK] [MASK] the bank.', k := 3)")
     assert [(mask, rank) for mask, rank, *_ in found] == [(m, r) for m in (0, 1) for r in range(3)]
     assert found[3][2] == "to"
@@ -112,7 +112,7 @@ def test_nearest_agrees_with_plain_sql_over_parquet(con: duckdb.DuckDBPyConnecti
     assert rows(con, sql) == plain
 
 
-def test_nearest_looks_only_into_the_documents_named(con: duckdb.DuckDBPyConnection) -> None:
+def test_nearest_searches_only_the_documents_named(con: duckdb.DuckDBPyConnection) -> None:
     wet = "(SELECT list(doc_id) FROM documents WHERE (metadata->>'n')::INTEGER < 3)"
     found = {doc_id for (doc_id,) in rows(con, f"SELECT doc_id FROM nearest('money', k := 99, docs := {wet})")}
     assert found == {"river", "canal", "brook"}
@@ -146,18 +146,18 @@ def test_a_table_about_null_is_empty(con: duckdb.DuckDBPyConnection, sql: str) -
         ("FROM nearest_to([1.0, 2.0])", "length"),
     ],
 )
-def test_a_bad_question_says_what_is_wrong(con: duckdb.DuckDBPyConnection, sql: str, says: str) -> None:
+def test_the_error_for_a_bad_argument_says_what_is_wrong(con: duckdb.DuckDBPyConnection, sql: str, says: str) -> None:
     with pytest.raises(duckdb.Error, match=says):
         rows(con, sql)
 
 
-def test_the_same_text_on_many_rows_goes_to_the_model_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    real = cached.text_vectors
+def test_the_same_text_in_many_rows_is_encoded_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+    text_vectors = cached.text_vectors
 
     def counting(engine: Any, texts: Any, **more: Any) -> Any:
-        asked.extend(texts)
-        return real(engine, texts, **more)
+        encoded.extend(texts)
+        return text_vectors(engine, texts, **more)
 
     monkeypatch.setattr(cached, "text_vectors", counting)
     with connect(lake.root) as con:
@@ -165,7 +165,7 @@ def test_the_same_text_on_many_rows_goes_to_the_model_once(lake: Lake, monkeypat
             one(con, "SELECT count(embed(CASE WHEN i % 2 = 0 THEN 'even' ELSE 'odd' END)) FROM range(9999) r(i)")
             == 9999
         )
-    assert sorted(asked) == ["even", "odd"]
+    assert sorted(encoded) == ["even", "odd"]
 
 
 def test_every_encoding_has_its_own_functions(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_every_encoding_has_its_own_functions(tmp_path: Path) -> None:
         assert one(con, f"SELECT text FROM nearest_{names[1]}('She asked the bank for a loan.', k := 1)")
 
 
-def test_a_lake_without_any_encoding_still_answers(tmp_path: Path) -> None:
+def test_functions_work_on_a_lake_without_any_encoding(tmp_path: Path) -> None:
     with Catalog.create_or_open(Lake(tmp_path)):
         pass
     with connect(tmp_path) as con:
@@ -194,7 +194,7 @@ def test_a_lake_without_any_encoding_still_answers(tmp_path: Path) -> None:
         assert rows(con, "FROM occurrences('bank')") == []
 
 
-def test_a_lake_of_another_model_says_how_to_name_it(tmp_path: Path) -> None:
+def test_the_error_for_a_lake_of_another_model_says_how_to_name_it(tmp_path: Path) -> None:
     with Catalog.create_or_open(Lake(tmp_path)) as catalog:
         lakes.commit(catalog, lakes.make_spec(model="polyseme-mini", model_sha256="f00d" * 16), {"d": ["The bank."]})
     functions = ModelFunctions()
@@ -206,21 +206,21 @@ def test_a_lake_of_another_model_says_how_to_name_it(tmp_path: Path) -> None:
     assert "f00df00df00d" in str(functions.failure)
 
 
-def test_a_model_that_is_gone_says_how_to_name_it(tmp_path: Path) -> None:
+def test_the_error_for_a_model_that_is_not_available_says_how_to_name_it(tmp_path: Path) -> None:
     with Catalog.create_or_open(Lake(tmp_path)) as catalog:
         lakes.commit(catalog, lakes.make_spec(model="my-folder"), {"d": ["The bank."]})
     with connect(tmp_path) as con, pytest.raises(duckdb.Error, match=r"not available.*--model FOLDER"):
         one(con, "SELECT embed('x')")
 
 
-def test_a_usage_error_keeps_its_kind(lake: Lake) -> None:
+def test_a_usage_error_keeps_its_type(lake: Lake) -> None:
     functions = ModelFunctions()
     with connect(lake.root, functions=functions) as con, pytest.raises(duckdb.Error):
         rows(con, "FROM fill_mask('no mask')")
     assert isinstance(functions.failure, UsageError)
 
 
-def test_opening_a_lake_loads_no_torch_and_leaving_it_open_makes_no_noise(lake: Lake) -> None:
+def test_opening_a_lake_loads_no_torch_and_leaving_it_open_prints_nothing(lake: Lake) -> None:
     code = (
         "import sys; from polyseme.storage.sql.connection import connect; con = connect(sys.argv[1]); "
         "print(con.execute('SELECT count(*) FROM sentences').fetchall()); assert 'torch' not in sys.modules"

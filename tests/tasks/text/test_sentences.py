@@ -1,4 +1,4 @@
-"""Splitting only cuts: nothing is lost, nothing overlaps, and no text makes it slow."""
+"""Splitting only cuts: nothing is lost, nothing overlaps, and time is linear in any text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AWKWARD = st.text(
 )
 
 
-def pieces(text: str) -> list[str]:
+def parts(text: str) -> list[str]:
     return [text[sentence.start : sentence.stop] for sentence in split(text)]
 
 
@@ -27,11 +27,11 @@ def pieces(text: str) -> list[str]:
 @example("")
 @example(" \r\n\t ")
 @example("\u2029a\r\n\r\nb\u2028\u2028c")
-def test_every_visible_character_lies_in_exactly_one_sentence(text: str) -> None:
+def test_every_visible_character_is_in_exactly_one_sentence(text: str) -> None:
     spans = split(text)
     assert all(a.stop <= b.start for a, b in pairwise(spans))
     assert all(0 <= span.start < span.stop <= len(text) for span in spans)
-    assert all(piece == piece.strip() for piece in pieces(text))
+    assert all(part == part.strip() for part in parts(text))
     outside = list(text)
     for span in spans:
         outside[span.start : span.stop] = " " * (span.stop - span.start)
@@ -51,7 +51,7 @@ def test_every_visible_character_lies_in_exactly_one_sentence(text: str) -> None
     ],
 )
 def test_abbreviations_numbers_quotes_and_ellipses_do_not_mislead(expected: list[str]) -> None:
-    assert pieces(" ".join(expected)) == expected
+    assert parts(" ".join(expected)) == expected
 
 
 @pytest.mark.parametrize(
@@ -65,13 +65,13 @@ def test_abbreviations_numbers_quotes_and_ellipses_do_not_mislead(expected: list
 )
 @pytest.mark.parametrize("between", ["", " "])
 def test_stops_of_other_scripts_end_a_sentence_with_their_closing_quotes(expected: list[str], between: str) -> None:
-    assert pieces(between.join(expected)) == expected
+    assert parts(between.join(expected)) == expected
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r", "\v", "\f", "\x85", "\u2028"])
 def test_a_line_break_ends_no_sentence_but_a_blank_line_does(newline: str) -> None:
     wrapped = f"The first sentence{newline}goes on here. The next"
-    assert pieces(f"{wrapped}{newline} \t{newline}A heading{newline}{newline}{newline}Its text") == [
+    assert parts(f"{wrapped}{newline} \t{newline}A heading{newline}{newline}{newline}Its text") == [
         f"The first sentence{newline}goes on here.",
         "The next",
         "A heading",
@@ -80,28 +80,28 @@ def test_a_line_break_ends_no_sentence_but_a_blank_line_does(newline: str) -> No
 
 
 def test_a_paragraph_separator_ends_a_sentence_alone() -> None:
-    assert pieces("one\u2029two") == ["one", "two"]
+    assert parts("one\u2029two") == ["one", "two"]
 
 
 @pytest.mark.parametrize("markers", [("- ", "- "), ("* ", "* "), ("• ", "• "), ("1. ", "2. "), ("(a) ", "(b) ")])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\n  "])
 def test_each_list_item_is_a_sentence_with_its_marker(markers: tuple[str, str], newline: str) -> None:
     items = [f"{markers[0]}bread and butter", f"{markers[1]}milk"]
-    assert pieces(f"We need these things:{newline}{newline.join(items)}") == ["We need these things:", *items]
+    assert parts(f"We need these things:{newline}{newline.join(items)}") == ["We need these things:", *items]
 
 
-def test_a_wrapped_line_that_begins_with_a_dash_or_number_is_no_list_item() -> None:
+def test_a_wrapped_line_that_begins_with_a_dash_or_number_is_not_a_list_item() -> None:
     assert len(split("He saw in the year\n1984. the film\n-5 degrees cold\n3.5 km away")) == 1
 
 
 def test_a_sentence_longer_than_one_call_to_punkt_is_cut_between_words() -> None:
     text = "lorem ipsum " * MAX_CHARS
-    found = pieces(text)
+    found = parts(text)
     assert " ".join(found).split() == text.split()
     assert max(map(len, found)) <= MAX_CHARS
 
 
-def test_pieces_of_a_long_paragraph_are_invisible_in_its_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_a_long_paragraph_is_passed_to_punkt_does_not_change_its_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
     text = " ".join(f"Sentence number {n} was written by Dr. Smith of Acme Inc. in Ohio." for n in range(600))
     assert len(text) > 3 * MAX_CHARS
     cut = split(text)
@@ -110,7 +110,7 @@ def test_pieces_of_a_long_paragraph_are_invisible_in_its_sentences(monkeypatch: 
 
 
 def test_a_very_long_word_is_one_sentence_with_its_neighbours_intact() -> None:
-    assert [len(p) for p in pieces(f"Hello there. {'w' * 500_000}. Bye now.")] == [12, 500_001, 8]
+    assert [len(p) for p in parts(f"Hello there. {'w' * 500_000}. Bye now.")] == [12, 500_001, 8]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_time_is_linear_in_a_megabyte_of(unit: str) -> None:
     split("Warm up.")
     began = time.process_time()
     split(unit * (1_000_000 // len(unit)))
-    # Worst here 2 s on a slow core; anything quadratic takes minutes.
+    # The worst case takes 2 s on a slow core; anything quadratic takes minutes.
     assert time.process_time() - began < 15
 
 

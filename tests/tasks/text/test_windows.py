@@ -27,14 +27,14 @@ def pointer(lengths: list[int]) -> Ints:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def laid_out(documents: list[list[int]]) -> tuple[Ints, list[tuple[int, int]]]:
-    """Sentence lengths of documents as one array, and the range of sentences of each."""
+def concatenated(documents: list[list[int]]) -> tuple[Ints, list[tuple[int, int]]]:
+    """Return the pointer of all sentences of documents, and the range of sentences of each."""
     edges = np.cumsum([0, *(len(document) for document in documents)]).tolist()
     return pointer([length for document in documents for length in document]), list(pairwise(edges))
 
 
 def assert_complete(windows: Windows, ptr: Ints, limit: int) -> None:
-    """Every token is taken once, from a window that holds it, and no window is too long."""
+    """Assert that every token is taken once, from a window that contains it, and that no window is too long."""
     taken = np.zeros(int(ptr[-1]), dtype=int)
     for start, stop in zip(windows.take_start, windows.take_stop, strict=True):
         taken[start:stop] += 1
@@ -55,7 +55,7 @@ def test_sentence_windows_take_every_token_once(lengths: list[int], limit: int) 
 
 
 @given(LENGTHS, LIMITS)
-def test_a_sentence_that_fits_has_one_window_and_keeps_its_frame(lengths: list[int], limit: int) -> None:
+def test_a_sentence_that_fits_has_one_window_of_its_own(lengths: list[int], limit: int) -> None:
     ptr = pointer(lengths)
     windows = sentence_windows(ptr, range(len(lengths)), limit)
     for s, length in enumerate(lengths):
@@ -91,7 +91,7 @@ def test_overlong_sentences_overlap_by_at_least_half_a_window(lengths: list[int]
 def test_context_windows_take_every_token_once_and_stay_in_their_document(
     documents: list[list[int]], limit: int
 ) -> None:
-    ptr, ranges = laid_out(documents)
+    ptr, ranges = concatenated(documents)
     windows = context_windows(ptr, ranges, limit)
     assert_complete(windows, ptr, limit)
     borders = ptr[[0, *(last for _, last in ranges)]]
@@ -102,8 +102,8 @@ def test_context_windows_take_every_token_once_and_stay_in_their_document(
 
 
 @given(st.lists(LENGTHS, min_size=1, max_size=3), LIMITS)
-def test_context_windows_hold_whole_sentences_and_as_many_as_fit(documents: list[list[int]], limit: int) -> None:
-    ptr, ranges = laid_out(documents)
+def test_context_windows_have_complete_sentences_and_as_many_as_fit(documents: list[list[int]], limit: int) -> None:
+    ptr, ranges = concatenated(documents)
     windows = context_windows(ptr, ranges, limit)
     joined = windows.owner < 0
     ends = {int(ptr[last]) for _, last in ranges}
@@ -116,7 +116,7 @@ def test_context_windows_hold_whole_sentences_and_as_many_as_fit(documents: list
 
 @given(st.lists(LENGTHS, min_size=1, max_size=3), LIMITS)
 def test_neighbouring_context_windows_share_at_most_a_quarter(documents: list[list[int]], limit: int) -> None:
-    ptr, ranges = laid_out(documents)
+    ptr, ranges = concatenated(documents)
     windows = context_windows(ptr, ranges, limit)
     (joined,) = np.nonzero(windows.owner < 0)
     starts, stops = windows.a_start[joined], windows.a_stop[joined]
@@ -126,8 +126,10 @@ def test_neighbouring_context_windows_share_at_most_a_quarter(documents: list[li
 
 
 @given(st.lists(LENGTHS, min_size=1, max_size=3), LIMITS)
-def test_only_sentences_without_tokens_or_beyond_the_limit_stand_alone(documents: list[list[int]], limit: int) -> None:
-    ptr, ranges = laid_out(documents)
+def test_only_sentences_without_tokens_or_beyond_the_limit_have_windows_of_their_own(
+    documents: list[list[int]], limit: int
+) -> None:
+    ptr, ranges = concatenated(documents)
     windows = context_windows(ptr, ranges, limit)
     lengths = np.diff(ptr)
     alone = np.flatnonzero((lengths == 0) | (lengths > limit - 2))
@@ -163,7 +165,7 @@ def test_pair_windows_keep_what_fits_and_count_the_rest(lengths: list[int], limi
 
 @given(st.lists(LENGTHS, min_size=1, max_size=4), LIMITS)
 def test_paired_windows_take_every_token_once_and_score_every_pair(documents: list[list[int]], limit: int) -> None:
-    ptr, _ = laid_out(documents)
+    ptr, _ = concatenated(documents)
     document = np.repeat(np.arange(len(documents)), [len(d) for d in documents])
     first = np.flatnonzero(document[:-1] == document[1:]).astype(np.int64)
     windows, _ = paired_context_windows(ptr, SentencePairs(first, first + 1), len(document), limit)
@@ -172,7 +174,7 @@ def test_paired_windows_take_every_token_once_and_score_every_pair(documents: li
 
 
 @given(LENGTHS.filter(lambda lengths: len(lengths) > 1), LIMITS)
-def test_a_sentence_is_taken_as_the_first_half_of_its_pair_where_that_fits(lengths: list[int], limit: int) -> None:
+def test_a_sentence_is_taken_as_the_first_of_its_pair_if_that_fits(lengths: list[int], limit: int) -> None:
     ptr = pointer(lengths)
     first = np.arange(len(lengths) - 1, dtype=np.int64)
     windows, left_out = paired_context_windows(ptr, SentencePairs(first, first + 1), len(lengths), limit)
@@ -184,8 +186,8 @@ def test_a_sentence_is_taken_as_the_first_half_of_its_pair_where_that_fits(lengt
 @given(st.lists(st.integers(1, 600), max_size=200), st.integers(1, 2000))
 def test_batches_run_every_window_once_longest_first_within_the_budget(lengths: list[int], budget: int) -> None:
     sizes = np.array(lengths, dtype=np.int64)
-    made = list(batches(sizes, budget))
-    order = np.concatenate(made) if made else np.empty(0, dtype=np.int64)
+    found = list(batches(sizes, budget))
+    order = np.concatenate(found) if found else np.empty(0, dtype=np.int64)
     assert sorted(order.tolist()) == list(range(len(lengths)))
     assert (np.diff(sizes[order]) <= 0).all()
-    assert all(sizes[batch].sum() <= budget or len(batch) == 1 for batch in made)
+    assert all(sizes[batch].sum() <= budget or len(batch) == 1 for batch in found)

@@ -1,4 +1,4 @@
-"""Tokens agree with the reference tokenizer, point at their characters, and cannot be forged by a document."""
+"""Tokens agree with the reference tokenizer, have the spans of their characters, and cannot be forged by a document."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def whole(text: str) -> list[Sentence]:
 
 
 def words(document: TokenizedDocument, i: int) -> list[tuple[int, int]]:
-    """The character span of each word of sentence `i`."""
+    """Return the character span of each word of sentence `i`."""
     tokens = slice(*document.sentence_ptr[i : i + 2])
     word, start, end = document.word[tokens], document.char_start[tokens], document.char_end[tokens]
     return [(int(start[word == w].min()), int(end[word == w].max())) for w in range(max(word, default=-1) + 1)]
@@ -60,7 +60,7 @@ def words(document: TokenizedDocument, i: int) -> list[tuple[int, int]]:
 
 @given(UNICODE)
 @example(TEXT)
-def test_tokens_lie_in_their_sentence_and_words_are_unbroken_and_disjoint(text: str) -> None:
+def test_tokens_are_in_their_sentence_and_words_are_contiguous_and_disjoint(text: str) -> None:
     sentences = split(text)
     document = mini().tokenize(text, sentences)
     assert document.n_sentences == len(sentences)
@@ -78,7 +78,7 @@ def test_tokens_lie_in_their_sentence_and_words_are_unbroken_and_disjoint(text: 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"]), max_size=200).filter(lambda t: "[" not in t))
 @example(TEXT)
-def test_ids_offsets_and_words_are_the_reference_ones(text: str) -> None:
+def test_ids_offsets_and_words_are_those_of_the_reference(text: str) -> None:
     document = mini().tokenize(text, whole(text))
     expected = reference().encode(text, add_special_tokens=False)
     assert document.ids.tolist() == expected.ids
@@ -114,7 +114,7 @@ def test_whitespace_that_bert_would_delete_still_separates_words(space: str) -> 
     assert [token.word_index for token in mini().explain(f"one{space}two")] == [0, 1]
 
 
-def test_a_sentence_without_a_token_keeps_its_place() -> None:
+def test_a_sentence_without_a_token_keeps_its_position() -> None:
     text = "one \ufffd two"
     document = mini().tokenize(text, [Sentence(0, 3), Sentence(4, 5), Sentence(6, 9)])
     assert document.sentence_ptr.tolist() == [0, 1, 1, 2]
@@ -127,11 +127,11 @@ def test_nothing_to_tokenize_is_an_empty_document(sentences: list[Sentence]) -> 
     assert (document.n_tokens, document.n_sentences) == (0, len(sentences))
 
 
-def test_a_lone_surrogate_is_no_failure() -> None:
+def test_a_lone_surrogate_is_not_an_error() -> None:
     assert [token.token for token in mini().explain("a\ud800b")] == ["a", "b"]
 
 
-def test_a_word_too_long_for_the_model_is_one_unknown_token_over_all_of_it() -> None:
+def test_a_word_too_long_for_the_model_is_one_unknown_token() -> None:
     text = f"a {'w' * 500_000} b"
     began = time.process_time()
     document = mini().tokenize(text, whole(text))
@@ -140,7 +140,7 @@ def test_a_word_too_long_for_the_model_is_one_unknown_token_over_all_of_it() -> 
     assert words(document, 0) == [(0, 1), (2, 500_002), (500_003, 500_004)]
 
 
-def test_groups_do_not_show_in_the_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_do_not_depend_on_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     text = f"{TEXT} " * 20
     together = mini().tokenize(text, split(text))
     monkeypatch.setattr(module, "GROUP_CHARS", 100)
@@ -158,7 +158,7 @@ def test_a_document_cannot_write_a_special_token(name: str) -> None:
     assert not specials & {token.token_id for token in tokens}
 
 
-def test_special_tokens_in_the_vocabulary_are_out_of_reach_whatever_the_pre_tokenizer() -> None:
+def test_no_document_has_special_tokens_whatever_the_pre_tokenizer() -> None:
     vocab = {name: i for i, name in enumerate([*SPECIALS.values(), "a"])}
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -172,18 +172,15 @@ def test_only_the_mask_is_special_in_a_prompt() -> None:
     assert mini().tokenize_prompt("") == []
 
 
-def test_ids_the_vocabulary_does_not_name_are_unknown() -> None:
+def test_ids_without_a_vocabulary_entry_are_unknown() -> None:
     assert mini().vocab_size == 30_522
     assert mini().pieces([mini().cls_id, mini().vocab_size]) == ["[CLS]", "[UNK]"]
 
 
-def test_explain_shows_a_record_per_token() -> None:
+def test_explain_returns_a_record_per_token() -> None:
     shown = [(t.token, t.char_start, t.char_end, t.word_index) for t in mini().explain("Unaffable é!")]
     assert shown == [("una", 0, 3, 0), ("##ffa", 3, 6, 0), ("##ble", 6, 9, 0), ("e", 10, 11, 1), ("!", 11, 12, 2)]
     assert [t.token_id for t in mini().explain("é!")] == reference().encode("é!", add_special_tokens=False).ids
-
-
-# --- loading ---
 
 
 def copy_of_mini(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
@@ -222,13 +219,13 @@ def test_a_folder_with_only_a_vocabulary_gives_the_same_tokenizer(tmp_path: Path
         lambda d: d["model"]["vocab"].update({"[unused1]": d["model"]["vocab"]["the"], "the": 2}),
     ],
 )
-def test_the_fingerprint_moves_with_whatever_moves_the_ids(
+def test_the_fingerprint_changes_with_everything_that_changes_ids(
     tmp_path: Path, change: Callable[[dict[str, Any]], object]
 ) -> None:
     assert WordPiece.load(copy_of_mini(tmp_path, change)).sha256 != mini().sha256
 
 
-def test_special_tokens_go_by_the_names_the_checkpoint_gives_them(tmp_path: Path) -> None:
+def test_special_tokens_have_the_names_of_the_checkpoint(tmp_path: Path) -> None:
     copy_of_mini(tmp_path, lambda d: None)
     (tmp_path / "tokenizer_config.json").write_text(
         json.dumps({"cls_token": "[unused1]", "sep_token": {"content": "[unused2]"}, "mask_token": None})
@@ -238,18 +235,18 @@ def test_special_tokens_go_by_the_names_the_checkpoint_gives_them(tmp_path: Path
     assert loaded.sha256 != mini().sha256
 
 
-def test_a_checkpoint_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_without_a_tokenizer_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"No tokenizer in .*tokenizer\.json or vocab\.txt"):
         WordPiece.load(tmp_path)
 
 
-def test_a_tokenizer_of_another_kind_is_refused(tmp_path: Path) -> None:
+def test_a_tokenizer_of_another_kind_is_rejected(tmp_path: Path) -> None:
     Tokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(ModelError, match=r"Expected a WordPiece tokenizer .*, got BPE"):
         WordPiece.load(tmp_path)
 
 
-def test_a_missing_special_token_is_named(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_special_token_names_it(tmp_path: Path) -> None:
     copy_of_mini(tmp_path, lambda d: None)
     (tmp_path / "tokenizer_config.json").write_text('{"cls_token": "<s>"}')
     with pytest.raises(ModelError, match=r"lacks the special tokens <s>\..*tokenizer_config\.json"):
@@ -257,19 +254,17 @@ def test_a_missing_special_token_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"model": {"type": "WordPiece"}}'])
-def test_a_broken_tokenizer_file_is_refused_with_its_path(tmp_path: Path, content: str) -> None:
+def test_a_broken_tokenizer_file_is_rejected_with_its_path(tmp_path: Path, content: str) -> None:
     (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(ModelError, match=r"tokenizer\.json cannot be read"):
         WordPiece.load(tmp_path)
 
 
-def test_a_vocabulary_without_its_config_is_refused(tmp_path: Path) -> None:
+def test_a_vocabulary_without_its_config_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n")
     with pytest.raises(ModelError, match=r"vocab\.txt cannot be read .*config\.json"):
         WordPiece.load(tmp_path)
 
-
-# --- the arrays ---
 
 GOOD = {
     "ids": np.array([5, 6], np.int32),
