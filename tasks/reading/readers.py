@@ -1,8 +1,8 @@
 """The records of one file, in order: text, Markdown, JSONL, CSV, TSV, Parquet. Knows no folders and no other file.
 
 Codes of rejected files (with an empty locator): `empty-file`, `unreadable` (an error of the operating system),
-`truncated` (the compressed stream ends early), `bomb` (it expands beyond the limit), `corrupt`, `undecodable`. Records
-before the error were yielded.
+`truncated` (the compressed stream ends early), `decompression-bomb` (it expands beyond the limit), `corrupt`,
+`undecodable`. Records before the error were yielded.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _file_refused(uri: str, error: Exception, *, doc_id: str | None) -> Reject:
             f"expands to more than {MOST_EXPANSION} times its size ({error}); records before that were kept. If this "
             "is intended, decompress it and embed the result"
         )
-        return place.refuse("bomb", message, doc_id=doc_id)
+        return place.refuse("decompression-bomb", message, doc_id=doc_id)
     if isinstance(error, UnicodeDecodeError):
         message = f"not valid {error.encoding} although its beginning is ({error.reason}); convert it to UTF-8"
         return place.refuse("undecodable", message, doc_id=doc_id)

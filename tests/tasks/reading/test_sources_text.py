@@ -251,7 +251,7 @@ def test_a_decompression_bomb_is_rejected_early_and_its_document_not_taken_for_g
             file.write(bytes(MIB))
     reject = read(tmp_path / f"bomb.jsonl{suffix}")
     assert isinstance(reject, Reject)
-    assert (reject.code, reject.locator) == ("bomb", "")
+    assert (reject.code, reject.locator) == ("decompression-bomb", "")
     assert reject.code in INCOMPLETE_CODES
 
 
