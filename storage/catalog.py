@@ -164,7 +164,7 @@ class Catalog:
             if new is not None:
                 self._require_files([new])
             part_rows.retire(connection, old, reason="compacted", at=_now())
-            part_rows.add(connection, new, old[0].encoding_id, moved)
+            part_rows.add_merged(connection, new, old[0].encoding_id, moved)
             meta.raise_catalog_version(connection)
             return True
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DatabaseError
 from polyseme.storage.catalog_url import place_of
 from polyseme.storage.database import meta
 from polyseme.storage.database.migrations import check_format, migrate
-from polyseme.storage.database.pointer import catalog_of, check_pair, no_lake, read_pointer, remember
+from polyseme.storage.database.pointer import check_pair, missing_lake, read_pointer, resolve_catalog, write_pointer
 from polyseme.storage.database.schema import FORMAT_VERSION, metadata
 from polyseme.storage.database.transactions import open_engine, reading, writing
 from polyseme.storage.errors import LakeError
@@ -24,7 +24,7 @@ def create_or_open(lake: Lake, *, patience: float) -> Engine:
     """Open the database of a lake's catalog and create what is missing of it. Raises LakeError."""
     lake.create()
     pointer = read_pointer(lake)
-    engine = open_engine(catalog_of(lake, pointer), patience=patience)
+    engine = open_engine(resolve_catalog(lake, pointer), patience=patience)
     with _explained(lake, engine):
         with writing(engine, patience=patience) as connection:
             if pointer is None and not meta.exists(connection):
@@ -33,16 +33,16 @@ def create_or_open(lake: Lake, *, patience: float) -> Engine:
             check_pair(connection, lake, pointer)
             migrate(connection, place=str(lake.root))
             lake_id = meta.lake_id(connection)
-        remember(lake, pointer, lake_id, engine.url)
+        write_pointer(lake, pointer, lake_id, engine.url)
     return engine
 
 
 def open_existing(lake: Lake, *, patience: float) -> Engine:
     """Open the database of an existing lake's catalog. Raises LakeError if there is none that this Polyseme reads."""
     pointer = read_pointer(lake)
-    url = catalog_of(lake, pointer)
+    url = resolve_catalog(lake, pointer)
     if url.drivername == "sqlite" and not Path(str(url.database)).is_file():
-        raise no_lake(lake, url)
+        raise missing_lake(lake, url)
     engine = open_engine(url, patience=patience)
     with _explained(lake, engine):
         with reading(engine) as connection:

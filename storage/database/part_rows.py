@@ -16,7 +16,7 @@ from polyseme.storage.records import Part
 
 
 @dataclass(frozen=True, slots=True)
-class Retired:
+class RetiredPart:
     """A part that no new reader is given."""
 
     path: str
@@ -36,10 +36,12 @@ def live_parts(connection: Connection, *, encoding_id: str | None = None) -> lis
     ]
 
 
-def retired(connection: Connection) -> list[Retired]:
+def retired(connection: Connection) -> list[RetiredPart]:
     """Return the retired parts whose files may still be there."""
     r = retired_parts.c
-    return [Retired(*row) for row in connection.execute(select(r.path, r.bytes, r.retired_at).order_by(r.retired_at))]
+    return [
+        RetiredPart(*row) for row in connection.execute(select(r.path, r.bytes, r.retired_at).order_by(r.retired_at))
+    ]
 
 
 def are_live(connection: Connection, found: Sequence[Part]) -> bool:
@@ -70,7 +72,9 @@ def retire(connection: Connection, old: Sequence[Part], *, reason: str, at: str)
         connection.execute(delete(parts).where(parts.c.path.in_(some)))
 
 
-def add(connection: Connection, new: Part | None, encoding_id: str, taken_in: Iterable[tuple[str, int, str]]) -> None:
+def add_merged(
+    connection: Connection, new: Part | None, encoding_id: str, taken_in: Iterable[tuple[str, int, str]]
+) -> None:
     """Add a merged part, and drop the moves it has taken in unless the document has moved again since."""
     if new is not None:
         connection.execute(
@@ -121,7 +125,7 @@ def forget_retired(connection: Connection, paths: Sequence[str]) -> None:
         connection.execute(delete(retired_parts).where(retired_parts.c.path.in_(some)))
 
 
-def known(connection: Connection, paths: Sequence[str]) -> set[str]:
+def known_paths(connection: Connection, paths: Sequence[str]) -> set[str]:
     """Return those of `paths` that the catalog names, live or retired."""
     return {
         path

@@ -18,7 +18,7 @@ from polyseme.storage.database.schema import parts
 from polyseme.storage.errors import LakeError, MissingLakeError, UsageError
 from polyseme.storage.lake import Lake
 
-MARKER = "lake.json"
+POINTER_FILE = "lake.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +32,19 @@ class Pointer:
 def read_pointer(lake: Lake) -> Pointer | None:
     """Return what the lake says of itself; None where its catalog lies in it."""
     try:
-        with lake.files.fetched(MARKER) as path:
+        with lake.files.fetched(POINTER_FILE) as path:
             said = json.loads(path.read_text("utf-8"))
             return Pointer(lake_id=str(said["lake_id"]), catalog=str(said["catalog"]))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise LakeError(
-            f"{lake.root}/{MARKER} does not say which catalog this lake has ({error}). Restore it from a copy, or "
+            f"{lake.root}/{POINTER_FILE} does not name this lake's catalog ({error}). Restore it from a copy, or "
             'write {"lake_id": ..., "catalog": URL} with the lake_id that the catalog\'s table meta has.'
         ) from error
 
 
-def catalog_of(lake: Lake, pointer: Pointer | None) -> URL:
+def resolve_catalog(lake: Lake, pointer: Pointer | None) -> URL:
     """Return where a lake's catalog is: as given, as remembered, or in the lake's own folder.
 
     Raises UsageError for a lake in an object store that does not say, and LakeError for one that says two things.
@@ -74,10 +74,10 @@ def check_pair(connection: Connection, lake: Lake, pointer: Pointer | None) -> N
     place = place_of(connection.engine.url)
     if not meta.exists(connection):
         if pointer is None:
-            raise no_lake(lake, connection.engine.url)
+            raise missing_lake(lake, connection.engine.url)
         raise LakeError(
             f"The lake at {lake.root} had its catalog in {pointer.catalog}, and there is none in {place}. Restore it "
-            f"from a copy; or, to begin anew, remove {lake.root}/{MARKER}."
+            f"from a copy; or, to begin anew, remove {lake.root}/{POINTER_FILE}."
         )
     if pointer is not None:
         fits = meta.lake_id(connection) == pointer.lake_id
@@ -94,15 +94,15 @@ def check_pair(connection: Connection, lake: Lake, pointer: Pointer | None) -> N
         )
 
 
-def remember(lake: Lake, pointer: Pointer | None, lake_id: str, url: URL) -> None:
+def write_pointer(lake: Lake, pointer: Pointer | None, lake_id: str, url: URL) -> None:
     """Write into the lake where its catalog is, unless it lies in the lake or the lake knows already."""
     if _is_own(lake, url):
         return
     if pointer is None or _database(parse(pointer.catalog)) != _database(url):
-        _write_marker(lake, Pointer(lake_id=lake_id, catalog=without_password(url)))
+        _write(lake, Pointer(lake_id=lake_id, catalog=without_password(url)))
 
 
-def no_lake(lake: Lake, url: URL) -> MissingLakeError:
+def missing_lake(lake: Lake, url: URL) -> MissingLakeError:
     """Return the error of a lake that is not there."""
     return MissingLakeError(
         f"There is no lake at {lake.root} (no catalog in {place_of(url)}). Run `polyseme embed SOURCE` to make one, or "
@@ -110,8 +110,8 @@ def no_lake(lake: Lake, url: URL) -> MissingLakeError:
     )
 
 
-def _write_marker(lake: Lake, pointer: Pointer) -> None:
-    with lake.files.new(MARKER) as path:
+def _write(lake: Lake, pointer: Pointer) -> None:
+    with lake.files.new(POINTER_FILE) as path:
         path.write_text(json.dumps({"lake_id": pointer.lake_id, "catalog": pointer.catalog}, indent=1) + "\n", "utf-8")
 
 

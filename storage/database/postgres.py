@@ -52,7 +52,7 @@ def is_busy(error: OperationalError) -> bool:
     return _state(error) in _WAITING_HELPS
 
 
-def trouble(error: OperationalError) -> str:
+def explanation(error: OperationalError) -> str:
     """Return what is wrong and what to do: no operational error of a server is ours."""
     if _state(error) == _DISK_FULL:
         return f"{_first_line(error)}. Nothing was changed; make room on the server's disk and run again."

@@ -60,7 +60,7 @@ def finish(
         raise PolysemeError(f"Run {run_id!r} never began in this lake. Call begin_run first.")
 
 
-def busy(connection: Connection, *, since: str) -> set[str]:
+def active(connection: Connection, *, since: str) -> set[str]:
     """Return the runs that began or committed something since then."""
     begun = select(runs.c.run_id).where(runs.c.started_at >= since)
     committed = select(shards.c.run_id).where(shards.c.committed_at >= since)

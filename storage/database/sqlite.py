@@ -31,7 +31,7 @@ def is_busy(error: OperationalError) -> bool:
     return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def trouble(error: OperationalError) -> str | None:
+def explanation(error: OperationalError) -> str | None:
     """Return what is wrong with the disk and what to do; None where it is something else."""
     if _code(error) not in _DISK:
         return None

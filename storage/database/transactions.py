@@ -38,7 +38,7 @@ class _Dialect(Protocol):
 
     def open_engine(self, url: URL, *, patience: float) -> Engine: ...
     def is_busy(self, error: OperationalError) -> bool: ...
-    def trouble(self, error: OperationalError) -> str | None: ...
+    def explanation(self, error: OperationalError) -> str | None: ...
 
 
 def open_engine(url: URL, *, patience: float) -> Engine:
@@ -54,7 +54,7 @@ def longest_key(engine: Engine) -> int | None:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Hold one consistent picture of the database; writers go on meanwhile."""
-    with _patiently(engine, "read", patience=PATIENCE_SECONDS) as connection:
+    with _transaction(engine, "read", patience=PATIENCE_SECONDS) as connection:
         yield connection
 
 
@@ -65,7 +65,7 @@ def writing(engine: Engine, *, patience: float) -> Iterator[Connection]:
     Raises LakeError where another process keeps that right for longer than `patience` seconds, the disk is full, or
     the database is lost on the way.
     """
-    with _patiently(engine, "write", patience=patience) as connection:
+    with _transaction(engine, "write", patience=patience) as connection:
         yield connection
         connection.commit()
 
@@ -77,7 +77,7 @@ def publishing(engine: Engine, *, patience: float) -> Iterator[None]:
     Raises LakeError like `writing`; also at the end, where the right was lost in the meantime.
     """
     if engine.dialect.name != "sqlite":
-        with _patiently(engine, "publish", patience=patience) as connection:
+        with _transaction(engine, "publish", patience=patience) as connection:
             yield
             connection.commit()
         return
@@ -90,25 +90,25 @@ def publishing(engine: Engine, *, patience: float) -> Iterator[None]:
 
 
 @contextmanager
-def _patiently(engine: Engine, role: Role, *, patience: float) -> Iterator[Connection]:
-    connection, transaction = _wait(engine, role, patience)
+def _transaction(engine: Engine, role: Role, *, patience: float) -> Iterator[Connection]:
+    connection, transaction = _begin(engine, role, patience)
     with connection, transaction:
         try:
             yield connection
         except OperationalError as e:
-            _explain(e, engine)
+            _raise_explained(e, engine)
             raise
 
 
-def _wait(engine: Engine, role: Role, patience: float) -> tuple[Connection, RootTransaction]:
+def _begin(engine: Engine, role: Role, patience: float) -> tuple[Connection, RootTransaction]:
     deadline = time.monotonic() + patience
     pause = _FIRST_PAUSE
     while True:
         try:
-            return _enter(engine, role)
+            return _try_begin(engine, role)
         except OperationalError as e:
             if not _dialect(engine.url).is_busy(e):
-                _explain(e, engine)
+                _raise_explained(e, engine)
                 raise
             if time.monotonic() > deadline:
                 raise _locked(engine, patience) from e
@@ -116,7 +116,7 @@ def _wait(engine: Engine, role: Role, patience: float) -> tuple[Connection, Root
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _enter(engine: Engine, role: Role) -> tuple[Connection, RootTransaction]:
+def _try_begin(engine: Engine, role: Role) -> tuple[Connection, RootTransaction]:
     connection = engine.connect()
     try:
         assign_role(connection, role)
@@ -130,11 +130,11 @@ def _dialect(url: URL) -> _Dialect:
     return sqlite_engine if url.get_backend_name() == "sqlite" else postgres_engine
 
 
-def _explain(error: OperationalError, engine: Engine) -> None:
+def _raise_explained(error: OperationalError, engine: Engine) -> None:
     """Raise LakeError where there is something that the user can do about it; return for an error that is ours."""
-    trouble = _dialect(engine.url).trouble(error)
-    if trouble is not None:
-        raise LakeError(f"Cannot use the catalog {place_of(engine.url)}: {trouble}") from error
+    explanation = _dialect(engine.url).explanation(error)
+    if explanation is not None:
+        raise LakeError(f"Cannot use the catalog {place_of(engine.url)}: {explanation}") from error
 
 
 def _locked(engine: Engine, patience: float) -> LakeError:

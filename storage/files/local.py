@@ -19,7 +19,7 @@ import duckdb
 
 from polyseme.storage.errors import LakeError
 from polyseme.storage.files.durable import make_folder, replace_file
-from polyseme.storage.files.protocol import Stored
+from polyseme.storage.files.protocol import FileInfo
 
 _READ_ONLY = 0o444
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp(\.wal)?|\.[0-9a-f]{32}\.parquet\.tmp")
@@ -72,25 +72,25 @@ class LocalFiles:
     def remove_folder(self, folder: str) -> None:
         shutil.rmtree(self.root / folder, ignore_errors=True)
 
-    def listed(self, folder: str) -> Iterator[Stored]:
+    def listed(self, folder: str) -> Iterator[FileInfo]:
         for entry in _entries(self.root / folder):
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir(follow_symlinks=False):
                 yield from self.listed(path)
             elif entry.is_file(follow_symlinks=False) and (stats := _stat(entry)):
-                yield Stored(path, stats.st_size, _moment(stats))
+                yield FileInfo(path, stats.st_size, _moment(stats))
 
-    def folders(self, folder: str) -> Iterator[Stored]:
+    def folders(self, folder: str) -> Iterator[FileInfo]:
         for entry in _entries(self.root / folder):
             if entry.is_dir(follow_symlinks=False) and (stats := _stat(entry)):
                 path = f"{folder}/{entry.name}"
                 inside = list(self.listed(path))
-                yield Stored(path, sum(s.bytes for s in inside), max([_moment(stats), *(s.modified for s in inside)]))
+                yield FileInfo(path, sum(s.bytes for s in inside), max([_moment(stats), *(s.modified for s in inside)]))
 
-    def unfinished(self) -> Iterator[Stored]:
+    def unfinished(self) -> Iterator[FileInfo]:
         for entry in _entries(self.root):
             if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False) and (stats := _stat(entry)):
-                yield Stored(entry.name, stats.st_size, _moment(stats))
+                yield FileInfo(entry.name, stats.st_size, _moment(stats))
         yield from (found for found in self.listed("data") if _TEMPORARY.fullmatch(found.path.rsplit("/", 1)[-1]))
 
     def attach(self, con: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:

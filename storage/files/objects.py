@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 
 from polyseme.storage.errors import LakeError, UsageError
-from polyseme.storage.files.protocol import Stored, Url
+from polyseme.storage.files.protocol import FileInfo, Url
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-_AT_ONCE = 16
+_CONCURRENT = 16
 """Requests under way together where many files are asked about: each waits tens of milliseconds."""
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -46,21 +46,21 @@ class ObjectFiles:
 
     @contextmanager
     def new(self, path: str, *, read_only: bool = False) -> Iterator[Path]:
-        with _scratch(path) as made:
+        with _temporary_file(path) as made:
             yield made
             with self._explained("write", path):
                 self._store.put_file(str(made), str(self.root / path))
 
     @contextmanager
     def fetched(self, path: str) -> Iterator[Path]:
-        with _scratch(path) as copy:
+        with _temporary_file(path) as copy:
             with self._explained("read", path):
                 self._store.get_file(str(self.root / path), str(copy))
             yield copy
 
     def missing(self, paths: Sequence[str]) -> list[str]:
         with self._explained("look for files in", paths[0] if paths else ""):
-            there = _each(lambda path: bool(self._store.exists(str(self.root / path))), paths)
+            there = _map_concurrently(lambda path: bool(self._store.exists(str(self.root / path))), paths)
         return [path for path, found in zip(paths, there, strict=True) if not found]
 
     def remove(self, paths: Sequence[str]) -> None:
@@ -69,37 +69,37 @@ class ObjectFiles:
                 self._store.rm_file(str(self.root / path))
 
         with self._explained("remove", paths[0] if paths else ""):
-            _each(remove, paths)
+            _map_concurrently(remove, paths)
 
     def remove_folder(self, folder: str) -> None:
         self.remove([found.path for found in self.listed(folder)])
 
-    def listed(self, folder: str) -> Iterator[Stored]:
+    def listed(self, folder: str) -> Iterator[FileInfo]:
         store, place = self._store, str(self.root / folder)
         with self._explained("list", folder):
             found = store.find(place, detail=True)
         skip = len(store._strip_protocol(str(self.root))) + 1
         for name, info in sorted(found.items()):
             if info["type"] == "file" and not name.endswith("/"):
-                yield Stored(name[skip:], int(info["size"]), _modified(store, name, info))
+                yield FileInfo(name[skip:], int(info["size"]), _modified(store, name, info))
 
-    def folders(self, folder: str) -> Iterator[Stored]:
-        inside: dict[str, list[Stored]] = {}
+    def folders(self, folder: str) -> Iterator[FileInfo]:
+        inside: dict[str, list[FileInfo]] = {}
         depth = folder.count("/") + 2
         for found in self.listed(folder):
             steps = found.path.split("/")
             if len(steps) > depth:
                 inside.setdefault("/".join(steps[:depth]), []).append(found)
         for path, files in inside.items():
-            yield Stored(path, sum(f.bytes for f in files), max(f.modified for f in files))
+            yield FileInfo(path, sum(f.bytes for f in files), max(f.modified for f in files))
 
-    def unfinished(self) -> Iterator[Stored]:
+    def unfinished(self) -> Iterator[FileInfo]:
         """Nothing that shows: the store itself keeps track of uploads that were cut off (see docs/storage.md)."""
         return iter(())
 
     def attach(self, con: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
         """Only these files, and only for reading: DuckDB's allowed paths would be allowed for writing too."""
-        con.register_filesystem(_only(self._store, [str(self.root / path) for path in paths]))
+        con.register_filesystem(_restricted_to(self._store, [str(self.root / path) for path in paths]))
 
     @property
     def _store(self) -> AbstractFileSystem:
@@ -147,13 +147,13 @@ def _store(root: str, process: int) -> AbstractFileSystem:
     return store
 
 
-def _each(act: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    with ThreadPoolExecutor(_AT_ONCE, "polyseme-store") as threads:
+def _map_concurrently(act: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    with ThreadPoolExecutor(_CONCURRENT, "polyseme-store") as threads:
         return list(threads.map(act, items))
 
 
 @contextmanager
-def _scratch(path: str) -> Iterator[Path]:
+def _temporary_file(path: str) -> Iterator[Path]:
     """Give a place on this machine for a file of that name."""
     folder = Path(tempfile.mkdtemp(prefix="polyseme-"))
     try:
@@ -167,7 +167,7 @@ def _modified(store: AbstractFileSystem, name: str, info: dict[str, Any]) -> dat
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _only(store: AbstractFileSystem, urls: Sequence[str]) -> AbstractFileSystem:
+def _restricted_to(store: AbstractFileSystem, urls: Sequence[str]) -> AbstractFileSystem:
     """Return a filesystem for DuckDB that has these files and no others. They never change: sizes are asked once."""
     from fsspec import AbstractFileSystem
 

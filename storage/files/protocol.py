@@ -34,7 +34,7 @@ class Url:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class FileInfo:
     """A file, or a folder with all that is in it, and when it last changed."""
 
     path: str
@@ -64,13 +64,13 @@ class Files(Protocol):
     def remove_folder(self, folder: str) -> None:
         """Remove a folder with all that is in it."""
 
-    def listed(self, folder: str) -> Iterator[Stored]:
+    def listed(self, folder: str) -> Iterator[FileInfo]:
         """Yield the files in a folder and below it, by path. Links are not followed and not shown."""
 
-    def folders(self, folder: str) -> Iterator[Stored]:
+    def folders(self, folder: str) -> Iterator[FileInfo]:
         """Yield the folders in a folder, each with the bytes in it and its last change."""
 
-    def unfinished(self) -> Iterator[Stored]:
+    def unfinished(self) -> Iterator[FileInfo]:
         """Yield what `new` left here when its process was killed."""
 
     def attach(self, con: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:

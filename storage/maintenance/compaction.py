@@ -79,13 +79,13 @@ def compact(
     broken: list[str] = []
     for encoding in catalog.encodings():
         for table in TABLES:
-            snapshot, parts = _picture(catalog, encoding)
+            snapshot, parts = _snapshot_and_parts(catalog, encoding)
             corrections = Corrections.of(snapshot, encoding.encoding_id)
             mine = [part for part in parts if part.table == table]
             dead = _dead_rows(catalog.lake, mine, corrections)
             for group in groups(mine, dead, policy):
                 with fetched_parts(catalog.lake, group) as files:
-                    found = _broken(group, files)
+                    found = _broken_parts(group, files)
                     broken += found
                     merged = None if found else merged_rows(group, files, corrections, width=encoding.spec.width)
                     merges.append(_merge(catalog, encoding, group, merged))
@@ -117,7 +117,7 @@ def _is_dying(share: float, policy: CompactionPolicy) -> bool:
     return share > 0 and share >= policy.min_dead
 
 
-def _picture(catalog: Catalog, encoding: Encoding) -> tuple[Snapshot, list[Part]]:
+def _snapshot_and_parts(catalog: Catalog, encoding: Encoding) -> tuple[Snapshot, list[Part]]:
     """Return the corrections and the parts they apply to, from one moment."""
     with catalog.reading() as connection:
         return take_snapshot(connection), part_rows.live_parts(connection, encoding_id=encoding.encoding_id)
@@ -152,7 +152,7 @@ def _merge(catalog: Catalog, encoding: Encoding, group: Sequence[Part], merged: 
     )
 
 
-def _broken(parts: Iterable[Part], files: LocalParts) -> list[str]:
+def _broken_parts(parts: Iterable[Part], files: LocalParts) -> list[str]:
     """Return the parts that a merge would launder: missing, or with other bytes than were written."""
     return [p.path for p in parts if p.path not in files or sha256_of(files[p.path]) != p.sha256]
 
@@ -177,7 +177,7 @@ def _dead_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections) -> d
 
 def _drop_corrections(catalog: Catalog, encoding: Encoding) -> None:
     """Forget the hidden versions that no part holds rows of any more."""
-    snapshot, parts = _picture(catalog, encoding)
+    snapshot, parts = _snapshot_and_parts(catalog, encoding)
     hidden = Corrections.of(snapshot, encoding.encoding_id).hidden
     for part in parts:
         if not hidden.num_rows:

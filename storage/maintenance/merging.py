@@ -22,7 +22,7 @@ from polyseme.storage.parts import ROW_GROUP_ROWS, LocalParts
 from polyseme.storage.records import Part
 from polyseme.storage.schemas import SORT_KEYS, table_schema
 
-Rows = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
 _BUFFER_BYTES = 1 << 18
 _ROWS_AHEAD = 1024
 """What is read ahead of every part: 1.5 row groups in memory, where whole column chunks made it three."""
@@ -81,13 +81,13 @@ def _read(path: Path, columns: list[str]) -> pa.Table:
         return file.read(columns=wanted).select(wanted)
 
 
-def _order(keys: pa.Table, table: str, hidden: pa.Table) -> Rows:
+def _order(keys: pa.Table, table: str, hidden: pa.Table) -> RowNumbers:
     """Return the numbers of the rows to keep, sorted as the table is; equal ones in the order they came."""
     order = pc.sort_indices(keys, sort_keys=[(key, "ascending") for key in SORT_KEYS[table]])
     if hidden.num_rows:
         dead = pc.is_in(_versions(keys), value_set=_versions(hidden).combine_chunks())
         order = order.filter(pc.invert(dead).combine_chunks().take(order))
-    rows: Rows = order.to_numpy().astype(np.int64)
+    rows: RowNumbers = order.to_numpy().astype(np.int64)
     return rows
 
 
@@ -98,14 +98,14 @@ def _versions(table: pa.Table) -> pa.ChunkedArray:
     )
 
 
-def _moves(keys: pa.Table, order: Rows, moved: pa.Table) -> list[tuple[str, int, str]]:
+def _moves(keys: pa.Table, order: RowNumbers, moved: pa.Table) -> list[tuple[str, int, str]]:
     kept = keys.select(["doc_id", "version"]).take(pa.array(order))
     here = moved.filter(pc.is_in(_versions(moved), value_set=_versions(kept).combine_chunks()))
     return [(row["doc_id"], row["version"], row["uri"]) for row in here.to_pylist()]
 
 
 def _stream(
-    sources: Sequence[_Source], order: Rows, ends: npt.NDArray[np.int64], schema: pa.Schema,
+    sources: Sequence[_Source], order: RowNumbers, ends: npt.NDArray[np.int64], schema: pa.Schema,
     moves: dict[tuple[str, int], str],
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
     for start in range(0, len(order), ROW_GROUP_ROWS):
@@ -121,10 +121,10 @@ def _stream(
             taken.append(rows)
             base += rows.num_rows
         batch = pa.concat_tables(taken).take(pa.array(place)).combine_chunks()
-        yield from _as(schema, _follow(batch, moves)).to_batches(max_chunksize=ROW_GROUP_ROWS)
+        yield from _with_types(schema, _apply_moves(batch, moves)).to_batches(max_chunksize=ROW_GROUP_ROWS)
 
 
-def _follow(batch: pa.Table, moves: dict[tuple[str, int], str]) -> pa.Table:
+def _apply_moves(batch: pa.Table, moves: dict[tuple[str, int], str]) -> pa.Table:
     if not moves:
         return batch
     columns = (batch[name].to_pylist() for name in ("doc_id", "version", "uri"))
@@ -140,7 +140,7 @@ def _with_all_columns(schema: pa.Schema, rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _as(schema: pa.Schema, batch: pa.Table) -> pa.Table:
+def _with_types(schema: pa.Schema, batch: pa.Table) -> pa.Table:
     """Give the columns the types they are written with; Parquet returns some of them under other names."""
     if batch.schema.equals(schema):
         return batch
@@ -157,7 +157,7 @@ class _Source:
         self._waiting: pa.Table | None = None
         self._next, self._end = first, first + part.rows
 
-    def up_to(self, wanted: Rows) -> tuple[int, pa.Table]:
+    def up_to(self, wanted: RowNumbers) -> tuple[int, pa.Table]:
         """Return the rows from where we stand to the last of `wanted`, and the number of the first."""
         stop = int(wanted.max()) + 1
         if int(wanted.min()) < self._next:

@@ -24,7 +24,7 @@ from polyseme.storage.sql.views import install
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repaired:
+class RepairReport:
     """What a repair did to one encoding. `lost` documents have no text left in it: their source has to be read."""
 
     encoding: str
@@ -33,7 +33,7 @@ class Repaired:
     lost: tuple[str, ...]
 
 
-def repair(catalog: Catalog, broken: frozenset[str]) -> list[Repaired]:
+def repair(catalog: Catalog, broken: frozenset[str]) -> list[RepairReport]:
     """Retire the parts `broken`, by path, and mark the documents that had rows in them. One transaction an encoding."""
     done = []
     for encoding in catalog.encodings():
@@ -55,7 +55,7 @@ def repair(catalog: Catalog, broken: frozenset[str]) -> list[Repaired]:
             meta.raise_catalog_version(connection)
         lost = tuple(doc_id for doc_id, has_text in stale.items() if not has_text)
         retired = tuple(part.path for part in parts)
-        done.append(Repaired(encoding=encoding.name, retired=retired, stale=tuple(stale), lost=lost))
+        done.append(RepairReport(encoding=encoding.name, retired=retired, stale=tuple(stale), lost=lost))
     return done
 
 

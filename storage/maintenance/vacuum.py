@@ -17,7 +17,7 @@ from itertools import islice
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import part_rows, runs
 from polyseme.storage.errors import UsageError
-from polyseme.storage.files.protocol import Stored
+from polyseme.storage.files.protocol import FileInfo
 from polyseme.storage.schemas import TABLES
 from polyseme.storage.sql.publish import publish
 
@@ -59,8 +59,8 @@ def find_leftovers(catalog: Catalog, *, grace: timedelta, now: datetime) -> Left
     staged = _old(_STAGED, before, files.folders("staging"))
     with catalog.reading() as connection:
         retired = part_rows.retired(connection)
-        known = part_rows.known(connection, [found.path for found in parts])
-        busy = runs.busy(connection, since=before.isoformat(timespec="microseconds"))
+        known = part_rows.known_paths(connection, [found.path for found in parts])
+        busy = runs.active(connection, since=before.isoformat(timespec="microseconds"))
     old = [part for part in retired if datetime.fromisoformat(part.retired_at) <= before]
     return Leftovers(
         retired=tuple(Leftover(part.path, part.bytes) for part in old),
@@ -95,13 +95,13 @@ def vacuum(
         # Inside the right to write: a writer that slept for longer than the grace period commits before this, and its
         # parts are known, or after it, and finds them gone.
         with catalog.writing() as connection:
-            known = part_rows.known(connection, [part.path for part in some])
+            known = part_rows.known_paths(connection, [part.path for part in some])
             files.remove([part.path for part in some if part.path not in known])
         progress(len(some))
     return found
 
 
-def _old(pattern: re.Pattern[str], before: datetime, found: Iterable[Stored]) -> list[Leftover]:
+def _old(pattern: re.Pattern[str], before: datetime, found: Iterable[FileInfo]) -> list[Leftover]:
     """Return what is named so and did not change since."""
     return [Leftover(f.path, f.bytes) for f in found if pattern.fullmatch(f.path) and f.modified < before]
 

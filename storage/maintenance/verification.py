@@ -124,7 +124,7 @@ def _check_contents(
     with duckdb.connect() as con:
         install(con, snapshot, lake)
         con.register("live", live)
-        for (view, message, needs_all), query in _QUESTIONS.items():
+        for (view, message, needs_all), query in _CHECKS.items():
             if needs_all and not complete:
                 continue
             bad = [str(row[0]) for row in con.execute(query.format(name=name)).fetchall()]
@@ -146,7 +146,7 @@ def _named(message: str, documents: Sequence[str]) -> str:
     return f"{message}: {', '.join(documents[:_NAMED])}{more}"
 
 
-_QUESTIONS = {
+_CHECKS = {
     ("documents", "the catalog has documents without a row", True):
         "SELECT doc_id FROM live ANTI JOIN documents_{name} USING (doc_id, version) ORDER BY ALL",
     ("documents", "there are rows of documents that the catalog does not hold live", False):

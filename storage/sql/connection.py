@@ -28,7 +28,7 @@ from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.literals import quote
-from polyseme.storage.sql.views import install, readable
+from polyseme.storage.sql.views import explained, install
 
 Functions: TypeAlias = "Callable[[duckdb.DuckDBPyConnection, Snapshot, Lake], None]"
 """Adds functions and macros to a connection whose views are in place.
@@ -39,8 +39,8 @@ keeps those of a flow, would have the binding complain of leaks.
 
 ENTRY_POINTS = "polyseme.functions"
 _FREE_SETTINGS = ("threads", "memory_limit", "enable_progress_bar", "timezone")
-_HIDDEN_SQL = "json_execute_serialized_sql"
-_SPARING_NO_FILE = "use_tmp_file"
+_SQL_IN_JSON = "json_execute_serialized_sql"
+_OVERWRITE_OPTION = "use_tmp_file"
 _open: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
 
 
@@ -101,7 +101,7 @@ def open_snapshot(
     # A connection with Python functions that is still open at exit makes the binding complain of leaks.
     _open.add(con)
     try:
-        with readable(lake):
+        with explained(lake):
             install(con, snapshot, lake)
         if functions is not None:
             functions(con, snapshot, lake)
@@ -131,7 +131,7 @@ def refuse_writes(sql: str, access: Access = READ_ONLY) -> None:
     if access.unsafe:
         return
     keyword = "copy" if access.folder is None else None
-    words = {_HIDDEN_SQL, *([] if access.folder is None else [_SPARING_NO_FILE])}
+    words = {_SQL_IN_JSON, *([] if access.folder is None else [_OVERWRITE_OPTION])}
     source = sql.encode()
     tokens = duckdb.tokenize(sql)
     bounds = [start for start, _ in tokens] + [len(source)]

@@ -13,7 +13,7 @@ import duckdb
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import PUBLISHED, Lake
-from polyseme.storage.sql.views import HIDDEN, install, readable
+from polyseme.storage.sql.views import HIDDEN, explained, install
 
 
 def publish(catalog: Catalog, *, anew: bool = False) -> int:
@@ -50,7 +50,7 @@ def _is_current(lake: Lake, snapshot: Snapshot) -> bool:
 def _replace(lake: Lake, snapshot: Snapshot) -> None:
     with lake.files.new(PUBLISHED) as made:
         try:
-            with readable(lake), duckdb.connect(str(made)) as con:
+            with explained(lake), duckdb.connect(str(made)) as con:
                 install(con, snapshot, lake)
                 con.execute("CHECKPOINT")
         finally:

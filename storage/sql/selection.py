@@ -65,7 +65,7 @@ def select_documents(catalog: Catalog, selection: Selection) -> Iterator[Documen
     with open_snapshot(snapshot, catalog.lake) as con:
         if selection.damaged_in is not None:
             con.register("damaged", pa.table({"doc_id": list(catalog.damaged_documents(selection.damaged_in))}))
-        for batch in _answers(con, encoding, selection):
+        for batch in _matching(con, encoding, selection):
             rows = batch.to_pylist()
             known = catalog.lookup(encoding.encoding_id, [row["doc_id"] for row in rows])
             for row in rows:
@@ -89,7 +89,7 @@ def outputs_of(catalog: Catalog, encoding: Encoding) -> Outputs | None:
     return wanted
 
 
-def _answers(con: duckdb.DuckDBPyConnection, encoding: Encoding, selection: Selection) -> Iterator[pa.RecordBatch]:
+def _matching(con: duckdb.DuckDBPyConnection, encoding: Encoding, selection: Selection) -> Iterator[pa.RecordBatch]:
     documents = con.view(f"documents_{encoding.name}").set_alias("documents")
     try:
         if selection.where is not None:

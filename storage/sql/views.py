@@ -45,7 +45,7 @@ def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> N
 
 
 @contextmanager
-def readable(lake: Lake) -> Iterator[None]:
+def explained(lake: Lake) -> Iterator[None]:
     """Turn what DuckDB says of a part that it cannot read into a LakeError."""
     try:
         yield

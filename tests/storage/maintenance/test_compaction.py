@@ -166,7 +166,7 @@ def test_of_two_compactions_at_once_one_gives_way(
     assert on_disk == named
 
 
-def retired(catalog: Catalog) -> list[part_rows.Retired]:
+def retired(catalog: Catalog) -> list[part_rows.RetiredPart]:
     with catalog.reading() as connection:
         return part_rows.retired(connection)
 

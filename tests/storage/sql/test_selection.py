@@ -72,13 +72,13 @@ def test_a_document_that_is_replaced_meanwhile_is_left_to_who_replaced_it(
 ) -> None:
     from polyseme.storage.sql import selection
 
-    answers = selection._answers
+    answers = selection._matching
 
     def slowly(*args: object) -> Iterator[object]:
         lakes.commit(full, SPEC, {"a": ["Newer."]})
         yield from answers(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(selection, "_answers", slowly)
+    monkeypatch.setattr(selection, "_matching", slowly)
     assert ids(full) == ["b", "ünï'c"]
 
 
