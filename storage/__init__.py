@@ -1,1 +1,1 @@
-"""Bytes at rest: records, Parquet parts, the catalog, SQL. Plain Python; imports neither prefect nor torch."""
+"""Storage: records, Parquet parts, the catalog, and SQL over them. Imports neither Prefect nor torch."""

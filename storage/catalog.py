@@ -1,7 +1,7 @@
-"""Catalog: the SQL database that says which parts and which version of each document are live.
+"""Catalog: the SQL database that records which parts and which version of each document are live.
 
-The truth about the lake, and the place where commits, fences and skip-lookups are transactions. Knows files only by
-their relative path, and never opens one. Safe to share between threads; a forked process opens its own.
+The source of truth about a lake: commits, version fences and look-ups of what is up to date are its transactions. Knows
+files by their relative path only, and never opens one. Safe to share between threads; a forked process opens its own.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class Catalog:
         return Catalog(lake, opening.open_existing(lake, patience=patience), patience=patience)
 
     def close(self) -> None:
+        """Close the connections."""
         self._engine.dispose()
 
     def __enter__(self) -> Catalog:
@@ -68,9 +69,9 @@ class Catalog:
         self.close()
 
     def register_encoding(self, spec: EncodingSpec, *, name: str | None = None) -> str:
-        """Return the encoding's name, registering it first where it is new. The first one becomes the default.
+        """Return the encoding's name, registering it first if it is new. The first one becomes the default.
 
-        Raises UsageError where `name` is malformed, belongs to another encoding, or this one has another.
+        Raises UsageError if `name` is malformed or belongs to another encoding, or if this one has another name.
         """
         with self.writing() as connection:
             chosen, is_new = encodings.register(connection, spec, name, at=_now())
@@ -84,13 +85,13 @@ class Catalog:
             return encodings.read_encodings(connection)
 
     def record_precision_loss(self, encoding_id: str, fidelity: PrecisionLoss) -> None:
-        """Keep what was measured of an encoding. What an earlier run or another process kept stays."""
+        """Record what was measured of an encoding, unless something is recorded already."""
         with self.writing() as connection:
             if meta.record_precision_loss(connection, encoding_id, fidelity):
                 meta.raise_catalog_version(connection)
 
     def begin_run(self, run_id: str, encoding_id: str, sources: Sequence[str], flow_run_id: str | None = None) -> int:
-        """Record a run and return its ordinal, greater than any before. A second attempt needs a new `run_id`."""
+        """Record a run and return its ordinal, greater than any before. Raises PolysemeError if `run_id` is taken."""
         with self.writing() as connection:
             ordinal = runs.begin(connection, run_id, encoding_id, sources, flow_run_id, at=_now())
             meta.raise_catalog_version(connection)
@@ -107,7 +108,7 @@ class Catalog:
         rejected: int,
         error: str | None = None,
     ) -> None:
-        """Record how a run ended and what it did."""
+        """Record how a run ended and what it did. Raises PolysemeError for a run that never began."""
         tally = {"skipped": skipped, "deleted": deleted, "rejected": rejected}
         with self.writing() as connection:
             runs.finish(connection, run_id, state, counts, tally, error=error, at=_now())
@@ -119,16 +120,16 @@ class Catalog:
             return versions.find(connection, encoding_id, doc_ids)
 
     def outputs(self, encoding_id: str) -> list[Outputs]:
-        """Return every different outputs that live documents of an encoding have."""
+        """Return the distinct outputs that live documents of an encoding have."""
         with self.reading() as connection:
             return versions.all_outputs(connection, encoding_id)
 
     def documents_under(
         self, encoding_id: str, uri_prefix: str = "", *, page: int = _PAGE
     ) -> Iterator[list[tuple[str, str]]]:
-        """Yield `(doc_id, uri)` of live documents whose uri begins so, in pages, by uri and id.
+        """Yield `(doc_id, uri)` of the live documents whose uri begins with `uri_prefix`, in pages, by uri and id.
 
-        Each page is a transaction of its own: documents may be deleted or moved on the way.
+        Each page is a transaction of its own: documents may be deleted or moved between pages.
         """
         rows: list[tuple[str, str]] = []
         while True:
@@ -140,23 +141,24 @@ class Catalog:
                 return
 
     def commit_shard(self, result: ShardResult) -> None:
-        """Make a shard's rows visible, all of them or none. A shard that is committed already changes nothing.
+        """Make a shard's rows visible, all of them or none. Does nothing if the shard is committed already.
 
-        A document whose version in the catalog is newer keeps it, and our rows of it are hidden. Raises PolysemeError
-        where a vacuum took the shard's files for garbage, as it may when a process was stopped for days.
+        A document that has a newer version in the catalog keeps it, and the shard's rows of it are hidden. Raises
+        PolysemeError if a file of the shard is missing: a vacuum may remove it after its grace period.
         """
         with self.writing() as connection:
             if commits.is_committed(connection, result.shard.shard_key):
                 return
-            # Within the transaction: vacuum removes files within one too, so none can go between this and the commit.
+            # Within the transaction: vacuum also removes files within one, so none can go between this and the commit.
             self._require_files(result.parts)
             commits.commit(connection, result, at=_now(), longest=self.longest_key)
             meta.raise_catalog_version(connection)
 
     def replace_parts(self, old: Sequence[Part], new: Part | None, *, moved: Iterable[tuple[str, int, str]]) -> bool:
-        """Let `new` stand for the parts it was merged from; False, and nothing changed, where one is no longer live.
+        """Replace parts by the one they were merged into; None if it has no rows.
 
-        `moved` are the `(doc_id, version, uri)` corrections that the new part has taken in.
+        Return False, and change nothing, if one of them is no longer live. `moved` are the `(doc_id, version, uri)`
+        corrections that the new part contains.
         """
         with self.writing() as connection:
             if not part_rows.are_live(connection, old):
@@ -175,7 +177,7 @@ class Catalog:
             meta.raise_catalog_version(connection)
 
     def delete_documents(self, encoding_id: str, doc_ids: Sequence[str], *, version: int) -> int:
-        """Hide documents that `version` found gone, unless a newer version came. Return how many were hidden."""
+        """Hide documents that the run `version` found gone, unless their text is newer. Return how many were hidden."""
         with self.writing() as connection:
             deleted = commits.delete(connection, encoding_id, doc_ids, version=version)
             if deleted:
@@ -183,7 +185,7 @@ class Catalog:
             return deleted
 
     def move_documents(self, encoding_id: str, moves: Iterable[tuple[str, str]]) -> int:
-        """Give documents, by `(doc_id, uri)`, another uri without encoding them again. Return how many moved."""
+        """Give documents another uri, as `(doc_id, uri)`, without encoding them again. Return how many moved."""
         with self.writing() as connection:
             count = commits.move(connection, encoding_id, dict(moves))
             if count:
@@ -191,25 +193,25 @@ class Catalog:
             return count
 
     def record_rejects(self, run_id: str, found: Sequence[Reject]) -> None:
-        """Add rejects of a run, a batch at a time; the same one again, as after a retry, is not added."""
+        """Add rejects of a run. A reject that is there already, as after a retry, is not added again."""
         with self.writing() as connection:
             rejects.add(connection, run_id, found, longest=self.longest_key)
             if found:
                 meta.raise_catalog_version(connection)
 
     def retire_rejects(self, run_id: str, scanned: Callable[[str], bool]) -> None:
-        """Drop what older runs rejected at uris that this run has `scanned`: what it rejects there is what counts."""
+        """Drop the rejects of older runs at uris that this run has `scanned`: its own replace them."""
         with self.writing() as connection:
             if rejects.retire(connection, run_id, scanned):
                 meta.raise_catalog_version(connection)
 
     def totals(self, encoding_id: str) -> dict[str, int]:
-        """Return the `documents`, `tokens`, `parts` and `bytes` of an encoding."""
+        """Return how many live `documents` and `tokens`, `parts` and `bytes` an encoding has."""
         with self.reading() as connection:
             return read_totals(connection, encoding_id)
 
     def staleness(self) -> dict[str, Staleness]:
-        """Return what is stale by encoding id."""
+        """Return how many documents are stale, by encoding id."""
         with self.reading() as connection:
             return staleness(connection)
 
@@ -220,13 +222,13 @@ class Catalog:
 
     @property
     def lake_id(self) -> str:
-        """What tells this lake from every other, wherever it is moved."""
+        """The id of this lake, which no other has and which stays when the lake is moved."""
         with self.reading() as connection:
             return meta.lake_id(connection)
 
     @property
     def longest_key(self) -> int | None:
-        """How many bytes of UTF-8 a document's id and address may have together; None for any number."""
+        """The most bytes of UTF-8 that a document's id and uri may have together; None if there is no limit."""
         return longest_key(self._engine)
 
     @property
@@ -236,25 +238,25 @@ class Catalog:
             return meta.catalog_version(connection)
 
     def snapshot(self) -> Snapshot:
-        """Return one consistent picture of everything that readers need."""
+        """Return everything that readers need, from one read transaction."""
         with self.reading() as connection:
             return take_snapshot(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Hold one consistent picture of the catalog."""
+        """Open a read transaction (one snapshot)."""
         with reading(self._engine) as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Hold the right to write alone; committed at the end, rolled back on any exception."""
+        """Open the write transaction, one at a time; it commits at the end and rolls back on any exception."""
         with writing(self._engine, patience=self._patience) as connection:
             yield connection
 
     @contextmanager
     def publishing(self) -> Iterator[None]:
-        """Hold the right to publish alone."""
+        """Hold the publishing lock, one at a time on all machines; readers and writers go on."""
         with publishing(self._engine, patience=self._patience):
             yield
 
@@ -262,8 +264,8 @@ class Catalog:
         missing = self.lake.files.missing([part.path for part in parts])
         if missing:
             raise PolysemeError(
-                f"{missing[0]} vanished from {self.lake.root} before it was committed; a vacuum may have taken it for "
-                "garbage after its grace period. Nothing was committed; run the same command again."
+                f"{missing[0]} vanished from {self.lake.root} before it was committed; a vacuum may have removed it "
+                "after its grace period. Nothing was committed; run the same command again."
             )
 
 

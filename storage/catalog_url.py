@@ -1,6 +1,6 @@
-"""Catalog URLs: which database holds a lake's catalog, as SQLAlchemy writes it, and how to show that without secrets.
+"""Catalog URLs: the database of a lake's catalog as a SQLAlchemy URL, and the same URL without its secrets.
 
-postgresql+psycopg://user@host/database     what several machines share
+postgresql+psycopg://user@host/database     a database that several machines share
 sqlite:////folder/catalog.sqlite            a file of one machine
 """
 
@@ -19,13 +19,13 @@ _EXAMPLE = "postgresql+psycopg://user@host/database, or sqlite:////folder/catalo
 def parse(text: str) -> URL:
     """Return a catalog's URL, with the driver filled in and a file's path made absolute.
 
-    Raises UsageError, which quotes nothing: a URL that cannot be taken apart may have a password anywhere.
+    Raises UsageError, which does not quote the URL: one that cannot be parsed may have a password anywhere.
     """
     try:
         url = make_url(text)
     except Exception:
         raise UsageError(
-            f"The catalog is no database URL. Expected {_EXAMPLE}; in a password write @ / : and # as %40 %2F %3A %23."
+            f"The catalog is not a database URL. Expected {_EXAMPLE}. In a password write %40 %2F %3A %23 for @ / : #."
         ) from None
     if url.drivername in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg")
@@ -37,34 +37,34 @@ def parse(text: str) -> URL:
 
 
 def without_password(text: str | URL) -> str:
-    """Return a catalog's URL as it may be shown, stored and sent: everything but its secrets."""
+    """Return a catalog's URL without its secrets, as it may be shown, stored and sent. Raises UsageError."""
     url = parse(text) if isinstance(text, str) else text
     bare = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
     return bare.difference_update_query(_SECRETS).render_as_string()
 
 
 def password_of(text: str) -> str | None:
-    """Return the password in a catalog's URL, if it has one."""
+    """Return the password in a catalog's URL; None if it has none. Raises UsageError for what is not a URL."""
     url = parse(text)
     found = url.password or url.query.get("password")
     return None if found is None else str(found)
 
 
 def passfile_of(text: str) -> str | None:
-    """Return the file with passwords that a catalog's URL names, if it names one."""
+    """Return the password file that a catalog's URL names; None if it names none. Raises UsageError."""
     found = parse(text).query.get("passfile")
     return None if found is None else str(found)
 
 
 def refuse_password(text: str | None) -> None:
-    """Raise UsageError for a URL with a password in it, where others would get to see it."""
+    """Raise UsageError for a URL with a password in it, which others could read among a flow's parameters."""
     if text is not None and (password_of(text) is not None or "sslpassword" in parse(text).query):
         raise UsageError(
-            "The parameters of a flow are shown to everybody who sees the run, so a catalog's password cannot be among "
-            "them. Leave it out of the URL; give it to the worker as PGPASSWORD, in PGPASSFILE, or in POLYSEME_CATALOG."
+            "Everybody who sees a run sees the parameters of its flow, so a catalog's password cannot be among them. "
+            "Leave it out of the URL; give it to the worker as PGPASSWORD, in PGPASSFILE, or in POLYSEME_CATALOG."
         )
 
 
 def place_of(url: URL) -> str:
-    """Return where a catalog is, for a message."""
+    """Return the path or the URL of a catalog, for a message."""
     return str(url.database) if url.drivername == "sqlite" else without_password(url)

@@ -1,10 +1,10 @@
 """The errors Polyseme raises on purpose, each with the exit code the command line gives it.
 
     PolysemeError            1  something failed; the message says what, where and what to do
-    ├── UsageError           2  the request itself does not make sense
+    ├── UsageError           2  the request itself is wrong
     ├── LakeError            4  the lake is missing, locked or incompatible
-    │   └── MissingLakeError    there is none yet
-    └── ModelError           5  the model or the device is unavailable
+    │   └── MissingLakeError    there is no lake yet
+    └── ModelError           5  the model or the device is not available
 
 Bad *input* is not an error here: a refused record is a `Reject`, which is data.
 """
@@ -13,25 +13,25 @@ from __future__ import annotations
 
 
 class PolysemeError(Exception):
-    """A failure a user can act on. The message is one paragraph: what, where, what to do."""
+    """A failure that a user can act on. The message is one paragraph: what happened, where, what to do."""
 
     exit_code = 1
 
 
 class UsageError(PolysemeError):
-    """An argument or setting that cannot be meant as given."""
+    """An argument or a setting that is not valid."""
 
     exit_code = 2
 
 
 class LakeError(PolysemeError):
-    """A lake that is missing, locked, or written by a newer Polyseme."""
+    """A lake that is missing, locked, damaged, or written by a newer Polyseme."""
 
     exit_code = 4
 
 
 class MissingLakeError(LakeError):
-    """A place where no lake is, or a catalog without one."""
+    """A place without a lake, or a database without a catalog."""
 
 
 class ModelError(PolysemeError):
@@ -41,5 +41,5 @@ class ModelError(PolysemeError):
 
 
 def in_words(error: BaseException) -> str:
-    """Return what an error says: ours in their own words, any other with its name before."""
+    """Return the message of an error, after its class name unless it is a PolysemeError."""
     return str(error) if isinstance(error, PolysemeError) else f"{type(error).__name__}: {error}"

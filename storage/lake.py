@@ -1,6 +1,6 @@
-"""Lake: the place that holds the parts, and where everything in it lies.
+"""Lake: the place that holds the parts, and the address of everything in it.
 
-Knows addresses, nothing of what the files contain nor how they are written.
+Knows neither what the files contain nor how they are written.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ PUBLISHED = "catalog.duckdb"
 
 @dataclass(frozen=True, slots=True)
 class Lake:
-    """A lake's root, a folder or a URL such as `s3://bucket/lake`, and the catalog's database where it is named.
+    """A lake's root, a folder or a URL such as `s3://bucket/lake`, and the URL of its catalog if one is given.
 
-    A folder is resolved once, so that a later change of folder or of a link moves nothing. `catalog` is a SQLAlchemy
-    URL; None means the one that the lake remembers, or `catalog.sqlite` in its folder.
+    A folder is resolved once, so that a later change of the working directory or of a link changes nothing. `catalog`
+    is a SQLAlchemy URL; None means the one that `lake.json` names, or `catalog.sqlite` in the lake's folder.
     """
 
     root: Path | Url
@@ -40,30 +40,35 @@ class Lake:
 
     @property
     def files(self) -> Files:
+        """The files below the root."""
         return LocalFiles(self.root) if isinstance(self.root, Path) else ObjectFiles(self.root)
 
     @property
     def catalog_path(self) -> Path | Url:
+        """The catalog's file, if the catalog is not an external one."""
         return self.root / "catalog.sqlite"
 
     @property
     def published_path(self) -> Path | Url:
+        """The published DuckDB file."""
         return self.root / PUBLISHED
 
     @property
     def data(self) -> Path | Url:
+        """The folder of the parts."""
         return self.root / "data"
 
     @property
     def staging(self) -> Path | Url:
+        """The folder of the documents that wait to be encoded."""
         return self.root / "staging"
 
     def create(self) -> None:
-        """Make what is missing for a new lake. Raises LakeError where that is not possible."""
+        """Make the folders that a new lake needs. Raises LakeError if that is not possible."""
         self.files.prepare()
 
     def part_path(self, path: str) -> Path | Url:
-        """Return the full address of a part. Raises LakeError for a path that leads out of the lake's data."""
+        """Return the full address of a part. Raises LakeError for a path outside the lake's data."""
         relative = PurePosixPath(path)
         if relative.parts[:1] != ("data",) or ".." in relative.parts or "\0" in path:
             raise LakeError(f"The catalog of {self.root} names a part outside its data: {path!r}. Restore the catalog.")

@@ -1,6 +1,6 @@
 """Parts: immutable Parquet files, either whole under their final name or not there at all.
 
-Knows how a table's columns are best laid out in Parquet, nothing of which parts are live.
+Knows the Parquet layout of each table's columns, not which parts are live.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 LocalParts = Mapping[str, Path]
-"""Parts at hand on this machine, by their path in the lake."""
+"""Files of this machine with the bytes of parts, by the part's path in the lake."""
 
 ROW_GROUP_ROWS = 8192
-"""One word's rows lie together, and a lookup reads whole row groups: 25 ms at 8,192 rows, 110 ms at 65,536
-(200,000 words of 384 numbers). Smaller groups only add footers."""
+"""The rows of one word are adjacent, and a look-up reads whole row groups: 25 ms at 8,192 rows, 110 ms at 65,536
+(200,000 words of 384 dimensions). Smaller groups only add footers."""
 
 _BLOOM_COLUMNS = frozenset({"doc_id", "word_lower", "token"})
 _BLOOM_FALSE_POSITIVES = 0.01
 _PLAIN_COLUMNS = frozenset({"embedding", "text"})
-"""Never repeated and never compared: neither dictionary nor statistics pay for themselves."""
+"""Values that never repeat and are never compared: a dictionary and statistics would only cost."""
 
 
 def write_part(
@@ -43,7 +43,7 @@ def write_part(
     """Write one part of `table`, rows in the order given, and return it once it is durable.
 
     A row group ends with each batch and after `ROW_GROUP_ROWS` rows. Raises PolysemeError, with nothing left
-    behind, where the data has another schema or the file cannot be written.
+    behind, if the data has another schema or the file cannot be written.
     """
     schema = table_schema(table, width)
     path = f"data/{table}/encoding={encoding_id}/{uuid4().hex}.parquet"
@@ -68,14 +68,14 @@ def write_part(
 
 
 def sha256_of(path: Path) -> str:
-    """Return the hash of a file's bytes as they are now."""
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def fetched_parts(lake: Lake, parts: Sequence[Part]) -> Iterator[LocalParts]:
-    """Give the parts as files of this machine, by path; a part that is gone is left out."""
+    """Yield the parts as files of this machine, by path; a part that is gone is left out."""
     with ExitStack() as held:
         found: dict[str, Path] = {}
         for part in parts:
@@ -85,7 +85,7 @@ def fetched_parts(lake: Lake, parts: Sequence[Part]) -> Iterator[LocalParts]:
 
 
 class _HashingWriter(io.BufferedWriter):
-    """A file that hashes what passes through it: the hash of the whole, since Parquet is written front to back."""
+    """A file that hashes what is written to it: the hash of the whole, since Parquet is written front to back."""
 
     def __init__(self, raw: io.FileIO) -> None:
         super().__init__(raw)
@@ -134,6 +134,6 @@ def _options(schema: pa.Schema, most_rows: int) -> dict[str, Any]:
 
 
 def _leaf(field: pa.Field[Any]) -> str:
-    """Return the Parquet path of a column's values; a list's are one level down, whatever Arrow calls them."""
+    """Return the Parquet path of a column's values; those of a list are one level down, whatever Arrow calls them."""
     nested = pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type)
     return f"{field.name}.list.element" if nested else str(field.name)

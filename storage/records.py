@@ -1,7 +1,7 @@
-"""The records that travel through Polyseme, from a document read to a run reported.
+"""Records: the plain values that Polyseme passes on, from a document that is read to the report of a run.
 
-Plain values: no Prefect, no torch, no open files. Offsets are half-open ranges of
-Python characters (Unicode code points) into the *stored* text of a document.
+No Prefect, no torch, no open files. Offsets are half-open ranges of Python characters (Unicode code points) in the
+*stored* text of a document.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Stage = Literal["scan", "read"]
 
 LEVELS: tuple[Level, ...] = ("sentences", "words", "tokens")
 LANE_STAGES = ("encode", "nsp", "pll")
-"""Stages of a run that its model spends in its lane, one at a time; all others run beside them."""
+"""Stages of a run in the encoder lane, one at a time; all other stages run beside them."""
 ENCODING_SCHEME = 1
-"""Raised whenever our own arithmetic changes what a vector is."""
+"""Incremented whenever a change of Polyseme's arithmetic changes vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,12 @@ class Document:
 
     @property
     def content_sha256(self) -> str:
-        """Hash of the text alone: what decides the vectors."""
+        """SHA-256 of the text alone: it decides the vectors."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     def record_sha256(self) -> str:
-        """Hash of everything stored about the document: what decides whether it is up to date."""
+        """SHA-256 of everything stored about the document: it decides whether the document is up to date."""
         # The JSON list [title, metadata], without setting up an encoder for each of millions of documents.
         title = "null" if self.title is None else encode_basestring(self.title)
         head = f"[{title}, {encode_basestring(self.metadata)}]\0"
@@ -63,7 +63,7 @@ class Document:
 class Reject:
     """Input that was refused, and why. `locator` is `line 12`, `row 3` or empty for the whole file.
 
-    `doc_id` is known when only the content was bad; the document's last good version then stays.
+    `doc_id` is set if only the content was bad; the last good version of the document then stays.
     """
 
     uri: str
@@ -85,7 +85,10 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodingSpec:
-    """Everything that fixes a vector. Two specs with one `encoding_id` give equal numbers."""
+    """Everything that determines a vector. Two specs with the same `encoding_id` give equal vectors.
+
+    `width` is the number of dimensions, `max_tokens` the limit of a window.
+    """
 
     model: str
     model_sha256: str
@@ -109,9 +112,9 @@ class EncodingSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrecisionLoss:
-    """How near a rounded encoding comes to the same one in fp32, over so many probe sentences.
+    """How close a rounded encoding is to the same one in fp32, over a number of probe sentences.
 
-    Cosines are those of token vectors, recall that of the ten nearest sentences.
+    Cosines are of token vectors, recall is of the ten nearest sentences.
     """
 
     sentences: int
@@ -122,9 +125,9 @@ class PrecisionLoss:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Which rows a document has beside its sentences. `words` limits word rows to these (lower case).
+    """Which rows a document has besides its sentences. `words` limits word rows to these (lower case), None is all.
 
-    `pll` is the variant of pseudo-log-likelihood that its sentences have, None for none.
+    `pll` is the variant of pseudo-log-likelihood of its sentences, None for none.
     """
 
     level: Level = "words"
@@ -133,7 +136,7 @@ class Outputs:
     pll: PllVariant | None = None
 
     def covers(self, other: Outputs) -> bool:
-        """True where rows made for `self` answer everything `other` asks for."""
+        """Return True if rows made for `self` include everything that `other` needs."""
         if LEVELS.index(self.level) < LEVELS.index(other.level) or other.nsp > self.nsp:
             return False
         if other.pll not in (None, self.pll):
@@ -143,7 +146,7 @@ class Outputs:
         return other.words is not None and other.words <= self.words
 
     def union(self, other: Outputs) -> Outputs:
-        """The least outputs that cover both; of two variants of pseudo-log-likelihood, `self`'s."""
+        """Return the least outputs that cover both; of two variants of pseudo-log-likelihood, that of `self`."""
         with_words = [o for o in (self, other) if o.level != "sentences"]
         wanted = [o.words for o in with_words if o.words is not None]
         words = frozenset[str]().union(*wanted) if with_words and len(wanted) == len(with_words) else None
@@ -151,12 +154,14 @@ class Outputs:
         return Outputs(level, words, self.nsp or other.nsp, self.pll or other.pll)
 
     def to_json(self) -> str:
+        """Return JSON with sorted keys, the same for equal outputs."""
         words = None if self.words is None else sorted(self.words)
         added = {} if self.pll is None else {"pll": self.pll}
         return json.dumps({"level": self.level, "words": words, "nsp": self.nsp, **added}, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> Outputs:
+        """Return the outputs that `to_json` wrote, in this release or an earlier one."""
         raw = json.loads(text)
         words = None if raw["words"] is None else frozenset(raw["words"])
         return Outputs(raw["level"], words, raw["nsp"], raw.get("pll"))
@@ -164,7 +169,10 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """The documents one task run handles: a reference to a staged file, never the text itself."""
+    """The documents that one task run handles: a reference to a staged file, never the text itself.
+
+    `path` is relative to the lake's root, `version` the ordinal of the run, `ordinal` the shard's place in it.
+    """
 
     run_id: str
     ordinal: int
@@ -191,9 +199,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentVersion:
-    """What the catalog knows of one document in one encoding.
+    """What the catalog has of one document in one encoding.
 
-    `version` is the ordinal of the run that encoded it, `text_version` of the one that read its text; None if the same.
+    `version` is the ordinal of the run that encoded it, `text_version` of the run that read its text; None if it is
+    the same run.
     """
 
     doc_id: str
@@ -206,13 +215,16 @@ class DocumentVersion:
 
     @property
     def order(self) -> tuple[int, int]:
-        """What decides between two versions of a document: the later text, then the later encoding of it."""
+        """The key by which the greater of two versions wins: the later text, then the later encoding of it."""
         return (self.version if self.text_version is None else self.text_version, self.version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What a shard, or a whole run, did. Seconds are wall seconds by stage; `+` adds both."""
+    """What a shard or a whole run did. `seconds` are wall seconds by stage; `+` adds two counts.
+
+    `forward_tokens` are the tokens that went through the model, special tokens included.
+    """
 
     documents: int = 0
     sentences: int = 0
@@ -225,7 +237,7 @@ class Counts:
 
     @property
     def lane_seconds(self) -> float:
-        """How long the model was at work."""
+        """Wall seconds that the model was busy."""
         return sum(self.seconds.get(stage, 0.0) for stage in LANE_STAGES)
 
     def __add__(self, other: Counts) -> Counts:
@@ -244,7 +256,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardResult:
-    """What encoding a shard left on disk, ready to be committed: parts, document versions, rejects, counts."""
+    """What encoding a shard left on disk, to be committed: parts, document versions, rejects, counts."""
 
     shard: Shard
     parts: tuple[Part, ...]

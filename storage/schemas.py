@@ -1,4 +1,4 @@
-"""The Arrow schema of every table in the lake. Knows column names and types, nothing of files."""
+"""Schemas: the Arrow schema of every table in the lake. Knows column names and types, nothing of files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 TABLES: tuple[str, ...] = ("documents", "sentences", "words", "tokens", "transitions")
+"""Tables that have parts, one kind of row each."""
+
 ADJACENT, RANDOM = "adjacent", "random"
 """The two values of `transitions.kind`: a step of the text, and a pair drawn for the baseline."""
 
@@ -20,16 +22,16 @@ SORT_KEYS: dict[str, tuple[str, ...]] = {
 """Row order inside a part. `words` and `tokens` sort by form, so that one word is a few row groups."""
 
 ADDED: dict[str, tuple[str, ...]] = {"sentences": ("pll", "pll_variant"), "tokens": ("surprisal",)}
-"""Columns that parts of older releases do not have. They may be NULL, and read as NULL where a part lacks them."""
+"""Columns that parts of older releases lack. They may be NULL, and read as NULL from such a part."""
 
 
 def embedding_type(width: int) -> pa.DataType:
-    """Arrow type of a stored vector: a fixed-size list of `width` float16."""
+    """Return the Arrow type of a stored vector: a fixed-size list of `width` float16."""
     return pa.list_(pa.field("item", pa.float16(), nullable=False), width)
 
 
 def table_schema(table: str, width: int) -> pa.Schema:
-    """Arrow schema of `table` for vectors of `width` numbers. Raises KeyError for an unknown table."""
+    """Return the Arrow schema of `table` for vectors of `width` dimensions. Raises KeyError for an unknown table."""
     key: list[pa.Field[Any]] = [
         pa.field("doc_id", pa.string(), nullable=False),
         pa.field("version", pa.int64(), nullable=False),

@@ -1,7 +1,7 @@
-"""Staging: documents waiting to be encoded, as Arrow IPC files inside the lake.
+"""Staging: documents that wait to be encoded, as Arrow IPC files inside the lake.
 
-Between the scan and a shard's task travels only the path of such a file in the lake, never text, so that the task may
-run on another machine. A staged file is scratch: the catalog does not know it, and the run that wrote it removes it.
+The scan passes a shard's task the path of such a file and never text, so that the task may run on another machine. A
+staged file is temporary: the catalog does not know it, and the run that wrote it removes it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BATCH_CHARS = 1 << 20
 
 
 class StagingWriter:
-    """Write documents to one staged file, in batches of about a million characters."""
+    """Write documents to one staged file, in batches of about a million characters. Use it as a context manager."""
 
     def __init__(self, lake: Lake, path: str) -> None:
         self._closing = ExitStack()
@@ -43,6 +43,7 @@ class StagingWriter:
         self._chars = 0
 
     def write(self, document: Document) -> None:
+        """Add a document."""
         self._waiting.append(document)
         self._chars += len(document.text)
         if self._chars >= _BATCH_CHARS:
@@ -55,7 +56,7 @@ class StagingWriter:
             self._waiting, self._chars = [], 0
 
     def close(self) -> None:
-        """Write the rest; the file is there from now on."""
+        """Write the last batch; the file exists from now on."""
         with self._closing:
             self._flush()
 
@@ -67,7 +68,10 @@ class StagingWriter:
 
 
 def read_staged(lake: Lake, path: str) -> Iterator[Document]:
-    """Yield the documents of a staged file in the order written, one batch in memory at a time."""
+    """Yield the documents of a staged file in the order written, one batch in memory at a time.
+
+    Raises FileNotFoundError if the file is gone.
+    """
     with lake.files.fetched(path) as found, ipc.open_file(str(found)) as file:
         for i in range(file.num_record_batches):
             for row in file.get_batch(i).to_pylist():
@@ -75,7 +79,7 @@ def read_staged(lake: Lake, path: str) -> Iterator[Document]:
 
 
 def staged_path(run_id: str, ordinal: int) -> str:
-    """Return where in the lake a run's shard is staged."""
+    """Return the path in the lake of a run's staged shard."""
     return f"{_FOLDER}/{run_id}/{ordinal:05d}.arrow"
 
 

@@ -1,1 +1,1 @@
-"""The catalog's tables; each function works inside a transaction that it is given."""
+"""The catalog's database: its tables, its transactions, and what is read and written within one."""

@@ -1,8 +1,8 @@
-"""What a commit, a deletion or a move changes in the catalog, and the fence that keeps newer versions safe.
+"""Commits: what a commit, a deletion or a move changes in the catalog, and the fence that protects newer versions.
 
 Every function works inside a transaction that it is given. A version is the ordinal of a run. Of two versions of a
 document the one whose text was read later wins, and of the same text the one encoded later, whichever is committed
-first: a backfill takes old texts from the lake and may well have a greater ordinal than the run that read a newer one.
+first: a backfill takes old texts from the lake and may have a greater ordinal than the run that read a newer one.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class _Current:
 
 
 def is_committed(connection: Connection, shard_key: str) -> bool:
-    """True where an earlier attempt at this shard got through."""
+    """Return True if an earlier attempt committed this shard."""
     return connection.scalar(select(shards.c.shard_key).where(shards.c.shard_key == shard_key)) is not None
 
 
 def commit(connection: Connection, result: ShardResult, *, at: str, longest: int | None = None) -> None:
-    """Add a shard's parts, document versions and rejects. Raises PolysemeError for a document the run has twice."""
+    """Add a shard's parts, document versions and rejects. Raises PolysemeError if the run has a document twice."""
     shard = result.shard
     connection.execute(
         insert(shards).values(
@@ -75,7 +75,7 @@ def delete(connection: Connection, encoding_id: str, doc_ids: Sequence[str], *, 
 
 
 def move(connection: Connection, encoding_id: str, uris: Mapping[str, str]) -> int:
-    """Give live documents another uri; their rows stay. Return how many."""
+    """Give live documents another uri, by id; their rows stay. Return how many."""
     current = current_versions(connection, encoding_id, list(uris))
     rows = [
         {"encoding_id": encoding_id, "doc_id": doc_id, "version": now.version, "uri": uris[doc_id]}
@@ -99,7 +99,7 @@ def move(connection: Connection, encoding_id: str, uris: Mapping[str, str]) -> i
 
 
 def current_versions(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> dict[str, _Current]:
-    """Return what the catalog holds of `doc_ids`, tombstones included."""
+    """Return the versions that the catalog has of `doc_ids`, tombstones included."""
     d = document_versions.c
     query = select(d.doc_id, d.version, d.text_version, d.deleted).where(d.encoding_id == encoding_id)
     return {
@@ -116,14 +116,14 @@ def _ids(documents: Sequence[DocumentVersion]) -> list[str]:
 def _fence(
     ours: Sequence[DocumentVersion], current: Mapping[str, _Current]
 ) -> tuple[list[DocumentVersion], list[tuple[str, int]]]:
-    """Split our documents: those that become live, and the `(doc_id, version)` pairs, theirs or ours, to hide."""
+    """Return the documents of `ours` that become live, and the `(doc_id, version)` pairs to hide, old ones or ours."""
     live: dict[str, DocumentVersion] = {}
     hidden: list[tuple[str, int]] = []
     for document in ours:
         now = current.get(document.doc_id)
         twice = document.doc_id in live or (now and not now.deleted and now.version == document.version)
         if twice:
-            # Both copies would carry the same version, so neither could be hidden without the other.
+            # Both copies would have the same version, so neither could be hidden without the other.
             raise PolysemeError(
                 f"Document {document.doc_id!r} ({document.uri}) was read twice by one run. "
                 "Give every document an id of its own, or pass the source only once."

@@ -1,4 +1,4 @@
-"""The encodings of a catalog: each registered once under a name, one of them the default.
+"""Encodings: those of a catalog, each registered once under a name, one of them the default.
 
 Every function works inside a transaction that it is given.
 """
@@ -24,7 +24,10 @@ _USUAL = {"layers": "last", "pooling": "mean", "context": "sentence", "precision
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """An encoding as the catalog knows it. `name` ends its views' names, `fidelity` is None where none was measured."""
+    """A registered encoding. `name` ends the names of its views; `fidelity` is None if nothing was measured.
+
+    `created_at` is ISO 8601 in UTC.
+    """
 
     encoding_id: str
     name: str
@@ -51,9 +54,9 @@ def read_encodings(connection: Connection) -> tuple[Encoding, ...]:
 
 
 def register(connection: Connection, spec: EncodingSpec, name: str | None, *, at: str) -> tuple[str, bool]:
-    """Return the encoding's name and whether it is new, registering it then. The first one becomes the default.
+    """Return the encoding's name and whether it is new, registering it if so. The first one becomes the default.
 
-    Raises UsageError where `name` is malformed, belongs to another encoding, or this one has another.
+    Raises UsageError if `name` is malformed or belongs to another encoding, or if this one has another name.
     """
     known = {e.name: e.encoding_id for e in read_encodings(connection)}
     registered = next((n for n, encoding_id in known.items() if encoding_id == spec.encoding_id), None)
@@ -87,7 +90,7 @@ def choose_default(connection: Connection, name: str) -> None:
 
 
 def encoding_name(spec: EncodingSpec, *, taken: Collection[str]) -> str:
-    """Return the model's last path segment and every unusual option: `polyseme_mini`, `polyseme_mini_window_last4`."""
+    """Return the model's last path segment and its unusual options: `polyseme_mini`, `polyseme_mini_window_last4`."""
     model = re.sub(r"[^a-z0-9]+", "_", spec.model.rstrip("/").rpartition("/")[2].lower()).strip("_")
     if not model[:1].isalpha():
         model = f"model_{model}".rstrip("_")
@@ -102,7 +105,7 @@ def encoding_name(spec: EncodingSpec, *, taken: Collection[str]) -> str:
 
 
 def check_name(name: str) -> str:
-    """Return a name chosen by a user. Raises UsageError where it could not stand unquoted in SQL."""
+    """Return a name chosen by a user. Raises UsageError if SQL would have to quote it."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > _LONGEST:
         raise UsageError(
             f"An encoding's name is up to {_LONGEST} lower-case letters, digits and underscores, letter first, "

@@ -1,7 +1,7 @@
-"""Migrations: what brings an older catalog to the format of today, one step at a time.
+"""Migrations: the steps from the format of an older catalog to today's, one format at a time.
 
-Each step is SQL inside the transaction that it is given, so a lake is at one format or the next and never between.
-Steps are never edited once released: lakes that took them exist.
+Each step is SQL inside the transaction that it is given, so a lake has one format or the next and nothing between.
+Steps are never edited once released: there are lakes that took them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Step = Callable[[Connection], None]
 
 
 def migrate(connection: Connection, *, place: str) -> None:
-    """Bring a catalog up to date. Raises LakeError for one that is newer than this Polyseme, or of no known format."""
+    """Bring a catalog to today's format. Raises LakeError if its format is newer or unknown."""
     written = meta.format_version(connection)
     check_format(written, place=place)
     for step in range(written or 0, FORMAT_VERSION):
@@ -27,7 +27,7 @@ def migrate(connection: Connection, *, place: str) -> None:
 
 
 def check_format(written: int | None, *, place: str) -> None:
-    """Raise LakeError for a format that this Polyseme neither reads nor can bring up to date."""
+    """Raise LakeError for a format that this Polyseme neither reads nor can migrate."""
     if written is None or written > FORMAT_VERSION:
         raise LakeError(
             f"The lake at {place} has format {written}, this Polyseme reads up to {FORMAT_VERSION}. "
@@ -49,8 +49,8 @@ def _to_2(connection: Connection) -> None:
 
 
 def _to_3(connection: Connection) -> None:
-    """Parts may hold pseudo-log-likelihoods, which an older Polyseme would drop when it compacts. Nothing to change."""
+    """Parts may hold pseudo-log-likelihoods, which an older Polyseme would drop when it compacts. Changes no table."""
 
 
 STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3}
-"""By the format they start from."""
+"""Migration steps by the format that they start from."""

@@ -1,6 +1,6 @@
-"""What maintenance changes in the catalog: parts replaced or retired, and corrections that no part needs any more.
+"""Part rows: what maintenance reads and changes of them, and the corrections that no part needs any more.
 
-Every function works inside a transaction that it is given. Knows no files.
+Every function works inside a transaction that it is given. Opens no files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from polyseme.storage.records import Part
 
 @dataclass(frozen=True, slots=True)
 class RetiredPart:
-    """A part that no new reader is given."""
+    """A part that no new reader gets. `retired_at` is ISO 8601 in UTC."""
 
     path: str
     bytes: int
@@ -37,7 +37,7 @@ def live_parts(connection: Connection, *, encoding_id: str | None = None) -> lis
 
 
 def retired(connection: Connection) -> list[RetiredPart]:
-    """Return the retired parts whose files may still be there."""
+    """Return the retired parts whose files may still exist, oldest first."""
     r = retired_parts.c
     return [
         RetiredPart(*row) for row in connection.execute(select(r.path, r.bytes, r.retired_at).order_by(r.retired_at))
@@ -45,7 +45,7 @@ def retired(connection: Connection) -> list[RetiredPart]:
 
 
 def are_live(connection: Connection, found: Sequence[Part]) -> bool:
-    """True where every one of these parts is still live."""
+    """Return True if every one of these parts is still live."""
     paths = [part.path for part in found]
     live = sum(
         connection.scalar(select(func.count()).select_from(parts).where(parts.c.path.in_(some))) or 0
@@ -55,7 +55,7 @@ def are_live(connection: Connection, found: Sequence[Part]) -> bool:
 
 
 def retire(connection: Connection, old: Sequence[Part], *, reason: str, at: str) -> None:
-    """Take parts away from new readers; their files stay for those who have them open."""
+    """Hide parts from new readers; their files stay for readers that have them open."""
     rows = [
         {
             "path": part.path,
@@ -73,9 +73,9 @@ def retire(connection: Connection, old: Sequence[Part], *, reason: str, at: str)
 
 
 def add_merged(
-    connection: Connection, new: Part | None, encoding_id: str, taken_in: Iterable[tuple[str, int, str]]
+    connection: Connection, new: Part | None, encoding_id: str, moves: Iterable[tuple[str, int, str]]
 ) -> None:
-    """Add a merged part, and drop the moves it has taken in unless the document has moved again since."""
+    """Add a merged part, and drop the moves that it contains unless the document has moved again since."""
     if new is not None:
         connection.execute(
             insert(parts).values(
@@ -87,7 +87,7 @@ def add_merged(
                 sha256=new.sha256,
             )
         )
-    rows = [{"doc": doc_id, "ver": version, "to": uri} for doc_id, version, uri in taken_in]
+    rows = [{"doc": doc_id, "ver": version, "to": uri} for doc_id, version, uri in moves]
     if rows:
         m = moved.c
         connection.execute(
@@ -104,9 +104,9 @@ def add_merged(
 def drop_corrections(
     connection: Connection, encoding_id: str, versions: Sequence[tuple[str, int]], *, searched: Collection[str]
 ) -> None:
-    """Forget `(doc_id, version)` pairs that none of the parts `searched`, by path, holds.
+    """Drop the corrections of `(doc_id, version)` pairs of which the parts `searched`, by path, have no rows.
 
-    A pair stays where a shard of that version was committed since: the shard may have brought rows of it.
+    A pair stays if a shard of that version was committed since: the shard may have brought rows of it.
     """
     committed = select(parts.c.path, shards.c.version).join(shards, parts.c.shard_key == shards.c.shard_key)
     found = connection.execute(committed.where(parts.c.encoding_id == encoding_id))
@@ -120,13 +120,13 @@ def drop_corrections(
 
 
 def forget_retired(connection: Connection, paths: Sequence[str]) -> None:
-    """Drop retired parts whose files are gone."""
+    """Drop retired parts, by path, whose files are gone."""
     for some in chunks(paths):
         connection.execute(delete(retired_parts).where(retired_parts.c.path.in_(some)))
 
 
 def known_paths(connection: Connection, paths: Sequence[str]) -> set[str]:
-    """Return those of `paths` that the catalog names, live or retired."""
+    """Return those of `paths` that belong to live or retired parts."""
     return {
         path
         for column in (parts.c.path, retired_parts.c.path)

@@ -1,7 +1,7 @@
-"""The marker: `lake.json` in a lake whose catalog lies elsewhere, saying where, and which lake this is.
+"""Pointer: `lake.json`, the file in a lake that names its external catalog and the lake's id.
 
 It spares users from naming the catalog every time, and keeps a lake from being opened with the catalog of another: a
-vacuum would take every part for garbage. It never holds a password.
+vacuum would remove every part as unknown. It never holds a password.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ POINTER_FILE = "lake.json"
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """What `lake.json` says."""
+    """The contents of `lake.json`: the lake's id, and the URL of its catalog without secrets."""
 
     lake_id: str
     catalog: str
 
 
 def read_pointer(lake: Lake) -> Pointer | None:
-    """Return what the lake says of itself; None where its catalog lies in it."""
+    """Return the lake's pointer; None if it has none. Raises LakeError if `lake.json` is malformed."""
     try:
         with lake.files.fetched(POINTER_FILE) as path:
-            said = json.loads(path.read_text("utf-8"))
-            return Pointer(lake_id=str(said["lake_id"]), catalog=str(said["catalog"]))
+            stored = json.loads(path.read_text("utf-8"))
+            return Pointer(lake_id=str(stored["lake_id"]), catalog=str(stored["catalog"]))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -45,16 +45,16 @@ def read_pointer(lake: Lake) -> Pointer | None:
 
 
 def resolve_catalog(lake: Lake, pointer: Pointer | None) -> URL:
-    """Return where a lake's catalog is: as given, as remembered, or in the lake's own folder.
+    """Return the URL of a lake's catalog: as given, as `lake.json` names it, or in the lake's own folder.
 
-    Raises UsageError for a lake in an object store that does not say, and LakeError for one that says two things.
+    Raises UsageError if a lake in an object store names none, and LakeError if one is given beside the lake's own.
     """
     own = lake.catalog_path
     if lake.catalog is not None:
         url = parse(lake.catalog)
         if isinstance(own, Path) and own.is_file() and place_of(url) != str(own):
             raise LakeError(
-                f"The lake at {lake.root} has its catalog in it, {own.name}; asked for was {place_of(url)}. Leave "
+                f"The lake at {lake.root} has its catalog in it, {own.name}, but {place_of(url)} was given. Leave "
                 "--catalog and POLYSEME_CATALOG out, or name another lake with --lake."
             )
         return url
@@ -63,39 +63,39 @@ def resolve_catalog(lake: Lake, pointer: Pointer | None) -> URL:
     if isinstance(own, Path):
         return URL.create("sqlite", database=str(own))
     raise UsageError(
-        f"The lake {lake.root} needs a catalog, and a database cannot lie in an object store. Name one with --catalog "
-        "(or POLYSEME_CATALOG): postgresql+psycopg://user@host/database where several machines write, "
+        f"The lake {lake.root} needs a catalog, and a database cannot be kept in an object store. Name one with "
+        "--catalog (or POLYSEME_CATALOG): postgresql+psycopg://user@host/database if several machines write, "
         "sqlite:////folder/catalog.sqlite for one."
     )
 
 
 def check_pair(connection: Connection, lake: Lake, pointer: Pointer | None) -> None:
-    """Raise LakeError unless this catalog is this lake's."""
+    """Raise LakeError unless this catalog belongs to this lake."""
     place = place_of(connection.engine.url)
     if not meta.exists(connection):
         if pointer is None:
             raise missing_lake(lake, connection.engine.url)
         raise LakeError(
             f"The lake at {lake.root} had its catalog in {pointer.catalog}, and there is none in {place}. Restore it "
-            f"from a copy; or, to begin anew, remove {lake.root}/{POINTER_FILE}."
+            f"from a copy, or remove {lake.root}/{POINTER_FILE} to begin a new one."
         )
     if pointer is not None:
         fits = meta.lake_id(connection) == pointer.lake_id
     elif _is_own(lake, connection.engine.url):
         fits = True
     else:
-        # A lake that was just made, or lost its marker. Any part will do: a lake has all of them or none.
+        # A lake that was just made, or lost its pointer. One part is enough: a lake has all of its catalog's or none.
         some = connection.scalar(select(parts.c.path).limit(1))
         fits = some is None or not lake.files.missing([some])
     if not fits:
         raise LakeError(
-            f"The catalog {place} belongs to another lake than the one at {lake.root}. Name the lake's own with "
-            "--catalog, or a lake that has this one with --lake."
+            f"The catalog {place} belongs to another lake than the one at {lake.root}. Name the lake's own "
+            "catalog with --catalog, or the lake of this catalog with --lake."
         )
 
 
 def write_pointer(lake: Lake, pointer: Pointer | None, lake_id: str, url: URL) -> None:
-    """Write into the lake where its catalog is, unless it lies in the lake or the lake knows already."""
+    """Write `lake.json`, unless the catalog is in the lake or the file names it already."""
     if _is_own(lake, url):
         return
     if pointer is None or _database(parse(pointer.catalog)) != _database(url):
@@ -103,10 +103,10 @@ def write_pointer(lake: Lake, pointer: Pointer | None, lake_id: str, url: URL) -
 
 
 def missing_lake(lake: Lake, url: URL) -> MissingLakeError:
-    """Return the error of a lake that is not there."""
+    """Return the error for a lake that does not exist."""
     return MissingLakeError(
         f"There is no lake at {lake.root} (no catalog in {place_of(url)}). Run `polyseme embed SOURCE` to make one, or "
-        "name another with --lake. Restore the catalog from a copy where there was one."
+        "name another with --lake. Restore the catalog from a copy if there was one."
     )
 
 
@@ -120,5 +120,5 @@ def _is_own(lake: Lake, url: URL) -> bool:
 
 
 def _database(url: URL) -> tuple[object, ...]:
-    """Return what makes two URLs the same database, whoever asks."""
+    """Return what two URLs of the same database have in common, whoever the user is."""
     return url.host, url.port, url.database, url.query.get("options")

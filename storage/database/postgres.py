@@ -1,6 +1,6 @@
-"""PostgreSQL under the catalog: what several machines share.
+"""PostgreSQL under the catalog: the engine that several machines share.
 
-Writers queue for an advisory lock that lives as long as their transaction, one for each schema, so that versions and
+Writers queue for an advisory lock that lasts as long as their transaction, one for each schema, so that versions and
 the fence mean what they mean in SQLite. Passwords come from libpq's own places (PGPASSWORD, PGPASSFILE, a service).
 """
 
@@ -15,7 +15,7 @@ from polyseme.storage.database.roles import role_of
 from polyseme.storage.errors import UsageError
 
 LONGEST_KEY = 2600
-"""How many bytes of UTF-8 a document's id and address may have together: a row of an index holds 2,704."""
+"""The most bytes of UTF-8 that a document's id and uri may have together: a row of an index holds 2,704."""
 
 _CONNECT_SECONDS = 15
 _LOCK_SECONDS = 5.0
@@ -30,7 +30,7 @@ _DISK_FULL, _TOO_LONG = "53100", "54000"
 
 
 def open_engine(url: URL, *, patience: float) -> Engine:
-    """Return an engine; PostgreSQL itself waits up to five seconds of `patience` at a time."""
+    """Return an engine; PostgreSQL itself waits up to five of the `patience` seconds at a time. Raises UsageError."""
     try:
         engine = create_engine(
             url,
@@ -48,18 +48,18 @@ def open_engine(url: URL, *, patience: float) -> Engine:
 
 
 def is_busy(error: OperationalError) -> bool:
-    """True where another process was in the way, and waiting helps."""
+    """Return True if another process was in the way, and waiting helps."""
     return _state(error) in _WAITING_HELPS
 
 
 def explanation(error: OperationalError) -> str:
-    """Return what is wrong and what to do: no operational error of a server is ours."""
+    """Return what is wrong and what to do: an operational error of a server is never a fault of Polyseme."""
     if _state(error) == _DISK_FULL:
         return f"{_first_line(error)}. Nothing was changed; make room on the server's disk and run again."
     if _state(error) == _TOO_LONG:
         return f"{_first_line(error)}: a document's id or address is too long for its index. Give it a shorter one."
     return (
-        f"{_first_line(error)}. Check that the server runs and lets you in (a password belongs in PGPASSWORD or "
+        f"{_first_line(error)}. Check that the server runs and accepts you (a password belongs in PGPASSWORD or "
         "PGPASSFILE), and run again: what was already done is not done twice."
     )
 
@@ -69,13 +69,13 @@ def _begin(connection: Connection, *, wait: float) -> None:
     if role == "read":
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         return
-    # Every statement of a writer sees what was committed before it got the lock: no snapshot may be older than that.
+    # Every statement of a writer has to see what was committed before it got the lock, so none has an older snapshot.
     connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {max(1, int(wait * 1000))}")
     connection.exec_driver_sql(
         f"SELECT pg_advisory_xact_lock({_LOCKS[role]}, hashtext(coalesce(current_schema(), '')))"
     )
-    # What is acknowledged has to survive the server's machine, even where its administrator chose speed.
+    # What is acknowledged has to survive a crash of the server, even if its administrator chose speed.
     connection.exec_driver_sql(
         "SELECT set_config('lock_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true), "
         "CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END"
@@ -87,6 +87,6 @@ def _state(error: OperationalError) -> str | None:
 
 
 def _first_line(error: OperationalError) -> str:
-    """Return PostgreSQL's message, which names host, user and database, and never a password."""
+    """Return the first line of PostgreSQL's message: it names host, user and database, and never a password."""
     lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
     return lines[0].rstrip(".")

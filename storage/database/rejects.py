@@ -1,4 +1,4 @@
-"""The rejects of a catalog: what each run refused to take, until a later run has scanned the same place.
+"""Rejects: the input that each run refused, kept until a later run has scanned the same place.
 
 Every function works inside a transaction that it is given.
 """
@@ -16,9 +16,9 @@ from polyseme.storage.records import Reject
 
 
 def add(connection: Connection, run_id: str, found: Iterable[Reject], *, longest: int | None = None) -> None:
-    """Record rejects of a run, addresses cut to `longest` characters. The same reject twice, as after a retry, is one.
+    """Record rejects of a run, uris cut to `longest` characters. A reject that is there already is not added again.
 
-    An address is ASCII, so that characters are bytes.
+    A uri is ASCII, so that characters are bytes.
     """
     rows = [{"run_id": run_id, **asdict(reject), "uri": reject.uri[:longest]} for reject in found]
     if rows:
@@ -26,7 +26,7 @@ def add(connection: Connection, run_id: str, found: Iterable[Reject], *, longest
 
 
 def retire(connection: Connection, run_id: str, scanned: Callable[[str], bool]) -> bool:
-    """Drop what runs before this one rejected at uris that it has `scanned`. True where there was something."""
+    """Drop the rejects of earlier runs at uris that this one has `scanned`. Return True if there were any."""
     ordinal = select(runs.c.ordinal).where(runs.c.run_id == run_id).scalar_subquery()
     older = rejects.c.run_id.in_(select(runs.c.run_id).where(runs.c.ordinal < ordinal))
     retired = [uri for uri in connection.scalars(select(rejects.c.uri).where(older).distinct()) if scanned(uri)]

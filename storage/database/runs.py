@@ -1,7 +1,7 @@
-"""The runs of a catalog: when each began, over what, how it ended and what it did.
+"""Runs: when each began, over which sources, how it ended and what it did.
 
-Every function works inside a transaction that it is given. A run's ordinal is greater than that of any before: the
-version of what it reads.
+Every function works inside a transaction that it is given. A run's ordinal is greater than that of any before, and is
+the version of the documents it reads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from polyseme.storage.records import Counts
 def begin(
     connection: Connection, run_id: str, encoding_id: str, sources: Sequence[str], flow_run_id: str | None, *, at: str
 ) -> int:
-    """Record a run and return its ordinal. Raises PolysemeError for an id that a run had before."""
+    """Record a run and return its ordinal. Raises PolysemeError if an earlier run has the same id."""
     if connection.scalar(select(runs.c.ordinal).where(runs.c.run_id == run_id)) is not None:
         raise PolysemeError(f"Run {run_id!r} has already begun in this lake. Begin it under a new id.")
     ordinal = meta.next_ordinal(connection)
@@ -61,7 +61,7 @@ def finish(
 
 
 def active(connection: Connection, *, since: str) -> set[str]:
-    """Return the runs that began or committed something since then."""
+    """Return the ids of the runs that began or committed something since then, in ISO 8601."""
     begun = select(runs.c.run_id).where(runs.c.started_at >= since)
     committed = select(shards.c.run_id).where(shards.c.committed_at >= since)
     return {run_id for query in (begun, committed) for run_id in connection.scalars(query.distinct())}

@@ -1,6 +1,6 @@
-"""The catalog's tables, for SQLite and PostgreSQL alike. Knows columns and keys, nothing of who writes them.
+"""Schema: the catalog's tables, for SQLite and PostgreSQL alike. Knows columns and keys, not who writes them.
 
-Times are ISO 8601 in UTC and structures are JSON, both as text: what every engine stores unchanged.
+Times are ISO 8601 in UTC and structures are JSON, both as text, which every engine stores unchanged.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, 
 from polyseme.storage.records import Counts
 
 FORMAT_VERSION = 3
-"""Raised whenever an older Polyseme could misread the catalog."""
+"""Incremented whenever an older Polyseme could misread the catalog."""
 
 COUNT_COLUMNS = tuple(f.name for f in fields(Counts) if f.name != "seconds")
 
 _SERIAL = BigInteger().with_variant(Integer, "sqlite")
 _ORDERED = Text().with_variant(Text(collation="C"), "postgresql")
-"""Text compared byte by byte, as SQLite does by itself: prefixes become ranges of the index."""
+"""Text compared byte by byte, as SQLite does by default: prefixes become ranges of the index."""
 
 metadata = MetaData()
 
@@ -90,7 +90,7 @@ retired_parts = Table(
     Column("reason", Text, nullable=False),
     Column("retired_at", Text, nullable=False),
 )
-"""Parts that no new reader is given; their files stay until vacuum finds them older than its grace period."""
+"""Parts that no new reader gets; their files stay until vacuum finds them older than its grace period."""
 
 document_versions = Table(
     "document_versions",
@@ -107,7 +107,7 @@ document_versions = Table(
     Index("document_versions_by_uri", "encoding_id", "uri", "doc_id"),
     sqlite_with_rowid=False,
 )
-"""One row a document; `deleted` ones stay as tombstones, so that a slow older run cannot bring them back.
+"""One row per document; `deleted` ones stay as tombstones, so that a slow older run cannot restore them.
 
 `version` is the ordinal of the run that encoded it, `text_version` of the run that read its text from the source: an
 older one after a backfill, which takes its texts from the lake.
@@ -121,7 +121,7 @@ superseded = Table(
     Column("version", BigInteger, primary_key=True),
     sqlite_with_rowid=False,
 )
-"""Rows that parts still hold and readers must not see: a data row is live unless it is listed here."""
+"""Document versions whose rows parts still hold and readers must not see: a row is live unless it is listed here."""
 
 moved = Table(
     "moved",
@@ -132,7 +132,7 @@ moved = Table(
     Column("uri", Text, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Documents whose part still names the uri they had when it was written."""
+"""Documents whose part still has the uri of the time it was written, with today's uri."""
 
 rejects = Table(
     "rejects",

@@ -1,6 +1,6 @@
-"""Snapshot: one consistent picture of a lake, everything that readers need and no more.
+"""Snapshot: everything that readers need of a lake, read in one transaction.
 
-A plain value: it holds no connection and stays true of the moment it was taken.
+A plain value: it holds no connection and does not change when the catalog does.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from polyseme.storage.database.encodings import Encoding, read_encodings
 class Snapshot:
     """What was live at `catalog_version`. `parts` maps `(encoding_id, table)` to paths relative to the lake.
 
-    `superseded(encoding_id, doc_id, version)` and `moved(encoding_id, doc_id, version, uri)` correct what the parts
-    say; `runs` and `rejects` are shown as they are.
+    `superseded(encoding_id, doc_id, version)` and `moved(encoding_id, doc_id, version, uri)` correct the rows of the
+    parts; `runs` and `rejects` are shown as they are.
     """
 
     catalog_version: int
@@ -36,7 +36,7 @@ class Snapshot:
 
     @property
     def default(self) -> Encoding | None:
-        """The encoding that the unsuffixed views show; None in a lake without any."""
+        """The encoding that the unsuffixed views show; None in a lake without encodings."""
         return next((e for e in self.encodings if e.encoding_id == self.default_encoding), None)
 
     def without_parts(self, paths: Collection[str]) -> Snapshot:
@@ -46,7 +46,7 @@ class Snapshot:
 
 
 def take_snapshot(connection: Connection) -> Snapshot:
-    """Read a snapshot within the connection's transaction."""
+    """Read a snapshot in the connection's transaction. Raises LakeError for a damaged catalog."""
     rejects = select(*(c for c in schema.rejects.c if c.name != "id")).order_by(schema.rejects.c.id)
     return Snapshot(
         catalog_version=meta.catalog_version(connection),

@@ -1,7 +1,7 @@
 """Staleness: which documents an encoding lacks, has with an older text, or lost to a broken part.
 
-Compares what the catalog says of all encodings; reads no part. What changed in a source since it was last embedded is
-for the next scan to find.
+Compares the encodings in the catalog and reads no part. Changes in a source since it was last embedded are not seen
+here: the next scan finds them. Every function works inside a transaction that it is given.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ DAMAGED = ""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staleness:
-    """Documents that a backfill would encode: `missing` here but live in another encoding, `outdated` because another
-    encoding has a later text, and `damaged` ones that a repair marked."""
+    """How many documents a backfill would encode: `missing` here but live in another encoding, `outdated` because
+    another encoding has a later text, and `damaged` ones that a repair marked."""
 
     missing: int
     outdated: int
@@ -46,7 +46,7 @@ def mark_damaged(connection: Connection, encoding_id: str, doc_ids: Sequence[str
 
 
 def staleness(connection: Connection) -> dict[str, Staleness]:
-    """Return what is stale by encoding id."""
+    """Return how many documents are stale, by encoding id."""
     found = {}
     ids = list(connection.scalars(text("SELECT encoding_id FROM encodings")))
     for encoding_id in ids:

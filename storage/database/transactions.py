@@ -1,7 +1,7 @@
-"""Transactions on the catalog's database: how readers, writers and publishers enter, wait and leave.
+"""Transactions on the catalog's database: how readers, writers and publishers begin, wait and end.
 
-Whatever the engine, there is one writer at a time and a reader sees one moment. Knows nothing of what the tables mean;
-what SQLite and PostgreSQL each need for this lies in `sqlite` and `postgres` beside it.
+Whatever the engine, there is one writer at a time and a reader has one snapshot. Knows no tables; what SQLite and
+PostgreSQL each need for this is in `sqlite` and `postgres`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from polyseme.storage.database.roles import Role, assign_role
 from polyseme.storage.errors import LakeError
 
 PATIENCE_SECONDS = 60.0
-"""How long a writer waits for others. A commit takes milliseconds; longer means that someone holds the lock."""
+"""How long a writer waits for others. A commit takes milliseconds; longer means that a process holds the lock."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 
 
 class _Dialect(Protocol):
-    """What a module that knows one engine has."""
+    """What the module of an engine has."""
 
     @property
     def LONGEST_KEY(self) -> int | None: ...
@@ -47,23 +47,23 @@ def open_engine(url: URL, *, patience: float) -> Engine:
 
 
 def longest_key(engine: Engine) -> int | None:
-    """Return how many bytes of UTF-8 a document's id and address may have together; None for any number."""
+    """Return the most bytes of UTF-8 that a document's id and uri may have together; None if there is no limit."""
     return _dialect(engine.url).LONGEST_KEY
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Hold one consistent picture of the database; writers go on meanwhile."""
+    """Open a read transaction (one snapshot); writers go on meanwhile. Raises LakeError like `writing`."""
     with _transaction(engine, "read", patience=PATIENCE_SECONDS) as connection:
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine, *, patience: float) -> Iterator[Connection]:
-    """Hold the right to write, commit at the end, roll back on any exception.
+    """Open the write transaction, one at a time; commit at the end, roll back on any exception.
 
-    Raises LakeError where another process keeps that right for longer than `patience` seconds, the disk is full, or
-    the database is lost on the way.
+    Raises LakeError if other processes write for longer than `patience` seconds, the disk is full, or the connection
+    is lost.
     """
     with _transaction(engine, "write", patience=patience) as connection:
         yield connection
@@ -72,16 +72,16 @@ def writing(engine: Engine, *, patience: float) -> Iterator[Connection]:
 
 @contextmanager
 def publishing(engine: Engine, *, patience: float) -> Iterator[None]:
-    """Hold the right to publish, among all machines that share the catalog; readers and writers go on.
+    """Hold the publishing lock, one at a time on all machines that share the catalog; readers and writers go on.
 
-    Raises LakeError like `writing`; also at the end, where the right was lost in the meantime.
+    Raises LakeError like `writing`, also at the end if the lock was lost in the meantime.
     """
     if engine.dialect.name != "sqlite":
         with _transaction(engine, "publish", patience=patience) as connection:
             yield
             connection.commit()
         return
-    # A transaction of SQLite would keep writers out; its file is of one machine anyway.
+    # A transaction of SQLite would block writers. Its file belongs to one machine, so a lock file is enough.
     try:
         with FileLock(Path(str(engine.url.database)).with_name(".publish.lock"), timeout=patience):
             yield
@@ -131,7 +131,7 @@ def _dialect(url: URL) -> _Dialect:
 
 
 def _raise_explained(error: OperationalError, engine: Engine) -> None:
-    """Raise LakeError where there is something that the user can do about it; return for an error that is ours."""
+    """Raise LakeError for an error that a user can act on; return for one that is a fault of Polyseme."""
     explanation = _dialect(engine.url).explanation(error)
     if explanation is not None:
         raise LakeError(f"Cannot use the catalog {place_of(engine.url)}: {explanation}") from error
@@ -140,5 +140,5 @@ def _raise_explained(error: OperationalError, engine: Engine) -> None:
 def _locked(engine: Engine, patience: float) -> LakeError:
     return LakeError(
         f"The catalog {place_of(engine.url)} stayed locked for {patience:g} seconds. "
-        "Find the process that holds it, let it finish or end it, and run again."
+        "Find the process that holds the lock, let it finish or end it, and run again."
     )

@@ -1,6 +1,6 @@
-"""Document versions: which documents an encoding has live, where they come from and what rows they have.
+"""Document versions: which documents an encoding has live, where they come from and which rows they have.
 
-Reads within a transaction that it is given; what changes them is `polyseme.storage.database.commits`.
+Every function reads inside a transaction that it is given; `commits` has those that write.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def live_versions(connection: Connection, encoding_id: str) -> pa.Table:
 
 
 def all_outputs(connection: Connection, encoding_id: str) -> list[Outputs]:
-    """Return every different outputs that live documents of an encoding have."""
+    """Return the distinct outputs that live documents of an encoding have."""
     d = document_versions.c
     query = select(d.outputs).where(d.encoding_id == encoding_id, d.deleted.is_(False)).distinct()
     return [_outputs(text) for text in connection.scalars(query)]
@@ -56,7 +56,10 @@ def all_outputs(connection: Connection, encoding_id: str) -> list[Outputs]:
 def page_after(
     connection: Connection, encoding_id: str, uri_prefix: str, last: tuple[str, str] | None, *, rows: int
 ) -> list[tuple[str, str]]:
-    """Return `(doc_id, uri)` of live documents whose uri begins so, by uri and id, from behind `last` on."""
+    """Return up to `rows` pairs `(doc_id, uri)` of live documents whose uri begins with `uri_prefix`, by uri and id.
+
+    `last` is the last pair of the page before; None for the first page.
+    """
     d = document_versions.c
     query = select(d.doc_id, d.uri).where(d.encoding_id == encoding_id, d.deleted.is_(False))
     if uri_prefix:

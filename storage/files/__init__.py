@@ -1,1 +1,1 @@
-"""Where bytes lie: a local folder or an object store."""
+"""Files: a lake's place in a local folder or an object store."""

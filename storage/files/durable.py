@@ -48,7 +48,7 @@ def replace_folder(temporary: Path, final: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents where they are missing, and sync their names. Raises OSError."""
+    """Make a folder and its missing parents, and sync their names. Raises OSError."""
     missing = [p for p in (path, *path.parents) if not p.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:

@@ -1,6 +1,6 @@
 """Local files: a lake in a folder of this machine, or of a file system that several machines mount.
 
-A new file is made beside its place; `durable` has what makes it whole and durable under its name.
+A new file is made beside its final name; `durable` makes it whole and durable under that name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from polyseme.storage.files.protocol import FileInfo
 
 _READ_ONLY = 0o444
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp(\.wal)?|\.[0-9a-f]{32}\.parquet\.tmp")
-"""What `new` names a file while it is made, and what an earlier release named it; DuckDB puts its log beside."""
+"""The temporary names that `new` and an earlier release give; DuckDB writes its log beside the file it makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class LocalFiles:
                 make_folder(self.root / name)
         except OSError as e:
             raise LakeError(
-                f"Cannot make a lake at {self.root}: {e}. Choose a folder you may write to with --lake."
+                f"Cannot make a lake at {self.root}: {e}. Name a folder that you may write to with --lake."
             ) from e
 
     @contextmanager
@@ -59,7 +59,7 @@ class LocalFiles:
     def fetched(self, path: str) -> Iterator[Path]:
         found = self.root / path
         if not found.is_file():
-            raise FileNotFoundError(f"There is no {found}.")
+            raise FileNotFoundError(f"There is no file {found}.")
         yield found
 
     def missing(self, paths: Sequence[str]) -> list[str]:
@@ -94,7 +94,7 @@ class LocalFiles:
         yield from (found for found in self.listed("data") if _TEMPORARY.fullmatch(found.path.rsplit("/", 1)[-1]))
 
     def attach(self, con: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
-        """DuckDB reads this machine's files by itself."""
+        """Do nothing: DuckDB reads this machine's files by itself."""
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -1,8 +1,8 @@
 """Object files: a lake below a prefix of an object store, through fsspec.
 
-An object is there whole or not at all, so a new file is made on this machine and put in one request, or in several that
-count when the last is through. Who may do what, where the store is and how it is reached come from the environment
-(for S3 AWS_PROFILE, AWS_ENDPOINT_URL and their kin) and are never kept. Needs the extra of the store: s3fs for s3://.
+An object is there whole or not at all, so a new file is made on this machine and uploaded in one request, or in several
+that count once the last has succeeded. Credentials and the address of the store come from the environment (for S3
+AWS_PROFILE, AWS_ENDPOINT_URL and the like) and are never stored. Needs the store's extra: s3fs for s3://.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 _CONCURRENT = 16
-"""Requests under way together where many files are asked about: each waits tens of milliseconds."""
+"""Requests sent at the same time for a list of files: each takes tens of milliseconds."""
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -41,7 +41,7 @@ class ObjectFiles:
     root: Url
 
     def prepare(self) -> None:
-        """Folders are only names here: there is nothing to make. Raises UsageError where the store's package lacks."""
+        """Make nothing: folders are only names here. Raises UsageError if the store's package is not installed."""
         _ = self._store
 
     @contextmanager
@@ -59,7 +59,7 @@ class ObjectFiles:
             yield copy
 
     def missing(self, paths: Sequence[str]) -> list[str]:
-        with self._explained("look for files in", paths[0] if paths else ""):
+        with self._explained("look for", paths[0] if paths else ""):
             there = _map_concurrently(lambda path: bool(self._store.exists(str(self.root / path))), paths)
         return [path for path, found in zip(paths, there, strict=True) if not found]
 
@@ -94,21 +94,21 @@ class ObjectFiles:
             yield FileInfo(path, sum(f.bytes for f in files), max(f.modified for f in files))
 
     def unfinished(self) -> Iterator[FileInfo]:
-        """Nothing that shows: the store itself keeps track of uploads that were cut off (see docs/storage.md)."""
+        """Yield nothing: the store itself keeps track of interrupted uploads (see docs/storage.md)."""
         return iter(())
 
     def attach(self, con: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
-        """Only these files, and only for reading: DuckDB's allowed paths would be allowed for writing too."""
+        """Allow these files, and only for reading: DuckDB's allowed paths would be allowed for writing too."""
         con.register_filesystem(_restricted_to(self._store, [str(self.root / path) for path in paths]))
 
     @property
     def _store(self) -> AbstractFileSystem:
-        # A forked process needs its own: the connections and the thread that serves them stayed behind.
+        # A forked process needs its own: the connections and their thread stay in the parent.
         return _store(str(self.root), os.getpid())
 
     @contextmanager
     def _explained(self, action: str, path: str) -> Iterator[None]:
-        """Turn whatever the store's library raises into a LakeError; it has no error class of its own."""
+        """Turn whatever the store's library raises into a LakeError: it has no error class of its own."""
         try:
             yield
         except (FileNotFoundError, LakeError) as error:
@@ -121,8 +121,8 @@ class ObjectFiles:
     def _error(self, action: str, path: str, error: Exception) -> LakeError:
         return LakeError(
             f"Cannot {action} {self.root / path}: {error or type(error).__name__}. Check that the bucket exists and "
-            "that the environment says how to reach it: for S3 AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION, and AWS_ENDPOINT_URL where it is not AWS. Nothing was changed."
+            "that the environment has what is needed to reach it: for S3 AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION, and AWS_ENDPOINT_URL if it is not AWS. Nothing was changed."
         )
 
 
@@ -132,8 +132,8 @@ def _store(root: str, process: int) -> AbstractFileSystem:
     try:
         import fsspec
 
-        # Other processes write too, so that a remembered listing would be wrong. One instance serves all threads,
-        # where fsspec would make one for each and keep them all.
+        # Other processes write too, so that a cached listing would be wrong. One instance serves all threads; fsspec
+        # would make one for each thread and keep them all.
         store, _ = fsspec.url_to_fs(root, use_listings_cache=False, skip_instance_cache=True)
     except ImportError as error:
         package = "polyseme[s3]" if scheme == "s3" else "its fsspec package"
@@ -142,7 +142,7 @@ def _store(root: str, process: int) -> AbstractFileSystem:
         ) from error
     except ValueError as error:
         raise UsageError(
-            f"No lake can lie at {root}: {error}. Name a folder, or a URL such as s3://bucket/lake."
+            f"There can be no lake at {root}: {error}. Name a folder, or a URL such as s3://bucket/lake."
         ) from error
     return store
 
@@ -154,7 +154,7 @@ def _map_concurrently(act: Callable[[_Item], _Result], items: Iterable[_Item]) -
 
 @contextmanager
 def _temporary_file(path: str) -> Iterator[Path]:
-    """Give a place on this machine for a file of that name."""
+    """Yield a path on this machine for a file of that name, in a folder that is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="polyseme-"))
     try:
         yield folder / path.rsplit("/", 1)[-1]
@@ -168,7 +168,7 @@ def _modified(store: AbstractFileSystem, name: str, info: dict[str, Any]) -> dat
 
 
 def _restricted_to(store: AbstractFileSystem, urls: Sequence[str]) -> AbstractFileSystem:
-    """Return a filesystem for DuckDB that has these files and no others. They never change: sizes are asked once."""
+    """Return a filesystem for DuckDB with these files and no others. They never change, so sizes are cached."""
     from fsspec import AbstractFileSystem
 
     scheme = urls[0].split("://", 1)[0] if urls else "none"
@@ -185,7 +185,7 @@ def _restricted_to(store: AbstractFileSystem, urls: Sequence[str]) -> AbstractFi
         def info(self, path: str, **_: object) -> dict[str, Any]:
             name = store._strip_protocol(path)
             if name not in names:
-                raise PermissionError(f"{path} is no live part of the lake")
+                raise PermissionError(f"{path} is not a live part of the lake")
             if name not in self._known:
                 self._known[name] = dict(store.info(name))
             return self._known[name]
@@ -199,7 +199,7 @@ def _restricted_to(store: AbstractFileSystem, urls: Sequence[str]) -> AbstractFi
             return store._strip_protocol(path) in names
 
         def glob(self, path: str, **_: object) -> list[str]:
-            # DuckDB takes even a plain name for a pattern. Ours mean themselves, whatever signs are in the prefix.
+            # DuckDB treats even a plain name as a pattern. Ours are literal, whatever characters the prefix has.
             return [path] if self.exists(path) else []
 
         def modified(self, path: str) -> datetime:
@@ -209,7 +209,7 @@ def _restricted_to(store: AbstractFileSystem, urls: Sequence[str]) -> AbstractFi
 
 
 class _Ranges(io.RawIOBase):
-    """A file that asks for exactly the bytes it is asked for: DuckDB knows better than a cache what it wants next."""
+    """A file that requests exactly the bytes that are read: DuckDB knows better than a cache what it needs next."""
 
     def __init__(self, store: AbstractFileSystem, name: str, size: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Files: what a lake asks of the place it lies in, a folder of this machine or a prefix of an object store.
+"""Files: what a lake needs of its place, be it a folder of this machine or a prefix of an object store.
 
-Paths are relative to the lake's root, with slashes. `local` and `objects` are the two kinds of place; nothing else in
-the lake knows which it has.
+Paths are relative to the lake's root, with slashes. `local` and `objects` implement the protocol; nothing else in the
+lake knows which of the two it has.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import duckdb
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """The address of something in an object store; joins with `/` and shows as `str`, as a Path does."""
+    """The address of an object or a prefix; joins with `/` and converts with `str`, as a Path does."""
 
     text: str
 
@@ -30,12 +30,13 @@ class Url:
 
     @property
     def name(self) -> str:
+        """The last step of the address."""
         return self.text.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file, or a folder with all that is in it, and when it last changed."""
+    """A file, or a folder with all that is in it: its path, its size, and when it last changed, in UTC."""
 
     path: str
     bytes: int
@@ -43,23 +44,23 @@ class FileInfo:
 
 
 class Files(Protocol):
-    """The files of one lake. Whatever keeps a place from being used is a LakeError or an OSError."""
+    """The files of one lake. Every method raises LakeError or OSError if the place cannot be used."""
 
     def prepare(self) -> None:
         """Make the place ready for a new lake."""
 
     def new(self, path: str, *, read_only: bool = False) -> AbstractContextManager[Path]:
-        """Give a file of this machine to fill. When the block ends well `path` holds what it holds, whole and durable,
-        instead of what it held before; otherwise nothing has changed and nothing is left behind."""
+        """Yield the path of a file of this machine to write. When the block ends without an error, `path` has its
+        contents, whole and durable, in place of what it had; otherwise nothing has changed and nothing is left."""
 
     def fetched(self, path: str) -> AbstractContextManager[Path]:
-        """Give a file of this machine with the bytes of `path`. Raises FileNotFoundError."""
+        """Yield a file of this machine with the bytes of `path`. Raises FileNotFoundError."""
 
     def missing(self, paths: Sequence[str]) -> list[str]:
-        """Return those of `paths` that are not there."""
+        """Return those of `paths` that do not exist."""
 
     def remove(self, paths: Sequence[str]) -> None:
-        """Remove files; those that are gone already are no error."""
+        """Remove files; those that are gone already are not an error."""
 
     def remove_folder(self, folder: str) -> None:
         """Remove a folder with all that is in it."""
@@ -71,7 +72,7 @@ class Files(Protocol):
         """Yield the folders in a folder, each with the bytes in it and its last change."""
 
     def unfinished(self) -> Iterator[FileInfo]:
-        """Yield what `new` left here when its process was killed."""
+        """Yield the temporary files that `new` left when its process was killed."""
 
     def attach(self, con: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
         """Let a DuckDB connection read these files."""

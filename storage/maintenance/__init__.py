@@ -1,1 +1,1 @@
-"""A lake kept small and whole: compaction, vacuum, verification, repair."""
+"""Maintenance: compaction, vacuum, verification and repair of a lake."""

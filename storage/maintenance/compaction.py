@@ -1,8 +1,8 @@
-"""Compaction: small parts of one table become one part, without the rows that nobody may see any more.
+"""Compaction: small parts of one table become one part, without the rows that are hidden from every reader.
 
-A document's rows are merged whole and never spread over more parts than they came from, and stay in the order of
-`SORT_KEYS`. Commits go on meanwhile: what they hide is hidden in the merged part as it was in the old ones. Knows
-nothing of readers: the old files stay until vacuum's grace period is over.
+A document's rows are merged whole, never spread over more parts than they came from, and stay in the order of
+`SORT_KEYS`. Commits go on meanwhile: what they hide is hidden in the merged part as in the old ones. Knows nothing of
+readers: the old files stay until vacuum's grace period is over.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ from polyseme.storage.sql.literals import quote
 
 MIB = 1 << 20
 _MOST_PARTS = 256
-"""A merge keeps a file open for each; systems allow a process 1,024."""
+"""A merge keeps a file open for each part; systems allow a process 1,024."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactionPolicy:
-    """What is worth rewriting: parts below `small` of the target size, and parts of which `min_dead` is dead."""
+    """Which parts to rewrite: those below `small` of the target size, and those with a share of `min_dead` hidden rows.
+
+    `target_bytes` bounds a merged part; both shares are between 0 and 1. Raises UsageError for other values.
+    """
 
     target_bytes: int = 256 * MIB
     small: float = 0.5
@@ -40,12 +43,14 @@ class CompactionPolicy:
 
     def __post_init__(self) -> None:
         if self.target_bytes < 1 or not 0 < self.small <= 1 or not 0 <= self.min_dead <= 1:
-            raise UsageError("The target size must be positive, the shares of small and dead between 0 and 1.")
+            raise UsageError(
+                "The target size must be positive, and the shares of small parts and of dead rows between 0 and 1."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merge:
-    """What became of one group of parts. `outcome` is merged, overtaken by another compaction, or broken."""
+    """The result for one group of parts. `outcome` is `merged`, `overtaken` by another compaction, or `broken`."""
 
     table: str
     encoding: str
@@ -58,7 +63,7 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class CompactionReport:
-    """What a compaction did. `broken` names the parts whose bytes are not what was written; they were left alone."""
+    """What a compaction did. `broken` has the paths of parts that are missing or changed; they were left alone."""
 
     merges: list[Merge] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -70,9 +75,9 @@ def compact(
     *,
     progress: Callable[[Merge], None] = lambda merge: None,
 ) -> CompactionReport:
-    """Merge what is worth it in every encoding and table.
+    """Merge the parts that the policy selects, in every encoding and table. Raises PolysemeError if rows were lost.
 
-    Needs memory for the keys of one group's rows; of a lake in an object store also disk for the group's parts.
+    Needs memory for the keys of one group's rows, and for a lake in an object store disk space for the group's parts.
     """
     policy = policy or CompactionPolicy()
     merges: list[Merge] = []
@@ -95,7 +100,10 @@ def compact(
 
 
 def groups(parts: Sequence[Part], dead: dict[str, int], policy: CompactionPolicy) -> list[list[Part]]:
-    """Return the groups to merge, each of about the target size at most; neighbours in time stay together."""
+    """Return the groups to merge, each of about the target size at most, of parts that are neighbours in time.
+
+    `dead` is the number of hidden rows by path.
+    """
     found: list[list[Part]] = []
     group: list[Part] = []
     size = 0
@@ -118,13 +126,13 @@ def _is_dying(share: float, policy: CompactionPolicy) -> bool:
 
 
 def _snapshot_and_parts(catalog: Catalog, encoding: Encoding) -> tuple[Snapshot, list[Part]]:
-    """Return the corrections and the parts they apply to, from one moment."""
+    """Return a snapshot and the live parts of an encoding, from one read transaction."""
     with catalog.reading() as connection:
         return take_snapshot(connection), part_rows.live_parts(connection, encoding_id=encoding.encoding_id)
 
 
 def _merge(catalog: Catalog, encoding: Encoding, group: Sequence[Part], merged: MergedRows | None) -> Merge:
-    """Let one part stand for a group; without rows the group is broken and stays."""
+    """Replace a group by one part; None means that the group is broken and stays."""
     lake, table = catalog.lake, group[0].table
     made: Part | None = None
     rows = sum(part.rows for part in group)
@@ -136,7 +144,7 @@ def _merge(catalog: Catalog, encoding: Encoding, group: Sequence[Part], merged: 
             )
         if (made.rows if made else 0) != merged.rows:
             raise PolysemeError(f"Merging {len(group)} parts of {table} lost rows; nothing was replaced. Run verify.")
-        done = catalog.replace_parts(group, made, moved=merged.moves_taken_in)
+        done = catalog.replace_parts(group, made, moved=merged.moves_applied)
         outcome = "merged" if done else "overtaken"
         if not done and made is not None:
             lake.files.remove([made.path])
@@ -153,12 +161,12 @@ def _merge(catalog: Catalog, encoding: Encoding, group: Sequence[Part], merged: 
 
 
 def _broken_parts(parts: Iterable[Part], files: LocalParts) -> list[str]:
-    """Return the parts that a merge would launder: missing, or with other bytes than were written."""
+    """Return the paths of parts that are missing or changed: a merge would give their rows a valid hash."""
     return [p.path for p in parts if p.path not in files or sha256_of(files[p.path]) != p.sha256]
 
 
 def _dead_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections) -> dict[str, int]:
-    """Return, by path, how many rows of a part nobody may see. Parts that cannot be read count as without any."""
+    """Return the number of hidden rows by path. Parts that cannot be read count as having none."""
     if not parts or not corrections.hidden.num_rows:
         return {}
     found: dict[str, int] = {}
@@ -176,7 +184,7 @@ def _dead_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections) -> d
 
 
 def _drop_corrections(catalog: Catalog, encoding: Encoding) -> None:
-    """Forget the hidden versions that no part holds rows of any more."""
+    """Drop the corrections of hidden versions of which no part has rows any more."""
     snapshot, parts = _snapshot_and_parts(catalog, encoding)
     hidden = Corrections.of(snapshot, encoding.encoding_id).hidden
     for part in parts:
@@ -196,7 +204,7 @@ def _not_in(lake: Lake, part: Part, hidden: pa.Table) -> pa.Table:
             con.register("hidden", hidden)
             return con.sql(f"FROM hidden ANTI JOIN {_versions_in(lake, part)} USING (doc_id, version)").to_arrow_table()
     except (duckdb.Error, UnicodeDecodeError):
-        # Nobody knows what a broken part holds: everything stays hidden.
+        # The rows of a broken part are unknown: everything stays hidden.
         return hidden.slice(0, 0)
 
 

@@ -1,7 +1,7 @@
-"""Merging: the rows of several sorted parts as one sorted stream, less what is hidden, with moves taken in.
+"""Merging: the rows of several sorted parts as one sorted stream, without hidden rows and with moves applied.
 
-The keys of all rows are held at once (tens of bytes a row), of everything else about a row group from every part.
-Knows neither which parts are worth merging nor what becomes of the result.
+The keys of all rows are in memory at once (tens of bytes a row), of all other columns about a row group of every part.
+Knows neither which parts to merge nor what becomes of the result.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from polyseme.storage.schemas import SORT_KEYS, table_schema
 RowNumbers = npt.NDArray[np.int64]
 _BUFFER_BYTES = 1 << 18
 _ROWS_AHEAD = 1024
-"""What is read ahead of every part: 1.5 row groups in memory, where whole column chunks made it three."""
+"""Rows read ahead of every part: 1.5 row groups in memory, against three with whole column chunks."""
 _SEPARATOR = "\0"
-"""No document id contains it."""
+"""A character that no document id contains."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corrections:
-    """What readers of one encoding apply to its rows: `hidden(doc_id, version)`, `moved(doc_id, version, uri)`."""
+    """The corrections of one encoding's rows: `hidden(doc_id, version)` and `moved(doc_id, version, uri)`."""
 
     hidden: pa.Table
     moved: pa.Table
 
     @staticmethod
     def of(snapshot: Snapshot, encoding_id: str) -> Corrections:
-        """Take an encoding's corrections out of a snapshot."""
+        """Return an encoding's corrections from a snapshot."""
 
         def mine(table: pa.Table) -> pa.Table:
             return table.filter(pc.equal(table["encoding_id"], encoding_id)).drop_columns("encoding_id")
@@ -49,15 +49,15 @@ class Corrections:
 
 @dataclass(frozen=True, slots=True)
 class MergedRows:
-    """How many rows a merge gives, the rows in order, and the moves that their uris follow."""
+    """The number of merged rows, the rows in order, and the moves `(doc_id, version, uri)` applied to them."""
 
     rows: int
     batches: Iterator[pa.RecordBatch]
-    moves_taken_in: list[tuple[str, int, str]]
+    moves_applied: list[tuple[str, int, str]]
 
 
 def merged_rows(parts: Sequence[Part], files: LocalParts, corrections: Corrections, *, width: int) -> MergedRows:
-    """Merge parts of one table, read from `files`. Raises PolysemeError for one that is not in the table's order."""
+    """Merge parts of one table, read from `files`. Raises PolysemeError if one is not in order or lacks rows."""
     table = parts[0].table
     keys = pa.concat_tables(
         [_read(files[part.path], [*SORT_KEYS[table], "version"]) for part in parts], promote_options="none"
@@ -65,7 +65,7 @@ def merged_rows(parts: Sequence[Part], files: LocalParts, corrections: Correctio
     order = _order(keys, table, corrections.hidden)
     ends = np.cumsum([part.rows for part in parts])
     if int(ends[-1]) != keys.num_rows:
-        raise PolysemeError(f"The catalog counts {ends[-1]} rows in {len(parts)} parts of {table}, they hold "
+        raise PolysemeError(f"The catalog counts {ends[-1]} rows in {len(parts)} parts of {table}, they have "
                             f"{keys.num_rows}. Run `polyseme verify`.")  # fmt: skip
     moves = _moves(keys, order, corrections.moved) if table == "documents" and corrections.moved.num_rows else []
     schema = table_schema(table, width)
@@ -82,7 +82,7 @@ def _read(path: Path, columns: list[str]) -> pa.Table:
 
 
 def _order(keys: pa.Table, table: str, hidden: pa.Table) -> RowNumbers:
-    """Return the numbers of the rows to keep, sorted as the table is; equal ones in the order they came."""
+    """Return the numbers of the rows to keep, sorted as the table is; equal rows keep their order."""
     order = pc.sort_indices(keys, sort_keys=[(key, "ascending") for key in SORT_KEYS[table]])
     if hidden.num_rows:
         dead = pc.is_in(_versions(keys), value_set=_versions(hidden).combine_chunks())
@@ -141,14 +141,14 @@ def _with_all_columns(schema: pa.Schema, rows: pa.Table) -> pa.Table:
 
 
 def _with_types(schema: pa.Schema, batch: pa.Table) -> pa.Table:
-    """Give the columns the types they are written with; Parquet returns some of them under other names."""
+    """Return the columns with the types of `schema`: Parquet returns some of them differently."""
     if batch.schema.equals(schema):
         return batch
     return pa.Table.from_arrays([batch[f.name].cast(f.type).combine_chunks() for f in schema], schema=schema)
 
 
 class _Source:
-    """One part, read front to back. Rows are numbered across all parts of the merge, this one's from `first`."""
+    """One part, read front to back. Rows are numbered across all parts of the merge, those of this one from `first`."""
 
     def __init__(self, file: Path, part: Part, schema: pa.Schema, first: int) -> None:
         self.path, self._schema = part.path, schema
@@ -158,16 +158,21 @@ class _Source:
         self._next, self._end = first, first + part.rows
 
     def up_to(self, wanted: RowNumbers) -> tuple[int, pa.Table]:
-        """Return the rows from where we stand to the last of `wanted`, and the number of the first."""
+        """Return the rows not read yet up to the last of `wanted`, and the number of the first.
+
+        Raises PolysemeError if the part is out of order or ends early.
+        """
         stop = int(wanted.max()) + 1
         if int(wanted.min()) < self._next:
-            raise PolysemeError(f"The rows of {self.path} are not in order: it was not written by Polyseme.")
+            raise PolysemeError(
+                f"The rows of {self.path} are not in order: it was not written by Polyseme. Run `polyseme verify`."
+            )
         held = [] if self._waiting is None else [self._waiting]
         have = sum(table.num_rows for table in held)
         while have < stop - self._next:
             batch = next(self._batches, None)
             if batch is None:
-                raise PolysemeError(f"{self.path} ends early; run `polyseme verify`.")
+                raise PolysemeError(f"{self.path} ends early. Run `polyseme verify`.")
             held.append(_with_all_columns(self._schema, pa.Table.from_batches([batch])))
             have += batch.num_rows
         rows = pa.concat_tables(held)

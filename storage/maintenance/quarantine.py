@@ -1,7 +1,7 @@
-"""Repair: broken parts leave the lake, and the documents whose rows went with them are marked to be encoded again.
+"""Quarantine: broken parts are retired, and the documents that had rows in them are marked to be encoded again.
 
-Encodes nothing: what is marked is *stale*, and the next embedding of its source or backfill makes it anew. Which
-documents those are follows from what the whole parts lack, since a broken one cannot be asked.
+Encodes nothing: a marked document is stale, and the next run over its source or the next backfill encodes it. Which
+documents had rows in a broken part follows from what the other parts lack, since the part itself cannot be trusted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ from polyseme.storage.sql.views import install
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepairReport:
-    """What a repair did to one encoding. `lost` documents have no text left in it: their source has to be read."""
+    """What a repair did to one encoding: paths of `retired` parts, ids of `stale` documents.
+
+    Those of them that are `lost` have no text left in the lake: their source has to be read again.
+    """
 
     encoding: str
     retired: tuple[str, ...]
@@ -34,7 +37,7 @@ class RepairReport:
 
 
 def repair(catalog: Catalog, broken: frozenset[str]) -> list[RepairReport]:
-    """Retire the parts `broken`, by path, and mark the documents that had rows in them. One transaction an encoding."""
+    """Retire the parts `broken`, by path, and mark the documents with rows in them. One transaction per encoding."""
     done = []
     for encoding in catalog.encodings():
         with catalog.writing() as connection:
@@ -76,7 +79,7 @@ def _live(connection: Connection, encoding_id: str) -> pa.Table:
 
 
 def _affected(lake: Lake, snapshot: Snapshot, encoding: Encoding, live: pa.Table, tables: set[str]) -> dict[str, bool]:
-    """Return the documents that lack rows, and whether their text is left."""
+    """Return the ids of the documents that lack rows, and whether their text is left."""
     with duckdb.connect() as con:
         install(con, snapshot, lake)
         con.register("live", live)
@@ -106,7 +109,7 @@ LEFT JOIN token USING (doc_id)
 WHERE d.doc_id IS NULL
     OR coalesce(sentence.n, 0) <> d.n_sentences
     OR (nsp AND coalesce(step.n, 0) <> greatest(d.n_sentences - 1, 0))
-    -- Where only some words were kept, nothing says how many there were: all such documents are made again.
+    -- If only some words were kept, their number is unknown: all such documents are encoded again.
     OR (words AND {words_broken} AND (some_words OR live.doc_id IN (FROM wordless)))
     OR (tokens AND {tokens_broken} AND coalesce(token.n, 0) <> live.n_tokens)
 ORDER BY ALL

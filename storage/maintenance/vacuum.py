@@ -1,9 +1,9 @@
-"""Vacuum: which files of a lake nobody needs any more, and removing them.
+"""Vacuum: find the files of a lake that are no longer needed, and remove them.
 
-Three kinds. *Retired* parts were replaced, and go once the grace period for readers is over. *Scratch* is what a run
-that died left half done: temporary files and staged texts. *Unknown* files are named like parts and no catalog knows
-them: what a killed writer left, or what belongs to a catalog that was lost; those go only on request. Anything else
-in the lake's folder is never touched.
+There are three kinds. *Retired* parts were replaced, and are removed once the grace period for readers is over.
+*Scratch* is what a run that died left behind: temporary files and staged texts. *Unknown* files are named like parts,
+but are not in the catalog: a killed writer left them, or they belong to a catalog that was lost. They are removed only
+on request. Other files in the lake's folder are never touched.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from polyseme.storage.schemas import TABLES
 from polyseme.storage.sql.publish import publish
 
 GRACE = timedelta(hours=24)
-"""How long a reader may go on with the snapshot it opened, and a writer take between a part and its commit."""
+"""How long a reader may use the snapshot it opened, and a writer may take between a part and its commit."""
 
 _PART = re.compile(rf"data/({'|'.join(TABLES)})/encoding=[^/]+/[0-9a-f]{{32}}\.parquet")
 _STAGED = re.compile(r"staging/[^/]+")
@@ -32,7 +32,7 @@ _FILES_A_TRANSACTION = 200
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A file or folder that nobody needs, relative to the lake's root."""
+    """A file or folder that is not needed; its path is relative to the lake's root."""
 
     path: str
     bytes: int
@@ -40,7 +40,7 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers:
-    """What a vacuum would remove (`unknown` only on request), and `waiting`: retired parts within the grace period."""
+    """What a vacuum removes (`unknown` only on request), and retired parts `waiting` for the grace period to end."""
 
     retired: tuple[Leftover, ...]
     scratch: tuple[Leftover, ...]
@@ -49,7 +49,7 @@ class Leftovers:
 
 
 def find_leftovers(catalog: Catalog, *, grace: timedelta, now: datetime) -> Leftovers:
-    """Look for what nobody needs at `now`. Changes nothing."""
+    """Return the files that are not needed at `now`. Changes nothing. Raises UsageError for a negative grace period."""
     if grace < timedelta(0):
         raise UsageError(f"The grace period must not be negative, got {grace}.")
     before = now - grace
@@ -78,8 +78,11 @@ def vacuum(
     unknown: bool = False,
     progress: Callable[[int], None] = lambda files: None,
 ) -> Leftovers:
-    """Remove what `find_leftovers` finds, with `unknown` the unknown parts too. Returns what was found."""
-    # The published file is the last to name retired parts; new readers get one without them first.
+    """Remove what `find_leftovers` finds, unknown parts only if `unknown`. Return what was found.
+
+    `progress` is called with the number of files just removed.
+    """
+    # The published file may still name retired parts: publish first, so that new readers get one without them.
     publish(catalog)
     found = find_leftovers(catalog, grace=grace, now=now)
     files = catalog.lake.files
@@ -92,8 +95,8 @@ def vacuum(
         files.remove_folder(scratch.path) if _STAGED.fullmatch(scratch.path) else files.remove([scratch.path])
         progress(1)
     for some in _batches(found.unknown if unknown else ()):
-        # Inside the right to write: a writer that slept for longer than the grace period commits before this, and its
-        # parts are known, or after it, and finds them gone.
+        # Inside the write transaction: a writer that was stopped for longer than the grace period commits before it,
+        # and its parts are known, or after it, and finds them gone.
         with catalog.writing() as connection:
             known = part_rows.known_paths(connection, [part.path for part in some])
             files.remove([part.path for part in some if part.path not in known])
@@ -102,7 +105,7 @@ def vacuum(
 
 
 def _old(pattern: re.Pattern[str], before: datetime, found: Iterable[FileInfo]) -> list[Leftover]:
-    """Return what is named so and did not change since."""
+    """Return the files whose path matches and that last changed before then."""
     return [Leftover(f.path, f.bytes) for f in found if pattern.fullmatch(f.path) and f.modified < before]
 
 

@@ -1,7 +1,7 @@
-"""Verification: is every part what was written, and does the lake hold what its catalog says, no more and no less?
+"""Verification: check that every part is as written, and that the lake has what its catalog lists and no more.
 
-Reads everything and changes nothing. Files are checked first; what the rows say is then checked over the parts that
-are whole, so that one broken file does not hide another fault. Knows no model: whether vectors are right is not asked.
+Reads everything and changes nothing. Files are checked first; rows are then checked in the parts that are whole, so
+that one broken file does not hide another fault. Knows no model: whether vectors are correct is not checked.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from polyseme.storage.sql.views import install
 
 Kind = Literal["missing", "corrupt", "schema", "rows", "contents", "orphan"]
 BROKEN: frozenset[Kind] = frozenset({"missing", "corrupt", "schema", "rows"})
-"""Faults of a file: its rows cannot be trusted, and are made again by `repair`."""
+"""Faults of a file: its rows cannot be trusted, and `repair` retires it."""
 
 _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One fault. `subject` is a part's path, or a view of an encoding."""
+    """One fault. `subject` is the path of a part, or a view of an encoding."""
 
     kind: Kind
     subject: str
@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was checked and found. `fresh` counts unknown files too young to be anybody's leftovers."""
+    """How many parts and bytes were checked, and the faults. `fresh` counts unknown files within the grace period."""
 
     parts: int
     bytes: int
@@ -61,7 +61,10 @@ class Verification:
 def verify(
     catalog: Catalog, *, grace: timedelta, now: datetime, progress: Callable[[Part], None] = lambda part: None
 ) -> Verification:
-    """Check every live part and what they say together. Unknown files count once they are older than `grace`."""
+    """Check every live part, and their rows together. Unknown files are faults once they are older than `grace`.
+
+    `progress` is called with each part that was checked.
+    """
     with catalog.reading() as connection:
         parts = part_rows.live_parts(connection)
         snapshot = take_snapshot(connection)
@@ -81,7 +84,11 @@ def verify(
     orphans = find_leftovers(catalog, grace=grace, now=now).unknown
     young = len(find_leftovers(catalog, grace=timedelta(0), now=now).unknown) - len(orphans)
     findings += [
-        Finding(kind="orphan", subject=o.path, message="no catalog knows this file; `polyseme vacuum --yes` removes it")
+        Finding(
+            kind="orphan",
+            subject=o.path,
+            message="the catalog does not know this file; `polyseme vacuum --yes` removes it",
+        )
         for o in orphans
     ]
     return Verification(
@@ -101,15 +108,15 @@ def _check_bytes(path: Path, part: Part, *, width: int) -> Finding | None:
     found = sha256_of(path)
     if found != part.sha256:
         return Finding(
-            kind="corrupt", subject=part.path, message=f"sha256 is {found[:16]}…, written was {part.sha256[:16]}…"
+            kind="corrupt", subject=part.path, message=f"sha256 is {found[:16]}…, expected {part.sha256[:16]}…"
         )
     try:
         with pq.ParquetFile(path) as file:
             rows, schema = file.metadata.num_rows, file.schema_arrow
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        return Finding(kind="corrupt", subject=part.path, message=f"it is no Parquet file: {error}")
+        return Finding(kind="corrupt", subject=part.path, message=f"it is not a Parquet file: {error}")
     if rows != part.rows:
-        return Finding(kind="rows", subject=part.path, message=f"it has {rows} rows, the catalog says {part.rows}")
+        return Finding(kind="rows", subject=part.path, message=f"it has {rows} rows, expected {part.rows}")
     later = ADDED.get(part.table, ())
     if schema.names != [n for n in table_schema(part.table, width).names if n in schema.names or n not in later]:
         return Finding(kind="schema", subject=part.path, message=f"its columns are not those of {part.table}")
@@ -134,10 +141,10 @@ def _check_contents(
 
 
 def _check_repairs(damaged: Mapping[str, str], encoding: Encoding) -> list[Finding]:
-    """Name what an earlier repair marked and could not encode again: a lack of words shows nowhere else."""
+    """Return the documents that a repair marked and that were not encoded again: missing words show nowhere else."""
     if not damaged:
         return []
-    message = _named("rows went with a broken part and were not made again yet", list(damaged))
+    message = _named("rows were lost with a broken part and not encoded again yet", list(damaged))
     return [Finding(kind="contents", subject=f"documents_{encoding.name}", message=message)]
 
 
@@ -149,37 +156,37 @@ def _named(message: str, documents: Sequence[str]) -> str:
 _CHECKS = {
     ("documents", "the catalog has documents without a row", True):
         "SELECT doc_id FROM live ANTI JOIN documents_{name} USING (doc_id, version) ORDER BY ALL",
-    ("documents", "there are rows of documents that the catalog does not hold live", False):
+    ("documents", "there are rows of documents that are not live in the catalog", False):
         "SELECT doc_id FROM documents_{name} ANTI JOIN live USING (doc_id, version) ORDER BY ALL",
-    ("documents", "documents stand twice", False):
+    ("documents", "documents have more than one row", False):
         "SELECT doc_id FROM documents_{name} GROUP BY doc_id HAVING count(*) > 1 ORDER BY ALL",
     ("documents", "n_chars is not the length of the text", False):
         "SELECT doc_id FROM documents_{name} WHERE n_chars <> length(text) ORDER BY ALL",
-    ("sentences", "the number of sentences is not what the document says", True):
+    ("sentences", "the number of sentences is not the document's n_sentences", True):
         "SELECT d.doc_id FROM documents_{name} d LEFT JOIN (SELECT doc_id, count(*) AS n, count(DISTINCT "
         "sentence_index) AS u FROM sentences_{name} GROUP BY doc_id) s USING (doc_id) "
         "WHERE coalesce(s.n, 0) <> d.n_sentences OR coalesce(s.u, 0) <> d.n_sentences ORDER BY ALL",
-    ("sentences", "there are sentences of no document", True):
+    ("sentences", "there are sentences without a document", True):
         "SELECT DISTINCT doc_id FROM sentences_{name} ANTI JOIN documents_{name} USING (doc_id) ORDER BY ALL",
     ("sentences", "offsets do not give the sentence's text", False):
         "SELECT DISTINCT doc_id FROM sentences_{name} s JOIN documents_{name} d USING (doc_id) WHERE s.char_start < 0 "
         "OR s.char_end > d.n_chars OR s.text <> substring(d.text, s.char_start + 1, s.char_end - s.char_start) "
         "ORDER BY ALL",
-    ("words", "there are words of no sentence", True):
+    ("words", "there are words without a sentence", True):
         "SELECT DISTINCT doc_id FROM words_{name} ANTI JOIN sentences_{name} USING (doc_id, sentence_index) "
         "ORDER BY ALL",
     ("words", "offsets do not give the word", False):
         "SELECT DISTINCT w.doc_id FROM words_{name} w JOIN sentences_{name} s USING (doc_id, sentence_index) "
         "WHERE w.char_start < s.char_start OR w.char_end > s.char_end OR w.word <> "
         "substring(s.text, w.char_start - s.char_start + 1, w.char_end - w.char_start) ORDER BY ALL",
-    ("words", "words stand twice", False):
+    ("words", "words have more than one row", False):
         "SELECT DISTINCT doc_id FROM (SELECT doc_id FROM words_{name} GROUP BY doc_id, sentence_index, word_index "
         "HAVING count(*) > 1) ORDER BY ALL",
-    ("tokens", "offsets lie outside the sentence", False):
+    ("tokens", "offsets are outside the sentence", False):
         "SELECT DISTINCT t.doc_id FROM tokens_{name} t JOIN sentences_{name} s USING (doc_id, sentence_index) "
         "WHERE t.char_start < s.char_start OR t.char_end > s.char_end OR t.char_start > t.char_end ORDER BY ALL",
-    ("transitions", "there are transitions of no sentence", True):
+    ("transitions", "there are transitions without a sentence", True):
         "SELECT DISTINCT doc_id FROM transitions_{name} ANTI JOIN sentences_{name} USING (doc_id, sentence_index) "
         "ORDER BY ALL",
 }  # fmt: skip
-"""What has to give no document, by view, message and whether it can be asked of a lake with broken parts only."""
+"""Queries that must return no document, by view, message, and whether they need every part to be whole."""

@@ -1,1 +1,1 @@
-"""A lake as DuckDB sees it: views, connections, nearest neighbours."""
+"""SQL: a lake as DuckDB shows it, with views, connections, selections and nearest neighbours."""

@@ -1,11 +1,11 @@
-"""Querying: a DuckDB connection onto a lake that can read the lake's live parts and no other file, unless told so.
+"""Connection: a DuckDB connection to a lake, which can read the lake's live parts and no other file unless allowed.
 
     from polyseme.storage.sql.connection import connect
     with connect("lake") as con:
         con.sql("FROM nearest('a flood in the valley', k := 5)").show()
 
-The views come straight from the catalog, so that a lake that was moved or not published yet answers all the same.
-Knows nothing of models: whoever has one offers its functions under the entry point group `polyseme.functions`.
+The views come straight from the catalog, so a lake can be queried that was moved or has not been published yet. Knows
+no models: a package that has one offers its functions under the entry point group `polyseme.functions`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from polyseme.storage.sql.views import explained, install
 Functions: TypeAlias = "Callable[[duckdb.DuckDBPyConnection, Snapshot, Lake], None]"
 """Adds functions and macros to a connection whose views are in place.
 
-Quoted, so that it does not hold DuckDB's type: whatever keeps this module's names to the end of a process, as Prefect
-keeps those of a flow, would have the binding complain of leaks.
+Quoted, so that it has no reference to DuckDB's type: if anything keeps this module's names to the end of a process, as
+Prefect keeps those of a flow, the binding would report leaks.
 """
 
 ENTRY_POINTS = "polyseme.functions"
@@ -46,7 +46,10 @@ _open: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What SQL may touch besides the lake's live parts: nothing, files in one `folder`, or with `unsafe` everything."""
+    """What SQL may access besides the lake's live parts: nothing, files in one `folder`, or with `unsafe` everything.
+
+    Raises UsageError for both at once, and for a folder that does not exist.
+    """
 
     folder: Path | None = None
     unsafe: bool = False
@@ -57,11 +60,11 @@ class Access:
         if self.unsafe:
             raise UsageError("--unsafe allows everything and --write one folder. Give one of them.")
         if not self.folder.is_dir():
-            raise UsageError(f"--write takes a folder that exists, {self.folder} is none. Make it first.")
+            raise UsageError(f"--write takes a folder that exists, and {self.folder} is not one. Make it first.")
         object.__setattr__(self, "folder", self.folder.resolve())
 
     def check(self, lake: Lake) -> None:
-        """Raise UsageError for a folder in which SQL could write over the lake."""
+        """Raise UsageError if SQL could write over the lake in the folder."""
         if self.folder is None or not isinstance(lake.root, Path):
             return
         if self.folder.is_relative_to(lake.root) or lake.root.is_relative_to(self.folder):
@@ -78,12 +81,11 @@ def connect(
     functions: Functions | None = None,
     access: Access = READ_ONLY,
 ) -> duckdb.DuckDBPyConnection:
-    """Open a lake, a folder or a URL, for SQL. Raises LakeError where there is none.
+    """Open a lake, a folder or a URL, for SQL. Raises LakeError if there is none.
 
-    `catalog` says where its catalog is, if the lake does not know (see `polyseme.storage.lake`).
-
-    The connection shows what was live when it was opened. Tables made in it live in memory and end with it.
-    `functions` adds to it; by default everything installed that offers some, Polyseme's own among them.
+    `catalog` is the URL of its catalog, if `lake.json` does not name it (see `polyseme.storage.lake`). The connection
+    shows what was live when it was opened. Tables made in it are in memory and end with it. `functions` adds functions
+    to it; the default adds those of every installed package that offers some, Polyseme's own included.
     """
     place = lake if isinstance(lake, Lake) else Lake(lake, catalog)
     with Catalog.open(place) as opened:
@@ -95,10 +97,10 @@ def connect(
 def open_snapshot(
     snapshot: Snapshot, lake: Lake, *, functions: Functions | None = None, access: Access = READ_ONLY
 ) -> duckdb.DuckDBPyConnection:
-    """Open one snapshot of a lake for SQL, as `connect` does the latest; without functions unless given."""
+    """Open one snapshot of a lake for SQL, as `connect` opens the latest; without functions unless given."""
     access.check(lake)
     con = duckdb.connect()
-    # A connection with Python functions that is still open at exit makes the binding complain of leaks.
+    # A connection with Python functions that is still open at exit makes the binding report leaks.
     _open.add(con)
     try:
         with explained(lake):
@@ -115,18 +117,19 @@ def open_snapshot(
 
 def installed_functions(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
     """Add the functions of every installed package that offers some."""
-    # Not entry_points(): of two copies of a package's metadata it sees the first, and a checkout has a stale one.
+    # Not entry_points(): of two copies of a package's metadata it uses the first, and a checkout has a stale one.
     found = {entry.value: entry for d in distributions() for entry in d.entry_points if entry.group == ENTRY_POINTS}
     for _, entry in sorted(found.items()):
         entry.load()(con, snapshot, lake)
 
 
 def refuse_writes(sql: str, access: Access = READ_ONLY) -> None:
-    """Raise UsageError for SQL that could write over a part; for SQL that its author does not vouch for.
+    """Raise UsageError for SQL that could write over a part. Use it on SQL that is not trusted.
 
     DuckDB's allowed paths are allowed for writing too, and `COPY ... (USE_TMP_FILE false)` would use that. In a WITH
-    clause it parses as a SELECT, hence the look at words. A column named copy needs its quotes. Where a folder may be
-    written, COPY may be used and that option not: without it a file is replaced by one beside it, which no part allows.
+    clause it parses as a SELECT, so words are checked and not statements; a column named copy needs its quotes. If a
+    folder may be written, COPY is allowed and that option is not: without it DuckDB writes a new file beside the part,
+    which is not an allowed path.
     """
     if access.unsafe:
         return
@@ -149,8 +152,8 @@ def refuse_writes(sql: str, access: Access = READ_ONLY) -> None:
 
 
 def _lock_down(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake, folder: Path | None) -> None:
-    """Leave the connection the live parts, a folder to spill to and one to write to if given, for good."""
-    # Files by name and not their folder: whatever lies in an allowed folder may be read, and anything put there.
+    """Restrict the connection, for good, to the live parts, a folder to spill to, and a folder to write to if given."""
+    # Files by name, not their folder: whatever is in an allowed folder may be read, and new files written to it.
     files = [quote(str(lake.part_path(path))) for paths in snapshot.parts.values() for path in paths]
     spill = Path(tempfile.gettempdir()) / f"polyseme-{uuid4().hex}"
     con.execute(f"SET temp_directory = {quote(str(spill))}")

@@ -1,7 +1,7 @@
 """Nearest sentences: exact top-k by cosine over the stored vectors of one encoding.
 
-Reading vectors from Parquet costs far more than comparing them, so unit vectors are kept as float32 in memory, bounded
-in bytes; a larger lake is streamed from its parts at every question, slower and just as exact. Knows no text or model.
+Reading vectors from Parquet costs far more than comparing them, so unit vectors are cached as float32 in memory, up to
+a limit in bytes; a larger lake is streamed from its parts at every query, slower and as exact. Knows no text or model.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from polyseme.storage.sql.connection import open_snapshot
 Floats = npt.NDArray[np.float32]
 
 CACHE_BYTES = 2 * 2**30
-"""Default bound of the vectors kept in memory: 1.4 million sentences of 384 numbers."""
+"""Default limit of the vectors cached in memory: 1.4 million sentences of 384 dimensions."""
 _ROWS_A_BLOCK = 65_536
-_SHARED_MOST = 2
+_SHARED_LIMIT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A sentence and its cosine similarity to the question, -1 to 1."""
+    """A sentence and its cosine similarity to the query, -1 to 1."""
 
     doc_id: str
     sentence_index: int
@@ -52,14 +52,14 @@ class SentenceVectors:
 
     def __init__(self, snapshot: Snapshot, lake: Lake, encoding: Encoding, *, cache_bytes: int = CACHE_BYTES) -> None:
         self._snapshot, self._lake, self._encoding, self._cache_bytes = snapshot, lake, encoding, cache_bytes
-        self._kept: list[_Block] | None = None
+        self._cached: list[_Block] | None = None
         self._rows: int | None = None
         self._loading = threading.Lock()
 
     def nearest(self, vector: Floats, k: int, *, docs: Collection[str] | None = None) -> list[Neighbour]:
-        """Return the `k` sentences most like `vector`, best first; ties by document and place.
+        """Return the `k` sentences nearest to `vector` `(width,)`, best first; ties by document and sentence.
 
-        `docs` limits the answer to these documents. Nothing is like a vector of zeros.
+        `docs` limits the search to these documents. A vector of zeros has no neighbours.
         """
         unit = unit_rows(vector[None])[0]
         if k < 1 or not unit.any():
@@ -74,9 +74,9 @@ class SentenceVectors:
         with self._loading:
             if self._rows is None:
                 self._rows = self._count()
-            if self._kept is None and self._rows * self._encoding.spec.width * 4 <= self._cache_bytes:
-                self._kept = [self._read_whole(self._rows)]
-        return self._read() if self._kept is None else self._kept
+            if self._cached is None and self._rows * self._encoding.spec.width * 4 <= self._cache_bytes:
+                self._cached = [self._read_whole(self._rows)]
+        return self._read() if self._cached is None else self._cached
 
     def _count(self) -> int:
         with open_snapshot(self._snapshot, self._lake) as con:
@@ -84,7 +84,7 @@ class SentenceVectors:
         return int(rows)
 
     def _read_whole(self, rows: int) -> _Block:
-        """Read everything into one matrix: many small products wait for each other on a busy machine."""
+        """Read everything into one matrix: many small products are slow on a busy machine."""
         unit = np.empty((rows, self._encoding.spec.width), np.float32)
         names, places, at = [], [np.empty(0, np.int32)], 0
         for block in self._read():
@@ -120,14 +120,14 @@ _shared_lock = threading.Lock()
 def shared_vectors(
     snapshot: Snapshot, lake: Lake, encoding: Encoding, *, cache_bytes: int = CACHE_BYTES
 ) -> SentenceVectors:
-    """Return this process's vectors of a lake's encoding: loaded once for each catalog version, the oldest let go."""
+    """Return this process's vectors of a lake's encoding: read once per catalog version; the oldest are dropped."""
     key = (str(lake.root), snapshot.lake_id, encoding.encoding_id, snapshot.catalog_version, cache_bytes)
     with _shared_lock:
         if key not in _shared:
-            # Older versions of the same vectors go first: nobody asks for them again.
+            # Older versions of the same vectors go first: they are not needed again.
             for old in [other for other in _shared if other[:3] == key[:3]]:
                 del _shared[old]
-            while len(_shared) >= _SHARED_MOST:
+            while len(_shared) >= _SHARED_LIMIT:
                 _shared.popitem(last=False)
             _shared[key] = SentenceVectors(snapshot, lake, encoding, cache_bytes=cache_bytes)
         return _shared[key]
@@ -141,7 +141,7 @@ def _best(block: _Block, unit: Floats, k: int, docs: pa.Array | None) -> list[Ne
         rows = np.flatnonzero(named[block.doc_id.indices.to_numpy()])
         scores = scores[rows]
     if len(rows) > k:
-        # All that equal the k-th stay, so that ties are broken by rank and not by where a block ends.
+        # All that equal the k-th stay, so that ties are broken by rank and not by the end of a block.
         least = np.partition(scores, len(scores) - k)[len(scores) - k]
         keep = np.flatnonzero(scores >= least)
         rows, scores = rows[keep], scores[keep]

@@ -1,6 +1,6 @@
-"""Publishing: `catalog.duckdb`, the lake as any DuckDB can open it, replaced whole and never by an older one.
+"""Publishing: `catalog.duckdb`, the lake as any DuckDB can open it, replaced whole and never by an older version.
 
-Derived from the catalog and rebuildable at any time. Its file lists are absolute, so that it answers from any folder;
+Derived from the catalog, and can be rebuilt at any time. Its file lists are absolute, so that it works from any folder;
 a lake that was moved is published again.
 """
 
@@ -19,8 +19,8 @@ from polyseme.storage.sql.views import HIDDEN, explained, install
 def publish(catalog: Catalog, *, anew: bool = False) -> int:
     """Bring `catalog.duckdb` up to date and return the catalog version it shows. Raises LakeError.
 
-    `anew` builds it even where it seems to be up to date. The snapshot is taken while nobody else publishes, on any
-    machine: whoever comes later publishes something at least as new.
+    `anew` builds it even if it seems to be up to date. The snapshot is taken under the publishing lock: a process that
+    gets the lock later publishes a version that is at least as new.
     """
     lake = catalog.lake
     with catalog.publishing():
@@ -31,7 +31,7 @@ def publish(catalog: Catalog, *, anew: bool = False) -> int:
 
 
 def published(lake: Lake) -> tuple[int, str, str] | None:
-    """Return `(catalog_version, lake_id, root)` of the published file; None where it is missing or cannot be read."""
+    """Return `(catalog_version, lake_id, root)` of the published file; None if it is missing or cannot be read."""
     try:
         with lake.files.fetched(PUBLISHED) as found, duckdb.connect(str(found), read_only=True) as con:
             row = con.execute(f"SELECT catalog_version, lake_id, root FROM {HIDDEN}.meta").fetchone()
@@ -55,5 +55,5 @@ def _replace(lake: Lake, snapshot: Snapshot) -> None:
                 con.execute("CHECKPOINT")
         finally:
             Path(f"{made}.wal").unlink(missing_ok=True)
-        # A log that some writer left behind belongs to the file it replaces, and would be replayed into this one.
+        # A log that a writer left behind belongs to the replaced file, and would be replayed into this one.
         lake.files.remove([f"{PUBLISHED}.wal"])

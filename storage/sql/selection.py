@@ -1,7 +1,7 @@
-"""Selection: documents of a lake, chosen in SQL, with the text that the lake itself holds.
+"""Selection: documents of a lake, selected in SQL, with the text that the lake itself has.
 
-Streams: no more than a batch of texts stands in memory. Knows nothing of what is done with them; the version of each
-text goes along, so that a slow user of it cannot pass an old text off as a new one.
+Streams: no more than a batch of texts is in memory. Knows nothing of what is done with them. The version of each text
+is included, so that a slow consumer cannot commit an old text as a new one.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ _COLUMNS = ("doc_id", "version", "uri", "title", "metadata", "text")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which documents: of which encoding (the lake's default for None), `where` a SQL condition on `documents` holds,
-    ingested `since` a moment, only those that a repair marked in the encoding with the id `damaged_in`."""
+    """Which documents to select: from which encoding (None for the lake's default), those that meet `where`, a SQL
+    condition on `documents`, those ingested `since`, and those that a repair marked in the encoding `damaged_in`, by
+    id. All conditions must hold; None is no condition."""
 
     encoding: str | None = None
     where: str | None = None
@@ -43,7 +44,10 @@ class Selection:
 
 
 def find_encoding(snapshot: Snapshot, name: str | None) -> Encoding:
-    """Return an encoding by name, the lake's default for None. Raises UsageError or, in an empty lake, LakeError."""
+    """Return an encoding by name, or the lake's default for None.
+
+    Raises UsageError for an unknown name, and LakeError for the default of a lake without encodings.
+    """
     if name is None:
         if snapshot.default is None:
             raise LakeError("The lake has no documents yet. Run `polyseme embed SOURCE` first.")
@@ -58,7 +62,7 @@ def find_encoding(snapshot: Snapshot, name: str | None) -> Encoding:
 def select_documents(catalog: Catalog, selection: Selection) -> Iterator[Document]:
     """Yield the selected documents. Those that another run replaced since are left to it.
 
-    Raises UsageError where the condition is no SQL condition on `documents`.
+    Raises UsageError if `where` is not a SQL condition on `documents`.
     """
     snapshot = catalog.snapshot()
     encoding = find_encoding(snapshot, selection.encoding)
@@ -82,7 +86,7 @@ def select_documents(catalog: Catalog, selection: Selection) -> Iterator[Documen
 
 
 def outputs_of(catalog: Catalog, encoding: Encoding) -> Outputs | None:
-    """Return the least outputs that cover those of every document of an encoding; None where it has no document."""
+    """Return the least outputs that cover those of every document of an encoding; None if it has no documents."""
     wanted: Outputs | None = None
     for outputs in catalog.outputs(encoding.encoding_id):
         wanted = outputs if wanted is None else wanted.union(outputs)
@@ -94,7 +98,7 @@ def _matching(con: duckdb.DuckDBPyConnection, encoding: Encoding, selection: Sel
     try:
         if selection.where is not None:
             refuse_writes(selection.where)
-            # Parsed as one expression, so that no text of a user's becomes part of a statement.
+            # Parsed as one expression, so that a user's text never becomes part of a statement.
             documents = documents.filter(selection.where)
         if selection.damaged_in is not None:
             documents = documents.join(con.table("damaged"), condition="doc_id", how="semi")

@@ -1,7 +1,7 @@
 """Views: a snapshot as SQL that DuckDB answers, with an explicit list of files behind every table.
 
 Pure functions from a snapshot to statements and small tables; `install` runs them on a connection. Knows DuckDB's
-dialect and how live rows are told from old ones, nothing of how the lake is written.
+dialect and which rows are live, nothing of how the lake is written.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ from polyseme.storage.schemas import ADDED, ADJACENT, RANDOM, TABLES, table_sche
 from polyseme.storage.sql.literals import quote
 
 HIDDEN = "internal"
-"""Schema of the small tables that views join; `show tables` does not list it."""
+"""Schema of the small tables that views join; `SHOW TABLES` does not list it."""
 
 _VIEWS = (*TABLES, "coherence", "perplexity")
 _CORRECTIONS = ("superseded", "moved")
 
 
 def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
-    """Give an empty database the lake's tables, views and macros, in one transaction."""
+    """Create the lake's tables, views and macros in an empty database, in one transaction.
+
+    Raises a DuckDB error for a part that cannot be read; see `explained`.
+    """
     lake.files.attach(con, [path for paths in snapshot.parts.values() for path in paths])
     con.execute("BEGIN")
     con.execute(f"CREATE SCHEMA {HIDDEN}")
@@ -46,11 +49,11 @@ def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> N
 
 @contextmanager
 def explained(lake: Lake) -> Iterator[None]:
-    """Turn what DuckDB says of a part that it cannot read into a LakeError."""
+    """Turn DuckDB's error about a part that it cannot read into a LakeError."""
     try:
         yield
     except (duckdb.IOException, duckdb.InvalidInputException, UnicodeDecodeError) as error:
-        # The last where DuckDB quotes bytes of the part that are no UTF-8: its binding cannot even say what is wrong.
+        # UnicodeDecodeError: DuckDB's message quotes bytes of the part that are not UTF-8, and the binding decodes it.
         raise LakeError(
             f"The lake at {lake.root} has a part that cannot be read. Run `polyseme verify`, which names it, and "
             f"`polyseme verify --repair`. ({str(error).splitlines()[0]})"
@@ -58,7 +61,7 @@ def explained(lake: Lake) -> Iterator[None]:
 
 
 def tables(snapshot: Snapshot, lake: Lake) -> dict[str, pa.Table]:
-    """Return the tables that are small enough to be copied: what the catalog itself knows."""
+    """Return the tables that are copied into the database, by name: what the catalog itself has."""
     return {
         f"{HIDDEN}.meta": pa.table(
             {
@@ -96,9 +99,9 @@ def statements(snapshot: Snapshot, lake: Lake) -> list[str]:
 
 
 def runs_table(snapshot: Snapshot) -> pa.Table:
-    """Return runs with `wall_seconds` and `lane_busy`, the share of them that the model was at work.
+    """Return the runs with `wall_seconds` and `lane_busy`, the share of them that the model was busy.
 
-    NULL until a run ends; above 1 where several workers encoded.
+    Both are NULL until a run ends; `lane_busy` is above 1 if several workers encoded.
     """
     runs = _with_times(snapshot.runs, ("started_at", "finished_at"))
     wall = pc.divide(pc.subtract(runs["finished_at"], runs["started_at"]).cast(pa.int64()).cast(pa.float64()), 1e6)
@@ -131,7 +134,7 @@ def _table_view(encoding: Encoding, table: str, files: Iterable[str], correction
 
 
 def _rows_of(table: str, files: str) -> str:
-    """Return the rows of some parts, with NULL in the columns that older ones of them lack."""
+    """Return SQL for the rows of some parts, with NULL in the columns that older parts lack."""
     # Without hive_partitioning off, the folder's name `encoding=...` would become a column.
     if table not in ADDED:
         return f"read_parquet([{files}], hive_partitioning = false)"
@@ -143,7 +146,7 @@ def _rows_of(table: str, files: str) -> str:
 
 def _column(name: str, width: int, *, moves: bool) -> str:
     if name == "embedding":
-        # Fixed-size lists read as FLOAT[]; distance functions want the width in the type.
+        # Fixed-size lists read as FLOAT[]; distance functions need the width in the type.
         return f"r.embedding::FLOAT[{width}] AS embedding"
     if name == "uri" and moves:
         return "coalesce(m.uri, r.uri) AS uri"
@@ -151,7 +154,7 @@ def _column(name: str, width: int, *, moves: bool) -> str:
 
 
 def _shown(table: str) -> list[str]:
-    """Return a view's columns. The version is bookkeeping; only `documents` shows it."""
+    """Return a view's columns. The version is internal; only `documents` shows it."""
     return [name for name in table_schema(table, 1).names if name != "version" or table == "documents"]
 
 
@@ -179,11 +182,11 @@ def _sql_type(type_: pa.DataType, width: int | None) -> str:
 
 
 def _coherence_view(suffix: str) -> str:
-    """Every step of a text with its margin (log-odds of *is next*), probability, and standing among random pairs.
+    """Every step of a text with its margin (log-odds of *is next*), probability, and rank among random pairs.
 
-    `z_score` counts standard deviations above the mean margin of the encoding's random pairs.
-    `percentile` is the share of the encoding's random pairs with a smaller margin: a ladder of cumulated shares
-    that each step is looked up on, so that the work grows as sorting does and not with the product of the two.
+    `z_score` is the number of standard deviations above the mean margin of the encoding's random pairs. `percentile`
+    is the share of those pairs with a smaller margin: each step is looked up in a table of cumulative shares, so that
+    the time grows like sorting and not with the product of steps and pairs.
     """
     return f"""
 CREATE VIEW coherence{suffix} AS
@@ -217,7 +220,7 @@ LEFT JOIN sentences{suffix} AS following
 
 
 def _perplexity_view(suffix: str) -> str:
-    """How surprising each document is, where `embed --pll` asked the model: e to the mean surprisal of a token."""
+    """The perplexity of each document that was embedded with `--pll`: e to the mean surprisal of a token."""
     return f"""
 CREATE VIEW perplexity{suffix} AS
 SELECT

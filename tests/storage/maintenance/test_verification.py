@@ -111,7 +111,7 @@ def test_a_document_without_its_rows_is_found(full: Catalog) -> None:
     forge(full, "sentences", lambda t: t.slice(1))
     messages = [f.message for f in check(full).findings]
     assert any(m.startswith("the catalog has documents without a row: a") for m in messages)
-    assert any(m.startswith("there are sentences of no document: a") for m in messages)
+    assert any(m.startswith("there are sentences without a document: a") for m in messages)
 
 
 def test_a_row_that_should_be_hidden_is_found(full: Catalog) -> None:
@@ -119,7 +119,7 @@ def test_a_row_that_should_be_hidden_is_found(full: Catalog) -> None:
     with full.writing() as connection:
         connection.execute(text("DELETE FROM superseded"))
     messages = [f.message for f in check(full).findings]
-    assert any(m.startswith("there are rows of documents that the catalog does not hold live: a") for m in messages)
+    assert any(m.startswith("there are rows of documents that are not live in the catalog: a") for m in messages)
 
 
 def test_unknown_parts_count_once_they_are_old(full: Catalog) -> None:
@@ -154,7 +154,10 @@ def test_what_a_repair_marked_is_a_fault_until_it_is_made_again(full: Catalog) -
     flip(a_file(full, "words"))
     repair(full, check(full).broken)
     (fault,) = check(full).findings
-    assert (fault.kind, fault.message) == ("contents", "rows went with a broken part and were not made again yet: a, b")
+    assert (fault.kind, fault.message) == (
+        "contents",
+        "rows were lost with a broken part and not encoded again yet: a, b",
+    )
 
 
 def test_readers_get_on_after_a_repair_and_the_document_heals_when_it_is_encoded_again(full: Catalog) -> None:
