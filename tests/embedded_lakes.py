@@ -1,15 +1,13 @@
-"""A real lake of a few texts, made with the embedded model and without Prefect."""
+"""Lakes with the embedded model's vectors for tests: a few texts in one shard, without Prefect."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
-from polyseme.storage.parts import write_part
-from polyseme.storage.records import Document, DocumentVersion, Outputs
+from polyseme.storage.records import Document, Outputs
 from polyseme.tasks.engine import Engine, EngineConfig, shared_engine
 from tests import lakes
 
@@ -24,6 +22,7 @@ TEXTS = {
 
 
 def documents(texts: dict[str, str] = TEXTS) -> list[Document]:
+    """Return the texts as documents with a title and metadata, in their order."""
     return [
         Document(doc_id=name, uri=f"file:///{name}.txt", text=text, title=f"On {name}", metadata=f'{{"n": {i}}}')
         for i, (name, text) in enumerate(texts.items())
@@ -43,16 +42,14 @@ def make(
     wanted, lake = outputs or Outputs(), Lake(root)
     with Catalog.create_or_open(lake) as catalog:
         catalog.register_encoding(engine.spec)
-        version = catalog.begin_run(run_id, engine.spec.encoding_id, ["texts"])
-        parts = [
-            write_part(lake, rows, table=name, encoding_id=engine.spec.encoding_id, width=engine.spec.width)
-            for made in engine.run(
-                found, wanted, version=version, seed=1, ingested_at=datetime(2026, 11, 1, tzinfo=UTC)
-            )
-            for name, rows in made.tables.items()
-        ]
+        version = lakes.begin(catalog, engine.spec, run_id)
+        chunks = engine.run(found, wanted, version=version, seed=1, ingested_at=lakes.INGESTED_AT)
+        tables = (table for chunk in chunks for table in chunk.tables.items())
+        parts = lakes.write_parts(lake, engine.spec, tables)
         versions = [
-            DocumentVersion(doc_id=d.doc_id, uri=d.uri, version=version, record_sha256=d.record_sha256, outputs=wanted)
+            lakes.document_version(
+                d.doc_id, version, uri=d.uri, record_sha256=d.record_sha256, outputs=wanted, n_tokens=0
+            )
             for d in found
         ]
         catalog.commit_shard(lakes.make_result(engine.spec, versions, run_id=run_id, parts=parts, outputs=wanted))

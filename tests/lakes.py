@@ -1,10 +1,13 @@
-"""Small real lakes for tests: documents given as sentences become parts on disk and a shard ready to commit."""
+"""Lakes of made-up vectors for tests of storage: sentences by document become real parts and shards to commit.
+
+Loads no model: a vector follows from its row's place in the table. `embedded_lakes` makes lakes with a model's vectors.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +25,12 @@ from polyseme.storage.sql.publish import publish
 Texts = Mapping[str, Sequence[str]]
 """Sentences by doc_id."""
 
+Row = dict[str, Any]
+INGESTED_AT = datetime(2026, 11, 1, tzinfo=UTC)
+
 
 def make_spec(**changes: Any) -> EncodingSpec:
+    """Return an encoding of 4 dimensions, with `changes` to its fields."""
     fields: dict[str, Any] = {
         "model": "models/polyseme-mini",
         "model_sha256": "m",
@@ -40,10 +47,12 @@ def make_spec(**changes: Any) -> EncodingSpec:
 
 
 def uri_of(doc_id: str) -> str:
+    """Return the uri that documents made here have."""
     return f"file:///corpus/{doc_id}.txt"
 
 
 def document_version(doc_id: str, version: int, **changes: Any) -> DocumentVersion:
+    """Return a version of a document, with `changes` to its fields."""
     fields: dict[str, Any] = {
         "doc_id": doc_id,
         "uri": uri_of(doc_id),
@@ -64,7 +73,7 @@ def make_result(
     rejects: Sequence[Reject] = (),
     outputs: Outputs | None = None,
 ) -> ShardResult:
-    """A result whose shard key follows from documents and encoding, as the pipeline's does."""
+    """Return a result whose shard key follows from documents and encoding, as the pipeline's does."""
     version = documents[0].version if documents else 1
     name = "|".join([spec.encoding_id, *(d.record_sha256 for d in documents)])
     shard = Shard(
@@ -95,23 +104,18 @@ def encode(
 ) -> ShardResult:
     """Write the parts of `texts` and return the shard; `margins` go to its adjacent transitions in order."""
     rows = _rows(texts, version, margins, random_margins)
-    parts = [
-        write_part(
-            lake,
-            arrow_table(name, spec.width, found),
-            table=name,
-            encoding_id=spec.encoding_id,
-            width=spec.width,
-        )
-        for name, found in rows.items()
-        if found
-    ]
+    tables = ((name, arrow_table(name, spec.width, found)) for name, found in rows.items() if found)
     documents = [document_version(doc_id, version) for doc_id in texts]
-    return make_result(spec, documents, run_id=run_id, parts=parts)
+    return make_result(spec, documents, run_id=run_id, parts=write_parts(lake, spec, tables))
+
+
+def write_parts(lake: Lake, spec: EncodingSpec, tables: Iterable[tuple[str, pa.Table]]) -> list[Part]:
+    """Write one part for each `(name, rows)`."""
+    return [write_part(lake, rows, table=name, encoding_id=spec.encoding_id, width=spec.width) for name, rows in tables]
 
 
 def commit(catalog: Catalog, spec: EncodingSpec, texts: Texts, **more: Any) -> int:
-    """Run `texts` through a run of their own and return its version."""
+    """Commit `texts` as a run of their own and return its version."""
     catalog.register_encoding(spec)
     run_id = f"run-{len(catalog.snapshot().runs)}-{'-'.join(texts)}"
     version = catalog.begin_run(run_id, spec.encoding_id, ["corpus"])
@@ -130,7 +134,7 @@ def put(catalog: Catalog, spec: EncodingSpec, run_id: str, version: int, *doc_id
 
 
 def arrow_table(name: str, width: int, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows as a table of the lake, sorted as its parts are, with vectors that follow from the row's place."""
+    """Return rows as a table of the lake, sorted as its parts are, with made-up vectors."""
     keys = SORT_KEYS[name]
     ordered = sorted(rows, key=lambda row: tuple(row[key] for key in keys))
     schema = table_schema(name, width)
@@ -144,12 +148,13 @@ def arrow_table(name: str, width: int, rows: Sequence[Mapping[str, Any]]) -> pa.
 
 
 def vectors(count: int, width: int) -> pa.Array:
+    """Return `count` random vectors, the same every time."""
     numbers = np.random.default_rng(count).standard_normal(count * width).astype(np.float16)
     return pa.FixedSizeListArray.from_arrays(pa.array(numbers), type=embedding_type(width))
 
 
 def commit_many(root: Path, worker: int, commits: int) -> None:
-    """What one of several processes does: commits, each of a document of its own."""
+    """Commit `commits` documents without rows, one at a time, as one of several processes."""
     spec = make_spec()
     with Catalog.open(Lake(root)) as catalog:
         run_id = f"worker-{worker}"
@@ -160,7 +165,7 @@ def commit_many(root: Path, worker: int, commits: int) -> None:
 
 
 def commit_and_publish(root: str, worker: int, commits: int) -> None:
-    """What one of several processes does: runs with parts, each of a document of its own, published after each."""
+    """Commit `commits` documents, each in a run that is published, as one of several processes."""
     spec = make_spec()
     with Catalog.open(Lake(root)) as catalog:
         for i in range(commits):
@@ -172,46 +177,54 @@ def commit_and_publish(root: str, worker: int, commits: int) -> None:
 
 def _rows(
     texts: Texts, version: int, margins: Sequence[float] | None, random_margins: Sequence[float]
-) -> dict[str, list[dict[str, Any]]]:
-    rows: dict[str, list[dict[str, Any]]] = {t: [] for t in ("documents", "sentences", "words", "transitions")}
+) -> dict[str, list[Row]]:
+    rows: dict[str, list[Row]] = {t: [] for t in ("documents", "sentences", "words", "transitions")}
     for doc_id, sentences in texts.items():
         key = {"doc_id": doc_id, "version": version}
-        text = " ".join(sentences)
-        rows["documents"].append(
-            {
-                **key,
-                "uri": uri_of(doc_id),
-                "title": f"About {doc_id}",
-                "metadata": "{}",
-                "text": text,
-                "n_chars": len(text),
-                "n_sentences": len(sentences),
-                "n_tokens": 7,
-                "content_sha256": hashlib.sha256(text.encode()).hexdigest(),
-                "ingested_at": datetime(2026, 11, 1, tzinfo=UTC),
-            }
-        )
+        rows["documents"].append(_document(key, sentences))
         start = 0
         for i, sentence in enumerate(sentences):
             at = {**key, "sentence_index": i}
-            stop = start + len(sentence)
-            rows["sentences"].append({**at, "char_start": start, "char_end": stop, "text": sentence, "n_tokens": 3})
-            for j, word in enumerate(re.finditer(r"\S+", sentence)):
-                span = {"char_start": start + word.start(), "char_end": start + word.end()}
-                form = {"word": word[0], "word_lower": word[0].lower(), "tokens": [word[0]]}
-                rows["words"].append({**at, "word_index": j, **span, **form})
+            span = {"char_start": start, "char_end": start + len(sentence)}
+            rows["sentences"].append({**at, **span, "text": sentence, "n_tokens": 3})
+            rows["words"] += _words(at, sentence, start)
             if i + 1 < len(sentences):
                 margin = margins[len(rows["transitions"])] if margins else 1.0
                 rows["transitions"].append(_transition(at, ADJACENT, margin, doc_id, i + 1))
-            start = stop + 1
+            start += len(sentence) + 1
     first = next(iter(texts), "")
-    for margin in random_margins:
-        at = {"doc_id": first, "version": version, "sentence_index": 0}
-        rows["transitions"].append(_transition(at, RANDOM, margin, first, 0))
+    at = {"doc_id": first, "version": version, "sentence_index": 0}
+    rows["transitions"] += [_transition(at, RANDOM, margin, first, 0) for margin in random_margins]
     return rows
 
 
-def _transition(at: dict[str, Any], kind: str, margin: float, next_doc_id: str, next_index: int) -> dict[str, Any]:
+def _document(key: Row, sentences: Sequence[str]) -> Row:
+    text = " ".join(sentences)
+    return {
+        **key,
+        "uri": uri_of(key["doc_id"]),
+        "title": f"About {key['doc_id']}",
+        "metadata": "{}",
+        "text": text,
+        "n_chars": len(text),
+        "n_sentences": len(sentences),
+        "n_tokens": 7,
+        "content_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "ingested_at": INGESTED_AT,
+    }
+
+
+def _words(at: Row, sentence: str, start: int) -> list[Row]:
+    rows = []
+    for i, word in enumerate(re.finditer(r"\S+", sentence)):
+        span = {"char_start": start + word.start(), "char_end": start + word.end()}
+        rows.append(
+            {**at, **span, "word_index": i, "word": word[0], "word_lower": word[0].lower(), "tokens": [word[0]]}
+        )
+    return rows
+
+
+def _transition(at: Row, kind: str, margin: float, next_doc_id: str, next_index: int) -> Row:
     logits = {"nsp_logit_is_next": margin, "nsp_logit_not_next": 0.0}
     following = {"next_doc_id": next_doc_id, "next_sentence_index": next_index}
     return {**at, "kind": kind, **following, **logits, "cosine": 0.5, "n_truncated": 0}

@@ -9,6 +9,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
+from polyseme.storage.schemas import embedding_type
 from polyseme.storage.sql import nearest
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.nearest import Neighbour, SentenceVectors, shared_vectors, unit_rows
@@ -70,7 +71,7 @@ def test_equals_are_ranked_by_document_and_place_wherever_they_lie(
 
     def same(count: int, width: int) -> pa.Array:
         return pa.FixedSizeListArray.from_arrays(
-            pa.array(np.ones(count * width, np.float16)), type=lakes.embedding_type(width)
+            pa.array(np.ones(count * width, np.float16)), type=embedding_type(width)
         )
 
     monkeypatch.setattr(lakes, "vectors", same)
