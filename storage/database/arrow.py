@@ -11,7 +11,7 @@ _ROWS_A_BATCH = 10_000
 def read_table(connection: Connection, query: Select[tuple[object, ...]]) -> pa.Table:
     """Return a query's rows: text columns as strings, all others as 64-bit integers.
 
-    Read a batch at a time, so that a long table never stands in memory as Python objects.
+    Read a batch at a time, so that a long table is never in memory as Python objects.
     """
     fields = [pa.field(c.name, pa.string() if isinstance(c.type, Text) else pa.int64()) for c in query.selected_columns]
     schema = pa.schema(fields)

@@ -120,5 +120,5 @@ def _is_own(lake: Lake, url: URL) -> bool:
 
 
 def _database(url: URL) -> tuple[object, ...]:
-    """Return what two URLs of the same database have in common, whoever the user is."""
+    """Return what two URLs of the same database have in common, whichever user opens it."""
     return url.host, url.port, url.database, url.query.get("options")

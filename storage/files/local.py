@@ -28,7 +28,7 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp(\.wal)?|\.[0-9a-f]{32}\.parque
 
 @dataclass(frozen=True, slots=True)
 class LocalFiles:
-    """The files below a folder."""
+    """The files below a folder, as `protocol.Files` describes them."""
 
     root: Path
 

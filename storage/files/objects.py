@@ -36,7 +36,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class ObjectFiles:
-    """The objects whose names begin with `root` and a slash."""
+    """The objects whose names begin with `root` and a slash, as `protocol.Files` describes them."""
 
     root: Url
 

@@ -1,4 +1,4 @@
-"""A fresh lake and its open catalog for every test: what a catalog promises, it promises in SQLite and PostgreSQL."""
+"""Fixtures: a new lake and its open catalog for every test, once in SQLite and once in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> str | None:
-    """The catalog's URL; None for the one in the lake's folder."""
+    """Return the catalog's URL; None for the one in the lake's folder."""
     if getattr(request, "param", "sqlite") == "sqlite":
         return None
     url: str = request.getfixturevalue("postgres_url")

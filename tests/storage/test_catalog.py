@@ -1,4 +1,4 @@
-"""The catalog: what a commit changes, what a retry does not, and who wins when runs overlap."""
+"""The catalog: what a commit changes, that a retry changes nothing, and which run wins when runs overlap."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from polyseme.storage.records import EncodingSpec, Outputs, Reject
 from tests import lakes, processes
 
 only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-"""For a test that looks into SQLite's own file."""
+"""For a test that reads SQLite's own file."""
 
 
 def versions(catalog: Catalog, spec: EncodingSpec, *doc_ids: str) -> dict[str, int]:
@@ -50,7 +50,7 @@ class TestOpening:
                 opening(lake)
 
     @pytest.mark.parametrize("content", [b"not a database at all, but long enough to look like one" * 40, b""])
-    def test_a_file_that_is_no_catalog_is_reported(self, lake: Lake, content: bytes) -> None:
+    def test_a_file_that_is_not_a_catalog_is_reported(self, lake: Lake, content: bytes) -> None:
         lake.create()
         lake.catalog_path.write_bytes(content)
         with pytest.raises(LakeError, match="Restore"):

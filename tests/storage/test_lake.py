@@ -1,4 +1,4 @@
-"""A lake's paths: where they lead, and where they may not."""
+"""A lake's paths: what they resolve to, and that none leaves the lake."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_lake_cannot_be_made_where_a_file_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "data/../../x", "../data/x", "catalog.sqlite", "", "data/\0"])
-def test_no_part_lies_outside_the_lakes_data(lake: Lake, path: str) -> None:
+def test_no_part_is_outside_the_lakes_data(lake: Lake, path: str) -> None:
     with pytest.raises(LakeError, match="outside"):
         lake.part_path(path)
 

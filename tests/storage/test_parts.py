@@ -1,4 +1,4 @@
-"""Parts: what is in the file, how it is laid out, and what a failure leaves behind."""
+"""Parts: what is in the file, how it is laid out, and that a failure leaves nothing behind."""
 
 from __future__ import annotations
 

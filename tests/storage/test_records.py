@@ -1,4 +1,4 @@
-"""Records: what decides whether a document is up to date is fixed for good, for lakes remember it."""
+"""Records: the hash that decides whether a document is up to date never changes, because lakes store it."""
 
 from __future__ import annotations
 

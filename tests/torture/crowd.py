@@ -1,10 +1,10 @@
-"""Crowd: writers, a compactor, a vacuum and readers on one lake at once, and what must be there when they are done.
+"""Crowd: writers, a compactor, a vacuum and readers on one lake at the same time, and a check of what is left.
 
     python -m tests.torture.crowd [--writers 4] [--commits 100] [--mutant no-fence|no-key|no-check|forgetful]
 
-Every writer embeds, backfills, deletes and retries over documents that all share. A commit's order decides who wins,
-not its time: the later text, then the later encoding of it. Two writers are stopped between their parts and their
-commit, for longer than vacuum's grace period. Prints figures as JSON.
+Every writer embeds, backfills, deletes and retries, over documents that all writers share. The order of a version
+decides which one wins, not the time of its commit: the later text, then the later encoding of it. Two writers are
+stopped between their parts and their commit, for longer than vacuum's grace period. Prints figures as JSON.
 """
 
 from __future__ import annotations
@@ -43,13 +43,14 @@ from tests.torture import scenario
 
 SHARED = 24
 GRACE = timedelta(seconds=4)
-"""Longer than a reader here needs, shorter than a stopped writer sleeps."""
-NAP, NAPS = 6.0, {(0, 0), (1, 4)}
+"""Longer than a reader here needs, shorter than a writer is stopped."""
+STOP_SECONDS, STOPS = 6.0, {(0, 0), (1, 4)}
+"""How long a writer is stopped, and where: `(writer, commit)`."""
 _SHOWN = 5
 
 
 def write(root: Path, number: int, count: int, mutant: str) -> None:
-    """Commit `count` shards; append what was acknowledged to a file of our own."""
+    """Commit `count` shards, and append what was acknowledged to this writer's file."""
     mutate(mutant)
     chance = random.Random(number)
     lake = Lake(root)
@@ -59,16 +60,16 @@ def write(root: Path, number: int, count: int, mutant: str) -> None:
             version = catalog.begin_run(run_id, scenario.SPEC.encoding_id, [])
             ids = [f"s{chance.randrange(SHARED)}", f"own{number}-{i % 5}"]
             if i == (0 if number == 0 else 3):
-                # The first writer sleeps over this one while the others commit newer texts of it.
+                # The first writer is stopped with this one while the others commit newer texts of it.
                 ids.append("slow")
             texts = {d: [f"Text {number} {i} of {d}.", "The bank."] for d in ids}
             read = _texts_read(catalog, ids, version, backfill=chance.random() < 0.3 and "slow" not in ids)
-            nap = NAP if (number, i) in NAPS else chance.random() * 0.01
+            pause = STOP_SECONDS if (number, i) in STOPS else chance.random() * 0.01
             for attempt in range(20):
                 made = _encode(lake, texts, read, run_id, version)
                 if attempt == 0:
-                    # Between the parts and their commit: where a stopped process is most in the way of a vacuum.
-                    _stop(nap) if nap == NAP else time.sleep(nap)
+                    # Between the parts and their commit, where a vacuum can take them for leftovers.
+                    _stop(pause) if pause == STOP_SECONDS else time.sleep(pause)
                 try:
                     catalog.commit_shard(made)
                     break
@@ -89,13 +90,13 @@ def write(root: Path, number: int, count: int, mutant: str) -> None:
 
 
 def _stop(seconds: float) -> None:
-    """Stop this process as a debugger or a full laptop lid does; another wakes it."""
+    """Stop this process as a debugger or a suspended machine does; a child process continues it."""
     with subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -CONT {os.getpid()}"]):
         os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def _texts_read(catalog: Catalog, ids: list[str], version: int, *, backfill: bool) -> dict[str, int | None]:
-    """Return which run read each text: an older one for a backfill of documents that are there."""
+    """Return the version that each text was read in: an older one for a backfill of known documents."""
     known = catalog.lookup(scenario.SPEC.encoding_id, ids) if backfill else {}
     return {d: known[d].order[0] if d in known else None for d in ids}
 
@@ -109,7 +110,7 @@ def _encode(
 
 
 def keep_house(root: Path, over: Event, what: str, mutant: str) -> None:
-    """Compact, vacuum or publish until everybody else is done."""
+    """Compact and publish, or vacuum, until the writers are done."""
     mutate(mutant)
     done = 0
     with Catalog.open(Lake(root)) as catalog:
@@ -125,7 +126,7 @@ def keep_house(root: Path, over: Event, what: str, mutant: str) -> None:
 
 
 def read(root: Path, over: Event, number: int) -> None:
-    """Ask over and over: every picture of the lake has to agree with itself."""
+    """Query again and again: every snapshot has to be consistent in itself."""
     errors, queries = [], 0
     while not over.is_set():
         try:
@@ -139,16 +140,16 @@ def read(root: Path, over: Event, number: int) -> None:
                     continue
             queries += 1
             if len(dict(documents)) != len(documents):
-                errors.append("a document stands twice")
+                errors.append("a document has two rows")
             if words != {d: len(t.split()) for d, t in documents}:
-                errors.append("words and texts are not of one moment")
+                errors.append("words and texts are not of one snapshot")
         except Exception as error:
             errors.append(f"{type(error).__name__}: {error}")
     (root.parent / f"reader-{number}").write_text(json.dumps({"queries": queries, "errors": errors[:_SHOWN]}))
 
 
 def run(writers: int, count: int, mutant: str) -> dict[str, Any]:
-    """Let them all loose and compare what is left with what was acknowledged."""
+    """Run all processes, and compare the lake with what was acknowledged."""
     place = Path(os.path.realpath(tempfile.mkdtemp(prefix="polyseme-crowd-")))
     root, began = place / "lake", time.perf_counter()
     with Catalog.create_or_open(Lake(root)) as catalog:
@@ -195,7 +196,7 @@ def run(writers: int, count: int, mutant: str) -> dict[str, Any]:
 
 
 def _compare(root: Path, acked: list[dict[str, Any]]) -> list[str]:
-    """Return where the lake differs from the greatest acknowledged order of each document."""
+    """Return the differences between the lake and the acknowledged version of greatest order of each document."""
     wanted: dict[str, dict[str, Any]] = {}
     for ack in acked:
         if ack["doc"] not in wanted or tuple(ack["order"]) > tuple(wanted[ack["doc"]]["order"]):
@@ -206,7 +207,7 @@ def _compare(root: Path, acked: list[dict[str, Any]]) -> list[str]:
         bad = [f"{f.kind} {f.subject}: {f.message}" for f in found]
         contents, _ = scenario.read(catalog)
     differ = sorted(d for d in expected.keys() | contents.keys() if expected.get(d) != contents.get(d))
-    return bad + [f"{d}: the lake says {contents.get(d)!r}, acknowledged was {expected.get(d)!r}" for d in differ]
+    return bad + [f"{d}: the lake has {contents.get(d)!r}, acknowledged was {expected.get(d)!r}" for d in differ]
 
 
 def _int(path: Path) -> int:
@@ -214,7 +215,7 @@ def _int(path: Path) -> int:
 
 
 def mutate(name: str) -> None:
-    """Take one safeguard away in this process."""
+    """Remove one safeguard in this process."""
     if name == "no-fence":
         commits._Current.order = property(lambda self: (0, 0))  # type: ignore[assignment]
     elif name == "no-key":
@@ -222,7 +223,7 @@ def mutate(name: str) -> None:
     elif name == "no-check":
         catalog_module.Catalog._require_files = lambda self, parts: None  # type: ignore[method-assign]
     elif name == "forgetful":
-        # Drop every correction at once, whatever parts still hold.
+        # Drop every correction at once, whatever rows the parts still have.
         compaction._not_in = lambda lake, part, hidden: hidden  # type: ignore[assignment]
 
 
@@ -230,7 +231,7 @@ MUTANTS = ("none", "no-fence", "no-key", "no-check", "forgetful")
 
 
 def main() -> None:
-    """Run the crowd and print its figures."""
+    """Run the processes and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--commits", type=int, default=100)

@@ -1,10 +1,10 @@
-"""Damage: one part of a lake is corrupted, truncated, lost or swapped, and the lake has to notice, say so and heal.
+"""Damage: one part of a lake is corrupted, truncated, lost or swapped, and the lake has to detect and repair it.
 
     python -m tests.torture.damage [--count N] [--seed S] [--mutant no-hash|no-mark]
 
-After each: readers get an answer or an error and never a crash, `verify` names that part and no other, compaction does
-not launder it, `repair` takes it out, no document that is not marked is wrong, and encoding the marked ones again gives
-exactly the lake that was. Every trial is a process of its own. Prints figures as JSON.
+After each damage: readers get an answer or an error and never a crash, `verify` names that part and no other,
+compaction does not merge it, `repair` retires it, every document that is not marked is correct, and encoding the marked
+ones again restores the lake exactly. Every trial is a process of its own. Prints figures as JSON.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ Contents = dict[str, str]
 
 
 def flip(path: Path, chance: Chance) -> None:
-    """Turn one bit over."""
+    """Flip one bit."""
     content = bytearray(path.read_bytes())
     content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
     _put(path, bytes(content))
 
 
 def blank(path: Path, chance: Chance) -> None:
-    """Lose a sector: it reads as zeros."""
+    """Lose a sector, which then reads as zeros."""
     content = bytearray(path.read_bytes())
     start = chance.randrange(len(content)) // _SECTOR * _SECTOR
     content[start : start + _SECTOR] = bytes(len(content[start : start + _SECTOR]))
@@ -60,13 +60,13 @@ def blank(path: Path, chance: Chance) -> None:
 
 
 def truncate(path: Path, chance: Chance) -> None:
-    """Keep the beginning, or nothing."""
+    """Keep only the beginning, or nothing."""
     content = path.read_bytes()
     _put(path, content[: chance.choice((0, 3, chance.randrange(len(content)), len(content) - 1))])
 
 
 def extend(path: Path, chance: Chance) -> None:
-    """Add what does not belong there."""
+    """Append random bytes."""
     _put(path, path.read_bytes() + chance.randbytes(chance.choice((1, 8, _SECTOR))))
 
 
@@ -76,7 +76,7 @@ def lose(path: Path, chance: Chance) -> None:
 
 
 def swap(path: Path, chance: Chance) -> None:
-    """Put another part's bytes there: a whole Parquet file, and not the one that was written."""
+    """Replace the part by the bytes of another: a whole Parquet file, but not the one that was written."""
     others = [p for p in sorted(path.parents[2].rglob("*.parquet")) if p.read_bytes() != path.read_bytes()]
     _put(path, chance.choice(others).read_bytes())
 
@@ -90,7 +90,7 @@ def _put(path: Path, content: bytes) -> None:
 
 
 def run(count: int, seed: int, mutant: str) -> dict[str, Any]:
-    """Damage `count` copies of a lake, a part each, every way in turn."""
+    """Damage one part in each of `count` copies of a lake, every kind of damage in turn."""
     place, began = Path(os.path.realpath(tempfile.mkdtemp(prefix="polyseme-damage-"))), time.perf_counter()
     bad: list[str] = []
     kinds: Counter[str] = Counter()
@@ -112,7 +112,7 @@ def run(count: int, seed: int, mutant: str) -> dict[str, Any]:
 
 
 def _in_a_child(work: Callable[[], list[str]]) -> list[str]:
-    """Return what `work` found; a fault of its own where it crashed."""
+    """Run `work` in a child process and return what it found, or one fault if it crashed."""
     receiving, sending = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -125,11 +125,11 @@ def _in_a_child(work: Callable[[], list[str]]) -> list[str]:
         os._exit(0)
     os.close(sending)
     with os.fdopen(receiving) as answer:
-        said = answer.read()
+        reply = answer.read()
     _, status = os.waitpid(pid, 0)
     if os.WIFSIGNALED(status):
         return [f"the process died of signal {os.WTERMSIG(status)}"]
-    found: list[str] = json.loads(said)
+    found: list[str] = json.loads(reply)
     return found
 
 
@@ -150,12 +150,12 @@ def _trial(root: Path, damage: Callable[[Path, Chance], None], chance: Chance, m
         damage(lake.part_path(victim), chance)
         if lake.part_path(victim).exists() and lake.part_path(victim).read_bytes() == before:
             return []
-        _ask_everything(catalog)
+        _query_everything(catalog)
         if _checked(catalog).broken != {victim}:
             return [f"verify did not name {victim} alone: {_checked(catalog).findings}"]
         compact(catalog)
         if _checked(catalog).broken != {victim}:
-            return [f"compaction made {victim} pass for good: {_checked(catalog).findings}"]
+            return [f"after compaction verify did not name {victim} alone: {_checked(catalog).findings}"]
         repair(catalog, frozenset({victim}))
         marked = _marked(catalog)
         bad = [f"{kind} {what} after repair" for kind, what in _broken_still(catalog)]
@@ -168,14 +168,14 @@ def _trial(root: Path, damage: Callable[[Path, Chance], None], chance: Chance, m
     return bad
 
 
-def _ask_everything(catalog: Catalog) -> None:
-    """Read every column of every view; an error is an answer here, a crash is not."""
+def _query_everything(catalog: Catalog) -> None:
+    """Read every column of every view: an error is allowed, a crash is not."""
     for view in _VIEWS:
         try:
             with open_snapshot(catalog.snapshot(), catalog.lake) as con:
                 con.execute(f"FROM {view}").fetchall()
         except (duckdb.Error, LakeError, UnicodeDecodeError):
-            continue  # the last is DuckDB's too, where its message quotes bytes that are no UTF-8
+            continue  # UnicodeDecodeError is DuckDB's too: its message quotes bytes that are not UTF-8
 
 
 def _checked(catalog: Catalog) -> Verification:
@@ -192,7 +192,7 @@ def _marked(catalog: Catalog) -> list[str]:
 
 
 def _wrong(catalog: Catalog, whole: Contents, *, allowed: Contents) -> list[str]:
-    """Return where documents that are not marked lack something, or marked ones show what they never had."""
+    """Return the faults of documents that are not marked, and texts that no document ever had."""
     contents, words = scenario.read(catalog)
     bad = [f"{d} is not marked and reads {contents.get(d)!r}" for d, t in whole.items() if contents.get(d) != t]
     bad += [
@@ -205,8 +205,8 @@ def _sentences(doc_id: str) -> list[str]:
     return next(list(o.texts[doc_id]) for o in reversed(scenario.plan()) if o.kind == "commit" and doc_id in o.texts)
 
 
-class _Whatever:
-    """Equal to every hash."""
+class _AnyHash:
+    """A hash that is equal to every other."""
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -219,10 +219,10 @@ class _Whatever:
 
 
 def mutate(name: str) -> None:
-    """Take one safeguard away in this process."""
+    """Remove one safeguard in this process."""
     if name == "no-hash":
         for module in (verification, compaction):
-            module.sha256_of = lambda lake, path: _Whatever()  # type: ignore[attr-defined]
+            module.sha256_of = lambda lake, path: _AnyHash()  # type: ignore[attr-defined]
     elif name == "no-mark":
         quarantine.mark_damaged = lambda connection, encoding_id, doc_ids: None  # type: ignore[assignment]
 

@@ -1,7 +1,7 @@
-"""Disk: what a machine finds after power was lost, given the calls that had been made until then.
+"""Disk: the files that are left after a power loss, given the system calls that were made before it.
 
-The weakest file system that POSIX allows: bytes are safe after fsync of their file, names after fsync of their
-folder, and nothing else is. Of what was not safe any part may have reached the disk: writes by the 512-byte sector in
+The weakest file system that POSIX allows: bytes are durable after fsync of their file, names after fsync of their
+folder, and nothing else is. Of what is not durable any part may have reached the disk: writes by the 512-byte sector in
 any order, names by the operation, in order or not. A rename is either done or not.
 """
 
@@ -29,7 +29,7 @@ class _File:
         self.waiting = []
 
     def after_crash(self, chance: random.Random) -> bytes:
-        """Return the bytes that are there: all that is safe and some of the rest."""
+        """Return the bytes that are left: all that are durable and some of the others."""
         content = bytearray(self.durable)
         luck = chance.choice((0.0, 0.5, 0.9, 1.0))
         for change in self.waiting:
@@ -56,7 +56,7 @@ def _apply(content: bytearray, change: tuple[int, bytes] | int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One change of names: `name` leads to `file` from now on, to nothing for None; `gone` leads nowhere any more."""
+    """One change of names: `name` refers to `file` from now on, or to nothing for None; the name `gone` is removed."""
 
     name: str
     file: int | None
@@ -68,18 +68,18 @@ _FOLDER = -1
 
 @dataclass
 class Disk:
-    """The state of everything under `root`, of which only the folder itself was there and safe at the start."""
+    """The state of everything under `root`; at the start only the folder itself exists, and is durable."""
 
     root: str
     _files: list[_File] = field(default_factory=list)
     _by_inode: dict[int, int] = field(default_factory=dict)
-    """Numbers in `_files`: the system gives an inode's number away again as soon as its file is gone."""
+    """Indexes into `_files` by inode: the system reuses the number of an inode once its file is gone."""
     _names: dict[str, int] = field(default_factory=dict)
     _durable: dict[str, int] = field(default_factory=dict)
     _waiting: dict[str, list[_Entry]] = field(default_factory=dict)
 
     def play(self, call: Call, result: int) -> None:
-        """Take in a call that succeeded."""
+        """Apply a call that succeeded and returned `result`."""
         if call.path.endswith("-shm"):
             return
         match call.kind:
@@ -104,7 +104,7 @@ class Disk:
                 self._enter(_Entry(call.other, self._names[call.path], gone=call.path))
 
     def crash(self, image: Path, chance: random.Random) -> None:
-        """Write to `image`, a new folder, what a machine finds that lost power now."""
+        """Write to `image`, a new folder, the files that are left if power is lost now."""
         names = dict(self._durable)
         for entries in self._waiting.values():
             if chance.random() < 0.5:

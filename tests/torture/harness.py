@@ -1,9 +1,9 @@
-"""Torture: break a writer in every way there is a call to break it at, and count the lakes that are not as promised.
+"""Torture: stop a writer at any system call that changes a file, and count the lakes that break a promise.
 
     python -m tests.torture.harness kill|commit|power|full [--count N] [--seed S] [--mutant M]
 
-Prints figures as JSON; `violations` names the first few of what should not be. A mutant is the code without one of its
-safeguards: the run has to find it out, or it measures nothing.
+Prints figures as JSON, with the number of violations and the first few of them. A mutant is the code without one of its
+safeguards: the run has to find violations, or it measures nothing.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ Figures = dict[str, Any]
 
 
 def kill(count: int, seed: int, work: Callable[..., None], near: str = "") -> Figures:
-    """SIGKILL before `count` different calls, spread over all of a run; every fifth lake then finishes the plan.
+    """SIGKILL before `count` different calls, spread over a whole run; every fifth lake then finishes the plan.
 
-    `near` keeps to the calls of which the kind or the file is named so.
+    `near` selects the calls whose kind or file contains it.
     """
     place = _place()
     calls = _record(place / "all", work)
-    worth = [i for i, call in enumerate(calls) if near in _step(call)]
+    candidates = [i for i, call in enumerate(calls) if near in _step(call)]
     chance = random.Random(seed)
-    points = [worth[int((i + chance.random()) * len(worth) / count)] for i in range(count)]
+    points = [candidates[int((i + chance.random()) * len(candidates) / count)] for i in range(count)]
     return {"calls_in_a_run": len(calls), **_kill_at(place, points, work)}
 
 
 def commit(count: int, seed: int, work: Callable[..., None]) -> Figures:
-    """SIGKILL before each single call of one commit, from the first to its acknowledgement; of all for a count of 0."""
+    """SIGKILL before `count` calls of one commit, its acknowledgement included; before each for a count of 0."""
     place, acknowledged = _place(), list[int]()
     _record(place / "all", work, acknowledged=acknowledged)
     first, last = acknowledged[_COMMIT - 1], acknowledged[_COMMIT]
@@ -89,7 +89,7 @@ def _kill_at(place: Path, points: list[int], work: Callable[..., None]) -> Figur
 
 
 def power(count: int, seed: int, work: Callable[..., None]) -> Figures:
-    """Lose power at `count` points of a run, each time with another fate of what was not safe."""
+    """Lose power at `count` points of a run, each time with another choice of what had reached the disk."""
     place = _place()
     log: list[tuple[Call, int] | None] = []
     calls = _record(place / "all", work, log)
@@ -113,7 +113,7 @@ def power(count: int, seed: int, work: Callable[..., None]) -> Figures:
 
 
 def full(count: int, seed: int, work: Callable[..., None]) -> Figures:
-    """No space left at one of `count` calls that need some (0 is each) and at a random number of those that follow."""
+    """Report a full disk at one of `count` calls that need space (0 is each), and at up to nine that follow."""
     place = _place()
     needing = [c for c in _record(place / "all", work) if c.kind in _NEEDS_SPACE]
     kinds: Counter[str] = Counter()
@@ -154,7 +154,7 @@ def _record(
     folder: Path, work: Callable[..., None], log: list[tuple[Call, int] | None] | None = None,
     *, acknowledged: list[int] | None = None,
 ) -> list[Call]:  # fmt: skip
-    """Perform the plan undisturbed; return its calls, and write them to `log` with acknowledgements between.
+    """Perform the plan undisturbed and return its calls; append them to `log`, with None for an acknowledgement.
 
     `acknowledged` gets the number of calls before each acknowledgement.
     """
@@ -181,7 +181,7 @@ def _record(
     if found:
         raise SystemExit(f"an undisturbed run is faulty: {found}")
     if log is not None:
-        # The lake's own folder is given; its name is not the writer's to make safe.
+        # The lake's own folder is given: the writer does not have to make its name durable.
         given = ("mkdir", str(folder / "lake"))
         log[:] = [entry for entry in log if entry is None or (entry[0].kind, entry[0].path) != given]
     return calls

@@ -1,7 +1,7 @@
-"""Scenario: a fixed list of operations on a small lake, and what the lake must hold after the first n of them.
+"""Scenario: a fixed list of operations on a small lake, and what the lake must contain after the first n of them.
 
-Vectors have four numbers and nothing is encoded: what is tortured is writing, committing and maintaining. After every
-operation its number is written to an acknowledgement file, as a user would see the command return.
+Vectors have four dimensions and nothing is encoded: the test is of writing, committing and maintenance. After every
+operation a byte is written to an acknowledgement file, as a user would see the command return.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ AT_ONCE, HOUR = timedelta(0), timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`commit` of texts, `delete` of documents, or maintenance, which changes nothing that anybody sees."""
+    """`commit` of texts, `delete` of documents, or maintenance, which changes nothing that readers see."""
 
     kind: str
     texts: Mapping[str, Sequence[str]]
 
 
 def plan() -> list[Operation]:
-    """Return the operations: documents come, change and go, with all of maintenance between."""
+    """Return the operations: documents are added, replaced and deleted, with all of maintenance in between."""
     return [
         Operation("commit", {"a": ["The first bank.", "It closed."], "b": ["Another one.", "Also closed."]}),
         Operation("commit", {"c": ["A third document.", "With two sentences."]}),
@@ -99,12 +99,12 @@ def work(root: Path, acknowledged: Path, *, start: int = 0, patience: int = 1) -
 
 
 def done(acknowledged: Path) -> int:
-    """Return how many operations were acknowledged."""
+    """Return the number of acknowledged operations."""
     return acknowledged.stat().st_size if acknowledged.exists() else 0
 
 
 def faults(root: Path, acknowledged: int, *, exactly: bool = False) -> list[str]:
-    """Return what is wrong with a lake after so many operations; the next may have happened, whole or not at all."""
+    """Return the faults of a lake after so many operations; the next one may be done too, unless `exactly`."""
     operations = plan()
     allowed = [expected(operations[:acknowledged])]
     if not exactly and acknowledged < len(operations):
@@ -120,14 +120,14 @@ def faults(root: Path, acknowledged: int, *, exactly: bool = False) -> list[str]
         else:
             contents, words = read(catalog)
     if contents not in allowed:
-        found.append(f"after {acknowledged} operations the lake holds {contents}, not {allowed[0]}")
+        found.append(f"after {acknowledged} operations the lake has {contents}, not {allowed[0]}")
     if words != {doc_id: len(text.split()) for doc_id, text in contents.items()}:
         found.append(f"words do not match: {words}")
     return found + _published_faults(Lake(root).published_path)
 
 
 def read(catalog: Catalog) -> tuple[Contents, dict[str, int]]:
-    """Return the texts, and the number of word rows, by document."""
+    """Return the texts and the number of word rows by document."""
     with open_snapshot(catalog.snapshot(), catalog.lake) as con:
         rows = con.execute("SELECT doc_id, text FROM documents ORDER BY ALL").fetchall()
         words = dict(con.execute("SELECT doc_id, count(*) FROM words GROUP BY ALL").fetchall())
@@ -137,7 +137,7 @@ def read(catalog: Catalog) -> tuple[Contents, dict[str, int]]:
 
 
 def _published_faults(path: Path) -> list[str]:
-    """A published file is whole or not there; its views may name parts that were vacuumed since."""
+    """Return the faults of a published file: it is whole or missing, and may name parts that were vacuumed since."""
     import duckdb
 
     if not path.exists():

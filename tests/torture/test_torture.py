@@ -1,4 +1,4 @@
-"""A reduced torture: every promise once under its fault, and every safeguard once taken away and missed.
+"""A reduced torture: every promise under its fault, and a violation for every safeguard that is removed.
 
 `make torture` runs the same with the full counts. Each mode is a process of its own, because it forks.
 """
@@ -50,7 +50,7 @@ def test_a_full_disk_is_reported_and_survived() -> None:
     assert (found["full"], found["violations"], found["first"]) == (8, 0, [])
 
 
-def test_a_damaged_part_is_noticed_never_laundered_and_made_again() -> None:
+def test_a_damaged_part_is_found_never_merged_and_encoded_again() -> None:
     found = figures("damage", "--count", "6")
     assert (found["damaged"], len(found["how"]), found["violations"], found["first"]) == (6, 6, 0, [])
 
@@ -64,19 +64,19 @@ def test_writers_maintenance_and_readers_do_not_disturb_each_other() -> None:
 
 
 @pytest.mark.parametrize("mutant", ["no-fsync", "no-folder-fsync", "lazy-catalog"])
-def test_power_loss_finds_out_who_does_not_sync(mutant: str) -> None:
+def test_power_loss_reveals_a_missing_sync(mutant: str) -> None:
     assert figures("harness", "power", "--count", "12", "--mutant", mutant)["violations"] > 0
 
 
-def test_kills_find_out_who_commits_before_writing() -> None:
+def test_kills_reveal_a_commit_before_its_parts() -> None:
     assert figures("harness", "kill", "--count", "12", "--near", "part", "--mutant", "commit-first")["violations"] > 0
 
 
 @pytest.mark.parametrize("mutant", ["no-hash", "no-mark"])
-def test_damage_finds_out_who_does_not_look_or_does_not_say(mutant: str) -> None:
+def test_damage_reveals_a_missing_hash_check_and_a_missing_mark(mutant: str) -> None:
     assert figures("damage", "--count", "4", "--mutant", mutant)["violations"] > 0
 
 
 @pytest.mark.parametrize("mutant", ["no-fence", "no-key", "no-check", "forgetful"])
-def test_a_crowd_finds_out_which_safeguard_is_missing(mutant: str) -> None:
+def test_a_crowd_reveals_which_safeguard_is_missing(mutant: str) -> None:
     assert figures("crowd", "--writers", "3", "--commits", "8", "--mutant", mutant)["violations"] > 0

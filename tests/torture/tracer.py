@@ -1,8 +1,8 @@
-"""Tracer: runs a function in a child process and stops it at every system call that changes a file.
+"""Tracer: run a function in a child process and stop it at every system call that changes a file.
 
-The stops are the kernel's own (ptrace), so SQLite's and DuckDB's calls are seen as Python's are. At each the caller may
-look, let it pass, make it fail, or end the child with SIGKILL. Linux on x86-64 only. Memory mapped for writing is not
-seen: SQLite's `-shm`, which it rebuilds by itself after a crash.
+The kernel stops the child (ptrace), so the calls of SQLite and DuckDB are traced like those of Python. At each call the
+caller can inspect it, let it pass, make it fail, or end the child with SIGKILL. Linux on x86-64 only. Writes to mapped
+memory are not traced: SQLite's `-shm`, which it rebuilds by itself after a crash.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _libc.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c
 
 
 class Verdict(Enum):
-    """What becomes of a call: it runs, fails for want of space, or is the last thing the child was about to do."""
+    """What is done with a call: it runs, fails with ENOSPC, or the child is killed before it."""
 
     PASS = "pass"
     NO_SPACE = "no space"
@@ -49,7 +49,7 @@ class Verdict(Enum):
 
 @dataclass(slots=True)
 class Call:
-    """One call that changes a file. `inode` is the file's, `data` what a write writes; both known where they apply."""
+    """One call that changes a file. `inode` is that of the file and `data` the bytes of a write, if there are any."""
 
     kind: str
     path: str
@@ -66,7 +66,7 @@ After = Callable[[Call, int], None]
 
 
 def unavailable() -> str | None:
-    """Return why calls cannot be traced here; None where they can."""
+    """Return why calls cannot be traced here; None if they can."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return f"tracing needs Linux on x86-64, this is {platform.system()} on {platform.machine()}"
     seen: list[Call] = []
@@ -77,7 +77,7 @@ def unavailable() -> str | None:
 def trace(
     work: Callable[[], object], before: Before, after: After = lambda call, result: None, *, watch: str = "/"
 ) -> int | None:
-    """Run `work` in a child; return its exit code, None where it was killed. Only paths under `watch` are shown."""
+    """Run `work` in a child and return its exit code, None if it was killed. Only paths under `watch` are traced."""
     pid = os.fork()
     if pid == 0:
         _be_traced(work)
@@ -102,7 +102,7 @@ def _be_traced(work: Callable[[], object]) -> None:
 
 
 def _stop_only_at_changes() -> None:
-    """Have the kernel stop this process at the calls we know; at all of them it would run ten times slower."""
+    """Have the kernel stop this process at the calls that are traced; at all calls it would run ten times slower."""
     load_number, load_flags = (0x20, 0, 0, 0), (0x20, 0, 0, 16 + 8 * 2)
     simple = [number for number in (*_FD_CALLS, *_PATH_CALLS) if number != 257]
     program = [load_number]
@@ -137,7 +137,7 @@ class _Trace:
         _libc.ptrace(_SETOPTIONS, self.pid, None, _SYSGOOD | _TRACECLONE | _TRACESECCOMP | _EXITKILL)
         _libc.ptrace(_CONT, self.pid, None, None)
         while True:
-            # Threads of the child are traced too; nobody else's children are waited for.
+            # Threads of the child are traced too; this process has no other children.
             tid, status = os.waitpid(-1, _WALL)
             if os.WIFEXITED(status) or os.WIFSIGNALED(status):
                 if tid == self.pid:
@@ -153,7 +153,7 @@ class _Trace:
             _libc.ptrace(go_on, tid, None, passed_on)
 
     def _enter(self, tid: int) -> int:
-        """Handle a call that is about to be made; return how to go on."""
+        """Handle a call that is about to be made; return the ptrace request to continue with."""
         number, *args = struct.unpack_from("<7Q", self._info(tid), 24)
         call = self._call(tid, number, args)
         if call is None:
@@ -186,7 +186,7 @@ class _Trace:
         return info.raw
 
     def _call(self, tid: int, number: int, args: list[int]) -> Call | None:
-        """Return what the call is about to do; None where it changes nothing under `watch`."""
+        """Return the call that is about to be made; None if it changes nothing under `watch`."""
         if number in _FD_CALLS:
             return self._on_descriptor(tid, _FD_CALLS[number], args)
         if number not in _PATH_CALLS:
@@ -218,7 +218,7 @@ class _Trace:
         elif kind == "truncate":
             call.offset = args[1]
         elif kind in ("writev", "fallocate"):
-            raise NotImplementedError(f"{kind} on {path}: teach the tracer before trusting it")
+            raise NotImplementedError(f"{kind} on {path}: add it to the tracer before relying on its results")
         return call
 
     def _path(self, tid: int, number: int, args: list[int], place: int) -> str:
@@ -240,7 +240,7 @@ def _string(tid: int, address: int) -> str:
     found = b""
     with open(f"/proc/{tid}/mem", "rb", buffering=0) as memory:
         while b"\0" not in found:
-            # Up to the end of the page: the next one may not exist.
+            # Up to the end of the page: the next page may not be mapped.
             found += os.pread(memory.fileno(), 4096 - (address + len(found)) % 4096, address + len(found))
     return os.fsdecode(found.partition(b"\0")[0])
 

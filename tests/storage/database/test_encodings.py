@@ -1,4 +1,4 @@
-"""Encodings in a catalog: names that are theirs for good, and a default."""
+"""Encodings in a catalog: names that never change, and a default."""
 
 from __future__ import annotations
 

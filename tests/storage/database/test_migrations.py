@@ -1,4 +1,4 @@
-"""Formats: a lake of an older Polyseme opens and stays whole; one of a newer is refused."""
+"""Migrations: a lake of an older format opens and stays whole; one of a newer format is refused."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_lake_of_format_1_opens_with_everything_in_it(old: Lake) -> None:
         assert con.execute("SELECT count(*) FROM words WHERE word_lower = 'bank'").fetchone() == (2,)
 
 
-def test_afterwards_it_is_as_a_new_one(old: Lake, tmp_path: Path) -> None:
+def test_a_migrated_lake_has_the_tables_of_a_new_one(old: Lake, tmp_path: Path) -> None:
     with Catalog.open(old) as migrated, Catalog.create_or_open(Lake(tmp_path / "new")) as fresh:
         assert columns(migrated) == columns(fresh)
         assert set(columns(fresh)) == set(metadata.tables)
@@ -66,7 +66,7 @@ def test_afterwards_it_is_as_a_new_one(old: Lake, tmp_path: Path) -> None:
         }
 
 
-def test_it_goes_on_as_any_lake_does(old: Lake) -> None:
+def test_a_migrated_lake_is_used_like_any_other(old: Lake) -> None:
     with Catalog.create_or_open(old) as catalog:
         lakes.commit(catalog, lakes.make_spec(), {"new": ["The bank."]})
         assert {m.outcome for m in compact(catalog).merges} == {"merged"}

@@ -1,4 +1,4 @@
-"""A catalog in PostgreSQL: one writer at a time among all machines, and nothing that gives a password away."""
+"""A catalog in PostgreSQL: one writer at a time on all machines, and no password in any message or file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SPEC = lakes.make_spec()
 
 
 def incompressible(length: int) -> str:
-    """Text that an index cannot store in less: PostgreSQL compresses what it can."""
+    """Return text that does not compress: PostgreSQL compresses the rows of an index if it can."""
     return base64.b64encode(random.Random(0).randbytes(length)).decode()[:length]
 
 
@@ -48,19 +48,21 @@ class TestUrls:
         refuse_password(shown)
 
     @pytest.mark.parametrize("url", ["u:hush@h", "postgresql://h:hush/d", "mysql://u:hush@h/d", "oracle://hush"])
-    def test_what_is_no_catalog_is_refused_without_repeating_it(self, url: str) -> None:
+    def test_what_is_not_a_catalog_url_is_refused_without_quoting_it(self, url: str) -> None:
         with pytest.raises(UsageError, match="Expected postgresql") as caught:
             parse(url)
         assert "hush" not in str(caught.value)
 
-    def test_a_password_moves_to_where_the_driver_looks_and_no_further(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_password_moves_to_the_drivers_environment_and_nowhere_else(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("PGPASSWORD", "another")
         monkeypatch.setenv("POLYSEME_CATALOG", "postgresql://u:hush@h/d")
         lake = lake_at("lake")
         assert lake.catalog == "postgresql+psycopg://u@h/d"
         assert os.environ["PGPASSWORD"] == "hush"
 
-    def test_a_file_with_passwords_is_read_on_this_machine_and_remembered_for_no_other(
+    def test_a_password_file_is_used_on_this_machine_and_not_stored_in_the_url(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PGPASSFILE", "another")
@@ -71,7 +73,7 @@ class TestUrls:
         with pytest.raises(UsageError, match="PGPASSWORD"):
             refuse_password("postgresql://u@h/d?sslpassword=hush")
 
-    def test_what_is_asked_for_beats_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_argument_beats_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("POLYSEME_CATALOG", "postgresql://h/d")
         assert lake_at("lake", "postgresql://h/other").catalog == "postgresql+psycopg://h/other"
 
@@ -96,7 +98,7 @@ class TestPairing:
                 with pytest.raises(LakeError, match=r"another lake|its catalog in it"):
                     opening(Lake(tmp_path / root, postgres_url))
 
-    def test_a_lake_whose_marker_was_lost_is_known_by_its_parts(self, tmp_path: Path, postgres_url: str) -> None:
+    def test_a_lake_whose_pointer_was_lost_is_recognised_by_its_parts(self, tmp_path: Path, postgres_url: str) -> None:
         lake = Lake(tmp_path / "lake", postgres_url)
         with Catalog.create_or_open(lake) as catalog:
             lakes.commit(catalog, SPEC, {"d": ["The bank."]})
@@ -104,7 +106,7 @@ class TestPairing:
         with Catalog.create_or_open(lake):
             assert (tmp_path / "lake" / "lake.json").exists()
 
-    def test_an_emptied_database_is_not_taken_for_a_new_lake(
+    def test_an_emptied_database_is_not_mistaken_for_a_new_lake(
         self, tmp_path: Path, postgres_url: str, postgres_server: str
     ) -> None:
         with Catalog.create_or_open(Lake(tmp_path / "lake", postgres_url)):
@@ -121,7 +123,7 @@ class TestPairing:
 
 
 @pytest.mark.servers
-class TestTrouble:
+class TestErrors:
     def test_a_wrong_password_is_reported_without_it(
         self, tmp_path: Path, postgres_server: str, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -153,7 +155,7 @@ class TestTrouble:
             Catalog.create_or_open(Lake(tmp_path / "lake", url))
         assert "hush" not in str(caught.value)
 
-    def test_a_connection_lost_on_the_way_changes_nothing_and_the_next_call_gets_another(
+    def test_a_connection_lost_in_a_transaction_changes_nothing_and_the_next_call_gets_another(
         self, tmp_path: Path, postgres_url: str, postgres_server: str
     ) -> None:
         with Catalog.create_or_open(Lake(tmp_path / "lake", postgres_url)) as catalog:
@@ -216,7 +218,7 @@ class TestTrouble:
             with pytest.raises(LakeError, match="shorter one"):
                 catalog.commit_shard(shard)
 
-    def test_commits_are_durable_where_the_server_is_set_to_be_fast(self, tmp_path: Path, postgres_url: str) -> None:
+    def test_commits_are_durable_even_if_the_server_is_set_to_be_fast(self, tmp_path: Path, postgres_url: str) -> None:
         url = postgres_url.replace("?options=", "?options=-csynchronous_commit%3Doff%20")
         with Catalog.create_or_open(Lake(tmp_path / "lake", url)) as catalog:
             with catalog.writing() as connection:
@@ -226,8 +228,8 @@ class TestTrouble:
 
 
 @pytest.mark.servers
-class TestCrowds:
-    def test_many_who_make_the_same_lake_at_once_make_one(self, tmp_path: Path, postgres_url: str) -> None:
+class TestConcurrency:
+    def test_many_threads_that_create_the_same_lake_at_once_create_one(self, tmp_path: Path, postgres_url: str) -> None:
         lake, ids = Lake(tmp_path / "lake", postgres_url), list[str]()
 
         def make() -> None:

@@ -1,4 +1,4 @@
-"""Rejects in a catalog: once each, until a later run has scanned the same place."""
+"""Rejects in a catalog: each one once, until a later run has scanned the same place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Document versions: listed by where they come from, in pages, in flat memory."""
+"""Document versions: listed by uri, in pages, in bounded memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_documents_may_be_deleted_while_they_are_listed(catalog: Catalog, spec: 
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_hundreds_of_thousands_of_documents_are_looked_up_and_listed_in_flat_memory(
+def test_hundreds_of_thousands_of_documents_are_looked_up_and_listed_in_bounded_memory(
     catalog: Catalog, spec: EncodingSpec
 ) -> None:
     many, page = 200_000, 1000

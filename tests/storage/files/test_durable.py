@@ -1,4 +1,4 @@
-"""Files of this machine: whole under their name or not there, and safe once the call has returned."""
+"""Durable files: whole under their name or not there, and on disk once the call has returned."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polyseme.storage.files import durable
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What was synced and renamed, in order."""
+    """Record what is synced and renamed, in order."""
     seen: list[tuple[str, str]] = []
     sync, replace, rename = durable.sync, Path.replace, Path.rename
     monkeypatch.setattr(durable, "sync", lambda path: (seen.append(("sync", path.name)), sync(path))[1])

@@ -1,4 +1,4 @@
-"""The place a lake lies in: what a folder promises, an object store promises too."""
+"""A lake's files: an object store gives the same guarantees as a folder."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class TestFiles:
         assert get(files, "data/a") == b"old"
         assert [f.path for f in files.listed("data")] == ["data/a"]
 
-    def test_what_is_not_there_is_said_and_removing_it_is_no_error(self, files: Files) -> None:
+    def test_a_missing_file_is_reported_and_removing_it_is_not_an_error(self, files: Files) -> None:
         put(files, "data/a", b"x")
         with pytest.raises(FileNotFoundError), files.fetched("data/gone"):
             pass
@@ -86,7 +86,7 @@ class TestFiles:
         assert [f.path for f in files.listed("staging")] == ["staging/run-2/0"]
         assert list(files.listed("nothing")) == []
 
-    def test_another_process_changes_are_seen_at_once(self, files: Files) -> None:
+    def test_changes_of_another_process_are_seen_at_once(self, files: Files) -> None:
         assert list(files.listed("data")) == []
         other = LocalFiles(files.root) if isinstance(files, LocalFiles) else Lake(str(files.root)).files  # type: ignore[attr-defined]
         put(other, "data/a", b"x")
@@ -114,7 +114,7 @@ class TestAddresses:
             Catalog.create_or_open(Lake("nowhere://bucket/lake", "sqlite:////tmp/x"))
 
     @pytest.mark.servers
-    def test_a_bucket_that_is_not_there_is_reported(self, s3_root: str, tmp_path: Path) -> None:
+    def test_a_bucket_that_does_not_exist_is_reported(self, s3_root: str, tmp_path: Path) -> None:
         lake = Lake("s3://no-such-bucket-at-all/lake", f"sqlite:///{tmp_path / 'c.sqlite'}")
         with pytest.raises(LakeError, match="bucket exists") as caught:
             Catalog.create_or_open(lake)

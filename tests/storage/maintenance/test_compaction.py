@@ -28,7 +28,7 @@ PURGE = CompactionPolicy(min_dead=0.0)
 
 
 def contents(catalog: Catalog) -> dict[str, list[tuple[object, ...]]]:
-    """Everything a reader can see, vectors included."""
+    """Return everything a reader can see, vectors included."""
     with open_snapshot(catalog.snapshot(), catalog.lake) as con:
         return {table: con.execute(f"FROM {table} ORDER BY ALL").fetchall() for table in (*TABLES, "coherence")}
 
@@ -48,7 +48,7 @@ def problems(catalog: Catalog) -> list[str]:
 
 
 def fill(catalog: Catalog, commits: int = 4) -> None:
-    """Documents committed one by one, each again with other words, one deleted and one moved."""
+    """Commit documents one by one, then each again with other words; delete one and move one."""
     for round_ in range(2):
         for i in range(commits):
             lakes.commit(catalog, SPEC, {f"d{i}": [f"Round {round_} of a{i}.", "The bank closed."]}, random_margins=[1])
@@ -134,7 +134,7 @@ def test_a_fenced_commit_of_a_version_that_was_dropped_stays_hidden(catalog: Cat
     assert [row[4] for row in contents(catalog)["sentences"]] == ["New.", "E."]
 
 
-def test_a_correction_stays_where_its_version_was_committed_since(catalog: Catalog) -> None:
+def test_a_correction_stays_if_its_version_was_committed_since(catalog: Catalog) -> None:
     fill(catalog, commits=1)
     second = {part.path for part in live(catalog)[4:]}
     assert hidden(catalog) == {("d0", 1), ("d0", 2)}
@@ -180,7 +180,7 @@ def test_a_broken_part_is_reported_and_left_alone(catalog: Catalog, lake: Lake) 
     assert report.broken == [victim.relative_to(lake.root).as_posix()]
     assert {m.table: m.outcome for m in report.merges}["words"] == "broken"
     assert len(live(catalog, "words")) == 8
-    # Nobody knows whose rows a broken part holds: what was hidden stays so.
+    # The rows of a broken part are unknown: what was hidden stays hidden.
     assert len(hidden(catalog)) == 5
 
 
@@ -259,7 +259,7 @@ def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> Non
 
 
 def test_rows_are_streamed(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What Arrow holds while merging stays below half of what the rows of all parts take."""
+    """The memory that Arrow allocates while merging stays below half of the size of all rows."""
     count, parts = 60_000, 4
     for module in ("maintenance.merging", "parts"):
         monkeypatch.setattr(f"polyseme.storage.{module}.ROW_GROUP_ROWS", 1024)

@@ -1,4 +1,4 @@
-"""Vacuum: it removes what nobody needs, and nothing that anybody does."""
+"""Vacuum: it removes files that are not needed, and no others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 AT_ONCE = timedelta(0)
 
 only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-"""For a test that looks into SQLite's own file."""
+"""For a test that reads SQLite's own file."""
 
 
 def fill(catalog: Catalog) -> None:
@@ -43,7 +43,7 @@ def named(catalog: Catalog) -> set[str]:
 
 
 def orphan(catalog: Catalog) -> list[str]:
-    """Parts of a writer that was killed between the last rename and the commit."""
+    """Write the parts of a writer that was killed between the last rename and the commit; return their paths."""
     result = lakes.encode(catalog.lake, SPEC, {"z": ["Never committed."]}, run_id="dead", version=9)
     return [part.path for part in result.parts]
 
@@ -88,7 +88,7 @@ def test_the_published_file_never_names_a_part_that_is_gone(catalog: Catalog, la
         assert con.execute("SELECT count(*) FROM sentences").fetchone() == (3,)
 
 
-def test_what_no_catalog_knows_is_listed_and_kept_until_asked_for(catalog: Catalog, lake: Lake) -> None:
+def test_unknown_parts_are_listed_and_removed_only_on_request(catalog: Catalog, lake: Lake) -> None:
     fill(catalog)
     lost = set(orphan(catalog))
     assert paths(vacuum(catalog, grace=AT_ONCE, now=NOW), "unknown") == lost
@@ -104,7 +104,7 @@ def test_a_young_part_belongs_to_a_writer_that_has_not_committed_yet(catalog: Ca
     assert lost <= files(lake)
 
 
-def test_looking_changes_nothing(catalog: Catalog, lake: Lake) -> None:
+def test_finding_leftovers_changes_nothing(catalog: Catalog, lake: Lake) -> None:
     fill(catalog)
     compact(catalog)
     orphan(catalog)
@@ -131,7 +131,7 @@ def test_scratch_of_dead_runs_goes_and_that_of_living_ones_stays(catalog: Catalo
     alive = lake.staging / "alive" / "00001.arrow"
     alive.parent.mkdir()
     alive.write_bytes(b"waiting")
-    # An early file of a run that goes on: its folder changed with the last commit.
+    # An early file of a run that is still active: its folder changed with the last commit.
     os.utime(alive, (old, old))
     removed = paths(vacuum(catalog, grace=HOUR, now=NOW), "scratch")
     assert removed == {"staging/dead-run", *(p.relative_to(lake.root).as_posix() for p in scratch[:2])}
@@ -154,7 +154,7 @@ def test_files_of_others_are_never_touched(catalog: Catalog, lake: Lake) -> None
     assert (outside / f"{'b' * 32}.parquet").exists()
 
 
-def test_a_writer_that_slept_through_a_vacuum_is_refused_and_can_try_again(catalog: Catalog, lake: Lake) -> None:
+def test_a_writer_stopped_during_a_vacuum_is_refused_and_can_try_again(catalog: Catalog, lake: Lake) -> None:
     fill(catalog)
     version = catalog.begin_run("slow", SPEC.encoding_id, [])
     texts = {"slow": ["A slow writer."]}

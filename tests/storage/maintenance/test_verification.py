@@ -1,4 +1,4 @@
-"""Verification and repair: every kind of damage is found, and only what is broken is made again."""
+"""Verification and repair: every kind of damage is found, and only what is broken is encoded again."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_every_broken_part_is_named_and_nothing_else(
 
 
 def forge(catalog: Catalog, table: str, change: Callable[[pa.Table], pa.Table]) -> None:
-    """Replace a part by one with other rows that the catalog vouches for: a bug in the writer, not in the disk."""
+    """Replace a part by one with other rows and a valid hash: a bug in the writer, not on the disk."""
     old = parts(catalog, table)[0]
     rows = pq.read_table(catalog.lake.part_path(old.path), partitioning=None)
     new = write_part(
@@ -100,7 +100,7 @@ def test_words_that_are_not_where_they_should_be_are_found(full: Catalog) -> Non
     assert kinds(full) == [("contents", "words_polyseme_mini")]
 
 
-def test_rows_that_stand_twice_are_found(full: Catalog) -> None:
+def test_duplicate_rows_are_found(full: Catalog) -> None:
     for table in ("documents", "words"):
         forge(full, table, lambda t: pa.concat_tables([t, t.slice(0, 1)]))
     assert {("contents", "documents_polyseme_mini"), ("contents", "words_polyseme_mini")} <= set(kinds(full))
@@ -150,7 +150,7 @@ def test_repair_marks_the_documents_of_broken_parts_and_no_others(
     assert repair(full, check(full).broken) == []
 
 
-def test_what_a_repair_marked_is_a_fault_until_it_is_made_again(full: Catalog) -> None:
+def test_what_a_repair_marked_is_a_fault_until_it_is_encoded_again(full: Catalog) -> None:
     flip(a_file(full, "words"))
     repair(full, check(full).broken)
     (fault,) = check(full).findings
@@ -160,7 +160,7 @@ def test_what_a_repair_marked_is_a_fault_until_it_is_made_again(full: Catalog) -
     )
 
 
-def test_readers_get_on_after_a_repair_and_the_document_heals_when_it_is_encoded_again(full: Catalog) -> None:
+def test_readers_work_after_a_repair_and_the_documents_are_whole_once_encoded_again(full: Catalog) -> None:
     flip(a_file(full, "words"))
     repair(full, check(full).broken)
     with open_snapshot(full.snapshot(), full.lake) as con:
@@ -171,7 +171,7 @@ def test_readers_get_on_after_a_repair_and_the_document_heals_when_it_is_encoded
     assert check(full).findings == ()
 
 
-def test_where_only_some_words_were_kept_all_such_documents_are_made_again(catalog: Catalog, lake: Lake) -> None:
+def test_if_only_some_words_were_kept_all_such_documents_are_encoded_again(catalog: Catalog, lake: Lake) -> None:
     catalog.register_encoding(SPEC)
     version = catalog.begin_run("r", SPEC.encoding_id, [])
     for doc_id, words in (("some", frozenset({"bank."})), ("all", None)):

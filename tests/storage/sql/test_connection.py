@@ -1,4 +1,4 @@
-"""Querying a lake: the live parts can be read, and no other file read or written."""
+"""Connections to a lake: the live parts can be read, and no other file can be read or written."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_no_other_file_can_be_read_or_written(full: Lake, tmp_path: Path, sql: s
     assert part.read_bytes() == content
 
 
-def test_a_variable_of_the_program_is_no_table(full: Lake) -> None:
+def test_a_variable_of_the_program_is_not_a_table(full: Lake) -> None:
     secret = pa.table({"x": [1]})
     with connect(full.root) as con, pytest.raises(duckdb.CatalogException):
         con.execute("FROM secret")
@@ -190,7 +190,7 @@ def test_unsafe_sql_may_do_what_duckdb_can(full: Lake, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 and nothing else"])
-def test_a_part_that_cannot_be_read_is_a_lake_error_that_names_the_way_out(full: Lake, content: bytes) -> None:
+def test_a_part_that_cannot_be_read_is_a_lake_error_that_says_what_to_do(full: Lake, content: bytes) -> None:
     part = next(full.data.glob("sentences/*/*.parquet"))
     part.unlink()
     part.write_bytes(content)
@@ -198,7 +198,7 @@ def test_a_part_that_cannot_be_read_is_a_lake_error_that_names_the_way_out(full:
         connect(full.root)
 
 
-def test_what_keeps_our_functions_to_the_end_of_a_process_is_told_of_no_leaks() -> None:
+def test_references_to_our_functions_at_exit_report_no_leaks() -> None:
     script = (
         "import ctypes\n"
         "from polyseme.storage.sql import connection, selection\n"

@@ -1,4 +1,4 @@
-"""Nearest sentences: exact, the same from memory and from Parquet, and never of an older lake."""
+"""Nearest sentences: exact, the same from memory and from Parquet, and never from an older version of the lake."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def brute_force(snapshot: Snapshot, lake: Lake, vector: np.ndarray, k: int) -> l
 
 
 @pytest.mark.parametrize("cache_bytes", [KEPT, STREAMED])
-def test_the_nearest_are_those_of_brute_force_and_kept_vectors_are_read_once(
+def test_the_nearest_are_those_of_brute_force_and_cached_vectors_are_read_once(
     catalog: Catalog, lake: Lake, cache_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Snapshot] = []
@@ -64,7 +64,7 @@ def test_only_the_documents_asked_for_are_searched(catalog: Catalog, lake: Lake,
     assert len(vectors.nearest(vector, 9)) == 3
 
 
-def test_equals_are_ranked_by_document_and_place_wherever_they_lie(
+def test_ties_are_ranked_by_document_and_sentence_across_parts(
     catalog: Catalog, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import pyarrow as pa
@@ -83,7 +83,7 @@ def test_equals_are_ranked_by_document_and_place_wherever_they_lie(
 
 
 @pytest.mark.parametrize("cache_bytes", [KEPT, STREAMED])
-def test_nothing_is_near_to_nothing(catalog: Catalog, lake: Lake, cache_bytes: int) -> None:
+def test_an_empty_lake_and_a_vector_of_zeros_have_no_neighbours(catalog: Catalog, lake: Lake, cache_bytes: int) -> None:
     catalog.register_encoding(lakes.make_spec())
     vectors = SentenceVectors(*_of(catalog, lake), cache_bytes=cache_bytes)
     assert vectors.nearest(np.ones(4, np.float32), 5) == []
@@ -96,7 +96,7 @@ def test_vectors_get_length_1_and_zeros_stay_zeros() -> None:
     assert (unit.dtype, unit.tolist()) == (np.float32, [pytest.approx([0.6, 0.8]), [0, 0], [1, 0], [0, 0]])
 
 
-def test_the_shared_vectors_are_kept_until_the_lake_changes(catalog: Catalog, lake: Lake) -> None:
+def test_the_shared_vectors_are_cached_until_the_lake_changes(catalog: Catalog, lake: Lake) -> None:
     lakes.commit(catalog, lakes.make_spec(), {"a": ["One."]})
     first = shared_vectors(*_of(catalog, lake))
     assert shared_vectors(*_of(catalog, lake)) is first

@@ -1,4 +1,4 @@
-"""The published file: what any DuckDB sees from any folder, and that it only ever gets newer."""
+"""The published file: any DuckDB reads it from any folder, and its version never goes back."""
 
 from __future__ import annotations
 

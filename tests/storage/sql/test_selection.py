@@ -1,4 +1,4 @@
-"""Selecting documents of a lake: the right ones, with the version of their text, and nothing but documents."""
+"""Selections of documents: the right ones, with the version of their text, and nothing but documents."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_condition_and_a_date_choose(full: Catalog) -> None:
         "true) TO 'x'; COPY (SELECT 1",
     ],
 )
-def test_what_is_no_condition_is_refused(full: Catalog, where: str) -> None:
+def test_what_is_not_a_condition_is_refused(full: Catalog, where: str) -> None:
     with pytest.raises(UsageError, match=r"--where|not allowed") as caught:
         ids(full, where=where)
     assert "root:" not in str(caught.value)
@@ -67,9 +67,7 @@ def test_texts_of_replaced_deleted_and_backfilled_documents(full: Catalog) -> No
     }
 
 
-def test_a_document_that_is_replaced_meanwhile_is_left_to_who_replaced_it(
-    full: Catalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_document_that_is_replaced_meanwhile_is_left_out(full: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     from polyseme.storage.sql import selection
 
     answers = selection._matching
@@ -162,7 +160,7 @@ class TestStaleness:
 
 
 def test_views_of_two_widths_cannot_be_mixed(full: Catalog) -> None:
-    """The width is in the column's type: comparing or stacking vectors of two encodings fails to bind."""
+    """The width is in the column's type: comparing or uniting vectors of two encodings is an error."""
     import duckdb
 
     from polyseme.storage.sql.connection import open_snapshot

@@ -1,4 +1,4 @@
-"""What SQL shows of a lake: live rows only, typed, by encoding; asked through `connect`, on real parts."""
+"""Views of a lake: live rows only, typed, by encoding; queried through `connect`, on real parts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 
 @pytest.fixture
 def ask(lake: Lake) -> Ask:
-    """Run one query on a connection of its own: what a reader sees who comes now."""
+    """Return a function that runs one query on a new connection."""
 
     def run(sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         with connect(lake.root) as con:
@@ -44,7 +44,7 @@ class TestLiveRows:
         assert ask("SELECT state, documents FROM runs") == [("running", 0)]
         assert ask("SELECT name, width, is_default FROM encodings") == [("polyseme_mini", 4, True)]
 
-    def test_an_encoding_shows_what_was_measured_of_it_and_nulls_where_nothing_was(
+    def test_an_encoding_shows_what_was_measured_of_it_and_nulls_if_nothing_was(
         self, catalog: Catalog, ask: Ask
     ) -> None:
         exact, rounded = lakes.make_spec(), lakes.make_spec(precision="int8")
@@ -66,7 +66,7 @@ class TestLiveRows:
         assert ask("SELECT word FROM words WHERE doc_id = 'd' ORDER BY word_index") == [("New",), ("text.",)]
         assert ask("SELECT * FROM transitions") == []
 
-    def test_rows_that_a_newer_run_outran_never_show(self, catalog: Catalog, ask: Ask, lake: Lake) -> None:
+    def test_rows_fenced_by_a_newer_run_never_show(self, catalog: Catalog, ask: Ask, lake: Lake) -> None:
         spec = lakes.make_spec()
         catalog.register_encoding(spec)
         slow = catalog.begin_run("slow", spec.encoding_id, [])
@@ -134,7 +134,7 @@ class TestEncodings:
             for table in (*TABLES, "coherence", "runs", "rejects", "encodings", "occurrences('bank')"):
                 assert con.execute(f"FROM {table}").fetchall() == []
 
-    def test_a_run_says_which_share_of_it_the_model_was_at_work(self, catalog: Catalog, ask: Ask) -> None:
+    def test_a_run_shows_the_share_of_it_that_the_model_was_busy(self, catalog: Catalog, ask: Ask) -> None:
         version = lakes.commit(catalog, lakes.make_spec(), {"d": ["Text."]})
         assert version == 1
         assert ask("SELECT wall_seconds, lane_busy FROM runs") == [(None, None)]
@@ -181,7 +181,7 @@ class TestCoherence:
             ("e", 1.5, 0.75),
         ]
 
-    def test_percentiles_of_a_large_lake_take_no_quadratic_time(self) -> None:
+    def test_percentiles_of_a_large_lake_do_not_take_quadratic_time(self) -> None:
         from polyseme.storage.sql.views import _coherence_view
 
         with duckdb.connect() as con:
