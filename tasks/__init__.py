@@ -1,1 +1,1 @@
-"""The work itself: sources, sentences, tokens, windows, vectors, scores. Knows nothing of schedules or servers."""
+"""The work of the pipeline: reading, encoding, scoring, training and evaluation. Knows no schedules and no servers."""
