@@ -191,3 +191,14 @@ def test_batches_run_every_window_once_longest_first_within_the_budget(lengths: 
     assert sorted(order.tolist()) == list(range(len(lengths)))
     assert (np.diff(sizes[order]) <= 0).all()
     assert all(sizes[batch].sum() <= budget or len(batch) == 1 for batch in found)
+
+
+@given(LENGTHS, LIMITS, st.integers(1, 500))
+def test_every_token_is_taken_from_one_row_of_all_batches(lengths: list[int], limit: int, budget: int) -> None:
+    windows = sentence_windows(pointer(lengths), range(len(lengths)), limit)
+    taken = np.zeros(sum(lengths), dtype=int)
+    for numbers in batches(windows.lengths, budget):
+        bounds = zip(windows.a_start[numbers].tolist(), windows.a_stop[numbers].tolist(), strict=True)
+        source = np.array([row for start, stop in bounds for row in (-1, *range(start, stop), -1)])
+        np.add.at(taken, source[windows.takes(numbers, source)], 1)
+    assert (taken == 1).all()
