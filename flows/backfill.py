@@ -1,7 +1,7 @@
 """backfill: documents that the lake already holds, encoded again or in another encoding, as a Prefect flow.
 
-The body of `embed_corpus` over another selection. Texts come from the lake itself, or from their sources where some are
-named; nothing is ever deleted. Safe next to scheduled runs: a text read by a later run always wins.
+The body of `embed_corpus` over another selection. Texts come from the lake itself, or from sources if some are named;
+nothing is ever deleted. Safe beside scheduled runs: a text read by a later run always wins.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import read_sources, refuse_credentials, resolve
 
 LEAST = Outputs("sentences", None, nsp=False)
-"""Of a document that the encoding holds already: what it has, since outputs only ever grow."""
+"""Adds nothing to a document that the encoding holds already, since outputs only ever grow: it keeps what it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class BackfillRequest:
     """What to encode again and how. Plain values, so that a deployment can carry it as parameters.
 
     Without `sources` the texts are those of the encoding `texts_of`, the lake's default for None, chosen by `where`, a
-    SQL condition on `documents`, and `since`, when they were ingested. `damaged` leaves only what a repair marked.
+    SQL condition on `documents`, and `since`, when they were ingested. `damaged` selects only what a repair marked.
     """
 
     lake: str = "lake"
@@ -67,7 +67,7 @@ class BackfillRequest:
 
     @property
     def label(self) -> list[str]:
-        """What `runs` shows as the run's sources."""
+        """What the view `runs` shows as the run's sources."""
         chosen = [f"since {self.since:%Y-%m-%d %H:%M}" if self.since else "", self.where or ""]
         chosen.append("damaged" if self.damaged else "")
         return self.sources or [" and ".join(["lake", *filter(None, chosen)])]
@@ -75,9 +75,9 @@ class BackfillRequest:
 
 @flow(name="backfill", **FLOW_OPTIONS)
 def backfill(request: BackfillRequest) -> RunReport:
-    """Encode what of the selection is not up to date in the encoding. Running it again changes nothing.
+    """Encode the selected documents that are not up to date in the encoding. Running it again changes nothing.
 
-    Raises PolysemeError where shards failed after their retries; what was committed before stays, and the same request
+    Raises PolysemeError if shards failed after their retries; what was committed before stays, and the same request
     goes on from there.
     """
     lake = lake_at(request.lake, request.catalog)
@@ -132,10 +132,10 @@ def config_of(encoding: Encoding, device: Device, *, model: str | None = None) -
         try:
             if shared_engine(config).spec.encoding_id == encoding.encoding_id:
                 return config
-            why = f"what is at {place} now gives other vectors"
+            why = f"the checkpoint at {place} gives other vectors now."
         except ModelError as error:
             why = str(error)
     raise ModelError(
-        f"Encoding {encoding.name} cannot be made again as it was: {why} Say where its checkpoint {spec.model!r} is "
-        "with --model, or begin another encoding with --model alone."
+        f"Encoding {encoding.name} cannot be repeated as it was: {why} Name the place of its checkpoint {spec.model!r} "
+        "with --encoding and --model, or begin another encoding with --model alone."
     )

@@ -1,4 +1,4 @@
-"""The `polyseme` command: which commands there are, and what an error becomes at the shell.
+"""The `polyseme` command: its commands, and the message and exit code that an error ends with.
 
 Exit codes: 0 ok, 1 failure, 2 usage, 3 finished with rejects under --strict, 4 lake missing, locked or incompatible,
 5 model or device unavailable, 130 Ctrl-C. Data goes to stdout, everything else to stderr.
@@ -40,20 +40,23 @@ _COMMANDS = {
     "embed": ("polyseme.flows.commands.embed:embed", "Embed documents into a lake; what is unchanged is skipped."),
     "backfill": (
         "polyseme.flows.commands.backfill:backfill",
-        "Encode again what the lake holds, or in another encoding.",
+        "Encode the lake's documents again, or in another encoding.",
     ),
     "deploy": (
         "polyseme.flows.commands.operate:deploy",
         "Register the deployments with a Prefect server, for workers to run.",
     ),
     "serve": ("polyseme.flows.commands.operate:serve", "Run the deployments from this process, without a worker."),
-    "watch": ("polyseme.flows.commands.operate:watch", "Tell the Prefect server when files of a corpus have arrived."),
-    "sql": ("polyseme.flows.commands.sql:sql", "Ask the lake in SQL."),
+    "watch": (
+        "polyseme.flows.commands.operate:watch",
+        "Send the Prefect server an event when files of a corpus arrive.",
+    ),
+    "sql": ("polyseme.flows.commands.sql:sql", "Query the lake in SQL."),
     "search": ("polyseme.flows.commands.search:search", "Find sentences or words by meaning."),
     "senses": ("polyseme.flows.commands.senses:senses", "Group the occurrences of a word by sense."),
     "coherence": (
         "polyseme.flows.commands.coherence:coherence",
-        "Rank documents by coherence; show one's curve and breaks.",
+        "Rank documents by coherence; show the curve and breaks of one.",
     ),
     "report": ("polyseme.flows.commands.report:report", "Write one HTML page about the lake."),
     "status": ("polyseme.flows.commands.lake:status", "Show what the lake holds and its last runs."),
@@ -62,14 +65,14 @@ _COMMANDS = {
         "polyseme.flows.commands.maintain:compact",
         "Merge small parts and drop the rows of replaced documents.",
     ),
-    "vacuum": ("polyseme.flows.commands.maintain:vacuum", "Remove the files that nobody needs any more."),
-    "verify": ("polyseme.flows.commands.maintain:verify", "Check every part and what they say together."),
-    "publish": ("polyseme.flows.commands.maintain:publish", "Build catalog.duckdb anew, for any DuckDB to read."),
+    "vacuum": ("polyseme.flows.commands.maintain:vacuum", "Remove files that are no longer needed."),
+    "verify": ("polyseme.flows.commands.maintain:verify", "Check every part, and that parts and catalog agree."),
+    "publish": ("polyseme.flows.commands.maintain:publish", "Rebuild catalog.duckdb, which any DuckDB can read."),
     "tokens": ("polyseme.flows.commands.model:tokens", "Show the WordPiece tokens of a text."),
     "nsp": ("polyseme.flows.commands.model:nsp", "Score whether one sentence follows another."),
-    "fill-mask": ("polyseme.flows.commands.model:fill_mask", "Predict what stands behind [MASK] in a text."),
-    "adapt": ("polyseme.flows.commands.adapt:adapt", "Teach a BERT your corpus with MLM and NSP."),
-    "evaluate": ("polyseme.flows.commands.evaluate:evaluate", "Measure a model, or two side by side."),
+    "fill-mask": ("polyseme.flows.commands.model:fill_mask", "Predict the token behind each [MASK] of a text."),
+    "adapt": ("polyseme.flows.commands.adapt:adapt", "Continue the pretraining of a BERT on your corpus."),
+    "evaluate": ("polyseme.flows.commands.evaluate:evaluate", "Evaluate a model, or two side by side."),
     "doctor": ("polyseme.flows.commands.doctor:doctor", "Check the installation, the model, the device and the lake."),
 }
 for _name, (_target, _help) in _COMMANDS.items():
@@ -78,18 +81,21 @@ for _name, (_target, _help) in _COMMANDS.items():
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in words
+    given = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in given
+    words = [word for word in given if word != "--debug"]
     _log_to_stderr()
     try:
-        code = app([w for w in words if w != "--debug"])
+        if words and words[0] in _COMMANDS:
+            app[words[0]].help = None  # its docstring is shown instead of its line in the list of commands
+        code = app(words)
     except KeyboardInterrupt:
         if debug:
             raise
         print("Interrupted. What was committed is kept; run the same command again to go on.", file=sys.stderr)  # noqa: T201
         code = 128 + signal.SIGINT
     except BrokenPipeError:
-        # The reader of our output left; nothing can be said to it any more.
+        # The reader of our output is gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except PolysemeError as error:
@@ -109,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _log_to_stderr() -> None:
-    """Show the warnings of our own packages; Prefect's log has its own rules (see --verbose)."""
+    """Show the warnings of our own package; Prefect's log is shown with --verbose."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     logging.getLogger("polyseme").addHandler(handler)

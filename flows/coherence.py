@@ -1,7 +1,7 @@
-"""coherence: what a run committed, ranked by how well it hangs together, with its breaks and the drift since the last.
+"""coherence: the documents of a run ranked by coherence, with breaks and drift since the run before, as a Prefect flow.
 
-Reads the published lake and the scores that stand in it; runs no model. Leaves tables and a page as artifacts and one
-event for each document that breaks. Ids and numbers only: the texts stay in the lake.
+Reads the scores in the lake and runs no model. Leaves tables and a page as artifacts, and one event for each document
+that breaks. Ids and numbers only: the texts stay in the lake.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from polyseme.tasks.analysis.segmentation import breaks
 
 _SHOWN = 20
 _EVENTS = 100
-"""A run of a million documents is worth so many events, of the deepest breaks."""
+"""At most this many events for a run, those of the deepest breaks."""
 
 _MEASURES = (
     ("documents", "{:,}", "documents"),
@@ -77,7 +77,7 @@ class Level:
 def coherence(lake: str, run_id: str) -> int:
     """Report the coherence of what a run committed; return how many documents break.
 
-    Raises LakeError and UsageError where lake or run do not exist.
+    Raises LakeError or UsageError if lake or run do not exist.
     """
     place = lake_at(lake)
     with Catalog.open(place) as catalog:
@@ -110,7 +110,7 @@ def coherence(lake: str, run_id: str) -> int:
 
 
 def level(texts: list[Text]) -> Level | None:
-    """Return the level of a run's documents, a step counting as much as any other; None where nothing was scored."""
+    """Return the level of a run's documents, each step with the same weight; None if nothing was scored."""
     margins = np.array([margin for text in texts for margin in text.margins])
     if not len(margins):
         return None
@@ -124,7 +124,7 @@ def level(texts: list[Text]) -> Level | None:
 
 
 def _read(con: duckdb.DuckDBPyConnection, run_id: str) -> list[list[Text]]:
-    """Return the documents of a run and of the run before it in the same encoding, those that are still live."""
+    """Return the live documents of a run, and of the run before it in the same encoding."""
     run = con.execute(_RUN, {"run_id": run_id}).fetchone()
     if run is None:
         raise UsageError(f"There is no run {run_id!r} in this lake. polyseme status lists the last ones.")
@@ -198,7 +198,7 @@ def _page(run_id: str, lake: str, level: Level | None, before: Level | None, bro
 
 
 def _drift(level: Level, before: Level | None) -> str:
-    """Say how far the mean margin moved, in standard deviations of the run before (Glass's delta)."""
+    """Return a line: how far the mean margin moved, in standard deviations of the run before (Glass's delta)."""
     if before is None or not before.deviation:
         return "No run before this one to compare with."
     moved = (level.mean_margin - before.mean_margin) / before.deviation

@@ -1,7 +1,7 @@
 """embed_corpus: scan -> plan -> shards -> commit -> publish, as one Prefect flow.
 
 The scan runs in a thread of its own and stages shards on disk; a sliding window of them is in flight, so memory does
-not grow with the corpus. Only references travel between tasks. What is done is for the catalog to say.
+not grow with the corpus. Only references travel between tasks. The catalog decides what is done.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ from polyseme.tasks.shards.scan import Scan
 class EmbedRequest:
     """What to embed and how. Plain values, so that a deployment can carry it as parameters.
 
-    `catalog` is the database of the lake's catalog, where the lake does not know it: without a password, since Prefect
+    `catalog` is the database of the lake's catalog, if the lake does not know it yet: without a password, since Prefect
     shows parameters. `delete` hides documents that the sources no longer yield; `limit` stops after so many documents
-    and never deletes. `name` is what a new encoding shall be called.
+    and never deletes. `name` is the name of a new encoding.
     """
 
     sources: list[str]
@@ -84,13 +84,13 @@ FLOW_OPTIONS: dict[str, Any] = {
 def embed_corpus(request: EmbedRequest) -> RunReport:
     """Bring a lake up to date with its sources. Returns what was done; running it again changes nothing.
 
-    Raises PolysemeError where shards failed after their retries; what was committed before stays.
+    Raises PolysemeError if shards failed after their retries; what was committed before stays.
     """
     return carry_out(job(request))
 
 
 def job(request: EmbedRequest) -> Job:
-    """Say what a request comes to. Raises UsageError for a source that names nothing that can be read."""
+    """Resolve a request into a job. Raises UsageError for a source that cannot be read."""
     lake = lake_at(request.lake, request.catalog)
     sources = resolve(request.sources, lake=lake)
 
@@ -119,9 +119,9 @@ def job(request: EmbedRequest) -> Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One run over some selection: where its documents come from, and what is left to do once they are committed.
+    """One run over some selection: where its documents come from, and what to do once they are committed.
 
-    `sources` is what the run is listed with, `places` those files and folders that it reads.
+    `sources` is what the view `runs` shows, `places` the files and folders that are read.
     """
 
     lake: Lake
@@ -137,9 +137,9 @@ class Job:
 
 
 def carry_out(job: Job) -> RunReport:
-    """Encode what of a job's documents is new or changed, inside the flow that calls this, and report.
+    """Encode the new and changed documents of a job, inside the flow that calls this, and report.
 
-    Raises PolysemeError where shards failed after their retries.
+    Raises PolysemeError if shards failed after their retries.
     """
     run_id = uuid4().hex[:12]
     lake, engine = job.lake, shared_engine(job.engine)
@@ -174,7 +174,7 @@ def carry_out(job: Job) -> RunReport:
 
 
 def _measure_rounding(catalog: Catalog, engine: Engine) -> None:
-    """Keep with an int8 encoding what it loses against fp32, measured when a lake first gets it."""
+    """Measure what an int8 encoding loses against fp32, once in each lake, and store it with the encoding."""
     from polyseme.tasks.evaluation.precision_loss import measure
 
     wanted = engine.spec.encoding_id
@@ -270,9 +270,9 @@ class _Run:
         outcome = _outcome(committed) if isinstance(made, ShardResult) else made
         if isinstance(outcome, Counts):
             self.progress.shard(outcome, chars=shard.n_chars)
-            percent, said = 100 * (self.progress.fraction or 0.0), describe(self.progress)
-            update_progress_artifact(artifact, percent, description=said)
-            get_run_logger().info("run %s shard %d committed, %.0f %%: %s", shard.run_id, shard.ordinal, percent, said)
+            percent, line = 100 * (self.progress.fraction or 0.0), describe(self.progress)
+            update_progress_artifact(artifact, percent, description=line)
+            get_run_logger().info("run %s shard %d committed, %.0f %%: %s", shard.run_id, shard.ordinal, percent, line)
             return
         if isinstance(outcome, ModelError | Cancelled):
             raise outcome
@@ -283,7 +283,7 @@ def _outcome(future: PrefectFuture[Any]) -> object:
     """Return what a task returned or raised."""
     try:
         return future.result(raise_on_failure=False)
-    except Exception as error:  # a cluster that lost the task itself says so here, whatever was asked
+    except Exception as error:  # a cluster that lost the task raises here, in spite of raise_on_failure
         return error
 
 

@@ -1,7 +1,7 @@
 """Events: their names, resource ids and payloads, and how they are sent.
 
 Events are hints, at most once: one that is sent while the server is down is lost, and `reconcile` closes the gap. They
-carry ids, addresses and counts, never text, and what they tell has been committed before. `docs/events.md` is the
+carry ids, addresses and counts, never text, and announce only what has been committed. `docs/events.md` is the
 reference for those who send or receive them.
 """
 
@@ -36,9 +36,9 @@ class Payload(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceChanged:
-    """Files of a corpus arrived, changed or went; or somebody says that they may have.
+    """Files of a corpus arrived, changed or went; or may have, since a watcher was not running (`watch-started`).
 
-    `uris` are the first hundred of `files`. With `reason` watch-started nothing is known but that the watcher was away.
+    `uris` are the addresses of the first hundred of `files`.
     """
 
     name: ClassVar[str] = "polyseme.source.changed"
@@ -58,7 +58,7 @@ class SourceChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCommitted:
-    """A run changed what readers of a lake see. `state` is failed where some of its shards failed."""
+    """A run changed what readers of a lake see. `state` is failed if some of its shards failed."""
 
     name: ClassVar[str] = "polyseme.run.committed"
     run_id: str
@@ -82,7 +82,7 @@ class RunCommitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentsRejected:
-    """A run refused input: how many records, by code. One event a run; `rejects` says which and why."""
+    """A run refused input: how many records, by code. One event a run; the view `rejects` has each with its reason."""
 
     name: ClassVar[str] = "polyseme.document.rejected"
     run_id: str
@@ -102,7 +102,7 @@ class DocumentsRejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodingChanged:
-    """A lake got an encoding that it had not: its first one, or the model or its settings have changed."""
+    """A lake got a new encoding: its first one, or one of another model or other settings."""
 
     name: ClassVar[str] = "polyseme.encoding.changed"
     run_id: str
@@ -123,7 +123,7 @@ class EncodingChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoherenceBreak:
-    """A document that a run committed breaks: after which sentences, and the least margin of those steps."""
+    """A document that a run committed has breaks: after which sentences, and the least margin of those steps."""
 
     name: ClassVar[str] = "polyseme.coherence.break"
     run_id: str
@@ -144,9 +144,9 @@ class CoherenceBreak:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelAdapted:
-    """A model was taught a corpus and stands in its folder. `start` is None for one that began as random weights.
+    """A model was adapted to a corpus and written to its folder. `start` is None if it began with random weights.
 
-    `fingerprint` is that of weights and configuration, as encodings have it. `before` and `after` are held-out figures.
+    `fingerprint` is that of weights and configuration, as in encodings. `before` and `after` are held-out figures.
     """
 
     name: ClassVar[str] = "polyseme.model.adapted"
@@ -177,7 +177,7 @@ KINDS: tuple[type[Payload], ...] = (
 def as_event(payload: Payload, *, occurred: datetime, event_id: UUID | None = None) -> dict[str, Any]:
     """Return the event as Prefect's API takes it.
 
-    `occurred` is when it is sent: a debounced trigger passes over what happened before its last window.
+    `occurred` is when it is sent: a debounced trigger ignores what happened before its last window.
     """
     event = {
         "event": payload.name,
@@ -190,12 +190,12 @@ def as_event(payload: Payload, *, occurred: datetime, event_id: UUID | None = No
 
 
 def event_id(payload: Payload, what: str) -> UUID:
-    """Return the same id for the same event about the same `what`, so that sending it again is no second event."""
+    """Return the same id for the same event about the same `what`, so that sending it again makes no second event."""
     return uuid5(_NAMESPACE, f"{payload.name}\0{payload.resource_id}\0{what}")
 
 
 def emit(payload: Payload, *, event_id: UUID | None = None) -> None:
-    """Send an event from inside a flow run, in the background. Call it after the commit it tells of."""
+    """Send an event from inside a flow run, in the background. Call it after the commit that it announces."""
     from prefect.events import emit_event
 
     related = _related(payload)
@@ -226,7 +226,7 @@ def emit_run(report: RunReport, *, lake_id: str, known: Sequence[Encoding], refu
 
 
 def send(events: Sequence[dict[str, Any]], *, timeout: float = 10.0) -> None:
-    """Post events to the configured server and return once it has them. Raises SendError where it did not."""
+    """Post events to the configured server and return once it has them. Raises SendError if it did not take them."""
     import httpx
     from prefect.client.orchestration import get_client
 

@@ -1,7 +1,7 @@
 """Maintenance as Prefect flows: compact, vacuum, verify and publish a lake, on a schedule or on request.
 
-Each is one step over one lake, safe next to runs that write and read it, and safe to retry. What is decided lies in
-`storage`; here is only when it runs and what it reports.
+Each is one step over one lake, safe beside runs that write and read it, and safe to retry. The decisions are made in
+`storage`; here is only the order and the report.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from polyseme.storage.sql.publish import publish
 def compact_lake(
     lake: str = "lake", catalog_url: str | None = None, target_mb: int = 256, purge: bool = False
 ) -> dict[str, int]:
-    """Merge small parts and drop the rows that nobody may see. `purge` rewrites every part that holds such rows."""
+    """Merge small parts and drop rows of replaced and deleted documents; with `purge` from every part that has some."""
     policy = CompactionPolicy(target_bytes=target_mb * MIB, min_dead=0.0 if purge else CompactionPolicy().min_dead)
     log = get_run_logger()
     with Catalog.open(_place(lake, catalog_url)) as catalog:
@@ -54,7 +54,7 @@ def compact_lake(
 def vacuum_lake(
     lake: str = "lake", catalog_url: str | None = None, grace_hours: float = 24.0, unknown: bool = False
 ) -> dict[str, int]:
-    """Remove the files that nobody needs. `unknown` also those named like parts that no catalog knows."""
+    """Remove files that are no longer needed; with `unknown` also those named like parts but not in the catalog."""
     with Catalog.open(_place(lake, catalog_url)) as catalog:
         found = vacuum(catalog, grace=timedelta(hours=grace_hours), now=datetime.now(UTC), unknown=unknown)
     counts = {
@@ -76,10 +76,10 @@ def verify_lake(
     repair: bool = False,
     model: str | None = None,
 ) -> dict[str, int]:
-    """Check every part and what they say together. Raises PolysemeError, so that the run fails, for what is wrong.
+    """Check every part, and that parts and catalog agree. Raises PolysemeError for faults, so that the run fails.
 
-    With `repair` broken parts are made again first, and what is wrong afterwards counts; `model` is where a checkpoint
-    is that is no longer where it was.
+    With `repair` the documents of broken parts are encoded again first, and the faults that remain count; `model` is
+    the new place of a checkpoint that has moved.
     """
     place, grace = _place(lake, catalog_url), timedelta(hours=grace_hours)
     with Catalog.open(place) as catalog:
@@ -95,14 +95,14 @@ def verify_lake(
         first = result.findings[0]
         raise PolysemeError(
             f"{len(result.findings)} faults in {lake}, the first: {first.kind}: {first.subject}: {first.message}. "
-            "Run `polyseme verify` for the list and `polyseme verify --repair` to have broken parts made again."
+            "`polyseme verify` lists them, `polyseme verify --repair` encodes the documents of broken parts again."
         )
     return counts
 
 
 @flow(name="publish", persist_result=False, retries=2, retry_delay_seconds=30)
 def publish_lake(lake: str = "lake", catalog_url: str | None = None) -> int:
-    """Build `catalog.duckdb` anew from the catalog. Returns the catalog version it shows."""
+    """Rebuild `catalog.duckdb` from the catalog. Returns the catalog version it shows."""
     with Catalog.open(_place(lake, catalog_url)) as catalog:
         return publish(catalog, anew=True)
 
@@ -111,7 +111,7 @@ def publish_lake(lake: str = "lake", catalog_url: str | None = None) -> int:
 def maintain(lakes: list[str] | None = None) -> None:
     """Compact, vacuum and verify lakes, those of all configured corpora for None, each as a flow run of its own.
 
-    A lake that is not there yet is passed over. Raises PolysemeError for what is wrong, once every lake was seen to.
+    A lake that does not exist yet is skipped. Raises PolysemeError for faults, once every lake is done.
     """
     places = {c.lake: c.catalog for c in chosen()} if lakes is None else dict.fromkeys(lakes)
     failures = []
@@ -124,7 +124,7 @@ def maintain(lakes: list[str] | None = None) -> None:
                     failures.append(f"{step.name}: {error}")
                 get_run_logger().info("no lake at %s yet", lake)
                 break
-            except Exception as error:  # whatever it is, the other steps and lakes have their turn
+            except Exception as error:  # whatever it is, the other steps and lakes are done all the same
                 failures.append(f"{step.name}: {in_words(error)}")
     if failures:
         raise PolysemeError("; ".join(failures))

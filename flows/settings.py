@@ -40,7 +40,7 @@ def sources_of_settings() -> list[Any]:
 
 
 def _for_all(app: Any, commands: tuple[str, ...], arguments: Any) -> None:
-    """Give every command that has them the options at the top of `polyseme.toml`. A lake is relative to the file."""
+    """Apply the options at the top of `polyseme.toml` to commands that have them. A lake is relative to the file."""
     from cyclopts.config import Dict
 
     path, config = read_config_file()
@@ -52,16 +52,16 @@ def _for_all(app: Any, commands: tuple[str, ...], arguments: Any) -> None:
 
 
 def from_folder(place: str, folder: Path) -> str:
-    """Return the absolute path of what is relative to a folder; - and URLs are what they are."""
+    """Return `place`, which is relative to `folder`, as an absolute path; - and URLs are returned as they are."""
     return place if place == "-" or "://" in place else str(folder / Path(place).expanduser())
 
 
 def lake_at(root: str, catalog: str | None = None) -> Lake:
-    """Return the lake in a folder or at a URL; without `catalog` the environment may name one (POLYSEME_CATALOG).
+    """Return the lake in a folder or at a URL. Without `catalog` that of POLYSEME_CATALOG is used, if it is set.
 
-    A password in the catalog's URL goes no further than this process: it moves to PGPASSWORD, where PostgreSQL's own
-    library looks, so that nothing which is stored, logged or sent to Prefect can hold it. So does `passfile`, which is
-    this machine's, to PGPASSFILE.
+    A password in the catalog's URL stays in this process: it moves to PGPASSWORD, where PostgreSQL's own library reads
+    it, so that nothing that is stored, logged or sent to Prefect can contain it. `passfile`, a path of this machine,
+    moves to PGPASSFILE.
     """
     from polyseme.storage.catalog_url import passfile_of, password_of, without_password
     from polyseme.storage.lake import Lake
@@ -79,13 +79,13 @@ def lake_at(root: str, catalog: str | None = None) -> Lake:
 
 
 def config_file() -> Path | None:
-    """Return the nearest `polyseme.toml`: in the working directory or a folder above it."""
+    """Return the nearest `polyseme.toml`, in the working directory or a folder above it; None if there is none."""
     here = Path.cwd()
     return next((f / CONFIG_FILE for f in (here, *here.parents) if (f / CONFIG_FILE).is_file()), None)
 
 
 def read_config_file() -> tuple[Path, dict[str, Any]]:
-    """Return the nearest `polyseme.toml` and what it says, nothing where there is none. Raises UsageError."""
+    """Return the path and content of the nearest `polyseme.toml`, empty if there is none. Raises UsageError."""
     path = config_file()
     if path is None:
         return Path.cwd() / CONFIG_FILE, {}
@@ -96,18 +96,18 @@ def read_config_file() -> tuple[Path, dict[str, Any]]:
 
 
 def history_file() -> Path:
-    """Where the SQL shell keeps what was typed."""
+    """Return the file in which the SQL shell keeps its history."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "polyseme" / "sql_history"
 
 
 def require_server() -> None:
-    """Raise UsageError where no standing Prefect server is configured: a temporary one would be gone at once."""
+    """Raise UsageError if no standing Prefect server is configured: a temporary one would end with this process."""
     from prefect.settings import PREFECT_API_URL
 
     if not PREFECT_API_URL.value():
         raise UsageError(
-            "No Prefect server is configured. Start one with `prefect server start`, and say where it is: "
+            "No Prefect server is configured. Start one with `prefect server start` and set its address: "
             "export PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
 
@@ -115,10 +115,10 @@ def require_server() -> None:
 def prepare_prefect(*, verbose: bool) -> None:
     """Set what Prefect reads from the environment when first imported. What the user set stays.
 
-    Where no server is configured Prefect starts a temporary one for the run; it is kept small.
+    If no server is configured, Prefect starts a temporary one for the run, without the services that a run needs not.
     """
     if not verbose:
-        # Only the console falls silent: a server still gets the run's log.
+        # For the console alone: a server still gets the log of the run.
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     if "PREFECT_API_URL" not in os.environ:
         for name, value in _TEMPORARY_SERVER.items():

@@ -1,1 +1,1 @@
-"""One module a family of commands. Imported only when one of them is called, so that `polyseme --help` is instant."""
+"""The commands: one module a family, imported only if one of them is called, so that `polyseme --help` is instant."""

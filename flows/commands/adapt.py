@@ -1,4 +1,4 @@
-"""`polyseme adapt`: teach a BERT a corpus."""
+"""`polyseme adapt`: continued pretraining of a BERT on a corpus (domain adaptation)."""
 
 # ruff: noqa: B008 (options are frozen, so that calls may share a default)
 
@@ -42,11 +42,13 @@ def adapt(
     card: CardOptions = CardOptions(),
     report: ReportOptions = ReportOptions(),
 ) -> Exit:
-    """Teach a BERT your corpus with Masked Language Modeling and Next Sentence Prediction, as BERT itself learned.
+    """Continue the pretraining of a BERT on your corpus, with Masked Language Modeling and Next Sentence Prediction.
 
-    Starts from any encoder; heads that it lacks are made. The result is a folder for --model, with a card that has the
-    figures of polyseme evaluate, the start model's beside them. Stopped or killed, the same command goes on from the
-    last checkpoint; with more --minutes or --steps a finished run goes on too, and without it writes the card anew.
+    Starts from any encoder; heads that it lacks are trained from random weights. The result is a folder for --model,
+    with a model card: the figures of polyseme evaluate beside those of the start model. Stopped or killed, the same
+    command goes on from the last checkpoint. A finished run goes on with more --minutes or --steps; without, only its
+    card is written anew.
+
     Example: polyseme adapt notes/ --out notes-model --minutes 30
 
     Parameters
@@ -54,11 +56,11 @@ def adapt(
     sources
         Files, folders, globs or - for standard input: one document a file or record, with paragraphs.
     out
-        The folder of the model to make. Checkpoints lie beside it in OUT.training, which can go once it is done.
+        Folder of the new model, e.g. notes-model. Checkpoints are in OUT.training, which may be removed afterwards.
     model
-        Where to start: a checkpoint with BERT's architecture by folder, hub id, or polyseme-mini.
+        Checkpoint to start from: a folder, a hub id or polyseme-mini.
     precision
-        auto is fp32 on CPU and bf16 on CUDA. bf16 is faster on CPUs with AVX-512 BF16 or AMX, slower on others.
+        auto is fp32 on CPUs and bf16 on CUDA GPUs. bf16 is faster on CPUs with AVX-512 BF16 or AMX, slower on others.
     """
     refuse_options(sources, "adapt")
     prepare_prefect(verbose=report.verbose)
@@ -71,7 +73,7 @@ def adapt(
         evaluation_pairs=card.evaluation_pairs, license=card.license, data_note=card.data_note, shape=new.shape(),
         reading=reading.read_options(),
     )  # fmt: skip
-    with open_workspace(adaptation):  # what is wrong with the request is said before Prefect starts
+    with open_workspace(adaptation):  # errors of the request are raised before Prefect starts
         pass
     from polyseme.flows.adapt import adapt_model
     from polyseme.flows.display.progress_bar import shown
@@ -90,10 +92,10 @@ def _print(report: AdaptReport) -> None:
     first, last = report.first, report.last
     print(  # noqa: T201
         f"{report.steps:,} steps, {report.trained_tokens:,} tokens in {report.seconds / 60:,.1f} minutes, from "
-        f"{report.documents:,} documents; measured on {report.held_out_documents:,} others:\n"
+        f"{report.documents:,} documents; evaluated on {report.held_out_documents:,} others:\n"
         f"MLM top-1 {first['mlm_top1']:.1%} -> {last['mlm_top1']:.1%} (loss {first['mlm_loss']:.2f} -> "
         f"{last['mlm_loss']:.2f}), NSP accuracy {first['nsp_accuracy']:.1%} -> {last['nsp_accuracy']:.1%} "
         f"(loss {first['nsp_loss']:.3f} -> {last['nsp_loss']:.3f}).\n"
-        f"Model {report.model}, card {report.model}/README.md. Try it on text of another kind: polyseme evaluate "
+        f"Model {report.model}, card {report.model}/README.md. Evaluate it on other text: polyseme evaluate "
         f"{report.model} polyseme-mini"
     )

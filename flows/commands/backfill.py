@@ -1,4 +1,4 @@
-"""`polyseme backfill`: what the lake holds, encoded again or in another encoding."""
+"""`polyseme backfill`: documents of the lake, encoded again or in another encoding."""
 
 # ruff: noqa: B008 (options are frozen, so that calls may share a default)
 
@@ -49,22 +49,24 @@ def backfill(
 ) -> Exit:
     """Encode documents of the lake with another model or settings, or make again what is missing or was repaired.
 
-    Texts come from the lake, or from SOURCE where some are named. What is up to date is skipped, so an interrupted
-    backfill goes on where it stopped. Runs next to anything else: a newer text is never replaced by an older one.
+    Texts come from the lake, or from SOURCES if some are named. What is up to date is skipped, so that an interrupted
+    backfill goes on where it stopped. Safe beside other runs: a newer text is never replaced by an older one.
+
     Example: polyseme backfill --where "uri like '%/news/%'" --model google-bert/bert-base-uncased
 
     Parameters
     ----------
     sources
-        Read these instead of the lake's own texts.
+        Files, folders or globs to read instead of the lake's own texts.
     since
-        Only documents ingested since then: a date or a time, 2026-11-24 or 2026-11-24T08:00.
+        Only documents ingested since then: a date or a time (UTC), 2026-11-24 or 2026-11-24T08:00.
     texts_of
-        Take the texts of this encoding; the lake's default encoding otherwise.
+        Take the texts of this encoding, e.g. polyseme_mini; by default of the lake's default encoding.
     damaged
         Only documents that lost rows to a broken part and were marked by polyseme verify --repair.
     encoding
-        Encode as this encoding of the lake was; the default one when no model is named either.
+        Encode as this encoding of the lake was, e.g. polyseme_mini; by default as the default one, unless --model names
+        a model.
     """
     place = lake.lake()
     kept, texts = _of_the_lake(place, texts_of, encoding)
@@ -86,12 +88,12 @@ def backfill(
 
 
 def _repeating(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
-    """Return what encodes as an encoding of the lake was. Raises UsageError for settings that would make another."""
+    """Return the settings that repeat an encoding of the lake. Raises UsageError for any that would make another."""
     from polyseme.flows.backfill import config_of
 
     if given := settings.settings():
         raise UsageError(
-            f"--{next(iter(given)).replace('_', '-')} makes another encoding than {encoding.name}, which is what is "
+            f"--{next(iter(given)).replace('_', '-')} makes another encoding than {encoding.name}, which is "
             "repeated here. Begin one with --model alone (--model polyseme-mini is the embedded one), or leave it out."
         )
     return config_of(encoding, settings.device, model=settings.model)
@@ -108,9 +110,9 @@ def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None) -> tupl
 
 
 def outputs_wanted(lake: Lake, texts: Encoding | None, options: PartialOutputOptions) -> Outputs:
-    """Return what every document shall have: as asked, and where nothing was asked what it has already.
+    """Return the outputs of every document: those of the options, else those that it has already.
 
-    `texts` is the encoding whose documents say so; None where each document of this encoding speaks for itself.
+    `texts` is the encoding whose documents have them; None if each document of this encoding keeps its own.
     """
     from polyseme.flows.backfill import LEAST
     from polyseme.storage.catalog import Catalog
@@ -146,9 +148,9 @@ def _print_estimate(request: BackfillRequest, *, json: bool) -> Exit:
 def _run(request: BackfillRequest, *, json: bool) -> Exit:
     from polyseme.flows.backfill import backfill as flow
     from polyseme.flows.display.progress_bar import shown
-    from polyseme.flows.runs.temporary_server import start_where_needed
+    from polyseme.flows.runs.temporary_server import start_if_needed
 
-    start_where_needed()
+    start_if_needed()
     with shown("embedding"):
         report = flow(request)
     write_json(report.to_dict()) if json else _print_summary(report)

@@ -1,4 +1,4 @@
-"""`polyseme coherence`: how well texts hang together, and where they break."""
+"""`polyseme coherence`: documents ranked by coherence, and where a text breaks."""
 
 # ruff: noqa: B008 (options are frozen, so that calls may share a default)
 
@@ -45,14 +45,18 @@ def coherence(
 ) -> None:
     """Rank the documents by how well their sentences follow each other; or show one document's curve and breaks.
 
-    Margins are NSP's log-odds that a sentence continues the one before. The sparkline is the curve of margins.
+    Margins are NSP's log-odds that a sentence continues the one before it. The sparkline is the curve of margins.
+
+    Example: polyseme coherence --worst 5
+
+    Example: polyseme coherence essay.txt --plot curve.svg
 
     Parameters
     ----------
     document
-        A doc_id, address, title or file name.
+        The doc_id, address, title or file name of a document, e.g. essay.txt.
     worst
-        How many documents to rank, the least coherent first; 0 for all.
+        Show this many documents, the least coherent first; 0 for all.
     plot
         Draw the curve of DOCUMENT into this .svg or .html file.
     """

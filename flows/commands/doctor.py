@@ -32,7 +32,9 @@ class Check:
 
 
 def doctor(*, model: Model = "polyseme-mini", lake: LakeOptions = LakeOptions(), json: JsonOrNot = False) -> int:
-    """Check the installation, the model, the device and the lake. Exits with 1 if something is wrong."""
+    """Check the installation, the model, the device and the lake. Exits with 1 if something is wrong.
+
+    Example: polyseme doctor --lake ./lake --model my-model"""
     checks: dict[str, Callable[[], str]] = {
         "python": lambda: sys.version.split()[0],
         "packages": _packages,

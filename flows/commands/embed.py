@@ -44,19 +44,21 @@ def embed(
     strict: Annotated[bool, Parameter(negative="", group=REPORT)] = False,
     report: ReportOptions = ReportOptions(),
 ) -> Exit:
-    """Embed documents into a lake. What is unchanged is skipped, what changed is replaced, what is gone disappears.
+    """Embed documents into a lake. Unchanged ones are skipped, changed ones replaced, those that are gone are hidden.
 
-    Reads .txt .md .jsonl .csv .tsv (also .gz .zst .bz2) and .parquet; records that cannot be read become rows in
-    `rejects` and the run goes on. Example: polyseme embed corpus/ notes.jsonl.gz --lake ./lake
+    Reads .txt .md .jsonl .csv .tsv (also .gz .zst .bz2) and .parquet; records that cannot be read become rows of
+    `rejects` and the run goes on.
+
+    Example: polyseme embed corpus/ notes.jsonl.gz --lake ./lake
 
     Parameters
     ----------
     sources
         Files, folders, globs, file:// addresses, or - for standard input.
     keep_missing
-        Keep documents that the sources no longer yield.
+        Keep documents that the sources no longer hold; without it they are hidden.
     strict
-        Exit with 3 when input was refused.
+        Exit with 3 if input was refused, instead of 0.
     """
     if not sources:
         raise UsageError("Nothing to embed: name at least one file, folder, glob or - for standard input.")
@@ -75,13 +77,13 @@ def embed(
     threading.Thread(target=import_module, args=("torch",), daemon=True).start()
     from polyseme.flows.display.progress_bar import shown
     from polyseme.flows.embed import EmbedRequest, embed_corpus
-    from polyseme.flows.runs.temporary_server import start_where_needed
+    from polyseme.flows.runs.temporary_server import start_if_needed
 
     request = EmbedRequest(
         sources=list(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted,
         reading=fields, limit=limit, delete=not keep_missing, name=name, runner=runner.runner(),
     )  # fmt: skip
-    start_where_needed()
+    start_if_needed()
     with shown("embedding"):
         done = embed_corpus(request)
     write_json(done.to_dict()) if report.json else _print_summary(done)
@@ -104,6 +106,6 @@ def _print_summary(report: RunReport) -> None:
         f"Lake {report.lake}, encoding {report.encoding}, run {report.run_id}.",
     ]
     if tally.rejected:
-        lines.append(f"See what was refused: polyseme rejects --lake {quote(report.lake)}")
-    lines.append(f'Ask it: polyseme sql "from sentences limit 5" --lake {quote(report.lake)}')
+        lines.append(f"List what was refused: polyseme rejects --lake {quote(report.lake)}")
+    lines.append(f'Query it: polyseme sql "from sentences limit 5" --lake {quote(report.lake)}')
     print("\n".join(lines), file=sys.stdout)  # noqa: T201

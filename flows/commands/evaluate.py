@@ -1,4 +1,4 @@
-"""`polyseme evaluate`: what a model is worth, or two side by side."""
+"""`polyseme evaluate`: the evaluation of a model, or of two side by side."""
 
 from __future__ import annotations
 
@@ -39,27 +39,29 @@ def evaluate(
     device: DeviceName = "auto",
     json: Json = False,
 ) -> Exit:
-    """Measure a model on text it never saw, or two side by side: both objectives, order, word senses and speed.
+    """Evaluate a model on text it never saw, or two side by side: MLM, NSP, sentence order, word senses and speed.
 
-    The default text, 30 documents and 208 uses of 12 words, was written for Polyseme. Give --data for more, and make
-    sure that the model was not trained on it. Example: polyseme evaluate my-model polyseme-mini --data held-out.jsonl
+    The default text, 30 documents and 208 uses of 12 words, was written for Polyseme. For more give --data, on which
+    the model must not have been trained.
+
+    Example: polyseme evaluate my-model polyseme-mini --data held-out.jsonl
 
     Parameters
     ----------
     other
-        Another one to compare it with, on the same text, pairs and masks.
+        Another model to compare it with, on the same text, pairs and masks.
     data
-        Held-out documents: files, folders or globs. The shipped ones by default.
+        Held-out documents: files, folders or globs, e.g. held-out.jsonl; by default those that come with Polyseme.
     senses
-        JSON lines with word, sense and text. The shipped ones by default.
+        Uses of words, JSON lines with the fields word, sense and text; by default those that come with Polyseme.
     pairs
-        Pairs of sentences to ask Next Sentence Prediction about, of each kind.
+        Pairs of sentences of each kind on which NSP is evaluated.
     masked_pairs
-        Pairs of segments with 15 % of their tokens hidden.
+        Pairs of segments on which MLM is evaluated, 15 % of their tokens masked.
     max_tokens
-        Length of these segments together.
+        Length of a pair of segments in tokens, special tokens included.
     seed
-        Of pairs and masks.
+        Seed of everything that is drawn at random.
     """
     from itertools import islice
 
@@ -86,7 +88,7 @@ def evaluate(
 
 
 def side_by_side(found: Sequence[Evaluation]) -> pa.Table:
-    """Return the figures of one model or two as a table, a column each; of two, which is better."""
+    """Return the figures of one model or two as a table, a column each, and of two the better one."""
     from polyseme.tasks.evaluation.evaluation import FIGURES, shown
 
     names = [e.model for e in found]

@@ -1,4 +1,4 @@
-"""`polyseme status` and `polyseme rejects`: what the catalog knows, without a server."""
+"""`polyseme status` and `rejects`: what the catalog knows. No Prefect server is needed."""
 
 # ruff: noqa: B008 (options are frozen, so that calls may share a default)
 
@@ -27,17 +27,19 @@ def status(
     lake: LakeOptions = LakeOptions(),
     json: JsonOrNot = False,
 ) -> None:
-    """Show what the lake holds, what of it is stale, and its last runs.
+    """Show what the lake holds, which documents are stale, and its last runs.
 
-    Stale documents are missing in an encoding, outdated (another one has a later text), or damaged (a repair took
-    their rows): polyseme backfill makes them again.
+    Stale documents are missing in an encoding, outdated (another encoding has a later text), or damaged (a broken part
+    was taken out): polyseme backfill encodes them again.
+
+    Example: polyseme status --lake ./lake --runs 3
 
     Parameters
     ----------
     runs
-        How many of the last runs to show.
+        Show this many of the last runs.
     default
-        Make this encoding the one that the views without a suffix show.
+        Make this encoding, e.g. polyseme_mini, the one that views without a suffix show.
     """
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.sql.publish import publish
@@ -82,7 +84,7 @@ def status(
 
 
 def _stale_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
-    """Return what is stale, and the command that makes it new, in a line each."""
+    """Return a line for each encoding with stale documents, with the command that encodes them again."""
     lines, place = [], quote(lake)
     for e in encodings:
         others = [o["name"] for o in encodings if o is not e]
@@ -102,10 +104,12 @@ def _stale_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
 def rejects(*, limit: int = 100, lake: LakeOptions = LakeOptions(), json: JsonOrNot = False) -> None:
     """List the input that was refused by the last scan of each source, and why.
 
+    Example: polyseme rejects --limit 0 --json
+
     Parameters
     ----------
     limit
-        At most so many rows; 0 for all.
+        Show at most this many rows; 0 for all.
     """
     from polyseme.storage.catalog import Catalog
 

@@ -1,4 +1,4 @@
-"""`polyseme compact`, `vacuum`, `verify` and `publish`: a lake kept small and whole. Only `--repair` starts a flow."""
+"""`polyseme compact`, `vacuum`, `verify` and `publish`: maintenance of a lake. Only `--repair` starts a flow."""
 
 # ruff: noqa: B008 (options are frozen, so that calls may share a default)
 
@@ -37,14 +37,16 @@ def compact(
 ) -> Exit:
     """Merge small parts into large ones and drop the rows of replaced and deleted documents.
 
-    Runs next to anything else. The old files stay for readers that have them open until polyseme vacuum.
+    Safe beside other runs. The old files stay, for readers that have them open, until polyseme vacuum.
+
+    Example: polyseme compact --target-mb 512
 
     Parameters
     ----------
     target_mb
-        Size of the files to make.
+        Size of the merged files, in MiB.
     purge
-        Rewrite every part that holds a dead row, however few they are.
+        Rewrite every part that holds a row of a replaced or deleted document, however few there are.
     """
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.maintenance.compaction import MIB, CompactionPolicy
@@ -68,7 +70,7 @@ def compact(
             "polyseme vacuum removes the old files once no reader needs them."
         )
     for path in report.broken:
-        _note(f"left alone, because it is not what was written: {path} (polyseme verify)")
+        _note(f"left alone, because it is not what was written: {path} (run polyseme verify)")
     return 1 if report.broken else 0
 
 
@@ -80,16 +82,18 @@ def vacuum(
     lake: LakeOptions = LakeOptions(),
     json: Json = False,
 ) -> Exit:
-    """Remove replaced parts that no reader needs any more, and what runs that died left half done.
+    """Remove replaced parts that no reader needs any more, and files that killed runs left behind.
 
-    Files that look like parts and that the catalog does not know are listed, and removed only with --yes.
+    Files that are named like parts but are not in the catalog are listed, and removed only with --yes.
+
+    Example: polyseme vacuum --dry-run --grace-hours 1
 
     Parameters
     ----------
     yes
         Remove the unknown parts too.
     dry_run
-        List what would be removed.
+        List what would be removed; remove nothing.
     """
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.maintenance.vacuum import find_leftovers
@@ -107,7 +111,7 @@ def vacuum(
     verb = "would be removed" if dry_run else "removed"
     _list(f"replaced parts {verb}", found.retired)
     _list(f"leftovers of dead runs {verb}", found.scratch)
-    _list(f"unknown parts {verb if yes else 'kept: no catalog knows them, --yes removes them'}", found.unknown)
+    _list(f"unknown parts {verb if yes else 'kept: they are not in the catalog, --yes removes them'}", found.unknown)
     _list("replaced parts kept for readers until the grace period is over", found.waiting)
     if not any((found.retired, found.scratch, found.unknown, found.waiting)):
         print("Nothing to remove.")  # noqa: T201
@@ -124,14 +128,16 @@ def verify(
 ) -> Exit:
     """Check every live part's hash, rows and schema, and that offsets, counts and documents agree.
 
-    Exits with 1 and the list of what is wrong. Changes nothing without --repair, which takes broken parts out of the
-    lake and encodes their documents again: from the text the lake holds, else from their source. Exits with 0 then,
-    unless something is still wrong.
+    Exits with 1 and a list of the faults. Changes nothing without --repair, which takes broken parts out of the lake
+    and encodes their documents again: from the text the lake holds, else from their source. Exits with 0 then, unless
+    faults remain.
+
+    Example: polyseme verify --repair
 
     Parameters
     ----------
     repair
-        Make broken parts again. Needs the model they were made with.
+        Encode the documents of broken parts again. Needs the model that encoded them.
     """
     place, grace = lake.lake(), timedelta(hours=grace_hours)
     found = result = _verified(place, grace)
@@ -154,9 +160,11 @@ def verify(
 
 
 def publish(*, lake: LakeOptions = LakeOptions()) -> Exit:
-    """Build catalog.duckdb, the file that any DuckDB opens, anew from the catalog.
+    """Rebuild catalog.duckdb, the file that any DuckDB opens, from the catalog.
 
-    Every run does it by itself; by hand it is needed after the file was damaged or removed, or the lake moved.
+    Every run does so itself. The command is needed if the file was damaged or removed, or the lake was moved.
+
+    Example: polyseme publish --lake ./lake
     """
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.sql.publish import publish as run
@@ -205,7 +213,7 @@ def _print_repaired(done: RepairReport) -> None:
         uris = list(dict.fromkeys(done.lost.values()))
         more = f" and {len(uris) - _SHOWN:,} more (--json lists all)" if len(uris) > _SHOWN else ""
         print(  # noqa: T201
-            f"Documents whose text went with its part and whose source cannot be read: {len(done.lost):,}. "
+            f"Documents whose text was in a broken part and whose source cannot be read: {len(done.lost):,}. "
             f"Embed their source again: {', '.join(uris[:_SHOWN])}{more}"
         )
 

@@ -1,4 +1,4 @@
-"""`polyseme tokens`, `nsp` and `fill-mask`: ask the model directly, without a lake."""
+"""`polyseme tokens`, `nsp` and `fill-mask`: predictions of a model, without a lake."""
 
 # ruff: noqa: B008 (options are frozen, so that calls may share a default)
 
@@ -18,12 +18,14 @@ from polyseme.tasks.engine import Engine, EngineConfig
 
 
 def tokens(text: str, *, model: Model = "polyseme-mini", json: JsonOrNot = False) -> None:
-    """Show the WordPiece tokens of a text: piece, id, characters and the word each belongs to.
+    """Show the WordPiece tokens of a text: each with its id, its characters and the word it belongs to.
+
+    Example: polyseme tokens "unbelievableness"
 
     Parameters
     ----------
     text
-        Any text. It is normalised as documents are (NFC).
+        Any text. It is normalised as documents are (Unicode NFC).
     """
     from polyseme.tasks.reading.normalization import normalise
 
@@ -34,8 +36,10 @@ def tokens(text: str, *, model: Model = "polyseme-mini", json: JsonOrNot = False
 def nsp(first: str, second: str, *, model: ModelOptions = ModelOptions(), json: JsonOrNot = False) -> None:
     """Score whether SECOND follows FIRST, by BERT's Next Sentence Prediction.
 
-    Gives both logits, their difference (margin) and the probability. A probability near 1 says that the two fit,
-    in topic above all; it is no proof of good order.
+    Shows both logits, their difference (margin) and the probability. A probability near 1 means that the two fit
+    together, in topic above all; it does not prove that they are in the right order.
+
+    Example: polyseme nsp "He went to the store." "He bought some milk."
 
     Parameters
     ----------
@@ -53,12 +57,16 @@ def nsp(first: str, second: str, *, model: ModelOptions = ModelOptions(), json: 
 def fill_mask(
     text: str,
     *,
-    k: Annotated[int, Parameter(alias="-k", help="Candidates for each mask.")] = 5,
-    targets: Annotated[str | None, Parameter(help="Only these words, e.g. cat,dog; each must be one token.")] = None,
+    k: Annotated[int, Parameter(alias="-k", help="Candidates to show for each mask.")] = 5,
+    targets: Annotated[
+        str | None, Parameter(help="Score these words alone, separated by commas: cat,dog. Each must be one token.")
+    ] = None,
     model: ModelOptions = ModelOptions(),
     json: JsonOrNot = False,
 ) -> None:
-    """Predict what stands behind each [MASK] in a text, by BERT's Masked Language Model; each mask for itself.
+    """Predict the token behind each [MASK] of a text, by BERT's Masked Language Model; each mask independently.
+
+    Example: polyseme fill-mask "The [MASK] of France is Paris." -k 3
 
     Parameters
     ----------

@@ -19,15 +19,18 @@ Exit = int
 
 
 def deploy(*, pool: str | None = None) -> Exit:
-    """Register everything in prefect.yaml with the Prefect server, for workers to run. Doing it again changes nothing.
+    """Register the deployments of prefect.yaml with the Prefect server, for workers to run. Safe to repeat.
 
-    Makes the work pool if it is missing. Runs work in the folder of polyseme.toml, which configures the corpora. Then
-    start a worker, here or where the same folder can be seen: prefect worker start --pool local
+    Takes prefect.yaml of this folder if it has flows of Polyseme, else the one that comes with Polyseme, and creates
+    the work pool if it is missing. Runs work in the folder of polyseme.toml, which configures the corpora. Start a
+    worker next, here or where the same folder can be read: prefect worker start --pool local
+
+    Example: polyseme deploy --pool local
 
     Parameters
     ----------
     pool
-        Use this work pool instead of those that prefect.yaml names.
+        Use this work pool, e.g. local, instead of those named in prefect.yaml.
     """
     require_server()
     from polyseme.flows.server.corpora import chosen
@@ -46,17 +49,19 @@ def deploy(*, pool: str | None = None) -> Exit:
 
 
 def serve(*, limit: int = 4, poll_seconds: float = 2.0) -> Exit:
-    """Run everything in prefect.yaml from this one process, without a work pool or a worker, until it is stopped.
+    """Run the deployments of prefect.yaml from this process, without a work pool or a worker, until it is stopped.
 
-    Registers the deployments with the Prefect server, then starts their runs as they are due. Each run is a process of
-    its own; runs that were going on when this one is killed are picked up by the next reconcile.
+    Registers them with the Prefect server, then starts their runs when they are due. Each run is a process of its own;
+    what runs left undone when this process was killed is done by the next reconcile.
+
+    Example: polyseme serve --limit 2
 
     Parameters
     ----------
     limit
-        Runs at a time.
+        Runs at the same time.
     poll_seconds
-        How often to ask the server for runs.
+        Seconds between two queries for runs that are due.
     """
     require_server()
     from polyseme.flows.server.corpora import chosen
@@ -64,7 +69,7 @@ def serve(*, limit: int = 4, poll_seconds: float = 2.0) -> Exit:
     from polyseme.flows.server.serving import serve as run
 
     for corpus in chosen():
-        # A model that cannot be had is said now, not by the first run at night.
+        # A model that is not available is an error now, not in the first run at night.
         shared_engine(corpus.engine).check(corpus.outputs)
     found = read_deployments(deployments_file())
     os.chdir(_home())
@@ -77,20 +82,21 @@ def watch(
     settle: float = 2.0,
     poll: Annotated[bool, Parameter(negative="")] = False,
 ) -> Exit:
-    """Tell the Prefect server when files of a corpus have arrived, changed or gone, until it is stopped.
+    """Send the Prefect server an event when files of a corpus arrive, change or go, until it is stopped.
 
-    A file has arrived when it has not changed for some seconds. Says so again and again until the server has heard it,
-    and says once at the start that files may have arrived while nobody watched.
+    A file has arrived when it has not changed for some seconds. An event is sent until the server acknowledges it; one
+    is sent at the start, because files may have arrived while nobody watched.
+
     Example: polyseme watch news/ archive/
 
     Parameters
     ----------
     folders
-        Folders to watch, each of them part of a configured corpus; by default the sources of all corpora.
+        Folders to watch, each part of a configured corpus; by default the sources of all corpora.
     settle
-        Seconds without a change after which a file is complete.
+        Seconds without a change after which a file counts as complete.
     poll
-        Look at the files again and again instead of waiting for the kernel: for network drives.
+        Compare the files again and again instead of waiting for the kernel's notifications: for network drives.
     """
     require_server()
     from polyseme.flows.server.corpora import chosen
@@ -118,7 +124,7 @@ def _make_pool(name: str) -> None:
         except ObjectNotFound:
             try:
                 client.create_work_pool(WorkPoolCreate(name=name, type="process"))
-                print(f"Made the work pool {name}.")  # noqa: T201
+                print(f"Created the work pool {name}.")  # noqa: T201
             except ObjectAlreadyExists:
                 return
 
@@ -135,7 +141,7 @@ def _with_pool(path: Path, pool: str, folder: Path) -> Path:
 
 
 def _prefect(*arguments: str, cwd: Path) -> None:
-    """Run Prefect's own command line; what it says is shown only where it fails."""
+    """Run Prefect's own command line; show its output only if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "prefect", *arguments], cwd=cwd, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""`polyseme report`: a lake on one page."""
+"""`polyseme report`: one HTML page about a lake."""
 
 # ruff: noqa: B008 (options are frozen, so that calls may share a default)
 
@@ -26,16 +26,18 @@ def report(
 ) -> None:
     """Write one HTML page about the lake: figures, coherence, words in several senses, where the vectors come from.
 
-    The page holds everything it shows and asks nothing of the network. It quotes sentences of the corpus.
+    The page holds everything it shows and loads nothing from the network. It quotes sentences of the corpus.
+
+    Example: polyseme report -o lake.html --words bank,court
 
     Parameters
     ----------
     output
-        The file to write.
+        File to write.
     words
-        Draw the senses of these words, e.g. bank,court; by default of the most polysemous ones.
+        Draw the senses of these words, separated by commas: bank,court. By default of the most polysemous ones.
     title
-        The heading.
+        Heading of the page; by default the name of the lake's folder.
     """
     from polyseme.flows.display.lake_page import page
     from polyseme.storage.sql.connection import connect

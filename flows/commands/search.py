@@ -1,4 +1,4 @@
-"""`polyseme search`: the sentences or word occurrences that a text is most like."""
+"""`polyseme search`: the sentences or word occurrences that are nearest to a text."""
 
 # ruff: noqa: B008 (options are frozen, so that calls may share a default)
 
@@ -53,23 +53,24 @@ def search(
     model: FunctionOptions = FunctionOptions(),
     json: Json = False,
 ) -> None:
-    """Find the sentences whose vectors are most like that of TEXT, with their neighbours, source and similarity.
+    """Find the sentences whose vectors are nearest to that of TEXT, with neighbours, source and cosine similarity.
 
-    Examples: polyseme search "a flood in the valley" --where "title like '%bank%'"
-    and: polyseme search "They moored at the bank." --word bank
+    Example: polyseme search "a flood in the valley" --where "title like '%bank%'"
+
+    Example: polyseme search "They moored at the bank." --word bank
 
     Parameters
     ----------
     text
-        What to look for; it is taken as one sentence.
+        Text to search for; it is encoded as one sentence.
     k
-        How many answers.
+        Hits to show.
     word
-        A word of TEXT: find the occurrences of this word used most like that.
+        A word of TEXT: find the occurrences of this word whose use is most similar.
     words
-        Find occurrences of any word instead of sentences. Reads the vectors of every word. With --word they are those
-        used most like that word of TEXT: "We walked along the stream." --word stream --words. A bare word has no
-        context and finds little.
+        Find occurrences of any word instead of sentences, which reads the vectors of all words. With --word those whose
+        use is most similar to that word of TEXT: "We walked along the stream." --word stream --words. A word alone has
+        no context and finds little.
     """
     from polyseme.storage.sql.connection import connect
     from polyseme.tasks.sql.execution import ask
@@ -85,7 +86,7 @@ def search(
             parameters["word"] = word
             known = ask(con, "SELECT embed_word($text, $word) IS NOT NULL AS known", functions, text=text, word=word)
             if not known[0]["known"]:
-                raise UsageError(f"'{word}' is no word of the text. Write a text that uses it, or leave --word out.")
+                raise UsageError(f"'{word}' is not a word of the text. Write a text that uses it, or leave --word out.")
         if word is None and not words:
             query = _SENTENCES.format(docs=docs)
         else:

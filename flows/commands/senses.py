@@ -1,4 +1,4 @@
-"""`polyseme senses`: how many senses a word is used in, each with its typical contexts."""
+"""`polyseme senses`: the senses in which a word is used, each with its typical contexts."""
 
 # ruff: noqa: B008 (options are frozen, so that calls may share a default)
 
@@ -29,12 +29,14 @@ def senses(
 
     The number of senses is the one whose grouping has the best mean silhouette; below 0.1 the word has one sense.
 
+    Example: polyseme senses bank -k 3 --plot bank.svg
+
     Parameters
     ----------
     word
-        A word, in any case.
+        A word, e.g. bank; upper and lower case are the same.
     k
-        How many occurrences of each sense to show.
+        Occurrences to show of each sense.
     plot
         Draw the occurrences as a map into this .svg or .html file.
     """

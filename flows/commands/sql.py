@@ -1,4 +1,4 @@
-"""`polyseme sql`: questions in SQL, from the command line, a file, standard input or a shell."""
+"""`polyseme sql`: queries from the command line, a file, standard input or a shell."""
 
 # ruff: noqa: B008 (options are frozen, so that calls may share a default)
 
@@ -28,26 +28,28 @@ def sql(
     lake: LakeOptions = LakeOptions(),
     model: FunctionOptions = FunctionOptions(),
 ) -> None:
-    """Ask the lake in SQL (DuckDB's). Without a query: a shell on a terminal, else SQL from standard input.
+    """Query the lake in DuckDB's SQL. Without QUERY: a shell on a terminal, else SQL from standard input.
 
     Views: documents, sentences, words, tokens, transitions, coherence, rejects, runs, encodings.
     Functions: embed, embed_word, nsp, nsp_margin, wordpiece; FROM nearest(...), nearest_to, fill_mask, occurrences,
-    senses, polysemy, drift, breaks. The shell's help (\\?) and docs/sql.md describe them.
-    Example: polyseme sql "from nearest('a flood in the valley', k := 5)"
+    senses, polysemy, drift, breaks. The shell's help and docs/sql.md describe them. In the shell --timeout holds for
+    each query.
+
+    Example: polyseme sql "from nearest('a flood in the valley', k := 5)" --format csv
 
     Parameters
     ----------
     query
-        SQL; several statements with semicolons between. It can read the lake and nothing else, unless --write or
-        --unsafe is given. - is standard input.
+        SQL; statements are separated by semicolons. It can read the lake and nothing else, unless --write or --unsafe
+        is given. - is standard input.
     file
-        A file with SQL instead of QUERY.
+        A file with SQL instead of QUERY, e.g. report.sql.
     format
-        How to write the answers to stdout; vectors are folded in a table and whole in the others.
+        How to write results to stdout; vectors are shortened in a table and complete in the others.
     write
         Let SQL read and write files in this folder too (COPY … TO, ATTACH). The lake itself stays read-only.
     unsafe
-        Let SQL do everything DuckDB can: read any file, write any file, load extensions. Only for SQL you wrote.
+        Let SQL do everything that DuckDB can: read and write any file, load extensions. Only for SQL you wrote.
     """
     from polyseme.storage.sql.connection import Access, connect
     from polyseme.tasks.sql.execution import run
@@ -72,7 +74,7 @@ def sql(
 
 
 def _given(query: str | None, file: Path | None) -> str | None:
-    """Return the SQL to run; None for a shell."""
+    """Return the SQL to run; None to open a shell."""
     if query is not None and file is not None:
         raise UsageError("There is SQL on the command line and in --file. Leave one of them out.")
     if file is not None:

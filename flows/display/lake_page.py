@@ -1,6 +1,6 @@
 """The report: one HTML page about a lake that needs nothing else, neither files nor a network.
 
-Asks SQL and lays out the answers; the pictures are SVG inside the page.
+Runs queries and lays out their results; the pictures are SVG inside the page.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from polyseme.flows.display.sense_map import SENSES, draw_sense_map, summarise
 from polyseme.flows.display.svg import histogram
 
 Ask = Callable[..., list[dict[str, Any]]]
-"""Takes SQL and named parameters, gives records."""
+"""Takes SQL and named parameters, returns records."""
 
 _CURVES = 3
 _WORDS = 4

@@ -1,4 +1,4 @@
-"""The curve of a training run: losses by step, and held-out accuracy where it was measured, as plain SVG."""
+"""The curve of a training run: losses by step and held-out accuracy, as plain SVG."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _panel(top: int, name: str, xs: Sequence[float], ys: Sequence[float], last: 
 
 
 def _smoothed(steps: Sequence[int], values: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Means over equal runs of steps, so many that a picture can show."""
+    """Return means over equal ranges of steps, at most `_POINTS`."""
     groups = min(_POINTS, len(steps))
     if not groups:
         return [], []

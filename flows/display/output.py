@@ -1,4 +1,4 @@
-"""Writing answers to stdout: as a table for eyes, or as JSON, JSON lines, CSV or Parquet for programs."""
+"""Results on stdout: as a table for people, or as JSON, JSON lines, CSV or Parquet for programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from polyseme.storage.errors import UsageError
 Format = Literal["table", "json", "jsonl", "csv", "parquet"]
 
 _FOLD_FROM = 8
-"""Lists of this many numbers are shown by their first two and their length."""
+"""Lists of this many numbers or more are shown as their first two and their length."""
 _NO_LIMIT = 1_000_000
 _TABLE_ROWS = 5_000
 """DuckDB's own printer stops at twice as many."""
@@ -30,7 +30,7 @@ def write_table(table: pa.Table, form: Format) -> None:
 
 
 def write_rows(rows: pa.RecordBatchReader, form: Format) -> None:
-    """Write rows to stdout as they come, a table once all are there. Raises UsageError for Parquet on a terminal."""
+    """Write rows to stdout as they come, a table once it has all. Raises UsageError for Parquet on a terminal."""
     if form == "table" and not rows.schema.names:
         print("Nothing.")  # noqa: T201
     elif form == "table":
@@ -69,7 +69,7 @@ def _show(table: pa.Table) -> None:
 
 
 def _folded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Vectors as `[0.12, -0.03, … 384]`."""
+    """Return vectors shortened to `[0.12, -0.03, … 384]`."""
     kind = column.type
     is_list = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_large_list(kind)
     if not is_list or not pa.types.is_floating(kind.value_type):
@@ -133,8 +133,10 @@ def _write_json(rows: Iterable[pa.RecordBatch], *, lines: bool) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """What orjson does not know: decimals, such as any sum, are numbers with all their digits, sets become lists, bytes
-    hexadecimal, the rest its text."""
+    """Return a value that orjson does not know as one that it does.
+
+    Decimals, such as any sum, become numbers with all their digits, sets lists, bytes hexadecimal, all else text.
+    """
     if isinstance(value, Decimal) and value.is_finite():
         return orjson.Fragment(format(value, "f"))
     if isinstance(value, set | frozenset):

@@ -1,4 +1,4 @@
-"""The senses of a word for people: a record for each, and the map of its occurrences."""
+"""The senses of a word: a record for each, and a map of its occurrences."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def summarise(word: str, found: list[dict[str, Any]], k: int) -> list[dict[str, 
 
 
 def draw_sense_map(word: str, found: list[dict[str, Any]], groups: list[dict[str, Any]]) -> str:
-    """Return the sense map as SVG. Raises UsageError where there is nothing to draw."""
+    """Return the sense map as SVG. Raises UsageError if there is nothing to draw."""
     from polyseme.flows.display.svg import Dot, scatter
 
     if not found:

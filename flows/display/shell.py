@@ -1,7 +1,7 @@
-"""The SQL shell: history, several lines, completion, help. Reads statements and has them run; knows no SQL itself.
+"""The SQL shell: history, several lines, completion, help. Reads statements and runs them; knows no SQL itself.
 
-The model and the vectors stay warm between questions. When the lake has changed, the connection is renewed before the
-next question, unless it holds tables that would be lost.
+Model and vectors stay in memory between queries. If the lake has changed, the connection is renewed before the next
+query, unless it holds tables that would be lost.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def shell(
     timeout: float | None = None,
     access: Access = READ_ONLY,
 ) -> None:
-    """Ask and answer until the user leaves. Raises LakeError where there is no lake."""
+    """Read and run statements until the user leaves. Raises LakeError if there is no lake."""
     with Session(lake, functions, format=format, timeout=timeout, access=access) as session:
         prompt = prompt_session(session.completer, _history())
         print(f"Polyseme {session.lake.root}. \\? for help, \\q to leave.", file=sys.stderr)  # noqa: T201
@@ -75,7 +75,7 @@ def shell(
 
 
 class Session:
-    """One connection that is renewed as the lake changes, and how its answers are shown."""
+    """One connection, renewed as the lake changes, and how its results are shown."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Session:
         self._con.close()
 
     def answer(self, text: str) -> bool:
-        """Run a statement or a command; False when it says to leave. Raises PolysemeError."""
+        """Run a statement or a command; return False for the command to leave. Raises PolysemeError."""
         text = text.strip()
         if text.startswith("\\"):
             return self._command(*text.rstrip(";").split())
@@ -130,7 +130,7 @@ class Session:
         elif name in ("\\?", "\\h"):
             print(help_text())  # noqa: T201
         else:
-            raise UsageError(f"There is no command {name}. \\? lists what there is.")
+            raise UsageError(f"There is no command {name}. \\? lists all.")
         return True
 
     def _set_format(self, *names: str) -> None:
@@ -178,7 +178,7 @@ class SqlCompleter(Completer):
         self._others = [*columns, *(f"{name}(" for name in functions), *_KEYWORDS]
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        """Yield what the word at the cursor may become."""
+        """Yield completions of the word at the cursor."""
         before = document.text_before_cursor
         found = _WORD.search(before)
         word = found[0] if found else ""
@@ -198,7 +198,7 @@ class SqlCompleter(Completer):
 def prompt_session(
     completer: Completer, history: History, *, input: Input | None = None, output: Output | None = None
 ) -> PromptSession[str]:
-    """Return a prompt on which Enter goes on until the statement is complete; by default on the terminal."""
+    """Return a prompt on which Enter begins a new line until the statement is complete; by default on the terminal."""
     keys = KeyBindings()
     going_on = Condition(lambda: not is_complete(session.default_buffer.text))
 

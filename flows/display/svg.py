@@ -1,6 +1,6 @@
 """Pictures as plain SVG: the sense map of a word, the coherence curve of a text. No library, no script, no request.
 
-Numbers in, markup out; whoever calls knows what they mean. Hovering over a mark shows its text.
+Numbers in, markup out; the caller knows what they mean. Hovering over a mark shows its label.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from polyseme.storage.errors import UsageError
 
 COLOURS = ("#2f6fb3", "#d9772b", "#2e8b57", "#b8405e", "#7a5cb3", "#8a6d3b", "#3aa6a6", "#6b6b6b")
-"""One a group; apart in brightness too, for readers who do not see all hues."""
+"""One for each group; they differ in brightness too, for readers who do not see all hues."""
 _BARS = "▁▂▃▄▅▆▇█"
 _INK, _FAINT, _ALARM = "#333", "#ccc", "#c0392b"
 STYLE = "font-family:system-ui,'Segoe UI',Helvetica,Arial,sans-serif;font-size:12px"
@@ -21,12 +21,12 @@ STYLE = "font-family:system-ui,'Segoe UI',Helvetica,Arial,sans-serif;font-size:1
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """One mark of a map: where, in which group (from 1), and what it says when hovered over."""
+    """One mark of a map: its place, its group (from 1), and the label that hovering shows."""
 
     x: float
     y: float
     group: int
-    says: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Step:
 
     value: float
     marked: bool
-    says: str
+    label: str
 
 
 def scatter(dots: Sequence[Dot], groups: Sequence[str], *, title: str, width: int = 760, height: int = 460) -> str:
@@ -49,7 +49,7 @@ def scatter(dots: Sequence[Dot], groups: Sequence[str], *, title: str, width: in
     for dot, x, y in zip(dots, xs, ys, strict=True):
         body.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{_colour(dot.group)}" fill-opacity="0.75">'
-            f"<title>{escape(dot.says)}</title></circle>"
+            f"<title>{escape(dot.label)}</title></circle>"
         )
     for i, name in enumerate(groups):
         y = bottom + 24 + 18 * i
@@ -79,7 +79,7 @@ def curve(steps: Sequence[Step], *, title: str, width: int = 760, height: int = 
             )
         body.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{4 if step.marked else 2.5}" '
-            f'fill="{_ALARM if step.marked else COLOURS[0]}"><title>{i}: {escape(step.says)}</title></circle>'
+            f'fill="{_ALARM if step.marked else COLOURS[0]}"><title>{i}: {escape(step.label)}</title></circle>'
         )
     for i in range(0, len(steps), max(1, len(steps) // 12)):
         body.append(f'<text x="{xs[i]:.1f}" y="{height - 10}" text-anchor="middle" fill="{_INK}">{i}</text>')
@@ -111,7 +111,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def write_picture(svg: str, path: Path) -> None:
-    """Write a picture as .svg, or in a page as .html. Raises UsageError for another ending or a place to write."""
+    """Write a picture as .svg, or in a page as .html. Raises UsageError for another ending or a failed write."""
     if path.suffix not in (".svg", ".html"):
         raise UsageError(
             f"--plot writes .svg or .html, not '{path.suffix or path.name}'. Name a file such as plot.svg."

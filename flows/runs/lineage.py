@@ -1,4 +1,4 @@
-"""Lineage: a run that ends well publishes its lake as a Prefect asset, made from the sources it read.
+"""Lineage: a completed run publishes its lake as a Prefect asset, made from the sources it read.
 
 The key is the lake's address, without the characters that Prefect refuses. Knows names and counts, no rows.
 """
@@ -65,5 +65,5 @@ def asset_key(place: str) -> str:
 
 
 def is_there(place: str) -> bool:
-    """False for standard input and glob patterns, which are no address."""
+    """True for an existing file or folder; standard input and glob patterns are not addresses."""
     return place.startswith("file://") or os.path.exists(os.path.expanduser(place))

@@ -108,7 +108,7 @@ class Progress:
             announce(describe(self), self.fraction)
 
     def stop(self) -> None:
-        """Ask the run to stop at the next batch."""
+        """Stop the run at the next batch."""
         self.stopped = True
 
     @property

@@ -11,7 +11,7 @@ from polyseme.tasks.shards.scan import Tally
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """What one run met (`tally`) and did (`counts`). `state` is completed, failed or cancelled."""
+    """What one run found (`tally`) and did (`counts`). `state` is completed, failed or cancelled."""
 
     run_id: str
     state: str
@@ -30,7 +30,7 @@ class RunReport:
 
     @property
     def lane_busy(self) -> float:
-        """Share of the run that its model was at work; above 1 where several workers encoded."""
+        """Share of the run that its model was at work; above 1 if several workers encoded."""
         return self.counts.lane_seconds / self.wall_seconds if self.wall_seconds else 0.0
 
 

@@ -1,7 +1,7 @@
 """Runners: where shards are encoded. In threads of this process, or by the workers of a Dask or Ray cluster.
 
-Workers get references and give references back: a staged file, the lake, an engine's settings, names of parts. Knows
-clusters and how to reach them, nothing of what a shard is; what is encoded is the same whoever does it.
+Workers take and return references: a staged file, the lake, an engine's settings, names of parts. Knows clusters and
+how to reach them, not what a shard is; the rows are the same whichever runner encodes them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHARDS_IN_FLIGHT = 3
 SHARDS_FOR_A_GPU = 6
 """A GPU reads faster than one thread tokenizes and one writes."""
 ENCODER = "encoder"
-"""The Dask resource of workers that shall encode; a cluster where none declares it uses them all."""
+"""The Dask resource of workers that encode; if no worker of a cluster declares it, all do."""
 _NO_LIMIT = 0
 """PyTorch's memory is unknown to Dask, which would take it for a leak and end the worker."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -37,7 +37,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
-    """Which runner. `address` is that of a standing cluster; without one a local cluster lasts as long as the run.
+    """The runner of a run. `address` is that of a standing cluster; without it a local one lasts as long as the run.
 
     `workers` is how many processes a local cluster has: by default one a core, or one a GPU.
     """
@@ -59,7 +59,7 @@ class Runner:
             raise UsageError(f"--runner-workers must be at least 1, got {self.workers}.")
 
     def check(self) -> None:
-        """Raise UsageError where the extra that this runner needs is not installed."""
+        """Raise UsageError if the extra that this runner needs is not installed."""
         if self.kind != "threads" and find_spec(f"prefect_{self.kind}") is None:
             raise UsageError(
                 f"--runner {self.kind} needs the package prefect-{self.kind}, which is not installed here. "
@@ -77,7 +77,7 @@ class Workers:
 
 @contextmanager
 def started(runner: Runner, *, gpu: bool) -> Iterator[Workers]:
-    """Start a runner, or connect to its cluster, inside a flow; `gpu` says that its workers encode on GPUs.
+    """Start a runner, or connect to its cluster, inside a flow; with `gpu` its workers encode on GPUs.
 
     Raises UsageError for a missing extra, PolysemeError for a cluster that does not answer.
     """
@@ -94,7 +94,7 @@ def started(runner: Runner, *, gpu: bool) -> Iterator[Workers]:
         except (OSError, TimeoutError, ConnectionError, RuntimeError) as error:
             where = f"the cluster at {runner.address}" if runner.address else "a local cluster"
             raise PolysemeError(
-                f"Cannot start on {where} with --runner {runner.kind}: {error}. See that it runs and can be reached "
+                f"Cannot start on {where} with --runner {runner.kind}: {error}. Check that it runs and can be reached "
                 "from here, or leave --runner out to encode in this process."
             ) from error
         yield workers
@@ -155,7 +155,7 @@ def gpu_cluster(workers: int | None, gpus: Sequence[str]) -> dict[str, Any]:
 
 
 def _gpus() -> list[str]:
-    """The GPUs this process sees, by the names that mean the same to a process which sees others."""
+    """Return the GPUs that this process sees, by names that are the same in processes that see others."""
     import torch
 
     found = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
@@ -190,7 +190,7 @@ def _ray(runner: Runner, gpu: bool) -> Iterator[Workers]:
 
 @contextmanager
 def _api_for_workers(runner: Runner) -> Iterator[None]:
-    """Have the workers talk to the Prefect server of this run, also where it is the run's temporary one."""
+    """Set the address of this run's Prefect server for its workers, also if that is a temporary one."""
     if PREFECT_API_URL.value():
         yield
         return

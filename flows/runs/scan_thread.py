@@ -1,4 +1,4 @@
-"""The scan of a run in a thread of its own: shards come out as they are staged, while others are encoded."""
+"""The scan of a run in a thread of its own: it stages shards while others are encoded."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from polyseme.storage.records import Document, Reject, Shard
 from polyseme.tasks.shards.scan import Scan
 
 _LONGEST_WAIT = 5.0
-"""Seconds to wait for a scan that was told to stop: standard input may never end."""
+"""Seconds to wait for a scan that is to stop: standard input may never end."""
 
 
 class ScanThread:
-    """Scans `items`, up to and including document number `limit`, and says in `progress` how much there is to do."""
+    """Scans `items`, up to and including document number `limit`, and records in `progress` how much there is to do."""
 
     def __init__(
         self, scan: Scan, items: Callable[[], Iterator[Document | Reject]], *, limit: int | None, progress: Progress

@@ -20,7 +20,7 @@ from polyseme.tasks.shards import stages
 
 @task(name="encode shard", task_run_name="encode {shard.ordinal}", **TASK_OPTIONS)
 def encode_shard(shard: Shard, lake: Lake, config: EngineConfig) -> ShardResult:
-    """Encode one staged shard into parts that nobody sees yet."""
+    """Encode one staged shard into parts that are not visible yet."""
     engine = shared_engine(config)
     with Catalog.open(lake) as catalog:
         result = stages.encode_shard(

@@ -10,7 +10,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
 
-def start_where_needed() -> None:
+def start_if_needed() -> None:
     """Start the temporary server unless a standing one is configured. It ends with this process."""
     if not PREFECT_API_URL.value():
         with without_ctrl_c():
@@ -19,7 +19,7 @@ def start_where_needed() -> None:
 
 @contextmanager
 def without_ctrl_c() -> Iterator[None]:
-    """Hold Ctrl-C back: a process that begins meanwhile never gets it, this one gets it at the end."""
+    """Block Ctrl-C: a process that is started meanwhile never gets it, this one gets it at the end."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -5,7 +5,7 @@
     lake = "lake"
     level = "sentences"
 
-Every flow and command that works by itself names corpora and takes the rest from here. Runs nothing.
+The flows and commands of a standing server name corpora and take the rest from here. Runs nothing.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ EXAMPLE = '[corpus.news]\nsources = ["news/"]\nlake = "lake"'
 class Corpus:
     """Sources that are embedded into one lake, always in the same way. `sources` and `lake` are absolute.
 
-    `catalog` is the database of the lake's catalog where it lies outside the lake's folder, without a password.
-    `delete` hides documents that the sources no longer yield. `runner` says where shards are encoded.
+    `catalog` is the database of the lake's catalog if that is not in the lake's folder, without a password. `delete`
+    hides documents that the sources no longer yield. Shards are encoded by `runner`.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Corpus:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise UsageError(
-                f"[corpus.{self.name}]: a corpus is named with small letters, digits, - and _, for its name is part of "
+                f"[corpus.{self.name}]: name a corpus with small letters, digits, - and _, since its name is part of "
                 "event ids."
             )
         if not self.sources or "-" in self.sources:
@@ -64,7 +64,7 @@ class Corpus:
             )
 
     def resolved(self) -> list[Source]:
-        """Say what the sources mean. Raises UsageError for one that names nothing, or holds the lake."""
+        """Resolve the sources. Raises UsageError for one that does not exist, or that contains the lake."""
         try:
             return resolve(self.sources, lake=Lake(self.lake))
         except UsageError as error:
@@ -72,7 +72,7 @@ class Corpus:
 
 
 def configured() -> dict[str, Corpus]:
-    """Return every configured corpus by name. Raises UsageError where the file says what makes no sense."""
+    """Return every configured corpus by name. Raises UsageError for settings that make no sense."""
     path, config = read_config_file()
     tables = config.get("corpus", {})
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
@@ -84,7 +84,7 @@ def configured() -> dict[str, Corpus]:
 
 
 def chosen(names: Iterable[str] | None = None) -> list[Corpus]:
-    """Return the corpora named, all for None. Raises UsageError for one that is not configured."""
+    """Return the named corpora, all for None. Raises UsageError for one that is not configured."""
     known = configured()
     if not known:
         raise UsageError(

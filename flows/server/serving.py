@@ -1,4 +1,4 @@
-"""Serving: one process that registers every deployment and starts their runs, without a work pool or a worker."""
+"""Serving: one process that registers every deployment and starts its runs, without a work pool or a worker."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def serve(deployments: Sequence[dict[str, Any]], *, limit: int, poll_seconds: fl
         try:
             asyncio.run(run())
         except (Exception, BaseExceptionGroup) as error:
-            if _server_answers() and not any(_is_an_absence(cause) for cause in _causes(error)):
+            if _server_answers() and not any(_is_unreachable(cause) for cause in _causes(error)):
                 raise
-            _note("The Prefect server is gone. Waiting for it; runs that were going on are picked up by reconcile.")
+            _note("The Prefect server is gone. Waiting for it; what runs left undone is done by the next reconcile.")
         else:
             return
 
@@ -49,8 +49,8 @@ def _server_answers() -> bool:
         return client.api_healthcheck() is None
 
 
-def _is_an_absence(error: BaseException) -> bool:
-    """True for what the runner raises where the server does not answer: on the first call, or after three polls."""
+def _is_unreachable(error: BaseException) -> bool:
+    """True for what the runner raises if the server does not answer: on the first call, or after three polls."""
     return isinstance(error, httpx.TransportError) or "exceeded error threshold" in str(error)
 
 

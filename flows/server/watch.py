@@ -1,7 +1,7 @@
 """Watching folders: files that have settled become one event a corpus, sent until the server has it.
 
-Settled means unchanged in size and time for some seconds. Remembers nothing between two starts: at each start it says
-that files may have arrived meanwhile, and the scan that follows compares with the lake.
+Settled means unchanged in size and time for some seconds. Remembers nothing between two starts: each start sends an
+event that files may have arrived meanwhile, and the scan that follows compares with the lake.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _TICK_MS = 250
 _LONGEST_PAUSE, _MOST_DOUBLINGS = 30.0, 6
 
 Stamp = tuple[int, int] | None
-"""Size and time of a file's last change in nanoseconds; None where it is gone."""
+"""Size of a file and time of its last change in nanoseconds; None if it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A corpus and where its files lie: `roots` are existing folders."""
+    """A corpus and the existing folders, `roots`, in which its files are."""
 
     corpus: Corpus
     sources: tuple[Source, ...]
     roots: tuple[Path, ...]
 
     def covers(self, path: Path) -> bool:
-        """True where a file of this name would be read, and for what may have been a folder of such files."""
+        """True if a file of this name would be read, and for what may have been a folder of such files."""
         if path.is_dir() or (not path.suffix and not path.name.startswith(".")):
             hidden = path.name.startswith(".")
             return not hidden and any(path.is_relative_to(root) for root in self.roots) and not path.is_file()
@@ -47,27 +47,27 @@ class Watched:
 
 
 def watched(corpora: Iterable[Corpus], folders: Sequence[Path] = ()) -> list[Watched]:
-    """Say which corpora to watch, and where: everywhere they have sources, or only in `folders`.
+    """Return the corpora to watch with their folders: all that have sources, or only `folders`.
 
-    Raises UsageError for a folder that is missing or belongs to no corpus.
+    Raises UsageError for a folder that is missing or not part of a corpus.
     """
-    asked = [folder.resolve() for folder in folders]
-    for folder in asked:
+    chosen = [folder.resolve() for folder in folders]
+    for folder in chosen:
         if not folder.is_dir():
             raise UsageError(f"There is no folder {folder} to watch.")
     found, used = [], set[Path]()
     for corpus in corpora:
         sources = tuple(corpus.resolved())
         roots = [_root(source) for source in sources]
-        if asked:
-            pairs = [(folder, root) for folder in asked for root in roots if _meet(folder, root)]
+        if chosen:
+            pairs = [(folder, root) for folder in chosen for root in roots if _meet(folder, root)]
             used |= {folder for folder, _ in pairs}
             roots = [max(pair, key=lambda path: len(path.parts)) for pair in pairs]
         if roots:
             found.append(Watched(corpus, sources, tuple(dict.fromkeys(roots))))
-    if unused := [folder for folder in asked if folder not in used]:
+    if unused := [folder for folder in chosen if folder not in used]:
         raise UsageError(
-            f"{unused[0]} is no part of a configured corpus, so nobody would know what to do with its files. Add to "
+            f"{unused[0]} is not part of a configured corpus, so its files would not be embedded. Add to "
             f'polyseme.toml:\n[corpus.{_name_for(unused[0])}]\nsources = ["{unused[0]}"]'
         )
     return found
@@ -99,7 +99,7 @@ class Watcher:
         first = True
         for batch in changes:
             if first:
-                # The kernel is listening by now: what arrives while the first scan runs is not missed either.
+                # The kernel reports changes by now: what arrives while the first scan runs is not missed either.
                 self._begin(roots)
                 first = False
             self.settling.saw(_files(Path(path) for _, path in batch), at=time.monotonic())
@@ -125,7 +125,7 @@ class Watcher:
 
 
 class Settling:
-    """Files that changed and may be changing still."""
+    """Files that changed and may still be changing."""
 
     def __init__(self, seconds: float, *, stamp: Callable[[Path], Stamp] | None = None) -> None:
         self._seconds = seconds
@@ -133,12 +133,12 @@ class Settling:
         self._since: dict[Path, tuple[float, Stamp]] = {}
 
     def saw(self, paths: Iterable[Path], *, at: float) -> None:
-        """Note that files changed at a moment of the monotonic clock."""
+        """Record that files changed at a time of the monotonic clock."""
         for path in paths:
             self._since[path] = (at, self._stamp(path))
 
     def settled(self, *, at: float) -> dict[Path, Stamp]:
-        """Return, and forget, the files that have been the same for long enough. Those that are gone are so at once."""
+        """Return, and forget, the files that are unchanged for long enough, and at once those that are gone."""
         done: dict[Path, Stamp] = {}
         for path, (since, before) in list(self._since.items()):
             if before is not None and at - since < self._seconds:
@@ -169,7 +169,7 @@ class Outbox:
         return len(self._waiting)
 
     def add(self, payload: SourceChanged, what: str) -> None:
-        """Have an event about `what` sent, together with one of the same corpus that still waits."""
+        """Queue an event about `what`, merged with one of the same corpus that still waits."""
         what = hashlib.sha256(what.encode()).hexdigest()
         if payload.corpus in self._waiting:
             before, earlier = self._waiting[payload.corpus]
@@ -183,7 +183,7 @@ class Outbox:
         self._waiting[payload.corpus] = payload, what
 
     def flush(self, *, at: float) -> None:
-        """Send what waits, unless the last attempt failed too short a time ago."""
+        """Send what waits, unless the last attempt failed too recently."""
         if not self._waiting or at < self._not_before:
             return
         occurred = now()
@@ -206,7 +206,7 @@ class Outbox:
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Return size and time of a file's last change; None where there is no file."""
+    """Return the size of a file and the time of its last change; None if there is no file."""
     try:
         found = path.stat()
     except OSError:
@@ -215,7 +215,7 @@ def stamp_of(path: Path) -> Stamp:
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files that changed: of a folder that was moved in, the kernel tells nothing but the folder's name."""
+    """Yield the files that changed: of a folder that was moved in, the kernel reports only the folder's name."""
     for path in paths:
         if path.is_dir():
             yield from walk(path, on_error=lambda folder, error: None)

@@ -28,7 +28,7 @@ EVERYTHING = ("documents", "sentences", "words", "transitions")
 
 @pytest.fixture
 def made(lake: Path, tiny_folder: Path) -> Lake:
-    """Six documents in the encoding `tiny`, 48 numbers a vector."""
+    """Six documents in the encoding `tiny`, of 48 dimensions."""
     return embedded_lakes.make(
         lake, embedded_lakes.documents(), config=EngineConfig(model=str(tiny_folder), device="cpu")
     )
@@ -100,10 +100,10 @@ def test_a_second_encoding_grows_beside_the_first_by_predicate_then_by_what_is_m
     assert ask("SELECT count(*) FROM documents") == [(6,)]
 
 
-def test_what_cannot_be_meant_is_said_before_anything_runs(
+def test_options_that_make_no_sense_are_refused_before_anything_runs(
     capfd: pytest.CaptureFixture[str], made: Lake, tiny_folder: Path, corpus: Path
 ) -> None:
-    for words, says in (
+    for words, message in (
         (["--where", "true) UNION SELECT 1 WHERE (true", "--dry-run"], "--where"),
         (["--where", "(SELECT content FROM read_text('/etc/hostname')) IS NULL", "--dry-run"], "--where"),
         (["--where", "no_such_column > 1", "--dry-run"], "no_such_column"),
@@ -114,10 +114,9 @@ def test_what_cannot_be_meant_is_said_before_anything_runs(
         ([corpus, "--where", "true"], "Give one kind"),
         (["https://ann:s3cret@host.example/a.txt"], "password"),
     ):
-        asked = ["--model", tiny_folder, "--device", "cpu", *words]
-        code, out, err = polyseme(capfd, made, "backfill", *asked)
+        code, out, err = polyseme(capfd, made, "backfill", "--model", tiny_folder, "--device", "cpu", *words)
         assert (code, out) == (2, ""), err
-        assert says in err
+        assert message in err
         assert "s3cret" not in err
     assert json.loads(polyseme(capfd, made, "status", "--json")[1])["runs"][0]["run_id"] == "run"
 
@@ -167,7 +166,7 @@ def test_settings_of_another_encoding_are_not_silently_left_out(capfd: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    ("asked", "gives"),
+    ("given", "outputs"),
     [
         ({}, Outputs("sentences", None, nsp=False)),
         ({"nsp": True}, Outputs("sentences", None, nsp=True)),
@@ -176,14 +175,14 @@ def test_settings_of_another_encoding_are_not_silently_left_out(capfd: pytest.Ca
         ({"pll": True, "pll_variant": "original"}, Outputs("sentences", None, nsp=False, pll="original")),
     ],
 )
-def test_what_is_not_asked_for_stays_as_the_documents_have_it(
-    lake: Path, tiny_folder: Path, asked: dict[str, Any], gives: Outputs
+def test_outputs_that_are_left_open_stay_as_the_documents_have_them(
+    lake: Path, tiny_folder: Path, given: dict[str, Any], outputs: Outputs
 ) -> None:
     lean = Outputs("sentences", None, nsp=False)
     config = EngineConfig(model=str(tiny_folder), device="cpu")
     made = embedded_lakes.make(lake, embedded_lakes.documents()[:1], config=config, outputs=lean)
     with Catalog.open(made) as catalog:
         (encoding,) = catalog.encodings()
-    options = PartialOutputOptions(**asked)
-    assert outputs_wanted(made, encoding, options) == gives
-    assert outputs_wanted(made, None, options) == gives
+    options = PartialOutputOptions(**given)
+    assert outputs_wanted(made, encoding, options) == outputs
+    assert outputs_wanted(made, None, options) == outputs

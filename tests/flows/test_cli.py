@@ -84,7 +84,7 @@ def test_debug_shows_the_traceback(corpus: Path) -> None:
         (["--max-tokens", "5"], "between 16 and 512"),
     ],
 )
-def test_contradicting_flags_are_said(
+def test_contradicting_flags_are_refused(
     capfd: pytest.CaptureFixture[str], corpus: Path, lake: Path, flags: list[str], message: str
 ) -> None:
     code, _, err = polyseme(capfd, "embed", corpus, "--lake", lake, "--dry-run", *flags)
@@ -184,7 +184,7 @@ def test_fill_mask_fills_every_mask_in_order(capfd: pytest.CaptureFixture[str]) 
     assert all(row["token"] in row["text"] for row in rows if not row["token"].startswith("##"))
 
 
-def test_fill_mask_without_a_mask_says_what_to_write(capfd: pytest.CaptureFixture[str]) -> None:
+def test_fill_mask_without_a_mask_is_refused_with_what_to_write(capfd: pytest.CaptureFixture[str]) -> None:
     code, _, err = polyseme(capfd, "fill-mask", "Nothing is hidden here.")
     assert code == 2
     assert "[MASK]" in err

@@ -1,4 +1,4 @@
-"""coherence: what a run committed, ranked, with its breaks as events and the drift since the run before."""
+"""coherence: the documents of a run, ranked, with breaks as events and the drift since the run before."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_a_run_is_reported_on_and_compared_with_the_one_before(
 
     from polyseme.flows import coherence as module
 
-    told: list[module.CoherenceBreak] = []
-    monkeypatch.setattr(module, "emit", told.append)
+    emitted: list[module.CoherenceBreak] = []
+    monkeypatch.setattr(module, "emit", emitted.append)
     first = embed(corpus, lake)
     assert module.coherence(str(lake), first) == 0
     page = Artifact.get("coherence-report")
@@ -54,14 +54,14 @@ def test_a_run_is_reported_on_and_compared_with_the_one_before(
     assert '"steps": 7' in str(least.data)
     assert "dough" not in f"{page.data}{least.data}"
 
-    assert broken == len(told) == 1
-    assert told[0].doc_id.endswith("spliced.txt")
-    assert 3 in told[0].after_sentences
+    assert broken == len(emitted) == 1
+    assert emitted[0].doc_id.endswith("spliced.txt")
+    assert 3 in emitted[0].after_sentences
     ((worst,),) = ask("SELECT min(margin) FROM coherence WHERE doc_id LIKE '%spliced.txt'")
-    assert told[0].worst_margin == pytest.approx(worst, abs=1e-3)
+    assert emitted[0].worst_margin == pytest.approx(worst, abs=1e-3)
 
 
-def test_a_run_without_nsp_says_so_and_an_unknown_run_is_refused(corpus: Path, lake: Path) -> None:
+def test_a_run_without_nsp_is_reported_as_such_and_an_unknown_run_is_refused(corpus: Path, lake: Path) -> None:
     from prefect.artifacts import Artifact
 
     from polyseme.flows.coherence import coherence

@@ -63,7 +63,7 @@ def test_only_a_changed_document_is_embedded_again_and_replaces_its_old_version(
     assert ask("SELECT count(*) FROM documents") == [(3,)]
 
 
-def test_a_deleted_document_disappears_unless_told_otherwise(corpus: Path, lake: Path, ask: Ask) -> None:
+def test_a_deleted_document_disappears_unless_missing_ones_are_kept(corpus: Path, lake: Path, ask: Ask) -> None:
     embed(corpus, lake, outputs=SENTENCES_ONLY)
     (corpus / "tennis.txt").unlink()
     assert embed(corpus, lake, outputs=SENTENCES_ONLY, delete=False).tally.deleted == 0
@@ -180,7 +180,7 @@ def test_the_run_leaves_its_summary_as_an_artifact(corpus: Path, lake: Path) -> 
     assert f"Run {report.run_id}: completed" in str(summary.data)
 
 
-def test_a_run_says_where_its_time_went_in_its_summary_and_in_sql(corpus: Path, lake: Path, ask: Ask) -> None:
+def test_a_run_reports_where_its_time_went_in_its_summary_and_in_sql(corpus: Path, lake: Path, ask: Ask) -> None:
     from polyseme.flows.runs.run_report import markdown
 
     report = embed(corpus, lake)

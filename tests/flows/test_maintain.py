@@ -1,4 +1,4 @@
-"""Maintenance by command and by flow: what is broken is named and made again, what nobody needs goes, and no more."""
+"""Maintenance by command and by flow: broken parts are named and repaired, files without use removed, and no others."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def damage(part: Path, content: bytes) -> None:
 
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api")
-def test_broken_parts_are_named_and_made_again_as_they_were(
+def test_broken_parts_are_named_and_repaired_as_they_were(
     capfd: pytest.CaptureFixture[str], made: Lake, tiny_folder: Path
 ) -> None:
     before = contents(made)
@@ -76,7 +76,7 @@ def test_broken_parts_are_named_and_made_again_as_they_were(
 
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api")
-def test_a_text_that_went_with_its_part_is_read_from_its_source_or_said_to_be_lost(
+def test_a_text_that_was_in_a_broken_part_is_read_from_its_source_or_reported_as_lost(
     capfd: pytest.CaptureFixture[str], lake: Path, corpus: Path, tiny_folder: Path
 ) -> None:
     from polyseme.flows.embed import EmbedRequest, embed_corpus
@@ -100,14 +100,16 @@ def test_a_text_that_went_with_its_part_is_read_from_its_source_or_said_to_be_lo
     assert contents(made) == before
 
 
-def test_a_lake_with_a_broken_part_says_so_and_how_to_mend_it(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
+def test_a_lake_with_a_broken_part_is_refused_with_how_to_repair_it(
+    capfd: pytest.CaptureFixture[str], made: Lake
+) -> None:
     damage(parts(made, "sentences")[0], b"")
     code, out, err = polyseme(capfd, made, "sql", "FROM sentences")
     assert (code, out) == (4, "")
     assert "polyseme verify --repair" in err
 
 
-def test_what_no_catalog_knows_goes_only_with_yes_and_what_readers_may_need_only_after_its_time(
+def test_unknown_parts_are_removed_only_with_yes_and_replaced_parts_only_after_the_grace_period(
     capfd: pytest.CaptureFixture[str], made: Lake
 ) -> None:
     before, old = contents(made), parts(made, "words")
@@ -139,7 +141,7 @@ def test_what_no_catalog_knows_goes_only_with_yes_and_what_readers_may_need_only
 
 
 @pytest.mark.parametrize("how", ["removed", "damaged", "stale"])
-def test_the_published_file_is_built_anew_whatever_became_of_it(
+def test_the_published_file_is_rebuilt_whatever_happened_to_it(
     capfd: pytest.CaptureFixture[str], made: Lake, ask: Ask, how: str
 ) -> None:
     assert polyseme(capfd, made, "publish")[0] == 0

@@ -1,4 +1,4 @@
-"""Configured corpora: embedded by name, reconciled with their lakes, one that fails not keeping the others."""
+"""Configured corpora: embedded by name, reconciled with their lakes; one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def gaps() -> dict[str, object]:
     return {key: row[key] for key in ("documents", "missed new", "missed changed", "missed gone")}
 
 
-def test_reconciling_closes_every_gap_and_says_what_was_missed(corpus: Path, configure: Configure) -> None:
+def test_reconciling_closes_every_gap_and_reports_what_was_missed(corpus: Path, configure: Configure) -> None:
     from polyseme.flows.scheduled import embed_corpora, reconcile
 
     configure(news=corpus)
@@ -55,7 +55,7 @@ def test_reconciling_closes_every_gap_and_says_what_was_missed(corpus: Path, con
     assert gaps() == {"documents": 3, "missed new": 1, "missed changed": 1, "missed gone": 1}
 
 
-def test_a_corpus_that_fails_does_not_keep_the_others(
+def test_a_corpus_that_fails_does_not_stop_the_others(
     corpus: Path, tmp_path: Path, configure: Configure, ask: Callable[..., list[tuple[object, ...]]]
 ) -> None:
     from polyseme.flows.scheduled import embed_corpora
@@ -66,10 +66,10 @@ def test_a_corpus_that_fails_does_not_keep_the_others(
     assert ask("SELECT count(*) FROM documents") == [(3,)]
 
 
-def test_a_fault_that_nobody_foresaw_does_not_keep_the_others_either(
+def test_an_unforeseen_error_does_not_stop_the_others_either(
     corpus: Path, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from polyseme.flows import scheduled as operate
+    from polyseme.flows import scheduled
 
     done = list[str]()
 
@@ -78,13 +78,13 @@ def test_a_fault_that_nobody_foresaw_does_not_keep_the_others_either(
         raise OSError("No space left on device")
 
     configure(one=corpus, two=corpus)
-    monkeypatch.setattr(operate, "carry_out", carry_out)
+    monkeypatch.setattr(scheduled, "carry_out", carry_out)
     with pytest.raises(PolysemeError, match=r"one: OSError: No space left.*two: OSError"):
-        operate.embed_corpora()
+        scheduled.embed_corpora()
     assert len(done) == 2
 
 
-def test_a_lake_that_is_not_there_yet_is_no_fault_of_maintenance(corpus: Path, configure: Configure) -> None:
+def test_a_lake_that_does_not_exist_yet_is_not_a_fault_of_maintenance(corpus: Path, configure: Configure) -> None:
     from polyseme.flows.maintain import maintain
     from polyseme.flows.scheduled import embed_corpora
 

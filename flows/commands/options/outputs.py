@@ -1,4 +1,4 @@
-"""Options that say which rows a document has besides its sentences."""
+"""Options for the rows that a document has besides its sentences."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PartialOutputOptions:
     """within_word_l2r masks a token and what follows of its word; original masks the token alone."""
 
     def outputs(self, had: Outputs | None = None) -> Outputs:
-        """Return what every document shall have: what was given, else what `had` says, by default words and NSP.
+        """Return the outputs of every document: those given, else those of `had`, by default words and NSP.
 
         Raises UsageError for options that contradict each other.
         """

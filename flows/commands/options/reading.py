@@ -1,4 +1,4 @@
-"""Options that say what to read, and how."""
+"""Options for what to read, and how."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that say where a flow runs and how it reports."""
+"""Options for where a flow runs and how it reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JsonOrNot = Annotated[bool, Parameter(group=REPORT, help=_JSON)]
 """With --no-json, against POLYSEME_JSON and `polyseme.toml`."""
 Timeout = Annotated[
     float | None,
-    Parameter(help="Stop after this many seconds, e.g. 30; in the SQL shell: each query. By default never."),
+    Parameter(help="Stop after this many seconds, e.g. 30; by default never."),
 ]
 DryRun = Annotated[
     bool,

@@ -1,4 +1,4 @@
-"""Options of continued pretraining: how long, on what, at what size, and what the model card says."""
+"""Options of continued pretraining: its budget, its objective, the size of a new model, and the model card."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class ScratchOptions:
 @Parameter(name="*", group=CARD)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardOptions:
-    """How the finished model is evaluated, and what its card says of it."""
+    """How the finished model is evaluated, and what is added to its card."""
 
     held_out: float = 0.02
     """Share of the documents that are kept out of training and measured on, two at least."""

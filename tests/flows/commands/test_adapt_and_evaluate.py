@@ -1,4 +1,4 @@
-"""`polyseme adapt` and `polyseme evaluate`: from documents to a model, and what the two say of it."""
+"""`polyseme adapt` and `polyseme evaluate`: from documents to a model and its evaluation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def source(tmp_path: Path) -> Path:
         (["--steps", "2", "--pairs", "9"], "multiple of 8"),
     ],
 )
-def test_what_cannot_be_meant_is_said_before_anything_is_made(
+def test_options_that_make_no_sense_are_refused_before_anything_is_made(
     capfd: pytest.CaptureFixture[str], source: Path, tmp_path: Path, words: list[str], message: str
 ) -> None:
     code, _, err = polyseme(capfd, "adapt", source, "--out", tmp_path / "out", *words)
@@ -53,15 +53,15 @@ def test_from_documents_to_a_model_and_its_figures(
     capfd: pytest.CaptureFixture[str], source: Path, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    told: list[ModelAdapted] = []
-    monkeypatch.setattr("polyseme.flows.adapt.emit", lambda payload, event_id: told.append(payload))
+    emitted: list[ModelAdapted] = []
+    monkeypatch.setattr("polyseme.flows.adapt.emit", lambda payload, event_id: emitted.append(payload))
     words = ["adapt", source, "--out", out, "--model", tiny_folder, "--pairs", "8", "--max-tokens", "48", "--json"]
     words += ["--evaluation-pairs", "8", "--license", "CC0"]
     code, stdout, err = polyseme(capfd, *words, "--steps", "2")
     assert code == 0, err
     report = json.loads(stdout)
     assert report["comparison"]["model"]["figures"].keys() == report["comparison"]["start"]["figures"].keys()
-    (event,) = told
+    (event,) = emitted
     assert (event.fingerprint, event.steps) == (report["fingerprint"], 2)
     assert event.after == {name: value for name, value in report["last"].items() if name != "step"}
     assert "license: cc0" in (out / "README.md").read_text("utf-8")
@@ -70,7 +70,7 @@ def test_from_documents_to_a_model_and_its_figures(
     assert ElementTree.parse(out / "training.svg").getroot().tag.endswith("svg")
     code, stdout, _ = polyseme(capfd, *words, "--steps", "3")
     assert (code, json.loads(stdout)["steps"]) == (0, 3)
-    assert told[1].fingerprint != told[0].fingerprint
+    assert emitted[1].fingerprint != emitted[0].fingerprint
     few = ["--pairs", "20", "--masked-pairs", "16", "--max-tokens", "48"]
     code, stdout, _ = polyseme(capfd, "evaluate", out, tiny_folder, "--data", source, *few, "--json")
     assert code == 0
@@ -82,7 +82,7 @@ def test_from_documents_to_a_model_and_its_figures(
 
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api")
-def test_every_configured_corpus_gets_a_model_named_for_the_day_and_one_that_fails_does_not_keep_the_others(
+def test_every_configured_corpus_gets_a_model_named_for_the_day_and_one_that_fails_does_not_stop_the_others(
     source: Path, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from polyseme.flows.adapt import adapt_corpora

@@ -1,7 +1,9 @@
-"""Options: each has help, the same in every command, and a flag, the environment and polyseme.toml all reach it."""
+"""Options: each has help, the same in every command; a flag, the environment and polyseme.toml all reach it."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import EngineConfig
 from polyseme.tasks.reading.documents import MIB, ReadOptions
+from tests.flows.test_cli import polyseme
 
 COMMANDS = [name for name in app if not name.startswith("-")]
 DIFFERENT = {
@@ -35,7 +38,6 @@ DIFFERENT = {
     "--pll": "embed has a default; backfill leaves documents as they are",
     "--plot": "a map of senses, a curve of coherence",
     "--precision": "adapt: of training, never int8; else of an encoding",
-    "--seed": "of a training run; of an evaluation",
     "--text": "what to search for, to tokenize, to fill",
     "--timeout": "report asks several queries",
     "--word": "a filter of search; the subject of senses",
@@ -71,6 +73,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_has_help(command: str) -> None:
     assert [option.name for option in options(command) if not option.parameter.help] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_has_examples_that_can_be_run(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    examples = re.findall(r"Example: polyseme (.*)", app[command].default_command.__doc__ or "")
+    assert examples
+    for example in examples:
+        words = shlex.split(example)
+        assert words[0] == command
+        assert bound(*words)
+    assert "Example: polyseme" in polyseme(capfd, command, "--help")[1]
 
 
 def test_an_option_has_the_same_help_in_every_command_unless_it_means_something_else() -> None:
@@ -159,8 +172,6 @@ def test_a_key_that_is_no_option_is_refused_even_if_a_field_has_its_name(
     home: Path, key: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (home / "polyseme.toml").write_text(f'[embed]\n{key} = "x"\n')
-    from tests.flows.test_cli import polyseme
-
     code, _, err = polyseme(capfd, "embed", "x")
     assert code != 0
     assert f"[{key}]" in err

@@ -142,7 +142,7 @@ def test_the_command_ranks_documents_and_shows_where_one_breaks(
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["senses", "nowhere", "--plot", "x.svg"], "nothing to draw"),
         (["senses", "bank", "--plot", "x.png"], ".svg or .html"),
@@ -152,9 +152,9 @@ def test_the_command_ranks_documents_and_shows_where_one_breaks(
         (["coherence", "spliced", "--plot", "no/such/folder/x.svg"], "Cannot write"),
     ],
 )
-def test_what_cannot_be_meant_is_a_usage_error(
-    capfd: pytest.CaptureFixture[str], made: Lake, words: list[str], says: str
+def test_options_that_make_no_sense_are_a_usage_error(
+    capfd: pytest.CaptureFixture[str], made: Lake, words: list[str], message: str
 ) -> None:
     code, _, err = polyseme(capfd, made, *words)
     assert code == 2
-    assert says in err
+    assert message in err

@@ -41,7 +41,7 @@ def test_sql_from_a_file_and_from_standard_input(
     assert polyseme(capfd, made, "sql", "--format", "csv")[:2] == (0, "c\n3\n")
 
 
-def test_a_table_of_nothing_is_no_error(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
+def test_an_empty_table_is_not_an_error(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
     code, out, err = polyseme(capfd, made, "status", "--runs", "0")
     assert (code, err) == (0, "")
     assert "Last runs\nNothing.\n" in out
@@ -69,7 +69,7 @@ def test_every_format_holds_the_same_rows(made: Lake) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "code", "message"),
     [
         (["sql", "FROM nonsense"], 1, "nonsense"),
         (["sql", "COPY sentences TO 'x'"], 2, "COPY is not allowed"),
@@ -81,16 +81,16 @@ def test_every_format_holds_the_same_rows(made: Lake) -> None:
         (["sql", "SELECT count(*) FROM range(1000000000000) a", "--timeout", "0.3"], 1, "No answer within 0.3 seconds"),
         (["sql", "FROM range(1000000000000)", "--format", "csv", "--timeout", "0.3"], 1, "No answer within 0.3"),
         (["search", "x", "-k", "0"], 2, "at least 1"),
-        (["search", "A heron.", "--word", "bank"], 2, "no word of the text"),
+        (["search", "A heron.", "--word", "bank"], 2, "not a word of the text"),
         (["search", "x", "--where", "bogus = 1"], 1, "bogus"),
     ],
 )
-def test_what_goes_wrong_is_told_in_a_paragraph(
-    capfd: pytest.CaptureFixture[str], made: Lake, words: list[str], code: int, says: str
+def test_an_error_is_one_paragraph(
+    capfd: pytest.CaptureFixture[str], made: Lake, words: list[str], code: int, message: str
 ) -> None:
     done, _, err = polyseme(capfd, made, *words)
     assert done == code
-    assert says in err
+    assert message in err
     assert "Traceback" not in err
 
 
@@ -117,7 +117,7 @@ def test_search_shows_the_nearest_sentences_with_their_neighbours(
     assert "»" in polyseme(capfd, made, "search", "a loan")[1]
 
 
-def test_search_keeps_to_the_documents_asked_for(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
+def test_search_keeps_to_the_selected_documents(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
     where = "metadata->>'n' IN ('0', '1') -- the first two"
     found = json.loads(polyseme(capfd, made, "search", "gold in a vault", "--where", where, "--json")[1])
     assert {hit["doc_id"] for hit in found} == {"river", "canal"}

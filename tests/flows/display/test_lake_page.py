@@ -1,4 +1,4 @@
-"""`polyseme report`: one page that shows a lake and asks nothing of the network."""
+"""`polyseme report`: one page that shows a lake and loads nothing from the network."""
 
 from __future__ import annotations
 

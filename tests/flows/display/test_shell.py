@@ -1,4 +1,4 @@
-"""The SQL shell: a statement ends with a semicolon, answers follow the lake, mistakes do not end the session."""
+"""The SQL shell: a statement ends with a semicolon, results follow the lake, errors do not end the session."""
 
 from __future__ import annotations
 
@@ -60,14 +60,12 @@ def test_tab_completes_views_and_macros_after_from_and_columns_elsewhere(session
     assert isinstance(session.completer, SqlCompleter)
 
 
-def test_answers_go_to_stdout(session: Session, capfd: pytest.CaptureFixture[str]) -> None:
+def test_results_go_to_stdout(session: Session, capfd: pytest.CaptureFixture[str]) -> None:
     assert session.answer("SELECT count(*) AS n FROM sentences;")
     assert capfd.readouterr().out == "n\n2\n"
 
 
-def test_the_lake_may_grow_between_two_questions(
-    session: Session, made: Lake, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_lake_may_grow_between_two_queries(session: Session, made: Lake, capfd: pytest.CaptureFixture[str]) -> None:
     session.answer("SELECT count(*) AS n FROM documents;")
     embedded_lakes.make(made.root, embedded_lakes.documents({"two": "A heron."}), run_id="two")
     session.answer("SELECT count(*) AS n FROM documents;")
@@ -84,7 +82,7 @@ def test_tables_made_in_the_session_outlive_a_change_of_the_lake(
     assert capfd.readouterr().out == "n\n7\n"
 
 
-def test_a_mistake_is_told_and_the_session_goes_on(session: Session, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_raised_and_the_session_goes_on(session: Session, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(PolysemeError, match="nonsense"):
         session.answer("FROM nonsense;")
     with pytest.raises(UsageError, match="COPY is not allowed"):
@@ -95,7 +93,7 @@ def test_a_mistake_is_told_and_the_session_goes_on(session: Session, capfd: pyte
     assert capfd.readouterr().out == "a\n1\n"
 
 
-def test_a_question_that_takes_too_long_is_stopped_and_the_next_is_answered(
+def test_a_query_that_takes_too_long_is_stopped_and_the_next_one_runs(
     made: Lake, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with Session(made, ModelFunctions(), format="csv", timeout=0.5) as session:

@@ -1,4 +1,4 @@
-"""Lineage: what a lake and its sources are called as assets."""
+"""Lineage: the keys of a lake and its sources as assets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def test_any_path_gives_a_key_that_prefect_takes(tmp_path: Path, name: str) -> N
     assert key.startswith("file:///")
 
 
-def test_an_address_stays_what_it_is() -> None:
+def test_an_address_is_its_own_key() -> None:
     assert asset_key("s3://bucket/folder/all.jsonl") == "s3://bucket/folder/all.jsonl"
 
 
-def test_what_is_no_place_has_no_asset(tmp_path: Path) -> None:
+def test_what_is_not_a_file_or_folder_has_no_asset(tmp_path: Path) -> None:
     there = tmp_path / "a.txt"
     there.touch()
     places = [str(there), there.as_uri(), "-", "*.txt", "lake and uri LIKE 'file:///%'", "lake and " + "x" * 5000]

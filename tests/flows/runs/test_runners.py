@@ -1,4 +1,4 @@
-"""Runners: whoever encodes, the rows are the same, and so are the reports of what failed."""
+"""Runners: whichever encodes, the rows are the same, and so are the reports of failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scan's thread: how far it goes, how it is told to stop, and what becomes of its errors."""
+"""The scan's thread: how far it goes, how it is stopped, and where its errors are raised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corpora: configured once in polyseme.toml, and refused with the way out where the file makes no sense."""
+"""Corpora: configured once in polyseme.toml, and refused with what to change if the file makes no sense."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_paths_are_relative_to_the_file_wherever_the_command_runs(home: Path, mo
     assert corpus.lake == str(home / "store")
 
 
-def test_every_option_of_embed_has_its_place(home: Path) -> None:
+def test_a_corpus_takes_every_option_of_embed(home: Path) -> None:
     configure(
         home,
         '[corpus.news]\nsources = ["news"]\nlake = "x"\ncontext = "pair"\nwords = ["Bank"]\nnsp = true\n'
@@ -68,7 +68,7 @@ def test_a_model_folder_is_found_from_the_file(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ('[corpus.news]\nsources = ["news"]\nlevle = "words"', "no option levle"),
         ('[corpus.news]\nsources = ["news"]\nlevel = "letters"', "level.*letters"),
@@ -83,9 +83,9 @@ def test_a_model_folder_is_found_from_the_file(home: Path) -> None:
         ("", "No corpus is configured"),
     ],
 )
-def test_what_makes_no_sense_is_refused(home: Path, text: str, says: str) -> None:
+def test_what_makes_no_sense_is_refused(home: Path, text: str, message: str) -> None:
     configure(home, text)
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(UsageError, match=message):
         chosen()
 
 

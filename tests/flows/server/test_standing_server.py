@@ -85,7 +85,7 @@ def test_a_worker_embeds_what_an_event_announces_and_the_commit_is_reported_on(s
     assert committed["payload"]["run_id"] in report["data"]
 
 
-def test_a_worker_teaches_a_corpus_to_its_model_and_says_so(standing: Standing) -> None:
+def test_a_worker_adapts_a_model_to_its_corpus_and_announces_it(standing: Standing) -> None:
     drop(standing, *(f"taught-{i}.txt" for i in range(6)))
     few = {"training": {"steps": 2, "pairs": 8, "micro": 8}, "objective": {"max_tokens": 48}, "evaluation_pairs": 8}
     standing.wait_for_run(standing.run("adapt/monthly", corpora=["news"], out="models/{corpus}-%Y", **few))

@@ -147,13 +147,13 @@ def test_a_folder_that_belongs_to_no_corpus_is_refused_with_what_to_configure(tm
 
 
 @pytest.mark.parametrize("name", ["a.tmp", ".a.txt.swp", ".hidden.txt"])
-def test_files_that_no_scan_reads_are_no_news(tmp_path: Path, news: Corpus, name: str) -> None:
+def test_files_that_no_scan_reads_make_no_event(tmp_path: Path, news: Corpus, name: str) -> None:
     (one,) = watched([news])
     (tmp_path / "news" / name).write_text("x")
     assert not one.covers(tmp_path / "news" / name)
 
 
-def test_a_folder_is_news_whatever_its_name_unless_it_is_hidden(tmp_path: Path, news: Corpus) -> None:
+def test_a_folder_makes_an_event_whatever_its_name_unless_it_is_hidden(tmp_path: Path, news: Corpus) -> None:
     (one,) = watched([news])
     for name, wanted in (("2024", True), ("2024.11", True), ("v1.txt", True), (".git", False)):
         (tmp_path / "news" / name).mkdir()
