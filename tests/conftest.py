@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import string
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,10 @@ from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.model.checkpoint import embedded_folder
 from tests import servers
 from tests.extras import require
+
+# Read when torch is first imported, here and in children. OpenMP threads that wait would burn a core each: a fifth of
+# the CPU time of a training run on two busy cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # A time limit an example is a test of the machine.
 settings.register_profile("polyseme", deadline=None)
@@ -37,6 +43,15 @@ FOREIGN = {
     "intermediate_size": 70, "max_position_embeddings": 37, "hidden_act": "gelu_new", "layer_norm_eps": 1e-5,
     "type_vocab_size": 3, "tie_word_embeddings": False,
 }  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the user's Prefect and Polyseme out, in children too: their settings, and a database of any version."""
+    for name in [name for name in os.environ if name.startswith(("PREFECT_", "POLYSEME_"))]:
+        del os.environ[name]
+    home = tempfile.mkdtemp(prefix="polyseme-prefect-")
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    os.environ["PREFECT_HOME"] = home
 
 
 @pytest.fixture(scope="session")

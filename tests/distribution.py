@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import site
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
+from tests import processes
 from tests.repository import ROOT
 
 _NOT_SHIPPED = shutil.ignore_patterns(".git", ".venv", "build", "*.egg-info", "__pycache__", ".*_cache", "lake")
@@ -30,7 +30,7 @@ def install(wheel: Path, place: Path) -> Path:
     Packages come from a line of a .pth file, so that this environment's own .pth files, an editable Polyseme's among
     them, are not read.
     """
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True, timeout=300)
+    processes.run(sys.executable, "-m", "venv", "--without-pip", place)
     programs = place / "bin"
     _pip("--python", str(programs / "python"), "install", "--no-deps", "--no-index", str(wheel))
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
@@ -49,6 +49,4 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def _pip(*words: str) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
+    processes.run(sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *words)

@@ -28,7 +28,7 @@ DEADLINE_SECONDS = 600.0
 _ENDING_SECONDS = 60.0
 
 PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
-Process = subprocess.Popen[Any]
+Process, Completed = subprocess.Popen[Any], subprocess.CompletedProcess[Any]
 
 
 @contextmanager
@@ -49,9 +49,7 @@ def started(*command: str | Path, how: signal.Signals = signal.SIGTERM, **option
         _end(process, mark, how)
 
 
-def run(
-    *command: str | Path, seconds: float = DEADLINE_SECONDS, check: bool = True, **options: Any
-) -> subprocess.CompletedProcess[Any]:
+def run(*command: str | Path, seconds: float = DEADLINE_SECONDS, check: bool = True, **options: Any) -> Completed:
     """Run a command to its end and return what it wrote. Fails if it takes too long, and on a failure with `check`."""
     with started(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
         try:
@@ -59,7 +57,7 @@ def run(
         except subprocess.TimeoutExpired as late:
             raise AssertionError(f"{command} did not end within {seconds:g} s. It wrote: {late.stderr!r}") from late
     assert not check or process.returncode == 0, f"{command} ended with {process.returncode}: {out}{err}"
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    return Completed(process.args, process.returncode, out, err)
 
 
 def run_together(
@@ -84,10 +82,11 @@ def run_together(
 
 def wait_until(condition: Callable[[], Any], what: str, *, seconds: float = DEADLINE_SECONDS) -> Any:
     """Return what `condition` returns once that is true; fail if it is not within the deadline."""
-    until = time.monotonic() + seconds
+    until, pause = time.monotonic() + seconds, 0.02
     while not (found := condition()):
         assert time.monotonic() < until, f"Not within {seconds:g} s: {what}."
-        time.sleep(0.1)
+        time.sleep(pause)
+        pause = min(0.5, 1.5 * pause)
     return found
 
 

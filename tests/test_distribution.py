@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests import distribution
+from tests import distribution, processes
 from tests.conftest import MakeCheckpoint
 from tests.flows.server.standing import Standing
 
@@ -67,12 +66,9 @@ class Elsewhere(Standing):
 
     def call(self, *command: str) -> str:
         """Run a program of the environment in the folder."""
-        done = subprocess.run(
-            [str(self._programs / command[0]), *command[1:]], cwd=self.folder, env=self.environment,
-            capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        program = self._programs / command[0]
+        out: str = processes.run(program, *command[1:], cwd=self.folder, env=self.environment).stdout
+        return out
 
     def polyseme(self, *words: str) -> str:
         return self.call("polyseme", *words)
@@ -109,12 +105,9 @@ def test_the_wheel_holds_polyseme_and_data_files_only(wheel: Path) -> None:
 
 def test_from_an_unrelated_folder_the_example_corpus_embeds_and_sql_answers(programs: Path, tmp_path: Path) -> None:
     def run(*words: str) -> str:
-        done = subprocess.run(
-            [str(programs / "polyseme"), *words], cwd=tmp_path, capture_output=True, text=True, timeout=900,
-            check=False, env=distribution.environment(PREFECT_HOME=str(tmp_path / "prefect")),
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        environment = distribution.environment(PREFECT_HOME=str(tmp_path / "prefect"))
+        out: str = processes.run(programs / "polyseme", *words, cwd=tmp_path, env=environment).stdout
+        return out
 
     corpus = programs.parent / "share" / "polyseme" / "examples" / "corpus"
     run("embed", str(corpus), "--limit", "3", "--level", "sentences")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests import processes
 from tests.repository import ROOT
 
 FOLDERS = ("flows", "tasks", "storage")
@@ -26,10 +26,9 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def check(clone: Path, program: str, *words: str) -> subprocess.CompletedProcess[str]:
+def check(clone: Path, program: str, *words: str) -> processes.Completed:
     """Run one of the programs of `make check` in a clone."""
-    command = [str(Path(sys.executable).with_name(program)), *words]
-    return subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=300, check=False)
+    return processes.run(Path(sys.executable).with_name(program), *words, cwd=clone, check=False)
 
 
 def test_an_import_of_a_room_above_fails_the_check(clone: Path) -> None:

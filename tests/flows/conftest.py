@@ -71,7 +71,6 @@ def example_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The lake of the example corpus, made as the tutorial makes it: with the command, in a process of its own."""
     folder = tmp_path_factory.mktemp("example")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_HOME", str(folder / "prefect"))
         patch.delenv("PREFECT_API_URL", raising=False)
         runpy.run_path(str(EXAMPLES / "tutorial.py"))["embed"](folder / "lake")
     return folder / "lake"

@@ -48,6 +48,8 @@ def test_a_mistyped_option_is_not_taken_for_a_source(capfd: pytest.CaptureFixtur
     assert "--levle" in err
 
 
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_api")
 def test_a_missing_source_is_a_usage_error(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, _, err = polyseme(capfd, "embed", tmp_path / "nowhere")
     assert code == 2

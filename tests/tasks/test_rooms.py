@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import polyseme
+from tests import processes
 from tests.repository import ROOT
 
 WITHOUT_TORCH = ("analysis", "arrays", "encode", "engine", "inference", "reading", "shards", "shipped", "sql", "text")
@@ -28,8 +28,7 @@ NAMES = "import polyseme\nfor name in polyseme.__all__:\n    assert getattr(poly
 
 def run(code: str, *arguments: str) -> None:
     """Run `code` in a process of its own, which has imported nothing yet."""
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    processes.run(sys.executable, "-c", code, *arguments)
 
 
 def modules(room: str) -> list[str]:

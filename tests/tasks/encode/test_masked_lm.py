@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,16 +15,25 @@ from polyseme.tasks.encode import masked_lm
 from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.inference.predictions import fill_masks, surprisals
 from tests.conftest import MakeCheckpoint
+from tests.reference import one_thread
 
 TEXTS = ["The unbelievableness of untruths.", "", "Rain fell.", "A river's bank, undercut for years, slid away."]
+
+
+@cache
+def pretrained(folder: Path) -> Any:
+    """The model as transformers loads it, once for all texts."""
+    import torch
+    from transformers import BertForPreTraining
+
+    return BertForPreTraining.from_pretrained(folder, dtype=torch.float32).eval()
 
 
 def one_at_a_time(engine: Engine, text: str, variant: PllVariant) -> list[float]:
     """The definition, run with transformers: mask a token, read its log probability."""
     import torch
-    from transformers import BertForPreTraining
 
-    model = BertForPreTraining.from_pretrained(engine.checkpoint.folder, dtype=torch.float32).eval()
+    model = pretrained(engine.checkpoint.folder)
     wordpiece = engine.wordpiece
     tokens = wordpiece.explain(text)
     ids = [t.token_id for t in tokens]
@@ -34,7 +45,7 @@ def one_at_a_time(engine: Engine, text: str, variant: PllVariant) -> list[float]
         ]
         inner = [wordpiece.mask_id if m else n for m, n in zip(masked, ids, strict=True)]
         row = [wordpiece.cls_id, *inner, wordpiece.sep_id]
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread():
             logits = model(torch.tensor([row])).prediction_logits[0, i + 1].double()
         found.append(float(-torch.log_softmax(logits, 0)[ids[i]]))
     return found
