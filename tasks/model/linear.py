@@ -15,8 +15,9 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
-_FEWEST_ROWS = 4
-"""With fewer rows MKL and oneDNN sum in another order, and the last bits would depend on the batch (measured)."""
+_FEWEST_ROWS = 16
+"""With fewer rows MKL and oneDNN sum in another order, and the last bits would depend on the batch. Measured: on some
+processors below 4 rows, on others (AVX512, a transposed weight as the heads have) below 16."""
 
 _ROWS_STEP = 32
 """oneDNN builds and keeps a kernel with buffers for every number of rows: a thousand of them held 1.3 GB. With

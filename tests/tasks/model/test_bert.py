@@ -94,6 +94,17 @@ def test_layers_hold_their_weights_once(bert: PackedBert) -> None:
     assert not any(".layer." in name for name in bert._w)
 
 
+@pytest.mark.parametrize("head", ["next_sentence_logits", "masked_lm_logits"])
+@torch.inference_mode()
+def test_no_bit_of_a_head_depends_on_how_many_rows_it_has(mini: Engine, tiny: Engine, head: str) -> None:
+    for engine in (mini, tiny):
+        states = torch.randn(40, engine.spec.width, generator=torch.Generator().manual_seed(0))
+        logits = getattr(engine.encoder.bert, head)
+        together = logits(states)
+        for count in range(1, 40):
+            assert (logits(states[:count]) == together[:count]).all(), count
+
+
 def test_a_batch_whose_groups_do_not_add_up_cannot_be_made() -> None:
     four, two, one = (torch.zeros(count, dtype=torch.int64) for count in (4, 2, 1))
     with pytest.raises(ValueError, match="describe 3 tokens, ids hold 4"):

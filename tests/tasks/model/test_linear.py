@@ -49,8 +49,15 @@ def test_the_product_is_that_of_the_rounded_factors(wide: int, out: int) -> None
     assert (linear(x) - exact).norm() / exact.norm() < 0.03
 
 
-@pytest.mark.parametrize("make", [Int8.of, Packed.of], ids=["int8", "packed"])
-@pytest.mark.parametrize(("wide", "out"), SHAPES)
+def transposed(weight: Tensor, bias: Tensor) -> Dense:
+    """Return the map as the heads have it: a view of the checkpoint's weight."""
+    return Dense(weight.t(), bias)
+
+
+@pytest.mark.parametrize(
+    "make", [Int8.of, Packed.of, Dense.of, transposed], ids=["int8", "packed", "dense", "transposed"]
+)
+@pytest.mark.parametrize(("wide", "out"), [*SHAPES, (384, 384), (384, 2), (48, 2)])
 def test_no_bit_of_a_row_depends_on_the_other_rows(
     wide: int, out: int, make: Callable[[Tensor, Tensor], Linear]
 ) -> None:
@@ -58,7 +65,7 @@ def test_no_bit_of_a_row_depends_on_the_other_rows(
     linear = make(weight, bias)
     with one_thread():
         together = linear(x)
-        for count in (1, 2, 3, 5, 17, 64):
+        for count in (1, 2, 3, 4, 5, 7, 8, 12, 15, 16, 17, 64):
             assert (linear(x[40 : 40 + count]) == together[40 : 40 + count]).all()
         order = torch.randperm(300, generator=torch.Generator().manual_seed(0))
         assert (linear(x[order]) == together[order]).all()
