@@ -98,7 +98,7 @@ class ChunkTables:
 class Engine:
     """A checkpoint with its tokenizer and encoder lane. The model is loaded when it is first needed."""
 
-    config: EngineConfig
+    config: EngineConfig = field(default_factory=EngineConfig)
     _encoder_lane: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, "polyseme-lane"), repr=False
     )

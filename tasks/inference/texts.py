@@ -25,7 +25,7 @@ class Texts:
     @property
     def ids(self) -> npt.NDArray[np.int32]:
         """`(tokens,)`: the ids of all texts, concatenated."""
-        return np.concatenate([d.ids for d in self.documents]).astype(np.int32)
+        return np.concatenate([np.empty(0, np.int32), *(d.ids for d in self.documents)]).astype(np.int32)
 
 
 def tokenize_texts(wordpiece: WordPiece, texts: Sequence[str]) -> Texts:
