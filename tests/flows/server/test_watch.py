@@ -13,7 +13,7 @@ from polyseme.flows.events import SendError, SourceChanged
 from polyseme.flows.server.corpora import Corpus
 from polyseme.flows.server.watch import Outbox, Settling, Watched, Watcher, watched
 from polyseme.storage.errors import UsageError
-from tests.processes import DEADLINE_SECONDS
+from tests.processes import DEADLINE_SECONDS, wait_until
 
 
 def changed(corpus: str = "news", *uris: str) -> SourceChanged:
@@ -171,7 +171,8 @@ def test_a_real_folder_is_watched_from_its_start_to_files_and_folders_that_come_
     thread.start()
 
     def hear() -> dict[str, object]:
-        assert server.told.wait(DEADLINE_SECONDS), "nothing was heard"
+        wait_until(lambda: server.told.is_set() or not thread.is_alive(), "something is heard")
+        assert server.told.is_set(), "the watcher died"
         server.told.clear()
         return server.heard[-1]["payload"]  # type: ignore[return-value]
 
