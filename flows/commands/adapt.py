@@ -1,7 +1,5 @@
 """`polyseme adapt`: continued pretraining of a BERT on a corpus (domain adaptation)."""
 
-# ruff: noqa: B008 (options are frozen, so that calls may share a default)
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`polyseme backfill`: documents of the lake, encoded again or in another encoding."""
 
-# ruff: noqa: B008 (options are frozen, so that calls may share a default)
-
 from __future__ import annotations
 
 import sys

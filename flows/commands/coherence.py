@@ -1,7 +1,5 @@
 """`polyseme coherence`: documents ranked by coherence, and where a text breaks."""
 
-# ruff: noqa: B008 (options are frozen, so that calls may share a default)
-
 from __future__ import annotations
 
 from pathlib import Path

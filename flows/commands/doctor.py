@@ -1,7 +1,5 @@
 """`polyseme doctor`: whether installation, model, device and lake work together."""
 
-# ruff: noqa: B008 (options are frozen, so that calls may share a default)
-
 from __future__ import annotations
 
 import sys

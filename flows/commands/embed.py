@@ -1,7 +1,5 @@
 """`polyseme embed`: documents into a lake."""
 
-# ruff: noqa: B008 (options are frozen, so that calls may share a default)
-
 from __future__ import annotations
 
 import sys

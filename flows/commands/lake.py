@@ -1,7 +1,5 @@
 """`polyseme status` and `rejects`: what the catalog knows. No Prefect server is needed."""
 
-# ruff: noqa: B008 (options are frozen, so that calls may share a default)
-
 from __future__ import annotations
 
 from dataclasses import asdict

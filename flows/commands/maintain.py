@@ -1,7 +1,5 @@
 """`polyseme compact`, `vacuum`, `verify` and `publish`: maintenance of a lake. Only `--repair` starts a flow."""
 
-# ruff: noqa: B008 (options are frozen, so that calls may share a default)
-
 from __future__ import annotations
 
 import sys

@@ -1,7 +1,5 @@
 """`polyseme tokens`, `nsp` and `fill-mask`: predictions of a model, without a lake."""
 
-# ruff: noqa: B008 (options are frozen, so that calls may share a default)
-
 from __future__ import annotations
 
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """`polyseme report`: one HTML page about a lake."""
 
-# ruff: noqa: B008 (options are frozen, so that calls may share a default)
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`polyseme search`: the sentences or word occurrences that are nearest to a text."""
 
-# ruff: noqa: B008 (options are frozen, so that calls may share a default)
-
 from __future__ import annotations
 
 import textwrap

@@ -1,7 +1,5 @@
 """`polyseme senses`: the senses in which a word is used, each with its typical contexts."""
 
-# ruff: noqa: B008 (options are frozen, so that calls may share a default)
-
 from __future__ import annotations
 
 from pathlib import Path

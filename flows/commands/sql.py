@@ -1,7 +1,5 @@
 """`polyseme sql`: queries from the command line, a file, standard input or a shell."""
 
-# ruff: noqa: B008 (options are frozen, so that calls may share a default)
-
 from __future__ import annotations
 
 import sys
