@@ -92,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         if debug:
             raise
+        # What threads log from now on may come too late for Prefect's log; each such line would show a traceback.
+        logging.raiseExceptions = False
         print("Interrupted. What was committed is kept; run the same command again to go on.", file=sys.stderr)  # noqa: T201
         code = 128 + signal.SIGINT
     except BrokenPipeError:
