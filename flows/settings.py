@@ -115,7 +115,7 @@ def require_server() -> None:
 def prepare_prefect(*, verbose: bool) -> None:
     """Set what Prefect reads from the environment when first imported. What the user set stays.
 
-    If no server is configured, Prefect starts a temporary one for the run, without the services that a run needs not.
+    If no server is configured, Prefect starts a temporary one for the run, without services that runs do not need.
     """
     if not verbose:
         # For the console alone: a server still gets the log of the run.
