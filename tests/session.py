@@ -56,9 +56,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped"))
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"SKIPPED [{count}] {reason}")
-    for name, count in config.stash[_DESELECTED].most_common():
-        if name:
-            terminalreporter.write_line(f"LEFT OUT [{count}] marked {name}: -m '{config.option.markexpr}'")
+    left_out = {name: count for name, count in config.stash[_DESELECTED].most_common() if name}
+    if left_out:
+        marks = ", ".join(f"{count} {name}" for name, count in left_out.items())
+        terminalreporter.write_line(f"LEFT OUT [{sum(left_out.values())}] by mark: {marks}; make test-all runs all")
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     seconds = [used.ru_utime + used.ru_stime for used in (own, children)]
     terminalreporter.write_line(f"CPU seconds: {sum(seconds):.0f}, of which {seconds[1]:.0f} in child processes")

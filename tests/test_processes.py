@@ -124,7 +124,7 @@ def test_it(i): pytest.importorskip("no_such_package", reason="this needs no_suc
 """
     said = processes.run(*pytest_in(tmp_path, code, "-m", "not far")).stdout
     assert "SKIPPED [9] this needs no_such_package\n" in said
-    assert "LEFT OUT [1] marked far: -m 'not far'" in said
+    assert "LEFT OUT [1] by mark: 1 far;" in said
     assert "CPU seconds: " in said
 
 
