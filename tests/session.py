@@ -9,6 +9,7 @@ import os
 import re
 import resource
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from uuid import uuid4
@@ -18,6 +19,9 @@ import pytest
 from tests import processes
 
 _DESELECTED = pytest.StashKey[Counter[str]]()
+_STATUS = pytest.StashKey[int]()
+EXIT_AT_ONCE = pytest.StashKey[bool]()
+"""Set by a fixture that knows of a thread which would never let Python exit."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,6 +46,18 @@ def no_process_is_left() -> Iterator[None]:
         left = processes.left(mark)
     if left:
         pytest.fail(f"Processes outlived the tests that started them and were killed: {', '.join(left)}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if config.stash.get(EXIT_AT_ONCE, False):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[_STATUS])
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

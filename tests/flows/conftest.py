@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import runpy
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from polyseme.flows.settings import prepare_prefect
+from tests import session
 from tests.processes import DEADLINE_SECONDS
 from tests.repository import ROOT
 
 EXAMPLES = ROOT / "examples"
 Ask = Callable[..., list[tuple[object, ...]]]
+_DRAIN_SECONDS = 240
 
 TEXTS = {
     "river": "The river left its bank in spring. The fields were under water for a week. Nobody was hurt.",
@@ -25,13 +29,37 @@ TEXTS = {
 
 
 @pytest.fixture(scope="session")
-def prefect_api() -> Iterator[None]:
+def prefect_api(request: pytest.FixtureRequest) -> Iterator[None]:
     """A real Prefect server on loopback with a database of its own, for the whole session."""
     prepare_prefect(verbose=False)
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=int(DEADLINE_SECONDS)):
-        yield
+    harness = prefect_test_harness(server_startup_timeout=int(DEADLINE_SECONDS))
+    harness.__enter__()
+    yield
+    _leave(harness, request.config)
+
+
+def _leave(harness: AbstractContextManager[None], config: pytest.Config) -> None:
+    """Stop the server. Prefect sends what it has not sent yet first, and waits without end for a server that is gone.
+
+    That server is one that a test stopped; nothing of the test is lost. Prefect would wait again when Python exits.
+    """
+    from prefect.server.api.server import SubprocessASGIServer
+
+    def late(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(_DRAIN_SECONDS)
+    try:
+        harness.__exit__(None, None, None)
+    except TimeoutError:
+        SubprocessASGIServer._instances[None].stop()
+        config.stash[session.EXIT_AT_ONCE] = True
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture
