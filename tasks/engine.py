@@ -10,7 +10,6 @@ one call after another: they read, tokenize and write meanwhile, and PyTorch kee
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -35,6 +34,7 @@ from polyseme.storage.records import (
     Pooling,
     Precision,
 )
+from polyseme.tasks.encode.clock import StageClock
 from polyseme.tasks.encode.forward import ChunkVectors, chunk_vectors
 from polyseme.tasks.encode.masked_lm import Masking
 from polyseme.tasks.encode.tables import TableBuilder
@@ -205,7 +205,7 @@ class Engine:
         encoder lane for every chunk, to wait for a device that other processes use as well. Raises PolysemeError if a
         token would be lost.
         """
-        clock = _Clock()
+        clock = StageClock()
         tokenized = passages(_timed(documents, clock), self.wordpiece)
         for chunk in chunks(tokenized, self.chunk_tokens):
             clock.lap("tokenize")
@@ -216,7 +216,7 @@ class Engine:
             clock.lap("outside")
 
     def _vectors(
-        self, chunk: Chunk, outputs: Outputs, seed: int, clock: _Clock, *, on_batch: OnBatch,
+        self, chunk: Chunk, outputs: Outputs, seed: int, clock: StageClock, *, on_batch: OnBatch,
         device_lock: AbstractContextManager[object],
     ) -> ChunkVectors:  # fmt: skip
         masking = None if outputs.pll is None else Masking(outputs.pll, self.wordpiece.mask_id)
@@ -264,7 +264,7 @@ def shared_engine(config: EngineConfig) -> Engine:
     return Engine(config)
 
 
-def _timed(documents: Iterable[Document], clock: _Clock) -> Iterator[Document]:
+def _timed(documents: Iterable[Document], clock: StageClock) -> Iterator[Document]:
     """Yield `documents`. Time until the consumer asks for the next one counts as splitting and tokenizing."""
     for document in documents:
         clock.lap("read")
@@ -285,28 +285,3 @@ def _counts(tables: dict[str, pa.Table], vectors: ChunkVectors, seconds: dict[st
         forward_tokens=vectors.forward_tokens,
         seconds=seconds,
     )
-
-
-class _Clock:
-    """Wall seconds by stage: `lap` adds the time since the last lap to a stage."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._last
-        self._last = now
-
-    def add(self, seconds: dict[str, float]) -> None:
-        """Add seconds by stage that were measured elsewhere since the last lap."""
-        for stage, value in seconds.items():
-            self._seconds[stage] = self._seconds.get(stage, 0.0) + value
-        self._last = time.perf_counter()
-
-    def reset(self) -> dict[str, float]:
-        """Return the seconds by stage, without the time that the caller took, and start again."""
-        seconds, self._seconds = self._seconds, {}
-        seconds.pop("outside", None)
-        return seconds
