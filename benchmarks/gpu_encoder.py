@@ -75,7 +75,7 @@ def utilisation(setting: Setting) -> Iterator[Figure]:
     def forward() -> None:
         with torch.inference_mode():
             for batch in packed:
-                bert.hidden_states(batch)
+                bert.vector_states(batch)
 
     tokens = int(windows.lengths.sum())
     flops = tokens * linear_flops(bert) + attention_flops(bert, windows)
@@ -185,14 +185,14 @@ def _little_memory(setting: Setting, encoder: Encoder, free: int) -> Iterator[No
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
         return
-    forward = encoder.bert.hidden_states
+    forward = encoder.bert.vector_states
 
     def refuse(batch: PackedBatch, *, last: int = 1) -> torch.Tensor:
         if len(batch.ids) > encoder.max_tokens // 2:
             raise torch.OutOfMemoryError("out of memory (simulated)")
         return forward(batch, last=last)
 
-    encoder.bert.hidden_states = refuse  # type: ignore[method-assign]
+    encoder.bert.vector_states = refuse  # type: ignore[method-assign]
     yield
 
 

@@ -65,13 +65,14 @@ def model_flops(bert: PackedBert, windows: Windows) -> int:
 
 
 def linear_flops(bert: PackedBert) -> int:
-    """Return the floating-point operations of the matrix products with weights, per token."""
-    return sum(2 * w.size for layer in bert.layers for w in (layer.qkv, layer.out, layer.up, layer.down))
+    """Return the floating-point operations of the matrix products with weights, per token, up to the vector layer."""
+    layers = bert.layers[: bert.vector_layer]
+    return sum(2 * w.size for layer in layers for w in (layer.qkv, layer.out, layer.up, layer.down))
 
 
 def attention_flops(bert: PackedBert, windows: Windows) -> int:
     """Return the floating-point operations of attention's two products over all `windows`."""
-    return 4 * len(bert.layers) * bert.hidden * int((windows.lengths**2).sum())
+    return 4 * bert.vector_layer * bert.hidden * int((windows.lengths**2).sum())
 
 
 def products(encoder: Encoder) -> tuple[Callable[[], object], int]:

@@ -21,7 +21,11 @@ SORT_KEYS: dict[str, tuple[str, ...]] = {
 }
 """Row order inside a part. `words` and `tokens` sort by form, so that one word is a few row groups."""
 
-ADDED: dict[str, tuple[str, ...]] = {"sentences": ("pll", "pll_variant"), "tokens": ("surprisal",)}
+ADDED: dict[str, tuple[str, ...]] = {
+    "sentences": ("pll", "pll_variant"),
+    "tokens": ("surprisal",),
+    "transitions": ("order_margin",),
+}
 """Columns that parts of older releases lack. They may be NULL, and read as NULL from such a part."""
 
 
@@ -97,6 +101,7 @@ def table_schema(table: str, width: int) -> pa.Schema:
             pa.field("nsp_logit_not_next", pa.float32(), nullable=False),
             pa.field("cosine", pa.float32(), nullable=False),
             pa.field("n_truncated", pa.int32(), nullable=False),
+            pa.field("order_margin", pa.float32()),
         ],
     }
     return pa.schema(columns[table])

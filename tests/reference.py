@@ -59,8 +59,10 @@ class Reference:
         return ids
 
     def hidden(self, first: Sequence[int], second: Sequence[int] | None = None, *, last: int = 1) -> Floats:
-        """(tokens, hidden), special tokens included: the mean of the `last` layers."""
-        states = self._run("BertModel", first, second).hidden_states[-last:]
+        """(tokens, hidden), special tokens included: the mean of the `last` layers up to the vector layer."""
+        config = self._model("BertModel").config
+        top = getattr(config, "vector_layer", config.num_hidden_layers)
+        states = self._run("BertModel", first, second).hidden_states[top + 1 - last : top + 1]
         mean: Floats = torch.stack(states).mean(0)[0].numpy()
         return mean
 

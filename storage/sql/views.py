@@ -208,6 +208,7 @@ SELECT
     CASE WHEN EXISTS (FROM heights) THEN coalesce(ladder.below, 0)::DOUBLE END AS percentile,
     (step.margin - chance.mean) / chance.deviation AS z_score,
     step.cosine,
+    step.order_margin,
     here.text,
     following.text AS next_text
 FROM (FROM steps WHERE kind = {quote(ADJACENT)}) AS step

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScoredTransitions:
-    """NSP over a chunk: `logits` is `(pairs, 2)`, `left_out` `(pairs,)` the tokens of each pair that did not fit."""
+    """NSP over a chunk: `logits` is `(pairs, 3)` as `Encoder.score_pairs` returns them.
+
+    `left_out` is `(pairs,)`: the tokens of each pair that did not fit.
+    """
 
     transitions: Transitions
     logits: Floats

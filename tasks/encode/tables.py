@@ -149,6 +149,7 @@ class TableBuilder:
                 "nsp_logit_not_next": scored.logits[:, 1],
                 "cosine": cosines(vectors, first, second),
                 "n_truncated": scored.left_out,
+                "order_margin": pa.array(scored.logits[:, 2], from_pandas=True),
             },
         )
 

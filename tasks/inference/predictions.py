@@ -65,7 +65,7 @@ def next_sentence(
     margins = logits[:, 0] - logits[:, 1]
     return [
         NextSentence(float(_sigmoid(margin)), float(margin), float(yes), float(no), int(out))
-        for margin, (yes, no), out in zip(margins, logits, left_out, strict=True)
+        for margin, (yes, no), out in zip(margins, logits[:, :2], left_out, strict=True)
     ]
 
 

@@ -70,10 +70,12 @@ class PackedBert:
         activation: Callable[[Tensor], Tensor],
         dtype: torch.dtype,
         device: torch.device,
+        vector_layer: int | None = None,
         linear: Callable[[Tensor, Tensor], Linear] = Dense.of,
     ) -> None:
         """Take weights named as in transformers' `BertForPreTraining` (`bert.…`, `cls.…`).
 
+        Vectors are taken from `vector_layer`, counted from 1 (default: the last); the layers above serve the heads.
         `linear` makes the layers' linear maps from a weight `(out, in)` and a bias; the heads are always `Dense`.
         """
         w = {name: tensor.to(device=device, dtype=dtype).contiguous() for name, tensor in weights.items()}
@@ -85,6 +87,7 @@ class PackedBert:
         self._attention = attention_for(device, dtype, self.hidden // heads)
         count = 1 + max(int(n.split(".")[3]) for n in w if n.startswith("bert.encoder.layer."))
         self.layers = [self._layer(f"bert.encoder.layer.{i}.", linear) for i in range(count)]
+        self.vector_layer = count if vector_layer is None else vector_layer
         # NSP needs the last layer's query of `[CLS]` only.
         self._query = self.layers[-1].qkv.columns(0, self.hidden)
         self._rows_step = self._query.rows_step
@@ -144,41 +147,70 @@ class PackedBert:
         x = self._norm(layer.out(attended).add_(x), layer.norm1)
         return self._norm(layer.down(self.activation(layer.up(x))).add_(x), layer.norm2)
 
-    def hidden_states(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
-        """Return `(tokens, hidden)`: the mean of the outputs of the `last` layers (1: the last layer's output)."""
-        x = self._embed(batch)
-        total: Tensor | None = None
-        for i, layer in enumerate(self.layers):
-            x = self._layer_output(layer, x, batch)
-            if i >= len(self.layers) - last:
-                total = x if total is None else total + x
-        assert total is not None
-        total = total[: len(batch.ids)]
-        return total if last == 1 else total / last
+    def vector_states(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
+        """Return `(tokens, hidden)`: the mean of the outputs of the `last` layers up to `vector_layer`."""
+        return self._vectors(batch, last)[0][: len(batch.ids)]
+
+    def vector_and_first_states(self, batch: PackedBatch, *, last: int = 1) -> tuple[Tensor, Tensor]:
+        """Return `vector_states` and, `(sequences, hidden)`, the top layer's `[CLS]` rows, from one pass."""
+        vectors, x = self._vectors(batch, last)
+        if self.vector_layer == len(self.layers):
+            return vectors[: len(batch.ids)], x[batch.starts]
+        below = self._through(x, batch, self.layers[self.vector_layer : -1])
+        return vectors[: len(batch.ids)], self._top(below, batch, batch.starts)
+
+    def hidden_states(self, batch: PackedBatch) -> Tensor:
+        """Return `(tokens, hidden)`: the output of the top layer, which the MLM head reads."""
+        return self._through(self._embed(batch), batch, self.layers)[: len(batch.ids)]
 
     def first_states(self, batch: PackedBatch) -> Tensor:
-        """Return `(sequences, hidden)`: the last layer's `[CLS]` rows; no other row of that layer is computed."""
+        """Return `(sequences, hidden)`: the top layer's `[CLS]` rows; no other row of that layer is computed."""
         return self.chosen_states(batch, batch.starts)
 
     def chosen_states(self, batch: PackedBatch, rows: Tensor) -> Tensor:
-        """Return `(sequences, hidden)`: one row of the last layer per sequence; the others are not computed."""
-        x = self._embed(batch)
-        for layer in self.layers[:-1]:
+        """Return `(sequences, hidden)`: one row of the top layer per sequence; the others are not computed."""
+        return self._top(self._through(self._embed(batch), batch, self.layers[:-1]), batch, rows)
+
+    def _vectors(self, batch: PackedBatch, last: int) -> tuple[Tensor, Tensor]:
+        """Return the mean of the `last` layers up to `vector_layer`, and the output of that layer."""
+        first = self.vector_layer - last
+        x = total = self._through(self._embed(batch), batch, self.layers[: first + 1])
+        for layer in self.layers[first + 1 : self.vector_layer]:
             x = self._layer_output(layer, x, batch)
+            total = total + x
+        return (total if last == 1 else total / last), x
+
+    def _through(self, x: Tensor, batch: PackedBatch, layers: list[_Layer]) -> Tensor:
+        for layer in layers:
+            x = self._layer_output(layer, x, batch)
+        return x
+
+    def _top(self, x: Tensor, batch: PackedBatch, rows: Tensor) -> Tensor:
+        """Return one row per sequence of the top layer's output, from the input `x` of that layer."""
         layer, chosen = self.layers[-1], self._filled(x[rows])
         attended = self._attend(self._query(chosen)[: len(rows)], self._keys_values(x), batch)
         return self._finish(layer, chosen, self._filled(attended))[: len(rows)]
 
-    def next_sentence_logits(self, first: Tensor) -> Tensor:
-        """Map `[CLS]` states `(n, hidden)` to logits `(n, 2)`; column 0 means *is next*."""
-        w = self._w
-        pooled = torch.tanh(Dense(w["bert.pooler.dense.weight"].t(), w["bert.pooler.dense.bias"])(first))
-        return Dense(w["cls.seq_relationship.weight"].t(), w["cls.seq_relationship.bias"])(pooled)
+    def pair_scores(self, first: Tensor) -> Tensor:
+        """Map `[CLS]` states `(n, hidden)` to `(n, 3)` float32: NSP logits, column 0 *is next*, and the order margin.
+
+        The margin is logit(in order) - logit(swapped), NaN without an order head.
+        """
+        pooled = torch.tanh(self._head("bert.pooler.dense", first))
+        scores = torch.full((len(first), 3), torch.nan, dtype=torch.float32, device=first.device)
+        scores[:, :2] = self._head("cls.seq_relationship", pooled)
+        if "cls.order_relationship.weight" in self._w:
+            order = self._head("cls.order_relationship", pooled).float()
+            scores[:, 2] = order[:, 0] - order[:, 1]
+        return scores
+
+    def _head(self, name: str, x: Tensor) -> Tensor:
+        return Dense(self._w[name + ".weight"].t(), self._w[name + ".bias"])(x)
 
     def masked_lm_logits(self, states: Tensor) -> Tensor:
         """Map token states `(n, hidden)` to vocabulary logits `(n, vocabulary)`."""
         w, p = self._w, "cls.predictions."
-        x = self.activation(Dense(w[p + "transform.dense.weight"].t(), w[p + "transform.dense.bias"])(states))
+        x = self.activation(self._head(p + "transform.dense", states))
         x = self._norm(x, (w[p + "transform.LayerNorm.weight"], w[p + "transform.LayerNorm.bias"]))
         decoder = w.get(p + "decoder.weight", w["bert.embeddings.word_embeddings.weight"])
         return Dense(decoder.t(), w.get(p + "decoder.bias", w[p + "bias"]))(x)

@@ -86,6 +86,22 @@ class Checkpoint:
         return int(self.config["max_position_embeddings"])
 
     @property
+    def vector_layer(self) -> int:
+        """The layer that vectors are taken from, counted from 1; by default the last.
+
+        Layers above it, which a checkpoint's `vector_layer` in `config.json` declares, serve NSP and MLM only. Raises
+        ModelError if it is not a layer of this model.
+        """
+        layers = int(self.config["num_hidden_layers"])
+        layer = self.config.get("vector_layer", layers)
+        if type(layer) is not int or not 1 <= layer <= layers:
+            raise ModelError(
+                f"{self.folder}/config.json takes vectors from layer {layer!r}; the model has layers 1 to {layers}. "
+                "Correct vector_layer, or remove it to take the last layer."
+            )
+        return layer
+
+    @property
     def weight_files(self) -> list[Path]:
         """The safetensors files, sorted. Raises ModelError if there are none."""
         files = sorted(self.folder.glob("model*.safetensors"))
@@ -178,11 +194,16 @@ def _download(name: str, revision: str | None) -> Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Tensors by their names in transformers' `BertForPreTraining`, and which heads the checkpoint has."""
+    """Tensors by their names in transformers' `BertForPreTraining`, and which heads the checkpoint has.
+
+    The order head (is a pair of sentences in order, or swapped?) is not in transformers; only a checkpoint that has all
+    three heads can have it.
+    """
 
     tensors: dict[str, Tensor]
     has_nsp: bool
     has_mlm: bool
+    has_order: bool = False
 
 
 def load_weights(checkpoint: Checkpoint) -> Weights:
@@ -192,7 +213,8 @@ def load_weights(checkpoint: Checkpoint) -> Weights:
     """
     plain = read_complete(checkpoint.weight_files, checkpoint.config)
     if plain is not None:
-        return Weights(plain, has_nsp=True, has_mlm=True)
+        order = "cls.order_relationship.weight" in plain
+        return Weights(plain, has_nsp=True, has_mlm=True, has_order=order)
     return _load_with_transformers(checkpoint)
 
 

@@ -46,8 +46,8 @@ class Encoded:
 
     `tokens` is `(tokens, hidden)` in token order. `first` and `final` are `(sentences, hidden)`: the `[CLS]` and
     closing `[SEP]` vectors of sentences that have windows of their own (`alone`), averaged over these, else zeros.
-    `logits` is `(pairs, 2)`, NaN if no window scored the pair. `sums`, if not None, is `(sentences, hidden)`: the sums
-    of each sentence's token vectors, and `tokens` is empty.
+    `logits` is `(pairs, 3)` as `score_pairs` returns, NaN if no window scored the pair. `sums`, if not None, is
+    `(sentences, hidden)`: the sums of each sentence's token vectors, and `tokens` is empty.
     """
 
     tokens: Floats
@@ -81,7 +81,7 @@ class Encoder:
         """
         weights = load_weights(checkpoint)
         self.label, self.device, self.specials = checkpoint.label, device, specials
-        self.has_nsp, self.has_mlm = weights.has_nsp, weights.has_mlm
+        self.has_nsp, self.has_mlm, self.has_order = weights.has_nsp, weights.has_mlm, weights.has_order
         self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
         self.pool = BatchPool(BATCHES_AT_ONCE.get(device.type))
         self._memory = DeviceMemory(self.pool.size)
@@ -93,14 +93,15 @@ class Encoder:
             activation=activation_named(str(checkpoint.config["hidden_act"])),
             dtype=DTYPES[precision],
             device=device,
+            vector_layer=checkpoint.vector_layer,
             linear=Int8.of if precision == "int8" else exact_for(device, DTYPES[precision]),
         )
         intermediate = int(checkpoint.config["intermediate_size"])
         self.budget = budget or token_budget(device, hidden=self.width, intermediate=intermediate)
-        if self._last > len(self.bert.layers):
+        if self._last > self.bert.vector_layer:
             raise ModelError(
-                f"--layers last4 needs at least four layers; {self.label} has {len(self.bert.layers)}. "
-                "Use --layers last."
+                f"--layers last4 needs at least four layers; {self.label} has {self.bert.vector_layer} up to the one "
+                "that vectors are taken from. Use --layers last."
             )
 
     def require(self, head: Literal["NSP", "MLM"]) -> None:
@@ -174,12 +175,14 @@ class Encoder:
         if pairs:
             self.require("NSP")
         special = SpecialTokenVectors(windows, sentences, self.width)
-        logits = np.full((pairs, 2), np.nan, dtype=np.float32)
+        logits = np.full((pairs, 3), np.nan, dtype=np.float32)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Result, Floats | None]:
-            states = self.bert.hidden_states(packed, last=self._last)
-            scored = self._scored(packed, states, windows.pair[numbers] >= 0) if pairs else None
-            return reduce(states, packed, numbers, source), scored
+            wanted = windows.pair[numbers] >= 0
+            if not pairs or not wanted.any():
+                return reduce(self.bert.vector_states(packed, last=self._last), packed, numbers, source), None
+            states, first = self.bert.vector_and_first_states(packed, last=self._last)
+            return reduce(states, packed, numbers, source), to_numpy(self.bert.pair_scores(first))[wanted]
 
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, (reduced, scored) in done:
@@ -190,25 +193,19 @@ class Encoder:
                 on_batch(len(source))
         return special, logits
 
-    def _scored(self, packed: PackedBatch, states: torch.Tensor, wanted: npt.NDArray[np.bool_]) -> Floats | None:
-        """Return the NSP logits of the sequences that are `wanted`; None if there are none."""
-        if not wanted.any():
-            return None
-        top = states if self._last == 1 else self.bert.hidden_states(packed)
-        return to_numpy(self.bert.next_sentence_logits(top[packed.starts]).float())[wanted]
-
     def score_pairs(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, on_batch: OnBatch = lambda tokens: None
     ) -> Floats:
-        """Return NSP logits `(windows, 2)`, column 0 *is next*, in the order of `windows`.
+        """Return `(windows, 3)` in the order of `windows`: NSP logits, column 0 *is next*, and the order margin.
 
-        Only `[CLS]` is needed, so the last layer computes one row per pair. Raises ModelError without an NSP head.
+        The margin is positive for pairs in order, and NaN for a checkpoint without an order head. Only `[CLS]` is
+        needed, so the top layer computes one row per pair. Raises ModelError without an NSP head.
         """
         self.require("NSP")
-        logits = np.empty((len(windows), 2), dtype=np.float32)
+        logits = np.empty((len(windows), 3), dtype=np.float32)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
-            return to_numpy(self.bert.next_sentence_logits(self.bert.first_states(packed)).float())
+            return to_numpy(self.bert.pair_scores(self.bert.first_states(packed)))
 
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, scored in done:

@@ -1,8 +1,8 @@
 """The fast path to weights: a complete checkpoint with current names, read from safetensors without transformers.
 
 Importing the modelling code of transformers takes seconds, which a query at the shell would wait for. Only a file with
-exactly the tensors of `BertForPreTraining` is read here; anything else is left to transformers, which handles old
-names, missing heads and untied decoders.
+exactly the tensors of `BertForPreTraining`, with or without an order head, is read here; anything else is left to
+transformers, which handles old names, missing heads and untied decoders.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _IGNORED = frozenset({"bert.embeddings.position_ids"})
 
 
 def read_complete(files: list[Path], config: dict[str, Any]) -> dict[str, Tensor] | None:
-    """Return all tensors as float32; None if names or shapes are not exactly those of `BertForPreTraining`."""
+    """Return all tensors as float32; None if names or shapes are others than those of `BertForPreTraining`."""
     import torch
     from safetensors import SafetensorError, safe_open
 
@@ -27,7 +27,10 @@ def read_complete(files: list[Path], config: dict[str, Any]) -> dict[str, Tensor
     try:
         with safe_open(files[0], framework="pt") as file:
             names = [name for name in file.keys() if name not in _IGNORED]  # noqa: SIM118
-            if {name: tuple(file.get_slice(name).get_shape()) for name in names} != shapes(config):
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            wanted = shapes(config)
+            order = order_head(config["hidden_size"])
+            if found != wanted and found != wanted | order:
                 return None
             return {name: file.get_tensor(name).to(torch.float32) for name in names}
     except (SafetensorError, KeyError):
@@ -57,6 +60,11 @@ def shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         found |= _linear(f"{layer}.intermediate.dense", inner, h) | _linear(f"{layer}.output.dense", h, inner)
         found |= _norm(f"{layer}.output.LayerNorm", h)
     return found
+
+
+def order_head(hidden: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of Polyseme's own head beside NSP's: is a pair in order (column 0) or swapped?"""
+    return _linear("cls.order_relationship", 2, hidden)
 
 
 def _linear(name: str, rows: int, columns: int) -> dict[str, tuple[int, ...]]:

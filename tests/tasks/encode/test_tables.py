@@ -64,7 +64,8 @@ def text_of(row: dict[str, Any]) -> str:
 def scored(chunk: Chunk, pairs: Sequence[tuple[int, int]], adjacent: int) -> ScoredTransitions:
     first, second = np.array(pairs).T
     count = len(pairs)
-    logits = np.stack([np.arange(count), -np.arange(count)], axis=1).astype(np.float32)
+    order = np.where(np.arange(count) == 1, np.nan, np.arange(count) / 2)
+    logits = np.stack([np.arange(count), -np.arange(count), order], axis=1).astype(np.float32)
     return ScoredTransitions(Transitions(SentencePairs(first, second), adjacent), logits, 100 + np.arange(count))
 
 
@@ -150,6 +151,7 @@ def test_a_transition_names_both_ends(builder: TableBuilder, chunk: Chunk) -> No
     ]
     assert [r["nsp_logit_is_next"] for r in rows] == [1, 2, 4, 0, 3]
     assert [r["nsp_logit_not_next"] for r in rows] == [-1, -2, -4, 0, -3]
+    assert [r["order_margin"] for r in rows] == [None, 1, 2, 0, 1.5]
     assert [r["n_truncated"] for r in rows] == [101, 102, 104, 100, 103]
     assert rows[0]["cosine"] == pytest.approx(0.8)
 

@@ -111,7 +111,7 @@ def test_an_encoder_with_too_little_memory_gives_the_same_vectors_in_smaller_bat
     ids = np.random.default_rng(0).integers(5, 140, 2400).astype(np.int32)
     windows = sentence_windows(np.arange(0, 2401, 20), range(120), 37)
     expected = foreign.encoder.encode(ids, windows, sentences=120)
-    forward, ran = small.bert.hidden_states, list[int]()
+    forward, ran = small.bert.vector_states, list[int]()
 
     def in_little_memory(batch: PackedBatch, *, last: int = 1) -> torch.Tensor:
         if len(batch.ids) > 200:
@@ -119,7 +119,7 @@ def test_an_encoder_with_too_little_memory_gives_the_same_vectors_in_smaller_bat
         ran.append(len(batch.ids))
         return forward(batch, last=last)
 
-    monkeypatch.setattr(small.bert, "hidden_states", in_little_memory)
+    monkeypatch.setattr(small.bert, "vector_states", in_little_memory)
     found = small.encode(ids, windows, sentences=120)
     assert (found.tokens == expected.tokens).all()
     assert sum(ran) == windows.lengths.sum()

@@ -109,8 +109,8 @@ def test_the_heads_of_the_embedded_model_equal_transformers(mini: Engine) -> Non
     truth = reference(embedded_folder())
     assert left_out.tolist() == [0, 0, 0, 211, 0]
     for i in (0, 1, 2, 4):
-        assert_close(logits[i], truth.next_sentence(sentence(ids, ptr, i), sentence(ids, ptr, i + 1)))
-    assert_close(logits[3], truth.next_sentence(sentence(ids, ptr, 3)[-254:], sentence(ids, ptr, 4)[:255]))
+        assert_close(logits[i, :2], truth.next_sentence(sentence(ids, ptr, i), sentence(ids, ptr, i + 1)))
+    assert_close(logits[3, :2], truth.next_sentence(sentence(ids, ptr, 3)[-254:], sentence(ids, ptr, 4)[:255]))
     wanted = np.array([30, 60], dtype=np.int64)
     masked = mini.encoder.token_logits(ids, sentence_windows(ptr, [2], 512), wanted=wanted)
     assert_close(masked, truth.masked(sentence(ids, ptr, 2))[wanted - ptr[2]])
@@ -152,7 +152,9 @@ def test_next_sentence_logits_equal_transformers(foreign: Engine, foreign_folder
     logits = foreign.encoder.score_pairs(ids, windows)
     assert not left_out.any()
     for row, (a, b) in enumerate(zip(pairs.first, pairs.second, strict=True)):
-        assert_close(logits[row], reference(foreign_folder).next_sentence(sentence(ids, ptr, a), sentence(ids, ptr, b)))
+        assert_close(
+            logits[row, :2], reference(foreign_folder).next_sentence(sentence(ids, ptr, a), sentence(ids, ptr, b))
+        )
 
 
 def test_a_pair_over_the_limit_keeps_the_end_of_a_and_the_start_of_b(tiny: Engine, tiny_folder: Path) -> None:
@@ -167,7 +169,7 @@ def test_a_pair_over_the_limit_keeps_the_end_of_a_and_the_start_of_b(tiny: Engin
         (sentence(ids, ptr, 2), sentence(ids, ptr, 3)[:56]),
     ]
     for row, (a, b) in enumerate(expected):
-        assert_close(logits[row], reference(tiny_folder).next_sentence(a, b))
+        assert_close(logits[row, :2], reference(tiny_folder).next_sentence(a, b))
 
 
 @pytest.mark.parametrize("shape", [{}, {"tie_word_embeddings": False}], ids=["tied", "untied"])
@@ -188,7 +190,7 @@ def test_one_pass_over_pairs_gives_the_vectors_and_the_logits(make_checkpoint: M
     ids, ptr = tokens([5, 9, 12, 50, 40, 0, 8])
     windows, left_out = paired_context_windows(ptr, neighbours(7), 7, 64)
     encoded = encoder.encode(ids, windows, sentences=7, pairs=6)
-    assert_close(encoded.logits, encoder.score_pairs(ids, pair_windows(ptr, neighbours(7), 64)[0]))
+    assert_close(encoded.logits[:, :2], encoder.score_pairs(ids, pair_windows(ptr, neighbours(7), 64)[0])[:, :2])
     assert left_out.tolist() == [0, 0, 1, 29, 0, 0]
     last = 4 if layers == "last4" else 1
 
@@ -280,7 +282,7 @@ def test_int8_scores_of_pairs_are_those_of_the_complete_last_layer(mini: Engine)
     windows, _ = paired_context_windows(ptr, neighbours(4), 4, 512)
     both = encoder.encode(ids, windows, sentences=4, pairs=3)
     scored = encoder.score_pairs(ids, pair_windows(ptr, neighbours(4), 512)[0])
-    assert_close(both.logits, scored)
+    assert_close(both.logits[:, :2], scored[:, :2])
 
 
 def test_the_caller_can_stop_between_batches(foreign: Engine) -> None:

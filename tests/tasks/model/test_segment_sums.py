@@ -66,5 +66,5 @@ def test_sums_are_of_each_segment_in_float32() -> None:
 
 def test_pairs_give_vectors_without_being_scored(foreign: Engine) -> None:
     summed = foreign.encoder.encode_sentences(IDS, windows_for("pair"), sentence_ptr=PTR)
-    assert summed.logits.shape == (0, 2)
+    assert summed.logits.shape == (0, 3)
     assert np.isfinite(sentence_vectors(summed, PTR, "mean")[[0, 1, 3, 4, 5, 6]]).all()
