@@ -13,6 +13,7 @@ from polyseme.flows.commands.options.running import ReportOptions
 from polyseme.flows.commands.options.training import (
     TRAINING,
     CardOptions,
+    NetworkOptions,
     ObjectiveOptions,
     ScratchOptions,
     TrainingOptions,
@@ -34,6 +35,7 @@ def adapt(
     precision: Annotated[Literal["auto", "fp32", "bf16"], Parameter(group=TRAINING)] = "auto",
     training: TrainingOptions = TrainingOptions(),
     objective: ObjectiveOptions = ObjectiveOptions(),
+    network: NetworkOptions = NetworkOptions(),
     new: ScratchOptions = ScratchOptions(),
     reading: FieldOptions = FieldOptions(),
     limit: Limit = None,
@@ -69,7 +71,8 @@ def adapt(
         sources=list(sources), out=str(out), model=model, training=training.config(), objective=objective.config(),
         device=device, precision=precision, held_out=card.held_out, limit=limit,
         evaluation_pairs=card.evaluation_pairs, license=card.license, data_note=card.data_note, shape=new.shape(),
-        reading=reading.read_options(),
+        reading=reading.read_options(), teacher=network.teacher, blend=network.blend, add_layers=network.add_layers,
+        order_head=network.order_head,
     )  # fmt: skip
     with open_workspace(adaptation):  # errors of the request are raised before Prefect starts
         pass

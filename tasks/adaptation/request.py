@@ -42,16 +42,23 @@ class Adaptation:
     """What to train on which text. Plain values, so that a deployment can carry it as parameters.
 
     `model` is the start model; with a `shape` a new model is trained from scratch instead, with a vocabulary trained on
-    the sources. `held_out` is the share of documents held out of training, `limit` the most documents to read.
-    `evaluation_pairs` is the number of sentence pairs of each kind on which the trained model and its start are
-    evaluated for the card; None is one per second of training, within bounds, and 0 means no evaluation. `license` and
-    `data_note` (the origin of the text) are printed in the card. Raises UsageError for values out of range.
+    the sources. `teacher` is the model whose vectors are kept as far as `training` says so, by default the start model;
+    `blend` is the share of its weights in the average with the start model's from which training begins.
+    `add_layers` are put above the start model's, for the heads alone; `order_head` adds that head. `held_out` is
+    the share of documents held out of training, `limit` the most documents to read. `evaluation_pairs` is the
+    number of sentence pairs of each kind on which the trained model and its start are evaluated for the card; None
+    is one per second of training, within bounds, and 0 means no evaluation. `license` and `data_note` (the origin
+    of the text) are printed in the card. Raises UsageError for values out of range.
     """
 
     sources: list[str]
     out: str
     training: TrainingConfig
     model: str = EMBEDDED
+    teacher: str | None = None
+    blend: float = 0.0
+    add_layers: int = 0
+    order_head: bool = False
     shape: Shape | None = None
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     reading: ReadOptions = field(default_factory=ReadOptions)
@@ -68,6 +75,15 @@ class Adaptation:
             raise UsageError("No sources to train on: name at least one file, folder or glob.")
         if "-" in self.sources and self.shape is not None:
             raise UsageError("Standard input can be read only once; from scratch the text is read twice. Name a file.")
+        if not 0 <= self.blend < 1 or (self.blend and self.teacher is None):
+            raise UsageError(f"--blend is a share of --teacher's weights, from 0 to below 1; got {self.blend}.")
+        if self.add_layers < 0:
+            raise UsageError(f"--add-layers must be 0 or more, got {self.add_layers}.")
+        if self.shape is not None and (self.add_layers or self.teacher is not None):
+            raise UsageError(
+                "A model from scratch has no layers to add to and no vectors to keep. Leave out --add-layers and "
+                "--teacher."
+            )
         if not 0 < self.held_out < 1:
             raise UsageError(f"--held-out must lie between 0 and 1, got {self.held_out}.")
         if self.evaluation_pairs is not None and self.evaluation_pairs < 0:

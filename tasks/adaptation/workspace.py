@@ -30,7 +30,7 @@ from polyseme.tasks.adaptation.model_card import TrainingRecord, card
 from polyseme.tasks.adaptation.request import Adaptation
 from polyseme.tasks.evaluation.comparison import COMPARISON_FILE, Comparison, compare, read_comparison
 from polyseme.tasks.evaluation.evaluation import EvaluationConfig, OnBatch
-from polyseme.tasks.model.checkpoint import Checkpoint, find
+from polyseme.tasks.model.checkpoint import Checkpoint, find, load_weights
 from polyseme.tasks.model.devices import hardware, resolve_device
 from polyseme.tasks.reading.sources import read_sources, resolve
 from polyseme.tasks.text.wordpiece import WordPiece
@@ -38,7 +38,7 @@ from polyseme.tasks.training import vocabulary
 from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress, latest, read_progress
 from polyseme.tasks.training.corpus import TrainingText, held_out, prepare, read, require_pairs, write
 from polyseme.tasks.training.export import export
-from polyseme.tasks.training.network import Start, start_from, start_from_scratch
+from polyseme.tasks.training.network import Start, blend, start_from, start_from_scratch
 from polyseme.tasks.training.objective import Objective
 from polyseme.tasks.training.trainer import Trainer
 from polyseme.tasks.training.validation import fixed_batches, validate
@@ -194,7 +194,7 @@ class Workspace:
 
         return Trainer(
             start.model, objective, adaptation.training, self.checkpoints, device, precision, evaluate,
-            created=start.created,
+            created=start.created, teacher=self._teacher(),
         )  # fmt: skip
 
     @property
@@ -234,8 +234,15 @@ class Workspace:
         limit = shape.positions if shape else self.start.max_tokens
         if max_tokens > limit:
             raise UsageError(f"--max-tokens must be at most {limit}, the model's limit, got {max_tokens}.")
+        adaptation = self.adaptation
         if shape is None:
-            return start_from(self.start, seed=seed, dropout=dropout)
+            start = start_from(
+                self.start, seed=seed, dropout=dropout, add_layers=adaptation.add_layers,
+                order_head=adaptation.order_head,
+            )  # fmt: skip
+            if adaptation.blend and adaptation.teacher is not None:
+                blend(start.model, load_weights(find(adaptation.teacher)).tensors, adaptation.blend)
+            return start
         config = {
             "vocab_size": self.wordpiece.vocab_size,
             "num_hidden_layers": shape.layers,
@@ -245,7 +252,19 @@ class Workspace:
             "max_position_embeddings": shape.positions,
             "pad_token_id": self.wordpiece.pad_id,
         }
-        return start_from_scratch(config, seed=seed, dropout=dropout)
+        return start_from_scratch(config, seed=seed, dropout=dropout, order_head=adaptation.order_head)
+
+    def _teacher(self) -> Any:
+        """Return the model whose vectors are kept; None if none are, as from scratch."""
+        if not self.adaptation.training.distills or self.adaptation.shape is not None:
+            return None
+        teacher = self.start if self.adaptation.teacher is None else find(self.adaptation.teacher)
+        if teacher.width != self.start.width:
+            raise UsageError(
+                f"--teacher has vectors of {teacher.width} dimensions and --model of {self.start.width}; they cannot "
+                "be compared. Name a teacher of the same size."
+            )
+        return start_from(teacher, seed=0).model
 
     def _documents(self) -> Iterator[Document]:
         items = read_sources(resolve(self.adaptation.sources), self.adaptation.reading, stdin=sys.stdin.buffer)

@@ -17,13 +17,15 @@ from safetensors.torch import load_file, save_file
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.files.durable import replace_folder
 
+LOSSES = ("mlm", "nsp", "order", "drift", "sentence_drift")
+"""The losses of a step, in order."""
 _KEPT = 2
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True, slots=True)
 class StepLog:
-    """One step: losses in nats per token and per pair, `drift` as 1 - cosine to the start encoder, learning rate.
+    """One step: losses in nats per token and per pair, drifts as 1 - cosine to the teacher, learning rate.
 
     `step` counts from 1; `tokens` is the step's tokens, `seconds` the training time until the end of the step.
     """
@@ -31,7 +33,9 @@ class StepLog:
     step: int
     mlm: float
     nsp: float
+    order: float
     drift: float
+    sentence_drift: float
     rate: float
     tokens: int
     seconds: float
@@ -55,7 +59,7 @@ class TrainingProgress:
         """Record a finished step that took `seconds`."""
         self.step += 1
         self.seconds += seconds
-        numbers = {name: losses[name] for name in ("mlm", "nsp", "drift", "rate")}
+        numbers = {name: losses[name] for name in (*LOSSES, "rate")}
         self.log.append(
             StepLog(step=self.step, tokens=int(losses["tokens"]), seconds=round(self.seconds, 3), **numbers)
         )

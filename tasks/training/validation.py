@@ -18,14 +18,15 @@ from polyseme.storage.records import Precision
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.model.batch_pool import BatchPool
 from polyseme.tasks.training.network import forward, loss_sums, to
-from polyseme.tasks.training.objective import IS_NEXT, Examples, Objective
+from polyseme.tasks.training.objective import Examples, Objective
+from polyseme.tasks.training.segment_pairs import KIND_NAMES, NEXT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValidationMetrics:
     """The counts and losses of a model over all batches. Losses are sums in nats.
 
-    `margins` is `(n,)`: logit_is_next - logit_not_next of every pair; `label` is the truth, `IS_NEXT` or `NOT_NEXT`.
+    `margins` is `(n,)`: logit_is_next - logit_not_next of every pair; `kind` is the kind of each.
     """
 
     masked: int
@@ -34,17 +35,19 @@ class ValidationMetrics:
     mlm: float
     nsp: float
     margins: npt.NDArray[np.float64]
-    label: Ints
+    kind: Ints
 
     def scores(self) -> dict[str, float]:
-        """Return accuracies between 0 and 1, and losses in nats per token and per pair."""
-        right = (self.margins > 0) == (self.label == IS_NEXT)
+        """Return accuracies between 0 and 1, NSP's also by kind of pair, and losses in nats per token and pair."""
+        right = (self.margins > 0) == (self.kind == NEXT)
+        kinds = {name: right[self.kind == kind] for kind, name in enumerate(KIND_NAMES)}
         return {
             "mlm_loss": self.mlm / self.masked,
             "mlm_top1": self.top1 / self.masked,
             "mlm_top5": self.top5 / self.masked,
-            "nsp_loss": self.nsp / len(self.label),
+            "nsp_loss": self.nsp / len(self.kind),
             "nsp_accuracy": float(right.mean()),
+            **{f"nsp_accuracy_{name}": float(found.mean()) for name, found in kinds.items() if len(found)},
         }
 
 
@@ -57,7 +60,7 @@ def validate(
     def work(batch: Examples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         with torch.inference_mode():
             output = forward(model, batch, device, precision)
-            mlm, nsp = loss_sums(output, batch)
+            mlm, nsp, _ = loss_sums(output, batch)
             hits = output.tokens.topk(5, dim=1).indices == to(device, batch.mlm_labels)[:, None]
             margins = (output.pairs[:, 0] - output.pairs[:, 1]).cpu().double().numpy()  # Metal has no float64
         return np.array([len(hits), int(hits[:, 0].sum()), int(hits.sum()), float(mlm), float(nsp)]), margins
@@ -76,7 +79,7 @@ def validate(
         mlm=float(sums[3]),
         nsp=float(sums[4]),
         margins=np.concatenate([margins for _, margins in results]),
-        label=np.concatenate([batch.label for batch in batches]),
+        kind=np.concatenate([batch.kind for batch in batches]),
     )
 
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 TRAINING = Group("Training", sort_key=1)
 OBJECTIVE = Group("Objective", sort_key=2)
-SCRATCH = Group("A model from scratch", sort_key=3)
-CARD = Group("Evaluation and model card", sort_key=6)
+NETWORK = Group("Network and teacher", sort_key=3)
+SCRATCH = Group("A model from scratch", sort_key=4)
+CARD = Group("Evaluation and model card", sort_key=7)
 
 
 @Parameter(name="*", group=TRAINING)
@@ -36,8 +37,16 @@ class TrainingOptions:
     """The peak, after a short warm-up. New heads and --scratch learn faster with 4e-4; a trained model forgets."""
 
     distill: float = 0.0
-    """Weight of staying close to the start encoder's vectors (1 - cosine), e.g. 1: keeps word senses, takes a
-    third more time."""
+    """Weight of staying close to the teacher's token vectors (1 - cosine), e.g. 1: keeps word senses, takes a third
+    more time."""
+
+    distill_sentences: float = 5.0
+    """Weight of staying close to the teacher's sentence vectors (1 - cosine): keeps search as good as it was, takes a
+    third more time. 0 leaves it out; from scratch there is no teacher."""
+
+    freeze_layers: int = 0
+    """The lowest layers that do not move, with the embeddings below them. With all layers up to the one that vectors
+    are taken from, vectors stay what they were."""
 
     dropout: float = 0.0
     """Share of activations that are dropped. BERT's was 0.1; with less text than a few epochs 0 learns faster."""
@@ -52,6 +61,7 @@ class TrainingOptions:
         return TrainingConfig(
             steps=self.steps, minutes=self.minutes, pairs=self.pairs, micro=16 if self.pairs % 16 == 0 else 8,
             learning_rate=self.learning_rate, dropout=self.dropout, distill=self.distill,
+            distill_sentences=self.distill_sentences, freeze_layers=self.freeze_layers,
             checkpoint_seconds=60 * self.checkpoint_minutes,
         )  # fmt: skip
 
@@ -73,6 +83,13 @@ class ObjectiveOptions:
     max_sentences: int = 3
     """Sentences on each side of a pair: 1 to this many, within one paragraph."""
 
+    same_document: float = 0.25
+    """Share of the negative pairs whose second segment is from elsewhere in the same document. The rest, but for
+    --swapped, are from another document."""
+
+    swapped: float = 0.25
+    """Share of the negative pairs that are neighbours in swapped order."""
+
     seed: int = 0
     """Seed of everything that is drawn at random."""
 
@@ -82,8 +99,27 @@ class ObjectiveOptions:
 
         return ObjectiveConfig(
             max_tokens=self.max_tokens, max_sentences=self.max_sentences, mask_share=self.mask_share,
-            whole_words=self.whole_words, seed=self.seed,
+            whole_words=self.whole_words, same_document=self.same_document, swapped=self.swapped, seed=self.seed,
         )  # fmt: skip
+
+
+@Parameter(name="*", group=NETWORK)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkOptions:
+    """What is trained beside the start model's own layers and heads, and what its vectors are compared with."""
+
+    teacher: str | None = None
+    """Model whose vectors are kept: a folder, a hub id or polyseme-mini. By default the start model."""
+
+    blend: float = 0.0
+    """Begin from an average of --model's and --teacher's weights with this share of the teacher's, e.g. 0.5. For two
+    models trained from one start."""
+
+    add_layers: int = 0
+    """Layers to put above those of --model, for MLM and NSP alone: vectors are taken from below, at the old cost."""
+
+    order_head: Annotated[bool, Parameter(negative="")] = False
+    """Add a head that tells pairs of neighbours in order from swapped ones: the column order_margin of transitions."""
 
 
 @Parameter(name="*", group=SCRATCH)

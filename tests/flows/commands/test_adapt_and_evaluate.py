@@ -21,7 +21,7 @@ from tests.flows.test_cli import polyseme
 from tests.tasks.training.training_corpus import documents
 
 SHORT = ObjectiveConfig(max_tokens=48)
-LOG = StepLog(step=1, mlm=4.0, nsp=0.7, drift=0.0, rate=1e-4, tokens=100, seconds=2.0)
+LOG = StepLog(step=1, mlm=4.0, nsp=0.7, order=0.6, drift=0.0, sentence_drift=0.1, rate=1e-4, tokens=100, seconds=2.0)
 
 
 @pytest.fixture

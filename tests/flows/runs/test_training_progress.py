@@ -10,7 +10,7 @@ from polyseme.flows.runs.training_progress import describe, evaluation_reporter,
 from polyseme.tasks.training.checkpoints import StepLog
 from polyseme.tasks.training.trainer import TrainingConfig
 
-LOG = StepLog(step=1, mlm=4.0, nsp=0.7, drift=0.0, rate=1e-4, tokens=100, seconds=2.0)
+LOG = StepLog(step=1, mlm=4.0, nsp=0.7, order=0.6, drift=0.0, sentence_drift=0.1, rate=1e-4, tokens=100, seconds=2.0)
 
 
 def test_a_line_has_losses_speed_and_the_time_left() -> None:

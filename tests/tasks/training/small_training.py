@@ -23,9 +23,12 @@ def objective(model: Path, *, pairs: int = 8, max_tokens: int = 48) -> Objective
     return Objective(prepare(documents(24), wordpiece), wordpiece, chosen, pairs=pairs)
 
 
-def trainer(model: Path, folder: Path, **config: object) -> Trainer:
+def trainer(model: Path, folder: Path, *, add_layers: int = 0, **config: object) -> Trainer:
     """Return a trainer before its first step: steps of 8 pairs, in two micro-batches."""
     settings = {"steps": 4, "pairs": 8, "micro": 4, "learning_rate": 1e-3, **config}
     chosen = TrainingConfig(**settings)  # type: ignore[arg-type]
-    start = start_from(Checkpoint(model.name, model), seed=0, dropout=chosen.dropout)
-    return Trainer(start.model, objective(model), chosen, folder, CPU, "fp32", lambda model: {"mlm_loss": 0.0})
+    start = start_from(Checkpoint(model.name, model), seed=0, dropout=chosen.dropout, add_layers=add_layers)
+    teacher = start_from(Checkpoint(model.name, model), seed=0).model
+    return Trainer(
+        start.model, objective(model), chosen, folder, CPU, "fp32", lambda model: {"mlm_loss": 0.0}, teacher=teacher
+    )

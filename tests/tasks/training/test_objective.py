@@ -11,7 +11,9 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.training.corpus import TrainingText, prepare, require_pairs
-from polyseme.tasks.training.objective import IS_NEXT, Objective, ObjectiveConfig, choose
+from polyseme.tasks.training.masking import choose
+from polyseme.tasks.training.objective import Objective, ObjectiveConfig
+from polyseme.tasks.training.segment_pairs import NEXT, RANDOM, SAME_DOCUMENT, SWAPPED, SegmentPairs
 from tests.tasks.training.training_corpus import documents
 
 Masks = st.integers(1, 12).flatmap(lambda rows: st.tuples(st.just(rows), st.integers(2, 40), st.integers(0, 10_000)))
@@ -66,22 +68,49 @@ def test_pairs_have_the_special_tokens_and_types_of_bert(text: TrainingText, min
             assert (row[length:] == wordpiece.pad_id).all()
 
 
-def test_half_of_the_pairs_are_true_neighbours_and_the_others_come_from_another_document(
+def drawn(text: TrainingText, engine: Engine, seed: int, **config: object) -> SegmentPairs:
+    """Return a pair at every joint, long enough for nothing to be cut."""
+    steps = objective(text, engine, **{"max_tokens": 512, **config})
+    return steps.sampler.at(text.joints(), np.random.default_rng(seed))
+
+
+def test_half_of_the_pairs_are_neighbours_and_the_others_are_what_their_kind_says(
     text: TrainingText, mini: Engine
 ) -> None:
-    pairs = objective(text, mini, max_tokens=512).pairs_at(text.joints(), np.random.default_rng(1))
+    pairs = drawn(text, mini, 1)
     ptr, document = text.sentence_ptr, text.document
-    a_last = np.searchsorted(ptr, pairs.a_stop) - 1
-    b_first = np.searchsorted(ptr, pairs.b_start)
-    true = pairs.label == IS_NEXT
-    assert abs(int(true.sum()) * 2 - len(pairs)) <= 1
-    assert (b_first[true] == a_last[true] + 1).all()
-    assert (text.paragraph[b_first[true]] == text.paragraph[a_last[true]]).all()
-    assert (document[b_first[~true]] != document[a_last[~true]]).all()
+    a_first, a_last = np.searchsorted(ptr, pairs.a_start), np.searchsorted(ptr, pairs.a_stop) - 1
+    b_first, b_last = np.searchsorted(ptr, pairs.b_start), np.searchsorted(ptr, pairs.b_stop) - 1
+    next_, random, same, swapped = (pairs.kind == kind for kind in (NEXT, RANDOM, SAME_DOCUMENT, SWAPPED))
+    assert abs(int(next_.sum()) * 2 - len(pairs)) <= 1
+    assert min(random.sum(), same.sum(), swapped.sum()) > 5
+    assert (b_first[next_] == a_last[next_] + 1).all()
+    assert (a_first[swapped] == b_last[swapped] + 1).all()
+    for neighbours in (next_, swapped):
+        assert (text.paragraph[b_first[neighbours]] == text.paragraph[a_last[neighbours]]).all()
+    assert (document[b_first[random]] != document[a_last[random]]).all()
+    assert (document[b_first[same]] == document[a_last[same]]).all()
+    assert not np.isin(b_first[same] - a_last[same], (-1, 0, 1, 2)).any()
+
+
+def test_negatives_come_in_their_shares_and_the_labels_are_those_of_bert(text: TrainingText, mini: Engine) -> None:
+    published = drawn(text, mini, 1, same_document=0, swapped=0)
+    assert set(published.kind.tolist()) == {NEXT, RANDOM}
+    pairs = drawn(text, mini, 1, same_document=0, swapped=1)
+    assert set(pairs.kind.tolist()) == {NEXT, SWAPPED}
+    (batch,) = objective(text, mini).step(0, 64)
+    assert (batch.label == (batch.kind != NEXT)).all()
+
+
+def test_a_document_too_short_for_a_distant_sentence_gets_a_random_negative(mini: Engine) -> None:
+    short = [Document(f"d{i}", f"file:///{i}", f"Number {i} is here. It stays.") for i in range(30)]
+    text = prepare(short, mini.wordpiece)
+    pairs = drawn(text, mini, 0, same_document=1, swapped=0)
+    assert set(pairs.kind.tolist()) == {NEXT, RANDOM}
 
 
 def test_a_segment_never_leaves_its_paragraph(text: TrainingText, mini: Engine) -> None:
-    pairs = objective(text, mini, max_tokens=512, max_sentences=5).pairs_at(text.joints(), np.random.default_rng(2))
+    pairs = objective(text, mini, max_tokens=512, max_sentences=5).sampler.at(text.joints(), np.random.default_rng(2))
     for start, stop in ((pairs.a_start, pairs.a_stop), (pairs.b_start, pairs.b_stop)):
         first, last = (np.searchsorted(text.sentence_ptr, at, side="right") - 1 for at in (start, stop - 1))
         assert (text.paragraph[first] == text.paragraph[last]).all()
@@ -90,8 +119,8 @@ def test_a_segment_never_leaves_its_paragraph(text: TrainingText, mini: Engine) 
 
 def test_a_pair_too_long_keeps_the_end_of_a_and_the_start_of_b(text: TrainingText, mini: Engine) -> None:
     random = np.random.default_rng
-    whole = objective(text, mini, max_tokens=512).pairs_at(text.joints(), random(3))
-    short = objective(text, mini, max_tokens=16).pairs_at(text.joints(), random(3))
+    whole = objective(text, mini, max_tokens=512).sampler.at(text.joints(), random(3))
+    short = objective(text, mini, max_tokens=16).sampler.at(text.joints(), random(3))
     assert short.lengths.max() == 16
     assert (short.a_stop == whole.a_stop).all()
     assert (short.b_start == whole.b_start).all()
@@ -131,7 +160,7 @@ def test_whole_words_are_masked_completely_within_the_share(mask: tuple[int, int
         row[1 : random.integers(2, length + 1)] = True
     begins = (random.random(text.shape) < 0.6) & text
     begins[:, 1] = True
-    chosen = choose(text, begins, ObjectiveConfig(whole_words=True, mask_share=0.3), random)
+    chosen = choose(text, begins, share=0.3, whole_words=True, generator=random)
     assert not (chosen & ~text).any()
     for row in range(rows):
         words = np.where(text[row], np.cumsum(begins[row]), 0)

@@ -20,7 +20,6 @@ from polyseme.tasks.training.export import export
 from polyseme.tasks.training.network import forward, loss_sums, start_from
 from polyseme.tasks.training.trainer import Trainer, TrainingConfig
 from tests import processes
-from tests.conftest import MakeCheckpoint
 from tests.tasks.training.small_training import CPU, objective, trainer
 
 
@@ -50,7 +49,7 @@ def test_the_loss_is_that_of_transformers_on_the_same_batch(folder: str, request
             next_sentence_label=torch.from_numpy(batch.label),
         ).loss
         ours = start_from(Checkpoint("x", path), seed=0).model.eval()
-        mlm, nsp = loss_sums(forward(ours, batch, CPU, "fp32"), batch)
+        mlm, nsp, _ = loss_sums(forward(ours, batch, CPU, "fp32"), batch)
     assert float(mlm / len(batch.mlm_labels) + nsp / len(batch.label)) == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -200,13 +199,27 @@ def test_checkpoints_hold_no_pickle(tiny_folder: Path, tmp_path: Path) -> None:
     assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} == {".safetensors", ".json"}
 
 
-def test_distillation_keeps_the_vectors_nearer_to_the_start(tiny_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("setting", "loss"), [("distill", "drift"), ("distill_sentences", "sentence_drift")])
+def test_distillation_keeps_the_vectors_nearer_to_the_teacher(
+    tiny_folder: Path, tmp_path: Path, setting: str, loss: str
+) -> None:
     drifts = []
     for weight in (0.001, 30.0):
-        training = trainer(tiny_folder, tmp_path / str(weight), steps=12, distill=weight)
+        training = trainer(tiny_folder, tmp_path / str(weight), steps=12, **{setting: weight})
         training.run()
-        drifts.append(training.progress.log[-1].drift)
+        drifts.append(getattr(training.progress.log[-1], loss))
     assert drifts[1] < drifts[0]
+
+
+def test_frozen_layers_and_the_vectors_they_give_stay_what_they_were(tiny_folder: Path, tmp_path: Path) -> None:
+    training = trainer(tiny_folder, tmp_path, freeze_layers=5, distill_sentences=0.0, add_layers=1)
+    before = {name: p.detach().clone() for name, p in training.model.named_parameters()}
+    training.run()
+    moved = {name for name, p in training.model.named_parameters() if not torch.equal(p, before[name])}
+    assert moved
+    assert not [name for name in moved if ".embeddings." in name or any(f".layer.{i}." in name for i in range(5))]
+    with pytest.raises(UsageError, match="--freeze-layers is 9; the model has 6"):
+        trainer(tiny_folder, tmp_path / "too-many", freeze_layers=9, add_layers=1)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(tiny_folder: Path, tmp_path: Path) -> None:
@@ -225,20 +238,6 @@ def test_values_beyond_float16_are_not_exported(tiny_folder: Path, tmp_path: Pat
     with pytest.raises(PolysemeError, match=r"cls\.seq_relationship\.bias"):
         export(model, tmp_path / "out", tokenizer=tiny_folder, card="")
     assert not (tmp_path / "out").exists()
-
-
-def test_missing_heads_are_initialised_and_the_body_is_kept(make_checkpoint: MakeCheckpoint) -> None:
-    folder = make_checkpoint("BertModel")
-    start = start_from(Checkpoint("bare", folder), seed=3)
-    again = start_from(Checkpoint("bare", folder), seed=3)
-    assert "MLM" in start.created
-    assert "NSP" in start.created
-    from safetensors.torch import load_file
-
-    stored = load_file(folder / "model.safetensors")
-    name = "encoder.layer.0.output.dense.weight"
-    assert torch.equal(start.model.bert.state_dict()[name], stored[name])
-    assert torch.equal(start.model.cls.seq_relationship.weight, again.model.cls.seq_relationship.weight)
 
 
 @pytest.mark.parametrize("folder", ["tiny_folder", "foreign_folder"])

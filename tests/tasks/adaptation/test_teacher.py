@@ -1,0 +1,70 @@
+"""A run with a teacher, blended weights, added layers and an order head: what comes out, and what is refused."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from polyseme.storage.errors import UsageError
+from polyseme.tasks.adaptation import workspace as module
+from polyseme.tasks.adaptation.request import Adaptation, Shape
+from polyseme.tasks.adaptation.workspace import open_workspace
+from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.training.objective import ObjectiveConfig
+from polyseme.tasks.training.trainer import TrainingConfig
+from tests.conftest import MakeCheckpoint
+from tests.tasks.training.training_corpus import documents
+
+
+@pytest.fixture
+def adaptation(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Adaptation:
+    monkeypatch.setattr(module, "HELD_OUT_PAIRS", 32)
+    source = tmp_path / "corpus.jsonl"
+    source.write_bytes(b"".join(orjson.dumps({"id": d.doc_id, "text": d.text}) + b"\n" for d in documents(30)))
+    teacher = Path(shutil.copytree(tiny_folder, tmp_path / "teacher"))
+    weights = load_file(tiny_folder / "model.safetensors")
+    save_file({name: 2 * w for name, w in weights.items()}, teacher / "model.safetensors", metadata={"format": "pt"})
+    return Adaptation(
+        sources=[str(source)], out=str(tmp_path / "out"), model=str(tiny_folder), teacher=str(teacher), blend=0.5,
+        add_layers=1, order_head=True, device="cpu", held_out=0.2, evaluation_pairs=0,
+        training=TrainingConfig(steps=2, pairs=8, micro=8, freeze_layers=5), objective=ObjectiveConfig(max_tokens=48),
+    )  # fmt: skip
+
+
+def test_the_model_begins_between_both_and_has_the_layers_and_heads(adaptation: Adaptation, tiny_folder: Path) -> None:
+    with open_workspace(adaptation) as workspace:
+        workspace.prepare()
+        progress = workspace.train()
+        out = workspace.finish()
+    assert all(log.sentence_drift > 0 for log in progress.log)
+    engine = Engine(EngineConfig(model=str(out), device="cpu"))
+    assert engine.checkpoint.vector_layer == 5
+    assert engine.in_lane(lambda encoder: (encoder.has_order, len(encoder.bert.layers))) == (True, 6)
+    name = "bert.encoder.layer.2.output.dense.weight"
+    start, end = load_file(tiny_folder / "model.safetensors")[name], load_file(out / "model.safetensors")[name]
+    torch.testing.assert_close(end.float(), 1.5 * start, atol=2e-3, rtol=1e-3)
+
+
+def test_a_teacher_of_another_size_is_refused(adaptation: Adaptation, make_checkpoint: MakeCheckpoint) -> None:
+    wide = replace(adaptation, teacher=str(make_checkpoint(hidden_size=24)), blend=0.0)
+    with open_workspace(wide) as workspace:
+        workspace.prepare()
+        with pytest.raises(UsageError, match="--teacher has vectors of 24 dimensions and --model of 48"):
+            workspace.trainer()
+
+
+def test_contradictions_are_refused(adaptation: Adaptation) -> None:
+    with pytest.raises(UsageError, match="--blend is a share of --teacher's weights"):
+        replace(adaptation, teacher=None)
+    with pytest.raises(UsageError, match="--add-layers must be 0 or more"):
+        replace(adaptation, add_layers=-1)
+    with pytest.raises(UsageError, match="from scratch has no layers to add to"):
+        replace(adaptation, shape=Shape(), blend=0.0)
+    with pytest.raises(UsageError, match="shares of the negative pairs"):
+        ObjectiveConfig(same_document=0.6, swapped=0.6)
