@@ -7,7 +7,10 @@ queries as tokens, or one per sequence (if only `[CLS]` is needed). Rows after t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,20 +55,34 @@ def by_groups(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tensor) -
 
 
 def by_flash(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tensor) -> Tensor:
-    """Attend in all sequences at once, each within its bounds (Dao 2023, *FlashAttention-2*, variable length)."""
-    from torch.nn.attention.varlen import varlen_attn
+    """Attend in all sequences at once, each within its bounds (Dao 2023, *FlashAttention-2*, variable length).
+
+    A sequence's keys are never split, which would sum them in an order that depends on the longest sequence of the
+    batch. Since torch 2.13 that is an argument. In 2.11 there is none: its FlashAttention-2 splits only for a paged
+    cache or for fewer key heads than query heads, and there are neither here. So a sequence's result does not depend on
+    its batch there either, unless another kernel is installed with `activate_flash_attention_impl`.
+    """
+    from torch.nn.attention import varlen
 
     longest = max(length for _, length in groups)
-    # By default the kernel splits a sequence's keys depending on the rest of the batch, and sums in another order.
-    # ROCm's kernel does not split, and does not take the argument.
-    splits = 1 if torch.version.hip is None else None
+    options = _unsplit(varlen.varlen_attn)
     if len(q) == len(k):
-        out = varlen_attn(q, k, v, bounds, bounds, longest, longest, num_splits=splits)
+        out = varlen.varlen_attn(q, k, v, bounds, bounds, longest, longest, **options)
     else:
         each = torch.arange(len(q) + 1, dtype=torch.int32, device=q.device)
-        out = varlen_attn(q, k, v, each, bounds, 1, longest, num_splits=splits)
+        out = varlen.varlen_attn(q, k, v, each, bounds, 1, longest, **options)
     assert isinstance(out, Tensor)
     return out.reshape(len(q), -1)
+
+
+@lru_cache(maxsize=1)
+def _unsplit(kernel: Callable[..., object]) -> Mapping[str, Any]:
+    """Return the arguments that keep `kernel` from splitting keys: those that the installed torch has.
+
+    ROCm's kernel does not split, and rejects the argument.
+    """
+    known = "num_splits" in inspect.signature(kernel).parameters
+    return {"num_splits": 1} if known and torch.version.hip is None else {}
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
