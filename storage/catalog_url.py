@@ -7,10 +7,12 @@ sqlite:////folder/catalog.sqlite            a file of one machine
 from __future__ import annotations
 
 from pathlib import Path
-
-from sqlalchemy import URL, make_url
+from typing import TYPE_CHECKING
 
 from polyseme.storage.errors import UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 _SECRETS = frozenset({"password", "sslpassword", "passfile"})
 _EXAMPLE = "postgresql+psycopg://user@host/database, or sqlite:////folder/catalog.sqlite"
@@ -21,6 +23,8 @@ def parse(text: str) -> URL:
 
     Raises UsageError, which does not quote the URL: one that cannot be parsed may have a password anywhere.
     """
+    from sqlalchemy import make_url  # only here: what opens no catalog, such as training, need not have SQLAlchemy
+
     try:
         url = make_url(text)
     except Exception:
@@ -38,6 +42,8 @@ def parse(text: str) -> URL:
 
 def without_password(text: str | URL) -> str:
     """Return a catalog's URL without its secrets, as it may be shown, stored and sent. Raises UsageError."""
+    from sqlalchemy import URL
+
     url = parse(text) if isinstance(text, str) else text
     bare = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
     return bare.difference_update_query(_SECRETS).render_as_string()

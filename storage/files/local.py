@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
-
-import duckdb
 
 from polyseme.storage.errors import LakeError
 from polyseme.storage.files.durable import make_folder, replace_file
 from polyseme.storage.files.protocol import FileInfo
+
+if TYPE_CHECKING:
+    import duckdb
 
 _READ_ONLY = 0o444
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp(\.wal)?|\.[0-9a-f]{32}\.parquet\.tmp")

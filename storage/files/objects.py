@@ -20,12 +20,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import duckdb
-
 from polyseme.storage.errors import LakeError, UsageError
 from polyseme.storage.files.protocol import FileInfo, Url
 
 if TYPE_CHECKING:
+    import duckdb
     from fsspec import AbstractFileSystem
 
 _CONCURRENT = 16

@@ -7,13 +7,17 @@ Knows nothing of lakes: any table with a column of float lists of one length doe
 
 from __future__ import annotations
 
-import duckdb
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from polyseme.storage.errors import UsageError
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 def vectors(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import roc_auc_score
 
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.windows import SentencePairs
@@ -94,5 +93,7 @@ def _accuracy(true: Doubles, false: Doubles) -> float:
 
 
 def _auc(true: Doubles, false: Doubles) -> float:
+    from sklearn.metrics import roc_auc_score  # only here: training imports this module, and does without
+
     label = np.repeat([1, 0], [len(true), len(false)])
     return float(roc_auc_score(label, np.concatenate([true, false])))

@@ -1,7 +1,7 @@
 """Byte streams in bounded memory: decompression and lines. Knows neither encodings nor records.
 
-A stream that ends early raises EOFError, a damaged one OSError without errno, zlib.error or ZstdError, and one that
-expands beyond the limit ExpansionError, but only after all bytes before were yielded: what is good is kept.
+A stream that ends early raises EOFError, a damaged one OSError without errno or zlib.error, and one that expands beyond
+the limit ExpansionError, but only after all bytes before were yielded: what is good is kept.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO
-
-import zstandard
 
 BLOCK = 1 << 20
 """Bytes read at once."""
@@ -104,12 +102,17 @@ def _limited(raw: BinaryIO, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _zstd_chunks(raw: BinaryIO) -> Iterator[bytes]:
     """Decompress frame by frame. zstandard's own reader takes a truncated frame for a complete one."""
+    import zstandard  # only here: machines that read no .zst files need not have it
+
     decompressor = zstandard.ZstdDecompressor()
     frame = None
     while data := raw.read(_ZSTD_INPUT):
         while data:
             frame = frame or decompressor.decompressobj()
-            chunk = frame.decompress(data)
+            try:
+                chunk = frame.decompress(data)
+            except zstandard.ZstdError as error:
+                raise OSError(str(error)) from error
             data = b""
             if frame.eof:
                 data, frame = frame.unused_data, None

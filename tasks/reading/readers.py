@@ -16,7 +16,6 @@ from typing import BinaryIO
 
 import orjson
 import pyarrow as pa
-import zstandard
 
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.byte_streams import (
@@ -47,7 +46,6 @@ _FAILURES = (
     ExpansionError,
     UnicodeDecodeError,
     zlib.error,
-    zstandard.ZstdError,
     pa.ArrowException,
 )
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*\r?")

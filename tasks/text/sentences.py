@@ -10,12 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from heapq import merge
-
-from nupunkt import __version__, sent_spans
+from importlib.metadata import PackageNotFoundError, version
 
 from polyseme.storage.records import Sentence
 
-SPLITTER = f"nupunkt-{__version__}/1"
+
+def _punkt_version() -> str:
+    """Return the version of nupunkt without importing it. Only splitting needs it: texts are encoded without."""
+    try:
+        return version("nupunkt")
+    except PackageNotFoundError:
+        return "missing"
+
+
+SPLITTER = f"nupunkt-{_punkt_version()}/1"
 """The splitter's name, part of every encoding. The number after `/` is raised with any change below."""
 
 MAX_CHARS = 10_000
@@ -87,6 +95,8 @@ def _word_break(flat: str, begin: int, end: int) -> int:
 
 def _sentence_starts(part: str) -> list[int]:
     """Return the positions where Punkt begins a sentence in `part`, which has no whitespace but spaces. First is 0."""
+    from nupunkt import sent_spans
+
     # Punkt's time is quadratic in a run of punctuation without a space (100,000 characters of `.)` take 13 s). There is
     # no sentence boundary to find within a run this long: its middle is replaced with letters.
     replaced = _LONG_RUN.sub(lambda run: run[1] + "x" * len(run[2]), part)
