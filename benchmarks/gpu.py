@@ -22,6 +22,7 @@ import torch
 
 from benchmarks.gpu_encoder import correctness, likelihood, matrix_rate, memory, pairs, utilisation
 from benchmarks.gpu_peers import mixed_lengths
+from benchmarks.gpu_rates import next_sentence, rates
 from benchmarks.gpu_runs import pipeline, training
 from benchmarks.gpu_setting import Figure, NotMeasured, Setting
 from polyseme.storage.errors import PolysemeError
@@ -32,16 +33,18 @@ Part = Callable[[Setting], Iterator[Figure]]
 PARTS: Mapping[str, tuple[str, Part]] = {
     "matrix": ("What the machine multiplies", matrix_rate),
     "utilisation": ("The encoder on windows of 512 tokens", utilisation),
-    "correctness": ("Vectors against the CPU's, and alone against in company", correctness),
+    "rates": ("The encoder by length and by token budget", rates),
+    "correctness": ("Vectors against the CPU's, and alone against in a batch", correctness),
     "mixed": ("Sentences of natural lengths, against others", mixed_lengths),
     "pipeline": ("Documents to sentence vectors in Parquet", pipeline),
+    "nsp": ("Next Sentence Prediction", next_sentence),
     "pairs": ("NSP and vectors in one pass", pairs),
     "memory": ("Token budget, and halving when memory is full", memory),
     "likelihood": ("Pseudo-log-likelihood", likelihood),
     "training": ("Training: MLM + NSP, the embedded model", training),
 }
-SECONDS = 36.0
-"""Approximate seconds per part: with models and peers to load, nine parts take less than eight minutes."""
+SECONDS = 30.0
+"""Approximate seconds per part: with models and peers to load, eleven parts take less than eight minutes."""
 EXIT_NO_DEVICE = 5
 
 
@@ -54,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PolysemeError as error:
         print(f"{error} Nothing was measured.", file=sys.stderr)
         return EXIT_NO_DEVICE
-    result: dict[str, Any] = {"machine": _machine(device), "precision": precision, "parts": {}}
+    result: dict[str, Any] = {"machine": machine(device), "precision": precision, "parts": {}}
     _print(json.dumps(result["machine"]))
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="polyseme-gpu-") as folder:
@@ -62,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in options.parts:
             title, part = PARTS[name]
             _print(f"\n{title}")
-            result["parts"][name] = _measured(part, setting)
+            result["parts"][name] = measured(part, setting)
             if options.json:  # after every part, so that results are kept if the machine is lost
                 options.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     result["seconds"] = round(time.perf_counter() - begun, 1)
@@ -72,14 +75,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any("failed" in part for part in result["parts"].values()))
 
 
-def _measured(part: Part, setting: Setting) -> dict[str, Any]:
-    """Run one part and print its figures as they come. An error is printed and ends this part only."""
+def measured(
+    part: Part, setting: Setting, on_figure: Callable[[dict[str, Any]], None] = lambda found: None
+) -> dict[str, Any]:
+    """Run one part and print its figures as they come. An error is printed and ends this part only.
+
+    `on_figure` is called after each figure with all of the part so far.
+    """
     found: dict[str, Any] = {"figures": []}
     begun = time.perf_counter()
     try:
         for figure in part(setting):
             found["figures"].append(asdict(figure) | {"holds": figure.holds})
             _print(_line(figure))
+            on_figure(found)
     except NotMeasured as reason:
         found["not measured"] = str(reason)
     except ModuleNotFoundError as error:
@@ -103,7 +112,8 @@ def _line(figure: Figure) -> str:
     return f"  {figure.what:70} {figure.value:14,.5g} {figure.unit}{verdict}"
 
 
-def _machine(device: torch.device) -> dict[str, str]:
+def machine(device: torch.device) -> dict[str, str]:
+    """Return what the figures depend on: system, versions and device."""
     found = {"system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"}
     found |= {"torch": str(torch.__version__), "threads": str(cores()), "device": device.type}
     if device.type == "cuda":

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
 from benchmarks.gpu_setting import Figure, NotMeasured, Setting
-from benchmarks.machine import attention_flops, linear_flops
+from benchmarks.machine import model_flops
+from polyseme.storage.records import Precision
 from polyseme.tasks.encode.masked_lm import Ids, Masking, token_surprisals, word_numbers
 from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.model.bert import PackedBatch
+from polyseme.tasks.model.checkpoint import Checkpoint, embedded_folder
 from polyseme.tasks.model.devices import DTYPES
 from polyseme.tasks.model.encoder import Encoded, Encoder
 from polyseme.tasks.model.packing import pack
@@ -28,6 +30,8 @@ from polyseme.tasks.text.windows import (
 _ROWS = 16_384
 _SQUARE = 8192
 _WINDOW = 512
+_PRECISIONS: dict[Precision, float] = {"bf16": 0.9995, "fp32": 1 - 1e-5}
+"""The least cosine of a token's vector with that of the CPU in float32."""
 _CHECKED = 200
 """Sentences whose vectors are compared with those of the CPU."""
 
@@ -62,34 +66,41 @@ def _product_rate(setting: Setting, rows: int, columns: int, depth: int) -> floa
 
 def utilisation(setting: Setting) -> Iterator[Figure]:
     """The encoder on full windows, compared with the square product."""
-    encoder, bert = setting.encoder, setting.encoder.bert
+    encoder = setting.encoder
     count = 4 if setting.tiny else max(1, 2 * encoder.budget // _WINDOW)
     ptr = np.arange(count + 1, dtype=np.int64) * (_WINDOW - 2)
     ids = np.random.default_rng(0).integers(1000, 30_000, int(ptr[-1])).astype(np.int32)
     windows = sentence_windows(ptr, range(count), _WINDOW)
-    packed = [
-        pack(ids, windows, numbers, encoder.specials, setting.device)[0]
-        for numbers in batches(windows.lengths, encoder.budget)
-    ]
-
-    def forward() -> None:
-        with torch.inference_mode():
-            for batch in packed:
-                bert.vector_states(batch)
-
+    forward, flops = forward_pass(setting, ids, windows, encoder.budget)
     tokens = int(windows.lengths.sum())
-    flops = tokens * linear_flops(bert) + attention_flops(bert, windows)
     seconds = setting.timed(forward, of=3)
-    side = 128 if setting.tiny else _SQUARE
-    rate = _product_rate(setting, side, side, side)
     yield Figure("encoder", flops / seconds / 1e12, "TFLOP/s")
-    yield Figure("encoder, of the square product", flops / seconds / rate / 1e12, "share", at_least=0.5)
+    yield Figure("encoder, of the square product", flops / seconds / 1e12 / square_rate(setting), "share", at_least=0.5)
     yield Figure("encoder", tokens / seconds, "tokens/s")
 
     def whole() -> None:
         encoder.encode_sentences(ids, windows, sentence_ptr=ptr)
 
     yield Figure("and sentence vectors in this machine's memory", tokens / setting.timed(whole, of=3), "tokens/s")
+
+
+def square_rate(setting: Setting) -> float:
+    """Return the rate of the square product, TFLOP/s: what the encoder's rate is compared with."""
+    side = 128 if setting.tiny else _SQUARE
+    return _product_rate(setting, side, side, side)
+
+
+def forward_pass(setting: Setting, ids: Ids, windows: Windows, budget: int) -> tuple[Callable[[], None], int]:
+    """Return a function that encodes `windows` in batches of `budget` tokens packed beforehand, and its operations."""
+    bert, specials = setting.encoder.bert, setting.encoder.specials
+    packed = [pack(ids, windows, numbers, specials, setting.device)[0] for numbers in batches(windows.lengths, budget)]
+
+    def forward() -> None:
+        with torch.inference_mode():
+            for batch in packed:
+                bert.vector_states(batch)
+
+    return forward, model_flops(bert, windows)
 
 
 def pairs(setting: Setting) -> Iterator[Figure]:
@@ -114,24 +125,36 @@ def pairs(setting: Setting) -> Iterator[Figure]:
 
 
 def correctness(setting: Setting) -> Iterator[Figure]:
-    """The device's vectors, compared with the CPU's in float32 and with those of single-window batches."""
+    """The device's vectors, compared with the CPU's in float32 and with those of single-window batches.
+
+    Of random weights, and of the embedded model where it is there.
+    """
+    yield from _compared(setting, setting.checkpoint, "")
+    if not setting.tiny and (embedded_folder() / "model.safetensors").is_file():
+        yield from _compared(setting, Checkpoint("polyseme-mini", embedded_folder()), "the embedded model, ")
+
+
+def _compared(setting: Setting, checkpoint: Checkpoint, name: str) -> Iterator[Figure]:
     text = setting.text(1)
     ptr = text.sentence_ptr[: _CHECKED + 1]
     ids, count = text.ids[: ptr[-1]], len(ptr) - 1
     windows = sentence_windows(ptr, range(count), setting.encoder.max_tokens)
-    truth = setting.new_encoder(torch.device("cpu"), "fp32").encode(ids, windows, sentences=count)
-    encoders = {setting.precision: (setting.encoder, 0.999)}
-    encoders["fp32"] = (setting.new_encoder(setting.device, "fp32"), 1 - 1e-5)
-    for name, (encoder, bound) in encoders.items():
+    cpu = setting.new_encoder(torch.device("cpu"), "fp32", checkpoint=checkpoint)
+    truth = cpu.encode(ids, windows, sentences=count)
+    for precision, bound in _PRECISIONS.items():
+        encoder = setting.new_encoder(setting.device, precision, checkpoint=checkpoint)
+        label = f"{name}{precision}"
         found = encoder.encode(ids, windows, sentences=count)
         short = encoder.encode_sentences(ids, windows, sentence_ptr=ptr)
-        yield Figure(f"{name}: least cosine of a token with the CPU's", _least_cosine(found, truth), "", at_least=bound)
+        yield Figure(
+            f"{label}: least cosine of a token with the CPU's", _least_cosine(found, truth), "", at_least=bound
+        )
         summed = np.abs(sentence_vectors(found, ptr, "mean") - sentence_vectors(short, ptr, "mean")).max()
-        yield Figure(f"{name}: sentences summed on the device, difference", float(summed), "", at_most=2e-3)
+        yield Figure(f"{label}: sentences summed on the device, difference", float(summed), "", at_most=2e-3)
         single = _one_by_one(encoder, ids, windows, count)
-        yield Figure(f"{name}: alone or in company, least cosine", _least_cosine(found, single), "", at_least=bound)
+        yield Figure(f"{label}: alone or in a batch, least cosine", _least_cosine(found, single), "", at_least=bound)
         same = float((found.tokens == single.tokens).all(axis=1).mean())
-        yield Figure(f"{name}: alone or in company, equal to the bit", same, "share of tokens")
+        yield Figure(f"{label}: alone or in a batch, equal to the bit", same, "share of tokens")
 
 
 def _one_by_one(encoder: Encoder, ids: Ids, windows: Windows, sentences: int) -> Encoded:

@@ -1,7 +1,8 @@
 """Sentences of natural lengths on a GPU: Polyseme against padded batches and flash attention over concatenated inputs.
 
-sentence-transformers itself if it is installed, from strings. Without it, transformers' `BertModel` does what its two
-modes do, from token ids: sentences sorted by length, in batches padded to the longest or concatenated into one row.
+sentence-transformers itself if it is installed, from strings. For each of its two modes that cannot run, transformers'
+`BertModel` does the same from token ids: sentences sorted by length, in batches padded to the longest or concatenated
+into one row. sentence-transformers concatenates only with flash-attn or kernels installed.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ from polyseme.tasks.text.windows import sentence_windows
 
 Vectors = npt.NDArray[np.floating[Any]]
 Rows = list[Ints]
+Ways = dict[str, tuple[Callable[[], Vectors], float | None]]
+"""By name: a function that encodes all sentences, and the factor by which Polyseme should be faster."""
 BATCHES = (32, 256)
 """The default of sentence-transformers, and one that keeps a GPU busier."""
 _PADDED, _JOINED = 3.0, 1.2
 """The factors by which Polyseme should be faster than each mode at its default batch size."""
+_STRINGS, _IDS = "polyseme, from strings", "polyseme, from ids"
 _AGREE = 0.99
 _NAME = "polyseme-benchmark-varlen"
 
@@ -39,17 +43,18 @@ def mixed_lengths(setting: Setting) -> Iterator[Figure]:
     """From sentences to sentence vectors: tokens per second of each implementation."""
     # Peers take several times as long; each is timed separately.
     text = setting.text_for(setting.seconds / 60)
-    ways: dict[str, tuple[Callable[[], Vectors], float | None]] = {
-        "polyseme, from strings": (lambda: _mine(setting, setting.tokenized(text.sentences)), None),
-        "polyseme, from ids": (lambda: _mine(setting, text), None),
+    ways: Ways = {
+        _STRINGS: (lambda: _mine(setting, setting.tokenized(text.sentences)), None),
+        _IDS: (lambda: _mine(setting, text), None),
     }
-    with_library = find_spec("sentence_transformers") is not None
-    if with_library:
-        ways |= _of_library(setting, text.sentences)
-    elif find_spec("transformers") is not None:
-        ways |= _of_transformers(setting, text)
-    else:
+    if find_spec("transformers") is None:
         raise NotMeasured("needs transformers, or sentence-transformers")
+    with_library = find_spec("sentence_transformers") is not None
+    unpadded = with_library and setting.device.type == "cuda" and any(map(find_spec, ("flash_attn", "kernels")))
+    if with_library:
+        ways |= _of_library(setting, text.sentences, unpadded=unpadded)
+    if not unpadded:
+        ways |= _of_transformers(setting, text, padded=not with_library)
     truth = _mine(setting, text)
     rates = {}
     for name, (run, target) in ways.items():
@@ -57,7 +62,7 @@ def mixed_lengths(setting: Setting) -> Iterator[Figure]:
         rates[name] = len(text.ids) / setting.timed(run, of=len(ways))
         yield Figure(name, rates[name], "tokens/s")
         if target is not None:
-            mine = rates["polyseme, from strings" if with_library else "polyseme, from ids"]
+            mine = rates[_STRINGS if name.startswith("sentence-transformers") else _IDS]
             yield Figure(f"polyseme against {name}", mine / rates[name], "times", at_least=target)
 
 
@@ -76,7 +81,7 @@ def _mine(setting: Setting, text: Text) -> Vectors:
     return sentence_vectors(encoded, text.sentence_ptr, "mean")
 
 
-def _of_library(setting: Setting, sentences: list[str]) -> dict[str, tuple[Callable[[], Vectors], float | None]]:
+def _of_library(setting: Setting, sentences: list[str], *, unpadded: bool) -> Ways:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
@@ -88,8 +93,7 @@ def _of_library(setting: Setting, sentences: list[str]) -> dict[str, tuple[Calla
         return SentenceTransformer(modules=[body, Pooling(setting.encoder.width, "mean")], device=setting.device.type)
 
     modes = {"padded": (model(attn_implementation="sdpa"), _PADDED)}
-    # It concatenates inputs if one of these packages provides flash attention of variable length.
-    if setting.device.type == "cuda" and (find_spec("flash_attn") or find_spec("kernels")):
+    if unpadded:
         modes["flash attention, unpadded"] = (model(attn_implementation="flash_attention_2"), _JOINED)
     return {
         f"sentence-transformers, {mode}, batch {size}": (
@@ -107,7 +111,7 @@ def _library_encode(model: Any, sentences: list[str], size: int) -> Vectors:
     return found
 
 
-def _of_transformers(setting: Setting, text: Text) -> dict[str, tuple[Callable[[], Vectors], float | None]]:
+def _of_transformers(setting: Setting, text: Text, *, padded: bool) -> Ways:
     from transformers import AttentionInterface, AttentionMaskInterface, BertModel
     from transformers.utils import logging as transformers_logging
 
@@ -124,10 +128,9 @@ def _of_transformers(setting: Setting, text: Text) -> dict[str, tuple[Callable[[
         ).to(setting.device).eval()  # fmt: skip
 
     rows = _rows(setting, text)
-    modes = {
-        "padded": (partial(_padded, model("sdpa")), _PADDED),
-        "joined, variable-length attention": (partial(joined.run, model(_NAME)), _JOINED),
-    }
+    modes = {"joined, variable-length attention": (partial(joined.run, model(_NAME)), _JOINED)}
+    if padded:
+        modes["padded"] = (partial(_padded, model("sdpa")), _PADDED)
     return {
         f"transformers, {mode}, batch {size}": (
             partial(_in_batches, setting.device, rows, size, forward),

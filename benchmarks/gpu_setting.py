@@ -111,10 +111,15 @@ class Setting:
         """The encoder on the device, in its precision."""
         return self.new_encoder(self.device, self.precision)
 
-    def new_encoder(self, device: torch.device, precision: Precision, *, budget: int | None = None) -> Encoder:
-        """Return another encoder of the same checkpoint."""
+    def new_encoder(
+        self, device: torch.device, precision: Precision, *, budget: int | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Encoder:  # fmt: skip
+        """Return another encoder, by default of the same checkpoint; another one must have the same tokenizer."""
         specials = Specials(self.wordpiece.cls_id, self.wordpiece.sep_id)
-        return Encoder(self.checkpoint, device=device, specials=specials, precision=precision, budget=budget)
+        return Encoder(
+            checkpoint or self.checkpoint, device=device, specials=specials, precision=precision, budget=budget
+        )
 
     @cached_property
     def documents(self) -> list[Document]:
@@ -184,9 +189,11 @@ class Setting:
 
 def _sentences(text: str) -> list[str]:
     """Split `text` as Polyseme does; without nupunkt at full stops, which is good enough for lengths."""
+    from polyseme.tasks.text.sentences import split
+
     try:
-        from polyseme.tasks.text.sentences import split
+        spans = split(text)
     except ModuleNotFoundError:
         flat = " ".join(text.split())
         return [part for part in flat.replace("? ", ". ").replace("! ", ". ").split(". ") if part]
-    return [text[s.start : s.stop].replace("\n", " ") for s in split(text)]
+    return [text[s.start : s.stop].replace("\n", " ") for s in spans]

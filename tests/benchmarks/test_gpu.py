@@ -51,6 +51,6 @@ def test_a_missing_package_ends_one_part_and_is_named() -> None:
     class Here:
         device = torch.device("cpu")
 
-    found = gpu._measured(part, Here())  # type: ignore[arg-type]
+    found = gpu.measured(part, Here())  # type: ignore[arg-type]
     assert [figure["what"] for figure in found["figures"]] == ["first"]
     assert "nupunkt" in found["not measured"]
