@@ -10,7 +10,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -32,7 +32,7 @@ CORPUS = Path(__file__).parents[1] / "examples" / "corpus"
 BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 _COMMON = {
-    "model_type": "bert", "architectures": ["BertForPreTraining"], "hidden_act": "gelu", "vocab_size": 30522,
+    "model_type": "bert", "architectures": ["BertForPreTraining"], "hidden_act": "gelu",
     "type_vocab_size": 2, "max_position_embeddings": 512, "layer_norm_eps": 1e-12, "tie_word_embeddings": True,
 }  # fmt: skip
 _SPREAD = 0.02
@@ -76,20 +76,25 @@ class Text:
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and how much to measure. `seconds` is the approximate time per part; `folder` is scratch space."""
+    """Where and how much to measure. `seconds` is the approximate time per part; `folder` is scratch space.
+
+    `tokenizer` is the folder of the checkpoint's tokenizer, by default the embedded model's.
+    """
 
     device: torch.device
     precision: Precision
     tiny: bool
     seconds: float
     folder: Path
+    tokenizer: Path = field(default_factory=embedded_folder)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
-        """Random weights in BERT-base's shape, or a toy's if `tiny`, with the embedded model's tokenizer."""
+        """Random weights in BERT-base's shape, or a toy's if `tiny`, and the tokenizer."""
         folder = self.folder / "random-bert"
         folder.mkdir()
         config = _COMMON | (TINY if self.tiny else BASE)
+        config |= {"vocab_size": WordPiece.load(self.tokenizer).vocab_size}
         generator = torch.Generator().manual_seed(0)
         tensors = {}
         for name, shape in shapes(config).items():
@@ -98,7 +103,7 @@ class Setting:
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         (folder / "config.json").write_text(json.dumps(config), "utf-8")
         for name in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(embedded_folder() / name, folder / name)
+            shutil.copy(self.tokenizer / name, folder / name)
         return Checkpoint("random-bert", folder)
 
     @cached_property
