@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import zipfile
+from collections.abc import Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -19,11 +20,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{hidden}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
 
 
-def make_wheels(folder: Path) -> Path:
-    """Write the wheels of the carried packages, from their installed files."""
+def make_wheels(folder: Path, packages: Sequence[str] = CARRIED) -> Path:
+    """Write the wheels of `packages`, from their installed files."""
     folder.mkdir()
     mine = f"cp{sys.version_info.major}{sys.version_info.minor}"
-    for name in CARRIED:
+    for name in packages:
         found = distribution(name)
         with zipfile.ZipFile(folder / f"{name}-{found.version}-{mine}-{mine}-any.whl", "w") as wheel:
             for file in found.files or ():
