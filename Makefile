@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
-.PHONY: demo test test-all check bench torture install dev full clean
+.PHONY: demo test test-all check bench rehearse torture install dev full clean
 
 install: $(VENV)/installed
 dev: $(VENV)/installed-dev
@@ -52,6 +52,20 @@ bench: install
 	$(PIP) --no-deps fastembed
 	$(BIN)/python -m benchmarks.throughput
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.peers --json benchmarks/results/peers.json
+
+# The way to a GPU without one, in the oldest versions that pyproject.toml allows and the CUDA build of torch: about 6 GB,
+# fetched once into this folder. First without the packages that a bare GPU machine lacks, then with the wheels carried.
+REHEARSAL ?= $(HOME)/.cache/polyseme-gpu-rehearsal
+OLDEST := torch==2.11.0 transformers==5.17.0 tokenizers==0.23.2 safetensors==0.8.0
+BARE := PYTHONPATH=tests/benchmarks/bare_machine:. $(REHEARSAL)/bin/python
+rehearse:
+	test -x $(REHEARSAL)/bin/python || $(PYTHON) -m venv $(REHEARSAL)
+	$(REHEARSAL)/bin/pip install --quiet $(OLDEST) sentence-transformers==6.0.1 numpy pyarrow pytest hypothesis \
+		nupunkt==0.8.0 orjson sqlalchemy filelock zstandard charset-normalizer threadpoolctl pytz duckdb==2.0.0
+	$(BARE) -m benchmarks.gpu --device cpu --tiny --seconds 5
+	$(REHEARSAL)/bin/python -m benchmarks.gpu --device cpu --tiny --seconds 5 --parts mixed pipeline training
+	$(REHEARSAL)/bin/python -m pytest -W default -p no:cacheprovider tests/benchmarks/test_gpu_*.py \
+		tests/tasks/model/test_on_cuda.py tests/tasks/model/test_attention.py tests/tasks/model/test_devices.py
 
 # About 25 minutes: the figures of docs/reliability.md.
 torture: install
