@@ -64,7 +64,7 @@ def _checks(plan: Plan, scratch: Path) -> dict[str, Callable[[], str]]:
         "training step": lambda: _training_step(_toy(plan, scratch / "step")),
     }
     if TRAIN in plan.parts:
-        checks |= {"model": lambda: _model(plan), "text": lambda: _text(plan)}
+        checks |= {"model": lambda: _model(plan), "text": lambda: _text(plan), "options": lambda: _options(plan)}
     return checks
 
 
@@ -149,6 +149,13 @@ def _model(plan: Plan) -> str:
     if not (checkpoint.folder / "model.safetensors").is_file():
         raise Wrong(f"{checkpoint.folder} has no model.safetensors. Name the model with --model.")
     return f"{checkpoint.folder}, hidden size {checkpoint.width}"
+
+
+def _options(plan: Plan) -> str:
+    from benchmarks.gpu_session_training import request  # needs orjson
+
+    asked = request(plan, list(plan.texts) or ["text"], minutes=1.0)
+    return f"{asked.training}, {asked.objective}"
 
 
 def _text(plan: Plan) -> str:

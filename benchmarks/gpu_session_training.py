@@ -21,6 +21,7 @@ from benchmarks.gpu_session_plan import Plan
 from polyseme.tasks.adaptation.request import Adaptation
 from polyseme.tasks.adaptation.workspace import Workspace, open_workspace
 from polyseme.tasks.model.checkpoint import EMBEDDED
+from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress
 from polyseme.tasks.training.export import export
 from polyseme.tasks.training.objective import ObjectiveConfig
@@ -40,7 +41,7 @@ class TimeIsUp(Exception):
 def train(plan: Plan, on_progress: Found) -> dict[str, Any]:
     """Train until `plan.train_end`, then write the model into `plan.out`. Returns counts, losses and the seconds."""
     sources = [str(_decompressed(Path(text), Path(plan.work) / "text")) for text in plan.texts]
-    prepared = _adaptation(plan, sources, minutes=1.0)
+    prepared = request(plan, sources, minutes=1.0)
     with open_workspace(prepared) as workspace:
         counts = workspace.prepare()
         spent = 0.0 if workspace.progress is None else workspace.progress.seconds
@@ -49,7 +50,7 @@ def train(plan: Plan, on_progress: Found) -> dict[str, Any]:
     if left <= 0:
         return {"counts": counts, "not measured": "preparing the text took all the time"}
     # The text depends on no number of minutes, so that it is not prepared again.
-    adaptation = _adaptation(plan, sources, minutes=(spent + _FOR_STEPS * left) / 60)
+    adaptation = request(plan, sources, minutes=(spent + _FOR_STEPS * left) / 60)
     with open_workspace(adaptation) as workspace:
         steps = _Steps(plan, workspace, counts, on_progress)
         steps.run()
@@ -60,11 +61,12 @@ def train(plan: Plan, on_progress: Found) -> dict[str, Any]:
     return _summary(counts, progress) | {"ended early": steps.ended_early}
 
 
-def _adaptation(plan: Plan, sources: list[str], *, minutes: float) -> Adaptation:
-    """Return the request for the run. A number of `minutes` in the options is a limit, not a wish."""
+def request(plan: Plan, sources: list[str], *, minutes: float) -> Adaptation:
+    """Return the request for the run; `minutes` in the options are an upper limit. Raises TypeError for others."""
     options = dict(plan.train_options)
     training = dict(options.pop("training", {}))
     objective = dict(options.pop("objective", {}))
+    reading = dict(options.pop("reading", {}))
     if plan.tiny:
         training = {"steps": 3, "pairs": 8, "micro": 4} | training
         objective = {"max_tokens": 32} | objective
@@ -75,6 +77,7 @@ def _adaptation(plan: Plan, sources: list[str], *, minutes: float) -> Adaptation
         out=str(Path(plan.work) / "model"),
         training=TrainingConfig(**training),
         objective=ObjectiveConfig(**objective),
+        reading=ReadOptions(**reading),
         **{"model": plan.model or EMBEDDED, "device": plan.device, "evaluation_pairs": 0} | options,  # type: ignore[arg-type]
     )
 
