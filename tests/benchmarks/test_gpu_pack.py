@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import lzma
 import random
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from benchmarks import gpu_pack, gpu_wheels
 from benchmarks.gpu_pack import PackError, join, pack, split
+from tests import processes
 from tests.repository import ROOT
 
 BELOW = 1000
@@ -56,8 +56,7 @@ def test_what_is_packed_runs_alone(tmp_path: Path) -> None:
     assert lzma.decompress((out / "text" / "text.jsonl.xz").read_bytes()) == b'{"text": "One."}\n'
     assert (out / "wheels" / "x-1-py3-none-any.whl").is_file()
     assert not (out / "models").exists()
-    command = [sys.executable, "-m", "benchmarks.gpu_session", "--help"]
-    assert "--minutes" in subprocess.run(command, cwd=out, capture_output=True, text=True, check=True).stdout
+    assert "--minutes" in processes.run(sys.executable, "-m", "benchmarks.gpu_session", "--help", cwd=out).stdout
 
 
 def test_more_than_the_limit_is_refused_with_the_largest(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests import processes
 from tests.benchmarks.bare import CARRIED, environment, make_wheels
 from tests.repository import ROOT
 
@@ -23,11 +23,11 @@ SECTION = (ROOT / "docs/python.md").read_text("utf-8").partition("\n## On a GPU 
 VECTORS, TABLES = re.findall(r"```python\n(.*?)```", SECTION, re.S)[:2]
 
 
-def run(*command: str, cwd: Path = ROOT, wheel: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(*command: str, cwd: Path = ROOT, wheel: Path | None = None) -> processes.Completed:
     env = environment()
     if wheel is not None:
         env["PYTHONPATH"] += f"{os.pathsep}{wheel}"
-    return subprocess.run([sys.executable, *command], env=env, cwd=cwd, capture_output=True, text=True, check=False)
+    return processes.run(sys.executable, *command, env=env, cwd=cwd, check=False)
 
 
 def test_the_hidden_packages_are_hidden() -> None:

@@ -6,8 +6,6 @@ Nothing that it measured may be lost, whatever ends it, and it says at once if i
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -20,9 +18,9 @@ from benchmarks import gpu, gpu_session
 from benchmarks.gpu_pack import join
 from benchmarks.gpu_session_plan import CHECK, MEASUREMENTS, TRAIN, Plan, Record
 from polyseme.tasks.model.checkpoint import Checkpoint
+from tests import processes
 from tests.benchmarks.bare import environment, make_wheels
 from tests.conftest import MakeCheckpoint
-from tests.processes import DEADLINE_SECONDS
 from tests.repository import ROOT
 
 TEXT = " ".join(f"The bank of river {i} was wet. A crane stood on it." for i in range(20))
@@ -40,10 +38,15 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
-def session(out: Path, *arguments: str, minutes: float = 10) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks.gpu_session", "--minutes", str(minutes), "--out", str(out)]
-    command += ["--work", str(out.with_name("work")), "--device", "cpu", "--tiny", *arguments]
-    return subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, check=False)
+def command(out: Path, *arguments: str) -> list[str]:
+    return [
+        sys.executable, "-m", "benchmarks.gpu_session", "--minutes", "10", "--out", str(out),
+        "--work", str(out.with_name("work")), "--device", "cpu", "--tiny", *arguments,
+    ]  # fmt: skip
+
+
+def session(out: Path, *arguments: str) -> processes.Completed:
+    return processes.run(*command(out, *arguments), env=environment(), cwd=ROOT, check=False)
 
 
 def parts(out: Path) -> dict[str, Any]:
@@ -107,20 +110,22 @@ def test_what_is_wrong_is_said_before_anything_is_measured(tmp_path: Path, wheel
 @pytest.mark.slow
 def test_a_killed_session_leaves_its_figures_and_no_process(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "benchmarks.gpu_session", "--minutes", "10", "--out", str(out), "--device", "cpu"]
-    command += ["--tiny", "--work", str(tmp_path / "work"), "--parts", "measure"]
-    with subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=subprocess.DEVNULL) as running:
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not (out / "session.json").is_file() or not parts(out).get("correctness", {}).get("figures"):
-            assert time.monotonic() < deadline
-            assert running.poll() is None
-            time.sleep(0.05)
-        running.send_signal(signal.SIGKILL)
+
+    def measured() -> bool:
+        return (out / "session.json").is_file() and bool(parts(out).get("correctness", {}).get("figures"))
+
+    def gone(pid: str) -> bool:
+        command_line = Path(f"/proc/{pid}/cmdline")
+        return not command_line.is_file() or not command_line.read_bytes()
+
+    begun = command(out, "--parts", "measure")
+    with processes.started(*begun, env=environment(), cwd=ROOT, stdout=processes.DEVNULL) as running:
+        processes.wait_until(measured, "a figure of the first part")
+        (child,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        running.kill()
+        processes.wait_until(lambda: gone(child), "the end of the child, which is alone")
     assert parts(out)[CHECK]["state"] == "ended"
     assert parts(out)["correctness"]["figures"]
-    size = None
-    while size != (size := (out / "session.json").stat().st_mtime_ns):
-        time.sleep(2)  # the child sees within a second that it is alone
 
 
 @pytest.mark.slow
@@ -137,8 +142,8 @@ gpu_session_worker.Plan.limit = lambda plan, part: 5.0
 gpu_session_worker.main(sys.argv[1:])
 """
     plan = _plan(tmp_path, ["correctness"])
-    command = [sys.executable, "-c", program, plan.to_json(), "correctness"]
-    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, check=False)
+    hung = (sys.executable, "-c", program, plan.to_json(), "correctness")
+    done = processes.run(*hung, env=environment(), cwd=ROOT, check=False)
     assert done.returncode == 1
     assert "in hangs" in done.stderr
     found = parts(tmp_path)["correctness"]
