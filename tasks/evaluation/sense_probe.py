@@ -5,17 +5,17 @@ The set that ships was written for Polyseme: twelve words in two or three senses
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from polyseme.storage.errors import UsageError
 from polyseme.tasks.arrays import unit
 from polyseme.tasks.engine import Engine
+from polyseme.tasks.evaluation.json_lines import read_records
 from polyseme.tasks.inference.vectors import word_in_text_vectors
 
 
@@ -30,22 +30,12 @@ class Use:
 
 def read_uses(path: Path) -> list[Use]:
     """Read JSON lines with `word`, `sense` and `text`. Raises UsageError, naming the line, for anything else."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except OSError as error:
-        raise UsageError(f"Cannot read the sense set {path}: {error.strerror}.") from error
-    return [_use(line, f"line {i} of {path}") for i, line in enumerate(lines, 1) if line.strip()]
+    expected = '{"word": …, "sense": …, "text": …}'
+    return read_records(path, _use, what="sense set", expected=expected)
 
 
-def _use(line: str, place: str) -> Use:
-    try:
-        record = json.loads(line)
-        return Use(*(str(record[name]) for name in ("word", "sense", "text")))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f'Expected {{"word": …, "sense": …, "text": …}} on {place}, got something else ({type(error).__name__}). '
-            "Correct or remove that line."
-        ) from error
+def _use(record: dict[str, Any]) -> Use:
+    return Use(*(str(record[name]) for name in ("word", "sense", "text")))
 
 
 def sense_accuracy(
