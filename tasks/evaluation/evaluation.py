@@ -34,9 +34,12 @@ FIGURES = {
     "mlm_loss": ("MLM loss, nats a token", "lower"),
     "nsp_accuracy": ("NSP accuracy, random negatives", "higher"),
     "nsp_auc": ("NSP AUC, random negatives", "higher"),
-    "nsp_calibration_error": ("NSP calibration error", "lower"),
     "nsp_hard_accuracy": ("NSP accuracy, same document", "higher"),
     "nsp_hard_auc": ("NSP AUC, same document", "higher"),
+    "nsp_swapped_accuracy": ("NSP accuracy, swapped order", "higher"),
+    "nsp_swapped_auc": ("NSP AUC, swapped order", "higher"),
+    "nsp_calibration_error": ("NSP calibration error, random negatives", "lower"),
+    "nsp_kinds_calibration_error": ("NSP calibration error, all three kinds", "lower"),
     "order_accuracy": ("pair order accuracy", "higher"),
     "senses_1nn": ("word senses, 1-nearest neighbour", "higher"),
     "tokens_per_second": ("tokens a second", "higher"),
@@ -145,13 +148,12 @@ def _next_sentence(engine: Engine, text: TrainingText, config: EvaluationConfig,
     probe = probe_pairs(text, config.probe_pairs, config.seed)
     ids = np.asarray(text.ids)
 
-    def margins(pairs: SentencePairs) -> Doubles:
+    def logits(pairs: SentencePairs) -> Doubles:
         windows, _ = pair_windows(text.sentence_ptr, pairs, engine.spec.max_tokens)
-        logits = engine.in_lane(lambda encoder: encoder.score_pairs(ids, windows, on_batch=on_batch)).astype(np.float64)
-        return logits[:, 0] - logits[:, 1]
+        return engine.in_lane(lambda encoder: encoder.score_pairs(ids, windows, on_batch=on_batch)).astype(np.float64)
 
-    kinds = {kind: margins(getattr(probe, kind)) for kind in ("true", "random", "same_document", "reversed")}
-    return nsp_figures(kinds, probe.hard)
+    scores = {kind: logits(getattr(probe, kind)) for kind in ("true", "random", "same_document", "reversed")}
+    return nsp_figures({kind: score[:, 0] - score[:, 1] for kind, score in scores.items()}, probe.hard)
 
 
 def _tokens_per_second(engine: Engine, text: TrainingText, on_batch: OnBatch) -> float:

@@ -1,11 +1,12 @@
 """A probe of Next Sentence Prediction: pairs of single sentences, and accuracy, AUC and calibration on them.
 
-True pairs are neighbours in one paragraph. Negatives are second sentences from another document (topic helps) or from
-elsewhere in the same document (topic does not help), and the reversed pair (order alone).
+True pairs are neighbours in one paragraph. Negatives are of three kinds: the second sentence is from another document
+(topic helps) or from elsewhere in the same document (topic helps little), or the pair is reversed (order alone).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,28 +57,47 @@ def probe_pairs(text: TrainingText, count: int, seed: int) -> ProbePairs:
 def nsp_figures(margins: dict[str, Doubles], hard: Ints) -> dict[str, float | None]:
     """Return figures between 0 and 1 from the margins of `true`, `random`, `same_document` and `reversed` pairs.
 
-    Calibration is the expected calibration error of P(is next) over true and random pairs, in ten bins: 0 is perfect.
-    The figures of `same_document` pairs are None if there are none: every document is too short.
+    Accuracy (margin above 0 or not) and AUC for each kind of negatives, calibration over true and random pairs and
+    over true pairs and all three kinds, each kind of the same weight and all of them as much as the true pairs.
+    Figures that need `same_document` pairs are None if there are none: every document is too short.
     """
     true, random, near, swapped = (margins[name] for name in ("true", "random", "same_document", "reversed"))
     return {
         "nsp_accuracy": _accuracy(true, random),
         "nsp_auc": _auc(true, random),
-        "nsp_calibration_error": calibration_error(
-            np.concatenate([true, random]), np.repeat([1.0, 0.0], [len(true), len(random)])
-        ),
+        "nsp_calibration_error": _calibration(true, [random]),
         "nsp_hard_accuracy": _accuracy(true[hard], near) if len(hard) else None,
         "nsp_hard_auc": _auc(true[hard], near) if len(hard) else None,
-        "order_accuracy": float((true > swapped).mean()),
+        "nsp_swapped_accuracy": _accuracy(true, swapped),
+        "nsp_swapped_auc": _auc(true, swapped),
+        "nsp_kinds_calibration_error": _calibration(true, [random, near, swapped]) if len(hard) else None,
+        "order_accuracy": order_accuracy(true, swapped),
     }
 
 
-def calibration_error(margins: Doubles, is_next: Doubles) -> float:
-    """Return the expected calibration error: |predicted probability - observed share|, averaged over bins by size."""
+def order_accuracy(true: Doubles, swapped: Doubles) -> float:
+    """Return the share of pairs, `(pairs,)` in both, whose true order has the higher score; chance is 0.5."""
+    return float((true > swapped).mean())
+
+
+def calibration_error(margins: Doubles, is_next: Doubles, weights: Doubles) -> float:
+    """Return the expected calibration error of P(is next) in ten bins; 0 is perfect.
+
+    It is |predicted probability - observed share| of each bin, averaged over the bins by their total weight.
+    """
     predicted = 1 / (1 + np.exp(-np.clip(margins, -700, 700)))
     bins = np.minimum((predicted * _BINS).astype(np.int64), _BINS - 1)
-    gaps = np.bincount(bins, weights=predicted - is_next, minlength=_BINS)
-    return float(np.abs(gaps).sum() / len(predicted))
+    gaps = np.bincount(bins, weights=weights * (predicted - is_next), minlength=_BINS)
+    return float(np.abs(gaps).sum() / weights.sum())
+
+
+def _calibration(true: Doubles, negatives: Sequence[Doubles]) -> float:
+    """Return the calibration error if half of the pairs are true and each kind of negatives is as frequent."""
+    groups = [true, *negatives]
+    sizes = [len(group) for group in groups]
+    shares = np.array([1, *(1 / len(negatives) for _ in negatives)]) / sizes
+    is_next = np.repeat([1.0, *(0.0 for _ in negatives)], sizes)
+    return calibration_error(np.concatenate(groups), is_next, np.repeat(shares, sizes))
 
 
 def _same_document(text: TrainingText, joints: Ints, first: int, random: np.random.Generator) -> int | None:

@@ -11,7 +11,7 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document
 from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.evaluation.evaluation import FIGURES, EvaluationConfig, default_data, evaluate
-from polyseme.tasks.evaluation.nsp_probe import calibration_error, nsp_figures, probe_pairs
+from polyseme.tasks.evaluation.nsp_probe import calibration_error, nsp_figures, order_accuracy, probe_pairs
 from polyseme.tasks.evaluation.sense_probe import Use, read_uses, sense_accuracy
 from polyseme.tasks.training.corpus import prepare
 from tests.conftest import MakeCheckpoint
@@ -44,7 +44,22 @@ def test_figures_of_margins_worked_out_by_hand() -> None:
     assert found["nsp_accuracy"] == (0.75 + 0.75) / 2
     assert found["nsp_auc"] == pytest.approx((4 + 4 + 2.5 + 4) / 16, abs=0.02)
     assert found["nsp_hard_accuracy"] == (0.5 + 0.5) / 2
+    assert found["nsp_swapped_accuracy"] == (0.75 + 0.5) / 2
+    assert found["nsp_swapped_auc"] == pytest.approx((3 + 2.5 + 1 + 3) / 16, abs=0.02)
     assert found["order_accuracy"] == 0.75
+
+
+def test_each_kind_of_negatives_counts_the_same_in_the_calibration_over_all_three() -> None:
+    sure = {"true": np.full(8, 50.0), "random": np.full(8, -50.0), "reversed": np.full(8, 50.0)}
+    for near in (np.full(2, -50.0), np.full(8, -50.0)):
+        found = nsp_figures({**sure, "same_document": near}, np.arange(len(near)))
+        assert found["nsp_calibration_error"] == pytest.approx(0)
+        # Of the pairs that are certainly next half are true, and a third of the other half is reversed.
+        assert found["nsp_kinds_calibration_error"] == pytest.approx(1 / 6)
+
+
+def test_the_order_of_a_pair_is_right_only_if_the_true_order_scores_higher() -> None:
+    assert order_accuracy(np.array([1.0, 2.0, 0.0, -1.0]), np.array([0.0, 2.0, 1.0, -2.0])) == 0.5
 
 
 def test_documents_too_short_for_a_second_sentence_elsewhere_have_no_figure_for_it(tiny: Engine) -> None:
@@ -59,8 +74,10 @@ def test_a_calibrated_model_has_no_calibration_error() -> None:
     predicted = random.uniform(0.01, 0.99, 200_000)
     margins = np.log(predicted / (1 - predicted))
     is_next = (random.random(len(predicted)) < predicted).astype(float)
-    assert calibration_error(margins, is_next) < 0.01
-    assert calibration_error(np.full(100, 50.0), np.repeat([0.0, 1.0], 50)) == pytest.approx(0.5)
+    assert calibration_error(margins, is_next, np.ones(len(margins))) < 0.01
+    half = np.repeat([0.0, 1.0], 50)
+    assert calibration_error(np.full(100, 50.0), half, np.ones(100)) == pytest.approx(0.5)
+    assert calibration_error(np.full(100, 50.0), half, 1 + 3 * half) == pytest.approx(0.2)
 
 
 def test_senses_are_predicted_from_the_nearest_other_use(mini: Engine) -> None:
