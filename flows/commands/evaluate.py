@@ -30,6 +30,7 @@ def evaluate(
     *,
     data: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     senses: Path | None = None,
+    similarity: Path | None = None,
     text_field: TextField = "text",
     limit: Limit = None,
     pairs: int = 1000,
@@ -39,10 +40,11 @@ def evaluate(
     device: DeviceName = "auto",
     json: Json = False,
 ) -> Exit:
-    """Evaluate a model on text it never saw, or two side by side: MLM, NSP, sentence order, word senses and speed.
+    """Evaluate a model on text it never saw, or two side by side: search, word senses, MLM, NSP, order and speed.
 
-    The default text, 30 documents and 208 uses of 12 words, was written for Polyseme. For more give --data, on which
-    the model must not have been trained.
+    The default text, 30 documents, 226 graded pairs of sentences and 208 uses of 12 words, was written for Polyseme.
+    For more give --data, on which the model must not have been trained. Figures that need a head which the model lacks
+    are left empty.
 
     Example: polyseme evaluate my-model polyseme-mini --data held-out.jsonl
 
@@ -54,8 +56,12 @@ def evaluate(
         Held-out documents: files, folders or globs, e.g. held-out.jsonl; by default those that come with Polyseme.
     senses
         Uses of words, JSON lines with the fields word, sense and text; by default those that come with Polyseme.
+    similarity
+        Graded pairs of sentences, JSON lines with the fields grade, one and two, the same meaning the highest grade;
+        by default those that come with Polyseme.
     pairs
-        Pairs of sentences of each kind on which NSP is evaluated.
+        Pairs of sentences of each kind on which NSP is evaluated, and the most documents, up to 200, whose sentences
+        are searched.
     masked_pairs
         Pairs of segments on which MLM is evaluated, 15 % of their tokens masked.
     max_tokens
@@ -69,6 +75,7 @@ def evaluate(
     from polyseme.tasks.evaluation.evaluation import EvaluationConfig, default_data
     from polyseme.tasks.evaluation.evaluation import evaluate as run
     from polyseme.tasks.evaluation.sense_probe import read_uses
+    from polyseme.tasks.evaluation.similarity_probe import read_graded_pairs
     from polyseme.tasks.reading.documents import ReadOptions
     from polyseme.tasks.reading.sources import read_sources, resolve
 
@@ -78,11 +85,18 @@ def evaluate(
     items = read_sources(resolve(data or [str(default_data() / "corpus")]), reading, stdin=sys.stdin.buffer)
     documents = list(islice((item for item in items if isinstance(item, Document)), limit))
     uses = read_uses(senses or default_data() / "senses.jsonl")
+    graded = read_graded_pairs(similarity or default_data() / "similarity.jsonl")
     config = EvaluationConfig(masked_pairs=masked_pairs, probe_pairs=pairs, max_tokens=max_tokens, seed=seed)
     found = []
     for name in [model] if other is None else [model, other]:
-        print(f"evaluating {name} on {len(documents):,} documents", file=sys.stderr, flush=True)  # noqa: T201
-        found.append(run(Engine(EngineConfig(model=name, device=device)), documents, uses, config))
+        print(  # noqa: T201
+            f"evaluating {name} on {len(documents):,} documents, {len(graded):,} graded pairs of sentences and "
+            f"{len(uses):,} uses of words",
+            file=sys.stderr,
+            flush=True,
+        )
+        engine = Engine(EngineConfig(model=name, device=device))
+        found.append(run(engine, documents, uses, config, graded=graded))
     write_json([asdict(e) for e in found]) if json else write_table(side_by_side(found), "table")
     return 0
 

@@ -13,8 +13,16 @@ from typing import Any
 
 from polyseme.storage.records import Device
 from polyseme.tasks.engine import Engine, EngineConfig
-from polyseme.tasks.evaluation.evaluation import Evaluation, EvaluationConfig, OnBatch, default_data, evaluate_text
+from polyseme.tasks.evaluation.evaluation import (
+    FIGURES,
+    Evaluation,
+    EvaluationConfig,
+    OnBatch,
+    default_data,
+    evaluate_text,
+)
 from polyseme.tasks.evaluation.sense_probe import read_uses
+from polyseme.tasks.evaluation.similarity_probe import read_graded_pairs
 from polyseme.tasks.training.corpus import TrainingText
 
 COMPARISON_FILE = "evaluation.json"
@@ -43,14 +51,16 @@ def compare(
     start: str | None, model: Path, text: TrainingText, *, step: int, config: EvaluationConfig, device: Device,
     on_batch: OnBatch = lambda tokens: None,
 ) -> Comparison:  # fmt: skip
-    """Evaluate both models on `text`, made by their common tokenizer, and on the word senses that ship with Polyseme.
+    """Evaluate both models on `text`, made by their common tokenizer, and on the probe sets that ship with Polyseme.
 
     One after the other, so that memory holds one. Raises UsageError if the text has no pairs.
     """
     uses = read_uses(default_data() / "senses.jsonl")
+    graded = read_graded_pairs(default_data() / "similarity.jsonl")
 
     def evaluated(name: str) -> Evaluation:
-        return evaluate_text(Engine(EngineConfig(model=name, device=device)), text, uses, config, on_batch)
+        engine = Engine(EngineConfig(model=name, device=device))
+        return evaluate_text(engine, text, uses, config, on_batch, graded=graded)
 
     return Comparison(
         step=step,
@@ -76,6 +86,8 @@ def read_comparison(folder: Path, *, step: int, config: EvaluationConfig) -> Com
     except (ValueError, KeyError, TypeError):
         # Half written, or by another version: evaluating again is cheap compared with training.
         return None
+    if any(found.figures.keys() != FIGURES.keys() for found in comparison.both):
+        return None  # by a version with other figures
     return comparison if (comparison.step, comparison.config) == (step, config) else None
 
 

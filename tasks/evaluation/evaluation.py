@@ -1,4 +1,4 @@
-"""Evaluation of a model on held-out text: BERT's two objectives, sentence order, word senses and speed.
+"""Evaluation of a model on held-out text: its vectors of sentences and words, BERT's two objectives, and speed.
 
 The same text, seeds and masks for every model, so that two can be compared; a model with another vocabulary has other
 masked tokens. Figures that need a missing head are None. Knows no files but those it is given.
@@ -14,9 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from polyseme.storage.records import Document
+from polyseme.tasks.arrays import Floats, Ints
+from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.engine import Engine
+from polyseme.tasks.evaluation.neighbour_probe import draw_sentences, neighbour_figures
 from polyseme.tasks.evaluation.nsp_probe import Doubles, nsp_figures, probe_pairs
 from polyseme.tasks.evaluation.sense_probe import Use, sense_accuracy
+from polyseme.tasks.evaluation.similarity_probe import GradedPair, similarity
 from polyseme.tasks.model.devices import resolve_device
 from polyseme.tasks.shipped import shipped
 from polyseme.tasks.text.windows import SentencePairs, pair_windows, sentence_windows
@@ -29,6 +33,10 @@ Figures = dict[str, float | None]
 OnBatch = Callable[[int], None]
 
 FIGURES = {
+    "similarity": ("sentence similarity, rank correlation", "higher"),
+    "article_first": ("document of a sentence, 1-nearest neighbour", "higher"),
+    "article_precision": ("document of a sentence, average precision", "higher"),
+    "senses_1nn": ("word senses, 1-nearest neighbour", "higher"),
     "mlm_top1": ("MLM top-1", "higher"),
     "mlm_top5": ("MLM top-5", "higher"),
     "mlm_loss": ("MLM loss, nats a token", "lower"),
@@ -41,7 +49,6 @@ FIGURES = {
     "nsp_calibration_error": ("NSP calibration error, random negatives", "lower"),
     "nsp_kinds_calibration_error": ("NSP calibration error, all three kinds", "lower"),
     "order_accuracy": ("pair order accuracy", "higher"),
-    "senses_1nn": ("word senses, 1-nearest neighbour", "higher"),
     "tokens_per_second": ("tokens a second", "higher"),
 }
 """Every figure of an evaluation, in order: its label, and whether higher or lower is better."""
@@ -54,7 +61,8 @@ _TIMED_TOKENS = 10_000
 class EvaluationConfig:
     """The size of an evaluation: `masked_pairs` of segments for MLM, `probe_pairs` of sentences for NSP.
 
-    All are drawn by `seed`. `max_tokens` bounds the pairs for MLM, of whose tokens `mask_share` are masked.
+    The sentences to search come from `probe_pairs` documents, 200 at most. All are drawn by `seed`. `max_tokens` bounds
+    the pairs for MLM, of whose tokens `mask_share` are masked.
     """
 
     masked_pairs: int = 512
@@ -88,29 +96,34 @@ def default_data() -> Path:
 
 def evaluate(
     engine: Engine, documents: Sequence[Document], uses: Sequence[Use], config: EvaluationConfig,
-    on_batch: OnBatch = lambda tokens: None,
+    on_batch: OnBatch = lambda tokens: None, *, graded: Sequence[GradedPair] = (),
 ) -> Evaluation:  # fmt: skip
     """Evaluate `engine`'s model. Raises UsageError if the documents have no pairs, ModelError for a bad checkpoint.
 
-    `on_batch` is called with the number of tokens of every batch and may raise to stop.
+    `uses` are the data of the word senses, `graded` of sentence similarity. `on_batch` is called with the number of
+    tokens of every batch and may raise to stop.
     """
-    return evaluate_text(engine, prepare(documents, engine.wordpiece), uses, config, on_batch)
+    return evaluate_text(engine, prepare(documents, engine.wordpiece), uses, config, on_batch, graded=graded)
 
 
 def evaluate_text(
     engine: Engine, text: TrainingText, uses: Sequence[Use], config: EvaluationConfig,
-    on_batch: OnBatch = lambda tokens: None,
+    on_batch: OnBatch = lambda tokens: None, *, graded: Sequence[GradedPair] = (),
 ) -> Evaluation:  # fmt: skip
     """Evaluate `engine`'s model as `evaluate` does, on text made by its own tokenizer."""
     require_pairs(text, "evaluation text")
+    chosen = draw_sentences(text, config.probe_pairs, config.seed)
+    vectors = _sentence_vectors(engine, text, chosen, on_batch)
     nsp = _next_sentence(engine, text, config, on_batch)
     mlm, masked = _masked_tokens(engine, text, config, on_batch)
     senses = sense_accuracy(engine, uses, on_batch=on_batch) if uses else {}
     correct = sum(share * sum(use.word == word for use in uses) for word, share in senses.items())
     figures = {
+        "similarity": similarity(engine, graded, on_batch=on_batch),
+        **neighbour_figures(vectors, text.document[chosen]),
+        "senses_1nn": correct / len(uses) if uses else None,
         **mlm,
         **nsp,
-        "senses_1nn": correct / len(uses) if uses else None,
         "tokens_per_second": _tokens_per_second(engine, text, on_batch),
     }
     return Evaluation(
@@ -120,11 +133,25 @@ def evaluate_text(
         counts={
             "documents": text.n_documents,
             "tokens": text.n_tokens,
+            "graded_pairs": len(graded),
+            "sentences": len(chosen),
             "masked_tokens": masked,
             "pairs": min(config.probe_pairs, len(text.joints())),
             "sense_uses": len(uses),
         },
     )
+
+
+def _sentence_vectors(engine: Engine, text: TrainingText, chosen: Ints, on_batch: OnBatch) -> Floats:
+    """Return the vectors of the `chosen` sentences, `(chosen, width)`, as `polyseme embed` stores them."""
+    lengths = np.diff(text.sentence_ptr)
+    wanted = np.zeros(len(lengths), bool)
+    wanted[chosen] = True
+    ids = np.asarray(text.ids)[np.repeat(wanted, lengths)]
+    ptr = np.concatenate([[0], np.cumsum(lengths[chosen])]).astype(np.int64)
+    windows = sentence_windows(ptr, range(len(chosen)), engine.spec.max_tokens)
+    encoded = engine.in_lane(lambda encoder: encoder.encode(ids, windows, sentences=len(chosen), on_batch=on_batch))
+    return sentence_vectors(encoded, ptr, engine.config.pooling)
 
 
 def _masked_tokens(

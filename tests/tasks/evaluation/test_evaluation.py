@@ -13,6 +13,7 @@ from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.evaluation.evaluation import FIGURES, EvaluationConfig, default_data, evaluate
 from polyseme.tasks.evaluation.nsp_probe import calibration_error, nsp_figures, order_accuracy, probe_pairs
 from polyseme.tasks.evaluation.sense_probe import Use, read_uses, sense_accuracy
+from polyseme.tasks.evaluation.similarity_probe import read_graded_pairs
 from polyseme.tasks.training.corpus import prepare
 from tests.conftest import MakeCheckpoint
 from tests.tasks.training.training_corpus import documents
@@ -66,7 +67,15 @@ def test_documents_too_short_for_a_second_sentence_elsewhere_have_no_figure_for_
     short = [Document(f"d{i}", f"file:///d{i}", "It rained all day. The river rose again.") for i in range(4)]
     found = evaluate(tiny, short, [], EvaluationConfig(masked_pairs=8, probe_pairs=10, max_tokens=48)).figures
     assert (found["nsp_hard_accuracy"], found["nsp_hard_auc"]) == (None, None)
-    assert found["nsp_accuracy"] is not None
+    assert found["nsp_kinds_calibration_error"] is None
+    assert None not in (found["nsp_accuracy"], found["nsp_swapped_accuracy"], found["order_accuracy"])
+
+
+def test_text_without_sentences_to_search_has_no_figures_for_them(tiny: Engine) -> None:
+    short = [Document(f"d{i}", f"file:///d{i}", "It rained. Nobody came. We left.") for i in range(4)]
+    found = evaluate(tiny, short, [], EvaluationConfig(masked_pairs=8, probe_pairs=10, max_tokens=48))
+    assert (found.figures["article_first"], found.figures["article_precision"]) == (None, None)
+    assert found.counts["sentences"] == 0
 
 
 def test_a_calibrated_model_has_no_calibration_error() -> None:
@@ -107,15 +116,22 @@ def test_a_bad_line_of_a_sense_set_is_named(tmp_path: Path) -> None:
 def test_every_figure_is_there_and_reproducible(tiny: Engine) -> None:
     config = EvaluationConfig(masked_pairs=32, probe_pairs=40, max_tokens=48)
     uses = read_uses(default_data() / "senses.jsonl")[:16]
-    one, two = (evaluate(tiny, documents(6), uses, config) for _ in range(2))
+    graded = read_graded_pairs(default_data() / "similarity.jsonl")[::8]
+    one, two = (evaluate(tiny, documents(6), uses, config, graded=graded) for _ in range(2))
     assert list(one.figures) == list(FIGURES)
     assert None not in one.figures.values()
     assert one.counts == two.counts
+    assert (one.counts["graded_pairs"], one.counts["sense_uses"]) == (29, 16)
     speed = "tokens_per_second"
     assert {k: v for k, v in one.figures.items() if k != speed} == {k: v for k, v in two.figures.items() if k != speed}
 
 
 def test_a_model_without_heads_has_no_figures_for_them(make_checkpoint: MakeCheckpoint) -> None:
     engine = Engine(EngineConfig(model=str(make_checkpoint("BertModel")), device="cpu"))
-    found = evaluate(engine, documents(6), [], EvaluationConfig(masked_pairs=16, probe_pairs=10, max_tokens=48)).figures
-    assert [name for name, value in found.items() if value is not None] == ["tokens_per_second"]
+    graded = read_graded_pairs(default_data() / "similarity.jsonl")[::8]
+    uses = read_uses(default_data() / "senses.jsonl")[:16]
+    config = EvaluationConfig(masked_pairs=16, probe_pairs=10, max_tokens=48)
+    found = evaluate(engine, documents(6), uses, config, graded=graded).figures
+    assert [name for name, value in found.items() if value is not None] == [
+        "similarity", "article_first", "article_precision", "senses_1nn", "tokens_per_second",
+    ]  # fmt: skip
