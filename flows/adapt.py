@@ -52,6 +52,7 @@ class AdaptReport:
     """The result of a run. `first` and `last` are held-out figures before and after training.
 
     `fingerprint` is the model's, `start` the checkpoint it began as. `comparison` is None if the request wanted none.
+    `warnings` are the losses against the start model in search and word senses, a sentence each.
     """
 
     model: str
@@ -66,6 +67,7 @@ class AdaptReport:
     first: dict[str, float]
     last: dict[str, float]
     comparison: Comparison | None
+    warnings: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -164,7 +166,10 @@ def carry_out(adaptation: Adaptation) -> AdaptReport:
         first=progress.evaluations[0],
         last=progress.evaluations[-1],
         comparison=comparison,
+        warnings=[] if comparison is None else comparison.warnings,
     )
+    for warning in report.warnings:
+        get_run_logger().warning("%s", warning)
     _publish(report, progress)
     _emit(report)
     return report
@@ -231,4 +236,6 @@ def markdown(report: AdaptReport) -> str:
             f"| {label} | {' | '.join(shown(name, found.figures[name]) or '–' for found in comparison.both)} |"
             for name, (label, _) in FIGURES.items()
         ]
+    for warning in report.warnings:
+        lines += ["", f"**Warning:** {warning}."]
     return "\n".join(lines) + "\n"

@@ -90,6 +90,8 @@ def _print(report: AdaptReport) -> None:
         from polyseme.flows.commands.evaluate import side_by_side
 
         write_table(side_by_side(report.comparison.both), "table")
+    for warning in report.warnings:
+        print(f"Warning: {warning}.")  # noqa: T201
     first, last = report.first, report.last
     print(  # noqa: T201
         f"{report.steps:,} steps, {report.trained_tokens:,} tokens in {report.seconds / 60:,.1f} minutes, from "

@@ -107,11 +107,14 @@ def _measured(comparison: Comparison) -> str:
     rows = [(label, *(shown(name, one.figures[name]) or "–" for one in both)) for name, (label, _) in FIGURES.items()]
     return (
         f"**Measured** on {counts['documents']:,} held-out documents, as `polyseme evaluate` measures: "
-        f"{counts['pairs']:,} first sentences, each with its true second, one of another document, one of the same "
-        f"document and the pair reversed; {counts['masked_tokens']:,} masked tokens ({share:.0%}); "
+        f"{counts['graded_pairs']} graded pairs of sentences; {counts['sentences']:,} sentences, each to find those of "
+        f"its document; {counts['pairs']:,} first sentences, each with its true second, one of another document, one "
+        f"of the same document and the pair reversed; {counts['masked_tokens']:,} masked tokens ({share:.0%}); "
         f"{counts['sense_uses']} uses of {len(comparison.model.senses)} words in known senses. The data are the same "
         f"for every model; two standard errors of an NSP accuracy are {1 / (2 * counts['pairs']) ** 0.5:.3f} at most. "
-        "All figures are in `evaluation.json`.\n\n" + _table(("", *names), rows)
+        "All figures are in `evaluation.json`.\n\n"
+        + _table(("", *names), rows)
+        + "".join(f"\n\n**Warning:** {warning}." for warning in comparison.warnings)
     )
 
 
@@ -131,9 +134,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _limits(comparison: Comparison | None) -> str:
     more = (
-        "The word senses are of everyday English, whatever the model was trained on. "
+        "The graded pairs and word senses are of everyday English, whatever the model was trained on. "
         if comparison
-        else "`polyseme evaluate` also measures pairs of one document, pair order and word senses. "
+        else "`polyseme evaluate` also measures search, pairs of one document, pair order and word senses. "
     )
     return (
         "**Limits.** The held-out documents come from the same sources as the text: on other text the model does "

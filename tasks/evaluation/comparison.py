@@ -20,12 +20,25 @@ from polyseme.tasks.evaluation.evaluation import (
     OnBatch,
     default_data,
     evaluate_text,
+    shown,
 )
 from polyseme.tasks.evaluation.sense_probe import read_uses
 from polyseme.tasks.evaluation.similarity_probe import read_graded_pairs
 from polyseme.tasks.training.corpus import TrainingText
 
 COMPARISON_FILE = "evaluation.json"
+
+_NOTICEABLE = 0.005
+_WORSE_FOR_SEARCH = "this model's vectors are worse for search than the start model's; raise --distill-sentences"
+_LOSSES = {
+    "similarity": ("sentence similarity", _WORSE_FOR_SEARCH),
+    "article_first": ("the share of sentences nearest to one of their own document", _WORSE_FOR_SEARCH),
+    "senses_1nn": (
+        "the accuracy of word senses",
+        "this model's word vectors tell senses apart less well than the start model's; raise --distill",
+    ),
+}
+"""The figures of vectors that training can cost: name, and what to do about a loss."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +55,22 @@ class Comparison:
         """The evaluations of the start model, if there is one, and of the model."""
         return [evaluation for evaluation in (self.start, self.model) if evaluation is not None]
 
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence for every figure of vectors that fell by more than 0.005 against the start model."""
+        if self.start is None:
+            return []
+        found = []
+        for name, (what, consequence) in _LOSSES.items():
+            before, after = self.start.figures[name], self.model.figures[name]
+            # Without the rounding, a loss of 0.005 itself would be noticed or not by the last bit.
+            if before is not None and after is not None and round(before - after, 9) > _NOTICEABLE:
+                found.append(f"{what} fell from {shown(name, before)} to {shown(name, after)}: {consequence}")
+        return found
+
     def to_json(self) -> str:
-        """Return the comparison as JSON, the same for the same figures."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        """Return the comparison as JSON, with its warnings, the same for the same figures."""
+        return json.dumps({**asdict(self), "warnings": self.warnings}, indent=2) + "\n"
 
 
 def compare(

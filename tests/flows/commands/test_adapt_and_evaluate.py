@@ -61,6 +61,8 @@ def test_from_documents_to_a_model_and_its_figures(
     assert code == 0, err
     report = json.loads(stdout)
     assert report["comparison"]["model"]["figures"].keys() == report["comparison"]["start"]["figures"].keys()
+    stored = json.loads((out / "evaluation.json").read_text("utf-8"))
+    assert report["warnings"] == stored["warnings"]
     (event,) = emitted
     assert (event.fingerprint, event.steps) == (report["fingerprint"], 2)
     assert event.after == {name: value for name, value in report["last"].items() if name != "step"}
@@ -76,6 +78,7 @@ def test_from_documents_to_a_model_and_its_figures(
     assert code == 0
     assert [found["model"] for found in json.loads(stdout)] == ["out", tiny_folder.name]
     code, stdout, _ = polyseme(capfd, "evaluate", out, tiny_folder, "--data", source, *few)
+    assert "sentence similarity" in stdout
     assert "MLM top-1" in stdout
     assert "better" in stdout
 
@@ -102,6 +105,25 @@ def test_every_configured_corpus_gets_a_model_named_for_the_day_and_one_that_fai
     assert f"Started from {tiny_folder.name}" in (model / "README.md").read_text("utf-8")
     with pytest.raises(UsageError, match="2 corpora"):
         adapt_corpora(out="models/one", training=few)
+
+
+def test_a_loss_of_the_vectors_is_told_in_the_terminal_the_report_and_the_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from polyseme.flows.adapt import AdaptReport, markdown
+    from polyseme.flows.commands.adapt import _print
+
+    figures = {"mlm_top1": 0.4, "mlm_loss": 3.0, "nsp_accuracy": 0.9, "nsp_loss": 0.3}
+    report = AdaptReport(
+        model="m", fingerprint="f", start="s", documents=8, tokens=100, held_out_documents=2, steps=1,
+        trained_tokens=10, seconds=1.0, first=figures, last=figures, comparison=None,
+        warnings=["sentence similarity fell from 0.753 to 0.556: raise --distill-sentences"],
+    )  # fmt: skip
+    _print(report)
+    warning = "sentence similarity fell from 0.753 to 0.556: raise --distill-sentences."
+    assert f"Warning: {warning}" in capsys.readouterr().out
+    assert f"**Warning:** {warning}" in markdown(report)
+    assert report.to_dict()["warnings"] == report.warnings
 
 
 def test_the_curve_shows_every_run_however_short() -> None:

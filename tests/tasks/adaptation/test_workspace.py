@@ -88,6 +88,8 @@ def test_the_card_has_every_figure_of_both_models_and_rewriting_it_repeats_neith
         (row,) = [line for line in first.splitlines() if line.startswith(f"| {label} |")]
         assert "–" not in row
     assert "**Licence.** To be filled in" in first
+    assert "226 graded pairs of sentences; " in first
+    assert first.count("**Warning:**") == len(workspace.comparison.warnings if workspace.comparison else [])
     stored = json.loads((workspace.out / COMPARISON_FILE).read_text("utf-8"))
     assert stored["start"]["figures"].keys() == stored["model"]["figures"].keys() == FIGURES.keys()
     assert stored["model"]["counts"]["documents"] == 6
