@@ -18,7 +18,7 @@ from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.evaluation.neighbour_probe import draw_sentences, neighbour_figures
-from polyseme.tasks.evaluation.nsp_probe import Doubles, nsp_figures, probe_pairs
+from polyseme.tasks.evaluation.nsp_probe import Doubles, nsp_figures, order_accuracy, probe_pairs
 from polyseme.tasks.evaluation.sense_probe import Use, sense_accuracy
 from polyseme.tasks.evaluation.similarity_probe import GradedPair, similarity
 from polyseme.tasks.model.devices import resolve_device
@@ -49,6 +49,7 @@ FIGURES = {
     "nsp_calibration_error": ("NSP calibration error, random negatives", "lower"),
     "nsp_kinds_calibration_error": ("NSP calibration error, all three kinds", "lower"),
     "order_accuracy": ("pair order accuracy", "higher"),
+    "order_head_accuracy": ("pair order accuracy, order head", "higher"),
     "tokens_per_second": ("tokens a second", "higher"),
 }
 """Every figure of an evaluation, in order: its label, and whether higher or lower is better."""
@@ -162,7 +163,9 @@ def _masked_tokens(
     device, precision = resolve_device(engine.config.device, engine.config.precision)
     model = start_from(engine.checkpoint, seed=0).model.to(device).eval()
     limit = min(config.max_tokens, engine.checkpoint.max_tokens)
-    objective = ObjectiveConfig(max_tokens=limit, mask_share=config.mask_share, seed=config.seed)
+    objective = ObjectiveConfig(
+        max_tokens=limit, mask_share=config.mask_share, same_document=0, swapped=0, seed=config.seed
+    )
     batches = fixed_batches(Objective(text, engine.wordpiece, objective, pairs=32), pairs=config.masked_pairs, size=16)
     metrics = validate(model, batches, device=device, precision=precision, on_batch=on_batch)
     scores = metrics.scores()
@@ -180,7 +183,10 @@ def _next_sentence(engine: Engine, text: TrainingText, config: EvaluationConfig,
         return engine.in_lane(lambda encoder: encoder.score_pairs(ids, windows, on_batch=on_batch)).astype(np.float64)
 
     scores = {kind: logits(getattr(probe, kind)) for kind in ("true", "random", "same_document", "reversed")}
-    return nsp_figures({kind: score[:, 0] - score[:, 1] for kind, score in scores.items()}, probe.hard)
+    figures = nsp_figures({kind: score[:, 0] - score[:, 1] for kind, score in scores.items()}, probe.hard)
+    if engine.in_lane(lambda encoder: encoder.has_order):
+        figures["order_head_accuracy"] = order_accuracy(scores["true"][:, 2], scores["reversed"][:, 2])
+    return figures
 
 
 def _tokens_per_second(engine: Engine, text: TrainingText, on_batch: OnBatch) -> float:

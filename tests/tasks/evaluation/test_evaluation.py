@@ -14,7 +14,10 @@ from polyseme.tasks.evaluation.evaluation import FIGURES, EvaluationConfig, defa
 from polyseme.tasks.evaluation.nsp_probe import calibration_error, nsp_figures, order_accuracy, probe_pairs
 from polyseme.tasks.evaluation.sense_probe import Use, read_uses, sense_accuracy
 from polyseme.tasks.evaluation.similarity_probe import read_graded_pairs
+from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.training.corpus import prepare
+from polyseme.tasks.training.export import export
+from polyseme.tasks.training.network import start_from
 from tests.conftest import MakeCheckpoint
 from tests.tasks.training.training_corpus import documents
 
@@ -119,11 +122,21 @@ def test_every_figure_is_there_and_reproducible(tiny: Engine) -> None:
     graded = read_graded_pairs(default_data() / "similarity.jsonl")[::8]
     one, two = (evaluate(tiny, documents(6), uses, config, graded=graded) for _ in range(2))
     assert list(one.figures) == list(FIGURES)
-    assert None not in one.figures.values()
+    assert [name for name, value in one.figures.items() if value is None] == ["order_head_accuracy"]
     assert one.counts == two.counts
     assert (one.counts["graded_pairs"], one.counts["sense_uses"]) == (29, 16)
     speed = "tokens_per_second"
     assert {k: v for k, v in one.figures.items() if k != speed} == {k: v for k, v in two.figures.items() if k != speed}
+
+
+def test_an_order_head_has_a_figure_of_its_own(tiny_folder: Path, tmp_path: Path) -> None:
+    model = start_from(Checkpoint("x", tiny_folder), seed=0, order_head=True).model
+    export(model, tmp_path / "out", tokenizer=tiny_folder, card="")
+    engine = Engine(EngineConfig(model=str(tmp_path / "out"), device="cpu"))
+    found = evaluate(engine, documents(6), [], EvaluationConfig(masked_pairs=8, probe_pairs=20, max_tokens=48)).figures
+    assert found["order_head_accuracy"] is not None
+    assert 0 < found["order_head_accuracy"] < 1
+    assert found["order_head_accuracy"] != found["order_accuracy"]
 
 
 def test_a_model_without_heads_has_no_figures_for_them(make_checkpoint: MakeCheckpoint) -> None:
