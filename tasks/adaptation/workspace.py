@@ -30,13 +30,15 @@ from polyseme.tasks.adaptation.model_card import TrainingRecord, card
 from polyseme.tasks.adaptation.request import Adaptation
 from polyseme.tasks.evaluation.comparison import COMPARISON_FILE, Comparison, compare, read_comparison
 from polyseme.tasks.evaluation.evaluation import EvaluationConfig, OnBatch
+from polyseme.tasks.model.batch_pool import cores
 from polyseme.tasks.model.checkpoint import Checkpoint, find, load_weights
 from polyseme.tasks.model.devices import hardware, resolve_device
 from polyseme.tasks.reading.sources import read_sources, resolve
 from polyseme.tasks.text.wordpiece import WordPiece
 from polyseme.tasks.training import vocabulary
 from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress, latest, read_progress
-from polyseme.tasks.training.corpus import TrainingText, held_out, prepare, read, require_pairs, write
+from polyseme.tasks.training.corpus import TrainingText, held_out, read, require_pairs, write
+from polyseme.tasks.training.corpus_processes import prepare_in_processes
 from polyseme.tasks.training.export import export
 from polyseme.tasks.training.network import Start, blend, start_from, start_from_scratch
 from polyseme.tasks.training.objective import Objective
@@ -110,7 +112,7 @@ class Workspace:
                     self.folder / "tokenizer",
                     size=self.adaptation.shape.vocabulary,
                 )
-            text = prepare(self._documents(), self.wordpiece)
+            text = prepare_in_processes(self._documents(), self.tokenizer, cores())
             chosen = held_out(text, self.adaptation.held_out, seed=self.adaptation.objective.seed)
             training, validation = text.only(~chosen), text.only(chosen)
             require_pairs(training, "text to train on")

@@ -71,24 +71,21 @@ class TrainingText:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Tokenized:
-    ids: npt.NDArray[np.int32]
-    begins: npt.NDArray[np.bool_]
-    lengths: Ints
-    paragraph: Ints
-
-
 def prepare(documents: Iterable[Document], wordpiece: WordPiece) -> TrainingText:
     """Split and tokenize `documents`; those without a token are skipped."""
-    parts = [part for part in (_tokenized(d.text, wordpiece) for d in documents) if len(part.lengths)]
-    paragraphs = np.cumsum([0, *(1 + int(p.paragraph[-1]) for p in parts)])
+    return join(_tokenized(document.text, wordpiece) for document in documents)
+
+
+def join(texts: Iterable[TrainingText]) -> TrainingText:
+    """Return the documents of all `texts` as one text, in order."""
+    parts = list(texts)
+    lengths = _joined([np.diff(part.sentence_ptr) for part in parts], np.int64)
     return TrainingText(
-        ids=_joined([p.ids for p in parts], np.int32),
-        begins=_joined([p.begins for p in parts], np.bool_),
-        sentence_ptr=np.concatenate([[0], np.cumsum(_joined([p.lengths for p in parts], np.int64))]),
-        paragraph=_joined([p.paragraph + first for p, first in zip(parts, paragraphs, strict=False)], np.int64),
-        document=np.repeat(np.arange(len(parts)), [len(p.lengths) for p in parts]).astype(np.int64),
+        ids=_joined([part.ids for part in parts], np.int32),
+        begins=_joined([part.begins for part in parts], np.bool_),
+        sentence_ptr=np.concatenate([[0], np.cumsum(lengths)]),
+        paragraph=_continued([part.paragraph for part in parts]),
+        document=_continued([part.document for part in parts]),
     )
 
 
@@ -150,14 +147,21 @@ def require_pairs(text: TrainingText, what: str) -> None:
         )
 
 
-def _tokenized(text: str, wordpiece: WordPiece) -> _Tokenized:
+def _tokenized(text: str, wordpiece: WordPiece) -> TrainingText:
+    """Return the text of one document."""
     sentences = split(text)
     tokens = wordpiece.tokenize(text, sentences)
     lengths = np.diff(tokens.sentence_ptr)
-    begins = np.diff(tokens.word, prepend=-1) != 0
-    begins[tokens.sentence_ptr[:-1][lengths > 0]] = True
     kept = lengths > 0
-    return _Tokenized(tokens.ids, begins, lengths[kept], np.array(list(_paragraphs(text, sentences)), np.int64)[kept])
+    begins = np.diff(tokens.word, prepend=-1) != 0
+    begins[tokens.sentence_ptr[:-1][kept]] = True
+    return TrainingText(
+        ids=tokens.ids,
+        begins=begins,
+        sentence_ptr=np.concatenate([[0], tokens.sentence_ptr[1:][kept]]),
+        paragraph=np.array(list(_paragraphs(text, sentences)), np.int64)[kept],
+        document=np.zeros(np.count_nonzero(kept), np.int64),
+    )
 
 
 def _paragraphs(text: str, sentences: list[Sentence]) -> Iterator[int]:
@@ -176,6 +180,12 @@ def _paragraphs(text: str, sentences: list[Sentence]) -> Iterator[int]:
 def _numbered(rising: Ints) -> Ints:
     """Replace the distinct values of non-decreasing integers with 0, 1, 2..."""
     return np.cumsum(np.diff(rising, prepend=rising[:1]) != 0)
+
+
+def _continued(columns: list[Ints]) -> Ints:
+    """Concatenate columns of non-decreasing integers, each raised so that it begins after the end of the one before."""
+    firsts = np.cumsum([0, *(int(column[-1]) + 1 if len(column) else 0 for column in columns)])
+    return _joined([column + first for column, first in zip(columns, firsts, strict=False)], np.int64)
 
 
 def _joined(arrays: list[npt.NDArray[Scalar]], dtype: type[Scalar]) -> npt.NDArray[Scalar]:
