@@ -134,7 +134,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--wheels", type=Path, default=_ROOT / "wheels", metavar="DIR", help="wheels carried along (default: wheels)")
     add("--model", metavar="DIR", help="the model to train (default: the embedded one)")
     add("--text", type=Path, nargs="+", default=[], metavar="FILE", help="text to train on; .xz is decompressed")
-    add("--train-json", type=Path, metavar="FILE", help="options: {'training': {…}, 'objective': {…}, 'held_out': …}")
+    add("--train-json", type=Path, metavar="FILE", help="fields of Adaptation: {'training': {…}, 'teacher': …}")
     add(
         "--work", type=Path, default=Path(tempfile.gettempdir()) / "polyseme-gpu-session", metavar="DIR",
         help="for prepared text and checkpoints; the same folder continues a training run (default: %(default)s)",

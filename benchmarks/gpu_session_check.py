@@ -5,10 +5,12 @@ Everything is tried even if something is wrong, so that one call to the machine 
 
 from __future__ import annotations
 
+import json
 import logging
 import lzma
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,7 +66,11 @@ def _checks(plan: Plan, scratch: Path) -> dict[str, Callable[[], str]]:
         "training step": lambda: _training_step(_toy(plan, scratch / "step")),
     }
     if TRAIN in plan.parts:
-        checks |= {"model": lambda: _model(plan), "text": lambda: _text(plan), "options": lambda: _options(plan)}
+        checks |= {
+            "model": lambda: _model(plan),
+            "text": lambda: _text(plan),
+            "options": lambda: _options(plan, scratch / "options"),
+        }
     return checks
 
 
@@ -145,17 +151,28 @@ def _training_step(setting: Setting) -> str:
 
 
 def _model(plan: Plan) -> str:
-    checkpoint = find(plan.model or EMBEDDED)
+    checkpoint = find(plan.train_options.get("model") or plan.model or EMBEDDED)
     if not (checkpoint.folder / "model.safetensors").is_file():
         raise Wrong(f"{checkpoint.folder} has no model.safetensors. Name the model with --model.")
     return f"{checkpoint.folder}, hidden size {checkpoint.width}"
 
 
-def _options(plan: Plan) -> str:
+def _options(plan: Plan, folder: Path) -> str:
+    """Prepare a run with the options up to its first step, with the models that they name, on a toy text."""
     from benchmarks.gpu_session_training import request  # needs orjson
+    from polyseme.tasks.adaptation.workspace import open_workspace
+    from polyseme.tasks.reading.documents import ReadOptions
 
     asked = request(plan, list(plan.texts) or ["text"], minutes=1.0)
-    return f"{asked.training}, {asked.objective}"
+    folder.mkdir()
+    text = folder / "text.jsonl"
+    document = json.dumps({"text": "The bank of the river was wet. A crane stood on it. Nobody saw it leave."})
+    text.write_text(f"{document}\n" * 8, "utf-8")
+    toy = replace(asked, sources=[str(text)], out=str(folder / "model"), reading=ReadOptions(), limit=None)
+    with open_workspace(toy) as workspace:
+        workspace.prepare()
+        workspace.trainer()
+    return str(asked)
 
 
 def _text(plan: Plan) -> str:

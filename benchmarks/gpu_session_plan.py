@@ -33,7 +33,7 @@ _LEAST = 5.0
 class Plan:
     """What to do until when. `out` keeps the results, `work` what need not come back; `started` is a Unix time.
 
-    `train_options` are fields of `Adaptation`, with `training` and `objective` as objects of their own.
+    `train_options` are fields of `Adaptation`, of which `training`, `objective`, `reading` and `shape` are objects.
     """
 
     out: str

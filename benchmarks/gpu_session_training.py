@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.gpu_pack import MIB, split
 from benchmarks.gpu_session_plan import Plan
-from polyseme.tasks.adaptation.request import Adaptation
+from polyseme.tasks.adaptation.request import Adaptation, Shape
 from polyseme.tasks.adaptation.workspace import Workspace, open_workspace
 from polyseme.tasks.model.checkpoint import EMBEDDED
 from polyseme.tasks.reading.documents import ReadOptions
@@ -62,11 +62,12 @@ def train(plan: Plan, on_progress: Found) -> dict[str, Any]:
 
 
 def request(plan: Plan, sources: list[str], *, minutes: float) -> Adaptation:
-    """Return the request for the run; `minutes` in the options are an upper limit. Raises TypeError for others."""
+    """Return the request for the run; `minutes` in the options are an upper limit. Raises TypeError for wrong names."""
     options = dict(plan.train_options)
     training = dict(options.pop("training", {}))
     objective = dict(options.pop("objective", {}))
     reading = dict(options.pop("reading", {}))
+    shape = options.pop("shape", None)
     if plan.tiny:
         training = {"steps": 3, "pairs": 8, "micro": 4} | training
         objective = {"max_tokens": 32} | objective
@@ -78,6 +79,7 @@ def request(plan: Plan, sources: list[str], *, minutes: float) -> Adaptation:
         training=TrainingConfig(**training),
         objective=ObjectiveConfig(**objective),
         reading=ReadOptions(**reading),
+        shape=None if shape is None else Shape(**shape),
         **{"model": plan.model or EMBEDDED, "device": plan.device, "evaluation_pairs": 0} | options,  # type: ignore[arg-type]
     )
 
@@ -103,7 +105,7 @@ class _Steps:
     def _on_step(self, log: StepLog) -> None:
         now = time.time()
         if now - self._reported >= _REPORT_SECONDS:
-            print(f"  step {log.step:,}: MLM {log.mlm:.3f}, NSP {log.nsp:.3f}, {log.seconds:.0f} s", flush=True)
+            print(_line(log), flush=True)
             self._on_progress(_summary(self._counts, self._trainer.progress))
             self._reported = now
         if now - self._copied >= self._plan.snapshot_seconds:
@@ -118,6 +120,11 @@ class _Steps:
         shutil.rmtree(folder, ignore_errors=True)
         export(self._trainer.model, folder, tokenizer=self._workspace.tokenizer, card=card)
         _keep(self._plan, folder, self._trainer.progress, name="unfinished")
+
+
+def _line(log: StepLog) -> str:
+    losses = f"MLM {log.mlm:.3f}, NSP {log.nsp:.3f}, order {log.order:.3f}, sentence drift {log.sentence_drift:.4f}"
+    return f"  step {log.step:,}: {losses}, {log.seconds:.0f} s"
 
 
 def _summary(counts: dict[str, int], progress: TrainingProgress) -> dict[str, Any]:

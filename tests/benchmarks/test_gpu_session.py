@@ -9,15 +9,19 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import gpu, gpu_session
+from benchmarks import gpu, gpu_session, gpu_session_check, gpu_session_training
 from benchmarks.gpu_pack import join
 from benchmarks.gpu_session_plan import CHECK, MEASUREMENTS, TRAIN, Plan, Record
-from polyseme.tasks.model.checkpoint import Checkpoint
+from polyseme.storage.errors import PolysemeError
+from polyseme.tasks.adaptation.request import Shape
+from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint
+from polyseme.tasks.training.checkpoints import StepLog
 from tests import processes
 from tests.benchmarks.bare import environment, make_wheels
 from tests.conftest import MakeCheckpoint
@@ -69,15 +73,17 @@ def test_the_first_call_measures_every_part(tmp_path: Path, wheels: Path) -> Non
 def test_the_second_call_trains_a_given_model_and_it_comes_back_in_pieces(
     tmp_path: Path, text: Path, wheels: Path, make_checkpoint: MakeCheckpoint
 ) -> None:
-    options = tmp_path / "train.json"
-    options.write_text(json.dumps({"training": {"steps": 2, "learning_rate": 2e-4}, "license": "CC0-1.0"}))
+    options, model = tmp_path / "train.json", str(make_checkpoint())
+    given = {"training": {"steps": 2, "learning_rate": 2e-4}, "teacher": model, "order_head": True, "license": "CC0-1.0"}
+    options.write_text(json.dumps(given))
     arguments = (
-        "--parts", "train", "--wheels", str(wheels), "--model", str(make_checkpoint()), "--text", str(text),
+        "--parts", "train", "--wheels", str(wheels), "--model", model, "--text", str(text),
         "--train-json", str(options), "--piece-mib", "1", "--snapshot-seconds", "0",
     )  # fmt: skip
     done = session(tmp_path / "out", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     assert parts(tmp_path / "out")[TRAIN]["steps"] == 2
+    assert parts(tmp_path / "out")[TRAIN]["last step"]["order"] > 0
     assert all(path.stat().st_size < 2**20 for path in (tmp_path / "out" / "model").iterdir())
     files = {path.name for path in join(tmp_path / "out" / "model", tmp_path / "joined")}
     assert {"model.safetensors", "config.json", "tokenizer.json", "README.md", "progress.json"} <= files
@@ -85,7 +91,7 @@ def test_the_second_call_trains_a_given_model_and_it_comes_back_in_pieces(
     assert "CC0-1.0" in (tmp_path / "joined" / "README.md").read_text("utf-8")
 
     # The same call again, with more steps, continues the run.
-    options.write_text(json.dumps({"training": {"steps": 3, "learning_rate": 2e-4}, "license": "CC0-1.0"}))
+    options.write_text(json.dumps(given | {"training": {"steps": 3, "learning_rate": 2e-4}}))
     assert session(tmp_path / "out", *arguments).returncode == 0
     assert parts(tmp_path / "out")[TRAIN]["steps"] == 3
     assert len(json.loads((tmp_path / "out" / "model" / "progress.json").read_text())["log"]) == 3
@@ -105,6 +111,64 @@ def test_what_is_wrong_is_said_before_anything_is_measured(tmp_path: Path, wheel
     assert done.returncode == gpu_session.EXIT_CHECK
     assert "text: WRONG: no text to train on" in done.stdout
     assert "stepz" in done.stdout.partition("options: WRONG")[2]
+
+
+def test_every_option_of_a_training_run_can_be_named(tmp_path: Path) -> None:
+    given = {
+        "training": {"steps": 7, "distill": 2.0}, "objective": {"seed": 3}, "reading": {"text_field": "body"},
+        "model": "start", "teacher": "teacher", "blend": 0.3, "add_layers": 2, "order_head": True, "device": "mps",
+        "precision": "fp32", "held_out": 0.1, "limit": 9, "evaluation_pairs": 5, "license": "CC0-1.0",
+        "data_note": "Letters of 1910",
+    }  # fmt: skip
+    plan = replace(_plan(tmp_path, [TRAIN]), train_options=given)
+    found = asdict(gpu_session_training.request(plan, ["text"], minutes=4.0))
+    assert {name: found[name] for name in given} == given | {
+        name: found[name] | given[name] for name in ("training", "objective", "reading")
+    }
+    assert (found["training"]["minutes"], found["training"]["steps"]) == (4.0, 7)
+    new = replace(plan, train_options={"shape": {"layers": 2}})
+    assert gpu_session_training.request(new, ["text"], minutes=4.0).shape == Shape(layers=2)
+    assert found.keys() == given.keys() | {"sources", "out", "shape"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"teachr": "."}, "teachr"),
+        ({"training": {"stepz": 2}}, "stepz"),
+        ({"objective": {"orders": 0.1}}, "orders"),
+        ({"out": "elsewhere"}, "out"),
+        ({"teacher": "./missing"}, "No checkpoint at './missing'"),
+        ({"teacher": EMBEDDED}, "--teacher has vectors of 384 dimensions and --model of 48"),
+        ({"blend": 0.5}, "--blend is a share of --teacher's weights"),
+        ({"objective": {"max_tokens": 65}}, "--max-tokens must be at most 64"),
+        ({"training": {"freeze_layers": 6}}, "--freeze-layers is 6; the model has 5 layers"),
+        ({"model": "./missing"}, "No checkpoint at './missing'"),
+    ],
+    ids=str,
+)
+def test_the_check_refuses_options_with_which_no_step_could_be_taken(
+    tmp_path: Path, tiny_folder: Path, options: dict[str, Any], message: str
+) -> None:
+    plan = replace(_plan(tmp_path, [TRAIN]), model=str(tiny_folder), tiny=True, train_options=options)
+    with pytest.raises((PolysemeError, TypeError), match=message):
+        gpu_session_check._options(plan, tmp_path / "options")
+
+
+def test_the_check_prepares_a_run_with_a_teacher_that_is_there(tmp_path: Path, tiny_folder: Path) -> None:
+    options = {"teacher": str(tiny_folder), "blend": 0.5, "add_layers": 1, "order_head": True, "limit": 2}
+    plan = replace(_plan(tmp_path, [TRAIN]), model=str(tiny_folder), tiny=True, train_options=options)
+    shown = gpu_session_check._options(plan, tmp_path / "options")
+    assert all(f"{name}={value!r}" in shown for name, value in options.items())
+
+
+def test_a_line_of_steps_shows_every_loss_that_may_be_trained() -> None:
+    log = StepLog(
+        step=1200, mlm=2.5, nsp=0.25, order=0.5, drift=0.0, sentence_drift=0.0125, rate=1e-4, tokens=9, seconds=61.2
+    )
+    assert gpu_session_training._line(log) == (
+        "  step 1,200: MLM 2.500, NSP 0.250, order 0.500, sentence drift 0.0125, 61 s"
+    )
 
 
 @pytest.mark.slow
