@@ -74,7 +74,8 @@ def test_the_second_call_trains_a_given_model_and_it_comes_back_in_pieces(
     tmp_path: Path, text: Path, wheels: Path, make_checkpoint: MakeCheckpoint
 ) -> None:
     options, model = tmp_path / "train.json", str(make_checkpoint())
-    given = {"training": {"steps": 2, "learning_rate": 2e-4}, "teacher": model, "order_head": True, "license": "CC0-1.0"}
+    training = {"steps": 2, "learning_rate": 2e-4}
+    given = {"training": training, "teacher": model, "order_head": True, "license": "CC0-1.0"}
     options.write_text(json.dumps(given))
     arguments = (
         "--parts", "train", "--wheels", str(wheels), "--model", model, "--text", str(text),
