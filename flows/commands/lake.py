@@ -42,6 +42,7 @@ def status(
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.sql.publish import publish
     from polyseme.storage.sql.views import runs_table
+    from polyseme.tasks.inference.lake_model import by_earlier_version
 
     place = lake.lake()
     with Catalog.open(place) as catalog:
@@ -60,6 +61,7 @@ def status(
                 "layers": e.spec.layers,
                 "precision": e.spec.precision,
                 "width": e.spec.width,
+                "earlier_model": by_earlier_version(e.spec),
                 **catalog.totals(e.encoding_id),
                 **asdict(stale[e.encoding_id]),
             }
@@ -74,7 +76,7 @@ def status(
         return
     print(f"Lake {place.root}\n\nEncodings")  # noqa: T201
     write_table(pa.Table.from_pylist(encodings), "table")
-    for line in _stale_lines(encodings, lake.root):
+    for line in (*_stale_lines(encodings, lake.root), *_earlier_lines(encodings, lake.root)):
         print(line)  # noqa: T201
     print("\nLast runs")  # noqa: T201
     write_table(pa.Table.from_pylist(last), "table")
@@ -82,12 +84,15 @@ def status(
 
 
 def _stale_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
-    """Return a line for each encoding with stale documents, with the command that encodes them again."""
+    """Return a line for each encoding with stale documents, with the command that encodes them again.
+
+    An encoding whose model is gone cannot be completed.
+    """
     lines, place = [], quote(lake)
     for e in encodings:
         others = [o["name"] for o in encodings if o is not e]
         source = f" --from {others[0] if len(others) == 1 else 'ENCODING'}"
-        if e["missing"] or e["outdated"]:
+        if (e["missing"] or e["outdated"]) and not e["earlier_model"]:
             lines.append(
                 f"{e['name']} lacks {e['missing']:,} documents and has {e['outdated']:,} with an older text: "
                 f"polyseme backfill --encoding {e['name']}{source} --lake {place}"
@@ -97,6 +102,18 @@ def _stale_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
                 f"{e['name']} has {e['damaged']:,} documents that lost rows: polyseme verify --repair --lake {place}"
             )
     return lines
+
+
+def _earlier_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
+    """Return a line for each encoding of an earlier embedded model, with the command that encodes its texts anew."""
+    from polyseme.tasks.inference.lake_model import RENEW
+
+    return [
+        f"{e['name']} was made by an earlier version of {e['model']}. With the present one: "
+        f"{RENEW.format(name=e['name'])} --lake {quote(lake)}"
+        for e in encodings
+        if e["earlier_model"]
+    ]
 
 
 def rejects(*, limit: int = 100, lake: LakeOptions = LakeOptions(), json: JsonOrNot = False) -> None:

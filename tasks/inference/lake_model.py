@@ -13,8 +13,10 @@ from typing import Literal
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Device, EncodingSpec
 from polyseme.tasks.engine import Engine, EngineConfig, shared_engine
-from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint
+from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find
 
+RENEW = f"polyseme backfill --model {EMBEDDED} --from {{name}}"
+"""The command that encodes the texts of the encoding `name` with the present embedded model."""
 _PINNED = re.compile(r"^([\w.-]+/[\w.-]+)@([0-9a-f]{12})$")
 
 
@@ -49,6 +51,11 @@ def place_of(spec: EncodingSpec) -> str:
     return spec.model
 
 
+def by_earlier_version(spec: EncodingSpec) -> bool:
+    """Return whether an earlier version of the embedded model made this encoding."""
+    return spec.model == EMBEDDED and spec.model_sha256 != find(EMBEDDED).sha256
+
+
 def _verify(engine: Engine, spec: EncodingSpec) -> None:
     what_to_do = (
         f"Name the checkpoint this lake was made with: --model FOLDER or hub id (in Python: model=...). "
@@ -58,6 +65,13 @@ def _verify(engine: Engine, spec: EncodingSpec) -> None:
         checkpoint: Checkpoint = engine.checkpoint
     except ModelError as error:
         raise ModelError(f"The model of this lake's vectors is not available. {what_to_do} ({error})") from error
+    if checkpoint.sha256 != spec.model_sha256 and checkpoint.label == EMBEDDED and by_earlier_version(spec):
+        raise ModelError(
+            f"This lake's vectors were made by an earlier version of {EMBEDDED}, which this version of Polyseme does "
+            f"not have. Encode its texts with the present one: {RENEW.format(name='ENCODING')} --lake LAKE, then make "
+            "the new encoding the default: polyseme status --default NAME --lake LAKE. Or name the earlier checkpoint: "
+            "--model FOLDER (in Python: model=...)."
+        )
     if checkpoint.sha256 != spec.model_sha256:
         raise ModelError(
             f"'{checkpoint.label}' at {checkpoint.folder} is not the model of this lake's vectors: its fingerprint "
