@@ -1,9 +1,11 @@
-"""`polyseme coherence`: documents ranked by coherence, and where a text breaks."""
+"""`polyseme coherence`: documents ranked by coherence of topic or order, and where a text breaks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -12,10 +14,17 @@ from polyseme.flows.commands.options.running import Json, Timeout
 from polyseme.flows.display.coherence_curve import draw_coherence_curve
 from polyseme.flows.display.output import write_json, write_table
 from polyseme.storage.errors import UsageError
+from polyseme.tasks.sql.step_queries import cosine_scale, step_margins
+
+Ask = Callable[..., list[dict[str, Any]]]
+"""Takes SQL and named parameters, returns records."""
+
+_STEPS_AT_ONCE = 50_000
+"""Steps whose sentence vectors are in memory at once: 77 MB of float32 with 384 dimensions."""
 
 _RANKING = """
 SELECT d.doc_id, d.title, d.uri, count(*) AS steps, avg(c.margin) AS mean_margin, min(c.margin) AS worst_margin,
-       avg(c.percentile) AS mean_percentile,
+       avg(c.percentile) AS mean_percentile, avg(c.cosine) AS mean_cosine,
        arg_min(c.sentence_index, c.margin) AS worst_after, list(c.margin ORDER BY c.sentence_index) AS margins
 FROM coherence AS c JOIN documents AS d ON d.doc_id = c.doc_id
 GROUP BY ALL ORDER BY mean_margin, d.doc_id"""
@@ -25,17 +34,35 @@ SELECT doc_id, title, uri FROM documents
 WHERE doc_id = $name OR uri = $name OR title = $name OR parse_filename(uri) = $name
 ORDER BY doc_id"""
 
-_CURVE = """
-SELECT b.sentence_index, b.margin, c.probability, c.percentile, c.z_score, b.depth, b.is_break, b.text, b.next_text
+_CURVE = f"""
+SELECT b.sentence_index, b.margin, c.probability, c.percentile, c.z_score, c.cosine, t.order_margin, b.depth, b.gain,
+       b.is_break, b.text, b.next_text
 FROM breaks($doc_id) AS b
 JOIN coherence AS c ON c.doc_id = b.doc_id AND c.sentence_index = b.sentence_index
+JOIN ({step_margins("")}) AS t ON t.doc_id = b.doc_id AND t.sentence_index = b.sentence_index
 ORDER BY b.sentence_index"""
+
+_DETAILS = f"""
+WITH chosen AS (SELECT unnest($doc_ids) AS doc_id), scale AS ({cosine_scale("")}
+), sentence AS (
+    SELECT s.doc_id, s.sentence_index, s.embedding, t.margin, t.order_margin
+    FROM sentences AS s SEMI JOIN chosen USING (doc_id)
+    LEFT JOIN ({step_margins("")}) AS t ON t.doc_id = s.doc_id AND t.sentence_index = s.sentence_index
+), document AS (
+    SELECT doc_id, list(sentence_index ORDER BY sentence_index) AS numbers, avg(order_margin) AS mean_order_margin,
+           list(embedding ORDER BY sentence_index) AS vectors, list(margin ORDER BY sentence_index) AS margins
+    FROM sentence GROUP BY doc_id
+)
+SELECT doc_id, numbers, mean_order_margin, order_score(vectors) AS order_score,
+       find_breaks(vectors, margins, unrelated, related) AS steps
+FROM document CROSS JOIN scale"""
 
 
 def coherence(
     document: str | None = None,
     *,
     worst: int = 20,
+    by: Literal["margin", "order"] = "margin",
     plot: Path | None = None,
     timeout: Timeout = None,
     lake: LakeOptions = LakeOptions(),
@@ -43,9 +70,14 @@ def coherence(
 ) -> None:
     """Rank the documents by how well their sentences follow each other; or show one document's curve and breaks.
 
-    Margins are NSP's log-odds that a sentence continues the one before it. The sparkline is the curve of margins.
+    Topic: margins are NSP's log-odds that a sentence continues the one before it; the sparkline is their curve.
+    Order: the order score is by how many standard deviations neighbours are more alike than in a random order of the
+    same sentences (0 if shuffled; documents of fewer than 15 sentences seldom differ clearly). Neither recognises a
+    text read backwards; the order margin does, if the checkpoint has an ordering head.
 
     Example: polyseme coherence --worst 5
+
+    Example: polyseme coherence --by order
 
     Example: polyseme coherence essay.txt --plot curve.svg
 
@@ -55,6 +87,8 @@ def coherence(
         The doc_id, address, title or file name of a document, e.g. essay.txt.
     worst
         Show this many documents, the least coherent first; 0 for all.
+    by
+        Rank by the mean margin, or by the order score, which reads every sentence vector.
     plot
         Draw the curve of DOCUMENT into this .svg or .html file.
     """
@@ -67,14 +101,15 @@ def coherence(
     functions = ModelFunctions()
     con = connect(lake.lake(), functions=functions)
     try:
+        query = partial(ask, con, functions=functions, timeout=timeout)
         if document is None:
-            ranking = ask(con, _RANKING, functions, timeout=timeout)
-            _show_ranking(ranking[:worst] if worst else ranking, json=json)
+            _show_ranking(_ranking(query, worst, by), json=json)
             return
-        named = ask(con, _NAMED, functions, name=document)
+        named = query(_NAMED, name=document)
         if len(named) != 1:
             raise UsageError(_which(document, named))
-        steps = ask(con, _CURVE, functions, timeout=timeout, doc_id=named[0]["doc_id"])
+        steps = query(_CURVE, doc_id=named[0]["doc_id"])
+        found = _details(query, [{**named[0], "steps": len(steps)}])[0] if steps else {}
     finally:
         con.close()
     if plot is not None:
@@ -82,9 +117,52 @@ def coherence(
 
         write_picture(draw_coherence_curve(named[0]["title"] or document, steps), plot)
     if json:
-        write_json({**named[0], "steps": steps})
+        write_json({**named[0], **found, "steps": steps})
     else:
-        _show_curve(named[0]["title"] or document, steps)
+        _show_curve(named[0]["title"] or document, steps, found)
+
+
+def _ranking(query: Ask, worst: int, by: str) -> list[dict[str, Any]]:
+    """Return the `worst` documents (0 for all), the least coherent first; those without an order score last."""
+    ranking = query(_RANKING)
+    if by == "margin":
+        return _details(query, ranking[:worst] if worst else ranking)
+    ranking = sorted(_details(query, ranking), key=_by_order)
+    return ranking[:worst] if worst else ranking
+
+
+def _by_order(row: dict[str, Any]) -> tuple[bool, float]:
+    return row["order_score"] is None, row["order_score"] or 0.0
+
+
+def _details(query: Ask, ranking: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with their order score, mean order margin, number of breaks and deepest break."""
+    found: dict[str, dict[str, Any]] = {}
+    for doc_ids in _batches(ranking):
+        for row in query(_DETAILS, doc_ids=doc_ids):
+            steps = list(zip(row["numbers"], row["steps"], strict=False))  # no step follows the last sentence
+            deepest = max(steps, key=lambda step: step[1]["gain"], default=None)
+            found[row["doc_id"]] = {
+                "order_score": row["order_score"],
+                "mean_order_margin": row["mean_order_margin"],
+                "breaks": sum(step["is_break"] for _, step in steps),
+                "deepest_break": deepest[0] if deepest and deepest[1]["is_break"] else None,
+            }
+    return [{**row, **found[row["doc_id"]]} for row in ranking]
+
+
+def _batches(ranking: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
+    """Yield doc_ids of about as many steps as may be in memory."""
+    batch: list[str] = []
+    steps = 0
+    for row in ranking:
+        batch.append(row["doc_id"])
+        steps += row["steps"]
+        if steps >= _STEPS_AT_ONCE:
+            yield batch
+            batch, steps = [], 0
+    if batch:
+        yield batch
 
 
 def _which(document: str, named: list[dict[str, Any]]) -> str:
@@ -108,6 +186,9 @@ def _show_ranking(ranking: list[dict[str, Any]], *, json: bool) -> None:
             "worst": round(row["worst_margin"], 1),
             "after sentence": row["worst_after"],
             "percentile": row["mean_percentile"] and round(row["mean_percentile"], 2),
+            "order score": row["order_score"] and round(row["order_score"], 1),
+            "breaks": row["breaks"],
+            "deepest": row["deepest_break"],
             "curve": sparkline(row["margins"][:60]),
         }
         for row in ranking
@@ -115,15 +196,28 @@ def _show_ranking(ranking: list[dict[str, Any]], *, json: bool) -> None:
     write_table(pa.Table.from_pylist(rows), "table") if rows else print("No text in the lake has two sentences.")  # noqa: T201
 
 
-def _show_curve(title: str, steps: list[dict[str, Any]]) -> None:
+def _show_curve(title: str, steps: list[dict[str, Any]], found: dict[str, Any]) -> None:
     from polyseme.flows.display.svg import sparkline
 
     lines = [f"{title}: {len(steps)} steps, {sum(s['is_break'] for s in steps)} breaks"]
     lines.append("  " + sparkline([s["margin"] for s in steps]))
     lines.append("  " + "".join("^" if s["is_break"] else " " for s in steps))
+    if steps:
+        lines += _topic_and_order(steps, found)
     for s in steps:
         if s["is_break"]:
             standing = "" if s["percentile"] is None else f", above {s['percentile']:.0%} of random pairs"
-            lines.append(f"Break after sentence {s['sentence_index']}: margin {s['margin']:+.1f}{standing}")
+            deepest = " (deepest)" if s["sentence_index"] == found["deepest_break"] else ""
+            lines.append(f"Break after sentence {s['sentence_index']}{deepest}: margin {s['margin']:+.1f}{standing}")
             lines += [f"  … {' '.join(s['text'].split())}", f"  → {' '.join(s['next_text'].split())}"]
     print("\n".join(lines).rstrip())  # noqa: T201
+
+
+def _topic_and_order(steps: list[dict[str, Any]], found: dict[str, Any]) -> list[str]:
+    margin, cosine = (sum(s[name] for s in steps) / len(steps) for name in ("margin", "cosine"))
+    score, order = found["order_score"], found["mean_order_margin"]
+    told = "too few sentences" if score is None else f"{score:+.1f} standard deviations above a random order"
+    return [
+        f"Topic: mean margin {margin:+.1f}, mean cosine {cosine:.2f}",
+        f"Order: {told}" + ("" if order is None else f", mean order margin {order:+.1f}"),
+    ]

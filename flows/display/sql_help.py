@@ -12,6 +12,7 @@ FUNCTIONS: tuple[tuple[str, str], ...] = (
         "pll(text) -> DOUBLE",
         "pseudo-log-likelihood: sum of log-probabilities; variant := 'original' or 'within_word_l2r'",
     ),
+    ("order_score(vectors) -> DOUBLE", "standard deviations by which neighbours are more alike than in a random order"),
     ("array_cosine_similarity(a, b) -> FLOAT", "cosine similarity of two vectors, -1 to 1 (DuckDB's)"),
     ("FROM nearest(text, k := 10, docs := ['*'])", "the stored sentences nearest to a text"),
     ("FROM nearest_to(vector, k := 10, docs := ['*'])", "the stored sentences nearest to a vector"),

@@ -1,4 +1,4 @@
-"""SQL functions over stored vectors and margins: senses, distances and breaks. They need no model."""
+"""SQL functions over stored vectors and margins: senses, distances, breaks and order. They need no model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from polyseme.tasks.analysis.drift import pairwise_distance, prototype_distance, spread
-from polyseme.tasks.analysis.segmentation import breaks
+from polyseme.tasks.analysis.order import order_score
+from polyseme.tasks.analysis.segmentation import Scale, breaks
 from polyseme.tasks.analysis.senses import find_senses, sense_map
 from polyseme.tasks.arrays import Floats
 
@@ -23,7 +24,7 @@ _SENSE = {
     "x": pa.float64(),
     "y": pa.float64(),
 }
-_BREAK = {"depth": pa.float64(), "is_break": pa.bool_()}
+_BREAK = {"depth": pa.float64(), "is_break": pa.bool_(), "gain": pa.float64()}
 _SQL_TYPES = {pa.int32(): "INTEGER", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR"}
 
 
@@ -35,16 +36,8 @@ def vector_functions(width: int) -> Iterator[Function]:
     two = [vectors, vectors]
     yield "pairwise_distance", _per_rows(_number(pairwise_distance), pa.float64()), two, "DOUBLE"
     yield "prototype_distance", _per_rows(_number(prototype_distance), pa.float64()), two, "DOUBLE"
-
-
-def margin_functions() -> Iterator[Function]:
-    """Yield the functions over lists of margins."""
-
-    def body(margins: pa.ChunkedArray) -> pa.Array:
-        rows = [None if row is None else _breaks(row) for row in margins.to_pylist()]
-        return pa.array(rows, pa.list_(pa.struct(list(_BREAK.items()))))
-
-    yield "depth_breaks", body, ["DOUBLE[]"], sql_type(_BREAK)
+    yield "order_score", _per_row(_number(order_score), pa.float64()), [vectors], "DOUBLE"
+    yield "find_breaks", _breaks, [vectors, "DOUBLE[]", "DOUBLE", "DOUBLE"], sql_type(_BREAK)
 
 
 def sql_type(fields: dict[str, pa.DataType]) -> str:
@@ -59,9 +52,21 @@ def _senses(vectors: Floats) -> list[dict[str, object]]:
     return [{"sense": s, "typicality": t, "silhouette": silhouette, "x": x, "y": y} for s, t, (x, y) in rows]
 
 
-def _breaks(margins: list[float | None]) -> list[dict[str, object]]:
-    found = breaks(np.array([np.nan if m is None else m for m in margins], np.float64))
-    return [{"depth": d, "is_break": b} for d, b in zip(found.depth.tolist(), found.is_break.tolist(), strict=True)]
+def _breaks(
+    vectors: pa.ChunkedArray, margins: pa.ChunkedArray, unrelated: pa.ChunkedArray, related: pa.ChunkedArray
+) -> pa.Array:
+    """Return the steps of each document. The margin of its last sentence, which has no next one, is not read."""
+    rows: list[list[dict[str, object]] | None] = []
+    others = (column.to_pylist() for column in (margins, unrelated, related))
+    for sentences, scores, *cosines in zip(_matrices(vectors), *others, strict=True):
+        if sentences is None or scores is None:
+            rows.append(None)
+            continue
+        known = np.array([np.nan if m is None else m for m in scores[: len(sentences) - 1]], np.float64)
+        found = breaks(known, sentences, Scale(*(np.nan if cosine is None else cosine for cosine in cosines)))
+        columns = zip(found.depth.tolist(), found.is_break.tolist(), found.gain.tolist(), strict=True)
+        rows.append([dict(zip(_BREAK, step, strict=True)) for step in columns])
+    return pa.array(rows, pa.list_(pa.struct(list(_BREAK.items()))))
 
 
 def _number(of: Callable[..., float]) -> Callable[..., float | None]:

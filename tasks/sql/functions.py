@@ -29,7 +29,7 @@ from polyseme.tasks.arrays import Floats
 from polyseme.tasks.inference.cache import AnswerCache
 from polyseme.tasks.inference.cached import CachedModel, at_least_one
 from polyseme.tasks.model.checkpoint import EMBEDDED, find
-from polyseme.tasks.sql.aggregates import Function, margin_functions, sql_type, vector_functions
+from polyseme.tasks.sql.aggregates import Function, sql_type, vector_functions
 from polyseme.tasks.sql.macros import macros
 
 Column: TypeAlias = pa.ChunkedArray
@@ -66,8 +66,6 @@ class ModelFunctions:
         self._stop.clear()
 
     def __call__(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
-        for name, body, parameters, returns in margin_functions():
-            con.create_function(name, body, parameters, returns, type=ARROW, null_handling=SPECIAL)
         for encoding in snapshot.encodings:
             self._add(con, f"_{encoding.name}", encoding, snapshot, lake)
         self._add(con, "", snapshot.default, snapshot, lake)

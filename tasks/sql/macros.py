@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from polyseme.tasks.sql.step_queries import cosine_scale, step_margins
+
 
 def macros(suffix: str, width: int) -> list[str]:
     """Return the CREATE statements for a connection that has the views and functions with this suffix."""
@@ -99,18 +101,26 @@ FROM grouped"""
 
 
 def _breaks(suffix: str) -> str:
-    """The transitions of a document with their depth and whether the text breaks there."""
+    """The steps of a document, with the NSP margin if there is one, and whether the text breaks there."""
     return f"""
 CREATE MACRO breaks{suffix}(document) AS TABLE
-WITH steps AS (
-    SELECT *, row_number() OVER (ORDER BY sentence_index) AS n FROM coherence{suffix} WHERE doc_id = document
+WITH scored AS (
+    SELECT sentence_index, margin FROM ({step_margins(suffix)}) WHERE doc_id = document
+), sentence AS (
+    SELECT s.doc_id, s.sentence_index, s.text, s.embedding, t.margin,
+           lead(s.text) OVER reading AS next_text, row_number() OVER reading AS n
+    FROM sentences{suffix} AS s LEFT JOIN scored AS t ON t.sentence_index = s.sentence_index
+    WHERE s.doc_id = document WINDOW reading AS (ORDER BY s.sentence_index)
+), scale AS ({cosine_scale(suffix)}
 ), found AS (
-    SELECT depth_breaks(list(margin ORDER BY n)) AS rows FROM steps
+    SELECT find_breaks{suffix}(list(embedding ORDER BY n), list(margin ORDER BY n), any_value(unrelated),
+                               any_value(related)) AS rows
+    FROM sentence CROSS JOIN scale
 ), step AS (
     SELECT unnest(rows, recursive := true), generate_subscripts(rows, 1) AS n FROM found
 )
-SELECT s.doc_id, s.sentence_index, s.margin, step.depth, step.is_break, s.text, s.next_text
-FROM steps AS s
+SELECT s.doc_id, s.sentence_index, s.margin, step.depth, step.is_break, step.gain, s.text, s.next_text
+FROM sentence AS s
 JOIN step ON step.n = s.n
 ORDER BY s.sentence_index"""
 

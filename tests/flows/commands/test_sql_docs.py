@@ -23,7 +23,7 @@ EXAMPLES = [
 ]
 INNER = {
     "neighbours", "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "vector_spread",
-    "pairwise_distance", "prototype_distance", "depth_breaks",
+    "pairwise_distance", "prototype_distance", "find_breaks",
 }  # fmt: skip
 """What only the macros call."""
 

@@ -1,12 +1,24 @@
-"""Breaks are the deep valleys of a coherence curve; a coherent text has none."""
+"""Breaks are where the subject changes, or the deep valleys of a curve without vectors; a coherent text has none."""
 
 from __future__ import annotations
 
+from itertools import combinations, product
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyseme.tasks.analysis.segmentation import breaks
+from polyseme.tasks.analysis.segmentation import (
+    COST,
+    MARGIN_LEAST,
+    MARGIN_MOST,
+    PER_MARGIN,
+    REACH,
+    THRESHOLD,
+    Scale,
+    breaks,
+)
 
 
 def curve(*margins: float) -> np.ndarray:
@@ -47,3 +59,80 @@ def test_depth_is_never_negative_and_the_same_in_reverse(margins: list[float]) -
     assert (found.depth >= 0).all()
     assert np.allclose(found.depth, back.depth[::-1])
     assert (found.depth[found.is_break] > 0).all()
+
+
+def topics(*sizes: int, spread: float = 0.6, offset: float = 0.0, width: int = 64, seed: int = 0) -> np.ndarray:
+    """Return sentence vectors of segments of these sizes. `offset` moves all of them away from the origin."""
+    random = np.random.default_rng(seed)
+    centres = np.linalg.qr(random.normal(size=(width, len(sizes) + 1)))[0].T
+    noise = random.normal(size=(sum(sizes), width)) * spread / np.sqrt(width)
+    return np.repeat(centres[:-1], sizes, axis=0) + noise + offset * centres[-1]
+
+
+LAKE = Scale(unrelated=0.0, related=0.7)
+
+
+def found(vectors: np.ndarray, scale: Scale = LAKE, margins: np.ndarray | None = None) -> list[int]:
+    unscored = np.full(len(vectors) - 1, np.nan)
+    return np.flatnonzero(breaks(unscored if margins is None else margins, vectors, scale).is_break).tolist()
+
+
+def test_vectors_break_where_the_subject_changes_and_nowhere_else() -> None:
+    assert found(topics(5, 8, 3, 11)) == [4, 12, 15]
+    assert found(topics(40)) == []
+
+
+def test_a_thousand_sentences_on_one_subject_stay_whole() -> None:
+    assert found(topics(1000)) == []
+    assert found(topics(1000, 4, 1000)) == [999, 1003]
+
+
+def test_breaks_are_the_same_for_an_encoder_whose_cosines_are_all_high() -> None:
+    assert found(topics(5, 8, 3, 11, offset=1.0), Scale(0.42, 0.82)) == [4, 12, 15]
+
+
+def test_without_a_scale_of_the_lake_the_document_s_own_neighbours_are_one() -> None:
+    assert found(topics(5, 8, 6, 11), Scale()) == [4, 12, 18]
+    assert found(topics(30), Scale()) == []
+
+
+def test_documents_that_resemble_each_other_do_not_make_a_text_of_one_subject_break() -> None:
+    assert found(topics(20, spread=1.0), Scale(0.48, 0.5)) == []
+
+
+def test_a_low_margin_makes_a_break_cheaper_and_a_high_one_dearer() -> None:
+    vectors = topics(3, 3)
+    low, high = np.full(5, 3.0), np.full(5, 3.0)
+    low[2], high[2] = -9, 9
+    assert found(vectors, margins=low) == [2]
+    assert found(vectors, margins=high) == []
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(0, 99))
+def test_no_other_breaks_have_a_better_total_and_gains_agree_with_it(sizes: list[int], seed: int) -> None:
+    vectors = topics(*sizes, spread=1.2, seed=seed)[:12]
+    margins = np.random.default_rng(seed).normal(0, 4, len(vectors) - 1)
+    result = breaks(margins, vectors, Scale(0.0, 0.5))
+    assert (result.gain[result.is_break] >= -1e-9).all()
+    assert (result.gain[~result.is_break] <= 1e-9).all()
+    best = max(total(vectors, margins, np.array(marks, bool)) for marks in product([0, 1], repeat=len(margins)))
+    assert total(vectors, margins, result.is_break) == pytest.approx(best)
+
+
+def total(vectors: np.ndarray, margins: np.ndarray, is_break: np.ndarray) -> float:
+    """Return what a segmentation is worth, pair by pair, as the module's docstring says."""
+    scaled = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    segment = np.concatenate([[0], np.cumsum(is_break)])
+    costs = np.maximum(COST + PER_MARGIN * np.clip(margins, MARGIN_LEAST, MARGIN_MOST), 0)
+    kept = sum(
+        scaled[i] @ scaled[j] / 0.5 - THRESHOLD
+        for i, j in combinations(range(len(vectors)), 2)
+        if j - i <= REACH and segment[i] == segment[j]
+    )
+    return float(kept - costs[is_break].sum())
+
+
+def test_vectors_and_margins_must_fit_together() -> None:
+    with pytest.raises(ValueError, match="one more vector"):
+        breaks(np.zeros(3), np.ones((3, 4)))
+    assert len(breaks(np.zeros(0), np.ones((1, 4))).gain) == 0

@@ -1,0 +1,24 @@
+"""Queries over the steps of texts, for macros, command and flow. `suffix` names an encoding, empty for the default."""
+
+from __future__ import annotations
+
+
+def cosine_scale(suffix: str) -> str:
+    """Return a query of one row: the mean cosines of sentences of different documents, and of neighbours."""
+    return f"""
+    SELECT avg(cosine) FILTER (WHERE kind = 'random' AND doc_id <> next_doc_id) AS unrelated,
+           avg(cosine) FILTER (WHERE kind = 'adjacent') AS related
+    FROM transitions{suffix}"""
+
+
+def step_margins(suffix: str) -> str:
+    """Return a query of one row a step: `doc_id, sentence_index, margin, order_margin`, both margins in log-odds.
+
+    `order_margin` is NULL for a checkpoint without an ordering head, and if the lake's view has no such column.
+    """
+    return f"""
+    SELECT doc_id, sentence_index, nsp_logit_is_next::DOUBLE - nsp_logit_not_next AS margin, order_margin
+    FROM (SELECT NULL::DOUBLE AS order_margin WHERE false
+          UNION ALL BY NAME
+          SELECT COLUMNS('^(doc_id|sentence_index|kind|nsp_logit_.*|order_margin)$') FROM transitions{suffix})
+    WHERE kind = 'adjacent'"""
