@@ -52,6 +52,8 @@ def test_a_run_is_reported_on_and_compared_with_the_one_before(
     assert "| documents | 1 | 3 | -2.00 |" in str(page.data)
     assert "Drift: the mean margin moved by" in str(page.data)
     assert '"steps": 7' in str(least.data)
+    assert '"order score": ' in str(least.data)
+    assert "mean order score" in str(page.data)
     assert "dough" not in f"{page.data}{least.data}"
 
     assert broken == len(emitted) == 1

@@ -14,6 +14,7 @@ import pytest
 
 from polyseme.flows.cli import main
 from polyseme.storage.lake import Lake
+from polyseme.storage.records import Outputs
 from polyseme.storage.sql.connection import connect
 from tests import embedded_lakes
 
@@ -96,6 +97,16 @@ def test_breaks_finds_the_join_of_a_spliced_text(con: duckdb.DuckDBPyConnection)
     assert one(con, "SELECT count(*) FROM breaks('nothing')") == 0
 
 
+def test_breaks_have_gains_above_0_and_need_no_nsp(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    gains = con.execute("SELECT is_break, gain FROM breaks('spliced')").fetchall()
+    assert all((gain > 0) == is_break for is_break, gain in gains)
+    found = embedded_lakes.documents({"spliced": KITCHEN + RAILWAY})
+    lake = embedded_lakes.make(tmp_path / "lake", found, outputs=Outputs("sentences", None, nsp=False))
+    with connect(lake.root) as bare:
+        rows = bare.execute("SELECT sentence_index, margin, next_text IS NOT NULL FROM breaks('spliced')").fetchall()
+    assert rows == [(i, None, True) for i in range(7)]
+
+
 def test_z_scores_are_in_deviations_of_random_pairs(con: duckdb.DuckDBPyConnection) -> None:
     sql = """
     WITH chance AS (SELECT avg(nsp_logit_is_next::DOUBLE - nsp_logit_not_next) AS mean,
@@ -132,10 +143,21 @@ def test_the_command_ranks_documents_and_shows_where_one_breaks(
     ranking = json.loads(polyseme(capfd, made, "coherence", "--worst", "3", "--json")[1])
     assert [r["mean_margin"] for r in ranking] == sorted(r["mean_margin"] for r in ranking)
     assert len(ranking) == 3
+    (spliced,) = [r for r in json.loads(polyseme(capfd, made, "coherence", "--json")[1]) if r["doc_id"] == "spliced"]
+    assert (spliced["breaks"], spliced["deepest_break"], spliced["mean_order_margin"]) == (1, 3, None)
+    ordered = [r["order_score"] for r in json.loads(polyseme(capfd, made, "coherence", "--by", "order", "--json")[1])]
+    scored = [score for score in ordered if score is not None]
+    assert ordered == sorted(scored) + [None] * (len(ordered) - len(scored))
+    curve = json.loads(polyseme(capfd, made, "coherence", "On spliced", "--json")[1])
+    assert {k: curve[k] for k in ("breaks", "deepest_break", "order_score")} == {
+        k: spliced[k] for k in ("breaks", "deepest_break", "order_score")
+    }
+    assert {"gain", "cosine", "order_margin"} <= set(curve["steps"][0])
     plot = tmp_path / "curve.html"
     code, out, _ = polyseme(capfd, made, "coherence", "On spliced", "--plot", plot)
     assert code == 0
-    assert "Break after sentence 3" in out
+    assert "Break after sentence 3 (deepest)" in out
+    assert "standard deviations above a random order" in out
     assert "The railway reached" in out
     assert "<svg" in plot.read_text("utf-8")
     assert "http" not in plot.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
