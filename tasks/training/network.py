@@ -158,10 +158,13 @@ def forward(model: Any, batch: Examples, device: torch.device, precision: Precis
     return PretrainingOutput(tokens.float(), pairs.float(), order, body.hidden_states[vector_layer(model)].float())
 
 
-def loss_sums(output: PretrainingOutput, batch: Examples) -> tuple[Tensor, Tensor, Tensor]:
+def loss_sums(
+    output: PretrainingOutput, batch: Examples, *, swapped_weight: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the MLM loss summed over the masked tokens, and NSP's and the order head's summed over pairs, in nats.
 
-    The order head learns from pairs of neighbours, in order and swapped; its loss is 0 without one.
+    The order head learns from pairs of neighbours, in order and swapped; its loss is 0 without one. Each swapped pair
+    counts `swapped_weight` times: there are fewer, and a margin of 0 is to mean that both orders are as likely.
     """
     device = output.tokens.device
     mlm = F.cross_entropy(output.tokens, to(device, batch.mlm_labels), reduction="sum")
@@ -170,7 +173,8 @@ def loss_sums(output: PretrainingOutput, batch: Examples) -> tuple[Tensor, Tenso
         return mlm, nsp, torch.zeros_like(nsp)
     kind = to(device, batch.kind)
     label = torch.where(kind == NEXT, 0, torch.where(kind == SWAPPED, 1, _NO_LABEL))
-    order = F.cross_entropy(output.order, label, reduction="sum", ignore_index=_NO_LABEL)
+    weights = torch.tensor([1.0, swapped_weight], device=device)
+    order = F.cross_entropy(output.order, label, weights, reduction="sum", ignore_index=_NO_LABEL)
     return mlm, nsp, order
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -192,16 +191,18 @@ class Trainer:
         batches = self.objective.step(number, self.config.micro)
         torch.manual_seed(number)
         config, parameters = self.config, self._parameters
+        in_order, swapped = (sum(int((b.kind == kind).sum()) for b in batches) for kind in (NEXT, SWAPPED))
+        balance = in_order / max(1, swapped)
         count = {
             "mlm": sum(len(b.mlm_labels) for b in batches),
             "nsp": sum(len(b.kind) for b in batches),
-            "order": max(1, sum(int(np.isin(b.kind, (NEXT, SWAPPED)).sum()) for b in batches)),
+            "order": max(1, 2 * in_order),
             "drift": sum(b.n_tokens - len(b.mlm_labels) for b in batches),
         }
 
         def work(batch: Examples) -> tuple[tuple[Tensor, ...], Tensor]:
             output = forward(self.model, batch, self.device, self.precision)
-            mlm, nsp, order = loss_sums(output, batch)
+            mlm, nsp, order = loss_sums(output, batch, swapped_weight=balance)
             tokens, sentences = torch.zeros_like(mlm), torch.zeros_like(mlm)
             if self._teacher is not None and config.distill:
                 tokens = token_drift(output, self._teacher, batch, self.device, self.precision)

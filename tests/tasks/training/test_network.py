@@ -63,6 +63,19 @@ def test_the_order_head_learns_from_neighbours_alone(tiny_folder: Path) -> None:
     assert ((gradient.abs().sum(1) > 0).numpy() == judged).all()
 
 
+def test_both_orders_weigh_the_same_however_few_pairs_are_swapped(tiny_folder: Path) -> None:
+    """A head that knows nothing has its least loss at a margin of 0."""
+    model = start_from(Checkpoint("x", tiny_folder), seed=0, order_head=True).model
+    (batch,) = objective(tiny_folder, pairs=64).step(0, 64)
+    in_order, swapped = (int((batch.kind == kind).sum()) for kind in (NEXT, SWAPPED))
+    assert in_order > 2 * swapped > 0
+    model.cls.order_relationship.weight.data.zero_()
+    output = forward(model, batch, CPU, "fp32")
+    loss = loss_sums(output, batch, swapped_weight=in_order / swapped)[2]
+    (gradient,) = torch.autograd.grad(loss, model.cls.order_relationship.bias)
+    torch.testing.assert_close(gradient, torch.zeros(2), atol=1e-4, rtol=0)
+
+
 def test_two_models_are_blended_into_their_average_and_heads_are_kept(make_checkpoint: MakeCheckpoint) -> None:
     one, two = (start_from(Checkpoint("x", make_checkpoint()), seed=0).model for _ in range(2))
     with torch.no_grad():
