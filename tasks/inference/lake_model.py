@@ -69,8 +69,8 @@ def _verify(engine: Engine, spec: EncodingSpec) -> None:
         raise ModelError(
             f"This lake's vectors were made by an earlier version of {EMBEDDED}, which this version of Polyseme does "
             f"not have. Encode its texts with the present one: {RENEW.format(name='ENCODING')} --lake LAKE, then make "
-            "the new encoding the default: polyseme status --default NAME --lake LAKE. Or name the earlier checkpoint: "
-            "--model FOLDER (in Python: model=...)."
+            "the new encoding the default: polyseme status --default NAME --lake LAKE. Or name the earlier checkpoint, "
+            f"whose fingerprint begins with {spec.model_sha256[:12]}: --model FOLDER (in Python: model=...)."
         )
     if checkpoint.sha256 != spec.model_sha256:
         raise ModelError(
