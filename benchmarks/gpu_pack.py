@@ -21,7 +21,7 @@ MIB = 2**20
 LIMIT_MIB, PIECE_MIB = 64.0, 16.0
 MANIFEST = ".pieces.json"
 """Ends the name of the list of a file's pieces, which is written after them."""
-_NEEDED = ("polyseme", "storage", "tasks", "benchmarks", "examples/corpus")
+_NEEDED = ("polyseme", "storage", "tasks", "benchmarks", "examples")
 """The parts of the repository that a session runs; without Prefect there is no use for `flows`."""
 _NOT_NEEDED = shutil.ignore_patterns("__pycache__", "*.pyc", "results", "peers")
 _BLOCK = MIB
@@ -33,9 +33,9 @@ class PackError(Exception):
 
 def pack(
     out: Path, *, wheels: Path | None = None, texts: Sequence[Path] = (), model: Path | None = None,
-    limit: int = int(LIMIT_MIB * MIB),
+    teacher: Path | None = None, limit: int = int(LIMIT_MIB * MIB),
 ) -> int:  # fmt: skip
-    """Make the folder `out` and return its bytes: code, `wheels/`, `text/` as .xz, and `model/` if one is given.
+    """Make the folder `out` and return its bytes: code, `wheels/`, `text/` as .xz, `model/` and `teacher/` if given.
 
     The embedded model is taken as `models/polyseme-mini`, where the code finds it. Raises PackError for more than
     `limit` bytes and leaves nothing.
@@ -45,9 +45,10 @@ def pack(
     try:
         for name in _NEEDED:
             shutil.copytree(ROOT / name, out / name, symlinks=True, ignore=_NOT_NEEDED)
-        if model is not None:
-            embedded = model.resolve() == ROOT / "models" / "polyseme-mini"
-            shutil.copytree(model, out / "models" / "polyseme-mini" if embedded else out / "model")
+        for name, folder in {"model": model, "teacher": teacher}.items():
+            if folder is not None:
+                embedded = folder.resolve() == ROOT / "models" / "polyseme-mini"
+                shutil.copytree(folder, out / "models" / "polyseme-mini" if embedded else out / name)
         for wheel in sorted(wheels.glob("*.whl")) if wheels else ():
             (out / "wheels").mkdir(exist_ok=True)
             shutil.copy(wheel, out / "wheels")
@@ -158,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "pack":
             size = pack(
                 options.out, wheels=options.wheels, texts=options.text, model=options.model,
-                limit=int(options.limit_mib * MIB),
+                teacher=options.teacher, limit=int(options.limit_mib * MIB),
             )  # fmt: skip
             print(f"{size / MIB:.1f} MiB in {options.out}")
         elif options.command == "split":
@@ -179,6 +180,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     packing.add_argument("--wheels", type=Path, metavar="DIR", help="wheels for the machine's Python")
     packing.add_argument("--text", type=Path, nargs="+", default=[], metavar="FILE", help="text to train on")
     packing.add_argument("--model", type=Path, metavar="DIR", help="a model to take along; none by default")
+    packing.add_argument("--teacher", type=Path, metavar="DIR", help="a second model, for the option teacher")
     packing.add_argument("--limit-mib", type=float, default=LIMIT_MIB, metavar="N")
     splitting = commands.add_parser("split", help="copy a folder, large files in pieces")
     splitting.add_argument("--below-mib", type=float, default=PIECE_MIB, metavar="N")

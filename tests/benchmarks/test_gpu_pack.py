@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import gpu_pack, gpu_wheels
 from benchmarks.gpu_pack import PackError, join, pack, split
+from polyseme.tasks.evaluation.evaluation import default_data
 from tests import processes
 from tests.repository import ROOT
 
@@ -57,6 +58,20 @@ def test_what_is_packed_runs_alone(tmp_path: Path) -> None:
     assert (out / "wheels" / "x-1-py3-none-any.whl").is_file()
     assert not (out / "models").exists()
     assert "--minutes" in processes.run(sys.executable, "-m", "benchmarks.gpu_session", "--help", cwd=out).stdout
+
+
+def test_a_teacher_travels_beside_the_model_and_so_does_the_data_of_the_evaluation(
+    tmp_path: Path, folder: Path
+) -> None:
+    embedded = ROOT / "models" / "polyseme-mini"
+    pack(tmp_path / "packed", model=folder, teacher=embedded)
+    assert (tmp_path / "packed" / "model" / "weights").is_file()
+    assert (tmp_path / "packed" / "models" / "polyseme-mini" / "model.safetensors").is_file()
+    pack(tmp_path / "other", model=embedded, teacher=folder)
+    assert (tmp_path / "other" / "teacher" / "weights").is_file()
+    data = {path.name for path in default_data().glob("*.jsonl")}
+    assert data
+    assert data == {path.name for path in (tmp_path / "packed" / "examples").glob("*.jsonl")}
 
 
 def test_more_than_the_limit_is_refused_with_the_largest(tmp_path: Path) -> None:
