@@ -65,7 +65,8 @@ rehearse:
 	$(BARE) -m benchmarks.gpu --device cpu --tiny --seconds 5
 	$(REHEARSAL)/bin/python -m benchmarks.gpu --device cpu --tiny --seconds 5 --parts mixed pipeline training
 	$(REHEARSAL)/bin/python -m pytest -W default -p no:cacheprovider tests/benchmarks/test_gpu_*.py \
-		tests/tasks/model/test_on_cuda.py tests/tasks/model/test_attention.py tests/tasks/model/test_devices.py
+		tests/tasks/model/test_on_cuda.py tests/tasks/model/test_attention.py tests/tasks/model/test_devices.py \
+		tests/tasks/training/test_corpus_processes.py
 
 # About 25 minutes: the figures of docs/reliability.md.
 torture: install
