@@ -188,8 +188,8 @@ class TestCoherence:
             con.execute(
                 "CREATE TABLE transitions AS SELECT 'd' AS doc_id, i AS sentence_index, "
                 "if(i % 2 = 0, 'adjacent', 'random') AS kind, 'd' AS next_doc_id, i + 1 AS next_sentence_index, "
-                "(hash(i) / 2.0 ** 64)::FLOAT AS nsp_logit_is_next, 0::FLOAT AS nsp_logit_not_next, 0 AS cosine, 0 AS order_margin "
-                "FROM range(200_000) r(i)"
+                "(hash(i) / 2.0 ** 64)::FLOAT AS nsp_logit_is_next, 0::FLOAT AS nsp_logit_not_next, 0 AS cosine, "
+                "0 AS order_margin FROM range(200_000) r(i)"
             )
             con.execute("CREATE TABLE sentences (doc_id VARCHAR, sentence_index BIGINT, text VARCHAR)")
             con.execute(_coherence_view(""))
