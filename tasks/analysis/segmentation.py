@@ -31,6 +31,8 @@ CONTRAST_LEAST, CONTRAST_USUAL = 0.18, 0.35
 """The least and the usual of (related - unrelated) / (1 - unrelated); see `Scale`.
 
 All were chosen on spliced texts of one half of a corpus; `benchmarks/coherence_quality.py` measures them on others."""
+RELATED_MOST = 0.9999
+"""The most that `related` counts as: in a lake of one repeated sentence it is 1, and no cosine would be above zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Scale:
     def of(self, neighbours: Doubles) -> tuple[float, float]:
         """Return the cosines that count as 0 and as 1. `neighbours` of the document stand in for a missing mean."""
         related = float(np.mean(neighbours)) if np.isnan(self.related) else self.related
+        related = min(related, RELATED_MOST)
         known = not np.isnan(self.unrelated)
         contrast = CONTRAST_LEAST if known else CONTRAST_USUAL
         most = (related - contrast) / (1 - contrast)

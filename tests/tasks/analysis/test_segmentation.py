@@ -100,6 +100,12 @@ def test_documents_that_resemble_each_other_do_not_make_a_text_of_one_subject_br
     assert found(topics(20, spread=1.0), Scale(0.48, 0.5)) == []
 
 
+@pytest.mark.parametrize("scale", [Scale(), Scale(1.0, 1.0), Scale(0.3, 0.6)], ids=str)
+def test_one_sentence_repeated_does_not_break(scale: Scale) -> None:
+    repeated = np.tile(np.random.default_rng(0).normal(size=384).astype(np.float32), (500, 1))
+    assert not breaks(np.full(499, np.nan), repeated, scale).is_break.any()
+
+
 def test_a_low_margin_makes_a_break_cheaper_and_a_high_one_dearer() -> None:
     vectors = topics(3, 3)
     low, high = np.full(5, 3.0), np.full(5, 3.0)
