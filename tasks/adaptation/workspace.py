@@ -23,7 +23,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.errors import ModelError, PolysemeError, UsageError
 from polyseme.storage.files.durable import write_atomically
 from polyseme.storage.records import Document
 from polyseme.tasks.adaptation.model_card import TrainingRecord, card
@@ -42,7 +42,7 @@ from polyseme.tasks.training.corpus_processes import prepare_in_processes
 from polyseme.tasks.training.export import export
 from polyseme.tasks.training.network import Start, blend, start_from, start_from_scratch
 from polyseme.tasks.training.objective import Objective
-from polyseme.tasks.training.trainer import Trainer
+from polyseme.tasks.training.trainer import Trainer, require_layers
 from polyseme.tasks.training.validation import fixed_batches, validate
 
 HELD_OUT_PAIRS = 192
@@ -53,9 +53,14 @@ _LEAST_PAIRS, _MOST_PAIRS = 50, 500
 
 @contextmanager
 def open_workspace(adaptation: Adaptation) -> Iterator[Workspace]:
-    """Open and lock the workspace of an adaptation. Raises UsageError if it is locked or has other settings."""
+    """Open and lock the workspace of an adaptation.
+
+    Raises UsageError if it is locked, has other settings, or no step could be taken with them, ModelError if a model is
+    not available.
+    """
     resolve(adaptation.sources)
     workspace = Workspace(adaptation)
+    workspace.check_models()
     identity = adaptation.identity(None if adaptation.shape else workspace.start.sha256)
     if (
         not workspace.folder.is_dir()
@@ -82,6 +87,37 @@ class Workspace:
         self.out = Path(adaptation.out)
         self.folder = self.out.with_name(f"{self.out.name}.training")
         self.checkpoints = self.folder / "checkpoints"
+
+    def check_models(self) -> None:
+        """Raise UsageError if model, teacher and settings do not fit together, ModelError if one is not available.
+
+        Before any text is read: prepared text belongs to its settings, so a run that fails later must begin anew.
+        """
+        shape, training, max_tokens = (
+            self.adaptation.shape,
+            self.adaptation.training,
+            self.adaptation.objective.max_tokens,
+        )
+        limit = shape.positions if shape else self.start.max_tokens
+        if max_tokens > limit:
+            raise UsageError(f"--max-tokens must be at most {limit}, the model's limit, got {max_tokens}.")
+        own = shape.layers if shape else int(self.start.config["num_hidden_layers"])
+        require_layers(own + self.adaptation.add_layers, training.freeze_layers)
+        if (teacher := self.teacher) is None:
+            return
+        if teacher.width != self.start.width:
+            raise UsageError(
+                f"--teacher has vectors of {teacher.width} dimensions and --model of {self.start.width}; they cannot "
+                "be compared. Name a teacher of the same size."
+            )
+        every = range(self.wordpiece.vocab_size)
+        if WordPiece.load(teacher.folder).pieces(every) != self.wordpiece.pieces(every):
+            raise UsageError(
+                f"--teacher {teacher.label} has another vocabulary than --model {self.start.label}: it cannot read the "
+                "same tokens. Name a teacher with the vocabulary of --model."
+            )
+        if training.distills and max_tokens > teacher.max_tokens:
+            raise UsageError(f"--max-tokens must be at most {teacher.max_tokens}, --teacher's limit, got {max_tokens}.")
 
     def check_settings(self, settings: dict[str, Any]) -> None:
         """Store `settings` in a new run; raise UsageError if an existing run has others."""
@@ -230,20 +266,25 @@ class Workspace:
         """The checkpoint to start from. Raises ModelError if it is not available."""
         return find(self.adaptation.model)
 
+    @cached_property
+    def teacher(self) -> Checkpoint | None:
+        """The checkpoint of `--teacher`; None if none is named. Raises ModelError if it is not available."""
+        name = self.adaptation.teacher
+        try:
+            return None if name is None else find(name)
+        except ModelError as error:
+            raise ModelError(f"The model of --teacher is not available. {error}") from error
+
     def _start(self) -> Start:
-        shape, max_tokens = self.adaptation.shape, self.adaptation.objective.max_tokens
-        seed, dropout = self.adaptation.objective.seed, self.adaptation.training.dropout
-        limit = shape.positions if shape else self.start.max_tokens
-        if max_tokens > limit:
-            raise UsageError(f"--max-tokens must be at most {limit}, the model's limit, got {max_tokens}.")
-        adaptation = self.adaptation
+        adaptation, shape = self.adaptation, self.adaptation.shape
+        seed, dropout = adaptation.objective.seed, adaptation.training.dropout
         if shape is None:
             start = start_from(
                 self.start, seed=seed, dropout=dropout, add_layers=adaptation.add_layers,
                 order_head=adaptation.order_head,
             )  # fmt: skip
-            if adaptation.blend and adaptation.teacher is not None:
-                blend(start.model, load_weights(find(adaptation.teacher)).tensors, adaptation.blend)
+            if adaptation.blend and self.teacher is not None:
+                blend(start.model, load_weights(self.teacher).tensors, adaptation.blend)
             return start
         config = {
             "vocab_size": self.wordpiece.vocab_size,
@@ -260,13 +301,7 @@ class Workspace:
         """Return the model whose vectors are kept; None if none are, as from scratch."""
         if not self.adaptation.training.distills or self.adaptation.shape is not None:
             return None
-        teacher = self.start if self.adaptation.teacher is None else find(self.adaptation.teacher)
-        if teacher.width != self.start.width:
-            raise UsageError(
-                f"--teacher has vectors of {teacher.width} dimensions and --model of {self.start.width}; they cannot "
-                "be compared. Name a teacher of the same size."
-            )
-        return start_from(teacher, seed=0).model
+        return start_from(self.teacher or self.start, seed=0).model
 
     def _documents(self) -> Iterator[Document]:
         items = read_sources(resolve(self.adaptation.sources), self.adaptation.reading, stdin=sys.stdin.buffer)

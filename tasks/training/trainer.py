@@ -254,11 +254,16 @@ def freeze(model: Any, layers: int) -> None:
 
     Raises UsageError if the model has fewer layers.
     """
-    if layers > len(model.bert.encoder.layer):
-        raise UsageError(f"--freeze-layers is {layers}; the model has {len(model.bert.encoder.layer)} layers.")
+    require_layers(len(model.bert.encoder.layer), layers)
     if layers:
         for part in (model.bert.embeddings, *model.bert.encoder.layer[:layers]):
             part.requires_grad_(False)
+
+
+def require_layers(present: int, frozen: int) -> None:
+    """Raise UsageError if more layers are to be frozen than there are."""
+    if frozen > present:
+        raise UsageError(f"--freeze-layers is {frozen}; the model has {present} layers.")
 
 
 def _added(a: Tensor | None, b: Tensor | None) -> Tensor | None:

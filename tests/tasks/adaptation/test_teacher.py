@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from polyseme.storage.errors import UsageError
+from polyseme.storage.errors import ModelError, UsageError
 from polyseme.tasks.adaptation import workspace as module
 from polyseme.tasks.adaptation.request import Adaptation, Shape
 from polyseme.tasks.adaptation.workspace import open_workspace
@@ -51,12 +51,25 @@ def test_the_model_begins_between_both_and_has_the_layers_and_heads(adaptation: 
     torch.testing.assert_close(end.float(), 1.5 * start, atol=2e-3, rtol=1e-3)
 
 
-def test_a_teacher_of_another_size_is_refused(adaptation: Adaptation, make_checkpoint: MakeCheckpoint) -> None:
-    wide = replace(adaptation, teacher=str(make_checkpoint(hidden_size=24)), blend=0.0)
-    with open_workspace(wide) as workspace:
-        workspace.prepare()
-        with pytest.raises(UsageError, match="--teacher has vectors of 24 dimensions and --model of 48"):
-            workspace.trainer()
+def test_what_does_not_fit_together_is_refused_before_the_text_is_read(
+    adaptation: Adaptation, make_checkpoint: MakeCheckpoint
+) -> None:
+    wide, short = str(make_checkpoint(hidden_size=24)), str(make_checkpoint(max_position_embeddings=32))
+    cased = str(make_checkpoint(cased=True))
+    for wrong, message in [
+        (replace(adaptation, teacher=wide, blend=0.0), "--teacher has vectors of 24 dimensions and --model of 48"),
+        (replace(adaptation, teacher=cased), "--teacher .* has another vocabulary than --model"),
+        (replace(adaptation, teacher=short), "--max-tokens must be at most 32, --teacher's limit, got 48"),
+        (replace(adaptation, model=short), "--max-tokens must be at most 32, the model's limit, got 48"),
+        (replace(adaptation, training=TrainingConfig(steps=2, freeze_layers=7)), "the model has 6 layers"),
+    ]:
+        with pytest.raises(UsageError, match=message), open_workspace(wrong):
+            pass
+    missing = replace(adaptation, teacher="./missing")
+    with pytest.raises(ModelError, match="--teacher is not available"), open_workspace(missing):
+        pass
+    with open_workspace(adaptation):  # none of them left settings that bind the folder
+        pass
 
 
 def test_contradictions_are_refused(adaptation: Adaptation) -> None:
