@@ -15,7 +15,7 @@ _TRAINING_FIGURES = {
     "mlm_top1": "MLM top-1",
     "mlm_top5": "MLM top-5",
     "mlm_loss": "MLM loss, nats a token",
-    "nsp_accuracy": "NSP accuracy, negatives from other documents",
+    "nsp_accuracy": "NSP accuracy, negatives as in training",
     "nsp_loss": "NSP loss, nats a pair",
 }
 """The figures of evaluations during training, with their labels."""
@@ -26,13 +26,16 @@ _TO_FILL_IN = "to be filled in before the model is passed on"
 class TrainingRecord:
     """The facts of a model card. `start` is None for a model from scratch; `created` are heads the start model lacked.
 
-    `license` and `data_note` are given by the user. `hardware` is the name of the processor or GPU.
+    `license` and `data_note` are given by the user. `hardware` is the name of the processor or GPU. Of `layers`,
+    counted from 1, vectors are taken from `vector_layer`.
     """
 
     name: str
     start: str | None
     created: tuple[str, ...]
     parameters: int
+    layers: int
+    vector_layer: int
     documents: int
     text_tokens: int
     held_out_documents: int
@@ -53,7 +56,8 @@ def card(record: TrainingRecord, comparison: Comparison | None) -> str:
         _front(record),
         f"# {record.name}",
         f"A `BertForPreTraining` of {record.parameters / 1e6:,.1f} M parameters, float16, with heads for Masked "
-        "Language Modeling and Next Sentence Prediction (label 0 means *is next*). Made by `polyseme adapt`.",
+        "Language Modeling and Next Sentence Prediction (label 0 means *is next*). Made by `polyseme adapt`."
+        + _vectors(record),
         _data(record),
         f"**Licence.** {record.license or _TO_FILL_IN.capitalize()}.",
         _training(record),
@@ -79,6 +83,16 @@ def _data(record: TrainingRecord) -> str:
     return (
         f"**Made from.** {origin} Text: {record.documents:,} documents, {record.text_tokens:,} tokens; "
         f"{record.held_out_documents:,} more were held out. Source of the text: {record.data_note or _TO_FILL_IN}."
+    )
+
+
+def _vectors(record: TrainingRecord) -> str:
+    layer = record.vector_layer
+    if layer == record.layers:
+        return ""
+    return (
+        f" Vectors are taken from layer {layer} of {record.layers} (`vector_layer` in `config.json`); the layers above "
+        f"serve the heads. In transformers they are `hidden_states[{layer}]`, not `last_hidden_state`."
     )
 
 

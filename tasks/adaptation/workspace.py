@@ -40,7 +40,7 @@ from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress, lates
 from polyseme.tasks.training.corpus import TrainingText, held_out, read, require_pairs, write
 from polyseme.tasks.training.corpus_processes import prepare_in_processes
 from polyseme.tasks.training.export import export
-from polyseme.tasks.training.network import Start, blend, start_from, start_from_scratch
+from polyseme.tasks.training.network import Start, blend, start_from, start_from_scratch, vector_layer
 from polyseme.tasks.training.objective import Objective
 from polyseme.tasks.training.trainer import Trainer, require_layers
 from polyseme.tasks.training.validation import fixed_batches, validate
@@ -317,18 +317,25 @@ class Workspace:
         return text
 
     def _record(self, trainer: Trainer) -> TrainingRecord:
+        adaptation = self.adaptation
+        network: dict[str, Any] = {"order_head": adaptation.order_head}
+        if not adaptation.shape:
+            teacher = None if self.teacher is None else self.teacher.label
+            network |= {"teacher": teacher, "blend": adaptation.blend, "add_layers": adaptation.add_layers}
         return TrainingRecord(
             name=self.out.name,
-            start=None if self.adaptation.shape else self.start.label,
+            start=None if adaptation.shape else self.start.label,
             created=trainer.created,
             parameters=sum(p.numel() for p in trainer.model.parameters()),
+            layers=int(trainer.model.config.num_hidden_layers),
+            vector_layer=vector_layer(trainer.model),
             documents=self.text.n_documents,
             text_tokens=self.text.n_tokens,
             held_out_documents=self.held_out.n_documents,
-            settings={**asdict(self.adaptation.training), **asdict(self.adaptation.objective)},
+            settings={**asdict(adaptation.training), **asdict(adaptation.objective), **network},
             precision=trainer.precision,
             hardware=hardware(trainer.device),
             progress=trainer.progress,
-            license=self.adaptation.license,
-            data_note=self.adaptation.data_note,
+            license=adaptation.license,
+            data_note=adaptation.data_note,
         )

@@ -46,6 +46,10 @@ def test_the_model_begins_between_both_and_has_the_layers_and_heads(adaptation: 
     engine = Engine(EngineConfig(model=str(out), device="cpu"))
     assert engine.checkpoint.vector_layer == 5
     assert engine.in_lane(lambda encoder: (encoder.has_order, len(encoder.bert.layers))) == (True, 6)
+    card = (out / "README.md").read_text("utf-8")
+    assert "Vectors are taken from layer 5 of 6" in card
+    assert "In transformers they are `hidden_states[5]`, not `last_hidden_state`." in card
+    assert all(told in card for told in ("`teacher` teacher", "`blend` 0.5", "`add_layers` 1", "`order_head` True"))
     name = "bert.encoder.layer.2.output.dense.weight"
     start, end = load_file(tiny_folder / "model.safetensors")[name], load_file(out / "model.safetensors")[name]
     torch.testing.assert_close(end.float(), 1.5 * start, atol=2e-3, rtol=1e-3)

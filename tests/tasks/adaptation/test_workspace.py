@@ -65,6 +65,8 @@ def test_a_finished_run_is_a_model_with_a_card_and_can_be_given_more_steps(
     card = (tmp_path / "out" / "README.md").read_text("utf-8")
     assert "2 steps of 8 pairs" in card
     assert "| MLM top-1 |" in card
+    assert "Vectors are taken from layer" not in card
+    assert "| NSP accuracy, negatives as in training |" in card
     first = (tmp_path / "out" / "model.safetensors").read_bytes()
     more = run(replace(adaptation, training=replace(adaptation.training, steps=3)))
     assert more.progress is not None
