@@ -193,7 +193,10 @@ def _show_ranking(ranking: list[dict[str, Any]], *, json: bool) -> None:
         }
         for row in ranking
     ]
-    write_table(pa.Table.from_pylist(rows), "table") if rows else print("No text in the lake has two sentences.")  # noqa: T201
+    if rows:
+        write_table(pa.Table.from_pylist(rows), "table")
+    else:
+        print("No text in the lake has an NSP score: all are of one sentence, or were embedded with --no-nsp.")  # noqa: T201
 
 
 def _show_curve(title: str, steps: list[dict[str, Any]], found: dict[str, Any]) -> None:

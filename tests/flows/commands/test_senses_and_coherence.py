@@ -123,6 +123,15 @@ def test_what_is_not_there_is_an_empty_table(con: duckdb.DuckDBPyConnection, sql
     assert con.execute(sql).fetchall() == []
 
 
+def test_a_lake_without_nsp_is_not_said_to_have_no_sentences(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    found = embedded_lakes.documents({"kitchen": KITCHEN})
+    lake = embedded_lakes.make(tmp_path / "lake", found, outputs=Outputs("sentences", None, nsp=False))
+    code, out, _ = polyseme(capfd, lake, "coherence")
+    assert (code, out) == (
+        0, "No text in the lake has an NSP score: all are of one sentence, or were embedded with --no-nsp.\n"
+    )  # fmt: skip
+
+
 def test_the_command_shows_senses_and_draws_them(capfd: pytest.CaptureFixture[str], made: Lake, tmp_path: Path) -> None:
     plot = tmp_path / "bank.svg"
     code, out, _ = polyseme(capfd, made, "senses", "bank", "-k", "2", "--plot", plot)
