@@ -18,7 +18,7 @@ from polyseme.tasks.training.trainer import TrainingConfig
 
 _EXTENDABLE = ("steps", "minutes", "checkpoint_seconds", "evaluations")
 """Training settings that may change when a run is continued: a finished run can be given more time."""
-_NOT_THE_MODEL = ("out", "reading", "device", "evaluation_pairs", "license", "data_note")
+_NOT_THE_MODEL = ("out", "teacher", "reading", "device", "evaluation_pairs", "license", "data_note")
 """Settings that do not affect the trained model, and may change too."""
 
 
@@ -91,8 +91,11 @@ class Adaptation:
         if self.precision == "int8":
             raise UsageError("Training runs in fp32 or bf16, not int8.")
 
-    def identity(self, start_sha256: str | None) -> dict[str, Any]:
-        """Return all settings that decide the trained model, as plain JSON values."""
+    def identity(self, start_sha256: str | None, teacher_sha256: str | None = None) -> dict[str, Any]:
+        """Return all settings that decide the trained model, as plain JSON values.
+
+        Models are identified by their fingerprints: a folder can hold another one when a run is continued.
+        """
         settings = asdict(self)
         for name in _EXTENDABLE:
             del settings["training"][name]
@@ -100,4 +103,4 @@ class Adaptation:
             del settings[name]
         flat = {**settings.pop("training"), **settings.pop("objective"), **settings}
         sources = [str(Path(source).resolve()) for source in self.sources]
-        return {**flat, "sources": sources, "start_sha256": start_sha256}
+        return {**flat, "sources": sources, "start_sha256": start_sha256, "teacher_sha256": teacher_sha256}

@@ -61,7 +61,8 @@ def open_workspace(adaptation: Adaptation) -> Iterator[Workspace]:
     resolve(adaptation.sources)
     workspace = Workspace(adaptation)
     workspace.check_models()
-    identity = adaptation.identity(None if adaptation.shape else workspace.start.sha256)
+    models = (None if adaptation.shape else workspace.start, workspace.teacher)
+    identity = adaptation.identity(*(model.sha256 if model is not None else None for model in models))
     if (
         not workspace.folder.is_dir()
         and workspace.out.exists()
@@ -128,10 +129,15 @@ class Workspace:
             path.write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
             return
         stored = json.loads(path.read_text("utf-8"))
-        changed = [name for name in settings if settings[name] != stored.get(name)]
+        if any(name not in stored for name in settings):
+            raise UsageError(
+                f"{self.folder} holds a run that an earlier version of Polyseme began. Name another --out, or remove "
+                "that folder."
+            )
+        changed = [name for name in settings if settings[name] != stored[name]]
         if changed:
             raise UsageError(
-                f"{self.folder} holds a run with other settings ({', '.join(changed)}: {stored.get(changed[0])} there, "
+                f"{self.folder} holds a run with other settings ({', '.join(changed)}: {stored[changed[0]]} there, "
                 f"{settings[changed[0]]} now). Repeat them to continue it, name another --out, or remove that folder."
             )
 

@@ -76,6 +76,25 @@ def test_what_does_not_fit_together_is_refused_before_the_text_is_read(
         pass
 
 
+def test_a_run_is_not_continued_with_another_teacher_of_the_same_name(adaptation: Adaptation) -> None:
+    with open_workspace(adaptation) as workspace:
+        workspace.prepare()
+    assert adaptation.teacher is not None
+    weights = Path(adaptation.teacher) / "model.safetensors"
+    save_file({name: 3 * w for name, w in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    with pytest.raises(UsageError, match=r"other settings \(teacher_sha256"), open_workspace(adaptation):
+        pass
+
+
+def test_a_run_of_an_earlier_version_is_not_continued(adaptation: Adaptation) -> None:
+    with open_workspace(adaptation) as workspace:
+        workspace.prepare()
+    run = workspace.folder / "run.json"
+    run.write_bytes(orjson.dumps({k: v for k, v in orjson.loads(run.read_bytes()).items() if k != "order_head"}))
+    with pytest.raises(UsageError, match="an earlier version of Polyseme began"), open_workspace(adaptation):
+        pass
+
+
 def test_contradictions_are_refused(adaptation: Adaptation) -> None:
     with pytest.raises(UsageError, match="--blend is a share of --teacher's weights"):
         replace(adaptation, teacher=None)
