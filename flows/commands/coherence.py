@@ -34,12 +34,11 @@ SELECT doc_id, title, uri FROM documents
 WHERE doc_id = $name OR uri = $name OR title = $name OR parse_filename(uri) = $name
 ORDER BY doc_id"""
 
-_CURVE = f"""
-SELECT b.sentence_index, b.margin, c.probability, c.percentile, c.z_score, c.cosine, t.order_margin, b.depth, b.gain,
+_CURVE = """
+SELECT b.sentence_index, b.margin, c.probability, c.percentile, c.z_score, c.cosine, c.order_margin, b.depth, b.gain,
        b.is_break, b.text, b.next_text
 FROM breaks($doc_id) AS b
 JOIN coherence AS c ON c.doc_id = b.doc_id AND c.sentence_index = b.sentence_index
-JOIN ({step_margins("")}) AS t ON t.doc_id = b.doc_id AND t.sentence_index = b.sentence_index
 ORDER BY b.sentence_index"""
 
 _DETAILS = f"""

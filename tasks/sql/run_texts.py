@@ -15,7 +15,7 @@ from polyseme.storage.errors import UsageError
 from polyseme.tasks.analysis.order import order_score
 from polyseme.tasks.analysis.segmentation import Scale, breaks
 from polyseme.tasks.arrays import Floats
-from polyseme.tasks.sql.step_queries import cosine_scale, step_margins
+from polyseme.tasks.sql.step_queries import cosine_scale
 
 _RUN = """
 SELECT runs.ordinal, runs.encoding_id, encodings.name
@@ -27,9 +27,8 @@ _STEPS_AT_ONCE = 50_000
 _STEPS = """
 SELECT d.doc_id, any_value(d.title) AS title, list(c.sentence_index ORDER BY c.sentence_index) AS after,
        list(c.margin ORDER BY c.sentence_index) AS margins, avg(c.percentile) AS percentile,
-       avg(o.order_margin) AS order_margin
+       avg(c.order_margin) AS order_margin
 FROM documents_{encoding} AS d JOIN coherence_{encoding} AS c ON c.doc_id = d.doc_id
-JOIN ({steps}) AS o ON o.doc_id = c.doc_id AND o.sentence_index = c.sentence_index
 WHERE d.version = $ordinal GROUP BY d.doc_id ORDER BY d.doc_id"""
 _VECTORS = """
 SELECT s.doc_id, s.embedding
@@ -78,9 +77,7 @@ def read_run(con: duckdb.DuckDBPyConnection, run_id: str) -> list[list[Text]]:
 
 def _texts(con: duckdb.DuckDBPyConnection, encoding: str, ordinal: int) -> list[Text]:
     """Return the live documents that one run committed."""
-    steps = con.execute(
-        _STEPS.format(encoding=encoding, steps=step_margins(f"_{encoding}")), {"ordinal": ordinal}
-    ).fetchall()
+    steps = con.execute(_STEPS.format(encoding=encoding), {"ordinal": ordinal}).fetchall()
     cosines = con.execute(cosine_scale(f"_{encoding}")).fetchall()[0]
     scale = Scale(*(np.nan if cosine is None else cosine for cosine in cosines))
     return [

@@ -14,11 +14,8 @@ def cosine_scale(suffix: str) -> str:
 def step_margins(suffix: str) -> str:
     """Return a query of one row a step: `doc_id, sentence_index, margin, order_margin`, both margins in log-odds.
 
-    `order_margin` is NULL for a checkpoint without an ordering head, and if the lake's view has no such column.
+    `order_margin` is NULL for a checkpoint without an order head, and in parts of versions without that column.
     """
     return f"""
     SELECT doc_id, sentence_index, nsp_logit_is_next::DOUBLE - nsp_logit_not_next AS margin, order_margin
-    FROM (SELECT NULL::DOUBLE AS order_margin WHERE false
-          UNION ALL BY NAME
-          SELECT COLUMNS('^(doc_id|sentence_index|kind|nsp_logit_.*|order_margin)$') FROM transitions{suffix})
-    WHERE kind = 'adjacent'"""
+    FROM transitions{suffix} WHERE kind = 'adjacent'"""
