@@ -118,7 +118,7 @@ class _Steps:
         folder = Path(self._plan.work) / "unfinished"
         card = f"# An unfinished run\n\nStep {self._trainer.progress.step:,}.\n"
         shutil.rmtree(folder, ignore_errors=True)
-        export(self._trainer.model, folder, tokenizer=self._workspace.tokenizer, card=card)
+        export(self._trainer.model, folder, tokenizer=self._workspace.models.tokenizer, card=card)
         _keep(self._plan, folder, self._trainer.progress, name="unfinished")
 
 

@@ -16,33 +16,31 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from polyseme.storage.errors import ModelError, PolysemeError, UsageError
+from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.files.durable import write_atomically
 from polyseme.storage.records import Document
 from polyseme.tasks.adaptation.model_card import TrainingRecord, card
+from polyseme.tasks.adaptation.models import Models
 from polyseme.tasks.adaptation.request import Adaptation
 from polyseme.tasks.evaluation.comparison import COMPARISON_FILE, Comparison, compare, read_comparison
 from polyseme.tasks.evaluation.evaluation import EvaluationConfig, OnBatch
 from polyseme.tasks.model.batch_pool import cores
-from polyseme.tasks.model.checkpoint import Checkpoint, find, load_weights
 from polyseme.tasks.model.devices import hardware, resolve_device
 from polyseme.tasks.reading.sources import read_sources, resolve
-from polyseme.tasks.text.wordpiece import WordPiece
 from polyseme.tasks.training import vocabulary
 from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress, latest, read_progress
 from polyseme.tasks.training.corpus import TrainingText, held_out, read, require_pairs, write
 from polyseme.tasks.training.corpus_processes import prepare_in_processes
 from polyseme.tasks.training.export import export
-from polyseme.tasks.training.network import Start, blend, start_from, start_from_scratch, vector_layer
+from polyseme.tasks.training.network import vector_layer
 from polyseme.tasks.training.objective import Objective
-from polyseme.tasks.training.trainer import Trainer, require_layers
+from polyseme.tasks.training.trainer import Trainer
 from polyseme.tasks.training.validation import fixed_batches, validate
 
 HELD_OUT_PAIRS = 192
@@ -60,9 +58,8 @@ def open_workspace(adaptation: Adaptation) -> Iterator[Workspace]:
     """
     resolve(adaptation.sources)
     workspace = Workspace(adaptation)
-    workspace.check_models()
-    models = (None if adaptation.shape else workspace.start, workspace.teacher)
-    identity = adaptation.identity(*(model.sha256 if model is not None else None for model in models))
+    workspace.models.check()
+    identity = adaptation.identity(*workspace.models.fingerprints)
     if (
         not workspace.folder.is_dir()
         and workspace.out.exists()
@@ -88,37 +85,7 @@ class Workspace:
         self.out = Path(adaptation.out)
         self.folder = self.out.with_name(f"{self.out.name}.training")
         self.checkpoints = self.folder / "checkpoints"
-
-    def check_models(self) -> None:
-        """Raise UsageError if model, teacher and settings do not fit together, ModelError if one is not available.
-
-        Before any text is read: prepared text belongs to its settings, so a run that fails later must begin anew.
-        """
-        shape, training, max_tokens = (
-            self.adaptation.shape,
-            self.adaptation.training,
-            self.adaptation.objective.max_tokens,
-        )
-        limit = shape.positions if shape else self.start.max_tokens
-        if max_tokens > limit:
-            raise UsageError(f"--max-tokens must be at most {limit}, the model's limit, got {max_tokens}.")
-        own = shape.layers if shape else int(self.start.config["num_hidden_layers"])
-        require_layers(own + self.adaptation.add_layers, training.freeze_layers)
-        if (teacher := self.teacher) is None:
-            return
-        if teacher.width != self.start.width:
-            raise UsageError(
-                f"--teacher has vectors of {teacher.width} dimensions and --model of {self.start.width}; they cannot "
-                "be compared. Name a teacher of the same size."
-            )
-        every = range(self.wordpiece.vocab_size)
-        if WordPiece.load(teacher.folder).pieces(every) != self.wordpiece.pieces(every):
-            raise UsageError(
-                f"--teacher {teacher.label} has another vocabulary than --model {self.start.label}: it cannot read the "
-                "same tokens. Name a teacher with the vocabulary of --model."
-            )
-        if training.distills and max_tokens > teacher.max_tokens:
-            raise UsageError(f"--max-tokens must be at most {teacher.max_tokens}, --teacher's limit, got {max_tokens}.")
+        self.models = Models(adaptation, self.folder / "tokenizer")
 
     def check_settings(self, settings: dict[str, Any]) -> None:
         """Store `settings` in a new run; raise UsageError if an existing run has others."""
@@ -154,7 +121,7 @@ class Workspace:
                     self.folder / "tokenizer",
                     size=self.adaptation.shape.vocabulary,
                 )
-            text = prepare_in_processes(self._documents(), self.tokenizer, cores())
+            text = prepare_in_processes(self._documents(), self.models.tokenizer, cores())
             chosen = held_out(text, self.adaptation.held_out, seed=self.adaptation.objective.seed)
             training, validation = text.only(~chosen), text.only(chosen)
             require_pairs(training, "text to train on")
@@ -190,7 +157,7 @@ class Workspace:
         trainer.resume()
         record = self._record(trainer)
         comparison = self.comparison
-        export(trainer.model, self.out, tokenizer=self.tokenizer, card=card(record, comparison))
+        export(trainer.model, self.out, tokenizer=self.models.tokenizer, card=card(record, comparison))
         del trainer  # two more models are loaded now
         comparison = comparison or self._compare(record.progress, on_batch)
         if comparison is not None:
@@ -227,10 +194,12 @@ class Workspace:
         """Return the run's trainer before its first step."""
         adaptation = self.adaptation
         device, precision = resolve_device(adaptation.device, adaptation.precision)
-        start = self._start()
-        objective = Objective(self.text, self.wordpiece, adaptation.objective, pairs=adaptation.training.pairs)
+        start = self.models.network()
+        objective = Objective(self.text, self.models.wordpiece, adaptation.objective, pairs=adaptation.training.pairs)
         batches = fixed_batches(
-            Objective(self.held_out, self.wordpiece, adaptation.objective, pairs=32), pairs=HELD_OUT_PAIRS, size=16
+            Objective(self.held_out, self.models.wordpiece, adaptation.objective, pairs=32),
+            pairs=HELD_OUT_PAIRS,
+            size=16,
         )
 
         def evaluate(model: Any) -> dict[str, float]:
@@ -238,7 +207,7 @@ class Workspace:
 
         return Trainer(
             start.model, objective, adaptation.training, self.checkpoints, device, precision, evaluate,
-            created=start.created, teacher=self._teacher(),
+            created=start.created, teacher=self.models.teacher_network(),
         )  # fmt: skip
 
     @property
@@ -257,58 +226,6 @@ class Workspace:
         """The prepared text held out of training. Raises PolysemeError before `prepare`."""
         return self._prepared("held-out")
 
-    @property
-    def tokenizer(self) -> Path:
-        """The folder with the run's tokenizer: the start model's, or the one trained on the sources."""
-        return self.folder / "tokenizer" if self.adaptation.shape else self.start.folder
-
-    @cached_property
-    def wordpiece(self) -> WordPiece:
-        """The tokenizer of the run."""
-        return WordPiece.load(self.tokenizer)
-
-    @cached_property
-    def start(self) -> Checkpoint:
-        """The checkpoint to start from. Raises ModelError if it is not available."""
-        return find(self.adaptation.model)
-
-    @cached_property
-    def teacher(self) -> Checkpoint | None:
-        """The checkpoint of `--teacher`; None if none is named. Raises ModelError if it is not available."""
-        name = self.adaptation.teacher
-        try:
-            return None if name is None else find(name)
-        except ModelError as error:
-            raise ModelError(f"The model of --teacher is not available. {error}") from error
-
-    def _start(self) -> Start:
-        adaptation, shape = self.adaptation, self.adaptation.shape
-        seed, dropout = adaptation.objective.seed, adaptation.training.dropout
-        if shape is None:
-            start = start_from(
-                self.start, seed=seed, dropout=dropout, add_layers=adaptation.add_layers,
-                order_head=adaptation.order_head,
-            )  # fmt: skip
-            if adaptation.blend and self.teacher is not None:
-                blend(start.model, load_weights(self.teacher).tensors, adaptation.blend)
-            return start
-        config = {
-            "vocab_size": self.wordpiece.vocab_size,
-            "num_hidden_layers": shape.layers,
-            "hidden_size": shape.hidden,
-            "num_attention_heads": shape.heads,
-            "intermediate_size": 4 * shape.hidden,
-            "max_position_embeddings": shape.positions,
-            "pad_token_id": self.wordpiece.pad_id,
-        }
-        return start_from_scratch(config, seed=seed, dropout=dropout, order_head=adaptation.order_head)
-
-    def _teacher(self) -> Any:
-        """Return the model whose vectors are kept; None if none are, as from scratch."""
-        if not self.adaptation.training.distills or self.adaptation.shape is not None:
-            return None
-        return start_from(self.teacher or self.start, seed=0).model
-
     def _documents(self) -> Iterator[Document]:
         items = read_sources(resolve(self.adaptation.sources), self.adaptation.reading, stdin=sys.stdin.buffer)
         return islice((item for item in items if isinstance(item, Document)), self.adaptation.limit)
@@ -326,11 +243,11 @@ class Workspace:
         adaptation = self.adaptation
         network: dict[str, Any] = {"order_head": adaptation.order_head}
         if not adaptation.shape:
-            teacher = None if self.teacher is None else self.teacher.label
+            teacher = None if self.models.teacher is None else self.models.teacher.label
             network |= {"teacher": teacher, "blend": adaptation.blend, "add_layers": adaptation.add_layers}
         return TrainingRecord(
             name=self.out.name,
-            start=None if adaptation.shape else self.start.label,
+            start=None if adaptation.shape else self.models.start.label,
             created=trainer.created,
             parameters=sum(p.numel() for p in trainer.model.parameters()),
             layers=int(trainer.model.config.num_hidden_layers),
