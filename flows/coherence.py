@@ -40,14 +40,17 @@ _ORDER = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """How coherent the documents of one run are, taken together: margins in log-odds, breaks for each hundred steps."""
+    """How coherent the documents of one run are, taken together: margins in log-odds, breaks for each hundred steps.
+
+    `order_score` is None if every document is too short for one.
+    """
 
     documents: int
     steps: int
     mean_margin: float
     deviation: float
     breaks: float
-    order_score: float
+    order_score: float | None
 
 
 @flow(name="coherence", persist_result=False)
@@ -91,13 +94,14 @@ def level(texts: list[Text]) -> Level | None:
     margins = np.array([margin for text in texts for margin in text.margins])
     if not len(margins):
         return None
+    orders = [text.order_score for text in texts if text.order_score is not None]
     return Level(
         documents=len(texts),
         steps=len(margins),
         mean_margin=float(margins.mean()),
         deviation=float(margins.std()),
         breaks=100 * sum(len(t.broken_after) for t in texts) / len(margins),
-        order_score=float(np.mean([t.order_score for t in texts if t.order_score is not None] or [0.0])),
+        order_score=float(np.mean(orders)) if orders else None,
     )
 
 
@@ -143,8 +147,9 @@ def _page(run_id: str, lake: str, level: Level | None, before: Level | None, bro
     for name, form, field in _MEASURES:
         here = getattr(level, field)
         there = getattr(before, field) if before else None
-        compared = "– | –" if there is None else f"{form.format(there)} | {here - there:+,.2f}"
-        lines.append(f"| {name} | {form.format(here)} | {compared} |")
+        change = "–" if here is None or there is None else f"{here - there:+,.2f}"
+        shown = ["–" if value is None else form.format(value) for value in (here, there)]
+        lines.append(f"| {name} | {' | '.join(shown)} | {change} |")
     lines += ["", _ORDER]
     one = f"One document's curve: `polyseme coherence DOCUMENT --lake {quote(lake)}`"
     lines += ["", _drift(level, before), "", one]

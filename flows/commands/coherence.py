@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +14,10 @@ from polyseme.flows.commands.options.running import Json, Timeout
 from polyseme.flows.display.coherence_curve import draw_coherence_curve
 from polyseme.flows.display.output import write_json, write_table
 from polyseme.storage.errors import UsageError
-from polyseme.tasks.sql.step_queries import cosine_scale, step_margins
+from polyseme.tasks.sql.step_queries import cosine_scale, in_batches, step_margins
 
 Ask = Callable[..., list[dict[str, Any]]]
 """Takes SQL and named parameters, returns records."""
-
-_STEPS_AT_ONCE = 50_000
-"""Steps whose sentence vectors are in memory at once: 77 MB of float32 with 384 dimensions."""
 
 _RANKING = """
 SELECT d.doc_id, d.title, d.uri, count(*) AS steps, avg(c.margin) AS mean_margin, min(c.margin) AS worst_margin,
@@ -137,8 +134,8 @@ def _by_order(row: dict[str, Any]) -> tuple[bool, float]:
 def _details(query: Ask, ranking: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows with their order score, mean order margin, number of breaks and deepest break."""
     found: dict[str, dict[str, Any]] = {}
-    for doc_ids in _batches(ranking):
-        for row in query(_DETAILS, doc_ids=doc_ids):
+    for documents in in_batches(ranking, lambda row: int(row["steps"])):
+        for row in query(_DETAILS, doc_ids=[document["doc_id"] for document in documents]):
             steps = list(zip(row["numbers"], row["steps"], strict=False))  # no step follows the last sentence
             deepest = max(steps, key=lambda step: step[1]["gain"], default=None)
             found[row["doc_id"]] = {
@@ -148,20 +145,6 @@ def _details(query: Ask, ranking: Sequence[dict[str, Any]]) -> list[dict[str, An
                 "deepest_break": deepest[0] if deepest and deepest[1]["is_break"] else None,
             }
     return [{**row, **found[row["doc_id"]]} for row in ranking]
-
-
-def _batches(ranking: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
-    """Yield doc_ids of about as many steps as may be in memory."""
-    batch: list[str] = []
-    steps = 0
-    for row in ranking:
-        batch.append(row["doc_id"])
-        steps += row["steps"]
-        if steps >= _STEPS_AT_ONCE:
-            yield batch
-            batch, steps = [], 0
-    if batch:
-        yield batch
 
 
 def _which(document: str, named: list[dict[str, Any]]) -> str:

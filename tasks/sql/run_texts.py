@@ -15,15 +15,13 @@ from polyseme.storage.errors import UsageError
 from polyseme.tasks.analysis.order import order_score
 from polyseme.tasks.analysis.segmentation import Scale, breaks
 from polyseme.tasks.arrays import Floats
-from polyseme.tasks.sql.step_queries import cosine_scale
+from polyseme.tasks.sql.step_queries import cosine_scale, in_batches
 
 _RUN = """
 SELECT runs.ordinal, runs.encoding_id, encodings.name
 FROM runs JOIN encodings USING (encoding_id) WHERE run_id = $run_id"""
 _PREVIOUS = """
 SELECT max(ordinal) FROM runs WHERE ordinal < $ordinal AND encoding_id = $encoding_id AND documents > 0"""
-_STEPS_AT_ONCE = 50_000
-"""Steps whose sentence vectors are in memory at once: 77 MB of float32 with 384 dimensions."""
 _STEPS = """
 SELECT d.doc_id, any_value(d.title) AS title, list(c.sentence_index ORDER BY c.sentence_index) AS after,
        list(c.margin ORDER BY c.sentence_index) AS margins, avg(c.percentile) AS percentile,
@@ -82,23 +80,9 @@ def _texts(con: duckdb.DuckDBPyConnection, encoding: str, ordinal: int) -> list[
     scale = Scale(*(np.nan if cosine is None else cosine for cosine in cosines))
     return [
         _text(row, vectors, scale)
-        for rows in _batches(steps)
+        for rows in in_batches(steps, lambda row: len(row[2]))
         for row, vectors in zip(rows, _vectors(con, encoding, ordinal, rows), strict=True)
     ]
-
-
-def _batches(rows: list[Steps]) -> Iterator[list[Steps]]:
-    """Yield rows of about as many steps as may be in memory."""
-    batch: list[Steps] = []
-    count = 0
-    for row in rows:
-        batch.append(row)
-        count += len(row[2])
-        if count >= _STEPS_AT_ONCE:
-            yield batch
-            batch, count = [], 0
-    if batch:
-        yield batch
 
 
 def _vectors(con: duckdb.DuckDBPyConnection, encoding: str, ordinal: int, rows: list[Steps]) -> Iterator[Floats]:

@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Row = TypeVar("Row")
+
+_STEPS_AT_ONCE = 50_000
+"""Steps whose sentence vectors are in memory at once: 77 MB of float32 with 384 dimensions."""
+
+
+def in_batches(documents: Iterable[Row], steps: Callable[[Row], int]) -> Iterator[list[Row]]:
+    """Yield rows of documents in lists of about as many steps as may be in memory; `steps` counts a document's."""
+    batch: list[Row] = []
+    count = 0
+    for row in documents:
+        batch.append(row)
+        count += steps(row)
+        if count >= _STEPS_AT_ONCE:
+            yield batch
+            batch, count = [], 0
+    if batch:
+        yield batch
+
 
 def cosine_scale(suffix: str) -> str:
     """Return a query of one row: the mean cosines of sentences of different documents, and of neighbours."""

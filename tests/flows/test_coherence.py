@@ -74,3 +74,17 @@ def test_a_run_without_nsp_is_reported_as_such_and_an_unknown_run_is_refused(cor
     assert "Nothing was scored" in str(page.data)
     with pytest.raises(UsageError, match="no run 'missing'"):
         coherence(str(lake), "missing")
+
+
+def test_texts_too_short_for_an_order_score_have_none_in_the_level() -> None:
+    from polyseme.flows.coherence import _page, level
+    from polyseme.tasks.sql.run_texts import Text
+
+    short = Text(
+        doc_id="a", title=None, margins=(1.0, 2.0), worst_after=0, percentile=None, broken_after=(), deepest_after=None,
+        break_margin=0.0, order_score=None, order_margin=None,
+    )  # fmt: skip
+    found = level([short])
+    assert found is not None
+    assert found.order_score is None
+    assert "| mean order score | – | – | – |" in _page("run", "lake", found, None, 0)
