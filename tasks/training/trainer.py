@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from polyseme.storage.records import Precision
 from polyseme.tasks.model.batch_pool import BatchPool
 from polyseme.tasks.training.checkpoints import LOSSES, StepLog, TrainingProgress, latest, restore, save
 from polyseme.tasks.training.distillation import Teacher, sentence_drift, token_drift
+from polyseme.tasks.training.lookahead import Lookahead
 from polyseme.tasks.training.network import forward, loss_sums
 from polyseme.tasks.training.objective import Examples, Objective
 from polyseme.tasks.training.segment_pairs import NEXT, SWAPPED
@@ -150,7 +152,8 @@ class Trainer:
         Raises PolysemeError if the loss is not a number or a checkpoint cannot be written.
         """
         try:
-            self._run(on_step)
+            with closing(Lookahead(self.objective, self.config.micro)) as examples:
+                self._run(examples, on_step)
         except BaseException:
             # A step that was being applied is lost; otherwise the model is that of the last finished step.
             if self._step_complete:
@@ -159,7 +162,7 @@ class Trainer:
         self._save()
         return self.progress
 
-    def _run(self, on_step: OnStep) -> None:
+    def _run(self, examples: Lookahead, on_step: OnStep) -> None:
         progress, config = self.progress, self.config
         if not progress.evaluations:
             self._run_evaluation()
@@ -168,7 +171,7 @@ class Trainer:
         while share < 1:
             begun = time.monotonic()
             rate = config.rate(config.share_done(progress.step + 0.5, progress.seconds))
-            gradients, losses = self._gradients(progress.step, rate)
+            gradients, losses = self._gradients(progress.step, examples.step(progress.step), rate)
             self._step_complete = False
             self._apply(gradients, rate)
             progress.add(losses, time.monotonic() - begun)
@@ -186,9 +189,10 @@ class Trainer:
             # The last process was stopped during the final evaluation.
             self._run_evaluation()
 
-    def _gradients(self, number: int, rate: float) -> tuple[list[Tensor | None], dict[str, float]]:
-        """Return the step's gradients, one tensor per parameter, and its losses."""
-        batches = self.objective.step(number, self.config.micro)
+    def _gradients(
+        self, number: int, batches: list[Examples], rate: float
+    ) -> tuple[list[Tensor | None], dict[str, float]]:
+        """Return the gradients of step `number`, one tensor per parameter, and its losses."""
         torch.manual_seed(number)
         config, parameters = self.config, self._parameters
         in_order, swapped = (sum(int((b.kind == kind).sum()) for b in batches) for kind in (NEXT, SWAPPED))

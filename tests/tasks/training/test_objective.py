@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import closing
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +14,7 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.training.corpus import TrainingText, prepare, require_pairs
+from polyseme.tasks.training.lookahead import Lookahead
 from polyseme.tasks.training.masking import choose
 from polyseme.tasks.training.objective import Objective, ObjectiveConfig
 from polyseme.tasks.training.segment_pairs import NEXT, RANDOM, SAME_DOCUMENT, SWAPPED, SegmentPairs
@@ -136,6 +140,16 @@ def test_a_step_depends_on_seed_and_number_alone(text: TrainingText, mini: Engin
         assert (a.ids == b.ids).all()
         assert (a.at == b.at).all()
         assert a.ids.shape != c.ids.shape or (a.ids != c.ids).any()
+
+
+def test_steps_made_ahead_are_the_same_in_any_order(text: TrainingText, mini: Engine) -> None:
+    plain = objective(text, mini)
+    with closing(Lookahead(objective(text, mini), 16)) as ahead:
+        for number in (31, 32, 33, 5, 6, 33):
+            for a, b in zip(ahead.step(number), plain.step(number, 16), strict=True):
+                assert (a.ids == b.ids).all()
+                assert (a.at == b.at).all()
+    assert "examples_0" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_every_pair_of_neighbours_occurs_once_per_epoch(text: TrainingText, mini: Engine) -> None:

@@ -27,6 +27,10 @@ class Stopped(Exception):
     pass
 
 
+def first_gradients(training: Trainer) -> tuple[list[torch.Tensor | None], dict[str, float]]:
+    return training._gradients(0, training.objective.step(0, training.config.micro), 1e-3)
+
+
 def losses(trained: Trainer) -> list[tuple[float, float]]:
     return [(log.mlm, log.nsp) for log in trained.progress.log]
 
@@ -55,7 +59,7 @@ def test_the_loss_is_that_of_transformers_on_the_same_batch(folder: str, request
 
 def test_gradients_reach_both_heads_and_every_layer(tiny_folder: Path, tmp_path: Path) -> None:
     training = trainer(tiny_folder, tmp_path)
-    gradients, _ = training._gradients(0, 1e-3)
+    gradients, _ = first_gradients(training)
     names = [name for name, _ in training.model.named_parameters()]
     # A key's bias shifts all scores of a query by the same amount, which the softmax cancels.
     zero = [n for n, g in zip(names, gradients, strict=True) if not float(g.abs().max()) > 0 and "key.bias" not in n]
@@ -65,14 +69,14 @@ def test_gradients_reach_both_heads_and_every_layer(tiny_folder: Path, tmp_path:
 def test_the_number_of_cores_does_not_change_a_step_by_a_bit(tiny_folder: Path, tmp_path: Path) -> None:
     both, alone = trainer(tiny_folder, tmp_path), trainer(tiny_folder, tmp_path)
     both._pool, alone._pool = BatchPool(2), BatchPool(1)
-    (a, log), (b, same) = both._gradients(0, 1e-3), alone._gradients(0, 1e-3)
+    (a, log), (b, same) = first_gradients(both), first_gradients(alone)
     assert log == same
     assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 def test_micro_batches_add_up_to_the_loss_of_the_step(tiny_folder: Path, tmp_path: Path) -> None:
     training = trainer(tiny_folder, tmp_path, micro=2)
-    _, log = training._gradients(0, 1e-3)
+    _, log = first_gradients(training)
     batches = training.objective.step(0, 2)
     with torch.inference_mode():
         sums = [loss_sums(forward(training.model, batch, CPU, "fp32"), batch) for batch in batches]
