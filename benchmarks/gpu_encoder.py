@@ -79,7 +79,7 @@ def utilisation(setting: Setting) -> Iterator[Figure]:
     yield Figure("encoder", tokens / seconds, "tokens/s")
 
     def whole() -> None:
-        encoder.encode_sentences(ids, windows, sentence_ptr=ptr)
+        encoder.encode_sentences(ids, windows, sentence_ptr=ptr, pooling="mean")
 
     yield Figure("and sentence vectors in this machine's memory", tokens / setting.timed(whole, of=3), "tokens/s")
 
@@ -112,11 +112,11 @@ def pairs(setting: Setting) -> Iterator[Figure]:
     both, left_out = paired_context_windows(ptr, near, count, encoder.max_tokens)
 
     def apart() -> None:
-        encoder.encode_sentences(text.ids, alone, sentence_ptr=ptr)
+        encoder.encode_sentences(text.ids, alone, sentence_ptr=ptr, pooling="mean")
         encoder.score_pairs(text.ids, scored[0])
 
     def together() -> None:
-        encoder.encode_sentences(text.ids, both, sentence_ptr=ptr, pairs=len(left_out))
+        encoder.encode_sentences(text.ids, both, sentence_ptr=ptr, pooling="mean", pairs=len(left_out))
 
     apart_s, together_s = setting.timed(apart, of=2), setting.timed(together, of=2)
     yield Figure("a pass each", len(text.ids) / apart_s, "tokens/s")
@@ -145,11 +145,11 @@ def _compared(setting: Setting, checkpoint: Checkpoint, name: str) -> Iterator[F
         encoder = setting.new_encoder(setting.device, precision, checkpoint=checkpoint)
         label = f"{name}{precision}"
         found = encoder.encode(ids, windows, sentences=count)
-        short = encoder.encode_sentences(ids, windows, sentence_ptr=ptr)
+        short, _ = encoder.encode_sentences(ids, windows, sentence_ptr=ptr, pooling="mean")
         yield Figure(
             f"{label}: least cosine of a token with the CPU's", _least_cosine(found, truth), "", at_least=bound
         )
-        summed = np.abs(sentence_vectors(found, ptr, "mean") - sentence_vectors(short, ptr, "mean")).max()
+        summed = np.abs(sentence_vectors(found, ptr, "mean") - short).max()
         yield Figure(f"{label}: sentences summed on the device, difference", float(summed), "", at_most=2e-3)
         single = _one_by_one(encoder, ids, windows, count)
         yield Figure(f"{label}: alone or in a batch, least cosine", _least_cosine(found, single), "", at_least=bound)
@@ -181,15 +181,15 @@ def memory(setting: Setting) -> Iterator[Figure]:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated() if cuda else 0
-    expected = setting.encoder.encode_sentences(text.ids, windows, sentence_ptr=ptr)
+    expected, _ = setting.encoder.encode_sentences(text.ids, windows, sentence_ptr=ptr, pooling="mean")
     peak = torch.cuda.max_memory_allocated() - before if cuda else 0
     if cuda:
         yield Figure("memory beside the model at the peak", peak / 2**30, "GiB")
         yield Figure("the same, of all there is", peak / torch.cuda.mem_get_info()[1], "share", at_most=0.9)
     small = setting.new_encoder(setting.device, setting.precision, budget=setting.encoder.budget)
     with _little_memory(setting, small, peak // 3):
-        found = small.encode_sentences(text.ids, windows, sentence_ptr=ptr)
-    apart = np.abs(sentence_vectors(found, ptr, "mean") - sentence_vectors(expected, ptr, "mean")).max()
+        found, _ = small.encode_sentences(text.ids, windows, sentence_ptr=ptr, pooling="mean")
+    apart = np.abs(found - expected).max()
     yield Figure("with a third of that: budget in the end", small.budget, "tokens a batch")
     yield Figure("with a third of that: vectors differ by", float(apart), "", at_most=0.05)
     if small.budget >= setting.encoder.budget:

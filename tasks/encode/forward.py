@@ -87,14 +87,19 @@ def chunk_vectors(
     scores = len(near_left_out) if nsp else 0
     if tokens or encoder.device.type != "cuda":
         encoded = encoder.encode(chunk.ids, windows, sentences=chunk.sentences, pairs=scores, on_batch=on_batch)
+        token_vectors, near_logits = encoded.tokens, encoded.logits
+        vectors = sentence_vectors(encoded, ptr, pooling)
     else:
-        encoded = encoder.encode_sentences(chunk.ids, windows, sentence_ptr=ptr, pairs=scores, on_batch=on_batch)
+        token_vectors = np.empty((0, encoder.width), dtype=np.float32)
+        vectors, near_logits = encoder.encode_sentences(
+            chunk.ids, windows, sentence_ptr=ptr, pooling=pooling, pairs=scores, on_batch=on_batch
+        )
     forward, encoded_at = int(windows.lengths.sum()), time.perf_counter()
     scored = None
     if nsp and wanted is not None:
         rest = SentencePairs(wanted.pairs.first[scores:], wanted.pairs.second[scores:])
         pairs, left_out = pair_windows(ptr, rest, max_tokens)
-        logits = np.concatenate([encoded.logits, encoder.score_pairs(chunk.ids, pairs, on_batch=on_batch)])
+        logits = np.concatenate([near_logits, encoder.score_pairs(chunk.ids, pairs, on_batch=on_batch)])
         scored = ScoredTransitions(wanted, logits, np.concatenate([near_left_out, left_out]))
         forward += int(pairs.lengths.sum())
     scored_at, surprisals = time.perf_counter(), None
@@ -103,7 +108,7 @@ def chunk_vectors(
         surprisals, run = _surprisals(encoder, chunk, masking, max_tokens, on_batch)
         forward += run
         seconds["pll"] = time.perf_counter() - scored_at
-    return ChunkVectors(encoded.tokens, sentence_vectors(encoded, ptr, pooling), scored, surprisals, forward, seconds)
+    return ChunkVectors(token_vectors, vectors, scored, surprisals, forward, seconds)
 
 
 def _surprisals(

@@ -55,5 +55,4 @@ def sentence_vectors(encoded: Encoded, sentence_ptr: Ints, pooling: Pooling) -> 
         return encoded.first
     starts, stops = sentence_ptr[:-1], sentence_ptr[1:]
     counts = (stops - starts + 2 * encoded.alone).astype(np.float32)
-    sums = segment_sums(encoded.tokens, starts, stops) if encoded.sums is None else encoded.sums
-    return (sums + encoded.first + encoded.final) / counts[:, None]
+    return (segment_sums(encoded.tokens, starts, stops) + encoded.first + encoded.final) / counts[:, None]

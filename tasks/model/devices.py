@@ -112,7 +112,7 @@ def on_own_stream(device: torch.device) -> Iterator[None]:
         _thread.stream.synchronize()
 
 
-def to_device(values: npt.NDArray[np.integer[Any]], device: torch.device) -> torch.Tensor:
+def to_device(values: npt.NDArray[np.number[Any]], device: torch.device) -> torch.Tensor:
     """Copy an array to the device; to CUDA through pinned memory, so that the copy is asynchronous."""
     tensor = torch.from_numpy(values)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

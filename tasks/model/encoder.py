@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from polyseme.storage.errors import ModelError
-from polyseme.storage.records import Layers, Precision
+from polyseme.storage.records import Layers, Pooling, Precision
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.model.batch_pool import BatchPool
 from polyseme.tasks.model.bert import PackedBatch, PackedBert, activation_named
@@ -26,7 +26,7 @@ from polyseme.tasks.model.devices import BATCHES_AT_ONCE, DTYPES, on_own_stream,
 from polyseme.tasks.model.linear import Int8, exact_for
 from polyseme.tasks.model.memory import DeviceMemory
 from polyseme.tasks.model.packing import Specials, pack
-from polyseme.tasks.model.segment_sums import SpecialTokenVectors, add_at, segments_of, sums
+from polyseme.tasks.model.segment_sums import SentencePooling, SpecialTokenVectors, add_at, sums
 from polyseme.tasks.text.windows import Windows, batches
 
 log = logging.getLogger(__name__)
@@ -46,8 +46,7 @@ class Encoded:
 
     `tokens` is `(tokens, hidden)` in token order. `first` and `final` are `(sentences, hidden)`: the `[CLS]` and
     closing `[SEP]` vectors of sentences that have windows of their own (`alone`), averaged over these, else zeros.
-    `logits` is `(pairs, 3)` as `score_pairs` returns, NaN if no window scored the pair. `sums`, if not None, is
-    `(sentences, hidden)`: the sums of each sentence's token vectors, and `tokens` is empty.
+    `logits` is `(pairs, 3)` as `score_pairs` returns, NaN if no window scored the pair.
     """
 
     tokens: Floats
@@ -55,7 +54,6 @@ class Encoded:
     final: Floats
     alone: npt.NDArray[np.bool_]
     logits: Floats
-    sums: Floats | None = None
 
 
 class Encoder:
@@ -119,79 +117,72 @@ class Encoder:
         pairs without an NSP head.
         """
         tokens = np.empty((len(ids), self.width), dtype=np.float32)
+        special = SpecialTokenVectors(windows, sentences, self.width)
 
-        def copy(states: torch.Tensor, packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
+        def copy(states: torch.Tensor, numbers: Ints, source: Ints) -> Floats:
             return to_numpy(states)
 
-        def collect(rows: Floats, numbers: Ints, source: Ints) -> tuple[Floats, Floats]:
+        def collect(rows: Floats, numbers: Ints, source: Ints) -> None:
             taken = windows.takes(numbers, source)
             tokens[source[taken]] = rows[taken]
             lengths = windows.lengths[numbers]
             stops = np.cumsum(lengths)
-            return rows[stops - lengths], rows[stops - 1]
+            special.add(numbers, rows[stops - lengths], rows[stops - 1])
 
-        special, logits = self._encode(ids, windows, copy, collect, sentences=sentences, pairs=pairs, on_batch=on_batch)
+        logits = self._encode(ids, windows, copy, collect, pairs=pairs, on_batch=on_batch)
         return Encoded(tokens, special.first, special.final, special.alone, logits)
 
     def encode_sentences(
-        self, ids: npt.NDArray[np.int32], windows: Windows, *, sentence_ptr: Ints, pairs: int = 0,
+        self, ids: npt.NDArray[np.int32], windows: Windows, *, sentence_ptr: Ints, pooling: Pooling, pairs: int = 0,
         on_batch: OnBatch = lambda tokens: None,
-    ) -> Encoded:  # fmt: skip
-        """Like `encode`, but return each sentence's sum of token vectors, computed on the device, not the vectors.
+    ) -> tuple[Floats, Floats]:  # fmt: skip
+        """Return the sentence vectors `(sentences, hidden)`, pooled on the device, and the logits of the `pairs`.
 
-        Sentence `i` has the tokens `sentence_ptr[i]:sentence_ptr[i + 1]`. For GPUs: copying all token vectors back and
-        adding them up on the host takes longer than the model.
+        They are those of `encode` and `sentence_vectors`; sentence `i` has the tokens
+        `sentence_ptr[i]:sentence_ptr[i + 1]`. For GPUs: copying all token vectors back and adding them up on the host
+        takes longer than the model.
         """
-        sentences = len(sentence_ptr) - 1
-        totals = np.zeros((sentences, self.width), dtype=np.float32)
+        rows = SentencePooling(windows, sentence_ptr, pooling)
+        totals = np.zeros((len(sentence_ptr) - 1, self.width), dtype=np.float32)
 
-        def reduce(states: torch.Tensor, packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Ints, list[Floats]]:
-            sentence, added = sums(states, segments_of(windows, numbers, source, sentence_ptr))
-            first, final = states[packed.starts], states[packed.bounds[1:].long() - 1]
-            return sentence, [to_numpy(rows) for rows in (added, first, final)]
+        def reduce(states: torch.Tensor, numbers: Ints, source: Ints) -> tuple[Ints, Floats]:
+            sentence, added = sums(states, rows.segments(numbers, source))
+            return sentence, to_numpy(added)
 
-        def collect(reduced: tuple[Ints, list[Floats]], numbers: Ints, source: Ints) -> tuple[Floats, Floats]:
-            sentence, (added, first, final) = reduced
-            add_at(totals, sentence, added)
-            return first, final
+        def collect(reduced: tuple[Ints, Floats], numbers: Ints, source: Ints) -> None:
+            add_at(totals, *reduced)
 
-        special, logits = self._encode(
-            ids, windows, reduce, collect, sentences=sentences, pairs=pairs, on_batch=on_batch
-        )
-        tokens = np.empty((0, self.width), dtype=np.float32)
-        return Encoded(tokens, special.first, special.final, special.alone, logits, totals)
+        logits = self._encode(ids, windows, reduce, collect, pairs=pairs, on_batch=on_batch)
+        return totals / rows.divisors[:, None], logits
 
     def _encode(
-        self, ids: npt.NDArray[np.int32], windows: Windows,
-        reduce: Callable[[torch.Tensor, PackedBatch, Ints, Ints], Result],
-        collect: Callable[[Result, Ints, Ints], tuple[Floats, Floats]], *, sentences: int, pairs: int,
-        on_batch: OnBatch,
-    ) -> tuple[SpecialTokenVectors, Floats]:  # fmt: skip
-        """Run all windows; return the vectors of special tokens and the logits of `pairs`.
+        self, ids: npt.NDArray[np.int32], windows: Windows, reduce: Callable[[torch.Tensor, Ints, Ints], Result],
+        collect: Callable[[Result, Ints, Ints], None], *, pairs: int, on_batch: OnBatch,
+    ) -> Floats:  # fmt: skip
+        """Run all windows; return the logits of `pairs`.
 
-        `reduce` is called with the hidden states of each batch, in the batch's thread; `collect` with its result, in
-        the caller's thread and in order, and returns the first and the last row of each window.
+        `reduce` is called with the hidden states of each batch, its windows and the token position of each row, in the
+        batch's thread; `collect` with its result, in the caller's thread and in order.
         """
         if pairs:
             self.require("NSP")
-        special = SpecialTokenVectors(windows, sentences, self.width)
         logits = np.full((pairs, 3), np.nan, dtype=np.float32)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Result, Floats | None]:
             wanted = windows.pair[numbers] >= 0
             if not pairs or not wanted.any():
-                return reduce(self.bert.vector_states(packed, last=self._last), packed, numbers, source), None
+                return reduce(self.bert.vector_states(packed, last=self._last), numbers, source), None
             states, first = self.bert.vector_and_first_states(packed, last=self._last)
-            return reduce(states, packed, numbers, source), to_numpy(self.bert.pair_scores(first))[wanted]
+            return reduce(states, numbers, source), to_numpy(self.bert.pair_scores(first))[wanted]
 
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, (reduced, scored) in done:
                 if scored is not None:
                     pair = windows.pair[numbers]
                     logits[pair[pair >= 0]] = scored
-                special.add(numbers, *collect(reduced, numbers, source))
+                collect(reduced, numbers, source)
                 on_batch(len(source))
-        return special, logits
+        return logits
 
     def score_pairs(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, on_batch: OnBatch = lambda tokens: None

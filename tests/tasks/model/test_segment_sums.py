@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from polyseme.storage.records import Context
+from polyseme.storage.records import Context, Pooling
 from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.engine import Engine
-from polyseme.tasks.model.segment_sums import Segments, segments_of, sums
+from polyseme.tasks.model.segment_sums import Segments, SentencePooling, sums
 from polyseme.tasks.text.windows import (
     SentencePairs,
     Windows,
@@ -35,36 +35,47 @@ def windows_for(context: Context) -> Windows:
 
 @pytest.mark.parametrize("context", ["sentence", "window", "pair"])
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_sentences_are_the_same_as_from_tokens(foreign: Engine, context: Context, pooling: str) -> None:
+def test_sentences_are_the_same_as_from_tokens(foreign: Engine, context: Context, pooling: Pooling) -> None:
     windows, encoder = windows_for(context), foreign.encoder
     pairs = 5 if context == "pair" else 0
     tokens = encoder.encode(IDS, windows, sentences=7, pairs=pairs)
-    summed = encoder.encode_sentences(IDS, windows, sentence_ptr=PTR, pairs=pairs)
-    assert summed.tokens.shape == (0, 30)
-    assert (summed.alone == tokens.alone).all()
-    assert (summed.first == tokens.first).all()
-    np.testing.assert_array_equal(summed.logits, tokens.logits)
-    expected, found = (sentence_vectors(encoded, PTR, pooling) for encoded in (tokens, summed))  # type: ignore[arg-type]
-    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+    found, logits = encoder.encode_sentences(IDS, windows, sentence_ptr=PTR, pooling=pooling, pairs=pairs)
+    np.testing.assert_array_equal(logits, tokens.logits)
+    np.testing.assert_allclose(found, sentence_vectors(tokens, PTR, pooling), atol=TOLERANCE)
 
 
-def test_segments_cover_every_row_and_mark_those_that_no_sentence_takes() -> None:
+def test_segments_cover_every_row_and_special_tokens_belong_to_their_sentence() -> None:
     windows = sentence_windows(PTR, [0, 1], 37)
     source = np.array([-1, *range(7), -1, -1, *range(7, 12), -1])
-    segments = segments_of(windows, np.array([0, 1]), source, PTR)
-    assert segments.sentence.tolist() == [-1, 0, -1, 1, -1]
-    assert segments.lengths.tolist() == [1, 7, 2, 5, 1]
+    segments = SentencePooling(windows, PTR, "mean").segments(np.array([0, 1]), source)
+    assert segments.sentence.tolist() == [0, 1]
+    assert segments.lengths.tolist() == [9, 7]
+    assert (segments.weights == 1).all()
+
+    segments = SentencePooling(windows, PTR, "cls").segments(np.array([0, 1]), source)
+    assert segments.sentence.tolist() == [0, -1, 1, -1]
+    assert segments.lengths.tolist() == [1, 8, 1, 6]
+
+
+def test_the_special_tokens_of_several_windows_of_a_sentence_are_averaged() -> None:
+    windows = sentence_windows(np.array([0, 50], dtype=np.int64), [0], 37)
+    source = np.concatenate([[-1, *range(a, b), -1] for a, b in zip(windows.a_start, windows.a_stop, strict=True)])
+    segments = SentencePooling(windows, np.array([0, 50]), "mean").segments(np.arange(len(windows)), source)
+    kept = np.repeat(segments.sentence, segments.lengths) == 0
+    assert len(windows) == 2
+    assert segments.weights[kept].sum() == pytest.approx(50 + 2)
 
 
 def test_sums_are_of_each_segment_in_float32() -> None:
     rows = torch.arange(10, dtype=torch.bfloat16).reshape(5, 2)
-    sentence, added = sums(rows, Segments(np.array([3, -1, 0]), np.array([2, 1, 2])))
+    weights = np.array([1, 0.5, 1, 1, 1], dtype=np.float32)
+    sentence, added = sums(rows, Segments(np.array([3, -1, 0]), np.array([2, 1, 2]), weights))
     assert sentence.tolist() == [3, 0]
     assert added.dtype == torch.float32
-    assert added.tolist() == [[0 + 2, 1 + 3], [6 + 8, 7 + 9]]
+    assert added.tolist() == [[0 + 1, 1 + 1.5], [6 + 8, 7 + 9]]
 
 
 def test_pairs_give_vectors_without_being_scored(foreign: Engine) -> None:
-    summed = foreign.encoder.encode_sentences(IDS, windows_for("pair"), sentence_ptr=PTR)
-    assert summed.logits.shape == (0, 3)
-    assert np.isfinite(sentence_vectors(summed, PTR, "mean")[[0, 1, 3, 4, 5, 6]]).all()
+    vectors, logits = foreign.encoder.encode_sentences(IDS, windows_for("pair"), sentence_ptr=PTR, pooling="mean")
+    assert logits.shape == (0, 3)
+    assert np.isfinite(vectors[[0, 1, 3, 4, 5, 6]]).all()
