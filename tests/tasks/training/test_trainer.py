@@ -86,6 +86,13 @@ def test_micro_batches_add_up_to_the_loss_of_the_step(tiny_folder: Path, tmp_pat
     assert log["nsp"] == pytest.approx(float(sum(s[1] for s in sums)) / 8, rel=1e-5)
 
 
+@pytest.mark.parametrize(("device", "pairs", "size"), [("cpu", 256, 4), ("cuda", 256, 128), ("cuda", 8, 8)])
+def test_a_gpu_takes_more_pairs_at_once(tiny_folder: Path, tmp_path: Path, device: str, pairs: int, size: int) -> None:
+    training = trainer(tiny_folder, tmp_path, pairs=pairs)
+    training.device = torch.device(device)
+    assert training._batch == size
+
+
 def test_a_run_stopped_in_its_last_evaluation_repeats_it_when_it_continues(tiny_folder: Path, tmp_path: Path) -> None:
     def stop(model: object) -> dict[str, float]:
         if first.progress.step == 4:
