@@ -16,7 +16,7 @@ from polyseme.flows.commands.options.reading import Limit, TextField
 from polyseme.flows.commands.options.running import Json
 from polyseme.flows.display.output import write_json, write_table
 from polyseme.storage.errors import UsageError
-from polyseme.storage.records import Document
+from polyseme.storage.records import Document, Layers
 
 if TYPE_CHECKING:
     from polyseme.tasks.evaluation.evaluation import Evaluation
@@ -36,6 +36,7 @@ def evaluate(
     pairs: int = 1000,
     masked_pairs: int = 512,
     max_tokens: int = 128,
+    layers: Layers = "last",
     seed: int = 0,
     device: DeviceName = "auto",
     json: Json = False,
@@ -66,6 +67,8 @@ def evaluate(
         Pairs of segments on which MLM is evaluated, 15 % of their tokens masked.
     max_tokens
         Length of a pair of segments in tokens, special tokens included.
+    layers
+        The layers that vectors are taken from, for search and word senses: last, or the mean of the last four.
     seed
         Seed of everything that is drawn at random.
     """
@@ -95,7 +98,7 @@ def evaluate(
             file=sys.stderr,
             flush=True,
         )
-        engine = Engine(EngineConfig(model=name, device=device))
+        engine = Engine(EngineConfig(model=name, device=device, layers=layers))
         found.append(run(engine, documents, uses, config, graded=graded))
     write_json([asdict(e) for e in found]) if json else write_table(side_by_side(found), "table")
     return 0
