@@ -15,6 +15,7 @@ import pytest
 
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Document
+from polyseme.tasks import worker_processes
 from polyseme.tasks.model.checkpoint import embedded_folder
 from polyseme.tasks.text.wordpiece import WordPiece
 from polyseme.tasks.training import corpus_processes
@@ -76,7 +77,7 @@ def test_documents_without_a_token_are_an_empty_text(given: list[Document]) -> N
 
 
 def test_a_small_text_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus_processes, "_PROGRAM", "raise SystemExit(3)")
+    monkeypatch.setattr(worker_processes, "PROGRAM", "raise SystemExit(3)")
     monkeypatch.setattr(corpus_processes, "_CHUNK_CHARS", 500_000)
     assert prepare_in_processes(documents(24), embedded_folder(), 2).n_documents == 24
 
@@ -84,7 +85,7 @@ def test_a_small_text_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_process_that_fails_is_an_error_and_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     mark = uuid4().hex
     monkeypatch.setenv("PREPARATION", mark)
-    monkeypatch.setattr(corpus_processes, "_PROGRAM", "raise SystemExit(3)")
+    monkeypatch.setattr(worker_processes, "PROGRAM", "raise SystemExit(3)")
     with pytest.raises(PolysemeError, match="exit code 3 before it was done"):
         prepare_in_processes(cycle(documents(4)), embedded_folder(), 2)
     # This process itself was started without the mark.
