@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, tee
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from polyseme.storage.records import Document, Sentence
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.sentences import sentences
-from polyseme.tasks.text.wordpiece import GROUP_CHARS, WordPiece
+from polyseme.tasks.text.wordpiece import GROUP_CHARS, Tokens, WordPiece
 
 _OVERHEAD = 20
 """Characters that every sentence and every document counts in addition to its text, which bounds their number."""
@@ -69,11 +69,25 @@ class Passage:
         return Passage(self.document, self.first, following.last, *arrays)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PassageGroup:
+    """Passages that were tokenized in one call, without their documents: flat arrays over the sentences of all.
+
+    `first` and `last` are those of each passage, `counts` its number of sentences.
+    """
+
+    first: list[int]
+    last: list[bool]
+    counts: list[int]
+    spans: Ints
+    tokens: Tokens
+
+
 @dataclass(frozen=True, slots=True)
 class _Untokenized:
     """The sentences of a passage before they are tokenized."""
 
-    document: Document
+    text: str
     first: int
     last: bool
     sentences: list[Sentence]
@@ -81,43 +95,63 @@ class _Untokenized:
 
 def passages(documents: Iterable[Document], wordpiece: WordPiece) -> Iterator[Passage]:
     """Yield the passages of all documents in order. Those of a document do not depend on the other documents."""
+    documents, read = tee(documents)
+    return with_documents(passage_groups((document.text for document in read), wordpiece), documents)
+
+
+def passage_groups(texts: Iterable[str], wordpiece: WordPiece) -> Iterator[PassageGroup]:
+    """Yield the passages of all texts in order, as many together as are tokenized in one call."""
     waiting: list[_Untokenized] = []
     size = 0
-    for document in documents:
-        for part in _split(document):
+    for text in texts:
+        for part in _split(text):
             waiting.append(part)
             size += _OVERHEAD + sum(map(_size, part.sentences))
             if size >= GROUP_CHARS:
-                yield from _tokenized(waiting, wordpiece)
+                yield _tokenized(waiting, wordpiece)
                 waiting, size = [], 0
-    yield from _tokenized(waiting, wordpiece)
+    yield _tokenized(waiting, wordpiece)
 
 
-def _split(document: Document) -> Iterator[_Untokenized]:
-    """Split one document into passages; the last may be empty if the others are full."""
+def with_documents(groups: Iterable[PassageGroup], documents: Iterable[Document]) -> Iterator[Passage]:
+    """Yield the passages in `groups`, which are those of all `documents` in order."""
+    following = iter(documents)
+    for group in groups:
+        tokens = group.tokens
+        sentence_ptr = np.cumsum([0, *group.counts])
+        token_ptr = np.append(0, np.cumsum(tokens.lengths))[sentence_ptr]
+        bounds = zip(pairwise(sentence_ptr.tolist()), pairwise(token_ptr.tolist()), strict=True)
+        for first, last, ((a, b), (x, y)) in zip(group.first, group.last, bounds, strict=True):
+            if first == 0:
+                document = next(following)
+            yield Passage(
+                document, first, last, group.spans[a:b], tokens.lengths[a:b],
+                tokens.ids[x:y], tokens.char_start[x:y], tokens.char_end[x:y], tokens.word[x:y],
+            )  # fmt: skip
+
+
+def _split(text: str) -> Iterator[_Untokenized]:
+    """Split one text into passages; the last may be empty if the others are full."""
     first, size = 0, 0
     taken: list[Sentence] = []
-    for sentence in sentences(document.text):
+    for sentence in sentences(text):
         if size >= GROUP_CHARS:
-            yield _Untokenized(document, first, False, taken)
+            yield _Untokenized(text, first, False, taken)
             first, size, taken = first + len(taken), 0, []
         taken.append(sentence)
         size += _size(sentence)
-    yield _Untokenized(document, first, True, taken)
+    yield _Untokenized(text, first, True, taken)
 
 
 def _size(sentence: Sentence) -> int:
     return sentence.stop - sentence.start + _OVERHEAD
 
 
-def _tokenized(waiting: list[_Untokenized], wordpiece: WordPiece) -> Iterator[Passage]:
-    spans = np.array([(s.start, s.stop) for part in waiting for s in part.sentences], np.int64).reshape(-1, 2)
-    tokens = wordpiece.tokens_of((part.document.text, part.sentences) for part in waiting)
-    sentence_ptr = np.cumsum([0, *(len(part.sentences) for part in waiting)])
-    token_ptr = np.append(0, np.cumsum(tokens.lengths))[sentence_ptr]
-    bounds = zip(pairwise(sentence_ptr.tolist()), pairwise(token_ptr.tolist()), strict=True)
-    for part, ((a, b), (x, y)) in zip(waiting, bounds, strict=True):
-        yield Passage(
-            part.document, part.first, part.last, spans[a:b], tokens.lengths[a:b],
-            tokens.ids[x:y], tokens.char_start[x:y], tokens.char_end[x:y], tokens.word[x:y],
-        )  # fmt: skip
+def _tokenized(waiting: list[_Untokenized], wordpiece: WordPiece) -> PassageGroup:
+    return PassageGroup(
+        first=[part.first for part in waiting],
+        last=[part.last for part in waiting],
+        counts=[len(part.sentences) for part in waiting],
+        spans=np.array([(s.start, s.stop) for part in waiting for s in part.sentences], np.int64).reshape(-1, 2),
+        tokens=wordpiece.tokens_of((part.text, part.sentences) for part in waiting),
+    )
