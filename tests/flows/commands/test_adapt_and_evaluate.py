@@ -81,6 +81,9 @@ def test_from_documents_to_a_model_and_its_figures(
     assert "sentence similarity" in stdout
     assert "MLM top-1" in stdout
     assert "better" in stdout
+    code, _, stderr = polyseme(capfd, "evaluate", tiny_folder, "--data", source, *few, "--layers", "last4")
+    assert code == 5
+    assert "needs at least four layers" in stderr
 
 
 @pytest.mark.prefect

@@ -153,7 +153,8 @@ def test_the_command_ranks_documents_and_shows_where_one_breaks(
     assert [r["mean_margin"] for r in ranking] == sorted(r["mean_margin"] for r in ranking)
     assert len(ranking) == 3
     (spliced,) = [r for r in json.loads(polyseme(capfd, made, "coherence", "--json")[1]) if r["doc_id"] == "spliced"]
-    assert (spliced["breaks"], spliced["deepest_break"], spliced["mean_order_margin"]) == (1, 3, None)
+    assert (spliced["breaks"], spliced["deepest_break"]) == (1, 3)
+    assert spliced["mean_order_margin"] > 0
     ordered = [r["order_score"] for r in json.loads(polyseme(capfd, made, "coherence", "--by", "order", "--json")[1])]
     scored = [score for score in ordered if score is not None]
     assert ordered == sorted(scored) + [None] * (len(ordered) - len(scored))
