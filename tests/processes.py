@@ -80,6 +80,23 @@ def run_together(
                 worker.join()
 
 
+def signalled(script: Path, *arguments: str | Path, how: signal.Signals, count: int) -> tuple[int, str]:
+    """Send `how` to a Python script once it has printed "under way"; return its exit code and what it wrote to stderr.
+
+    Fails if it does not have `count` processes then, itself included, or if one is left in the end.
+    """
+    mark = uuid4().hex
+    environment = {**os.environ, "SIGNALLED": mark, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with started(sys.executable, script, *arguments, env=environment, stdout=PIPE, stderr=PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "under way\n"
+        assert len(marked(mark)) == count
+        os.killpg(running.pid, how)
+        _, errors = running.communicate(timeout=DEADLINE_SECONDS)
+        assert left(mark) == []
+    return running.returncode, errors
+
+
 def wait_until(condition: Callable[[], Any], what: str, *, seconds: float = DEADLINE_SECONDS) -> Any:
     """Return what `condition` returns once that is true; fail if it is not within the deadline."""
     until, pause = time.monotonic() + seconds, 0.02

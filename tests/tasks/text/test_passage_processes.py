@@ -188,16 +188,7 @@ def test_no_process_outlives_the_engine(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_outlives_the_one_that_started_it(how: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(ENDLESS)
-    mark = uuid4().hex
-    environment = {**os.environ, "PASSAGES": mark, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = (sys.executable, tmp_path / "script.py", embedded_folder())
-    with processes.started(*command, env=environment, stdout=processes.PIPE, stderr=processes.PIPE) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "under way\n"
-        assert len(processes.marked(mark)) == 3
-        os.killpg(running.pid, how)
-        _, errors = running.communicate(timeout=processes.DEADLINE_SECONDS)
-        assert processes.left(mark) == []
+    _, errors = processes.signalled(tmp_path / "script.py", embedded_folder(), how=how, count=3)
     # Nothing but the traceback of Ctrl-C itself: the workers end in silence.
     assert errors.count("Traceback") == (how is signal.SIGINT)
 

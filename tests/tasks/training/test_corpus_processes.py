@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 from dataclasses import fields
 from itertools import cycle
 from pathlib import Path
@@ -96,17 +94,8 @@ def test_a_process_that_fails_is_an_error_and_ends_the_others(monkeypatch: pytes
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_is_left_by_a_preparation_that_is_ended(how: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(ENDLESS)
-    mark = uuid4().hex
-    environment = {**os.environ, "PREPARATION": mark, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = (sys.executable, tmp_path / "script.py", embedded_folder())
-    with processes.started(*command, env=environment, stdout=processes.PIPE, stderr=processes.PIPE) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "under way\n"
-        assert len(processes.marked(mark)) == 3
-        os.killpg(running.pid, how)
-        _, errors = running.communicate(timeout=processes.DEADLINE_SECONDS)
-        assert running.returncode == -how
-        assert processes.left(mark) == []
+    code, errors = processes.signalled(tmp_path / "script.py", embedded_folder(), how=how, count=3)
+    assert code == -how
     # Nothing but the traceback of Ctrl-C itself: the workers end in silence.
     assert errors.count("Traceback") == (how is signal.SIGINT)
     assert "corpus_processes" in errors or not errors
