@@ -105,15 +105,19 @@ def _stale_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
 
 
 def _earlier_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
-    """Return a line for each encoding of an earlier embedded model, with the command that encodes its texts anew."""
+    """Return a line for each encoding of an earlier embedded model, with the command that replaces it."""
     from polyseme.tasks.inference.lake_model import RENEW
 
-    return [
-        f"{e['name']} was made by an earlier version of {e['model']}. With the present one: "
-        f"{RENEW.format(name=e['name'])} --lake {quote(lake)}"
-        for e in encodings
-        if e["earlier_model"]
-    ]
+    lines = []
+    for e in (e for e in encodings if e["earlier_model"]):
+        present = [o["name"] for o in encodings if o["model"] == e["model"] and not o["earlier_model"]]
+        command = f"polyseme status --default {present[0]}" if present else RENEW.format(name=e["name"])
+        if e["default"] or not present:
+            lines.append(
+                f"{e['name']} was made by an earlier version of {e['model']}. With the present one: "
+                f"{command} --lake {quote(lake)}"
+            )
+    return lines
 
 
 def rejects(*, limit: int = 100, lake: LakeOptions = LakeOptions(), json: JsonOrNot = False) -> None:

@@ -17,7 +17,7 @@ from polyseme import EmbedRequest, EngineConfig, Lake, ModelFunctions, connect, 
 from polyseme.flows.backfill import BackfillRequest, backfill
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.maintenance.verification import verify
-from polyseme.storage.sql.publish import publish
+from tests.flows.test_cli import polyseme
 from tests.repository import ROOT
 
 REPLACED = r"earlier version of polyseme-mini.* polyseme backfill --model polyseme-mini"
@@ -36,6 +36,10 @@ def rows(lake: Lake, sql: str) -> list[tuple[object, ...]]:
         return con.execute(sql).fetchall()
 
 
+def at(lake: Lake) -> tuple[str, str]:
+    return "--lake", str(lake.root)
+
+
 def test_it_opens_whole_and_says_that_its_model_was_replaced(old: Lake) -> None:
     assert rows(old, "SELECT doc_id, n_sentences FROM documents ORDER BY doc_id") == [
         ("file:///corpus/money.txt", 2),
@@ -47,23 +51,23 @@ def test_it_opens_whole_and_says_that_its_model_was_replaced(old: Lake) -> None:
     assert rows(old, "SELECT code FROM rejects") == [("bad-json",)]
     with (
         connect(old.root, functions=ModelFunctions()) as con,
-        pytest.raises(
-            duckdb.Error, match=r"earlier version of polyseme-mini.* polyseme backfill --model polyseme-mini"
-        ),
+        pytest.raises(duckdb.Error, match=REPLACED),
     ):
         con.execute(NEAREST)
     with Catalog.open(old) as catalog:
         assert verify(catalog, grace=timedelta(hours=1), now=datetime.now(UTC)).findings == ()
 
 
-def test_its_texts_are_encoded_with_the_present_model_beside_the_old_vectors(old: Lake) -> None:
+def test_its_texts_are_encoded_with_the_present_model_beside_the_old_vectors(
+    old: Lake, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "polyseme backfill --model polyseme-mini --from polyseme_mini " in polyseme(capfd, "status", *at(old))[1]
     request = BackfillRequest(lake=str(old.root), engine=EngineConfig(device="cpu"), name="present")
     assert backfill(request).counts.documents == 3
     assert backfill(request).tally.unchanged == 3
     assert rows(old, "SELECT count(order_margin) FROM transitions") == [(0,)]
-    with Catalog.open(old) as catalog:
-        catalog.set_default_encoding("present")
-        publish(catalog)
+    assert "With the present one: polyseme status --default present " in polyseme(capfd, "status", *at(old))[1]
+    assert "earlier version" not in polyseme(capfd, "status", "--default", "present", *at(old))[1]
     with connect(old.root, functions=ModelFunctions()) as con:
         assert con.execute(NEAREST).fetchall() == [("The fields were under water for a week.",)]
         assert con.execute("SELECT count(*) = count(order_margin) FROM transitions").fetchall() == [(True,)]
