@@ -110,8 +110,10 @@ def _earlier_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
 
     lines = []
     for e in (e for e in encodings if e["earlier_model"]):
-        present = [o["name"] for o in encodings if o["model"] == e["model"] and not o["earlier_model"]]
-        command = f"polyseme status --default {present[0]}" if present else RENEW.format(name=e["name"])
+        present = [o for o in encodings if o["model"] == e["model"] and not o["earlier_model"]]
+        complete = [o["name"] for o in present if not (o["missing"] or o["outdated"] or o["damaged"])]
+        # As the default, an incomplete encoding would hide the documents that it lacks.
+        command = f"polyseme status --default {complete[0]}" if complete else RENEW.format(name=e["name"])
         if e["default"] or not present:
             lines.append(
                 f"{e['name']} was made by an earlier version of {e['model']}. With the present one: "

@@ -20,6 +20,8 @@ _REQUEST_CHARS = 200_000
 """Characters of a request, which take 0.2 s of a core; sending it and the arrays back takes a hundredth of that."""
 _LARGE_CHARS = 2_000_000
 """Characters of a document that is not answered in one piece, because its arrays take six bytes a character or more."""
+_OVERHEAD = 100
+"""Characters that every document counts in addition to its text, which bounds their number."""
 
 Texts: TypeAlias = list[str]
 
@@ -81,7 +83,7 @@ def _requests(documents: Iterable[Document]) -> Iterator[list[Document]]:
             yield request
             request, size = [], 0
         request.append(document)
-        size += len(document.text)
+        size += _size(document)
     if request:
         yield request
 
@@ -95,4 +97,8 @@ def _texts(request: list[Document]) -> Texts:
 
 
 def _chars(request: list[Document]) -> int:
-    return sum(len(document.text) for document in request)
+    return sum(map(_size, request))
+
+
+def _size(document: Document) -> int:
+    return len(document.text) + _OVERHEAD

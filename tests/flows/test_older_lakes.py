@@ -73,7 +73,9 @@ def test_its_texts_are_encoded_with_the_present_model_beside_the_old_vectors(
         assert con.execute("SELECT count(*) = count(order_margin) FROM transitions").fetchall() == [(True,)]
 
 
-def test_a_run_with_the_present_model_adds_an_encoding_of_its_own(old: Lake, tmp_path: Path) -> None:
+def test_a_run_with_the_present_model_adds_an_encoding_of_its_own(
+    old: Lake, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "more.txt").write_text("The heron stood in the reeds.")
     engine = EngineConfig(device="cpu")
     report = embed_corpus(EmbedRequest(sources=[str(tmp_path / "more.txt")], lake=str(old.root), engine=engine))
@@ -81,3 +83,6 @@ def test_a_run_with_the_present_model_adds_an_encoding_of_its_own(old: Lake, tmp
     with Catalog.open(old) as catalog:
         assert len(catalog.encodings()) == 2
     assert rows(old, "SELECT count(*) FROM documents") == [(3,)]
+    shown = polyseme(capfd, "status", *at(old))[1]
+    assert "--default" not in shown, "it would hide three documents"
+    assert "polyseme backfill --model polyseme-mini --from polyseme_mini " in shown

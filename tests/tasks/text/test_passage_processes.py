@@ -114,17 +114,19 @@ def test_callers_that_wait_do_not_hold_up_others(shared: PassageProcesses) -> No
     assert len(list(shared.passages(small()))) == 50
 
 
-def test_a_bounded_part_of_the_documents_is_read_ahead(shared: PassageProcesses) -> None:
+@pytest.mark.parametrize("text", [SENTENCE, "", "a"])
+def test_a_bounded_part_of_the_documents_is_read_ahead(shared: PassageProcesses, text: str) -> None:
     read: list[Document] = []
 
     def reading() -> Iterator[Document]:
-        for document in cycle(documents([SENTENCE])):
+        for document in cycle(documents([text])):
             read.append(document)
             yield document
 
     iterator = shared.passages(reading())
     next(iterator)
     assert sum(len(document.text) for document in read) < 7 * 1500
+    assert len(read) < 7 * 15 + 7
 
 
 @pytest.mark.parametrize("texts", [[], ["", SENTENCE, ""]])
