@@ -24,7 +24,7 @@ FROM senses('bank') WHERE rank <= 5 ORDER BY sense, rank
 """
 
 LEAST_COHERENT = """
--- Where is a text least coherent? The transition with the lowest Next Sentence Prediction margin (headings left out).
+-- Where is a text least coherent? The transition with the lowest NSP margin, very short sentences left out.
 SELECT parse_filename(doc_id) AS document, sentence_index AS after_sentence, round(margin, 1) AS margin,
        round(percentile, 2) AS share_of_random_pairs_below, text, next_text
 FROM coherence WHERE length(next_text) > 20 ORDER BY margin LIMIT 1

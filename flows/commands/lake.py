@@ -111,10 +111,11 @@ def _earlier_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
     lines = []
     for e in (e for e in encodings if e["earlier_model"]):
         present = [o for o in encodings if o["model"] == e["model"] and not o["earlier_model"]]
-        complete = [o["name"] for o in present if not (o["missing"] or o["outdated"] or o["damaged"])]
+        same = [o for o in present if all(o[name] == e[name] for name in ("layers", "context", "precision"))]
+        complete = [o["name"] for o in same if not (o["missing"] or o["outdated"] or o["damaged"])]
         # As the default, an incomplete encoding would hide the documents that it lacks.
         command = f"polyseme status --default {complete[0]}" if complete else RENEW.format(name=e["name"])
-        if e["default"] or not present:
+        if e["default"] or not complete:
             lines.append(
                 f"{e['name']} was made by an earlier version of {e['model']}. With the present one: "
                 f"{command} --lake {quote(lake)}"
