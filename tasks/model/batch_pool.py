@@ -29,7 +29,8 @@ class BatchPool:
     """`size` threads (default: one per core). They end with the process, or when the pool is garbage collected."""
 
     def __init__(self, size: int | None = None) -> None:
-        self.size = size or cores()
+        available = cores()  # before the threads below change what it reads
+        self.size = size or available
         self._pool = ThreadPoolExecutor(self.size, "polyseme-batch", initializer=torch.set_num_threads, initargs=(1,))
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from polyseme.tasks.model.batch_pool import BatchPool
-from tests.processes import DEADLINE_SECONDS
+from tests.processes import DEADLINE_SECONDS, run
 
 
 def test_results_are_in_the_order_of_the_items_whichever_is_done_first() -> None:
@@ -79,3 +80,8 @@ def test_closing_waits_for_the_work_that_has_started() -> None:
     results.close()
     assert running.acquire(blocking=False)
     assert running.acquire(blocking=False)
+
+
+def test_a_pool_of_a_given_size_does_not_change_the_number_of_cores() -> None:
+    read = "before = torch.get_num_threads(); list(BatchPool(2).map(abs, [1, 2])); assert cores() == before"
+    run(sys.executable, "-c", f"import torch; from polyseme.tasks.model.batch_pool import BatchPool, cores; {read}")
