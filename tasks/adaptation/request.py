@@ -16,8 +16,9 @@ from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.training.objective import ObjectiveConfig
 from polyseme.tasks.training.trainer import TrainingConfig
 
-_EXTENDABLE = ("steps", "minutes", "checkpoint_seconds", "evaluations")
-"""Training settings that may change when a run is continued: a finished run can be given more time."""
+_EXTENDABLE = ("steps", "minutes", "checkpoint_seconds", "evaluations", "micro")
+"""Training settings that may change when a run is continued: a finished run can be given more time, and batches of
+another size only round differently."""
 _NOT_THE_MODEL = ("out", "teacher", "reading", "device", "evaluation_pairs", "license", "data_note")
 """Settings that do not affect the trained model, and may change too."""
 

@@ -32,11 +32,11 @@ from polyseme.tasks.training.segment_pairs import NEXT, SWAPPED
 OnStep = Callable[[StepLog], None]
 
 _ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-"""Not cuDNN's, PyTorch's first choice on an H200: it compiles a plan for every shape of a batch. The first ten steps of
-512 pairs ran at 47,000 tokens a second with it there, a whole run without it at 740,000."""
+"""Not cuDNN's, PyTorch's first choice on an H200: it compiles a plan for every shape of a batch, and a first step of a
+shape took ten times as long."""
 _GPU_PAIRS = 128
-"""The pairs of a batch on a GPU, if a step has as many: 304,000 tokens a second on an H200, with 16 pairs 15,900 (the
-embedded model). A model of BERT-base's shape needs some 10 GB for them."""
+"""The most pairs of a batch on a GPU by default: many times as fast as 16 on an H200 (docs/performance.md). A model of
+BERT-base's shape should need some 10 GB for them."""
 _EVALUATION_SPACING = 4
 """Between two evaluations training takes at least so many times as long as the first of them did."""
 
@@ -45,7 +45,7 @@ _EVALUATION_SPACING = 4
 class TrainingConfig:
     """How to train. `steps` or `minutes` ends the run, whichever comes first; the learning rate falls to 0 there.
 
-    A step has `pairs` in micro-batches of `micro`, on CUDA of up to 128 if `micro` is less. `distill` and
+    A step has `pairs` in micro-batches of `micro`; None is 16 or 8 on CPU and up to 128 on a GPU. `distill` and
     `distill_sentences` are the weights of 1 - cosine to the teacher's token and sentence vectors. `freeze_layers` are
     the lowest layers that do not move; with one or more, neither do the embeddings.
     With `minutes` the learning rate follows the clock, so only a budget of steps is reproducible to the bit. Minutes
@@ -55,7 +55,7 @@ class TrainingConfig:
     steps: int | None = None
     minutes: float | None = None
     pairs: int = 32
-    micro: int = 16
+    micro: int | None = None
     learning_rate: float = 1e-4
     warmup: float = 0.06
     weight_decay: float = 0.01
@@ -72,8 +72,8 @@ class TrainingConfig:
             raise UsageError("Set how long to train: --steps N or --minutes M.")
         if (self.steps is not None and self.steps < 1) or (self.minutes is not None and self.minutes <= 0):
             raise UsageError("A training run needs at least one step and more than 0 minutes.")
-        if self.pairs < 2 or self.pairs % self.micro:
-            raise UsageError(f"--pairs must be 2 or more and a multiple of {self.micro}, got {self.pairs}.")
+        if self.pairs < 2 or self.pairs % (step := self.micro or 8):
+            raise UsageError(f"--pairs must be 2 or more and a multiple of {step}, got {self.pairs}.")
         if not 0 < self.learning_rate < 1:
             raise UsageError(f"--learning-rate must lie between 0 and 1, got {self.learning_rate}.")
         if not 0 <= self.warmup < 1:
@@ -87,6 +87,14 @@ class TrainingConfig:
     def distills(self) -> bool:
         """Whether a teacher is needed."""
         return self.distill > 0 or self.distill_sentences > 0
+
+    def batch(self, device: torch.device) -> int:
+        """Return the pairs of a batch on `device`."""
+        if self.micro is not None:
+            return self.micro
+        if device.type == "cuda":
+            return min(self.pairs, _GPU_PAIRS)
+        return 16 if self.pairs % 16 == 0 else 8
 
     def share_done(self, step: float, seconds: float) -> float:
         """Return the share of the budget that is spent, 0 to 1."""
@@ -159,7 +167,10 @@ class Trainer:
         Raises PolysemeError if the loss is not a number or a checkpoint cannot be written.
         """
         try:
-            with closing(Lookahead(self.objective, self._batch)) as examples, sdpa_kernel(_ATTENTION):
+            with (
+                closing(Lookahead(self.objective, self.config.batch(self.device))) as examples,
+                sdpa_kernel(_ATTENTION),
+            ):
                 self._run(examples, on_step)
         except BaseException:
             # A step that was being applied is lost; otherwise the model is that of the last finished step.
@@ -195,12 +206,6 @@ class Trainer:
         if progress.evaluations[-1]["step"] != progress.step:
             # The last process was stopped during the final evaluation.
             self._run_evaluation()
-
-    @property
-    def _batch(self) -> int:
-        """The pairs of a batch."""
-        config = self.config
-        return config.micro if self.device.type != "cuda" else max(config.micro, min(config.pairs, _GPU_PAIRS))
 
     def _gradients(
         self, number: int, batches: list[Examples], rate: float

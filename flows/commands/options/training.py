@@ -59,7 +59,7 @@ class TrainingOptions:
         from polyseme.tasks.training.trainer import TrainingConfig
 
         return TrainingConfig(
-            steps=self.steps, minutes=self.minutes, pairs=self.pairs, micro=16 if self.pairs % 16 == 0 else 8,
+            steps=self.steps, minutes=self.minutes, pairs=self.pairs,
             learning_rate=self.learning_rate, dropout=self.dropout, distill=self.distill,
             distill_sentences=self.distill_sentences, freeze_layers=self.freeze_layers,
             checkpoint_seconds=60 * self.checkpoint_minutes,

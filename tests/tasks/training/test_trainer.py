@@ -28,7 +28,7 @@ class Stopped(Exception):
 
 
 def first_gradients(training: Trainer) -> tuple[list[torch.Tensor | None], dict[str, float]]:
-    return training._gradients(0, training.objective.step(0, training.config.micro), 1e-3)
+    return training._gradients(0, training.objective.step(0, training.config.batch(CPU)), 1e-3)
 
 
 def losses(trained: Trainer) -> list[tuple[float, float]]:
@@ -86,11 +86,12 @@ def test_micro_batches_add_up_to_the_loss_of_the_step(tiny_folder: Path, tmp_pat
     assert log["nsp"] == pytest.approx(float(sum(s[1] for s in sums)) / 8, rel=1e-5)
 
 
-@pytest.mark.parametrize(("device", "pairs", "size"), [("cpu", 256, 4), ("cuda", 256, 128), ("cuda", 8, 8)])
-def test_a_gpu_takes_more_pairs_at_once(tiny_folder: Path, tmp_path: Path, device: str, pairs: int, size: int) -> None:
-    training = trainer(tiny_folder, tmp_path, pairs=pairs)
-    training.device = torch.device(device)
-    assert training._batch == size
+@pytest.mark.parametrize(
+    ("device", "pairs", "micro", "size"),
+    [("cpu", 256, None, 16), ("cpu", 24, None, 8), ("cuda", 256, None, 128), ("cuda", 8, None, 8), ("cuda", 256, 4, 4)],
+)
+def test_a_gpu_takes_more_pairs_at_once_unless_told(device: str, pairs: int, micro: int | None, size: int) -> None:
+    assert TrainingConfig(steps=1, pairs=pairs, micro=micro).batch(torch.device(device)) == size
 
 
 def test_a_run_stopped_in_its_last_evaluation_repeats_it_when_it_continues(tiny_folder: Path, tmp_path: Path) -> None:
