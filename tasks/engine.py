@@ -41,7 +41,7 @@ from polyseme.tasks.encode.masked_lm import Masking
 from polyseme.tasks.encode.tables import TableBuilder
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
 from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
-from polyseme.tasks.text.passage_processes import PassageProcesses
+from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
 from polyseme.tasks.text.sentences import SPLITTER
 from polyseme.tasks.text.wordpiece import WordPiece
@@ -55,8 +55,6 @@ OnBatch = Callable[[int], None]
 _NO_LOCK = nullcontext()
 _GPU_CHUNKS = 4
 """How much larger chunks are for a GPU, so that they fill two of its batches."""
-_PASSAGE_PROCESSES_MOST = 12
-"""One process splits and tokenizes 226,000 tokens/s; an H200 encodes 783,000 or more with the embedded model."""
 
 
 class Cancelled(PolysemeError):
@@ -216,7 +214,7 @@ class Engine:
         token would be lost.
         """
         clock = StageClock()
-        tokenized = self._passages(_timed(documents, clock))
+        tokenized = self._passages(clock.between(documents, "read", "tokenize"))
         for chunk in chunks(tokenized, self.chunk_tokens):
             clock.lap("tokenize")
             vectors = self._vectors(chunk, outputs, seed, clock, on_batch=on_batch, device_lock=device_lock)
@@ -287,22 +285,6 @@ class Engine:
 def shared_engine(config: EngineConfig) -> Engine:
     """Return this process's engine for `config`: loaded once and kept (the two used last)."""
     return Engine(config)
-
-
-def processes_beside_a_gpu(cores: int) -> int:
-    """Return the number of processes that split and tokenize, 0 for one core or two.
-
-    A quarter of the cores is left for reading, the encoder lane, tables and Parquet.
-    """
-    return 0 if cores <= 2 else min(cores - max(1, cores // 4), _PASSAGE_PROCESSES_MOST)
-
-
-def _timed(documents: Iterable[Document], clock: StageClock) -> Iterator[Document]:
-    """Yield `documents`. Time until the consumer asks for the next one counts as splitting and tokenizing."""
-    for document in documents:
-        clock.lap("read")
-        yield document
-        clock.lap("tokenize")
 
 
 def _counts(tables: dict[str, pa.Table], vectors: ChunkVectors, seconds: dict[str, float]) -> Counts:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 
 class StageClock:
@@ -22,6 +26,13 @@ class StageClock:
         for stage, value in seconds.items():
             self._seconds[stage] = self._seconds.get(stage, 0.0) + value
         self._last = time.perf_counter()
+
+    def between(self, items: Iterable[Item], before: str, after: str) -> Iterator[Item]:
+        """Yield `items`. Time until one is there is added to `before`, until the next is asked for to `after`."""
+        for item in items:
+            self.lap(before)
+            yield item
+            self.lap(after)
 
     def reset(self) -> dict[str, float]:
         """Return the seconds by stage, without the time that the caller took, and start again."""

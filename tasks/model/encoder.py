@@ -19,6 +19,7 @@ import torch
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Layers, Pooling, Precision
 from polyseme.tasks.arrays import Floats, Ints
+from polyseme.tasks.model.accumulation import SpecialTokenVectors, add_at
 from polyseme.tasks.model.batch_pool import BatchPool
 from polyseme.tasks.model.bert import PackedBatch, PackedBert, activation_named
 from polyseme.tasks.model.checkpoint import Checkpoint, load_weights, missing_head
@@ -26,7 +27,7 @@ from polyseme.tasks.model.devices import BATCHES_AT_ONCE, DTYPES, on_own_stream,
 from polyseme.tasks.model.linear import Int8, exact_for
 from polyseme.tasks.model.memory import DeviceMemory
 from polyseme.tasks.model.packing import Specials, pack
-from polyseme.tasks.model.segment_sums import SentencePooling, SpecialTokenVectors, add_at, sums
+from polyseme.tasks.model.segment_sums import SentencePooling, sums
 from polyseme.tasks.text.windows import Windows, batches
 
 log = logging.getLogger(__name__)

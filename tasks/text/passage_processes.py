@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from polyseme.storage.records import Document
+from polyseme.tasks.text.document_groups import groups_of, size_of
 from polyseme.tasks.text.passages import Passage, PassageGroup, passage_groups, passages, with_documents
 from polyseme.tasks.text.wordpiece import WordPiece
 from polyseme.tasks.worker_processes import Worker, WorkerPool
@@ -20,8 +21,8 @@ _REQUEST_CHARS = 200_000
 """Characters of a request, which take 0.2 s of a core; sending it and the arrays back takes a hundredth of that."""
 _LARGE_CHARS = 2_000_000
 """Characters of a document that is not answered in one piece, because its arrays take six bytes a character or more."""
-_OVERHEAD = 100
-"""Characters that every document counts in addition to its text, which bounds their number."""
+_PROCESSES_MOST = 12
+"""More are of no use: each has its memory, and the caller's thread takes what they return."""
 
 Texts: TypeAlias = list[str]
 
@@ -73,19 +74,18 @@ def tokenizing(folder: Path) -> Callable[[Texts], Iterator[PassageGroup]]:
     return work
 
 
+def processes_beside_a_gpu(cores: int) -> int:
+    """Return the number of processes that split and tokenize, 0 for one core or two.
+
+    A quarter of the cores is left for reading, the encoder lane, tables and Parquet.
+    """
+    return 0 if cores <= 2 else min(cores - max(1, cores // 4), _PROCESSES_MOST)
+
+
 def _requests(documents: Iterable[Document]) -> Iterator[list[Document]]:
     """Yield consecutive documents in lists of `_REQUEST_CHARS` or slightly more; a large document is one of its own."""
-    request: list[Document] = []
-    size = 0
-    for document in documents:
-        large = len(document.text) >= _LARGE_CHARS
-        if request and (large or size >= _REQUEST_CHARS):
-            yield request
-            request, size = [], 0
-        request.append(document)
-        size += _size(document)
-    if request:
-        yield request
+    for large, alike in groupby(documents, key=lambda document: len(document.text) >= _LARGE_CHARS):
+        yield from groups_of(alike, 1 if large else _REQUEST_CHARS)
 
 
 def _is_large(request: list[Document]) -> bool:
@@ -97,8 +97,4 @@ def _texts(request: list[Document]) -> Texts:
 
 
 def _chars(request: list[Document]) -> int:
-    return sum(map(_size, request))
-
-
-def _size(document: Document) -> int:
-    return len(document.text) + _OVERHEAD
+    return sum(map(size_of, request))

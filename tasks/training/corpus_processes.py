@@ -11,6 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from polyseme.storage.records import Document
+from polyseme.tasks.text.document_groups import groups_of
 from polyseme.tasks.text.wordpiece import WordPiece
 from polyseme.tasks.training.corpus import TrainingText, join, prepare
 from polyseme.tasks.worker_processes import WorkerPool
@@ -28,7 +29,7 @@ def prepare_in_processes(documents: Iterable[Document], tokenizer: Path, process
     PolysemeError if a process ends before its work.
     """
     wordpiece = WordPiece.load(tokenizer)
-    chunks = _chunks(documents)
+    chunks = groups_of(documents, _CHUNK_CHARS)
     first = list(islice(chunks, max(_LEAST_CHUNKS, processes)))
     chunks = chain(first, chunks)
     if processes == 1 or len(first) < _LEAST_CHUNKS:
@@ -46,17 +47,3 @@ def preparing(tokenizer: Path) -> Callable[[list[Document]], Iterator[TrainingTe
         yield prepare(chunk, wordpiece)
 
     return work
-
-
-def _chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Yield consecutive documents in lists of `_CHUNK_CHARS` characters or slightly more."""
-    chunk: list[Document] = []
-    size = 0
-    for document in documents:
-        chunk.append(document)
-        size += len(document.text)
-        if size >= _CHUNK_CHARS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
