@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from polyseme.tasks.groups import groups_of
+
 Row = TypeVar("Row")
 
 _STEPS_AT_ONCE = 50_000
@@ -12,17 +14,8 @@ _STEPS_AT_ONCE = 50_000
 
 
 def in_batches(documents: Iterable[Row], steps: Callable[[Row], int]) -> Iterator[list[Row]]:
-    """Yield rows of documents in lists of about as many steps as may be in memory; `steps` counts a document's."""
-    batch: list[Row] = []
-    count = 0
-    for row in documents:
-        batch.append(row)
-        count += steps(row)
-        if count >= _STEPS_AT_ONCE:
-            yield batch
-            batch, count = [], 0
-    if batch:
-        yield batch
+    """Return rows of documents in lists of about as many steps as may be in memory; `steps` counts a document's."""
+    return groups_of(documents, steps, _STEPS_AT_ONCE)
 
 
 def cosine_scale(suffix: str) -> str:

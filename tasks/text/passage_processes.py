@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from polyseme.storage.records import Document
-from polyseme.tasks.text.document_groups import groups_of, size_of
+from polyseme.tasks.groups import document_size, groups_of
 from polyseme.tasks.text.passages import Passage, PassageGroup, passage_groups, passages, with_documents
 from polyseme.tasks.text.wordpiece import WordPiece
 from polyseme.tasks.worker_processes import Worker, WorkerPool
@@ -85,7 +85,7 @@ def processes_beside_a_gpu(cores: int) -> int:
 def _requests(documents: Iterable[Document]) -> Iterator[list[Document]]:
     """Yield consecutive documents in lists of `_REQUEST_CHARS` or slightly more; a large document is one of its own."""
     for large, alike in groupby(documents, key=lambda document: len(document.text) >= _LARGE_CHARS):
-        yield from groups_of(alike, 1 if large else _REQUEST_CHARS)
+        yield from groups_of(alike, document_size, 1 if large else _REQUEST_CHARS)
 
 
 def _is_large(request: list[Document]) -> bool:
@@ -97,4 +97,4 @@ def _texts(request: list[Document]) -> Texts:
 
 
 def _chars(request: list[Document]) -> int:
-    return sum(map(size_of, request))
+    return sum(map(document_size, request))

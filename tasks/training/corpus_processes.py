@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from polyseme.storage.records import Document
-from polyseme.tasks.text.document_groups import groups_of
+from polyseme.tasks.groups import document_size, groups_of
 from polyseme.tasks.text.wordpiece import WordPiece
 from polyseme.tasks.training.corpus import TrainingText, join, prepare
 from polyseme.tasks.worker_processes import WorkerPool
@@ -29,7 +29,7 @@ def prepare_in_processes(documents: Iterable[Document], tokenizer: Path, process
     PolysemeError if a process ends before its work.
     """
     wordpiece = WordPiece.load(tokenizer)
-    chunks = groups_of(documents, _CHUNK_CHARS)
+    chunks = groups_of(documents, document_size, _CHUNK_CHARS)
     first = list(islice(chunks, max(_LEAST_CHUNKS, processes)))
     chunks = chain(first, chunks)
     if processes == 1 or len(first) < _LEAST_CHUNKS:
