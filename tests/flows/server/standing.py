@@ -134,15 +134,26 @@ class Standing:
         except httpx.HTTPError:
             return False
 
+    def get(self, path: str) -> Any:
+        return self._request("GET", path)
+
     def post(self, path: str, body: Any) -> Any:
-        answer = httpx.post(f"{self.api}{path}", json=body, timeout=processes.DEADLINE_SECONDS)
+        return self._request("POST", path, json=body)
+
+    def _request(self, method: str, path: str, **body: Any) -> Any:
+        """Return the answer; ask again while the server reports a locked database as 503, as its clients do."""
+
+        def answered() -> httpx.Response | None:
+            response = httpx.request(method, f"{self.api}{path}", timeout=processes.DEADLINE_SECONDS, **body)
+            return None if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else response
+
+        answer: httpx.Response = self.wait(answered, f"the server answers {method} {path} with something but 503")
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
     def deployment(self, name: str) -> dict[str, Any]:
-        answer = httpx.get(f"{self.api}/deployments/name/{name}", timeout=processes.DEADLINE_SECONDS)
-        answer.raise_for_status()
-        return answer.json()
+        found: dict[str, Any] = self.get(f"/deployments/name/{name}")
+        return found
 
     def runs(self, deployment: str, *states: str) -> list[dict[str, Any]]:
         """Return the flow runs of a deployment, in these states if any are named."""
@@ -158,7 +169,7 @@ class Standing:
 
     def wait_for_run(self, run_id: str) -> None:
         def ended() -> str | None:
-            state = httpx.get(f"{self.api}/flow_runs/{run_id}", timeout=processes.DEADLINE_SECONDS).json()["state"]
+            state = self.get(f"/flow_runs/{run_id}")["state"]
             return state["name"] if state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
 
         assert self.wait(ended, f"run {run_id} ends") == "Completed"
