@@ -16,7 +16,7 @@ from importlib.metadata import version
 from cyclopts import App, Parameter
 
 from polyseme.flows.settings import sources_of_settings
-from polyseme.storage.errors import PolysemeError
+from polyseme.storage.errors import PolysemeError, UnstoppableError
 
 HELP = """Contextual embeddings of whole corpora that answer SQL.
 
@@ -100,6 +100,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         # The reader of our output is gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except UnstoppableError as error:
+        print(f"polyseme: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        os._exit(error.exit_code)
     except PolysemeError as error:
         if debug:
             raise

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from polyseme.storage.errors import PolysemeError
     from polyseme.storage.lake import Lake
     from polyseme.storage.records import Document, Outputs
-    from polyseme.storage.sql.connection import Access, connect
+    from polyseme.storage.sql.access import Access
+    from polyseme.storage.sql.connection import connect
     from polyseme.storage.sql.vectors import vectors
     from polyseme.tasks.engine import Engine, EngineConfig
     from polyseme.tasks.inference.vectors import text_vectors, word_in_text_vectors
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Access": "storage.sql.connection",
+    "Access": "storage.sql.access",
     "Document": "storage.records",
     "EmbedRequest": "flows.embed",
     "Engine": "tasks.engine",

@@ -4,7 +4,8 @@
     ├── UsageError           2  the request itself is wrong
     ├── LakeError            4  the lake is missing, locked or incompatible
     │   └── MissingLakeError    there is no lake yet
-    └── ModelError           5  the model or the device is not available
+    ├── ModelError           5  the model or the device is not available
+    └── UnstoppableError        a thread goes on after the error, so that its process must end
 
 Bad *input* is not an error here: a refused record is a `Reject`, which is data.
 """
@@ -38,6 +39,14 @@ class ModelError(PolysemeError):
     """A checkpoint, head or device that cannot be used."""
 
     exit_code = 5
+
+
+class UnstoppableError(PolysemeError):
+    """A failure after which a thread of this process goes on and cannot be stopped: the process has to end."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def in_words(error: BaseException) -> str:

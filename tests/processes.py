@@ -113,6 +113,14 @@ def cpu_seconds(process: Process) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def resident_bytes(process: Process) -> int:
+    """Return the memory that a process has now (Linux); 0 if it has ended."""
+    try:
+        return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    except (OSError, IndexError):
+        return 0
+
+
 def marked(mark: str) -> dict[int, str]:
     """Return the command lines of the processes that carry a mark, by process id; none on systems without /proc."""
     found = {}

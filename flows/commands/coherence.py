@@ -88,16 +88,13 @@ def coherence(
     plot
         Draw the curve of DOCUMENT into this .svg or .html file.
     """
-    from polyseme.storage.sql.connection import connect
-    from polyseme.tasks.sql.execution import ask
+    from polyseme.tasks.sql.execution import Queries
     from polyseme.tasks.sql.functions import ModelFunctions
 
     if plot is not None and document is None:
         raise UsageError("--plot draws one document. Name it: polyseme coherence DOCUMENT --plot curve.svg")
-    functions = ModelFunctions()
-    con = connect(lake.lake(), functions=functions)
-    try:
-        query = partial(ask, con, functions=functions, timeout=timeout)
+    with Queries(lake.lake(), ModelFunctions()) as queries:
+        query = partial(queries.ask, timeout=timeout)
         if document is None:
             _show_ranking(_ranking(query, worst, by), json=json)
             return
@@ -106,8 +103,6 @@ def coherence(
             raise UsageError(_which(document, named))
         steps = query(_CURVE, doc_id=named[0]["doc_id"])
         found = _details(query, [{**named[0], "steps": len(steps)}])[0] if steps else {}
-    finally:
-        con.close()
     if plot is not None:
         from polyseme.flows.display.svg import write_picture
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -38,21 +39,13 @@ def report(
         Heading of the page; by default the name of the lake's folder.
     """
     from polyseme.flows.display.lake_page import page
-    from polyseme.storage.sql.connection import connect
-    from polyseme.tasks.sql.execution import ask
+    from polyseme.tasks.sql.execution import Queries
     from polyseme.tasks.sql.functions import ModelFunctions
 
-    functions, place = ModelFunctions(), lake.lake()
+    place = lake.lake()
     chosen = [word.strip() for word in (words or "").split(",") if word.strip()]
-    con = connect(place, functions=functions)
-    try:
-        html = page(
-            lambda sql, **parameters: ask(con, sql, functions, timeout=timeout, **parameters),
-            title=title or f"Lake {place.root.name}",
-            words=chosen,
-        )
-    finally:
-        con.close()
+    with Queries(place, ModelFunctions()) as queries:
+        html = page(partial(queries.ask, timeout=timeout), title=title or f"Lake {place.root.name}", words=chosen)
     try:
         output.write_text(html, "utf-8")
     except OSError as error:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from polyseme.flows.commands.options.lake import LakeOptions, Where
 from polyseme.flows.commands.options.model import FunctionOptions
-from polyseme.flows.commands.options.running import Json, Timeout
+from polyseme.flows.commands.options.running import Json, Memory, Timeout
 from polyseme.flows.display.output import write_json
 from polyseme.storage.errors import UsageError
 
@@ -47,6 +47,7 @@ def search(
     word: str | None = None,
     words: Annotated[bool, Parameter(negative="")] = False,
     timeout: Timeout = None,
+    memory: Memory = None,
     lake: LakeOptions = LakeOptions(),
     model: FunctionOptions = FunctionOptions(),
     json: Json = False,
@@ -70,19 +71,19 @@ def search(
         use is most similar to that word of TEXT: "We walked along the stream." --word stream --words. A word alone has
         no context and finds little.
     """
-    from polyseme.storage.sql.connection import connect
-    from polyseme.tasks.sql.execution import ask
+    from polyseme.storage.sql.access import Access
+    from polyseme.tasks.sql.execution import Queries
 
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}.")
-    functions = model.functions()
-    docs = "['*']" if where is None else f"(SELECT coalesce(list(doc_id), []) FROM documents WHERE ({where}\n))"
+    docs = "['*']" if where is None else "(SELECT coalesce(list(doc_id), []) FROM selected_documents)"
     parameters: dict[str, object] = {"text": text, "k": k}
-    con = connect(lake.lake(), functions=functions)
-    try:
+    with Queries(lake.lake(), model.functions(), access=Access(memory=memory)) as queries:
+        if where is not None:
+            queries.select("selected_documents", where)
         if word is not None:
             parameters["word"] = word
-            known = ask(con, "SELECT embed_word($text, $word) IS NOT NULL AS known", functions, text=text, word=word)
+            known = queries.ask("SELECT embed_word($text, $word) IS NOT NULL AS known", text=text, word=word)
             if not known[0]["known"]:
                 raise UsageError(f"'{word}' is not a word of the text. Write a text that uses it, or leave --word out.")
         if word is None and not words:
@@ -93,9 +94,7 @@ def search(
                 "w.word_lower = lower($word)" if word and not words else "regexp_matches(w.word_lower, '[\\pL\\pN]')"
             )
             query = _OCCURRENCES.format(docs=docs, question=question, of_word=of_word)
-        found = ask(con, query, functions, timeout=timeout, **parameters)
-    finally:
-        con.close()
+        found = queries.ask(query, timeout=timeout, **parameters)
     if json:
         write_json(found)
     else:

@@ -38,18 +38,13 @@ def senses(
     plot
         Draw the occurrences as a map into this .svg or .html file.
     """
-    from polyseme.storage.sql.connection import connect
-    from polyseme.tasks.sql.execution import ask
+    from polyseme.tasks.sql.execution import Queries
     from polyseme.tasks.sql.functions import ModelFunctions
 
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}.")
-    functions = ModelFunctions()
-    con = connect(lake.lake(), functions=functions)
-    try:
-        found = ask(con, SENSES, functions, timeout=timeout, word=word)
-    finally:
-        con.close()
+    with Queries(lake.lake(), ModelFunctions()) as queries:
+        found = queries.ask(SENSES, timeout=timeout, word=word)
     groups = summarise(word, found, k)
     if plot is not None:
         from polyseme.flows.display.svg import write_picture

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.model import FunctionOptions
-from polyseme.flows.commands.options.running import Timeout
+from polyseme.flows.commands.options.running import Memory, Timeout
 from polyseme.flows.display.output import Format, write_rows
 from polyseme.storage.errors import UsageError
 
@@ -21,6 +21,7 @@ def sql(
     file: Annotated[Path | None, Parameter(alias="-f")] = None,
     format: Format = "table",
     timeout: Timeout = None,
+    memory: Memory = None,
     write: Path | None = None,
     unsafe: Annotated[bool, Parameter(negative="")] = False,
     lake: LakeOptions = LakeOptions(),
@@ -49,12 +50,12 @@ def sql(
     unsafe
         Let SQL do everything that DuckDB can: read and write any file, load extensions. Only for SQL you wrote.
     """
-    from polyseme.storage.sql.connection import Access, connect
-    from polyseme.tasks.sql.execution import run
+    from polyseme.storage.sql.access import Access
+    from polyseme.tasks.sql.execution import Queries
 
     if timeout is not None and timeout <= 0:
         raise UsageError(f"--timeout is in seconds and must be above 0, got {timeout:g}.")
-    access = Access(folder=write, unsafe=unsafe)
+    access = Access(folder=write, unsafe=unsafe, memory=memory)
     functions = model.functions()
     text = _given(query, file)
     if text is None:
@@ -64,11 +65,8 @@ def sql(
         return
     if not text.strip():
         raise UsageError('There is no SQL to run. Example: polyseme sql "from sentences limit 5"')
-    con = connect(lake.lake(), functions=functions, access=access)
-    try:
-        run(con, text, functions, lambda rows: write_rows(rows, format), timeout=timeout, access=access)
-    finally:
-        con.close()
+    with Queries(lake.lake(), functions, access=access) as queries:
+        queries.run(text, lambda rows: write_rows(rows, format), timeout=timeout)
 
 
 def _given(query: str | None, file: Path | None) -> str | None:

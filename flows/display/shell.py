@@ -29,10 +29,10 @@ from polyseme.flows.display.output import Format, write_rows
 from polyseme.flows.display.sql_help import COMMANDS, help_text
 from polyseme.flows.settings import history_file
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.errors import PolysemeError, UnstoppableError, UsageError
 from polyseme.storage.lake import Lake
-from polyseme.storage.sql.connection import READ_ONLY, Access, connect
-from polyseme.tasks.sql.execution import run
+from polyseme.storage.sql.access import READ_ONLY, Access
+from polyseme.tasks.sql.execution import Queries
 from polyseme.tasks.sql.functions import ModelFunctions
 
 # fmt: off
@@ -68,6 +68,8 @@ def shell(
             try:
                 if not session.answer(text):
                     return
+            except UnstoppableError:
+                raise
             except PolysemeError as error:
                 print(error, file=sys.stderr)  # noqa: T201
             except KeyboardInterrupt:
@@ -96,7 +98,7 @@ class Session:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._con.close()
+        self._queries.close()
 
     def answer(self, text: str) -> bool:
         """Run a statement or a command; return False for the command to leave. Raises PolysemeError."""
@@ -110,7 +112,7 @@ class Session:
 
     def _run(self, sql: str) -> None:
         began = time.perf_counter()
-        run(self._con, sql, self._functions, self._show, timeout=self._timeout, access=self._access)
+        self._queries.run(sql, self._show, timeout=self._timeout)
         if self._timing:
             print(f"{time.perf_counter() - began:.3f} s", file=sys.stderr)  # noqa: T201
 
@@ -140,20 +142,24 @@ class Session:
         self._format = next(name for name in get_args(Format) if name == names[0])
 
     def _connect(self) -> None:
-        with Catalog.open(self.lake) as catalog:
-            self._version = catalog.version
-        self._con = connect(self.lake, functions=self._functions, access=self._access)
-        self._given = _tables(self._con)
-        self.completer.learn(self._con)
+        self._queries = Queries(self.lake, self._functions, access=self._access)
+        self._given = _tables(self._queries.connection)
+        self.completer.learn(self._queries.connection)
 
     def _renew(self) -> None:
         with Catalog.open(self.lake) as catalog:
-            if catalog.version == self._version:
+            if catalog.version == self._queries.version:
                 return
-        if _tables(self._con) != self._given:
+        if self._has_more_than_was_given():
             return
-        self._con.close()
+        self._queries.close()
         self._connect()
+
+    def _has_more_than_was_given(self) -> bool:
+        try:
+            return _tables(self._queries.connection) != self._given
+        except duckdb.TransactionException:  # one that failed, which the user has to end
+            return True
 
 
 class SqlCompleter(Completer):

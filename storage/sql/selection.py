@@ -18,16 +18,10 @@ from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.errors import LakeError, UsageError
 from polyseme.storage.records import Document, Outputs
-from polyseme.storage.sql.connection import open_snapshot, refuse_writes
+from polyseme.storage.sql.conditions import NOT_A_CONDITION, matching, not_a_condition
+from polyseme.storage.sql.confined_connection import ConfinedConnection
 
 _BATCH = 1000
-_NOT_A_CONDITION = (
-    duckdb.BinderException,
-    duckdb.ParserException,
-    duckdb.CatalogException,
-    duckdb.PermissionException,
-    duckdb.ConversionException,
-)
 _COLUMNS = ("doc_id", "version", "uri", "title", "metadata", "text")
 
 
@@ -66,10 +60,13 @@ def select_documents(catalog: Catalog, selection: Selection) -> Iterator[Documen
     """
     snapshot = catalog.snapshot()
     encoding = find_encoding(snapshot, selection.encoding)
-    with open_snapshot(snapshot, catalog.lake) as con:
+    with ConfinedConnection(snapshot, catalog.lake) as confined:
+        con = confined.connection
         if selection.damaged_in is not None:
-            con.register("damaged", pa.table({"doc_id": list(catalog.damaged_documents(selection.damaged_in))}))
-        for batch in _matching(con, encoding, selection):
+            damaged = pa.table({"doc_id": list(catalog.damaged_documents(selection.damaged_in))})
+            confined.call(con.register, "damaged", damaged)
+        found = _matching(con, encoding, selection)
+        while (batch := confined.call(next, found, None)) is not None:
             rows = batch.to_pylist()
             known = catalog.lookup(encoding.encoding_id, [row["doc_id"] for row in rows])
             for row in rows:
@@ -95,19 +92,16 @@ def outputs_of(catalog: Catalog, encoding: Encoding) -> Outputs | None:
 
 def _matching(con: duckdb.DuckDBPyConnection, encoding: Encoding, selection: Selection) -> Iterator[pa.RecordBatch]:
     documents = con.view(f"documents_{encoding.name}").set_alias("documents")
+    columns = documents.columns
+    if selection.where is not None:
+        documents = matching(documents, selection.where)
+    if selection.damaged_in is not None:
+        documents = documents.join(con.table("damaged"), condition="doc_id", how="semi")
+    if selection.since is not None:
+        documents = documents.filter(
+            duckdb.ColumnExpression("ingested_at") >= duckdb.ConstantExpression(selection.since)
+        )
     try:
-        if selection.where is not None:
-            refuse_writes(selection.where)
-            # Parsed as one expression, so that a user's text never becomes part of a statement.
-            documents = documents.filter(selection.where)
-        if selection.damaged_in is not None:
-            documents = documents.join(con.table("damaged"), condition="doc_id", how="semi")
-        if selection.since is not None:
-            documents = documents.filter(
-                duckdb.ColumnExpression("ingested_at") >= duckdb.ConstantExpression(selection.since)
-            )
         yield from documents.select(*_COLUMNS).to_arrow_reader(_BATCH)
-    except _NOT_A_CONDITION as error:
-        raise UsageError(
-            f"--where takes a SQL condition on the columns of documents, such as \"uri LIKE '%/news/%'\": {error}"
-        ) from error
+    except NOT_A_CONDITION as error:  # such as a cast that a value of some document does not take
+        raise not_a_condition(error, columns) from error

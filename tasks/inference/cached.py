@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Executor
+from functools import partial
 from typing import get_args
 
 from polyseme.storage.errors import UsageError
@@ -34,15 +36,16 @@ _CACHED = 8192
 class CachedModel:
     """The cached answers of one encoding's model; without an encoding, of `model` or the embedded one. Thread-safe.
 
-    `model` is the checkpoint's current location. Setting `stop` makes every question fail with `Cancelled`.
+    `model` is the checkpoint's current location. Setting `stop` makes every question fail with `Cancelled`. `loader`
+    loads the model, by default the thread that asks: one that may not write files could not download it.
     """
 
     def __init__(
         self, spec: EncodingSpec | None, *, model: str | None = None, device: Device = "auto",
-        stop: threading.Event | None = None,
+        stop: threading.Event | None = None, loader: Executor | None = None,
     ) -> None:  # fmt: skip
         self._spec, self._model, self._device = spec, model, device
-        self._stop = stop or threading.Event()
+        self._stop, self._loader = stop or threading.Event(), loader
         self._vectors: AnswerCache[str, Floats] = AnswerCache(_CACHED)
         self._words: AnswerCache[tuple[str, str], Floats | None] = AnswerCache(_CACHED)
         self._pairs: AnswerCache[tuple[str, str], NextSentence] = AnswerCache(_CACHED)
@@ -52,7 +55,8 @@ class CachedModel:
     @property
     def engine(self) -> Engine:
         """The engine that computes the answers. Raises ModelError if the encoding's model is not available."""
-        return engine_for(self._spec, model=self._model, device=self._device)
+        load = partial(engine_for, self._spec, model=self._model, device=self._device)
+        return load() if self._loader is None else self._loader.submit(load).result()
 
     def vectors(self, texts: Sequence[str | None]) -> list[Floats | None]:
         """Return the vector `(width,)` of each text."""

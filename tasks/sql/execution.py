@@ -1,4 +1,7 @@
-"""Execution of the user's SQL: statement by statement, with a timeout, Ctrl-C and readable errors.
+"""Execution of a user's SQL over a lake, in a confined thread: statement by statement, with limits and readable errors.
+
+    with Queries(lake, ModelFunctions()) as queries:
+        queries.ask("SELECT text FROM sentences WHERE doc_id = $doc", doc="essay-01")
 
 Knows connections and functions, not the origin of the SQL or how results are displayed.
 """
@@ -7,99 +10,127 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
 
-from polyseme.storage.errors import PolysemeError
-from polyseme.storage.sql.connection import READ_ONLY, Access, refuse_writes
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.errors import LakeError, PolysemeError
+from polyseme.storage.lake import Lake
+from polyseme.storage.sql.access import READ_ONLY, Access, refuse_writes
+from polyseme.storage.sql.conditions import first_line, matching
+from polyseme.storage.sql.confined_connection import ConfinedConnection
 from polyseme.tasks.sql.functions import ModelFunctions
+from polyseme.tasks.sql.supervision import supervise
 
 T = TypeVar("T")
-_ROWS_A_BATCH = 2048
 _FROM_A_FUNCTION = re.compile(r"^.*Python exception occurred while executing the UDF: ", re.DOTALL)
-
 _OF_A_PART = re.compile(r"/data/\w+/encoding=\w+/\w+\.parquet")
+_ROWS_A_BATCH = 2048
+_MEMORY = "SELECT value FROM duckdb_settings() WHERE name = 'memory_limit'"
+_UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
-def run(
-    con: duckdb.DuckDBPyConnection,
-    sql: str,
-    functions: ModelFunctions,
-    show: Callable[[pa.RecordBatchReader], None],
-    *,
-    timeout: float | None = None,
-    access: Access = READ_ONLY,
-) -> None:
-    """Run the statements of `sql` in order, and call `show` with the rows of each that returns rows.
+class Queries:
+    """An open lake that answers SQL in a thread of its own, which can write no files but those that `access` allows.
 
-    `timeout` is in seconds, for all statements and their display. Raises PolysemeError for SQL that fails, takes too
-    long, or writes without permission by `access`.
+    Shows the lake as it was when it was opened. Use it as a context manager. Raises LakeError if there is no lake.
     """
 
-    def work() -> None:
-        for statement in duckdb.extract_statements(sql):
-            relation = con.sql(statement.query)
-            if relation is not None and _has_rows(statement, relation):
-                show(relation.to_arrow_reader(_ROWS_A_BATCH))
+    def __init__(self, lake: Lake, functions: ModelFunctions, *, access: Access = READ_ONLY) -> None:
+        self._lake, self._functions, self._access = lake, functions, access
+        with Catalog.open(lake) as catalog:
+            self._snapshot = catalog.snapshot()
+        self._confined = ConfinedConnection(self._snapshot, lake, functions=functions, access=access)
+        self.connection = self._confined.connection
+        self._most = self._memory()
 
-    refuse_writes(sql, access)
-    _supervised(work, con, functions, timeout)
+    @property
+    def version(self) -> int:
+        """The version of the catalog that is shown."""
+        return self._snapshot.catalog_version
 
+    def __enter__(self) -> Queries:
+        return self
 
-def ask(
-    con: duckdb.DuckDBPyConnection,
-    sql: str,
-    functions: ModelFunctions,
-    *,
-    timeout: float | None = None,
-    **parameters: object,
-) -> list[dict[str, Any]]:
-    """Return the rows of one query with `$name` parameters. Raises as `run` does."""
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
-    def work() -> list[dict[str, Any]]:
-        result = con.execute(sql, parameters)
-        names = [column[0] for column in result.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    def close(self) -> None:
+        """Close the connection, unless a query goes on in spite of being stopped."""
+        self._confined.close()
 
-    refuse_writes(sql)
-    return _supervised(work, con, functions, timeout)
+    def run(self, sql: str, show: Callable[[pa.RecordBatchReader], None], *, timeout: float | None = None) -> None:
+        """Run the statements of `sql` in order, and call `show` with the rows of each that returns rows.
 
+        `timeout` is in seconds, for all statements and their display. Raises PolysemeError for SQL that fails, takes
+        too long or too much memory, or writes without permission, and UnstoppableError if it cannot be stopped.
+        """
 
-def _supervised(
-    work: Callable[[], T], con: duckdb.DuckDBPyConnection, functions: ModelFunctions, timeout: float | None
-) -> T:
-    """Run `work` in another thread: signals do not reach Python while DuckDB blocks the main thread."""
-    functions.failure = None
-    functions.go_on()
-    with ThreadPoolExecutor(1, "polyseme-query") as thread:
-        query = thread.submit(work)
+        def work() -> None:
+            for statement in duckdb.extract_statements(sql):
+                relation = self.connection.sql(statement.query)
+                if relation is not None and _has_rows(statement, relation):
+                    show(relation.to_arrow_reader(_ROWS_A_BATCH))
+
+        refuse_writes(sql, self._access)
+        self._supervised(work, timeout, _whole)
+
+    def ask(self, sql: str, *, timeout: float | None = None, **parameters: object) -> list[dict[str, Any]]:
+        """Return the rows of one query of Polyseme's own, with `$name` parameters. Raises as `run` does."""
+
+        def work() -> list[dict[str, Any]]:
+            result = self.connection.execute(sql, parameters)
+            names = [column[0] for column in result.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+        return self._supervised(work, timeout, first_line)
+
+    def select(self, name: str, where: str) -> None:
+        """Make a view of the documents that meet a user's condition. Raises UsageError if it is not one."""
+        self._supervised(lambda: matching(self.connection.view("documents"), where).create_view(name), None, first_line)
+
+    def _supervised(self, work: Callable[[], T], timeout: float | None, shown: Callable[[Exception], str]) -> T:
+        self._functions.failure = None
+        self._functions.go_on()
+        memory = min(self._most, self._memory())
         try:
-            wait([query], timeout)
-            if not query.done():
-                _stop(query, con, functions)
-                raise PolysemeError(
-                    f"No answer within {timeout:g} seconds, so the query was stopped. Narrow it (WHERE, LIMIT) or "
-                    "raise --timeout SECONDS."
-                )
-            return query.result()
-        except KeyboardInterrupt:
-            _stop(query, con, functions)
-            raise
+            return supervise(self._confined.submit(work), self._interrupt, timeout=timeout, memory=memory)
         except BrokenPipeError:
             raise
         except (duckdb.Error, pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise _readable(error, functions) from error
+            raise self._readable(error, shown) from error
+
+    def _memory(self) -> int:
+        """Return the most memory that DuckDB would use, in bytes: by default 80 % of the machine's."""
+        # A cursor, because a transaction that failed takes no query but ROLLBACK.
+        ((text,),) = self._confined.call(lambda: self.connection.cursor().execute(_MEMORY).fetchall())
+        number, unit = text.split()
+        return int(float(number) * _UNITS[unit])
+
+    def _interrupt(self) -> None:
+        self._functions.stop()
+        self.connection.interrupt()
+
+    def _readable(self, error: Exception, shown: Callable[[Exception], str]) -> PolysemeError:
+        if self._functions.failure is not None:
+            return self._functions.failure
+        if _OF_A_PART.search(str(error)):
+            paths = [path for found in self._snapshot.parts.values() for path in found]
+            gone = self._lake.files.missing(paths)
+            if gone:
+                return LakeError(
+                    f"{len(gone)} of {len(paths)} parts that this connection shows are gone, such as {gone[0]}: the "
+                    "lake has changed since, and a vacuum removed them. Open the lake again; vacuum's --grace leaves "
+                    "readers more time."
+                )
+            return PolysemeError(f"DuckDB could not run the query: {shown(error)} Check the lake with polyseme verify.")
+        return PolysemeError(f"DuckDB could not run the query: {shown(error)}")
 
 
-def _stop(query: Future[T], con: duckdb.DuckDBPyConnection, functions: ModelFunctions) -> None:
-    functions.stop()
-    while not query.done():
-        # An interrupt between two statements is lost, so it is repeated.
-        con.interrupt()
-        wait([query], 0.05)
+def _whole(error: Exception) -> str:
+    return _FROM_A_FUNCTION.sub("", str(error))
 
 
 def _has_rows(statement: duckdb.Statement, relation: duckdb.DuckDBPyRelation) -> bool:
@@ -107,11 +138,3 @@ def _has_rows(statement: duckdb.Statement, relation: duckdb.DuckDBPyRelation) ->
     if statement.type in (duckdb.StatementType.CREATE, duckdb.StatementType.INSERT, duckdb.StatementType.SET):
         return False
     return relation.columns not in (["Success"], ["Count"]) or statement.type == duckdb.StatementType.SELECT
-
-
-def _readable(error: Exception, functions: ModelFunctions) -> PolysemeError:
-    if functions.failure is not None:
-        return functions.failure
-    message = _FROM_A_FUNCTION.sub("", str(error))
-    hint = " Check the lake with polyseme verify." if _OF_A_PART.search(message) else ""
-    return PolysemeError(f"DuckDB could not run the query: {message}{hint}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from itertools import starmap
 from typing import Any, TypeAlias
@@ -55,6 +56,8 @@ class ModelFunctions:
     def __init__(self, *, model: str | None = None, device: Device = "auto", cache_bytes: int = CACHE_BYTES) -> None:
         self._model, self._device, self._cache_bytes = model, device, cache_bytes
         self._stop = threading.Event()
+        self._loader = ThreadPoolExecutor(1, "polyseme-model")
+        self._loader.submit(int)  # a thread has the rights of the one that starts it, so not later
         self.failure: PolysemeError | None = None
 
     def stop(self) -> None:
@@ -74,7 +77,7 @@ class ModelFunctions:
         self, con: duckdb.DuckDBPyConnection, suffix: str, encoding: Encoding | None, snapshot: Snapshot, lake: Lake
     ) -> None:
         spec = encoding.spec if encoding else None
-        cached = CachedModel(spec, model=self._model, device=self._device, stop=self._stop)
+        cached = CachedModel(spec, model=self._model, device=self._device, stop=self._stop, loader=self._loader)
         width = spec.width if spec else find(self._model or EMBEDDED).width
 
         def vectors() -> SentenceVectors | None:

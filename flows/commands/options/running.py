@@ -20,6 +20,10 @@ Timeout = Annotated[
     float | None,
     Parameter(help="Stop after this many seconds, e.g. 30; by default never."),
 ]
+Memory = Annotated[
+    str | None,
+    Parameter(help="The most memory for a query, e.g. 4GB; by default 80 % of the machine's."),
+]
 DryRun = Annotated[
     bool,
     Parameter(negative="", group=REPORT, help="Count documents, tokens and bytes, estimate the time; write nothing."),

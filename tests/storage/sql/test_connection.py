@@ -14,7 +14,8 @@ from duckdb.sqltypes import VARCHAR
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import LakeError, UsageError
 from polyseme.storage.lake import Lake
-from polyseme.storage.sql.connection import Access, connect, refuse_writes
+from polyseme.storage.sql.access import Access, refuse_writes
+from polyseme.storage.sql.connection import connect
 from tests import lakes, processes
 
 

@@ -1,0 +1,53 @@
+"""Conditions: what a user writes behind --where, as one expression on `documents`, and what is wrong with one."""
+
+from __future__ import annotations
+
+import re
+
+import duckdb
+
+from polyseme.storage.errors import UsageError
+from polyseme.storage.sql.access import refuse_writes
+
+NOT_A_CONDITION = (
+    duckdb.BinderException,
+    duckdb.ParserException,
+    duckdb.CatalogException,
+    duckdb.PermissionException,
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+)
+"""What DuckDB raises for a condition that is wrong, some of it only once a document is compared."""
+
+_NO_COLUMN = re.compile(r'Referenced column "([^"]*)" not found')
+_KIND = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
+
+
+def matching(documents: duckdb.DuckDBPyRelation, where: str) -> duckdb.DuckDBPyRelation:
+    """Return the documents that meet a condition. Raises UsageError if `where` is not a SQL condition on them."""
+    refuse_writes(where)
+    try:
+        # Parsed as one expression, so that a user's text never becomes part of a statement.
+        return documents.set_alias("documents").filter(where)
+    except NOT_A_CONDITION as error:
+        raise not_a_condition(error, documents.columns) from error
+
+
+def not_a_condition(error: Exception, columns: list[str]) -> UsageError:
+    """Return DuckDB's error about a condition as one about --where, with what to write instead if that is known."""
+    problem = first_line(error)
+    absent = _NO_COLUMN.search(problem)
+    if absent is None:
+        return UsageError(
+            f"--where takes a SQL condition on the columns of documents, such as \"uri LIKE '%/news/%'\": {problem}"
+        )
+    return UsageError(
+        f"--where names a column that documents does not have: {absent[1]}. It has {', '.join(columns)}. Other fields "
+        f"of a record are in metadata: \"metadata->>'{absent[1]}' = '...'\". Text is quoted with ', names with \"."
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Return what DuckDB found wrong, without the kind of error and without the SQL."""
+    text = str(error).strip()
+    return _KIND.sub("", text.splitlines()[0]) if text else type(error).__name__

@@ -1,0 +1,52 @@
+"""Conditions behind --where: an error names the mistake and the mend, and shows no SQL of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+
+from polyseme.storage.errors import UsageError
+from polyseme.storage.sql.conditions import matching
+
+ROWS = """
+SELECT * FROM (VALUES ('a', 'The bank', '{"genre": "news"}'::JSON), ('b', NULL, NULL)) AS t(doc_id, title, metadata)"""
+
+
+@pytest.fixture
+def documents() -> Iterator[duckdb.DuckDBPyRelation]:
+    with duckdb.connect() as con:
+        con.execute(f"CREATE VIEW documents AS {ROWS}")
+        yield con.view("documents")
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["title = 'The bank'", "metadata->>'genre' = 'news'", "documents.doc_id = 'a'",
+     "doc_id IN (SELECT doc_id FROM documents WHERE title IS NOT NULL)", "doc_id = 'a' -- the first"],
+)  # fmt: skip
+def test_a_condition_selects(documents: duckdb.DuckDBPyRelation, where: str) -> None:
+    assert [row[0] for row in matching(documents, where).fetchall()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("genre = 'news'", "does not have: genre. It has doc_id, title, metadata. .*\"metadata->>'genre' = '...'\""),
+        ('title = "news"', "does not have: news. .*Text is quoted with '"),
+        ("genre =", 'syntax error at or near "="$'),
+        ("1 = 1) OR (true", 'syntax error at or near "\\)"$'),
+        ("true; DROP VIEW documents", "--where takes a SQL condition"),
+        ("", "--where takes a SQL condition"),
+        ("doc_id IN (SELECT x FROM nowhere)", "nowhere does not exist!$"),
+        ("embedding(title)", "--where takes a SQL condition .*embedding does not exist!$"),
+        ("(WITH c AS (COPY (SELECT 1) TO 'x') SELECT true FROM c)", "COPY is not allowed"),
+        ("EXISTS (FROM query('FROM documents'))", "query\\(\\) is not allowed here: it runs SQL that it has as text"),
+    ],
+)
+def test_what_is_not_a_condition_is_said_in_words(documents: duckdb.DuckDBPyRelation, where: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        matching(documents, where)
+    assert "LINE" not in str(caught.value)
+    assert len(documents.fetchall()) == 2
