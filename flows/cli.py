@@ -68,6 +68,7 @@ _COMMANDS = {
     "vacuum": ("polyseme.flows.commands.maintain:vacuum", "Remove files that are no longer needed."),
     "verify": ("polyseme.flows.commands.maintain:verify", "Check every part, and that parts and catalog agree."),
     "publish": ("polyseme.flows.commands.maintain:publish", "Rebuild catalog.duckdb, which any DuckDB can read."),
+    "backup": ("polyseme.flows.commands.backup:backup", "Copy the lake to another place, while it is in use."),
     "tokens": ("polyseme.flows.commands.model:tokens", "Show the WordPiece tokens of a text."),
     "nsp": ("polyseme.flows.commands.model:nsp", "Score whether one sentence follows another."),
     "fill-mask": ("polyseme.flows.commands.model:fill_mask", "Predict the token behind each [MASK] of a text."),

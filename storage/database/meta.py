@@ -68,6 +68,17 @@ def next_ordinal(connection: Connection) -> int:
     return _raise(connection, _LAST_ORDINAL)
 
 
+def counters(connection: Connection) -> tuple[int, int]:
+    """Return the catalog's version and the ordinal of its last run; zeros if the catalog has no rows yet."""
+    return int(_get(connection, _CATALOG_VERSION) or 0), int(_get(connection, _LAST_ORDINAL) or 0)
+
+
+def raise_counters(connection: Connection, *, at_least: tuple[int, int]) -> None:
+    """Raise both counters above `at_least`, and above what they are."""
+    for key, floor in zip((_CATALOG_VERSION, _LAST_ORDINAL), at_least, strict=True):
+        _put(connection, key, str(1 + max(floor, int(_required(connection, key)))))
+
+
 def default_encoding(connection: Connection) -> str | None:
     """Return the id of the default encoding; None in a catalog without encodings."""
     return _get(connection, _DEFAULT_ENCODING)

@@ -102,6 +102,12 @@ def write_pointer(lake: Lake, pointer: Pointer | None, lake_id: str, url: URL) -
         _write(lake, Pointer(lake_id=lake_id, catalog=without_password(url)))
 
 
+def point_to(lake: Lake, lake_id: str, url: URL) -> None:
+    """Write `lake.json` anew, for a lake that took over the catalog of another, unless its catalog is in the lake."""
+    if not _is_own(lake, url):
+        _write(lake, Pointer(lake_id=lake_id, catalog=without_password(url)))
+
+
 def missing_lake(lake: Lake, url: URL) -> MissingLakeError:
     """Return the error for a lake that does not exist."""
     return MissingLakeError(

@@ -1,4 +1,4 @@
-"""Crowd: writers, a compactor, a vacuum and readers on one lake at the same time, and a check of what is left.
+"""Crowd: writers, a compactor, a vacuum, backups and readers on one lake at the same time, and a check of what is left.
 
     python -m tests.torture.crowd [--writers 4] [--commits 100] [--mutant no-fence|no-key|no-check|forgetful]
 
@@ -29,9 +29,10 @@ from typing import Any
 from polyseme.storage import catalog as catalog_module
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import commits
-from polyseme.storage.errors import PolysemeError
+from polyseme.storage.errors import LakeError, PolysemeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance import compaction
+from polyseme.storage.maintenance.backup import backup, restore
 from polyseme.storage.maintenance.compaction import compact
 from polyseme.storage.maintenance.vacuum import vacuum
 from polyseme.storage.maintenance.verification import verify
@@ -125,6 +126,22 @@ def keep_house(root: Path, over: Event, what: str, mutant: str) -> None:
     (root.parent / f"house-{what}").write_text(str(done))
 
 
+def back_up(root: Path, over: Event) -> None:
+    """Back up again and again: every backup has to be whole, and consistent in itself."""
+    errors, made, kept = [], 0, Lake(root.parent / "backup")
+    with Catalog.open(Lake(root)) as catalog:
+        while not over.is_set() or not made:
+            try:
+                backup(catalog, kept)
+                made += 1
+                errors += _faults(kept)
+            except LakeError as error:
+                # Parts that a vacuum removes after four seconds can vanish while they are copied.
+                if "vanish" not in str(error):
+                    raise
+    (root.parent / "backups").write_text(json.dumps({"made": made, "errors": errors[:_SHOWN]}))
+
+
 def read(root: Path, over: Event, number: int) -> None:
     """Query again and again: every snapshot has to be consistent in itself."""
     errors, queries = [], 0
@@ -158,26 +175,30 @@ def run(writers: int, count: int, mutant: str) -> dict[str, Any]:
     over = context.Event()
     housekeepers = [context.Process(target=keep_house, args=(root, over, w, mutant)) for w in ("compact", "vacuum")]
     readers = [context.Process(target=read, args=(root, over, 0))]
+    keeper = context.Process(target=back_up, args=(root, over))
     working = [context.Process(target=write, args=(root, n, count, mutant)) for n in range(writers)]
-    for process in (*housekeepers, *readers, *working):
+    for process in (*housekeepers, keeper, *readers, *working):
         process.daemon = True  # ended with this one, however it ends
         process.start()
     for process in working:
         process.join()
     over.set()
-    for process in (*housekeepers, *readers):
+    for process in (*housekeepers, keeper, *readers):
         process.join()
-    codes = [p.exitcode for p in (*housekeepers, *readers, *working)]
+    codes = [p.exitcode for p in (*housekeepers, keeper, *readers, *working)]
     bad = [f"a process ended with {code}" for code in codes if code]
     acked = [json.loads(line) for n in range(writers) for line in (place / f"acks-{n}").read_text().splitlines()]
     try:
-        bad += _compare(root, [a for a in acked if "doc" in a])
+        bad += _compare(Lake(root), [a for a in acked if "doc" in a])
+        bad += [f"restored: {line}" for line in _compare(_restored(root), [a for a in acked if "doc" in a])]
     except Exception as error:
         bad.append(f"the lake cannot be read: {type(error).__name__}: {error}")
     asked = (
         json.loads((place / "reader-0").read_text()) if (place / "reader-0").exists() else {"queries": 0, "errors": []}
     )
     bad += [f"a reader: {error}" for error in asked["errors"]]
+    backups = json.loads((place / "backups").read_text()) if (place / "backups").exists() else {"made": 0, "errors": []}
+    bad += [f"a backup: {error}" for error in backups["errors"]]
     figures = {
         "mode": "crowd",
         "mutant": mutant,
@@ -187,6 +208,7 @@ def run(writers: int, count: int, mutant: str) -> dict[str, Any]:
         "merges": _int(place / "house-compact"),
         "files_vacuumed": _int(place / "house-vacuum"),
         "reader_queries": asked["queries"],
+        "backups": backups["made"],
         "violations": len(bad),
         "first": [line[:300] for line in bad[:_SHOWN]],
         "seconds": round(time.perf_counter() - began, 1),
@@ -195,16 +217,30 @@ def run(writers: int, count: int, mutant: str) -> dict[str, Any]:
     return figures
 
 
-def _compare(root: Path, acked: list[dict[str, Any]]) -> list[str]:
+def _restored(root: Path) -> Lake:
+    """Return a lake that was restored from a last backup."""
+    kept, new = Lake(root.parent / "backup"), Lake(root.parent / "restored")
+    with Catalog.open(Lake(root)) as catalog:
+        backup(catalog, kept)
+    restore(kept, new)
+    return new
+
+
+def _faults(lake: Lake) -> list[str]:
+    with Catalog.open(lake) as catalog:
+        found = verify(catalog, grace=timedelta(hours=1), now=datetime.now(UTC)).findings
+    return [f"{f.kind} {f.subject}: {f.message}" for f in found]
+
+
+def _compare(lake: Lake, acked: list[dict[str, Any]]) -> list[str]:
     """Return the differences between the lake and the acknowledged version of greatest order of each document."""
     wanted: dict[str, dict[str, Any]] = {}
     for ack in acked:
         if ack["doc"] not in wanted or tuple(ack["order"]) > tuple(wanted[ack["doc"]]["order"]):
             wanted[ack["doc"]] = ack
     expected = {d: a["text"] for d, a in wanted.items() if a["text"] is not None}
-    with Catalog.open(Lake(root)) as catalog:
-        found = verify(catalog, grace=timedelta(hours=1), now=datetime.now(UTC)).findings
-        bad = [f"{f.kind} {f.subject}: {f.message}" for f in found]
+    bad = _faults(lake)
+    with Catalog.open(lake) as catalog:
         contents, _ = scenario.read(catalog)
     differ = sorted(d for d in expected.keys() | contents.keys() if expected.get(d) != contents.get(d))
     return bad + [f"{d}: the lake has {contents.get(d)!r}, acknowledged was {expected.get(d)!r}" for d in differ]

@@ -58,6 +58,7 @@ def test_a_damaged_part_is_found_never_merged_and_encoded_again() -> None:
 def test_writers_maintenance_and_readers_do_not_disturb_each_other() -> None:
     found = figures("crowd", "--writers", "3", "--commits", "8")
     assert (found["violations"], found["first"]) == (0, [])
+    assert found["backups"] > 1
     # Two of the writers were stopped across a vacuum, found their parts gone and wrote them again.
     assert found["refused_after_a_vacuum_and_retried"] > 0
     assert min(found["merges"], found["files_vacuumed"], found["reader_queries"]) > 0
