@@ -1,7 +1,7 @@
 """The `polyseme` command: its commands, and the message and exit code that an error ends with.
 
 Exit codes: 0 ok, 1 failure, 2 usage, 3 finished with rejects under --strict, 4 lake missing, locked or incompatible,
-5 model or device unavailable, 130 Ctrl-C. Data goes to stdout, everything else to stderr.
+5 model or device unavailable, 130 Ctrl-C, 128 and its number another signal. Data goes to stdout, all else to stderr.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from importlib.metadata import version
 
 from cyclopts import App, Parameter
 
+from polyseme.flows.ending import EndedBySignal, ended_by_signals
 from polyseme.flows.settings import sources_of_settings
 from polyseme.storage.errors import PolysemeError, UnstoppableError
 
@@ -89,14 +90,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         if words and words[0] in _COMMANDS:
             app[words[0]].help = None  # its docstring is shown instead of its line in the list of commands
-        code = app(words)
-    except KeyboardInterrupt:
+        with ended_by_signals():
+            code = app(words)
+    except KeyboardInterrupt as interrupt:
         if debug:
             raise
         # What threads log from now on may come too late for Prefect's log; each such line would show a traceback.
         logging.raiseExceptions = False
         print("Interrupted. What was committed is kept; run the same command again to go on.", file=sys.stderr)  # noqa: T201
-        code = 128 + signal.SIGINT
+        code = 128 + (interrupt.number if isinstance(interrupt, EndedBySignal) else signal.SIGINT)
     except BrokenPipeError:
         # The reader of our output is gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

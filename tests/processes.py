@@ -121,6 +121,20 @@ def resident_bytes(process: Process) -> int:
         return 0
 
 
+def children(process: Process) -> list[int]:
+    """Return the ids of the processes that a process has started and that still run (Linux)."""
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [int(number) for task in tasks for number in task.read_text().split()]
+
+
+def is_alive(number: int) -> bool:
+    """Return whether a process runs (Linux)."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def marked(mark: str) -> dict[int, str]:
     """Return the command lines of the processes that carry a mark, by process id; none on systems without /proc."""
     found = {}

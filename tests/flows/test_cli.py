@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from polyseme.flows.cli import main
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.lake import Lake
 from tests import processes
 from tests.flows.conftest import write_records
 
@@ -155,20 +157,31 @@ class TestOverALake:
             )
         assert json.loads(done.stdout)["counts"]["sentences"] == 2
 
-    def test_ctrl_c_keeps_what_was_committed_and_says_so(self, lake: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        "how",
+        [signal.SIGINT, *(pytest.param(s, marks=pytest.mark.slow) for s in (signal.SIGTERM, signal.SIGHUP))],
+    )
+    def test_ctrl_c_and_like_it_sigterm_and_sighup_keep_what_was_committed_and_leave_nothing_behind(
+        self, lake: Path, tmp_path: Path, how: signal.Signals
+    ) -> None:
         text = "The river rose again that night, and the town slept through it. " * 40
         source = write_records(tmp_path / "in.jsonl", [{"id": i, "text": f"{i}. {text}"} for i in range(3000)])
         staging, said = lake / "staging", tmp_path / "stderr"
         command = [sys.executable, "-m", "polyseme", "embed", source, "--lake", lake, "--no-nsp"]
         with said.open("w") as stderr, processes.started(*command, stderr=stderr) as running:
             processes.wait_until(lambda: any(staging.rglob("*.arrow")) or running.poll() is not None, "a shard waits")
-            running.send_signal(signal.SIGINT)
+            processes.wait_until(lambda: processes.children(running), "Prefect's server has started")
+            started_by_it = processes.children(running)
+            running.send_signal(how)
             code = running.wait(processes.DEADLINE_SECONDS)
+            processes.wait_until(lambda: not any(map(processes.is_alive, started_by_it)), "its server has ended")
         err = said.read_text()
-        assert code == 130, err
+        assert code == 128 + how, err
         assert "Interrupted" in err
         assert "Traceback" not in err
         assert not any(staging.rglob("*.arrow"))
+        with Catalog.open(Lake(lake)) as catalog:
+            assert catalog.snapshot().runs["state"].to_pylist() == ["cancelled"]
 
 
 @pytest.mark.parametrize("command", [["nsp", "He went to the store.", "He bought some milk.", "--json"]])
