@@ -2,7 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --report $(VENV)/report.json
+# What was installed has to be a file that constraints-hashed.txt knows; HASHES=no leaves that out.
+HASHES ?= yes
+CHECKED := $(if $(filter no,$(HASHES)),true,$(BIN)/python .ci/hashes.py check $(VENV)/report.json)
 .PHONY: demo test test-all check bench rehearse torture install dev full clean
 
 install: $(VENV)/installed
@@ -17,15 +20,18 @@ $(VENV)/bin/python:
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (a few minutes the first time) …"
 	$(PIP) --editable .
+	@$(CHECKED)
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP) --editable '.[dev]'
+	@$(CHECKED)
 	@touch $@
 
 # Every extra, so that no test is skipped for want of one.
 $(VENV)/installed-full: $(VENV)/installed-dev
 	$(PIP) --editable '.[dev,postgres,s3,dask,ray,frames]'
+	@$(CHECKED)
 	@touch $@
 
 demo: install
@@ -45,6 +51,7 @@ check: dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/audit.py
 
 # fastembed asks for huggingface-hub<2, which transformers 5 excludes; it runs with 2. What else it needs is in `bench`.
 bench: install
