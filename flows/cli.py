@@ -1,7 +1,8 @@
 """The `polyseme` command: its commands, and the message and exit code that an error ends with.
 
 Exit codes: 0 ok, 1 failure, 2 usage, 3 finished with rejects under --strict, 4 lake missing, locked or incompatible,
-5 model or device unavailable, 130 Ctrl-C, 128 and its number another signal. Data goes to stdout, all else to stderr.
+5 model or device unavailable, 6 finished with deletions held back, 130 Ctrl-C, 128 and its number another signal. Data
+goes to stdout, everything else to stderr.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -22,9 +22,11 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import opaque
 
 from polyseme.flows.events import emit_run
+from polyseme.flows.runs.endings import ended, with_state
 from polyseme.flows.runs.lineage import publish_as_asset
 from polyseme.flows.runs.progress import Progress, describe
-from polyseme.flows.runs.run_report import RunReport, markdown
+from polyseme.flows.runs.rounding import measure_rounding
+from polyseme.flows.runs.run_report import HELD_BACK, RunReport, markdown
 from polyseme.flows.runs.runners import SHARDS_FOR_A_GPU, Runner, started
 from polyseme.flows.runs.scan_thread import ScanThread
 from polyseme.flows.runs.shard_tasks import commit_shard, encode_shard
@@ -39,7 +41,9 @@ from polyseme.storage.sql.publish import publish
 from polyseme.storage.staging import remove_staging
 from polyseme.tasks.engine import Cancelled, Engine, EngineConfig, shared_engine
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import read_sources, refuse_credentials, resolve
+from polyseme.tasks.reading.sources import Source, read_sources, refuse_credentials, resolve
+from polyseme.tasks.shards.deletion_guard import DeletionLimit, by_source, explain
+from polyseme.tasks.shards.known_sources import known_to
 from polyseme.tasks.shards.scan import Scan
 
 
@@ -48,8 +52,9 @@ class EmbedRequest:
     """What to embed and how. Plain values, so that a deployment can carry it as parameters.
 
     `catalog` is the database of the lake's catalog, if the lake does not know it yet: without a password, since Prefect
-    shows parameters. `delete` hides documents that the sources no longer yield; `limit` stops after so many documents
-    and never deletes. `name` is the name of a new encoding.
+    shows parameters. `delete` hides documents that the sources no longer yield, of each source no more than
+    `delete_limit`, a share such as `35%` or a number; `limit` stops after so many documents and never deletes. `name`
+    is the name of a new encoding.
     """
 
     sources: list[str]
@@ -60,6 +65,7 @@ class EmbedRequest:
     reading: ReadOptions = field(default_factory=ReadOptions)
     limit: int | None = None
     delete: bool = True
+    delete_limit: str | int | None = None
     name: str | None = None
     runner: Runner = field(default_factory=Runner)
 
@@ -69,6 +75,7 @@ class EmbedRequest:
         if not self.sources:
             raise UsageError("Nothing to embed: name at least one file, folder, glob or - for standard input.")
         refuse_password(self.catalog)
+        DeletionLimit.parse(self.delete_limit)
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit must be at least 1, got {self.limit}.")
 
@@ -84,15 +91,18 @@ FLOW_OPTIONS: dict[str, Any] = {
 def embed_corpus(request: EmbedRequest) -> RunReport:
     """Bring a lake up to date with its sources. Returns what was done; running it again changes nothing.
 
-    Raises PolysemeError if shards failed after their retries; what was committed before stays.
+    Raises PolysemeError if shards failed after their retries; what was committed before stays. The flow run's state is
+    `HeldBack`, of the type Completed, if deletions were held back.
     """
-    return carry_out(job(request))
+    report = carry_out(job(request))
+    return cast("RunReport", with_state([report], report))
 
 
 def job(request: EmbedRequest) -> Job:
     """Resolve a request into a job. Raises UsageError for a source that cannot be read."""
     lake = lake_at(request.lake, request.catalog)
-    sources = resolve(request.sources, lake=lake)
+    sources = resolve(request.sources, lake=lake, known=known_to(lake))
+    delete_limit = DeletionLimit.parse(request.delete_limit)
 
     def items() -> Iterator[Document | Reject]:
         return read_sources(sources, request.reading, stdin=sys.stdin.buffer)
@@ -101,7 +111,7 @@ def job(request: EmbedRequest) -> Job:
         if request.limit is None:
             scan.retire_rejects(sources)
             if request.delete:
-                scan.delete_gone(sources)
+                scan.delete_gone(sources, delete_limit)
 
     return Job(
         lake=lake,
@@ -110,6 +120,7 @@ def job(request: EmbedRequest) -> Job:
         sources=request.sources,
         places=request.sources,
         items=items,
+        scanned=sources,
         limit=request.limit,
         settle=settle,
         name=request.name,
@@ -121,7 +132,8 @@ def job(request: EmbedRequest) -> Job:
 class Job:
     """One run over some selection: where its documents come from, and what to do once they are committed.
 
-    `sources` is what the view `runs` shows, `places` the files and folders that are read.
+    `sources` is what the view `runs` shows, `places` the files and folders that are read, `scanned` the same resolved;
+    None for documents of the lake itself.
     """
 
     lake: Lake
@@ -130,6 +142,7 @@ class Job:
     sources: list[str]
     places: list[str]
     items: Callable[[], Iterator[Document | Reject]]
+    scanned: Sequence[Source] | None = None
     limit: int | None = None
     settle: Callable[[Scan], None] = lambda scan: None
     name: str | None = None
@@ -146,46 +159,33 @@ def carry_out(job: Job) -> RunReport:
     with Catalog.create_or_open(lake) as catalog:
         known = catalog.encodings()
         name = catalog.register_encoding(engine.spec, name=job.name)
-        _measure_rounding(catalog, engine)
+        measure_rounding(catalog, engine)
         version = catalog.begin_run(run_id, engine.spec.encoding_id, job.sources, _flow_run_id())
-        scan = Scan(catalog, lake, run_id, version, engine.spec.encoding_id, job.outputs)
+        scan = Scan(catalog, lake, run_id, version, engine.spec.encoding_id, job.outputs, job.scanned)
         run = _Run(job, engine, name, ScanThread(scan, job.items, limit=job.limit, progress=Progress.begin(run_id)))
         try:
             run.embed()
             job.settle(scan)
         except BaseException as error:
             run.progress.stop()
-            run.finish("cancelled" if _is_cancellation(error) else "failed", error=str(error) or type(error).__name__)
+            run.finish("cancelled" if _is_cancellation(error) else "failed", str(error) or type(error).__name__)
             raise
         finally:
             run.scanning.wait()
             scan.close()
             remove_staging(lake, run_id)
             run.progress.end()
-        report = run.finish("failed" if run.failures else "completed", error="; ".join(run.failures[:3]) or None)
+        report = run.finish(*ended(run.failures, scan.held_back))
         emit_run(report, lake_id=catalog.lake_id, known=known, refused=scan.refused)
     create_markdown_artifact(markdown(report), key="embed-summary", description=f"Run {run_id}")
+    for held in report.held_back:
+        get_run_logger().warning("run %s: %s", run_id, explain(held))
     if run.failures:
         raise PolysemeError(
             f"{len(run.failures)} of {run.shards} shards failed after their retries (first: {run.failures[0]}). "
             "The others are committed; run the same command again to do the rest."
         )
     return report
-
-
-def _measure_rounding(catalog: Catalog, engine: Engine) -> None:
-    """Measure what an int8 encoding loses against fp32, once in each lake, and store it with the encoding."""
-    from polyseme.tasks.evaluation.precision_loss import measure
-
-    wanted = engine.spec.encoding_id
-    if engine.spec.precision != "int8" or any(e.encoding_id == wanted and e.fidelity for e in catalog.encodings()):
-        return
-    found = measure(engine)
-    catalog.record_precision_loss(wanted, found)
-    get_run_logger().info(
-        "int8 against fp32 on %d sentences: mean token cosine %.4f, least %.4f, recall@10 %.3f",
-        found.sentences, found.token_cosine, found.least_token_cosine, found.recall_at_10,
-    )  # fmt: skip
 
 
 @dataclass
@@ -233,7 +233,7 @@ class _Run:
                 remove_staging(self.job.lake, self.scan.run_id)
                 raise
 
-    def finish(self, state: str, *, error: str | None) -> RunReport:
+    def finish(self, state: str, error: str | None) -> RunReport:
         """Record how the run ended, publish what it committed, and report."""
         tally = self.scan.tally
         report = RunReport(
@@ -247,6 +247,7 @@ class _Run:
             shards=self.shards,
             wall_seconds=self.progress.seconds,
             error=error,
+            held_back=tuple(by_source(self.scan.held_back)),
         )
         self.scan.catalog.finish_run(
             self.scan.run_id,
@@ -257,7 +258,7 @@ class _Run:
             rejected=tally.rejected,
             error=error,
         )
-        if state == "completed":
+        if state in ("completed", HELD_BACK):
             publish_as_asset(self.scan.catalog, report, self.job.places)
         else:
             publish(self.scan.catalog)

@@ -58,7 +58,7 @@ class SourceChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCommitted:
-    """A run changed what readers of a lake see. `state` is failed if some of its shards failed."""
+    """A run changed what readers of a lake see. `state` is completed, held-back, or failed if shards did."""
 
     name: ClassVar[str] = "polyseme.run.committed"
     run_id: str
@@ -90,6 +90,33 @@ class DocumentsRejected:
     lake_id: str
     rejected: int
     codes: dict[str, int]
+
+    @property
+    def resource_id(self) -> str:
+        return f"polyseme.run.{self.run_id}"
+
+    @property
+    def related(self) -> list[tuple[str, str]]:
+        return [("lake", f"polyseme.lake.{self.lake_id}")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentsHeldBack:
+    """A run did not hide documents that a source no longer yields, because they were too many.
+
+    `uris` are a few of their addresses; `confirm_with` is the least `--delete-limit` that hides them.
+    """
+
+    name: ClassVar[str] = "polyseme.document.held-back"
+    run_id: str
+    lake: str
+    lake_id: str
+    source: str
+    reason: str
+    documents: int
+    had: int
+    uris: tuple[str, ...]
+    confirm_with: str
 
     @property
     def resource_id(self) -> str:
@@ -170,7 +197,7 @@ class ModelAdapted:
 
 
 KINDS: tuple[type[Payload], ...] = (
-    SourceChanged, RunCommitted, DocumentsRejected, EncodingChanged, CoherenceBreak, ModelAdapted,
+    SourceChanged, RunCommitted, DocumentsRejected, DocumentsHeldBack, EncodingChanged, CoherenceBreak, ModelAdapted,
 )  # fmt: skip
 
 
@@ -223,6 +250,13 @@ def emit_run(report: RunReport, *, lake_id: str, known: Sequence[Encoding], refu
         )  # fmt: skip
     if refused:
         emit(DocumentsRejected(**about, rejected=sum(refused.values()), codes=dict(refused)))
+    for held in report.held_back:
+        emit(
+            DocumentsHeldBack(
+                **about, source=held.source, reason=held.reason, documents=held.documents, had=held.had,
+                uris=held.examples, confirm_with=held.confirm_with,
+            )
+        )  # fmt: skip
 
 
 def send(events: Sequence[dict[str, Any]], *, timeout: float = 10.0) -> None:

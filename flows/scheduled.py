@@ -7,12 +7,14 @@ another scan. A corpus that fails does not stop the others.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
 from polyseme.flows.embed import FLOW_OPTIONS, EmbedRequest, carry_out, job
+from polyseme.flows.runs.endings import with_state
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.flows.server.corpora import Corpus, chosen
 from polyseme.flows.server.every_corpus import do_for_each, raise_failures
@@ -20,18 +22,20 @@ from polyseme.flows.server.scan_lock import scan_lock
 
 
 @flow(name="embed", **FLOW_OPTIONS)
-def embed_corpora(corpora: list[str] | None = None) -> None:
+def embed_corpora(corpora: list[str] | None = None) -> Any:
     """Bring the lakes of configured corpora up to date, of all of them for None.
 
     If another run scans a corpus, wait for it; if one waits for it already, leave the corpus to that run.
-    Raises PolysemeError if a corpus failed, once the others are done.
+    Raises PolysemeError if a corpus failed, once the others are done. The flow run's state is `HeldBack` if deletions
+    were held back.
     """
-    _, failures = _bring_up_to_date(chosen(corpora))
+    reports, failures = _bring_up_to_date(chosen(corpora))
     raise_failures(failures)
+    return with_state(reports.values())
 
 
 @flow(name="reconcile", **FLOW_OPTIONS)
-def reconcile(corpora: list[str] | None = None) -> None:
+def reconcile(corpora: list[str] | None = None) -> Any:
     """Scan configured corpora against their lakes and close every gap. Raises as `embed_corpora` does.
 
     Leaves a table of what no event had brought in.
@@ -51,6 +55,7 @@ def reconcile(corpora: list[str] | None = None) -> None:
     ]
     create_table_artifact(table, key="reconcile-summary", description="What no event had brought in")
     raise_failures(failures)
+    return with_state(reports.values())
 
 
 def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], list[str]]:
@@ -58,7 +63,6 @@ def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], 
     reports = dict[str, RunReport]()
 
     def embed(corpus: Corpus) -> None:
-        corpus.resolved()
         with scan_lock(f"{corpus.lake} {corpus.name}") as mine:
             if mine:
                 reports[corpus.name] = carry_out(job(_request(corpus)))
@@ -73,5 +77,5 @@ def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], 
 def _request(corpus: Corpus) -> EmbedRequest:
     return EmbedRequest(
         sources=corpus.sources, lake=corpus.lake, catalog=corpus.catalog, engine=corpus.engine, outputs=corpus.outputs,
-        reading=corpus.reading, delete=corpus.delete, runner=corpus.runner,
+        reading=corpus.reading, delete=corpus.delete, delete_limit=corpus.delete_limit, runner=corpus.runner,
     )  # fmt: skip

@@ -13,8 +13,19 @@ from types import TracebackType
 
 from sqlalchemy import Connection, Engine
 
-from polyseme.storage.database import commits, encodings, meta, opening, part_rows, rejects, runs, versions
+from polyseme.storage.database import (
+    commits,
+    encodings,
+    held_back,
+    meta,
+    opening,
+    part_rows,
+    rejects,
+    runs,
+    versions,
+)
 from polyseme.storage.database.encodings import Encoding
+from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.database.snapshot import Snapshot, read_totals, take_snapshot
 from polyseme.storage.database.staleness import Staleness, damaged_documents, staleness
 from polyseme.storage.database.transactions import (
@@ -179,7 +190,7 @@ class Catalog:
     def delete_documents(self, encoding_id: str, doc_ids: Sequence[str], *, version: int) -> int:
         """Hide documents that the run `version` found gone, unless their text is newer. Return how many were hidden."""
         with self.writing() as connection:
-            deleted = commits.delete(connection, encoding_id, doc_ids, version=version)
+            deleted = commits.delete(connection, encoding_id, doc_ids, version=version, at=_now())
             if deleted:
                 meta.raise_catalog_version(connection)
             return deleted
@@ -191,6 +202,17 @@ class Catalog:
             if count:
                 meta.raise_catalog_version(connection)
             return count
+
+    def held_back(self) -> tuple[HeldBack, ...]:
+        """Return the deletions that runs held back, until a later run has settled them."""
+        with self.reading() as connection:
+            return held_back.read(connection)
+
+    def replace_held_back(self, encoding_id: str, found: Sequence[HeldBack], *, judged: Callable[[str], bool]) -> None:
+        """Record what a run held back, in place of the records of the sources that it has `judged`."""
+        with self.writing() as connection:
+            if held_back.replace(connection, encoding_id, found, judged=judged, at=_now()):
+                meta.raise_catalog_version(connection)
 
     def record_rejects(self, run_id: str, found: Sequence[Reject]) -> None:
         """Add rejects of a run. A reject that is there already, as after a retry, is not added again."""

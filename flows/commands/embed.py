@@ -20,12 +20,14 @@ from polyseme.flows.display.output import write_json
 from polyseme.flows.settings import prepare_prefect
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.engine import shared_engine
+from polyseme.tasks.shards.deletion_guard import DeletionLimit, explain
 
 if TYPE_CHECKING:
     from polyseme.flows.runs.run_report import RunReport
 
 Exit = int
 FINISHED_WITH_REJECTS: Exit = 3
+FINISHED_HELD_BACK: Exit = 6
 
 
 def embed(
@@ -37,6 +39,7 @@ def embed(
     reading: ReadingOptions = ReadingOptions(),
     limit: Limit = None,
     keep_missing: Annotated[bool, Parameter(negative="", group=DOCUMENTS)] = False,
+    delete_limit: Annotated[str | None, Parameter(group=DOCUMENTS)] = None,
     runner: RunnerOptions = RunnerOptions(),
     dry_run: DryRun = False,
     strict: Annotated[bool, Parameter(negative="", group=REPORT)] = False,
@@ -55,12 +58,16 @@ def embed(
         Files, folders, globs, file:// addresses, or - for standard input.
     keep_missing
         Keep documents that the sources no longer hold; without it they are hidden.
+    delete_limit
+        Hide at most this share or number of a source's documents, e.g. 35% or 50; beyond it none, and exit with 6. By
+        default 20% or 10, whichever is more. Only 100% hides all that a source had.
     strict
         Exit with 3 if input was refused, instead of 0.
     """
     if not sources:
         raise UsageError("Nothing to embed: name at least one file, folder, glob or - for standard input.")
     refuse_options(sources, "embed")
+    DeletionLimit.parse(delete_limit)
     config, wanted, fields, place = encoding.config(), outputs.outputs(), reading.read_options(), lake.lake()
     engine = shared_engine(config)
     engine.check(wanted)
@@ -79,12 +86,17 @@ def embed(
 
     request = EmbedRequest(
         sources=list(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted,
-        reading=fields, limit=limit, delete=not keep_missing, name=name, runner=runner.runner(),
+        reading=fields, limit=limit, delete=not keep_missing, delete_limit=delete_limit, name=name,
+        runner=runner.runner(),
     )  # fmt: skip
     start_if_needed()
     with shown("embedding"):
         done = embed_corpus(request)
     write_json(done.to_dict()) if report.json else _print_summary(done)
+    for held in done.held_back:
+        print(f"polyseme: {explain(held)}.", file=sys.stderr)  # noqa: T201
+    if done.held_back:
+        return FINISHED_HELD_BACK
     return FINISHED_WITH_REJECTS if strict and done.tally.rejected else 0
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.running import JsonOrNot
 from polyseme.flows.display.output import write_json, write_table
+
+if TYPE_CHECKING:
+    from polyseme.storage.database.held_back import HeldBack
 
 _RUN_COLUMNS = (
     "run_id", "state", "started_at", "seconds_wall", "documents", "skipped", "deleted", "rejected", "tokens",
@@ -25,7 +30,7 @@ def status(
     lake: LakeOptions = LakeOptions(),
     json: JsonOrNot = False,
 ) -> None:
-    """Show what the lake holds, which documents are stale, and its last runs.
+    """Show what the lake holds, which documents are stale or held back from deletion, and its last runs.
 
     Stale documents are missing in an encoding, outdated (another encoding has a later text), or damaged (a broken part
     was taken out): polyseme backfill encodes them again.
@@ -43,6 +48,7 @@ def status(
     from polyseme.storage.sql.publish import publish
     from polyseme.storage.sql.views import runs_table
     from polyseme.tasks.inference.lake_model import by_earlier_version
+    from polyseme.tasks.shards.deletion_guard import by_source
 
     place = lake.lake()
     with Catalog.open(place) as catalog:
@@ -50,7 +56,7 @@ def status(
             catalog.set_default_encoding(default)
             publish(catalog)
         snapshot = catalog.snapshot()
-        stale = catalog.staleness()
+        stale, held = catalog.staleness(), by_source(catalog.held_back())
         encodings = [
             {
                 "name": e.name,
@@ -71,12 +77,14 @@ def status(
     last = [_run_row(row) for row in latest.to_pylist()][::-1]
     if json:
         write_json(
-            {"lake": str(place.root), "encodings": encodings, "runs": last, "rejects": snapshot.rejects.num_rows}
-        )
+            {"lake": str(place.root), "encodings": encodings, "runs": last, "rejects": snapshot.rejects.num_rows,
+             "held_back": [asdict(one) for one in held]}
+        )  # fmt: skip
         return
     print(f"Lake {place.root}\n\nEncodings")  # noqa: T201
     write_table(pa.Table.from_pylist(encodings), "table")
-    for line in (*_stale_lines(encodings, lake.root), *_earlier_lines(encodings, lake.root)):
+    lines = (_stale_lines(encodings, lake.root), _earlier_lines(encodings, lake.root), _held_lines(held, lake.root))
+    for line in chain.from_iterable(lines):
         print(line)  # noqa: T201
     print("\nLast runs")  # noqa: T201
     write_table(pa.Table.from_pylist(last), "table")
@@ -121,6 +129,16 @@ def _earlier_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
                 f"{command} --lake {quote(lake)}"
             )
     return lines
+
+
+def _held_lines(held: Sequence[HeldBack], lake: str) -> list[str]:
+    """Return a line for each source of which documents were held back, with the command that deletes them."""
+    return [
+        f"{one.documents:,} documents of {one.source} held back from deletion by run {one.run_id} (it had {one.had:,}; "
+        f"{one.reason}), such as {one.examples[0]}. If they are gone: polyseme embed {quote(one.source)} --lake "
+        f"{quote(lake)} --delete-limit {one.confirm_with}, with the other options as before"
+        for one in held
+    ]
 
 
 def rejects(*, limit: int = 100, lake: LakeOptions = LakeOptions(), json: JsonOrNot = False) -> None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.records import Counts
+from polyseme.tasks.shards.deletion_guard import explain
 from polyseme.tasks.shards.scan import Tally
+
+HELD_BACK = "held-back"
+"""The state of a run that committed everything and did not make some deletions, because they were too many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """What one run found (`tally`) and did (`counts`). `state` is completed, failed or cancelled."""
+    """What one run found (`tally`) and did (`counts`). `state` is completed, held-back, failed or cancelled.
+
+    `held_back` has a record for each source of which documents were held back from deletion.
+    """
 
     run_id: str
     state: str
@@ -23,6 +31,7 @@ class RunReport:
     shards: int
     wall_seconds: float
     error: str | None = None
+    held_back: tuple[HeldBack, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -74,6 +83,8 @@ def markdown(report: RunReport) -> str:
             for stage, seconds in sorted(counts.seconds.items())
         ),
     ]
-    if report.error:
+    if report.held_back:
+        lines += ["", *(f"**Held back:** {explain(held)}" for held in report.held_back)]
+    elif report.error:
         lines += ["", f"**Error:** {report.error}"]
     return "\n".join(lines)

@@ -28,7 +28,7 @@ from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import Source, resolve
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_OWN = ("sources", "lake", "catalog", "delete")
+_OWN = ("sources", "lake", "catalog", "delete", "delete_limit")
 _RUNNER = {"runner": "kind", "runner_address": "address", "runner_workers": "workers"}
 EXAMPLE = '[corpus.news]\nsources = ["news/"]\nlake = "lake"'
 
@@ -38,7 +38,7 @@ class Corpus:
     """Sources that are embedded into one lake, always in the same way. `sources` and `lake` are absolute.
 
     `catalog` is the database of the lake's catalog if that is not in the lake's folder, without a password. `delete`
-    hides documents that the sources no longer yield. Shards are encoded by `runner`.
+    hides documents that the sources no longer yield, no more than `delete_limit` of each. `runner` encodes the shards.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Corpus:
     outputs: Outputs = field(default_factory=Outputs)
     reading: ReadOptions = field(default_factory=ReadOptions)
     delete: bool = True
+    delete_limit: str | int | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from polyseme.storage.database import rejects
+from polyseme.storage.database import deletions, rejects
 from polyseme.storage.database.dialects import chunks, insert_into
-from polyseme.storage.database.schema import document_versions, moved, parts, shards, superseded
+from polyseme.storage.database.schema import deleted_documents, document_versions, moved, parts, shards, superseded
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import DocumentVersion, Part, ShardResult
 
@@ -52,17 +52,32 @@ def commit(connection: Connection, result: ShardResult, *, at: str, longest: int
     )
     if result.parts:
         connection.execute(insert(parts), [_part_row(part, shard.shard_key) for part in result.parts])
-    live, hidden = _fence(result.documents, current_versions(connection, shard.encoding_id, _ids(result.documents)))
+    current = current_versions(connection, shard.encoding_id, _ids(result.documents))
+    live, hidden = _fence(result.documents, current)
     _put_versions(connection, shard.encoding_id, live)
+    back = [d.doc_id for d in live if d.doc_id in current and current[d.doc_id].deleted]
+    deletions.forget(connection, shard.encoding_id, back)
     _hide(connection, shard.encoding_id, hidden)
     rejects.add(connection, shard.run_id, result.rejects, longest=longest)
 
 
-def delete(connection: Connection, encoding_id: str, doc_ids: Sequence[str], *, version: int) -> int:
-    """Hide documents whose text is older than `version` and leave tombstones of that version. Return how many."""
+def delete(connection: Connection, encoding_id: str, doc_ids: Sequence[str], *, version: int, at: str) -> int:
+    """Hide documents whose text is older than `version` and leave tombstones of that version. Return how many.
+
+    What they were is kept, so that they can be restored.
+    """
     current = current_versions(connection, encoding_id, doc_ids)
-    gone = [(doc_id, now.version) for doc_id, now in current.items() if now.text_version < version and not now.deleted]
+    found = {doc_id: now for doc_id, now in current.items() if now.text_version < version and not now.deleted}
+    gone = [(doc_id, now.version) for doc_id, now in found.items()]
     if gone:
+        kept = {"encoding_id": encoding_id, "deleted_by": version, "deleted_at": at}
+        connection.execute(
+            insert(deleted_documents),
+            [
+                {**kept, "doc_id": doc_id, "version": now.version, "text_version": now.text_version}
+                for doc_id, now in found.items()
+            ],
+        )
         d = document_versions.c
         connection.execute(
             update(document_versions)

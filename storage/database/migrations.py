@@ -52,5 +52,23 @@ def _to_3(connection: Connection) -> None:
     """Parts may hold pseudo-log-likelihoods, which an older Polyseme would drop when it compacts. Changes no table."""
 
 
-STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3}
+def _to_4(connection: Connection) -> None:
+    """Deletions can be held back or restored, a document can have several addresses, and is found by its record."""
+    ordered = 'TEXT COLLATE "C"' if connection.dialect.name == "postgresql" else "TEXT"
+    key = f"encoding_id TEXT NOT NULL REFERENCES encodings (encoding_id), doc_id {ordered} NOT NULL"
+    rowid = "" if connection.dialect.name == "postgresql" else " WITHOUT ROWID"
+    for statement in (
+        f"CREATE TABLE deleted_documents ({key}, version BIGINT NOT NULL, text_version BIGINT NOT NULL, "
+        f"deleted_by BIGINT NOT NULL, deleted_at TEXT NOT NULL, PRIMARY KEY (encoding_id, doc_id)){rowid}",
+        f"CREATE TABLE held_back (encoding_id TEXT NOT NULL REFERENCES encodings (encoding_id), source {ordered} "
+        "NOT NULL, run_id TEXT NOT NULL REFERENCES runs (run_id), reason TEXT NOT NULL, documents BIGINT NOT NULL, "
+        "had BIGINT NOT NULL, examples TEXT NOT NULL, confirm_with TEXT NOT NULL, held_at TEXT NOT NULL, "
+        f"PRIMARY KEY (encoding_id, source)){rowid}",
+        f"CREATE TABLE other_uris ({key}, uri {ordered} NOT NULL, PRIMARY KEY (encoding_id, doc_id, uri)){rowid}",
+        "CREATE INDEX document_versions_by_record ON document_versions (record_sha256)",
+    ):
+        connection.execute(text(statement))
+
+
+STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3, 3: _to_4}
 """Migration steps by the format that they start from."""

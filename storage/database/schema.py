@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, 
 
 from polyseme.storage.records import Counts
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Incremented whenever an older Polyseme could misread the catalog."""
 
 COUNT_COLUMNS = tuple(f.name for f in fields(Counts) if f.name != "seconds")
@@ -105,6 +105,7 @@ document_versions = Table(
     Column("n_tokens", BigInteger, nullable=False),
     Column("deleted", Boolean, nullable=False, default=False),
     Index("document_versions_by_uri", "encoding_id", "uri", "doc_id"),
+    Index("document_versions_by_record", "record_sha256"),
     sqlite_with_rowid=False,
 )
 """One row per document; `deleted` ones stay as tombstones, so that a slow older run cannot restore them.
@@ -133,6 +134,48 @@ moved = Table(
     sqlite_with_rowid=False,
 )
 """Documents whose part still has the uri of the time it was written, with today's uri."""
+
+deleted_documents = Table(
+    "deleted_documents",
+    metadata,
+    Column("encoding_id", Text, ForeignKey("encodings.encoding_id"), primary_key=True),
+    Column("doc_id", _ORDERED, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("text_version", BigInteger, nullable=False),
+    Column("deleted_by", BigInteger, nullable=False),
+    Column("deleted_at", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Deleted documents that can be restored, with the versions they had and the ordinal of the run that deleted them.
+
+Compaction keeps the rows of these versions; vacuum drops the entries that are older than its grace period.
+"""
+
+held_back = Table(
+    "held_back",
+    metadata,
+    Column("encoding_id", Text, ForeignKey("encodings.encoding_id"), primary_key=True),
+    Column("source", _ORDERED, primary_key=True),
+    Column("run_id", Text, ForeignKey("runs.run_id"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("documents", BigInteger, nullable=False),
+    Column("had", BigInteger, nullable=False),
+    Column("examples", Text, nullable=False),
+    Column("confirm_with", Text, nullable=False),
+    Column("held_at", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Deletions that a run did not make because they were too many, by the source that no longer yields the documents."""
+
+other_uris = Table(
+    "other_uris",
+    metadata,
+    Column("encoding_id", Text, ForeignKey("encodings.encoding_id"), primary_key=True),
+    Column("doc_id", _ORDERED, primary_key=True),
+    Column("uri", _ORDERED, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Addresses in sources of other runs at which a document was found besides the one in `document_versions`."""
 
 rejects = Table(
     "rejects",

@@ -6,6 +6,7 @@ entered after the real ones, once, and never if it leads to a parent.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -36,7 +37,9 @@ class _Walk:
         self.entered.add(real)
         for name, kind in self._listed(folder):
             path = folder / name
-            if kind == "file":
+            if kind == "dangling":
+                self.on_error(path, FileNotFoundError(errno.ENOENT, "this link leads nowhere"))
+            if kind in ("file", "dangling"):
                 yield path
             elif self.max_depth is None or depth < self.max_depth:
                 if kind == "link":
@@ -55,19 +58,25 @@ class _Walk:
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Return `file`, `folder`, `link` (to a folder), or an empty string for a pipe or device, which would block."""
+    """Return `file`, `folder`, `link` (to a folder), or an empty string for a pipe or device, which would block.
+
+    `dangling` is a link of which it cannot be seen where it leads: it may have led to a folder.
+    """
     try:
         if entry.is_dir():
             return "link" if entry.is_symlink() else "folder"
-        return "file" if entry.is_file() or not os.path.exists(entry.path) else ""
-    except OSError:  # a link to itself, which gives an error when it is read
-        return "file"
+        if entry.is_file():
+            return "file"
+        return "" if os.path.exists(entry.path) else "dangling"
+    except OSError:  # a link to itself, or into a folder that cannot be entered
+        return "dangling"
 
 
 def walk(root: Path, *, on_error: OnError, hidden: bool = False, max_depth: int | None = None) -> Iterator[Path]:
     """Yield every file under `root`, sorted within each folder, depth first; a dangling link counts as a file.
 
-    `max_depth` 1 is the folder itself. `on_error` is called for a folder that cannot be listed, which is then skipped.
+    `max_depth` 1 is the folder itself. `on_error` is called for a folder that cannot be listed, which is then skipped,
+    and for a dangling link.
     """
     walking = _Walk(os.path.realpath(root), on_error, hidden, max_depth)
     yield from walking.enter(root, 1)
@@ -81,14 +90,19 @@ def _is_within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def expand(pattern: str, *, on_error: OnError) -> Iterator[Path]:
-    """Yield the files that match an absolute pattern: `*`, `?`, `[a-z]` within a name, `**` across folders."""
+def fixed_folder(pattern: str) -> str:
+    """Return the folder above the first segment of an absolute pattern that has a wildcard."""
     segments = pattern.split("/")
     first = next(i for i, segment in enumerate(segments) if MAGIC.search(segment))
-    rest = segments[first:]
+    return "/".join(segments[:first]) or "/"
+
+
+def expand(pattern: str, *, on_error: OnError) -> Iterator[Path]:
+    """Yield the files that match an absolute pattern: `*`, `?`, `[a-z]` within a name, `**` across folders."""
+    base = Path(fixed_folder(pattern))
+    rest = pattern[len(str(base).rstrip("/")) + 1 :].split("/")
     depth = None if "**" in rest else len(rest)
     hidden = any(segment.startswith(".") for segment in rest)
-    base = Path("/".join(segments[:first]) or "/")
     yield from (p for p in walk(base, on_error=on_error, hidden=hidden, max_depth=depth) if matches(str(p), pattern))
 
 

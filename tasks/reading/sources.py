@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.documents import Place, ReadOptions
-from polyseme.tasks.reading.folders import MAGIC, OnError, expand, matches, walk
+from polyseme.tasks.reading.folders import MAGIC, OnError, expand, fixed_folder, matches, walk
 from polyseme.tasks.reading.readers import STDIN_URI, SUFFIXES, format_of, read_file, read_stdin
 
 logger = logging.getLogger(__name__)
@@ -35,15 +35,21 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One argument of the user, resolved. `target` is its absolute path or pattern, empty for standard input."""
+    """One argument of the user, resolved. `target` is its identity: the path or pattern with links resolved.
+
+    An `absent` source is not there now, but documents that were read from it are known.
+    """
 
     spec: str
     kind: Literal["file", "folder", "glob", "stdin"]
     target: str = ""
+    absent: bool = False
 
     def files(self, *, on_error: OnError | None = None) -> Iterator[Path]:
         """Yield the files to read, in a fixed order. `on_error` is called for a folder that cannot be listed."""
         on_error = on_error or _warn
+        if self.absent:
+            return
         if self.kind == "file":
             yield Path(self.target)
         if self.kind in ("file", "stdin"):
@@ -89,17 +95,24 @@ class Source:
         if self.kind == "stdin":
             return uri == STDIN_URI
         if self.kind == "folder" and uri.startswith("file:///"):
-            return (_path_of(uri) + "/").startswith(self.target.rstrip("/") + "/")
+            return self.contains(_path_of(uri))
         return self.covers(uri)
 
+    def contains(self, path: str) -> bool:
+        """Return whether an absolute path, or a pattern, is this folder or lies in it."""
+        return self.kind == "folder" and (path + "/").startswith(self.target.rstrip("/") + "/")
 
-def resolve(specs: Sequence[str], *, lake: Lake | None = None) -> list[Source]:
-    """Resolve each argument to a source.
+
+Known = Callable[[Source], bool]
+
+
+def resolve(specs: Sequence[str], *, lake: Lake | None = None, known: Known = lambda source: False) -> list[Source]:
+    """Resolve each argument to a source. One that is not there is absent if it is `known`.
 
     Raises UsageError for one that names nothing readable, has a password, or contains the parts of `lake`.
     """
     refuse_credentials(specs)
-    sources = [_resolve(spec) for spec in specs]
+    sources = [_resolve(spec, known) for spec in specs]
     for source in sources:
         if lake is not None and source.holds(lake):
             raise UsageError(
@@ -147,15 +160,15 @@ def read_sources(sources: Sequence[Source], options: ReadOptions, *, stdin: Bina
 def shields(reject: Reject, uri: str) -> bool:
     """Return whether documents of `uri` may still exist although they were not read, because of `reject`.
 
-    So for a file that was not read to its end, for everything under a folder that could not be listed, and for a record
-    whose id is not known: none of them proves that a document is gone.
+    So for a file that was not read to its end or has nothing in it, for everything under a folder that could not be
+    listed, and for a record whose id is not known: none of them proves that a document is gone.
     """
     if reject.uri != uri:
         return reject.code == "unreadable" and uri.startswith(reject.uri.rstrip("/") + "/")
-    return reject.code in INCOMPLETE_CODES or (reject.doc_id is None and reject.code != "empty-file")
+    return reject.code in INCOMPLETE_CODES or reject.doc_id is None
 
 
-def _resolve(spec: str) -> Source:
+def _resolve(spec: str, known: Known) -> Source:
     if spec == "-":
         return Source(spec, "stdin")
     if not spec or "\0" in spec:
@@ -163,18 +176,33 @@ def _resolve(spec: str) -> Source:
             f"source {spec!r} names nothing; give a file, a folder, a glob pattern, or - for standard input"
         )
     path = _absolute(_path_of(spec) if _SCHEME.match(spec) else spec)
+    real = os.path.realpath(path)
+    # The name of a file decides how it is read, so a link to a file keeps its name.
+    file = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    readable = format_of(os.path.basename(path)) is not None
     if os.path.isdir(path):
-        return Source(spec, "folder", path)
+        return Source(spec, "folder", real)
+    if os.path.lexists(path) and readable:
+        return Source(spec, "file", file)
+    is_pattern = bool(MAGIC.search(spec)) and not _SCHEME.match(spec) and not os.path.lexists(path)
+    if is_pattern:
+        pattern = _real_pattern(path)
+        source = Source(spec, "glob", pattern, absent=not os.path.lexists(fixed_folder(pattern)))
+        if next(source.files(), None) is not None:
+            return source
+    for missing in (source,) if is_pattern else (Source(spec, "file", file, True), Source(spec, "folder", real, True)):
+        if known(missing):
+            return missing
+    if is_pattern:
+        raise UsageError(f"no file that can be read matches {spec!r} ({path}); {_FORMATS}")
     if os.path.lexists(path):
-        if format_of(os.path.basename(path)) is None:
-            raise UsageError(f"source {spec!r} is of a format that is not read; {_FORMATS}")
-        return Source(spec, "file", path)
-    if MAGIC.search(spec) and not _SCHEME.match(spec):
-        source = Source(spec, "glob", path)
-        if next(source.files(), None) is None:
-            raise UsageError(f"no file that can be read matches {spec!r} ({path}); {_FORMATS}")
-        return source
+        raise UsageError(f"source {spec!r} is of a format that is not read; {_FORMATS}")
     raise UsageError(f"source {spec!r} does not exist ({path}); give a file, a folder, a glob pattern, or -")
+
+
+def _real_pattern(pattern: str) -> str:
+    folder = fixed_folder(pattern)
+    return os.path.realpath(folder).rstrip("/") + pattern[len(folder.rstrip("/")) :]
 
 
 _FORMATS = (
@@ -201,6 +229,8 @@ def _uri(path: str) -> str:
 
 
 def _add_unlisted(unlisted: list[Reject], folder: Path, error: OSError) -> None:
+    if folder.is_symlink() and format_of(folder.name):
+        return  # it is read as a file, with the same error
     message = f"the folder cannot be listed: {error.strerror}; check that it exists and its permissions, then run again"
     unlisted.append(Place(folder.as_uri(), "", "").refuse("unreadable", message))
 

@@ -7,15 +7,19 @@ memory. The catalog alone decides what is up to date.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.database import addresses
+from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, DocumentVersion, Outputs, Reject, Shard
 from polyseme.tasks.reading.sources import Source, shields
+from polyseme.tasks.shards.deletion_guard import DeletionLimit
+from polyseme.tasks.shards.identity import Identities, address_in, has_moved, is_derived, is_impostor
 from polyseme.tasks.shards.seen_ids import SeenIds
+from polyseme.tasks.shards.settling import settle
 from polyseme.tasks.shards.staging import SHARD_DOCUMENTS_MOST, Stage, shard_chars
 
 _LOOKUP_DOCUMENTS, _LOOKUP_CHARS = 1000, 4_000_000
@@ -38,7 +42,10 @@ class Tally:
 
 @dataclass
 class Scan:
-    """One pass over the sources of a run. `outputs` are those that every document must have afterwards."""
+    """One pass over the `sources` of a run; None if its documents come from the lake itself.
+
+    `outputs` are those that every document must have afterwards.
+    """
 
     catalog: Catalog
     lake: Lake
@@ -46,12 +53,26 @@ class Scan:
     version: int
     encoding_id: str
     outputs: Outputs
+    sources: Sequence[Source] | None = None
     tally: Tally = field(default_factory=Tally)
     refused: Counter[str] = field(default_factory=Counter)
     """The number of rejected records by code."""
+    held_back: list[HeldBack] = field(default_factory=list)
+    """Deletions that were not made because they were too many."""
+    seen: SeenIds = field(default_factory=SeenIds)
     _shielding: dict[tuple[str, str], Reject] = field(default_factory=dict)
     _rejects: list[Reject] = field(default_factory=list)
-    _seen: SeenIds = field(default_factory=SeenIds)
+    _identities: Identities | None = None
+    encodings: tuple[str, ...] = ()
+    """The ids of all encodings of the lake when the scan began."""
+
+    def __post_init__(self) -> None:
+        self.encodings = tuple(e.encoding_id for e in self.catalog.encodings())
+        if self.sources is not None:
+            seen = self.seen
+            self._identities = Identities(
+                self.catalog, self._covers, seen=lambda id_: seen.is_new(id_) is not None, version=self.version
+            )
 
     def pending(self, items: Iterable[Document | Reject]) -> Iterator[tuple[Document, Outputs]]:
         """Yield each document that is new or changed, with the outputs to make; count the rest."""
@@ -63,7 +84,9 @@ class Scan:
                 self._reject(item)
             elif longest is not None and _key_bytes(item) > longest:
                 self._reject(_too_long(item, longest))
-            elif not self._seen.add(item.doc_id):
+            elif self.sources is not None and is_impostor(item, self._covers):
+                self._reject(_taken(item))
+            elif not self.seen.add(item.doc_id):
                 self._reject(_duplicate(item))
             else:
                 batch.append(item)
@@ -87,19 +110,18 @@ class Scan:
         if stage is not None:
             yield stage.close()
 
-    def delete_gone(self, sources: Sequence[Source]) -> int:
+    def delete_gone(self, sources: Sequence[Source], limit: DeletionLimit | None = None) -> int:
         """Delete documents that their source no longer yields; return their number.
 
-        Not those that may still exist (see `shields`), nor those rejected by id in this scan: their last good version
-        stays.
+        Not those that may still exist (see `shields`), those rejected by id in this scan (their last good version
+        stays), those that another source has, and those that the limit holds back (see `held_back`).
         """
-        for batch in self.catalog.documents_under(self.encoding_id):
-            shielded = lru_cache(maxsize=1024)(self._shielded)
-            covers = lru_cache(maxsize=1024)(lambda uri: any(s.covers(uri) for s in sources))
-            gone = self._seen.missing(d for d, uri in batch if covers(uri) and not shielded(uri))
-            if gone:
-                self.tally.deleted += self.catalog.delete_documents(self.encoding_id, gone, version=self.version)
+        self.held_back = settle(self, sources, limit or DeletionLimit())
         return self.tally.deleted
+
+    def shielded(self, uri: str) -> bool:
+        """Return whether documents of `uri` may still exist although this scan did not read them."""
+        return any(shields(reject, uri) for reject in self._shielding.values())
 
     def retire_rejects(self, sources: Sequence[Source]) -> None:
         """Remove the rejects of earlier scans of `sources`; those of this scan replace them."""
@@ -107,29 +129,79 @@ class Scan:
 
     def close(self) -> None:
         """Remove the temporary file of ids."""
-        self._seen.close()
+        self.seen.close()
 
     def _compare(self, batch: Sequence[Document]) -> Iterator[tuple[Document, Outputs]]:
         known = self.catalog.lookup(self.encoding_id, [d.doc_id for d in batch])
-        moved = []
-        for document in batch:
+        here, renamed = self._identified(batch, known)
+        moved: list[tuple[str, str]] = []
+        left: list[tuple[str, str]] = []
+        new: list[str] = []
+        for document in here:
             self.tally.documents += 1
             before = known.get(document.doc_id)
+            if before is not None and before.uri != document.uri:
+                left.append((document.doc_id, before.uri))
             if before is not None and is_current(before, document, self.outputs):
                 self.tally.unchanged += 1
                 if before.uri != document.uri:
                     moved.append((document.doc_id, document.uri))
                 continue
+            if before is None:
+                new.append(document.doc_id)
             self.tally.new += before is None
             self.tally.changed += before is not None
             self.tally.chars_to_encode += len(document.text)
             yield document, self.outputs if before is None else self.outputs.union(before.outputs)
-        if moved:
-            self.tally.moved += len(moved)
-            self.catalog.move_documents(self.encoding_id, moved)
+        self.seen.mark_new(new)
+        self.tally.moved += len(moved)
+        self._move(moved, [(d.doc_id, d.uri) for d in here if d.doc_id in renamed.intersection(new)])
+        self._keep_others(left, {d.doc_id: d.uri for d in here} if left else {})
 
-    def _shielded(self, uri: str) -> bool:
-        return any(shields(reject, uri) for reject in self._shielding.values())
+    def _identified(
+        self, batch: Sequence[Document], known: dict[str, DocumentVersion]
+    ) -> tuple[Sequence[Document], set[str]]:
+        """Return the batch with the ids that its documents have in the lake, and which ids are not the ones read.
+
+        Adds these to `known`. Rejects a record whose id is the address of a file that the lake has.
+        """
+        if self._identities is None:
+            return batch, set()
+        kept = []
+        renamed = set()
+        for was, document in zip(batch, self._identities.settled(batch, known), strict=True):
+            before = known.get(document.doc_id)
+            if before and before.uri == address_in(document.doc_id) != document.uri and not is_derived(was):
+                self._reject(_taken(document))
+            elif document is not was and not self.seen.add(document.doc_id):
+                self._reject(_duplicate(document))
+            else:
+                kept.append(document)
+                if document is not was:
+                    renamed.add(document.doc_id)
+        if renamed:
+            known |= self.catalog.lookup(self.encoding_id, sorted(renamed))
+        return kept, renamed
+
+    def _move(self, moved: Sequence[tuple[str, str]], in_others: Sequence[tuple[str, str]]) -> None:
+        """Give documents their new addresses in every encoding, some only in those of other runs."""
+        for encoding_id in self.encodings:
+            found = moved if encoding_id == self.encoding_id else [*moved, *in_others]
+            if found:
+                self.catalog.move_documents(encoding_id, found)
+
+    def _keep_others(self, left: Sequence[tuple[str, str]], now: Mapping[str, str]) -> None:
+        """Keep the addresses that documents had before if they are of other sources, which may still have them."""
+        if self.sources is None:
+            return
+        kept = [(doc_id, uri) for doc_id, uri in left if not self._covers(uri) and not has_moved(uri, now[doc_id])]
+        if kept:
+            with self.catalog.writing() as connection:
+                for encoding_id in self.encodings:
+                    addresses.add_other(connection, encoding_id, kept)
+
+    def _covers(self, uri: str) -> bool:
+        return any(source.covers(uri) for source in self.sources or ())
 
     def _reject(self, reject: Reject) -> None:
         self.tally.rejected += 1
@@ -137,7 +209,7 @@ class Scan:
         if shields(reject, reject.uri):
             self._shielding.setdefault((reject.uri, reject.code), reject)
         if reject.doc_id is not None:
-            self._seen.add(reject.doc_id)
+            self.seen.add(reject.doc_id)
         self._rejects.append(reject)
         if len(self._rejects) >= _REJECT_BATCH:
             self._flush_rejects()
@@ -164,6 +236,17 @@ def _duplicate(document: Document) -> Reject:
         f"The id '{document.doc_id}' was already read in this run; the first document with it was kept. "
         "Give records distinct ids, or name another field with --id-field.",
         doc_id=document.doc_id,
+    )
+
+
+def _taken(document: Document) -> Reject:
+    return Reject(
+        document.uri,
+        document.locator,
+        "scan",
+        "bad-id",
+        f"The id '{document.doc_id}' is the address of another file or record, whose document has this id. "
+        "Give the record another id, or name another field with --id-field.",
     )
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
+_PAGE = 1000
+
 
 class SeenIds:
-    """The set of document ids of one scan, on disk."""
+    """The set of document ids of one scan, on disk, and what the scan found gone."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="polyseme-scan-")
@@ -22,17 +24,36 @@ class SeenIds:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=OFF")
         self._db.execute("PRAGMA synchronous=OFF")
-        self._db.execute("CREATE TABLE seen (doc_id TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE seen (doc_id TEXT PRIMARY KEY, is_new INTEGER) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE gone (doc_id TEXT, uri TEXT, sources TEXT)")
         self._db.execute("BEGIN")
 
     def add(self, doc_id: str) -> bool:
         """Add an id; return False if it was added before."""
-        return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (doc_id,)).rowcount == 1
+        return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, 0)", (doc_id,)).rowcount == 1
 
-    def missing(self, doc_ids: Iterable[str]) -> list[str]:
-        """Return those of `doc_ids` that were never added, in order."""
-        find = "SELECT 1 FROM seen WHERE doc_id = ?"
-        return [doc_id for doc_id in doc_ids if self._db.execute(find, (doc_id,)).fetchone() is None]
+    def mark_new(self, doc_ids: Iterable[str]) -> None:
+        """Mark ids that were added as new: the lake did not have these documents before the scan."""
+        self._db.executemany("UPDATE seen SET is_new = 1 WHERE doc_id = ?", ((doc_id,) for doc_id in doc_ids))
+
+    def is_new(self, doc_id: str) -> bool | None:
+        """Return whether an id is that of a new document; None if it was never added."""
+        row = self._db.execute("SELECT is_new FROM seen WHERE doc_id = ?", (doc_id,)).fetchone()
+        return None if row is None else bool(row[0])
+
+    def add_gone(self, doc_id: str, uri: str, sources: Sequence[int]) -> None:
+        """Add a document that the `sources`, by number, should have yielded and did not."""
+        key = f",{','.join(map(str, sources))},"
+        self._db.execute("INSERT INTO gone VALUES (?, ?, ?)", (doc_id, uri, key))
+
+    def take_gone(self, *, but_of: Iterable[int]) -> Iterator[list[tuple[str, str]]]:
+        """Yield `(doc_id, uri)` of what is gone and of none of some sources, in pages; then forget all of it."""
+        for source in but_of:
+            self._db.execute("DELETE FROM gone WHERE sources LIKE ?", (f"%,{source},%",))
+        rows = self._db.execute("SELECT doc_id, uri FROM gone ORDER BY rowid")
+        while page := rows.fetchmany(_PAGE):
+            yield page
+        self._db.execute("DELETE FROM gone")
 
     def close(self) -> None:
         """Remove the temporary file."""

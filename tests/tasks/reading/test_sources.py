@@ -264,7 +264,7 @@ def test_every_document_of_a_source_is_covered_by_it(tmp_path: Path) -> None:
         (Reject("file:///a.jsonl", "", "read", "truncated", ""), True),
         (Reject("file:///a.jsonl", "line 3", "read", "bad-json", ""), True),
         (Reject("file:///a.jsonl", "line 3", "read", "empty-text", "", doc_id="x"), False),
-        (Reject("file:///a.jsonl", "", "read", "empty-file", ""), False),
+        (Reject("file:///a.jsonl", "", "read", "empty-file", ""), True),
         (Reject("file:///b.jsonl", "", "read", "truncated", ""), False),
         (Reject("file:///", "", "read", "unreadable", ""), True),
     ],

@@ -10,6 +10,7 @@ import pytest
 from polyseme.storage.records import Document, Outputs, Reject
 from polyseme.storage.staging import read_staged
 from polyseme.tasks.reading.sources import resolve
+from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.scan import Scan
 from polyseme.tasks.shards.staging import SHARD_CHARS, SHARD_CHARS_MOST, shard_chars
 from tests.tasks.conftest import LEAN, Runs, document
@@ -126,7 +127,7 @@ def test_a_deleted_document_that_is_read_again_is_new(runs: Runs, tmp_path: Path
     file.write_text("x")
     mine = document("a", uri=file.as_uri())
     runs.embed(mine)
-    assert runs.embed().delete_gone(resolve([str(file)])) == 1
+    assert runs.embed().delete_gone(resolve([str(file)]), DeletionLimit.parse("100%")) == 1
     assert runs.rows("SELECT * FROM sentences") == []
     assert runs.embed(mine).tally.new == 1
     assert len(runs.rows("SELECT * FROM sentences")) == 2

@@ -1,0 +1,89 @@
+"""Addresses: which documents a lake has at a uri or with a record, whatever the encoding, and their other addresses.
+
+Every function works inside a transaction that it is given. Knows neither files nor whether an address still exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import ColumnElement, Connection, delete, func, literal, or_, select, tuple_
+
+from polyseme.storage.database.dialects import chunks, insert_into
+from polyseme.storage.database.schema import document_versions, encodings, other_uris
+
+FILE = "file:///"
+_AFTER_FILES = "file:///\U0010ffff"
+_MOST_ALIKE = 10_000
+"""The most documents with the same records that are looked at: a boilerplate text may occur a million times."""
+
+
+def addresses_of(connection: Connection, doc_ids: Sequence[str]) -> dict[str, set[str]]:
+    """Return the uris of those of `doc_ids` that are live in some encoding."""
+    d, found = document_versions.c, dict[str, set[str]]()
+    query = select(d.doc_id, d.uri).where(_any_encoding(), d.deleted.is_(False))
+    for some in chunks(doc_ids):
+        for doc_id, uri in connection.execute(query.where(d.doc_id.in_(some))):
+            found.setdefault(doc_id, set()).add(uri)
+    return found
+
+
+def moved_here(connection: Connection, uris: Sequence[str]) -> dict[str, str]:
+    """Return, for those of `uris` that have live documents with the address of another file as id, one such id."""
+    d = document_versions.c
+    following = func.substr(d.doc_id, func.length(d.uri) + 1, 1)
+    foreign = or_(func.substr(d.doc_id, 1, func.length(d.uri)) != d.uri, following.not_in(["", "#"]))
+    query = (
+        select(d.uri, func.min(d.doc_id))
+        .where(_any_encoding(), d.deleted.is_(False), d.doc_id > FILE, d.doc_id < _AFTER_FILES, foreign)
+        .group_by(d.uri)
+    )
+    return {uri: doc_id for some in chunks(uris) for uri, doc_id in connection.execute(query.where(d.uri.in_(some)))}
+
+
+def documents_like(connection: Connection, records: Sequence[str]) -> set[tuple[str, str, str]]:
+    """Return `(doc_id, uri, record_sha256)` of live documents of any encoding that have one of these records."""
+    d = document_versions.c
+    query = select(d.doc_id, d.uri, d.record_sha256).where(d.deleted.is_(False)).limit(_MOST_ALIKE)
+    found = (connection.execute(query.where(d.record_sha256.in_(some))) for some in chunks(records))
+    return {(doc_id, uri, record) for rows in found for doc_id, uri, record in rows}
+
+
+def add_other(connection: Connection, encoding_id: str, found: Iterable[tuple[str, str]]) -> None:
+    """Record other addresses of documents, as `(doc_id, uri)`."""
+    rows = [{"encoding_id": encoding_id, "doc_id": doc_id, "uri": uri} for doc_id, uri in found]
+    if rows:
+        connection.execute(insert_into(connection, other_uris).on_conflict_do_nothing(), rows)
+
+
+def drop_other(connection: Connection, encoding_id: str, found: Iterable[tuple[str, str]]) -> None:
+    """Drop other addresses of documents, as `(doc_id, uri)`."""
+    o = other_uris.c
+    for doc_id, uri in found:
+        connection.execute(delete(other_uris).where(o.encoding_id == encoding_id, o.doc_id == doc_id, o.uri == uri))
+
+
+def others_of(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return the other addresses of those of `doc_ids` that have some, in order."""
+    o, found = other_uris.c, dict[str, list[str]]()
+    query = select(o.doc_id, o.uri).where(o.encoding_id == encoding_id).order_by(o.doc_id, o.uri)
+    for some in chunks(doc_ids):
+        for doc_id, uri in connection.execute(query.where(o.doc_id.in_(some))):
+            found.setdefault(doc_id, []).append(uri)
+    return found
+
+
+def others_after(
+    connection: Connection, encoding_id: str, last: tuple[str, str] | None, *, rows: int
+) -> list[tuple[str, str]]:
+    """Return up to `rows` other addresses as `(doc_id, uri)`, in order; `last` is the last of the page before."""
+    o = other_uris.c
+    query = select(o.doc_id, o.uri).where(o.encoding_id == encoding_id)
+    if last is not None:
+        query = query.where(tuple_(o.doc_id, o.uri) > tuple_(literal(last[0]), literal(last[1])))
+    return [(doc_id, uri) for doc_id, uri in connection.execute(query.order_by(o.doc_id, o.uri).limit(rows))]
+
+
+def _any_encoding() -> ColumnElement[bool]:
+    # Names every encoding, so that an index that begins with the encoding is used.
+    return document_versions.c.encoding_id.in_(select(encodings.c.encoding_id))

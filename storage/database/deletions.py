@@ -1,0 +1,91 @@
+"""Deletions: documents that are hidden, what is kept to restore them, and how they are shown again.
+
+Every function works inside a transaction that it is given. A deleted document can be restored until vacuum forgets it;
+until then compaction keeps its rows. Opens no files: whether the rows are there is checked elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import delete as delete_rows
+
+from polyseme.storage.database.arrow import read_table
+from polyseme.storage.database.dialects import chunks
+from polyseme.storage.database.schema import deleted_documents, document_versions, runs, superseded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedDocument:
+    """A deleted document of one encoding, with the versions it had. `run_id` is None for a run that is not recorded.
+
+    `deleted_at` is ISO 8601 in UTC.
+    """
+
+    encoding_id: str
+    doc_id: str
+    uri: str
+    version: int
+    text_version: int
+    run_id: str | None
+    deleted_at: str
+
+
+def read(
+    connection: Connection, *, run_id: str | None = None, uri_prefix: str | None = None, doc_id: str | None = None
+) -> list[DeletedDocument]:
+    """Return the deleted documents that can be restored and meet every condition, the latest deleted first."""
+    x, d = deleted_documents.c, document_versions.c
+    query = (
+        select(x.encoding_id, x.doc_id, d.uri, x.version, x.text_version, runs.c.run_id, x.deleted_at)
+        .join(document_versions, (d.encoding_id == x.encoding_id) & (d.doc_id == x.doc_id))
+        .outerjoin(runs, runs.c.ordinal == x.deleted_by)
+        .where(d.deleted.is_(True))
+        .order_by(x.deleted_by.desc(), d.uri, x.doc_id, x.encoding_id)
+    )
+    if run_id is not None:
+        query = query.where(runs.c.run_id == run_id)
+    if uri_prefix is not None:
+        query = query.where(d.uri >= uri_prefix, d.uri < uri_prefix + "\U0010ffff")
+    if doc_id is not None:
+        query = query.where(x.doc_id == doc_id)
+    return [DeletedDocument(**row) for row in connection.execute(query).mappings()]
+
+
+def restorable_versions(connection: Connection, encoding_id: str) -> pa.Table:
+    """Return the versions `(doc_id, version)` of an encoding that are hidden, and whose rows must be kept."""
+    x = deleted_documents.c
+    return read_table(connection, select(x.doc_id, x.version).where(x.encoding_id == encoding_id))
+
+
+def restore(connection: Connection, documents: Iterable[DeletedDocument]) -> int:
+    """Show deleted documents again, with the versions they had. Return how many; one that was embedded since stays."""
+    d, s, count = document_versions.c, superseded.c, 0
+    for document in documents:
+        key = (d.encoding_id == document.encoding_id, d.doc_id == document.doc_id)
+        values = {"version": document.version, "text_version": document.text_version, "deleted": False}
+        if not connection.execute(update(document_versions).where(*key, d.deleted.is_(True)).values(values)).rowcount:
+            continue
+        hidden = (s.encoding_id == document.encoding_id, s.doc_id == document.doc_id, s.version == document.version)
+        connection.execute(delete_rows(superseded).where(*hidden))
+        forget(connection, document.encoding_id, [document.doc_id])
+        count += 1
+    return count
+
+
+def forget(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> None:
+    """Drop what is kept to restore documents, because they were embedded or restored."""
+    x = deleted_documents.c
+    for some in chunks(doc_ids):
+        connection.execute(
+            delete_rows(deleted_documents).where(x.encoding_id == encoding_id, x.doc_id == bindparam("doc")),
+            [{"doc": doc_id} for doc_id in some],
+        )
+
+
+def forget_older(connection: Connection, *, than: str) -> int:
+    """Drop what is kept of documents deleted by then, in ISO 8601. Return how many: compaction may drop their rows."""
+    return connection.execute(delete_rows(deleted_documents).where(deleted_documents.c.deleted_at <= than)).rowcount

@@ -1,0 +1,61 @@
+"""Deletions held back: those that a run did not make because they were too many, until a later run settles them.
+
+Every function works inside a transaction that it is given. Knows neither the limits nor how documents were counted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, delete, insert, select
+
+from polyseme.storage.database.dialects import chunks
+from polyseme.storage.database.schema import held_back
+
+Reason = Literal["nothing-found", "too-many"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBack:
+    """Documents of one source that a run did not find again and did not hide, `documents` of the `had` before it.
+
+    `source` is an absolute path or pattern, `examples` a few of the addresses, `confirm_with` the least
+    `--delete-limit` that hides them, `held_at` ISO 8601 in UTC.
+    """
+
+    encoding_id: str
+    source: str
+    run_id: str
+    reason: Reason
+    documents: int
+    had: int
+    examples: tuple[str, ...]
+    confirm_with: str
+    held_at: str = ""
+
+
+def read(connection: Connection) -> tuple[HeldBack, ...]:
+    """Return what is held back, by source and encoding."""
+    rows = connection.execute(select(held_back).order_by(held_back.c.source, held_back.c.encoding_id)).mappings()
+    return tuple(HeldBack(**{**row, "examples": tuple(json.loads(row["examples"]))}) for row in rows)
+
+
+def replace(
+    connection: Connection, encoding_id: str, found: Iterable[HeldBack], *, judged: Callable[[str], bool], at: str
+) -> bool:
+    """Record what a run held back of an encoding, and drop the records of sources that it has `judged`.
+
+    Return False if nothing changed.
+    """
+    h = held_back.c
+    sources = connection.scalars(select(h.source).where(h.encoding_id == encoding_id)).all()
+    settled = [source for source in sources if judged(source)]
+    for some in chunks(settled):
+        connection.execute(delete(held_back).where(h.encoding_id == encoding_id, h.source.in_(some)))
+    rows = [{**asdict(held), "examples": json.dumps(held.examples), "held_at": at} for held in found]
+    if rows:
+        connection.execute(insert(held_back), rows)
+    return bool(rows or settled)

@@ -1,0 +1,36 @@
+"""Known sources: whether a lake has documents of a source that is not there any more."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from urllib.parse import quote_from_bytes
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.errors import MissingLakeError
+from polyseme.storage.lake import Lake
+from polyseme.tasks.reading.folders import fixed_folder
+from polyseme.tasks.reading.sources import Source
+
+
+def known_to(lake: Lake) -> Callable[[Source], bool]:
+    """Return a function that looks whether a lake, which need not exist, has documents that a source covers."""
+
+    def known(source: Source) -> bool:
+        try:
+            with Catalog.open(lake) as catalog:
+                pages = (
+                    page
+                    for encoding in catalog.encodings()
+                    for page in catalog.documents_under(encoding.encoding_id, _prefix(source))
+                )
+                return any(source.covers(uri) for page in pages for _, uri in page)
+        except MissingLakeError:
+            return False
+
+    return known
+
+
+def _prefix(source: Source) -> str:
+    folder = fixed_folder(source.target) if source.kind == "glob" else source.target
+    return f"file://{quote_from_bytes(os.fsencode(folder))}"
