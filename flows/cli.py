@@ -63,6 +63,7 @@ _COMMANDS = {
     "report": ("polyseme.flows.commands.report:report", "Write one HTML page about the lake."),
     "status": ("polyseme.flows.commands.lake:status", "Show what the lake holds and its last runs."),
     "rejects": ("polyseme.flows.commands.lake:rejects", "List the input that was refused, and why."),
+    "restore": ("polyseme.flows.commands.restore:restore", "Bring deleted documents back, until vacuum."),
     "compact": (
         "polyseme.flows.commands.maintain:compact",
         "Merge small parts and drop the rows of replaced documents.",

@@ -33,9 +33,10 @@ def compact(
     lake: LakeOptions = LakeOptions(),
     json: Json = False,
 ) -> Exit:
-    """Merge small parts into large ones and drop the rows of replaced and deleted documents.
+    """Merge small parts into large ones and drop the rows of replaced documents, and of deleted ones after a vacuum.
 
-    Safe beside other runs. The old files stay, for readers that have them open, until polyseme vacuum.
+    Until then polyseme restore can bring them back. Safe beside other runs. The old files stay, for readers that have
+    them open, until polyseme vacuum.
 
     Example: polyseme compact --target-mb 512
 
@@ -81,6 +82,9 @@ def vacuum(
     json: Json = False,
 ) -> Exit:
     """Remove replaced parts that no reader needs any more, and files that killed runs left behind.
+
+    Ends the time in which documents deleted before the grace period can be restored: the next polyseme compact drops
+    their rows.
 
     Files that are named like parts but are not in the catalog are listed, and removed only with --yes.
 

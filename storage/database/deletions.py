@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy import delete as delete_rows
 
 from polyseme.storage.database.arrow import read_table
@@ -55,35 +55,37 @@ def read(
     return [DeletedDocument(**row) for row in connection.execute(query).mappings()]
 
 
-def restorable_versions(connection: Connection, encoding_id: str) -> pa.Table:
-    """Return the versions `(doc_id, version)` of an encoding that are hidden, and whose rows must be kept."""
+def restorable_versions(connection: Connection) -> pa.Table:
+    """Return the versions `(encoding_id, doc_id, version)` that are hidden and whose rows must be kept."""
     x = deleted_documents.c
-    return read_table(connection, select(x.doc_id, x.version).where(x.encoding_id == encoding_id))
+    return read_table(connection, select(x.encoding_id, x.doc_id, x.version))
 
 
-def restore(connection: Connection, documents: Iterable[DeletedDocument]) -> int:
-    """Show deleted documents again, with the versions they had. Return how many; one that was embedded since stays."""
-    d, s, count = document_versions.c, superseded.c, 0
+def restore(connection: Connection, documents: Iterable[DeletedDocument]) -> list[DeletedDocument]:
+    """Show deleted documents again, with the versions they had. Return those; one that was embedded since stays.
+
+    So does one that vacuum has forgotten since: compaction may have dropped its rows.
+    """
+    d, s, restored = document_versions.c, superseded.c, list[DeletedDocument]()
     for document in documents:
+        if not forget(connection, document.encoding_id, [document.doc_id]):
+            continue
         key = (d.encoding_id == document.encoding_id, d.doc_id == document.doc_id)
         values = {"version": document.version, "text_version": document.text_version, "deleted": False}
-        if not connection.execute(update(document_versions).where(*key, d.deleted.is_(True)).values(values)).rowcount:
-            continue
+        connection.execute(update(document_versions).where(*key).values(values))
         hidden = (s.encoding_id == document.encoding_id, s.doc_id == document.doc_id, s.version == document.version)
         connection.execute(delete_rows(superseded).where(*hidden))
-        forget(connection, document.encoding_id, [document.doc_id])
-        count += 1
-    return count
+        restored.append(document)
+    return restored
 
 
-def forget(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> None:
-    """Drop what is kept to restore documents, because they were embedded or restored."""
-    x = deleted_documents.c
+def forget(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> int:
+    """Drop what is kept to restore documents, because they were embedded or restored. Return of how many."""
+    x, dropped = deleted_documents.c, 0
     for some in chunks(doc_ids):
-        connection.execute(
-            delete_rows(deleted_documents).where(x.encoding_id == encoding_id, x.doc_id == bindparam("doc")),
-            [{"doc": doc_id} for doc_id in some],
-        )
+        mine = delete_rows(deleted_documents).where(x.encoding_id == encoding_id, x.doc_id.in_(some))
+        dropped += connection.execute(mine).rowcount
+    return dropped
 
 
 def forget_older(connection: Connection, *, than: str) -> int:

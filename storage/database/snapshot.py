@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from sqlalchemy import Connection, func, select
 
-from polyseme.storage.database import meta, schema
+from polyseme.storage.database import deletions, meta, schema
 from polyseme.storage.database.arrow import read_table
 from polyseme.storage.database.encodings import Encoding, read_encodings
 
@@ -21,7 +21,8 @@ class Snapshot:
     """What was live at `catalog_version`. `parts` maps `(encoding_id, table)` to paths relative to the lake.
 
     `superseded(encoding_id, doc_id, version)` and `moved(encoding_id, doc_id, version, uri)` correct the rows of the
-    parts; `runs` and `rejects` are shown as they are.
+    parts; `restorable(encoding_id, doc_id, version)` are those of the superseded that a restore can show again; `runs`
+    and `rejects` are shown as they are.
     """
 
     catalog_version: int
@@ -31,6 +32,7 @@ class Snapshot:
     parts: Mapping[tuple[str, str], tuple[str, ...]]
     superseded: pa.Table
     moved: pa.Table
+    restorable: pa.Table
     runs: pa.Table
     rejects: pa.Table
 
@@ -56,6 +58,7 @@ def take_snapshot(connection: Connection) -> Snapshot:
         parts=_live_parts(connection),
         superseded=read_table(connection, select(schema.superseded)),
         moved=read_table(connection, select(schema.moved)),
+        restorable=deletions.restorable_versions(connection),
         runs=read_table(connection, select(schema.runs).order_by(schema.runs.c.ordinal)),
         rejects=read_table(connection, rejects),
     )

@@ -1,8 +1,9 @@
-"""Compaction: small parts of one table become one part, without the rows that are hidden from every reader.
+"""Compaction: small parts of one table become one part, without the rows that nothing can show again.
 
 A document's rows are merged whole, never spread over more parts than they came from, and stay in the order of
 `SORT_KEYS`. Commits go on meanwhile: what they hide is hidden in the merged part as in the old ones. Knows nothing of
-readers: the old files stay until vacuum's grace period is over.
+readers: the old files stay until vacuum's grace period is over, and so do the rows of deleted documents, which can be
+restored until then.
 """
 
 from __future__ import annotations
@@ -166,15 +167,15 @@ def _broken_parts(parts: Iterable[Part], files: LocalParts) -> list[str]:
 
 
 def _dead_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections) -> dict[str, int]:
-    """Return the number of hidden rows by path. Parts that cannot be read count as having none."""
-    if not parts or not corrections.hidden.num_rows:
+    """Return the number of dead rows by path. Parts that cannot be read count as having none."""
+    if not parts or not corrections.dead.num_rows:
         return {}
     found: dict[str, int] = {}
     with duckdb.connect() as con:
         lake.files.attach(con, [part.path for part in parts])
-        con.register("hidden", corrections.hidden)
+        con.register("dead", corrections.dead)
         for part in parts:
-            query = f"SELECT count(*) FROM {_versions_in(lake, part)} SEMI JOIN hidden USING (doc_id, version)"
+            query = f"SELECT count(*) FROM {_versions_in(lake, part)} SEMI JOIN dead USING (doc_id, version)"
             try:
                 row = con.execute(query).fetchone()
             except (duckdb.Error, UnicodeDecodeError):

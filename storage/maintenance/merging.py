@@ -1,4 +1,4 @@
-"""Merging: the rows of several sorted parts as one sorted stream, without hidden rows and with moves applied.
+"""Merging: the rows of several sorted parts as one sorted stream, without dead rows and with moves applied.
 
 The keys of all rows are in memory at once (tens of bytes a row), of all other columns about a row group of every part.
 Knows neither which parts to merge nor what becomes of the result.
@@ -32,10 +32,14 @@ _SEPARATOR = "\0"
 
 @dataclass(frozen=True, slots=True)
 class Corrections:
-    """The corrections of one encoding's rows: `hidden(doc_id, version)` and `moved(doc_id, version, uri)`."""
+    """The corrections of one encoding's rows: `hidden(doc_id, version)` and `moved(doc_id, version, uri)`.
+
+    `dead` are those of the hidden versions that nothing can show again, so that a merge drops their rows.
+    """
 
     hidden: pa.Table
     moved: pa.Table
+    dead: pa.Table
 
     @staticmethod
     def of(snapshot: Snapshot, encoding_id: str) -> Corrections:
@@ -44,7 +48,11 @@ class Corrections:
         def mine(table: pa.Table) -> pa.Table:
             return table.filter(pc.equal(table["encoding_id"], encoding_id)).drop_columns("encoding_id")
 
-        return Corrections(mine(snapshot.superseded), mine(snapshot.moved))
+        hidden, restorable = mine(snapshot.superseded), mine(snapshot.restorable)
+        dead = hidden
+        if restorable.num_rows:
+            dead = hidden.filter(pc.invert(pc.is_in(_versions(hidden), value_set=_versions(restorable))))
+        return Corrections(hidden, mine(snapshot.moved), dead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ def merged_rows(parts: Sequence[Part], files: LocalParts, corrections: Correctio
     keys = pa.concat_tables(
         [_read(files[part.path], [*SORT_KEYS[table], "version"]) for part in parts], promote_options="none"
     )
-    order = _order(keys, table, corrections.hidden)
+    order = _order(keys, table, corrections.dead)
     ends = np.cumsum([part.rows for part in parts])
     if int(ends[-1]) != keys.num_rows:
         raise PolysemeError(f"The catalog counts {ends[-1]} rows in {len(parts)} parts of {table}, they have "
@@ -81,12 +89,12 @@ def _read(path: Path, columns: list[str]) -> pa.Table:
         return file.read(columns=wanted).select(wanted)
 
 
-def _order(keys: pa.Table, table: str, hidden: pa.Table) -> RowNumbers:
+def _order(keys: pa.Table, table: str, dead: pa.Table) -> RowNumbers:
     """Return the numbers of the rows to keep, sorted as the table is; equal rows keep their order."""
     order = pc.sort_indices(keys, sort_keys=[(key, "ascending") for key in SORT_KEYS[table]])
-    if hidden.num_rows:
-        dead = pc.is_in(_versions(keys), value_set=_versions(hidden).combine_chunks())
-        order = order.filter(pc.invert(dead).combine_chunks().take(order))
+    if dead.num_rows:
+        drop = pc.is_in(_versions(keys), value_set=_versions(dead).combine_chunks())
+        order = order.filter(pc.invert(drop).combine_chunks().take(order))
     rows: RowNumbers = order.to_numpy().astype(np.int64)
     return rows
 

@@ -1,4 +1,4 @@
-"""Vacuum: find the files of a lake that are no longer needed, and remove them.
+"""Vacuum: find the files of a lake that are no longer needed, and remove them; end the time for restoring documents.
 
 There are three kinds. *Retired* parts were replaced, and are removed once the grace period for readers is over.
 *Scratch* is what a run that died left behind: temporary files and staged texts. *Unknown* files are named like parts,
@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.database import part_rows, runs
+from polyseme.storage.database import deletions, part_rows, runs
 from polyseme.storage.errors import UsageError
 from polyseme.storage.files.protocol import FileInfo
 from polyseme.storage.schemas import TABLES
@@ -80,12 +80,15 @@ def vacuum(
 ) -> Leftovers:
     """Remove what `find_leftovers` finds, unknown parts only if `unknown`. Return what was found.
 
-    `progress` is called with the number of files just removed.
+    Documents that were deleted before the grace period cannot be restored from now on: the next compaction drops their
+    rows, and a vacuum after it the files that had them. `progress` is called with the number of files just removed.
     """
     # The published file may still name retired parts: publish first, so that new readers get one without them.
     publish(catalog)
     found = find_leftovers(catalog, grace=grace, now=now)
     files = catalog.lake.files
+    with catalog.writing() as connection:
+        deletions.forget_older(connection, than=(now - grace).isoformat(timespec="microseconds"))
     for some in _batches(found.retired):
         with catalog.writing() as connection:
             files.remove([part.path for part in some])

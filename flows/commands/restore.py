@@ -1,0 +1,87 @@
+"""`polyseme restore`: deleted documents, brought back while their rows are still in the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import groupby
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from polyseme.flows.commands.options.lake import LakeOptions
+from polyseme.flows.commands.options.running import Json
+from polyseme.flows.display.output import write_json
+from polyseme.storage.errors import PolysemeError
+
+if TYPE_CHECKING:
+    from polyseme.storage.database.deletions import DeletedDocument
+    from polyseme.storage.maintenance.restoring import Restored
+
+
+def restore(
+    *,
+    run: str | None = None,
+    uri: str | None = None,
+    doc_id: str | None = None,
+    lake: LakeOptions = LakeOptions(),
+    json: Json = False,
+) -> None:
+    """Bring back deleted documents, with the rows they had, in every encoding. Lists them if none are selected.
+
+    They can be brought back until polyseme vacuum runs, 24 hours or more after the deletion. A document that its source
+    still lacks is deleted again by the next run: bring the source back, or embed with --keep-missing.
+
+    Example: polyseme restore --run 3f9a0c1d2b4e
+
+    Parameters
+    ----------
+    run
+        Restore what this run deleted; polyseme status lists the runs.
+    uri
+        Restore documents whose address begins so, e.g. file:///data/news/.
+    doc_id
+        Restore the document with this id.
+    """
+    from polyseme.storage.catalog import Catalog
+    from polyseme.storage.maintenance import restoring
+    from polyseme.storage.sql.publish import publish
+
+    chosen = any(value is not None for value in (run, uri, doc_id))
+    with Catalog.open(lake.lake()) as catalog:
+        found = restoring.deleted_documents(catalog, run_id=run, uri_prefix=uri, doc_id=doc_id)
+        if not chosen:
+            _list(found, lake.root, json=json)
+            return
+        if not found:
+            raise PolysemeError(
+                "No deleted document that can be restored is of that run, address or id: none was deleted, or vacuum "
+                f"has ended the time for it. List what there is: polyseme restore --lake {quote(lake.root)}"
+            )
+        done = restoring.restore(catalog, found)
+        publish(catalog)
+    if json:
+        write_json({"restored": [asdict(d) for d in done.documents], "gone": [asdict(d) for d in done.gone]})
+    else:
+        _print(done)
+
+
+def _list(found: Sequence[DeletedDocument], lake: str, *, json: bool) -> None:
+    if json:
+        write_json({"deleted": [asdict(document) for document in found]})
+        return
+    if not found:
+        print("No deleted document can be restored.")  # noqa: T201
+    for (run_id, deleted_at), some in groupby(found, key=lambda d: (d.run_id, d.deleted_at[:19])):
+        uris = {d.doc_id: d.uri for d in some}
+        command = f"polyseme restore --run {run_id} --lake {quote(lake)}"
+        print(f"{deleted_at}  {len(uris):,} documents, such as {next(iter(uris.values()))}: {command}")  # noqa: T201
+
+
+def _print(done: Restored) -> None:
+    documents, gone = ({d.doc_id for d in some} for some in (done.documents, done.gone))
+    print(f"{len(documents):,} documents restored.")  # noqa: T201
+    if gone:
+        print(  # noqa: T201
+            f"{len(gone):,} cannot be restored: their rows were in parts that are no longer in the lake. Embed their "
+            f"sources again. Such as {min(gone)}"
+        )
