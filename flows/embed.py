@@ -54,7 +54,7 @@ class EmbedRequest:
     `catalog` is the database of the lake's catalog, if the lake does not know it yet: without a password, since Prefect
     shows parameters. `delete` hides documents that the sources no longer yield, of each source no more than
     `delete_limit`, a share such as `35%` or a number; `limit` stops after so many documents and never deletes. `name`
-    is the name of a new encoding.
+    is the name of a new encoding, `stdin_name` that of standard input.
     """
 
     sources: list[str]
@@ -66,6 +66,7 @@ class EmbedRequest:
     limit: int | None = None
     delete: bool = True
     delete_limit: str | int | None = None
+    stdin_name: str | None = None
     name: str | None = None
     runner: Runner = field(default_factory=Runner)
 
@@ -101,7 +102,7 @@ def embed_corpus(request: EmbedRequest) -> RunReport:
 def job(request: EmbedRequest) -> Job:
     """Resolve a request into a job. Raises UsageError for a source that cannot be read."""
     lake = lake_at(request.lake, request.catalog)
-    sources = resolve(request.sources, lake=lake, known=known_to(lake))
+    sources = resolve(request.sources, lake=lake, known=known_to(lake), stdin_name=request.stdin_name)
     delete_limit = DeletionLimit.parse(request.delete_limit)
 
     def items() -> Iterator[Document | Reject]:

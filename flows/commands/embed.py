@@ -37,6 +37,7 @@ def embed(
     name: Name = None,
     outputs: OutputOptions = OutputOptions(),
     reading: ReadingOptions = ReadingOptions(),
+    stdin_name: Annotated[str | None, Parameter(group=DOCUMENTS)] = None,
     limit: Limit = None,
     keep_missing: Annotated[bool, Parameter(negative="", group=DOCUMENTS)] = False,
     delete_limit: Annotated[str | None, Parameter(group=DOCUMENTS)] = None,
@@ -58,6 +59,9 @@ def embed(
         Files, folders, globs, file:// addresses, or - for standard input.
     keep_missing
         Keep documents that the sources no longer hold; without it they are hidden.
+    stdin_name
+        Keep what - reads at the address stdin:NAME, e.g. mail; by default it is named by its first 64 KiB, so that
+        another input replaces nothing.
     delete_limit
         Hide at most this share or number of a source's documents, e.g. 35% or 50; beyond it none, and exit with 6. By
         default 20% or 10, whichever is more. Only 100% hides all that a source had.
@@ -86,8 +90,8 @@ def embed(
 
     request = EmbedRequest(
         sources=list(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted,
-        reading=fields, limit=limit, delete=not keep_missing, delete_limit=delete_limit, name=name,
-        runner=runner.runner(),
+        reading=fields, stdin_name=stdin_name, limit=limit, delete=not keep_missing, delete_limit=delete_limit,
+        name=name, runner=runner.runner(),
     )  # fmt: skip
     start_if_needed()
     with shown("embedding"):

@@ -22,7 +22,8 @@ from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.documents import Place, ReadOptions
 from polyseme.tasks.reading.folders import MAGIC, OnError, expand, fixed_folder, matches, walk
-from polyseme.tasks.reading.readers import STDIN_URI, SUFFIXES, format_of, read_file, read_stdin
+from polyseme.tasks.reading.readers import STDIN_URI, SUFFIXES, format_of, read_file
+from polyseme.tasks.reading.standard_input import UNNAMED_STDIN, check_stdin_name, read_named_stdin
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 class Source:
     """One argument of the user, resolved. `target` is its identity: the path or pattern with links resolved.
 
-    An `absent` source is not there now, but documents that were read from it are known.
+    That of standard input is the name it was given, empty if none was. An `absent` source is not there now, but
+    documents that were read from it are known.
     """
 
     spec: str
@@ -93,7 +95,7 @@ class Source:
     def scans(self, uri: str) -> bool:
         """Return whether rejects of `uri`, a file or folder, by earlier scans are replaced by a scan of this source."""
         if self.kind == "stdin":
-            return uri == STDIN_URI
+            return uri == STDIN_URI + self.target if self.target else bool(UNNAMED_STDIN.fullmatch(uri))
         if self.kind == "folder" and uri.startswith("file:///"):
             return self.contains(_path_of(uri))
         return self.covers(uri)
@@ -106,13 +108,20 @@ class Source:
 Known = Callable[[Source], bool]
 
 
-def resolve(specs: Sequence[str], *, lake: Lake | None = None, known: Known = lambda source: False) -> list[Source]:
+def resolve(
+    specs: Sequence[str],
+    *,
+    lake: Lake | None = None,
+    known: Known = lambda source: False,
+    stdin_name: str | None = None,
+) -> list[Source]:
     """Resolve each argument to a source. One that is not there is absent if it is `known`.
 
     Raises UsageError for one that names nothing readable, has a password, or contains the parts of `lake`.
     """
     refuse_credentials(specs)
-    sources = [_resolve(spec, known) for spec in specs]
+    name = check_stdin_name(stdin_name, specs)
+    sources = [Source(spec, "stdin", name) if spec == "-" else _resolve(spec, known) for spec in specs]
     for source in sources:
         if lake is not None and source.holds(lake):
             raise UsageError(
@@ -142,7 +151,7 @@ def read_sources(sources: Sequence[Source], options: ReadOptions, *, stdin: Bina
     for source in sources:
         if source.kind == "stdin":
             if seen is None or STDIN_URI not in seen:
-                yield from read_stdin(stdin, options)
+                yield from read_named_stdin(stdin, options, name=source.target)
             if seen is not None:
                 seen.add(STDIN_URI)
             continue
@@ -169,8 +178,6 @@ def shields(reject: Reject, uri: str) -> bool:
 
 
 def _resolve(spec: str, known: Known) -> Source:
-    if spec == "-":
-        return Source(spec, "stdin")
     if not spec or "\0" in spec:
         raise UsageError(
             f"source {spec!r} names nothing; give a file, a folder, a glob pattern, or - for standard input"

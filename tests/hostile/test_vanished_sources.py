@@ -39,12 +39,12 @@ class Lakeside:
 
     def embed(
         self, *sources: object, limit: str | None = None, stdin: bytes = b"", engine: Engine | None = None,
-        **options: str,
+        stdin_name: str | None = None, **options: str,
     ) -> Scan:  # fmt: skip
         """Bring the lake up to date with `sources`, as `polyseme embed` does."""
         lake, engine = self.catalog.lake, engine or self.engine
         self._runs += 1
-        found = resolve([str(s) for s in sources], lake=lake, known=known_to(lake))
+        found = resolve([str(s) for s in sources], lake=lake, known=known_to(lake), stdin_name=stdin_name)
         self.catalog.register_encoding(engine.spec)
         encoding_id, run_id = engine.spec.encoding_id, f"run{self._runs}"
         version = self.catalog.begin_run(run_id, encoding_id, [])

@@ -276,14 +276,14 @@ def test_documents_are_shielded_exactly_if_the_read_cannot_prove_them_gone(rejec
 def test_standard_input_is_json_lines_if_it_begins_with_a_brace() -> None:
     found = read("-", stdin=b'\xef\xbb\xbf \n\n {"text": "one"}\n{"text": "two", "id": 7}\n')
     assert [(d.doc_id, d.uri, d.locator) for d in found] == [
-        ("stdin:#3", "stdin:", "line 3"),
-        ("7", "stdin:", "line 4"),
+        ("stdin:sha256-353e5f757da307d6#3", "stdin:sha256-353e5f757da307d6", "line 3"),
+        ("7", "stdin:sha256-353e5f757da307d6", "line 4"),
     ]
 
 
 def test_standard_input_is_one_text_otherwise_and_nothing_of_it_is_lost() -> None:
     text = "\n \n plain {text}\nof two lines\n"
-    assert read("-", stdin=text.encode()) == [Document("stdin:", "stdin:", text)]
+    assert read("-", stdin=text.encode()) == [Document(uri := "stdin:sha256-90307d811ddded31", uri, text)]
 
 
 def test_standard_input_in_utf_16_is_recognised_by_its_byte_order_mark() -> None:
