@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, Connection, delete, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, delete, func, literal, literal_column, or_, select, tuple_
 
 from polyseme.storage.database.dialects import chunks, insert_into
-from polyseme.storage.database.schema import document_versions, encodings, other_uris
+from polyseme.storage.database.schema import RECORD_PREFIX, document_versions, encodings, other_uris
 
 FILE = "file:///"
-_AFTER_FILES = "file:///\U0010ffff"
 _MOST_ALIKE = 10_000
 """The most documents with the same records that are looked at: a boilerplate text may occur a million times."""
 
@@ -30,23 +29,27 @@ def addresses_of(connection: Connection, doc_ids: Sequence[str]) -> dict[str, se
 
 def moved_here(connection: Connection, uris: Sequence[str]) -> dict[str, str]:
     """Return, for those of `uris` that have live documents with the address of another file as id, one such id."""
-    d = document_versions.c
+    d, found = document_versions.c, dict[str, str]()
     following = func.substr(d.doc_id, func.length(d.uri) + 1, 1)
     foreign = or_(func.substr(d.doc_id, 1, func.length(d.uri)) != d.uri, following.not_in(["", "#"]))
-    query = (
-        select(d.uri, func.min(d.doc_id))
-        .where(_any_encoding(), d.deleted.is_(False), d.doc_id > FILE, d.doc_id < _AFTER_FILES, foreign)
-        .group_by(d.uri)
-    )
-    return {uri: doc_id for some in chunks(uris) for uri, doc_id in connection.execute(query.where(d.uri.in_(some)))}
+    # Neither a range of ids nor a list of encodings: SQLite would search all of the lake for each page of addresses.
+    is_file = func.substr(d.doc_id, 1, len(FILE)) == FILE
+    query = select(d.uri, func.min(d.doc_id)).where(d.deleted.is_(False), is_file, foreign).group_by(d.uri)
+    for encoding_id in connection.scalars(select(encodings.c.encoding_id)).all():
+        for some in chunks(uris):
+            rows = connection.execute(query.where(d.encoding_id == encoding_id, d.uri.in_(some)))
+            found.update((uri, doc_id) for uri, doc_id in rows)
+    return found
 
 
 def documents_like(connection: Connection, records: Sequence[str]) -> set[tuple[str, str, str]]:
     """Return `(doc_id, uri, record_sha256)` of live documents of any encoding that have one of these records."""
     d = document_versions.c
     query = select(d.doc_id, d.uri, d.record_sha256).where(d.deleted.is_(False)).limit(_MOST_ALIKE)
-    found = (connection.execute(query.where(d.record_sha256.in_(some))) for some in chunks(records))
-    return {(doc_id, uri, record) for rows in found for doc_id, uri, record in rows}
+    prefix: ColumnElement[str] = literal_column(RECORD_PREFIX)
+    wanted = set(records)
+    found = (connection.execute(query.where(prefix.in_([r[:16] for r in some]))) for some in chunks(records))
+    return {(doc_id, uri, record) for rows in found for doc_id, uri, record in rows if record in wanted}
 
 
 def add_other(connection: Connection, encoding_id: str, found: Iterable[tuple[str, str]]) -> None:

@@ -65,7 +65,7 @@ def _to_4(connection: Connection) -> None:
         "had BIGINT NOT NULL, examples TEXT NOT NULL, confirm_with TEXT NOT NULL, held_at TEXT NOT NULL, "
         f"PRIMARY KEY (encoding_id, source)){rowid}",
         f"CREATE TABLE other_uris ({key}, uri {ordered} NOT NULL, PRIMARY KEY (encoding_id, doc_id, uri)){rowid}",
-        "CREATE INDEX document_versions_by_record ON document_versions (record_sha256)",
+        "CREATE INDEX document_versions_by_record ON document_versions (substr(record_sha256, 1, 16))",
     ):
         connection.execute(text(statement))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
 from polyseme.storage.records import Counts
 
@@ -105,7 +105,6 @@ document_versions = Table(
     Column("n_tokens", BigInteger, nullable=False),
     Column("deleted", Boolean, nullable=False, default=False),
     Index("document_versions_by_uri", "encoding_id", "uri", "doc_id"),
-    Index("document_versions_by_record", "record_sha256"),
     sqlite_with_rowid=False,
 )
 """One row per document; `deleted` ones stay as tombstones, so that a slow older run cannot restore them.
@@ -113,6 +112,11 @@ document_versions = Table(
 `version` is the ordinal of the run that encoded it, `text_version` of the run that read its text from the source: an
 older one after a backfill, which takes its texts from the lake.
 """
+
+RECORD_PREFIX = "substr(record_sha256, 1, 16)"
+"""What documents are found by if only their record is known: a quarter of the hash is a quarter of the index."""
+
+Index("document_versions_by_record", text(RECORD_PREFIX), _table=document_versions)
 
 superseded = Table(
     "superseded",
