@@ -89,6 +89,7 @@ def backfill(request: BackfillRequest) -> RunReport:
             sources=request.label,
             places=request.sources,
             items=lambda: documents(lake, request),
+            scanned=resolve(request.sources, lake=lake) if request.sources else None,
             limit=request.limit,
             name=request.name,
             runner=request.runner,

@@ -65,9 +65,12 @@ class Corpus:
             )
 
     def resolved(self) -> list[Source]:
-        """Resolve the sources. Raises UsageError for one that does not exist, or that contains the lake."""
+        """Resolve the sources. Raises UsageError for one that does not exist, or that contains the lake.
+
+        A pattern may have no match yet, if its folder is there.
+        """
         try:
-            return resolve(self.sources, lake=Lake(self.lake))
+            return resolve(self.sources, lake=Lake(self.lake), known=lambda s: s.kind == "glob" and not s.absent)
         except UsageError as error:
             raise UsageError(f"[corpus.{self.name}]: {error}") from error
 

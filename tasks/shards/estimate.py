@@ -19,6 +19,7 @@ from polyseme.tasks.encode.forward import chunk_vectors
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.shards.known_sources import known_to
 from polyseme.tasks.shards.scan import is_current
 from polyseme.tasks.shards.seen_ids import SeenIds
 from polyseme.tasks.text.chunks import chunk_tokens, chunks
@@ -86,7 +87,7 @@ def estimate(
 
     `limit` is the most documents to read. Raises UsageError for sources that cannot be read, ModelError for the engine.
     """
-    items = read_sources(resolve(sources, lake=lake), reading, stdin=sys.stdin.buffer)
+    items = read_sources(resolve(sources, lake=lake, known=known_to(lake)), reading, stdin=sys.stdin.buffer)
     return estimate_items(items, lake, engine, outputs, limit=limit)
 
 
