@@ -13,11 +13,9 @@ from polyseme.storage.errors import UsageError
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import read_sources, resolve
-from tests.hostile.test_vanished_sources import Lakeside, corpus, fill, lakeside, records
+from tests.hostile.lakeside import MANY, Lakeside, corpus, fill, lakeside, records
 
 __all__ = ["corpus", "lakeside"]
-
-MANY = 30
 
 
 # The same document in two sources

@@ -1,0 +1,94 @@
+"""Runs over one lake and real files without Prefect, and a corpus to remove, rename and damage."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.held_back import HeldBack
+from polyseme.storage.lake import Lake
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.shards.deletion_guard import DeletionLimit
+from polyseme.tasks.shards.known_sources import known_to
+from polyseme.tasks.shards.scan import Scan
+from polyseme.tasks.shards.stages import commit_shard, encode_shard
+from tests.tasks.conftest import LEAN
+
+MANY = 30
+
+
+class Lakeside:
+    """Runs over one lake and real files, as the flow does them, with a small model."""
+
+    def __init__(self, catalog: Catalog, engine: Engine) -> None:
+        self.catalog, self.engine = catalog, engine
+        self._runs = 0
+
+    def embed(
+        self, *sources: object, limit: str | None = None, stdin: bytes = b"", engine: Engine | None = None,
+        stdin_name: str | None = None, **options: str,
+    ) -> Scan:  # fmt: skip
+        """Bring the lake up to date with `sources`, as `polyseme embed` does."""
+        lake, engine = self.catalog.lake, engine or self.engine
+        self._runs += 1
+        found = resolve([str(s) for s in sources], lake=lake, known=known_to(lake), stdin_name=stdin_name)
+        self.catalog.register_encoding(engine.spec)
+        encoding_id, run_id = engine.spec.encoding_id, f"run{self._runs}"
+        version = self.catalog.begin_run(run_id, encoding_id, [])
+        scan = Scan(self.catalog, lake, run_id, version, encoding_id, LEAN, found)
+        items = read_sources(found, ReadOptions(**options), stdin=io.BytesIO(stdin))  # type: ignore[arg-type]
+        for shard in list(scan.shards(items)):
+            commit_shard(encode_shard(shard, lake, self.catalog, engine), self.catalog)
+        scan.retire_rejects(found)
+        scan.delete_gone(found, DeletionLimit.parse(limit))
+        scan.close()
+        return scan
+
+    def documents(self, engine: Engine | None = None) -> dict[str, str]:
+        """Return the uris of the live documents by id."""
+        encoding_id = (engine or self.engine).spec.encoding_id
+        return {d: uri for page in self.catalog.documents_under(encoding_id) for d, uri in page}
+
+    def rejects(self) -> list[str]:
+        codes: list[str] = self.catalog.snapshot().rejects["code"].to_pylist()
+        return codes
+
+    def held(self) -> list[HeldBack]:
+        return list(self.catalog.held_back())
+
+
+@pytest.fixture
+def lakeside(tmp_path: Path, foreign: Engine) -> Iterator[Lakeside]:
+    with Catalog.create_or_open(Lake(tmp_path / "lake")) as catalog:
+        yield Lakeside(catalog, foreign)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    folder = tmp_path / "corpus"
+    fill(folder)
+    return folder
+
+
+def fill(folder: Path, count: int = MANY) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        (folder / f"{i:02}.txt").write_text(f"The heron stood in reed {i}.")
+
+
+def empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def records(path: Path, *ids: str, text: str = "The heron stood in the reeds.") -> Path:
+    path.write_text("".join(json.dumps({"id": id_, "text": text}) + "\n" for id_ in ids))
+    return path
