@@ -6,6 +6,7 @@ staged file is temporary: the catalog does not know it, and the run that wrote i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from types import TracebackType
@@ -13,6 +14,8 @@ from types import TracebackType
 import pyarrow as pa
 from pyarrow import ipc
 
+from polyseme.storage.checks import Origin
+from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document
 
@@ -28,6 +31,8 @@ _SCHEMA = pa.schema(
         ("text_version", pa.int64()),
     ]
 )
+_REQUIRED = ("doc_id", "uri", "text", "locator", "metadata")
+_PATH = re.compile(r"staging/[0-9A-Za-z][0-9A-Za-z_.-]*/[0-9]{5,}\.arrow")
 _BATCH_CHARS = 1 << 20
 
 
@@ -70,12 +75,27 @@ class StagingWriter:
 def read_staged(lake: Lake, path: str) -> Iterator[Document]:
     """Yield the documents of a staged file in the order written, one batch in memory at a time.
 
-    Raises FileNotFoundError if the file is gone.
+    Raises FileNotFoundError if the file is gone, and LakeError if it is not one that `StagingWriter` wrote.
     """
-    with lake.files.fetched(path) as found, ipc.open_file(str(found)) as file:
-        for i in range(file.num_record_batches):
-            for row in file.get_batch(i).to_pylist():
-                yield Document(**row)
+    origin = Origin(f"The lake at {lake.root}", "Embed the source again: a new run stages its documents anew.")
+    origin.text(path, "the path of staged documents", _PATH, "staging/RUN/NUMBER.arrow")
+    with lake.files.fetched(path) as found:
+        try:
+            with ipc.open_file(str(found)) as file:
+                for i in range(file.num_record_batches):
+                    yield from _documents(file.get_batch(i))
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+            raise LakeError(f"Staged documents in {found} cannot be read: {error}. {origin.remedy}") from error
+
+
+def _documents(batch: pa.RecordBatch) -> list[Document]:
+    if not batch.schema.equals(_SCHEMA):
+        raise pa.ArrowInvalid(f"the columns are {', '.join(batch.schema.names)}")
+    batch.validate(full=True)  # before anything reads by its offsets
+    empty = [name for name in _REQUIRED if batch.column(name).null_count]
+    if empty:
+        raise pa.ArrowInvalid(f"there are NULLs in {empty[0]}")
+    return [Document(**row) for row in batch.to_pylist()]
 
 
 def staged_path(run_id: str, ordinal: int) -> str:

@@ -13,6 +13,7 @@ from itertools import count
 
 from sqlalchemy import Connection, insert, select
 
+from polyseme.storage import checks
 from polyseme.storage.database import meta
 from polyseme.storage.database.schema import encodings
 from polyseme.storage.errors import UsageError
@@ -37,16 +38,17 @@ class Encoding:
 
 
 def read_encodings(connection: Connection) -> tuple[Encoding, ...]:
-    """Return every encoding, oldest first."""
+    """Return every encoding, oldest first. Raises LakeError for a value that no encoding has."""
     e = encodings.c
     losses = meta.precision_losses(connection)
     rows = connection.execute(select(e.encoding_id, e.name, e.spec, e.created_at).order_by(e.created_at, e.name))
+    origin = meta.origin(connection)
     return tuple(
         Encoding(
-            encoding_id=encoding_id,
-            name=name,
-            spec=EncodingSpec(**json.loads(spec)),
-            created_at=created_at,
+            encoding_id=origin.text(encoding_id, "encodings.encoding_id", checks.ENCODING_ID, "16 hex digits"),
+            name=origin.text(name, "encodings.name", checks.ENCODING_NAME, "lower-case letters, digits and _"),
+            spec=checks.spec(origin, spec),
+            created_at=origin.text(created_at, "encodings.created_at", checks.TIME, "a time in ISO 8601"),
             fidelity=losses.get(encoding_id),
         )
         for encoding_id, name, spec, created_at in rows

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from uuid import uuid4
 
 from sqlalchemy import Connection, insert, inspect, select, update
 
+from polyseme.storage import checks
 from polyseme.storage.catalog_url import place_of
 from polyseme.storage.database.dialects import insert_into
 from polyseme.storage.database.schema import meta
@@ -20,6 +22,7 @@ from polyseme.storage.records import PrecisionLoss
 _LAKE_ID = "lake_id"
 _FORMAT_VERSION = "format_version"
 _CATALOG_VERSION = "catalog_version"
+_EPOCH = "catalog_epoch"
 _LAST_ORDINAL = "last_ordinal"
 _DEFAULT_ENCODING = "default_encoding"
 _PRECISION_LOSS = "fidelity/"
@@ -39,13 +42,20 @@ def create(connection: Connection, *, lake_id: str, format_version: int) -> None
 
 def lake_id(connection: Connection) -> str:
     """Return the id of the catalog's lake, which no other has. Raises LakeError if the row is missing."""
-    return _required(connection, _LAKE_ID)
+    return origin(connection).text(
+        _required(connection, _LAKE_ID), "meta lake_id", checks.LAKE_ID, "letters, digits and -"
+    )
+
+
+def origin(connection: Connection) -> checks.Origin:
+    """Return where values of this catalog come from, for `checks`."""
+    return checks.Origin(f"The catalog {place_of(connection.engine.url)}")
 
 
 def format_version(connection: Connection) -> int | None:
     """Return the format that the catalog was written in; None if it has no such row."""
     written = _get(connection, _FORMAT_VERSION)
-    return None if written is None else int(written)
+    return None if written is None else origin(connection).counter(written, "meta format_version")
 
 
 def set_format_version(connection: Connection, number: int) -> None:
@@ -55,12 +65,22 @@ def set_format_version(connection: Connection, number: int) -> None:
 
 def catalog_version(connection: Connection) -> int:
     """Return the number that every change of the catalog raises. Raises LakeError if the row is missing."""
-    return int(_required(connection, _CATALOG_VERSION))
+    return origin(connection).counter(_required(connection, _CATALOG_VERSION), "meta catalog_version")
+
+
+def epoch(connection: Connection) -> str:
+    """Return the token of the last change; empty in a catalog that has not been changed since tokens are drawn.
+
+    Versions alone repeat: a catalog that was restored from a copy counts the same numbers again.
+    """
+    found = _get(connection, _EPOCH)
+    return "" if found is None else origin(connection).text(found, "meta catalog_epoch", checks.TOKEN, "32 hex digits")
 
 
 def raise_catalog_version(connection: Connection) -> None:
-    """Count one more change of the catalog."""
+    """Count one more change of the catalog, and draw a token for it."""
     _raise(connection, _CATALOG_VERSION)
+    _put(connection, _EPOCH, uuid4().hex)
 
 
 def next_ordinal(connection: Connection) -> int:
@@ -81,7 +101,10 @@ def raise_counters(connection: Connection, *, at_least: tuple[int, int]) -> None
 
 def default_encoding(connection: Connection) -> str | None:
     """Return the id of the default encoding; None in a catalog without encodings."""
-    return _get(connection, _DEFAULT_ENCODING)
+    found = _get(connection, _DEFAULT_ENCODING)
+    if found is not None:
+        origin(connection).text(found, "meta default_encoding", checks.ENCODING_ID, "16 hex digits")
+    return found
 
 
 def set_default_encoding(connection: Connection, encoding_id: str) -> None:
@@ -93,7 +116,8 @@ def precision_losses(connection: Connection) -> dict[str, PrecisionLoss]:
     """Return what was measured of rounded encodings, by encoding id."""
     query = select(meta.c.key, meta.c.value).where(meta.c.key.startswith(_PRECISION_LOSS, autoescape=True))
     found = connection.execute(query)
-    return {key.removeprefix(_PRECISION_LOSS): PrecisionLoss(**json.loads(value)) for key, value in found}
+    source = origin(connection)
+    return {key.removeprefix(_PRECISION_LOSS): checks.precision_loss(source, value) for key, value in found}
 
 
 def record_precision_loss(connection: Connection, encoding_id: str, loss: PrecisionLoss) -> bool:
@@ -126,6 +150,6 @@ def _put(connection: Connection, key: str, value: str) -> None:
 
 
 def _raise(connection: Connection, key: str) -> int:
-    value = 1 + int(_required(connection, key))
+    value = 1 + origin(connection).counter(_required(connection, key), f"meta {key}")
     connection.execute(update(meta).where(meta.c.key == key).values(value=str(value)))
     return value

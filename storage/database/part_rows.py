@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
+from polyseme.storage import checks
+from polyseme.storage.database import meta
 from polyseme.storage.database.dialects import chunks
 from polyseme.storage.database.schema import moved, parts, retired_parts, shards, superseded
 from polyseme.storage.records import Part
@@ -30,17 +32,37 @@ def live_parts(connection: Connection, *, encoding_id: str | None = None) -> lis
     query = select(p.table_name, p.encoding_id, p.path, p.rows, p.bytes, p.sha256).order_by(p.part_id)
     if encoding_id is not None:
         query = query.where(p.encoding_id == encoding_id)
-    return [
+    found = [
         Part(table=table, encoding_id=encoding, path=path, rows=rows, bytes=size, sha256=sha256)
         for table, encoding, path, rows, size, sha256 in connection.execute(query)
     ]
+    _check(meta.origin(connection), found)
+    return found
+
+
+def _check(origin: checks.Origin, found: Sequence[Part]) -> None:
+    """Raise LakeError for a part that could not have been committed."""
+    paths: dict[tuple[str, str], list[str]] = {}
+    for part in found:
+        paths.setdefault((part.table, part.encoding_id), []).append(part.path)
+        origin.integer(part.rows, "parts.rows")
+        origin.integer(part.bytes, "parts.bytes")
+    for (table, encoding_id), some in paths.items():
+        checks.part_paths(origin, table, encoding_id, some)
+    checks.texts(origin, [part.sha256 for part in found], "parts.sha256", checks.SHA256, "64 hex digits")
 
 
 def retired(connection: Connection) -> list[RetiredPart]:
     """Return the retired parts whose files may still exist, oldest first."""
     r = retired_parts.c
+    origin = meta.origin(connection)
     return [
-        RetiredPart(*row) for row in connection.execute(select(r.path, r.bytes, r.retired_at).order_by(r.retired_at))
+        RetiredPart(
+            checks.part_path(origin, path),
+            origin.integer(size, "retired_parts.bytes"),
+            origin.text(at, "retired_parts.retired_at", checks.TIME, "a time in ISO 8601"),
+        )
+        for path, size, at in connection.execute(select(r.path, r.bytes, r.retired_at).order_by(r.retired_at))
     ]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from sqlalchemy import Connection, func, select
 
+from polyseme.storage import checks
 from polyseme.storage.database import deletions, meta, schema
 from polyseme.storage.database.arrow import read_table
 from polyseme.storage.database.encodings import Encoding, read_encodings
@@ -18,7 +19,9 @@ from polyseme.storage.database.encodings import Encoding, read_encodings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What was live at `catalog_version`. `parts` maps `(encoding_id, table)` to paths relative to the lake.
+    """What was live at `catalog_version`. `epoch` tells it from the same number after a restore.
+
+    `parts` maps `(encoding_id, table)` to paths relative to the lake.
 
     `superseded(encoding_id, doc_id, version)` and `moved(encoding_id, doc_id, version, uri)` correct the rows of the
     parts; `restorable(encoding_id, doc_id, version)` are those of the superseded that a restore can show again; `runs`
@@ -26,6 +29,7 @@ class Snapshot:
     """
 
     catalog_version: int
+    epoch: str
     lake_id: str
     default_encoding: str | None
     encodings: tuple[Encoding, ...]
@@ -52,6 +56,7 @@ def take_snapshot(connection: Connection) -> Snapshot:
     rejects = select(*(c for c in schema.rejects.c if c.name != "id")).order_by(schema.rejects.c.id)
     return Snapshot(
         catalog_version=meta.catalog_version(connection),
+        epoch=meta.epoch(connection),
         lake_id=meta.lake_id(connection),
         default_encoding=meta.default_encoding(connection),
         encodings=read_encodings(connection),
@@ -59,7 +64,7 @@ def take_snapshot(connection: Connection) -> Snapshot:
         superseded=read_table(connection, select(schema.superseded)),
         moved=read_table(connection, select(schema.moved)),
         restorable=deletions.restorable_versions(connection),
-        runs=read_table(connection, select(schema.runs).order_by(schema.runs.c.ordinal)),
+        runs=_runs(connection),
         rejects=read_table(connection, rejects),
     )
 
@@ -76,9 +81,25 @@ def read_totals(connection: Connection, encoding_id: str) -> dict[str, int]:
     return {"documents": documents, "tokens": tokens, "parts": parts, "bytes": size}
 
 
+def _runs(connection: Connection) -> pa.Table:
+    found = read_table(connection, select(schema.runs).order_by(schema.runs.c.ordinal))
+    origin = meta.origin(connection)
+    for run_id in found["run_id"].to_pylist():
+        origin.text(run_id, "runs.run_id", checks.LINE, "one line of text")
+    for name in ("started_at", "finished_at"):
+        times = found[name].drop_null().to_pylist()
+        checks.texts(origin, times, f"runs.{name}", checks.TIME, "a time in ISO 8601")
+    for text in found["seconds"].to_pylist():
+        checks.seconds(origin, text)
+    return found
+
+
 def _live_parts(connection: Connection) -> dict[tuple[str, str], tuple[str, ...]]:
     p = schema.parts.c
     found: dict[tuple[str, str], list[str]] = {}
+    origin = meta.origin(connection)
     for encoding_id, table, path in connection.execute(select(p.encoding_id, p.table_name, p.path).order_by(p.part_id)):
         found.setdefault((encoding_id, table), []).append(path)
+    for (encoding_id, table), paths in found.items():
+        checks.part_paths(origin, table, encoding_id, paths)
     return {key: tuple(paths) for key, paths in found.items()}

@@ -11,6 +11,8 @@ from functools import lru_cache
 import pyarrow as pa
 from sqlalchemy import Connection, literal, select, tuple_
 
+from polyseme.storage import checks
+from polyseme.storage.database import meta
 from polyseme.storage.database.arrow import read_table
 from polyseme.storage.database.dialects import chunks
 from polyseme.storage.database.schema import document_versions
@@ -22,15 +24,18 @@ def find(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> di
     d = document_versions.c
     columns = (d.doc_id, d.uri, d.version, d.record_sha256, d.outputs, d.n_tokens, d.text_version)
     query = select(*columns).where(d.encoding_id == encoding_id, d.deleted.is_(False))
+    origin = meta.origin(connection)
     return {
         doc_id: DocumentVersion(
             doc_id=doc_id,
             uri=uri,
-            version=version,
+            version=origin.integer(version, "document_versions.version"),
             record_sha256=record_sha256,
-            outputs=_outputs(outputs),
-            n_tokens=n_tokens,
-            text_version=None if text_version == version else text_version,
+            outputs=_outputs(origin, outputs),
+            n_tokens=origin.integer(n_tokens, "document_versions.n_tokens"),
+            text_version=(
+                None if text_version == version else origin.integer(text_version, "document_versions.text_version")
+            ),
         )
         for ids in chunks(doc_ids)
         for doc_id, uri, version, record_sha256, outputs, n_tokens, text_version in connection.execute(
@@ -43,14 +48,19 @@ def live_versions(connection: Connection, encoding_id: str) -> pa.Table:
     """Return the live documents of an encoding as a table `(doc_id, version, n_tokens, outputs)`, outputs as JSON."""
     d = document_versions.c
     columns = (d.doc_id, d.version, d.n_tokens, d.outputs)
-    return read_table(connection, select(*columns).where(d.encoding_id == encoding_id, d.deleted.is_(False)))
+    found = read_table(connection, select(*columns).where(d.encoding_id == encoding_id, d.deleted.is_(False)))
+    origin = meta.origin(connection)
+    for text in found["outputs"].unique().to_pylist():
+        _outputs(origin, text)
+    return found
 
 
 def all_outputs(connection: Connection, encoding_id: str) -> list[Outputs]:
     """Return the distinct outputs that live documents of an encoding have."""
     d = document_versions.c
     query = select(d.outputs).where(d.encoding_id == encoding_id, d.deleted.is_(False)).distinct()
-    return [_outputs(text) for text in connection.scalars(query)]
+    origin = meta.origin(connection)
+    return [_outputs(origin, text) for text in connection.scalars(query)]
 
 
 def page_after(
@@ -72,5 +82,5 @@ def page_after(
 
 
 @lru_cache(maxsize=256)
-def _outputs(text: str) -> Outputs:
-    return Outputs.from_json(text)
+def _outputs(origin: checks.Origin, text: str) -> Outputs:
+    return checks.outputs(origin, text)

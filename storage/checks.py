@@ -1,0 +1,196 @@
+"""Checks: what values from a catalog, a pointer, an event or a staged file may be, tested before they are used.
+
+A lake may come from a stranger, and SQLite stores any value in any column. Names and paths have a pattern, numbers a
+range, and texts a length; document ids, addresses and titles may be any text, because nothing is built from them.
+Knows values, not where they are stored.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, get_args
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from polyseme.storage.errors import LakeError, PolysemeError
+from polyseme.storage.records import (
+    LEVELS,
+    Context,
+    EncodingSpec,
+    Layers,
+    Outputs,
+    PllVariant,
+    Pooling,
+    Precision,
+    PrecisionLoss,
+)
+from polyseme.storage.schemas import TABLES
+
+ENCODING_NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")
+ENCODING_ID = re.compile(r"[0-9a-f]{16}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+LAKE_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,127}")
+TOKEN = re.compile(r"[0-9a-f]{32}")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(\+00:00|Z)", re.ASCII)
+NUMBER = re.compile(r"[0-9]{1,18}")
+LINE = re.compile(r"[^\x00-\x1f\x7f]{0,4096}")
+"""A name that is shown or logged, such as a model's label."""
+
+MOST = 2**62
+WIDEST = 65_536
+LONGEST_JSON = 1 << 20
+_SHOWN = 80
+PART = re.compile(rf"data/(?:{'|'.join(TABLES)})/encoding=[0-9a-f]{{16}}/[0-9a-f]{{32}}\.parquet")
+
+RESTORE = "Restore it from a copy. A lake that somebody else made may have been altered on purpose: do not open it."
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where values come from, such as `the catalog /lake/catalog.sqlite`, and what to do about a wrong one.
+
+    Every method returns the value, or raises the error with what was expected and what came.
+    """
+
+    place: str
+    remedy: str = RESTORE
+    error: type[PolysemeError] = LakeError
+
+    def refuse(self, what: str, value: object, expected: str) -> NoReturn:
+        """Raise the error for a value."""
+        raise self.error(f"{self.place} has {shown(value)} as {what}, expected {expected}. {self.remedy}")
+
+    def text(self, value: object, what: str, pattern: re.Pattern[str], expected: str) -> str:
+        """Return a text that matches the pattern as a whole."""
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            self.refuse(what, value, expected)
+        return value
+
+    def integer(self, value: object, what: str, *, least: int = 0, most: int = MOST) -> int:
+        """Return an integer of a range."""
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            self.refuse(what, value, f"an integer from {least} to {most}")
+        return value
+
+    def number(self, value: object, what: str, *, least: float, most: float) -> float:
+        """Return a finite number of a range."""
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= most:
+            self.refuse(what, value, f"a number from {least:g} to {most:g}")
+        return value
+
+    def counter(self, value: object, what: str) -> int:
+        """Return the integer that a text of digits stands for."""
+        return int(self.text(value, what, NUMBER, "a number of up to 18 digits"))
+
+    def one_of(self, value: object, what: str, choices: Collection[str]) -> str:
+        """Return one of a few texts."""
+        if not isinstance(value, str) or value not in choices:
+            self.refuse(what, value, f"one of {', '.join(choices)}")
+        return value
+
+    def object(self, text: object, what: str) -> dict[str, Any]:
+        """Return a JSON object that a text of bounded length holds."""
+        expected = f"a JSON object of at most {LONGEST_JSON:,} characters"
+        if not isinstance(text, str) or len(text) > LONGEST_JSON:
+            self.refuse(what, text, expected)
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            self.refuse(what, text, expected)
+        if not isinstance(found, dict):
+            self.refuse(what, text, expected)
+        return found
+
+    def fields(self, found: dict[str, Any], what: str, names: Collection[str]) -> None:
+        """Require that an object has exactly these fields."""
+        if found.keys() != set(names):
+            self.refuse(what, ", ".join(sorted(map(str, found))), f"an object with {', '.join(names)}")
+
+
+def shown(value: object) -> str:
+    """Return a value for a message: escaped, and cut if it is long."""
+    text = ascii(value[: _SHOWN + 1] if isinstance(value, (str, bytes)) else value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def spec(origin: Origin, text: object) -> EncodingSpec:
+    """Return the encoding that the catalog describes in JSON."""
+    what = "encodings.spec"
+    found = origin.object(text, what)
+    names = list(EncodingSpec.__dataclass_fields__)
+    origin.fields({"scheme": 1} | found, what, names)
+    for name in ("model", "model_sha256", "tokenizer_sha256", "splitter"):
+        origin.text(found[name], f"{what} {name}", LINE, "one line of text")
+    origin.integer(found["width"], f"{what} width", least=1, most=WIDEST)
+    origin.integer(found["max_tokens"], f"{what} max_tokens", least=1)
+    origin.integer(found.get("scheme", 1), f"{what} scheme", least=0)
+    for name, kind in (("layers", Layers), ("pooling", Pooling), ("context", Context), ("precision", Precision)):
+        origin.one_of(found[name], f"{what} {name}", get_args(kind))
+    return EncodingSpec(**found)
+
+
+def precision_loss(origin: Origin, text: object) -> PrecisionLoss:
+    """Return what was measured of an encoding."""
+    what = "the measured loss of an encoding in meta"
+    found = origin.object(text, what)
+    origin.fields(found, what, list(PrecisionLoss.__dataclass_fields__))
+    origin.integer(found["sentences"], f"{what}, sentences")
+    for name in ("token_cosine", "least_token_cosine", "recall_at_10"):
+        origin.number(found[name], f"{what}, {name}", least=-2, most=2)
+    return PrecisionLoss(**found)
+
+
+def outputs(origin: Origin, text: object) -> Outputs:
+    """Return which rows a document has."""
+    what = "document_versions.outputs"
+    found = origin.object(text, what)
+    origin.fields({"pll": None} | found, what, ("level", "words", "nsp", "pll"))
+    origin.one_of(found["level"], f"{what} level", LEVELS)
+    words = found["words"]
+    if words is not None and not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+        origin.refuse(f"{what} words", words, "a list of words, or null")
+    if not isinstance(found["nsp"], bool):
+        origin.refuse(f"{what} nsp", found["nsp"], "true or false")
+    if found.get("pll") is not None:
+        origin.one_of(found["pll"], f"{what} pll", get_args(PllVariant))
+    return Outputs.from_json(str(text))
+
+
+def seconds(origin: Origin, text: object) -> dict[str, float]:
+    """Return the wall seconds of a run, by stage."""
+    what = "runs.seconds"
+    found = origin.object(text, what)
+    for stage, value in found.items():
+        origin.text(stage, what, LINE, "names of stages")
+        origin.number(value, what, least=0, most=1e12)
+    return found
+
+
+def texts(origin: Origin, found: Sequence[str], what: str, pattern: re.Pattern[str], expected: str) -> None:
+    """Require that every text matches the pattern as a whole: with Arrow, as there may be very many."""
+    try:
+        column = pa.array(found, pa.string())
+    except (pa.ArrowException, TypeError, UnicodeEncodeError):
+        origin.refuse(what, next((x for x in found if not isinstance(x, str)), "text that is not UTF-8"), expected)
+    fits = pc.fill_null(pc.match_substring_regex(column, f"^(?:{pattern.pattern})$"), False)
+    if not pc.all(fits, min_count=0).as_py():
+        origin.refuse(what, column.filter(pc.invert(fits))[0].as_py(), expected)
+
+
+def part_paths(origin: Origin, table: object, encoding_id: object, paths: Sequence[str]) -> None:
+    """Require paths of parts of one table and encoding, relative to their lake."""
+    origin.one_of(table, "parts.table_name", TABLES)
+    origin.text(encoding_id, "parts.encoding_id", ENCODING_ID, "16 hex digits")
+    folder = f"data/{table}/encoding={encoding_id}"
+    pattern = re.compile(rf"{folder}/[0-9a-f]{{32}}\.parquet")
+    texts(origin, paths, "the path of a part", pattern, f"{folder}/, 32 hex digits and .parquet")
+
+
+def part_path(origin: Origin, path: object) -> str:
+    """Return the path of a part of any table, relative to its lake."""
+    return origin.text(path, "the path of a part", PART, "data/TABLE/encoding=ID/, 32 hex digits and .parquet")
