@@ -13,9 +13,12 @@ import pyarrow as pa
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.running import JsonOrNot
 from polyseme.flows.display.output import write_json, write_table
+from polyseme.storage.errors import LakeError
 
 if TYPE_CHECKING:
+    from polyseme.storage.catalog import Catalog
     from polyseme.storage.database.held_back import HeldBack
+    from polyseme.storage.database.snapshot import Snapshot
 
 _RUN_COLUMNS = (
     "run_id", "state", "started_at", "seconds_wall", "documents", "skipped", "deleted", "rejected", "tokens",
@@ -56,6 +59,7 @@ def status(
             catalog.set_default_encoding(default)
             publish(catalog)
         snapshot = catalog.snapshot()
+        remark = _published_again(catalog, snapshot)
         stale, held = catalog.staleness(), by_source(catalog.held_back())
         encodings = [
             {
@@ -86,9 +90,25 @@ def status(
     lines = (_stale_lines(encodings, lake.root), _earlier_lines(encodings, lake.root), _held_lines(held, lake.root))
     for line in chain.from_iterable(lines):
         print(line)  # noqa: T201
+    if remark:
+        print(remark)  # noqa: T201
     print("\nLast runs")  # noqa: T201
     write_table(pa.Table.from_pylist(last), "table")
     print(f"\nRejects: {snapshot.rejects.num_rows}" + (" (polyseme rejects)" if snapshot.rejects.num_rows else ""))  # noqa: T201
+
+
+def _published_again(catalog: Catalog, snapshot: Snapshot) -> str:
+    """Publish a catalog that was restored from a copy, and return a line about it; empty if there is nothing to do."""
+    from polyseme.storage.sql.publish import publish, read_published
+
+    found = read_published(catalog.lake)
+    if found is None or not found.is_of_another_state(snapshot):
+        return ""
+    try:
+        publish(catalog)
+    except LakeError as error:
+        return f"catalog.duckdb shows another state of this lake's catalog, which was restored: {error}"
+    return "catalog.duckdb showed another state of this lake's catalog, which was restored; it was published again."
 
 
 def _stale_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import duckdb
 import pyarrow as pa
 from sqlalchemy import Connection
 
@@ -20,7 +19,8 @@ from polyseme.storage.database.snapshot import Snapshot, take_snapshot
 from polyseme.storage.database.staleness import mark_damaged
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
-from polyseme.storage.sql.views import install
+from polyseme.storage.sql.connection import open_snapshot
+from polyseme.storage.sql.literals import escaped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,29 +80,30 @@ def _live(connection: Connection, encoding_id: str) -> pa.Table:
 
 def _affected(lake: Lake, snapshot: Snapshot, encoding: Encoding, live: pa.Table, tables: set[str]) -> dict[str, bool]:
     """Return the ids of the documents that lack rows, and whether their text is left."""
-    with duckdb.connect() as con:
-        install(con, snapshot, lake)
+    with open_snapshot(snapshot, lake) as con:
         con.register("live", live)
         rows = con.execute(
-            _LACKING.format(name=encoding.name, words_broken="words" in tables, tokens_broken="tokens" in tables)
+            _LACKING.format(
+                name=escaped(encoding.name), words_broken="words" in tables, tokens_broken="tokens" in tables
+            )
         ).fetchall()
     return dict(rows)
 
 
 _LACKING = """
 WITH sentence AS (
-    SELECT doc_id, count(*) AS n FROM sentences_{name} GROUP BY doc_id
+    SELECT doc_id, count(*) AS n FROM "sentences_{name}" GROUP BY doc_id
 ), step AS (
-    SELECT doc_id, count(*) AS n FROM transitions_{name} WHERE kind = 'adjacent' GROUP BY doc_id
+    SELECT doc_id, count(*) AS n FROM "transitions_{name}" WHERE kind = 'adjacent' GROUP BY doc_id
 ), wordless AS (
-    SELECT DISTINCT doc_id FROM sentences_{name} AS s ANTI JOIN words_{name} AS w
+    SELECT DISTINCT doc_id FROM "sentences_{name}" AS s ANTI JOIN "words_{name}" AS w
     ON w.doc_id = s.doc_id AND w.sentence_index = s.sentence_index WHERE s.n_tokens > 0
 ), token AS (
-    SELECT doc_id, count(*) AS n FROM tokens_{name} GROUP BY doc_id
+    SELECT doc_id, count(*) AS n FROM "tokens_{name}" GROUP BY doc_id
 )
 SELECT live.doc_id, d.doc_id IS NOT NULL AS has_text
 FROM live
-LEFT JOIN documents_{name} AS d USING (doc_id)
+LEFT JOIN "documents_{name}" AS d USING (doc_id)
 LEFT JOIN sentence USING (doc_id)
 LEFT JOIN step USING (doc_id)
 LEFT JOIN token USING (doc_id)

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,14 +19,16 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import part_rows, versions
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot, take_snapshot
-from polyseme.storage.lake import Lake
+from polyseme.storage.lake import PUBLISHED, Lake
 from polyseme.storage.maintenance.vacuum import find_leftovers
 from polyseme.storage.parts import sha256_of
 from polyseme.storage.records import Part
 from polyseme.storage.schemas import ADDED, table_schema
-from polyseme.storage.sql.views import install
+from polyseme.storage.sql.connection import open_snapshot
+from polyseme.storage.sql.literals import escaped
+from polyseme.storage.sql.publish import read_published
 
-Kind = Literal["missing", "corrupt", "schema", "rows", "contents", "orphan"]
+Kind = Literal["missing", "corrupt", "schema", "rows", "contents", "orphan", "published"]
 BROKEN: frozenset[Kind] = frozenset({"missing", "corrupt", "schema", "rows"})
 """Faults of a file: its rows cannot be trusted, and `repair` retires it."""
 
@@ -91,6 +92,7 @@ def verify(
         )
         for o in orphans
     ]
+    findings += _check_published(catalog.lake, snapshot)
     return Verification(
         parts=len(parts), bytes=sum(p.bytes for p in parts), findings=tuple(findings), fresh=max(0, young)
     )
@@ -128,13 +130,12 @@ def _check_contents(
 ) -> list[Finding]:
     name = encoding.name
     findings = []
-    with duckdb.connect() as con:
-        install(con, snapshot, lake)
+    with open_snapshot(snapshot, lake) as con:
         con.register("live", live)
         for (view, message, needs_all), query in _CHECKS.items():
             if needs_all and not complete:
                 continue
-            bad = [str(row[0]) for row in con.execute(query.format(name=name)).fetchall()]
+            bad = [str(row[0]) for row in con.execute(query.format(name=escaped(name))).fetchall()]
             if bad:
                 findings.append(Finding(kind="contents", subject=f"{view}_{name}", message=_named(message, bad)))
     return findings
@@ -148,6 +149,18 @@ def _check_repairs(damaged: Mapping[str, str], encoding: Encoding) -> list[Findi
     return [Finding(kind="contents", subject=f"documents_{encoding.name}", message=message)]
 
 
+def _check_published(lake: Lake, snapshot: Snapshot) -> list[Finding]:
+    """Compare the published file with the catalog. One that is merely behind, as during a run, is not a fault."""
+    found = read_published(lake)
+    if found is None or not found.is_of_another_state(snapshot):
+        return []
+    message = (
+        f"it shows version {found.catalog_version} of a catalog that was restored or replaced since, whose version is "
+        f"{snapshot.catalog_version}; `polyseme publish` or the next run writes it again"
+    )
+    return [Finding(kind="published", subject=PUBLISHED, message=message)]
+
+
 def _named(message: str, documents: Sequence[str]) -> str:
     more = f" and {len(documents) - _NAMED:,} more" if len(documents) > _NAMED else ""
     return f"{message}: {', '.join(documents[:_NAMED])}{more}"
@@ -155,38 +168,38 @@ def _named(message: str, documents: Sequence[str]) -> str:
 
 _CHECKS = {
     ("documents", "the catalog has documents without a row", True):
-        "SELECT doc_id FROM live ANTI JOIN documents_{name} USING (doc_id, version) ORDER BY ALL",
+        'SELECT doc_id FROM live ANTI JOIN "documents_{name}" USING (doc_id, version) ORDER BY ALL',
     ("documents", "there are rows of documents that are not live in the catalog", False):
-        "SELECT doc_id FROM documents_{name} ANTI JOIN live USING (doc_id, version) ORDER BY ALL",
+        'SELECT doc_id FROM "documents_{name}" ANTI JOIN live USING (doc_id, version) ORDER BY ALL',
     ("documents", "documents have more than one row", False):
-        "SELECT doc_id FROM documents_{name} GROUP BY doc_id HAVING count(*) > 1 ORDER BY ALL",
+        'SELECT doc_id FROM "documents_{name}" GROUP BY doc_id HAVING count(*) > 1 ORDER BY ALL',
     ("documents", "n_chars is not the length of the text", False):
-        "SELECT doc_id FROM documents_{name} WHERE n_chars <> length(text) ORDER BY ALL",
+        'SELECT doc_id FROM "documents_{name}" WHERE n_chars <> length(text) ORDER BY ALL',
     ("sentences", "the number of sentences is not the document's n_sentences", True):
-        "SELECT d.doc_id FROM documents_{name} d LEFT JOIN (SELECT doc_id, count(*) AS n, count(DISTINCT "
-        "sentence_index) AS u FROM sentences_{name} GROUP BY doc_id) s USING (doc_id) "
+        'SELECT d.doc_id FROM "documents_{name}" d LEFT JOIN (SELECT doc_id, count(*) AS n, count(DISTINCT '
+        'sentence_index) AS u FROM "sentences_{name}" GROUP BY doc_id) s USING (doc_id) '
         "WHERE coalesce(s.n, 0) <> d.n_sentences OR coalesce(s.u, 0) <> d.n_sentences ORDER BY ALL",
     ("sentences", "there are sentences without a document", True):
-        "SELECT DISTINCT doc_id FROM sentences_{name} ANTI JOIN documents_{name} USING (doc_id) ORDER BY ALL",
+        'SELECT DISTINCT doc_id FROM "sentences_{name}" ANTI JOIN "documents_{name}" USING (doc_id) ORDER BY ALL',
     ("sentences", "offsets do not give the sentence's text", False):
-        "SELECT DISTINCT doc_id FROM sentences_{name} s JOIN documents_{name} d USING (doc_id) WHERE s.char_start < 0 "
-        "OR s.char_end > d.n_chars OR s.text <> substring(d.text, s.char_start + 1, s.char_end - s.char_start) "
-        "ORDER BY ALL",
+        'SELECT DISTINCT doc_id FROM "sentences_{name}" s JOIN "documents_{name}" d USING (doc_id) '
+        "WHERE s.char_start < 0 OR s.char_end > d.n_chars "
+        "OR s.text <> substring(d.text, s.char_start + 1, s.char_end - s.char_start) ORDER BY ALL",
     ("words", "there are words without a sentence", True):
-        "SELECT DISTINCT doc_id FROM words_{name} ANTI JOIN sentences_{name} USING (doc_id, sentence_index) "
+        'SELECT DISTINCT doc_id FROM "words_{name}" ANTI JOIN "sentences_{name}" USING (doc_id, sentence_index) '
         "ORDER BY ALL",
     ("words", "offsets do not give the word", False):
-        "SELECT DISTINCT w.doc_id FROM words_{name} w JOIN sentences_{name} s USING (doc_id, sentence_index) "
+        'SELECT DISTINCT w.doc_id FROM "words_{name}" w JOIN "sentences_{name}" s USING (doc_id, sentence_index) '
         "WHERE w.char_start < s.char_start OR w.char_end > s.char_end OR w.word <> "
         "substring(s.text, w.char_start - s.char_start + 1, w.char_end - w.char_start) ORDER BY ALL",
     ("words", "words have more than one row", False):
-        "SELECT DISTINCT doc_id FROM (SELECT doc_id FROM words_{name} GROUP BY doc_id, sentence_index, word_index "
+        'SELECT DISTINCT doc_id FROM (SELECT doc_id FROM "words_{name}" GROUP BY doc_id, sentence_index, word_index '
         "HAVING count(*) > 1) ORDER BY ALL",
     ("tokens", "offsets are outside the sentence", False):
-        "SELECT DISTINCT t.doc_id FROM tokens_{name} t JOIN sentences_{name} s USING (doc_id, sentence_index) "
+        'SELECT DISTINCT t.doc_id FROM "tokens_{name}" t JOIN "sentences_{name}" s USING (doc_id, sentence_index) '
         "WHERE t.char_start < s.char_start OR t.char_end > s.char_end OR t.char_start > t.char_end ORDER BY ALL",
     ("transitions", "there are transitions without a sentence", True):
-        "SELECT DISTINCT doc_id FROM transitions_{name} ANTI JOIN sentences_{name} USING (doc_id, sentence_index) "
+        'SELECT DISTINCT doc_id FROM "transitions_{name}" ANTI JOIN "sentences_{name}" USING (doc_id, sentence_index) '
         "ORDER BY ALL",
 }  # fmt: skip
 """Queries that must return no document, by view, message, and whether they need every part to be whole."""

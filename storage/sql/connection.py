@@ -73,11 +73,12 @@ def open_snapshot(
     # A connection with Python functions that is still open at exit makes the binding report leaks.
     _open.add(con)
     try:
+        # First: views have names and paths of the catalog in them, and whoever made it may have meant them as SQL.
+        lock_down(con, snapshot, lake, access, spill or spill_folder())
         with explained(lake):
             install(con, snapshot, lake)
         if functions is not None:
             functions(con, snapshot, lake)
-        lock_down(con, snapshot, lake, access, spill or spill_folder())
     except BaseException:
         con.close()
         raise

@@ -20,6 +20,7 @@ from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.connection import open_snapshot
+from polyseme.storage.sql.literals import quote_name
 
 Floats = npt.NDArray[np.float32]
 
@@ -78,9 +79,13 @@ class SentenceVectors:
                 self._cached = [self._read_whole(self._rows)]
         return self._read() if self._cached is None else self._cached
 
+    @property
+    def _view(self) -> str:
+        return quote_name(f"sentences_{self._encoding.name}")
+
     def _count(self) -> int:
         with open_snapshot(self._snapshot, self._lake) as con:
-            (rows,) = con.execute(f"SELECT count(*) FROM sentences_{self._encoding.name}").fetchall()[0]
+            (rows,) = con.execute(f"SELECT count(*) FROM {self._view}").fetchall()[0]
         return int(rows)
 
     def _read_whole(self, rows: int) -> _Block:
@@ -98,7 +103,7 @@ class SentenceVectors:
     def _read(self) -> Iterator[_Block]:
         width = self._encoding.spec.width
         with open_snapshot(self._snapshot, self._lake) as con:
-            rows = con.sql(f"SELECT doc_id, sentence_index, embedding FROM sentences_{self._encoding.name}")
+            rows = con.sql(f"SELECT doc_id, sentence_index, embedding FROM {self._view}")
             for batch in rows.to_arrow_reader(_ROWS_A_BLOCK):
                 vectors = batch.column("embedding").flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
                 index = batch.column("sentence_index").to_numpy(zero_copy_only=False).astype(np.int32)
@@ -113,7 +118,7 @@ def unit_rows(vectors: Floats) -> Floats:
     return unit
 
 
-_shared: OrderedDict[tuple[str, str, str, int, int], SentenceVectors] = OrderedDict()
+_shared: OrderedDict[tuple[str, str, str, str, int], SentenceVectors] = OrderedDict()
 _shared_lock = threading.Lock()
 
 
@@ -121,7 +126,8 @@ def shared_vectors(
     snapshot: Snapshot, lake: Lake, encoding: Encoding, *, cache_bytes: int = CACHE_BYTES
 ) -> SentenceVectors:
     """Return this process's vectors of a lake's encoding: read once per catalog version; the oldest are dropped."""
-    key = (str(lake.root), snapshot.lake_id, encoding.encoding_id, snapshot.catalog_version, cache_bytes)
+    version = f"{snapshot.catalog_version} {snapshot.epoch}"
+    key = (str(lake.root), snapshot.lake_id, encoding.encoding_id, version, cache_bytes)
     with _shared_lock:
         if key not in _shared:
             # Older versions of the same vectors go first: they are not needed again.

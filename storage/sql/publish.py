@@ -6,6 +6,7 @@ a lake that was moved is published again.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -13,47 +14,90 @@ import duckdb
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import PUBLISHED, Lake
+from polyseme.storage.sql.literals import quote
 from polyseme.storage.sql.views import HIDDEN, explained, install
+
+_LOCKED: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": "false",
+    "autoload_known_extensions": "false",
+    "lock_configuration": "true",
+}
+_IS_TABLE = "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = 'meta' AND NOT temporary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What a published file shows: which state of which catalog, and the lake's address when it was written."""
+
+    catalog_version: int
+    epoch: str
+    lake_id: str
+    root: str
+
+    def is_of(self, snapshot: Snapshot, lake: Lake) -> bool:
+        """Return True if the file shows this snapshot: a higher version of another epoch does not."""
+        mine = (snapshot.epoch, snapshot.lake_id, str(lake.root))
+        return self.catalog_version >= snapshot.catalog_version and (self.epoch, self.lake_id, self.root) == mine
+
+    def is_of_another_state(self, snapshot: Snapshot) -> bool:
+        """Return True if the catalog was restored or replaced since, and False for a file that is only behind."""
+        ahead = self.catalog_version >= snapshot.catalog_version and self.epoch != snapshot.epoch
+        return ahead or self.lake_id != snapshot.lake_id
 
 
 def publish(catalog: Catalog, *, anew: bool = False) -> int:
     """Bring `catalog.duckdb` up to date and return the catalog version it shows. Raises LakeError.
 
-    `anew` builds it even if it seems to be up to date. The snapshot is taken under the publishing lock: a process that
-    gets the lock later publishes a version that is at least as new.
+    `anew` builds it even if it seems to be up to date. The snapshot is taken under the publishing lock, so that a
+    process that gets the lock later publishes a version that is at least as new. A file with a higher version is of a
+    catalog that has been restored from a copy since, and is replaced.
     """
     lake = catalog.lake
     with catalog.publishing():
         snapshot = catalog.snapshot()
-        if anew or not _is_current(lake, snapshot):
+        found = None if anew else read_published(lake)
+        if found is None or not found.is_of(snapshot, lake):
             _replace(lake, snapshot)
         return snapshot.catalog_version
 
 
 def published(lake: Lake) -> tuple[int, str, str] | None:
-    """Return `(catalog_version, lake_id, root)` of the published file; None if it is missing or cannot be read."""
+    """Return `(catalog_version, lake_id, root)` of the published file; None as `read_published` does."""
+    found = read_published(lake)
+    return None if found is None else (found.catalog_version, found.lake_id, found.root)
+
+
+def read_published(lake: Lake) -> Published | None:
+    """Return what the published file shows; None if it is missing, of an earlier release, or cannot be read."""
     try:
-        with lake.files.fetched(PUBLISHED) as found, duckdb.connect(str(found), read_only=True) as con:
-            row = con.execute(f"SELECT catalog_version, lake_id, root FROM {HIDDEN}.meta").fetchone()
+        with lake.files.fetched(PUBLISHED) as found, duckdb.connect(str(found), read_only=True, config=_LOCKED) as con:
+            # A view of that name would be somebody else's SQL.
+            if not con.execute(_IS_TABLE, [HIDDEN]).fetchall():
+                return None
+            row = con.execute(f"SELECT catalog_version, epoch, lake_id, root FROM {HIDDEN}.meta").fetchone()
     except (FileNotFoundError, duckdb.Error, UnicodeDecodeError):
         return None
-    return row
-
-
-def _is_current(lake: Lake, snapshot: Snapshot) -> bool:
-    found = published(lake)
-    return (
-        found is not None and found[0] >= snapshot.catalog_version and found[1:] == (snapshot.lake_id, str(lake.root))
-    )
+    if row is None or not isinstance(row[0], int) or not all(isinstance(text, str) for text in row[1:]):
+        return None
+    return Published(catalog_version=row[0], epoch=row[1], lake_id=row[2], root=row[3])
 
 
 def _replace(lake: Lake, snapshot: Snapshot) -> None:
     with lake.files.new(PUBLISHED) as made:
         try:
             with explained(lake), duckdb.connect(str(made)) as con:
+                _allow_parts_only(con, snapshot, lake)
                 install(con, snapshot, lake)
                 con.execute("CHECKPOINT")
         finally:
             Path(f"{made}.wal").unlink(missing_ok=True)
         # A log that a writer left behind belongs to the replaced file, and would be replayed into this one.
         lake.files.remove([f"{PUBLISHED}.wal"])
+
+
+def _allow_parts_only(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
+    """Let views be made over the live parts and over no other file; the database itself is open already."""
+    files = [quote(str(lake.part_path(path))) for paths in snapshot.parts.values() for path in paths]
+    con.execute(f"SET allowed_paths = [{', '.join(files)}]")
+    con.execute("SET enable_external_access = false")
+    con.execute("SET lock_configuration = true")

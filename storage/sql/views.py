@@ -21,7 +21,7 @@ from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts
 from polyseme.storage.schemas import ADDED, ADJACENT, RANDOM, TABLES, table_schema
-from polyseme.storage.sql.literals import quote
+from polyseme.storage.sql.literals import escaped, quote, quote_name
 
 HIDDEN = "internal"
 """Schema of the small tables that views join; `SHOW TABLES` does not list it."""
@@ -66,6 +66,7 @@ def tables(snapshot: Snapshot, lake: Lake) -> dict[str, pa.Table]:
         f"{HIDDEN}.meta": pa.table(
             {
                 "catalog_version": pa.array([snapshot.catalog_version], pa.int64()),
+                "epoch": [snapshot.epoch],
                 "lake_id": [snapshot.lake_id],
                 "root": [str(lake.root)],
             }
@@ -87,13 +88,13 @@ def statements(snapshot: Snapshot, lake: Lake) -> list[str]:
         for table in TABLES:
             files = [str(lake.part_path(p)) for p in snapshot.parts.get((encoding.encoding_id, table), ())]
             made.append(_table_view(encoding, table, files, joins))
-        suffix = f"_{encoding.name}"
+        suffix = f"_{escaped(encoding.name)}"
         made += [_coherence_view(suffix), _perplexity_view(suffix), _occurrences_macro(suffix)]
     if snapshot.default is None:
         made += [f"CREATE VIEW {table} AS {_no_rows(table, None)}" for table in TABLES]
         made += [_coherence_view(""), _perplexity_view("")]
     else:
-        made += [f"CREATE VIEW {view} AS FROM {view}_{snapshot.default.name}" for view in _VIEWS]
+        made += [f"CREATE VIEW {view} AS FROM {quote_name(f'{view}_{snapshot.default.name}')}" for view in _VIEWS]
     made.append(_occurrences_macro(""))
     return made
 
@@ -114,12 +115,13 @@ def runs_table(snapshot: Snapshot) -> pa.Table:
 def _table_view(encoding: Encoding, table: str, files: Iterable[str], corrections: set[str]) -> str:
     width = encoding.spec.width
     listed = ", ".join(quote(file) for file in files)
+    view = quote_name(f"{table}_{encoding.name}")
     if not listed:
-        return f"CREATE VIEW {table}_{encoding.name} AS {_no_rows(table, width)}"
+        return f"CREATE VIEW {view} AS {_no_rows(table, width)}"
     moves = table == "documents" and "moved" in corrections
     columns = [_column(name, width, moves=moves) for name in _shown(table)]
     lines = [
-        f"CREATE VIEW {table}_{encoding.name} AS",
+        f"CREATE VIEW {view} AS",
         f"SELECT {', '.join(columns)}",
         f"FROM {_rows_of(table, listed)} AS r",
     ]
@@ -189,9 +191,9 @@ def _coherence_view(suffix: str) -> str:
     the time grows like sorting and not with the product of steps and pairs.
     """
     return f"""
-CREATE VIEW coherence{suffix} AS
+CREATE VIEW "coherence{suffix}" AS
 WITH steps AS (
-    SELECT *, nsp_logit_is_next::DOUBLE - nsp_logit_not_next AS margin FROM transitions{suffix}
+    SELECT *, nsp_logit_is_next::DOUBLE - nsp_logit_not_next AS margin FROM "transitions{suffix}"
 ), chance AS (
     SELECT avg(margin) AS mean, nullif(stddev_samp(margin), 0) AS deviation FROM steps WHERE kind = {quote(RANDOM)}
 ), heights AS (
@@ -214,16 +216,16 @@ SELECT
 FROM (FROM steps WHERE kind = {quote(ADJACENT)}) AS step
 CROSS JOIN chance
 ASOF LEFT JOIN ladder ON step.margin > ladder.margin
-LEFT JOIN sentences{suffix} AS here
+LEFT JOIN "sentences{suffix}" AS here
     ON here.doc_id = step.doc_id AND here.sentence_index = step.sentence_index
-LEFT JOIN sentences{suffix} AS following
+LEFT JOIN "sentences{suffix}" AS following
     ON following.doc_id = step.next_doc_id AND following.sentence_index = step.next_sentence_index"""
 
 
 def _perplexity_view(suffix: str) -> str:
     """The perplexity of each document that was embedded with `--pll`: e to the mean surprisal of a token."""
     return f"""
-CREATE VIEW perplexity{suffix} AS
+CREATE VIEW "perplexity{suffix}" AS
 SELECT
     doc_id,
     any_value(pll_variant) AS pll_variant,
@@ -231,7 +233,7 @@ SELECT
     sum(n_tokens)::BIGINT AS n_tokens,
     sum(pll::DOUBLE) AS pll,
     exp(-sum(pll::DOUBLE) / nullif(sum(n_tokens), 0)) AS perplexity
-FROM sentences{suffix}
+FROM "sentences{suffix}"
 WHERE pll IS NOT NULL
 GROUP BY doc_id"""
 
@@ -239,14 +241,14 @@ GROUP BY doc_id"""
 def _occurrences_macro(suffix: str) -> str:
     """Every occurrence of a word in any case, with its sentence and its document's title."""
     return f"""
-CREATE MACRO occurrences{suffix}(word) AS TABLE
+CREATE MACRO "occurrences{suffix}"(word) AS TABLE
 SELECT
     w.doc_id, d.title, w.sentence_index, w.word_index, w.word, w.char_start, w.char_end,
     s.text AS sentence,
     w.embedding
-FROM words{suffix} AS w
-JOIN sentences{suffix} AS s ON s.doc_id = w.doc_id AND s.sentence_index = w.sentence_index
-JOIN documents{suffix} AS d ON d.doc_id = w.doc_id
+FROM "words{suffix}" AS w
+JOIN "sentences{suffix}" AS s ON s.doc_id = w.doc_id AND s.sentence_index = w.sentence_index
+JOIN "documents{suffix}" AS d ON d.doc_id = w.doc_id
 WHERE w.word_lower = lower(word)"""
 
 

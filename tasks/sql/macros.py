@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from polyseme.storage.sql.literals import escaped
 from polyseme.tasks.sql.step_queries import cosine_scale, step_margins
 
 
 def macros(suffix: str, width: int) -> list[str]:
     """Return the CREATE statements for a connection that has the views and functions with this suffix."""
+    suffix = escaped(suffix)
     return [
         _nearest_to(suffix, width), _nearest(suffix), _fill_mask(suffix), _senses(suffix), _polysemy(suffix),
         _drift(suffix), _breaks(suffix), _surprisal(suffix), _pll(suffix),
@@ -16,38 +18,38 @@ def macros(suffix: str, width: int) -> list[str]:
 def _nearest_to(suffix: str, width: int) -> str:
     """The stored sentences nearest to a vector. `docs` is a list of documents to search, `['*']` for all."""
     return f"""
-CREATE MACRO nearest_to{suffix}(vector, k := 10, docs := ['*']) AS TABLE
+CREATE MACRO "nearest_to{suffix}"(vector, k := 10, docs := ['*']) AS TABLE
 SELECT hit.similarity, s.doc_id, d.title, s.sentence_index, s.text
-FROM (SELECT unnest(neighbours{suffix}(vector::FLOAT[{width}], k, docs), recursive := true)) AS hit
-JOIN sentences{suffix} AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence_index
-JOIN documents{suffix} AS d ON d.doc_id = hit.doc_id
+FROM (SELECT unnest("neighbours{suffix}"(vector::FLOAT[{width}], k, docs), recursive := true)) AS hit
+JOIN "sentences{suffix}" AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence_index
+JOIN "documents{suffix}" AS d ON d.doc_id = hit.doc_id
 ORDER BY hit.similarity DESC, s.doc_id, s.sentence_index"""
 
 
 def _nearest(suffix: str) -> str:
     """The stored sentences nearest to a text."""
     return f"""
-CREATE MACRO nearest{suffix}(text, k := 10, docs := ['*']) AS TABLE
-FROM nearest_to{suffix}(embed{suffix}(text), k := k, docs := docs)"""
+CREATE MACRO "nearest{suffix}"(text, k := 10, docs := ['*']) AS TABLE
+FROM "nearest_to{suffix}"("embed{suffix}"(text), k := k, docs := docs)"""
 
 
 def _fill_mask(suffix: str) -> str:
     """The most likely tokens for every mask of a text."""
     return f"""
-CREATE MACRO fill_mask{suffix}(text, k := 5) AS TABLE
-FROM (SELECT unnest(mask_candidates{suffix}(text, k), recursive := true))
+CREATE MACRO "fill_mask{suffix}"(text, k := 5) AS TABLE
+FROM (SELECT unnest("mask_candidates{suffix}"(text, k), recursive := true))
 ORDER BY mask, rank"""
 
 
 def _senses(suffix: str) -> str:
     """Every occurrence of a word with its sense, the most typical of each sense first."""
     return f"""
-CREATE MACRO senses{suffix}(word) AS TABLE
+CREATE MACRO "senses{suffix}"(word) AS TABLE
 WITH numbered AS (
     SELECT o.*, row_number() OVER (ORDER BY o.doc_id, o.sentence_index, o.word_index) AS n
-    FROM occurrences{suffix}(word) AS o
+    FROM "occurrences{suffix}"(word) AS o
 ), grouped AS (
-    SELECT cluster_senses{suffix}(list(embedding ORDER BY n)) AS found FROM numbered
+    SELECT "cluster_senses{suffix}"(list(embedding ORDER BY n)) AS found FROM numbered
 ), sense AS (
     SELECT unnest(found, recursive := true), generate_subscripts(found, 1) AS n FROM grouped
 )
@@ -64,22 +66,23 @@ SELECT
     sense.x, sense.y
 FROM numbered AS o
 JOIN sense ON sense.n = o.n
-JOIN sentences{suffix} AS s ON s.doc_id = o.doc_id AND s.sentence_index = o.sentence_index
+JOIN "sentences{suffix}" AS s ON s.doc_id = o.doc_id AND s.sentence_index = o.sentence_index
 ORDER BY sense.sense, rank"""
 
 
 def _polysemy(suffix: str) -> str:
     """The words whose occurrences differ most, without numbers and punctuation."""
     return f"""
-CREATE MACRO polysemy{suffix}(at_least := 10) AS TABLE
+CREATE MACRO "polysemy{suffix}"(at_least := 10) AS TABLE
 WITH counted AS (
-    SELECT word_lower, count(*) AS n FROM words{suffix} WHERE regexp_full_match(word_lower, '\\pL+') GROUP BY word_lower
+    SELECT word_lower, count(*) AS n FROM "words{suffix}"
+    WHERE regexp_full_match(word_lower, '\\pL+') GROUP BY word_lower
 ), frequent AS (
     SELECT word_lower FROM counted WHERE n >= at_least
 )
 SELECT w.word_lower AS word, count(*) AS occurrences, count(DISTINCT w.doc_id) AS documents,
-       vector_spread{suffix}(list(w.embedding)) AS distance
-FROM words{suffix} AS w
+       "vector_spread{suffix}"(list(w.embedding)) AS distance
+FROM "words{suffix}" AS w
 SEMI JOIN frequent ON frequent.word_lower = w.word_lower
 GROUP BY w.word_lower
 ORDER BY distance DESC, word"""
@@ -88,32 +91,32 @@ ORDER BY distance DESC, word"""
 def _drift(suffix: str) -> str:
     """How differently two lists of documents use a word."""
     return f"""
-CREATE MACRO drift{suffix}(word, docs, other_docs) AS TABLE
+CREATE MACRO "drift{suffix}"(word, docs, other_docs) AS TABLE
 WITH grouped AS (
     SELECT list(embedding) FILTER (WHERE list_contains(docs, doc_id)) AS here,
            list(embedding) FILTER (WHERE list_contains(other_docs, doc_id)) AS there
-    FROM occurrences{suffix}(word)
+    FROM "occurrences{suffix}"(word)
 )
 SELECT len(here) AS occurrences, len(there) AS other_occurrences,
-       pairwise_distance{suffix}(here, there) AS pairwise_distance,
-       prototype_distance{suffix}(here, there) AS prototype_distance
+       "pairwise_distance{suffix}"(here, there) AS pairwise_distance,
+       "prototype_distance{suffix}"(here, there) AS prototype_distance
 FROM grouped"""
 
 
 def _breaks(suffix: str) -> str:
     """The steps of a document, with the NSP margin if there is one, and whether the text breaks there."""
     return f"""
-CREATE MACRO breaks{suffix}(document) AS TABLE
+CREATE MACRO "breaks{suffix}"(document) AS TABLE
 WITH scored AS (
     SELECT sentence_index, margin FROM ({step_margins(suffix)}) WHERE doc_id = document
 ), sentence AS (
     SELECT s.doc_id, s.sentence_index, s.text, s.embedding, t.margin,
            lead(s.text) OVER reading AS next_text, row_number() OVER reading AS n
-    FROM sentences{suffix} AS s LEFT JOIN scored AS t ON t.sentence_index = s.sentence_index
+    FROM "sentences{suffix}" AS s LEFT JOIN scored AS t ON t.sentence_index = s.sentence_index
     WHERE s.doc_id = document WINDOW reading AS (ORDER BY s.sentence_index)
 ), scale AS ({cosine_scale(suffix)}
 ), found AS (
-    SELECT find_breaks{suffix}(list(embedding ORDER BY n), list(margin ORDER BY n), any_value(unrelated),
+    SELECT "find_breaks{suffix}"(list(embedding ORDER BY n), list(margin ORDER BY n), any_value(unrelated),
                                any_value(related)) AS rows
     FROM sentence CROSS JOIN scale
 ), step AS (
@@ -128,12 +131,12 @@ ORDER BY s.sentence_index"""
 def _surprisal(suffix: str) -> str:
     """The tokens of a text with the surprisal of each."""
     return f"""
-CREATE MACRO surprisal{suffix}(text, variant := 'within_word_l2r') AS TABLE
-WITH scored AS (SELECT token_surprisals{suffix}(text, variant) AS found)
+CREATE MACRO "surprisal{suffix}"(text, variant := 'within_word_l2r') AS TABLE
+WITH scored AS (SELECT "token_surprisals{suffix}"(text, variant) AS found)
 SELECT unnest(found, recursive := true), generate_subscripts(found, 1) - 1 AS token_index FROM scored"""
 
 
 def _pll(suffix: str) -> str:
     """The pseudo-log-likelihood of a text: minus the sum of its tokens' surprisals."""
     return f"""
-CREATE MACRO pll{suffix}(text, variant := 'within_word_l2r') AS text_likelihood{suffix}(text, variant)"""
+CREATE MACRO "pll{suffix}"(text, variant := 'within_word_l2r') AS "text_likelihood{suffix}"(text, variant)"""

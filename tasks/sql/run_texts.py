@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 
 from polyseme.storage.errors import UsageError
+from polyseme.storage.sql.literals import escaped
 from polyseme.tasks.analysis.order import order_score
 from polyseme.tasks.analysis.segmentation import Scale, breaks
 from polyseme.tasks.arrays import Floats
@@ -26,11 +27,11 @@ _STEPS = """
 SELECT d.doc_id, any_value(d.title) AS title, list(c.sentence_index ORDER BY c.sentence_index) AS after,
        list(c.margin ORDER BY c.sentence_index) AS margins, avg(c.percentile) AS percentile,
        avg(c.order_margin) AS order_margin
-FROM documents_{encoding} AS d JOIN coherence_{encoding} AS c ON c.doc_id = d.doc_id
+FROM "documents_{encoding}" AS d JOIN "coherence_{encoding}" AS c ON c.doc_id = d.doc_id
 WHERE d.version = $ordinal GROUP BY d.doc_id ORDER BY d.doc_id"""
 _VECTORS = """
 SELECT s.doc_id, s.embedding
-FROM sentences_{encoding} AS s SEMI JOIN documents_{encoding} AS d ON d.doc_id = s.doc_id AND d.version = $ordinal
+FROM "sentences_{encoding}" AS s SEMI JOIN "documents_{encoding}" AS d ON d.doc_id = s.doc_id AND d.version = $ordinal
 WHERE s.doc_id BETWEEN $first AND $last ORDER BY s.doc_id, s.sentence_index"""
 
 Steps = tuple[str, str | None, list[int], list[float], float | None, float | None]
@@ -68,7 +69,7 @@ def read_run(con: duckdb.DuckDBPyConnection, run_id: str) -> list[list[Text]]:
     run = con.execute(_RUN, {"run_id": run_id}).fetchone()
     if run is None:
         raise UsageError(f"There is no run {run_id!r} in this lake. polyseme status lists the last ones.")
-    ordinal, encoding_id, encoding = run
+    ordinal, encoding_id, encoding = run[0], run[1], escaped(run[2])
     (previous,) = con.execute(_PREVIOUS, {"ordinal": ordinal, "encoding_id": encoding_id}).fetchall()[0]
     return [_texts(con, encoding, which) if which is not None else [] for which in (ordinal, previous)]
 

@@ -1,4 +1,7 @@
-"""Queries over the steps of texts, for macros, command and flow. `suffix` names an encoding, empty for the default."""
+"""Queries over the steps of texts, for macros, command and flow. `suffix` names an encoding, empty for the default.
+
+A suffix is escaped already, as it stands between the double quotes of an identifier.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ def cosine_scale(suffix: str) -> str:
     return f"""
     SELECT avg(cosine) FILTER (WHERE kind = 'random' AND doc_id <> next_doc_id) AS unrelated,
            avg(cosine) FILTER (WHERE kind = 'adjacent') AS related
-    FROM transitions{suffix}"""
+    FROM "transitions{suffix}"
+    """
 
 
 def step_margins(suffix: str) -> str:
@@ -33,4 +37,4 @@ def step_margins(suffix: str) -> str:
     """
     return f"""
     SELECT doc_id, sentence_index, nsp_logit_is_next::DOUBLE - nsp_logit_not_next AS margin, order_margin
-    FROM transitions{suffix} WHERE kind = 'adjacent'"""
+    FROM "transitions{suffix}" WHERE kind = 'adjacent'"""
