@@ -12,6 +12,8 @@ Bad *input* is not an error here: a refused record is a `Reject`, which is data.
 
 from __future__ import annotations
 
+import errno
+
 
 class PolysemeError(Exception):
     """A failure that a user can act on. The message is one paragraph: what happened, where, what to do."""
@@ -47,6 +49,21 @@ class UnstoppableError(PolysemeError):
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+CANNOT_WRITE = (
+    "It cannot be written here: its file system is mounted read-only, or its permissions do not let you. "
+    "Reading works. To write, run where it may be written, or copy the lake."
+)
+MAKE_ROOM = "Make room on its disk, check that you may write there, and run the same command again."
+NOT_ALLOWED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+def mend_of(error: OSError) -> str:
+    """Return what to do about a file that could not be written."""
+    if error.errno in NOT_ALLOWED:
+        return CANNOT_WRITE
+    return MAKE_ROOM
 
 
 def in_words(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polyseme.storage.errors import PolysemeError
+from polyseme.storage.errors import PolysemeError, mend_of
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Part
 from polyseme.storage.schemas import table_schema
@@ -54,8 +54,9 @@ def write_part(
             sink.flush()
             size = sink.tell()
     except OSError as e:
+        mend = mend_of(e)
         raise PolysemeError(
-            f"Cannot write a part of {table} to {lake.root}: {e}. Nothing of it was kept; make room and run again."
+            f"Cannot write a part of {table} to {lake.root}: {e}. Nothing of it was kept; {mend[:1].lower()}{mend[1:]}"
         ) from e
     return Part(
         table=table,

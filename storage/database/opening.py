@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DatabaseError
 
 from polyseme.storage.catalog_url import place_of
+from polyseme.storage.checks import RESTORE
 from polyseme.storage.database import meta
 from polyseme.storage.database.migrations import check_format, migrate
+from polyseme.storage.database.objects import require_known_objects
 from polyseme.storage.database.pointer import check_pair, missing_lake, read_pointer, resolve_catalog, write_pointer
 from polyseme.storage.database.schema import FORMAT_VERSION, metadata
 from polyseme.storage.database.transactions import open_engine, reading, writing
@@ -24,9 +26,12 @@ def create_or_open(lake: Lake, *, patience: float) -> Engine:
     """Open the database of a lake's catalog and create what is missing of it. Raises LakeError."""
     lake.create()
     pointer = read_pointer(lake)
-    engine = open_engine(resolve_catalog(lake, pointer), patience=patience)
+    url = resolve_catalog(lake, pointer)
+    _require_file(lake, url)
+    engine = open_engine(url, patience=patience)
     with _explained(lake, engine):
         with writing(engine, patience=patience) as connection:
+            require_known_objects(connection)
             if pointer is None and not meta.exists(connection):
                 metadata.create_all(connection)
                 meta.create(connection, lake_id=str(uuid4()), format_version=FORMAT_VERSION)
@@ -39,13 +44,16 @@ def create_or_open(lake: Lake, *, patience: float) -> Engine:
 
 def open_existing(lake: Lake, *, patience: float) -> Engine:
     """Open the database of an existing lake's catalog. Raises LakeError if there is none that this Polyseme reads."""
+    lake.require_name()
     pointer = read_pointer(lake)
     url = resolve_catalog(lake, pointer)
-    if url.drivername == "sqlite" and not Path(str(url.database)).is_file():
+    if url.drivername == "sqlite" and not Path(str(url.database)).exists():
         raise missing_lake(lake, url)
+    _require_file(lake, url)
     engine = open_engine(url, patience=patience)
     with _explained(lake, engine):
         with reading(engine) as connection:
+            require_known_objects(connection)
             check_pair(connection, lake, pointer)
             written = meta.format_version(connection)
         check_format(written, place=str(lake.root))
@@ -53,6 +61,19 @@ def open_existing(lake: Lake, *, patience: float) -> Engine:
             with writing(engine, patience=patience) as connection:
                 migrate(connection, place=str(lake.root))
     return engine
+
+
+def _require_file(lake: Lake, url: URL) -> None:
+    """Raise LakeError for a catalog that is not a file: a pipe would never answer, a link leads to another's data."""
+    if url.drivername != "sqlite":
+        return
+    path = Path(str(url.database))
+    linked = path == lake.catalog_path and path.is_symlink()
+    if linked or (path.exists() and not path.is_file()):
+        raise LakeError(
+            f"The catalog {path} is {'a link' if linked else 'not a file'}, and Polyseme makes only files. Nothing was "
+            f"opened. {RESTORE}"
+        )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from polyseme.storage.database.roles import role_of
 from polyseme.storage.errors import UsageError
@@ -47,12 +47,12 @@ def open_engine(url: URL, *, patience: float) -> Engine:
     return engine
 
 
-def is_busy(error: OperationalError) -> bool:
+def is_busy(error: DBAPIError) -> bool:
     """Return True if another process was in the way, and waiting helps."""
     return _state(error) in _WAITING_HELPS
 
 
-def explanation(error: OperationalError) -> str:
+def explanation(error: DBAPIError) -> str:
     """Return what is wrong and what to do: an operational error of a server is never a fault of Polyseme."""
     if _state(error) == _DISK_FULL:
         return f"{_first_line(error)}. Nothing was changed; make room on the server's disk and run again."
@@ -82,11 +82,11 @@ def _begin(connection: Connection, *, wait: float) -> None:
     )
 
 
-def _state(error: OperationalError) -> str | None:
+def _state(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
 
 
-def _first_line(error: OperationalError) -> str:
+def _first_line(error: DBAPIError) -> str:
     """Return the first line of PostgreSQL's message: it names host, user and database, and never a password."""
     lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
     return lines[0].rstrip(".")

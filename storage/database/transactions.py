@@ -16,13 +16,13 @@ from typing import Protocol
 from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.engine import RootTransaction
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from polyseme.storage.catalog_url import place_of
 from polyseme.storage.database import postgres as postgres_engine
 from polyseme.storage.database import sqlite as sqlite_engine
 from polyseme.storage.database.roles import Role, assign_role
-from polyseme.storage.errors import LakeError
+from polyseme.storage.errors import LakeError, mend_of
 
 PATIENCE_SECONDS = 60.0
 """How long a writer waits for others. A commit takes milliseconds; longer means that a process holds the lock."""
@@ -37,8 +37,8 @@ class _Dialect(Protocol):
     def LONGEST_KEY(self) -> int | None: ...
 
     def open_engine(self, url: URL, *, patience: float) -> Engine: ...
-    def is_busy(self, error: OperationalError) -> bool: ...
-    def explanation(self, error: OperationalError) -> str | None: ...
+    def is_busy(self, error: DBAPIError) -> bool: ...
+    def explanation(self, error: DBAPIError) -> str | None: ...
 
 
 def open_engine(url: URL, *, patience: float) -> Engine:
@@ -82,11 +82,25 @@ def publishing(engine: Engine, *, patience: float) -> Iterator[None]:
             connection.commit()
         return
     # A transaction of SQLite would block writers. Its file belongs to one machine, so a lock file is enough.
+    lock = _lock_file(engine)
     try:
-        with FileLock(Path(str(engine.url.database)).with_name(".publish.lock"), timeout=patience):
-            yield
+        lock.acquire(timeout=patience)
     except Timeout as e:
         raise _locked(engine, patience) from e
+    except OSError as e:
+        raise LakeError(f"Cannot lock {lock.lock_file}: {e}. {mend_of(e)}") from e
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock_file(engine: Engine) -> FileLock:
+    path = Path(str(engine.url.database)).with_name(".publish.lock")
+    if path.is_symlink():
+        # Locking opens the file for writing and empties it.
+        raise LakeError(f"{path} is a link, and Polyseme makes none. Remove it if you trust this lake, and run again.")
+    return FileLock(path)
 
 
 @contextmanager
@@ -95,9 +109,11 @@ def _transaction(engine: Engine, role: Role, *, patience: float) -> Iterator[Con
     with connection, transaction:
         try:
             yield connection
-        except OperationalError as e:
+        except DBAPIError as e:
             _raise_explained(e, engine)
             raise
+        if engine.dialect.name == "sqlite":
+            sqlite_engine.require_unchanged(connection)
 
 
 def _begin(engine: Engine, role: Role, patience: float) -> tuple[Connection, RootTransaction]:
@@ -106,7 +122,7 @@ def _begin(engine: Engine, role: Role, patience: float) -> tuple[Connection, Roo
     while True:
         try:
             return _try_begin(engine, role)
-        except OperationalError as e:
+        except DBAPIError as e:
             if not _dialect(engine.url).is_busy(e):
                 _raise_explained(e, engine)
                 raise
@@ -130,9 +146,11 @@ def _dialect(url: URL) -> _Dialect:
     return sqlite_engine if url.get_backend_name() == "sqlite" else postgres_engine
 
 
-def _raise_explained(error: OperationalError, engine: Engine) -> None:
+def _raise_explained(error: DBAPIError, engine: Engine) -> None:
     """Raise LakeError for an error that a user can act on; return for one that is a fault of Polyseme."""
-    explanation = _dialect(engine.url).explanation(error)
+    # Of a server only an operational error: another is a fault of ours. A file may hold anything at all.
+    theirs = isinstance(error, OperationalError) or engine.dialect.name == "sqlite"
+    explanation = _dialect(engine.url).explanation(error) if theirs else None
     if explanation is not None:
         raise LakeError(f"Cannot use the catalog {place_of(engine.url)}: {explanation}") from error
 

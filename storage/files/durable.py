@@ -11,7 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
-from polyseme.storage.errors import PolysemeError
+from polyseme.storage.errors import PolysemeError, mend_of
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -25,7 +25,7 @@ def write_atomically(path: Path, text: str) -> None:
         replace_file(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise PolysemeError(f"Cannot write {path}: {error}. Make room, then run the same command again.") from error
+        raise PolysemeError(f"Cannot write {path}: {error}. {mend_of(error)}") from error
 
 
 def replace_file(temporary: Path, final: Path) -> None:

@@ -9,14 +9,15 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from polyseme.storage.errors import LakeError
+from polyseme.storage.checks import RESTORE
+from polyseme.storage.errors import NOT_ALLOWED, LakeError, mend_of
 from polyseme.storage.files.durable import make_folder, replace_file
 from polyseme.storage.files.protocol import FileInfo
 
@@ -39,13 +40,12 @@ class LocalFiles:
             for name in ("data", "staging"):
                 make_folder(self.root / name)
         except OSError as e:
-            raise LakeError(
-                f"Cannot make a lake at {self.root}: {e}. Name a folder that you may write to with --lake."
-            ) from e
+            mend = mend_of(e) if self.root.is_dir() else "Name a folder that you may write to with --lake."
+            raise LakeError(f"Cannot make a lake at {self.root}: {e}. {mend}") from e
 
     @contextmanager
     def new(self, path: str, *, read_only: bool = False) -> Iterator[Path]:
-        final = self.root / path
+        final = self._inside(path)
         temporary = final.with_name(f".{final.name}.{uuid4().hex}.tmp")
         try:
             make_folder(final.parent)
@@ -53,29 +53,38 @@ class LocalFiles:
             if read_only:
                 temporary.chmod(_READ_ONLY)
             replace_file(temporary, final)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
+        except BaseException as error:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno in NOT_ALLOWED:
+                raise LakeError(f"Cannot write {final}: {error}. {mend_of(error)}") from error
             raise
 
     @contextmanager
     def fetched(self, path: str) -> Iterator[Path]:
-        found = self.root / path
+        found = self._inside(path)
+        if found.is_symlink() or (found.exists() and not found.is_file()):
+            raise self._not_a_file(path)
         if not found.is_file():
             raise FileNotFoundError(f"There is no file {found}.")
         yield found
 
     def missing(self, paths: Sequence[str]) -> list[str]:
-        return [path for path in paths if not (self.root / path).is_file()]
+        return [path for path in paths if not self._inside(path).is_file()]
 
     def remove(self, paths: Sequence[str]) -> None:
         for path in paths:
-            (self.root / path).unlink(missing_ok=True)
+            found = self._inside(path)
+            try:
+                found.unlink(missing_ok=True)
+            except OSError as error:
+                raise LakeError(f"Cannot remove {found}: {error}. {mend_of(error)}") from error
 
     def remove_folder(self, folder: str) -> None:
-        shutil.rmtree(self.root / folder, ignore_errors=True)
+        shutil.rmtree(self._inside(folder), ignore_errors=True)
 
     def listed(self, folder: str) -> Iterator[FileInfo]:
-        for entry in _entries(self.root / folder):
+        for entry in _entries(self._inside(folder, itself=True)):
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir(follow_symlinks=False):
                 yield from self.listed(path)
@@ -83,7 +92,7 @@ class LocalFiles:
                 yield FileInfo(path, stats.st_size, _moment(stats))
 
     def folders(self, folder: str) -> Iterator[FileInfo]:
-        for entry in _entries(self.root / folder):
+        for entry in _entries(self._inside(folder, itself=True)):
             if entry.is_dir(follow_symlinks=False) and (stats := _stat(entry)):
                 path = f"{folder}/{entry.name}"
                 inside = list(self.listed(path))
@@ -96,14 +105,47 @@ class LocalFiles:
         yield from (found for found in self.listed("data") if _TEMPORARY.fullmatch(found.path.rsplit("/", 1)[-1]))
 
     def attach(self, con: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
-        """Do nothing: DuckDB reads this machine's files by itself."""
+        """Require that what is there under these names are files, not links; DuckDB reads them by itself."""
+        inside: dict[str, set[str]] = {}
+        for path in paths:
+            folder, _, name = path.rpartition("/")
+            inside.setdefault(folder, set()).add(name)
+        for folder, names in inside.items():
+            # A listing has the kind of each entry: a call for each of 20,000 parts would take ten times as long.
+            for entry in _entries(self._inside(folder, itself=True)):
+                if entry.name in names and not entry.is_file(follow_symlinks=False):
+                    raise self._not_a_file(f"{folder}/{entry.name}")
+
+    def _inside(self, path: str, *, itself: bool = False) -> Path:
+        """Return the full path, unless a link on the way leads out of the lake; with `itself` the path's end counts.
+
+        Raises LakeError: through such a link another's files would be read, written over or removed.
+        """
+        steps = path.split("/")
+        if "\0" in path or path.startswith("/") or ".." in steps:
+            raise LakeError(f"The lake at {self.root} names a file outside it: {path!a}. {RESTORE}")
+        folder = self.root.joinpath(*(steps if itself else steps[:-1]))
+        real = os.path.realpath(folder)
+        if real != str(folder) and not Path(real).is_relative_to(os.path.realpath(self.root)):
+            raise LakeError(
+                f"{folder} is, or is in, a link that leads out of the lake at {self.root}. Nothing was read or "
+                "written. If the link is yours, mount the other folder there instead, or move the lake as a "
+                "whole and link to its root. A lake that somebody else made may have it on purpose: do not open it."
+            )
+        return self.root / path
+
+    def _not_a_file(self, path: str) -> LakeError:
+        return LakeError(
+            f"{self.root / path} is a link, a pipe or a folder, and Polyseme makes only files. Nothing was read from "
+            f"it. {RESTORE}"
+        )
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
