@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +68,9 @@ def lake_at(root: str, catalog: str | None = None) -> Lake:
     from polyseme.storage.lake import Lake
 
     named = catalog or os.environ.get(f"{ENVIRONMENT_PREFIX}CATALOG")
+    Lake(root).require_name()
     if not named:
-        return Lake(root)
+        return Lake(root, catalog_hosts=catalog_hosts())
     password = password_of(named)
     if password is not None:
         os.environ["PGPASSWORD"] = password
@@ -76,6 +78,39 @@ def lake_at(root: str, catalog: str | None = None) -> Lake:
     if passfile is not None:
         os.environ["PGPASSFILE"] = passfile
     return Lake(root, without_password(named))
+
+
+def catalog_hosts() -> list[str]:
+    """Return the database servers, as `host` or `host:port`, on which a lake's own `lake.json` may name its catalog.
+
+    From POLYSEME_CATALOG_HOSTS, with commas between them, else `catalog_hosts` in `polyseme.toml`. Raises UsageError.
+    """
+    given = os.environ.get(f"{ENVIRONMENT_PREFIX}CATALOG_HOSTS")
+    return _texts("catalog_hosts") if given is None else [host.strip() for host in given.split(",") if host.strip()]
+
+
+def allowed_lakes() -> list[str]:
+    """Return the folders and URLs of `allowed_lakes` in `polyseme.toml`: events may name lakes in them, or they are
+    lakes. Raises UsageError."""
+    path, _ = read_config_file()
+    return [from_folder(place, path.parent) for place in _texts("allowed_lakes")]
+
+
+def configured_lakes() -> Iterator[tuple[str, str | None]]:
+    """Yield the lakes, with their catalogs, that POLYSEME_LAKE, `lake` in `polyseme.toml` and its tables name."""
+    path, config = read_config_file()
+    for table in ({"lake": os.environ.get(f"{ENVIRONMENT_PREFIX}LAKE")}, config, *config.values()):
+        if isinstance(table, dict) and isinstance(lake := table.get("lake"), str):
+            catalog = table.get("catalog", config.get("catalog"))
+            yield from_folder(lake, path.parent), catalog if isinstance(catalog, str) else None
+
+
+def _texts(key: str) -> list[str]:
+    path, config = read_config_file()
+    found = config.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise UsageError(f'{path}: {key} is a list of texts, such as {key} = ["…"], got {found!r}.')
+    return found
 
 
 def config_file() -> Path | None:

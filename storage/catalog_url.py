@@ -33,6 +33,8 @@ def parse(text: str) -> URL:
         ) from None
     if url.drivername in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite" and (url.query or str(url.database).startswith("file:")):
+        raise UsageError("A catalog in a file has no options: sqlite:////folder/catalog.sqlite, without file: and ?.")
     if url.drivername == "sqlite" and url.database and url.database != ":memory:":
         return url.set(database=str(Path(url.database).expanduser().absolute()))
     if url.drivername != "postgresql+psycopg":

@@ -6,17 +6,22 @@ Knows neither what the files contain nor how they are written.
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from polyseme.storage.catalog_url import without_password
-from polyseme.storage.errors import LakeError
+from polyseme.storage.errors import LakeError, UsageError
 from polyseme.storage.files.local import LocalFiles
 from polyseme.storage.files.objects import ObjectFiles
 from polyseme.storage.files.protocol import Files, Url
 
 PUBLISHED = "catalog.duckdb"
+_UNREADABLE = re.compile(r"[*?\[\\\x00-\x1f\x7f]")
+_USER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
+_QUERY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^?#]*[?#]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +30,18 @@ class Lake:
 
     A folder is resolved once, so that a later change of the working directory or of a link changes nothing. `catalog`
     is a SQLAlchemy URL; None means the one that `lake.json` names, or `catalog.sqlite` in the lake's folder.
+    `catalog_hosts`, as `host` or `host:port`, are the servers on which `lake.json` may name one.
     """
 
     root: Path | Url
     catalog: str | None = field(default=None, repr=False)
+    catalog_hosts: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
-    def __init__(self, root: Path | Url | str, catalog: str | None = None) -> None:
+    def __init__(self, root: Path | Url | str, catalog: str | None = None, catalog_hosts: Iterable[str] = ()) -> None:
+        refuse_secrets(str(root))
         object.__setattr__(self, "root", _root(root))
         object.__setattr__(self, "catalog", catalog)
+        object.__setattr__(self, "catalog_hosts", tuple(catalog_hosts))
 
     def __repr__(self) -> str:
         catalog = "" if self.catalog is None else f", catalog={without_password(self.catalog)!r}"
@@ -65,14 +74,48 @@ class Lake:
 
     def create(self) -> None:
         """Make the folders that a new lake needs. Raises LakeError if that is not possible."""
+        self.require_name()
         self.files.prepare()
+
+    def require_name(self) -> None:
+        """Raise UsageError for a path that DuckDB could not read parts from: nothing has been made by then."""
+        address = str(self.root)
+        wrong = _UNREADABLE.search(address)
+        if wrong or not _is_utf8(address):
+            what = f"the character {wrong[0]!a}" if wrong else "bytes that are not UTF-8"
+            raise UsageError(
+                f"A lake cannot be at {address!a}: its path has {what}, which DuckDB cannot open or takes for a "
+                "pattern. Nothing was made. Name another place with --lake, or rename the folder and publish it again."
+            )
 
     def part_path(self, path: str) -> Path | Url:
         """Return the full address of a part. Raises LakeError for a path outside the lake's data."""
-        relative = PurePosixPath(path)
-        if relative.parts[:1] != ("data",) or ".." in relative.parts or "\0" in path:
-            raise LakeError(f"The catalog of {self.root} names a part outside its data: {path!r}. Restore the catalog.")
-        return self.root / str(relative)
+        if not path.startswith("data/") or ".." in path.split("/") or "\0" in path:
+            raise LakeError(f"The catalog of {self.root} names a part outside its data: {path!a}. Restore the catalog.")
+        return self.root / path
+
+
+def refuse_secrets(address: str) -> None:
+    """Raise UsageError for an address with a user, a password or a query, without repeating it.
+
+    Addresses become parameters of flows, are stored with runs and are logged, and so would a key in one. A signed
+    address has its secret in the query.
+    """
+    if _USER.match(address) or (_QUERY.match(address) and not address.startswith("file:")):
+        scheme = address.partition("://")[0]
+        raise UsageError(
+            f"An address {scheme}://… has a user, a password or a query in it, which would be stored and logged. Leave "
+            "them out, and give credentials in the environment: for S3 AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY."
+        )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _root(root: Path | Url | str) -> Path | Url:

@@ -7,18 +7,31 @@ vacuum would remove every part as unknown. It never holds a password.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, select
 
 from polyseme.storage.catalog_url import parse, place_of, without_password
+from polyseme.storage.checks import LAKE_ID, RESTORE, shown
 from polyseme.storage.database import meta
 from polyseme.storage.database.schema import parts
 from polyseme.storage.errors import LakeError, MissingLakeError, UsageError
 from polyseme.storage.lake import Lake
 
 POINTER_FILE = "lake.json"
+_LONGEST = 1 << 16
+_MAGIC = b"SQLite format 3\0"
+_SECRETS = {"password", "sslpassword", "passfile"}
+_HARMLESS = {
+    "options": re.compile(r"-c ?search_path=[A-Za-z_][A-Za-z0-9_]{0,62}"),
+    "sslmode": re.compile(r"prefer|require|verify-ca|verify-full"),
+    "connect_timeout": re.compile(r"[0-9]{1,3}"),
+    "application_name": re.compile(r"[A-Za-z0-9_.-]{1,63}"),
+}
+"""What `lake.json` may tell the database's driver. Others name hosts, files of keys, or weaken what protects them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +46,16 @@ def read_pointer(lake: Lake) -> Pointer | None:
     """Return the lake's pointer; None if it has none. Raises LakeError if `lake.json` is malformed."""
     try:
         with lake.files.fetched(POINTER_FILE) as path:
+            if path.stat().st_size > _LONGEST:
+                raise ValueError(f"it has more than {_LONGEST:,} bytes")
             stored = json.loads(path.read_text("utf-8"))
-            return Pointer(lake_id=str(stored["lake_id"]), catalog=str(stored["catalog"]))
+            lake_id, catalog = stored["lake_id"], stored["catalog"]
+            if not isinstance(lake_id, str) or not LAKE_ID.fullmatch(lake_id) or not isinstance(catalog, str):
+                raise ValueError("lake_id and catalog are not an id and a URL")
+            return Pointer(lake_id=lake_id, catalog=catalog)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LakeError(
             f"{lake.root}/{POINTER_FILE} does not name this lake's catalog ({error}). Restore it from a copy, or "
             'write {"lake_id": ..., "catalog": URL} with the lake_id that the catalog\'s table meta has.'
@@ -47,7 +65,8 @@ def read_pointer(lake: Lake) -> Pointer | None:
 def resolve_catalog(lake: Lake, pointer: Pointer | None) -> URL:
     """Return the URL of a lake's catalog: as given, as `lake.json` names it, or in the lake's own folder.
 
-    Raises UsageError if a lake in an object store names none, and LakeError if one is given beside the lake's own.
+    Raises UsageError if a lake in an object store names none, and LakeError if one is given beside the lake's own or
+    `lake.json` names one that must be given.
     """
     own = lake.catalog_path
     if lake.catalog is not None:
@@ -59,7 +78,7 @@ def resolve_catalog(lake: Lake, pointer: Pointer | None) -> URL:
             )
         return url
     if pointer is not None:
-        return parse(pointer.catalog)
+        return followed(lake, pointer)
     if isinstance(own, Path):
         return URL.create("sqlite", database=str(own))
     raise UsageError(
@@ -67,6 +86,85 @@ def resolve_catalog(lake: Lake, pointer: Pointer | None) -> URL:
         "--catalog (or POLYSEME_CATALOG): postgresql+psycopg://user@host/database if several machines write, "
         "sqlite:////folder/catalog.sqlite for one."
     )
+
+
+def followed(lake: Lake, pointer: Pointer) -> URL:
+    """Return the URL that `lake.json` names. Raises LakeError unless the user trusts that place.
+
+    Whoever made the lake wrote it: libpq would send PGPASSWORD or a password of ~/.pgpass to any host in it, and SQLite
+    would open any file.
+    """
+    place = f"{lake.root}/{POINTER_FILE}"
+    try:
+        url = parse(pointer.catalog)
+    except UsageError as error:
+        raise LakeError(f"{place} does not name a catalog. {error}") from error
+    if url.password is not None or _SECRETS & set(url.query):
+        raise LakeError(f"{place} has a password in it, which Polyseme never writes. {RESTORE}")
+    if url.drivername == "sqlite":
+        _require_catalog_file(place, pointer.catalog, url)
+        return url
+    shown_url = without_password(url)
+    if wrong := [name for name, value in url.query.items() if not _is_harmless(name, value)]:
+        raise LakeError(
+            f"{place} gives the database driver the option {shown(wrong[0])}, which only you may give. If you trust "
+            f"it, name the catalog yourself: --catalog '{shown_url}' (or POLYSEME_CATALOG)."
+        )
+    if not _is_trusted(url, lake.catalog_hosts):
+        host = f"the host {shown(url.host)}" if url.host else "a socket of this machine"
+        raise LakeError(
+            f"{place} names a catalog on {host}, and no password is sent to a place that only a file names. If you "
+            f"trust it, name the catalog yourself: --catalog '{shown_url}' (or POLYSEME_CATALOG). Or trust the host: "
+            f'POLYSEME_CATALOG_HOSTS={_host_of(url)}, or catalog_hosts = ["{_host_of(url)}"] in polyseme.toml.'
+        )
+    return url
+
+
+def _require_catalog_file(place: str, text: str, url: URL) -> None:
+    """Raise LakeError unless a URL names a SQLite file by its full path, and one that is not in another lake."""
+    path = Path(str(url.database))
+    if not text.startswith("sqlite:////") or ".." in path.parts:
+        why = "is not an absolute path such as sqlite:////folder/catalog.sqlite"
+    elif not path.exists():
+        return  # reported as a missing lake
+    elif path.is_symlink() or not path.is_file():
+        why = "is a link, a pipe or a folder"
+    elif path.name == "catalog.sqlite" and (path.parent / "data").exists():
+        why = "belongs to the lake that it is in"
+    elif not _begins_as_sqlite(path):
+        why = "is not a database of SQLite"
+    else:
+        return
+    raise LakeError(
+        f"{place} names the catalog {shown(str(path))}, which {why}. Nothing was opened. If the lake is yours, name "
+        f"its catalog with --catalog. {RESTORE}"
+    )
+
+
+def _begins_as_sqlite(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return True  # the database says better what is wrong
+
+
+def _is_trusted(url: URL, hosts: Iterable[str]) -> bool:
+    return bool(url.host) and _host_of(url) in {_with_port(host) for host in hosts}
+
+
+def _host_of(url: URL) -> str:
+    return _with_port(f"{url.host}:{url.port}" if url.port else str(url.host))
+
+
+def _with_port(host: str) -> str:
+    """Return a host and its port; a name alone is PostgreSQL's usual port, since another is another server."""
+    name, colon, port = host.strip().lower().rpartition(":")
+    return f"{name.rstrip('.')}:{port}" if colon and port.isdecimal() else f"{host.strip().lower().rstrip('.')}:5432"
+
+
+def _is_harmless(name: str, value: object) -> bool:
+    return isinstance(value, str) and name in _HARMLESS and bool(_HARMLESS[name].fullmatch(value))
 
 
 def check_pair(connection: Connection, lake: Lake, pointer: Pointer | None) -> None:
@@ -98,7 +196,7 @@ def write_pointer(lake: Lake, pointer: Pointer | None, lake_id: str, url: URL) -
     """Write `lake.json`, unless the catalog is in the lake or the file names it already."""
     if _is_own(lake, url):
         return
-    if pointer is None or _database(parse(pointer.catalog)) != _database(url):
+    if pointer is None or not _same_database(pointer.catalog, url):
         _write(lake, Pointer(lake_id=lake_id, catalog=without_password(url)))
 
 
@@ -123,6 +221,13 @@ def _write(lake: Lake, pointer: Pointer) -> None:
 
 def _is_own(lake: Lake, url: URL) -> bool:
     return url.drivername == "sqlite" and str(url.database) == str(lake.catalog_path)
+
+
+def _same_database(text: str, url: URL) -> bool:
+    try:
+        return _database(parse(text)) == _database(url)
+    except UsageError:
+        return False
 
 
 def _database(url: URL) -> tuple[object, ...]:
