@@ -21,7 +21,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.catalog_url import refuse_password
 from polyseme.storage.database.encodings import Encoding, check_name
 from polyseme.storage.errors import ModelError, UsageError
-from polyseme.storage.lake import Lake
+from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import Device, Document, Outputs, Reject
 from polyseme.tasks.engine import EngineConfig, shared_engine
 from polyseme.tasks.inference.lake_model import place_of
@@ -57,6 +57,7 @@ class BackfillRequest:
     def __post_init__(self) -> None:
         check_name(self.name) if self.name else None
         refuse_credentials(self.sources)
+        refuse_secrets(self.lake)
         refuse_password(self.catalog)
         if self.sources and (self.where or self.since or self.texts_of):
             raise UsageError(

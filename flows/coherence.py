@@ -14,8 +14,8 @@ import numpy as np
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from polyseme.flows.events import CoherenceBreak, emit
-from polyseme.flows.settings import lake_at
+from polyseme.flows.events import CoherenceBreak, check_run_id, emit
+from polyseme.flows.server.allowed_lakes import allowed_lake
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.tasks.sql.run_texts import Text, read_run
@@ -57,9 +57,11 @@ class Level:
 def coherence(lake: str, run_id: str) -> int:
     """Report the coherence of what a run committed; return how many documents break.
 
-    Raises LakeError or UsageError if lake or run do not exist.
+    Raises UsageError for a lake that is not configured, because events name lakes and anybody can send one, and
+    LakeError or UsageError if lake or run do not exist.
     """
-    place = lake_at(lake)
+    place, run_id = allowed_lake(lake), check_run_id(run_id)
+    lake = str(place.root)
     with Catalog.open(place) as catalog:
         lake_id, snapshot = catalog.lake_id, catalog.snapshot()
     with open_snapshot(snapshot, place) as con:

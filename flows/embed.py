@@ -35,7 +35,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.catalog_url import refuse_password
 from polyseme.storage.database.encodings import check_name
 from polyseme.storage.errors import ModelError, PolysemeError, UsageError
-from polyseme.storage.lake import Lake
+from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import Counts, Document, Outputs, Reject, Shard, ShardResult
 from polyseme.storage.sql.publish import publish
 from polyseme.storage.staging import remove_staging
@@ -73,6 +73,7 @@ class EmbedRequest:
     def __post_init__(self) -> None:
         check_name(self.name) if self.name else None
         refuse_credentials(self.sources)
+        refuse_secrets(self.lake)
         if not self.sources:
             raise UsageError("Nothing to embed: name at least one file, folder, glob or - for standard input.")
         refuse_password(self.catalog)

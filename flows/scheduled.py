@@ -14,6 +14,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
 from polyseme.flows.embed import FLOW_OPTIONS, EmbedRequest, carry_out, job
+from polyseme.flows.events import check_corpora
 from polyseme.flows.runs.endings import with_state
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.flows.server.corpora import Corpus, chosen
@@ -29,7 +30,7 @@ def embed_corpora(corpora: list[str] | None = None) -> Any:
     Raises PolysemeError if a corpus failed, once the others are done. The flow run's state is `HeldBack` if deletions
     were held back.
     """
-    reports, failures = _bring_up_to_date(chosen(corpora))
+    reports, failures = _bring_up_to_date(chosen(check_corpora(corpora)))
     raise_failures(failures)
     return with_state(reports.values())
 
@@ -40,7 +41,7 @@ def reconcile(corpora: list[str] | None = None) -> Any:
 
     Leaves a table of what no event had brought in.
     """
-    reports, failures = _bring_up_to_date(chosen(corpora))
+    reports, failures = _bring_up_to_date(chosen(check_corpora(corpora)))
     table = [
         {
             "corpus": name,

@@ -21,6 +21,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from polyseme.flows.runs.temporary_server import without_ctrl_c
 from polyseme.flows.settings import prepare_ray
 from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.lake import refuse_secrets
 
 Kind = Literal["threads", "dask", "ray"]
 
@@ -47,6 +48,7 @@ class Runner:
     workers: int | None = None
 
     def __post_init__(self) -> None:
+        refuse_secrets(self.address or "")
         if self.kind == "threads" and (self.address or self.workers):
             raise UsageError(
                 "--runner-address and --runner-workers belong to a cluster. Give --runner dask or ray too."

@@ -20,12 +20,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from polyseme.flows.runs.runners import Runner
 from polyseme.flows.settings import CONFIG_FILE, from_folder, read_config_file
+from polyseme.storage.catalog_url import refuse_password
 from polyseme.storage.errors import UsageError
-from polyseme.storage.lake import Lake
+from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import Source, resolve
+from polyseme.tasks.reading.sources import Source, refuse_credentials, resolve
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _OWN = ("sources", "lake", "catalog", "delete", "delete_limit")
@@ -53,6 +54,9 @@ class Corpus:
     delete_limit: str | int | None = None
 
     def __post_init__(self) -> None:
+        refuse_secrets(self.lake)
+        refuse_credentials(self.sources)
+        refuse_password(self.catalog)
         if not _NAME.fullmatch(self.name):
             raise UsageError(
                 f"[corpus.{self.name}]: name a corpus with small letters, digits, - and _, since its name is part of "

@@ -12,6 +12,13 @@ from tests.flows.conftest import Ask
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api")]
 
+
+@pytest.fixture(autouse=True)
+def configured(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configure the lake: an event may name no other."""
+    monkeypatch.setenv("POLYSEME_LAKE", str(lake))
+
+
 SPLICED = (
     "The dough is kneaded for ten minutes. It rises under a cloth in a warm place. When it has doubled in height it is "
     "shaped into loaves. The loaves are baked until their crust is brown. The railway reached the town in 1864. The "
