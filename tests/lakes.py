@@ -6,6 +6,7 @@ Loads no model: a vector follows from its row's place in the table. `embedded_la
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -44,6 +45,15 @@ def make_spec(**changes: Any) -> EncodingSpec:
         "splitter": "s",
     }
     return EncodingSpec(**(fields | changes))
+
+
+def with_its_catalog(root: Path | str) -> Lake:
+    """Return a lake with the catalog that its `lake.json` names given by hand, as `--catalog` does."""
+    try:
+        with Lake(root).files.fetched("lake.json") as pointer:
+            return Lake(root, json.loads(pointer.read_text("utf-8"))["catalog"])
+    except FileNotFoundError:
+        return Lake(root)
 
 
 def uri_of(doc_id: str) -> str:
@@ -156,7 +166,7 @@ def vectors(count: int, width: int) -> pa.Array:
 def commit_many(root: Path, worker: int, commits: int) -> None:
     """Commit `commits` documents without rows, one at a time, as one of several processes."""
     spec = make_spec()
-    with Catalog.open(Lake(root)) as catalog:
+    with Catalog.open(with_its_catalog(root)) as catalog:
         run_id = f"worker-{worker}"
         version = catalog.begin_run(run_id, spec.encoding_id, [])
         for i in range(commits):
@@ -167,7 +177,7 @@ def commit_many(root: Path, worker: int, commits: int) -> None:
 def commit_and_publish(root: str, worker: int, commits: int) -> None:
     """Commit `commits` documents, each in a run that is published, as one of several processes."""
     spec = make_spec()
-    with Catalog.open(Lake(root)) as catalog:
+    with Catalog.open(with_its_catalog(root)) as catalog:
         for i in range(commits):
             run_id, doc_id = f"worker-{worker}-{i}", f"w{worker}-{i}"
             version = catalog.begin_run(run_id, spec.encoding_id, [])

@@ -8,7 +8,8 @@ restored until then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import duckdb
@@ -18,7 +19,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import part_rows
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot, take_snapshot
-from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.errors import LakeError, PolysemeError, UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.merging import Corrections, MergedRows, merged_rows
 from polyseme.storage.parts import LocalParts, fetched_parts, sha256_of, write_part
@@ -90,7 +91,7 @@ def compact(
             mine = [part for part in parts if part.table == table]
             dead = _dead_rows(catalog.lake, mine, corrections)
             for group in groups(mine, dead, policy):
-                with fetched_parts(catalog.lake, group) as files:
+                with fetched_parts(catalog.lake, group) as files, _explained(catalog.lake, table):
                     found = _broken_parts(group, files)
                     broken += found
                     merged = None if found else merged_rows(group, files, corrections, width=encoding.spec.width)
@@ -98,6 +99,18 @@ def compact(
                 progress(merges[-1])
         _drop_corrections(catalog, encoding)
     return CompactionReport(merges, broken)
+
+
+@contextmanager
+def _explained(lake: Lake, table: str) -> Iterator[None]:
+    """Turn the error about a part whose columns are not those of its table into a LakeError."""
+    try:
+        yield
+    except (KeyError, TypeError, pa.ArrowException) as error:
+        raise LakeError(
+            f"Parts of {table} in the lake at {lake.root} cannot be merged: {error}. Nothing was replaced. Run "
+            "`polyseme verify`, which names them, and `polyseme verify --repair`."
+        ) from error
 
 
 def groups(parts: Sequence[Part], dead: dict[str, int], policy: CompactionPolicy) -> list[list[Part]]:

@@ -52,7 +52,10 @@ def explained(lake: Lake) -> Iterator[None]:
     """Turn DuckDB's error about a part that it cannot read into a LakeError."""
     try:
         yield
-    except (duckdb.IOException, duckdb.InvalidInputException, UnicodeDecodeError) as error:
+    except (
+        duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException, duckdb.ConversionException,
+        UnicodeDecodeError,
+    ) as error:  # fmt: skip
         # UnicodeDecodeError: DuckDB's message quotes bytes of the part that are not UTF-8, and the binding decodes it.
         raise LakeError(
             f"The lake at {lake.root} has a part that cannot be read. Run `polyseme verify`, which names it, and "

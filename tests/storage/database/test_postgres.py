@@ -80,10 +80,15 @@ class TestUrls:
 
 @pytest.mark.servers
 class TestPairing:
-    def test_a_lake_remembers_where_its_catalog_is(self, tmp_path: Path, postgres_url: str) -> None:
+    def test_a_lake_remembers_where_its_catalog_is_for_whoever_trusts_that_server(
+        self, tmp_path: Path, postgres_url: str
+    ) -> None:
         with Catalog.create_or_open(Lake(tmp_path / "lake", postgres_url)) as catalog:
             lakes.commit(catalog, SPEC, {"d": ["The bank."]})
-        with connect(tmp_path / "lake") as con:
+        with pytest.raises(LakeError, match=r"no password is sent.*--catalog"):
+            connect(tmp_path / "lake")
+        url = parse(postgres_url)
+        with connect(Lake(tmp_path / "lake", catalog_hosts=[f"{url.host}:{url.port}"])) as con:
             assert con.execute("SELECT text FROM sentences").fetchall() == [("The bank.",)]
         assert json.loads((tmp_path / "lake" / "lake.json").read_text())["catalog"] == without_password(postgres_url)
         assert not (tmp_path / "lake" / "catalog.sqlite").exists()
@@ -115,7 +120,7 @@ class TestPairing:
         servers.execute(postgres_server, f"DROP SCHEMA {schema} CASCADE", f"CREATE SCHEMA {schema}")
         for opening in (Catalog.open, Catalog.create_or_open):
             with pytest.raises(LakeError, match="Restore it"):
-                opening(Lake(tmp_path / "lake"))
+                opening(Lake(tmp_path / "lake", postgres_url))
 
     def test_a_database_without_a_lake_is_a_missing_lake(self, tmp_path: Path, postgres_url: str) -> None:
         with pytest.raises(MissingLakeError, match="polyseme embed"):

@@ -198,14 +198,14 @@ class TestLakeInAnObjectStore:
         writers = [(s3_root, i, each) for i in range(4)]
         assert processes.run_together(lakes.commit_and_publish, writers) == [0] * 4
         expected = sorted((f"w{worker}-{i}", "The bank.") for worker in range(4) for i in range(each))
-        with Catalog.open(Lake(s3_root)) as catalog:
+        with Catalog.open(lake) as catalog:
             found = published(lake)
             assert found is not None
             assert found[0] == catalog.version
             compact(catalog)
             vacuum(catalog, grace=AT_ONCE, now=datetime.now(UTC) + SOON, unknown=True)
             assert verify(catalog, grace=HOUR, now=datetime.now(UTC) + SOON).findings == ()
-        assert rows(Lake(s3_root)) == expected
+        assert rows(lake) == expected
 
 
 def rows(lake: Lake) -> list[tuple[object, ...]]:

@@ -34,7 +34,7 @@ def test_a_missing_lake_is_an_error_that_says_what_to_do(tmp_path: Path) -> None
 def test_a_lake_answers_after_it_was_moved_and_without_being_published(full: Lake, tmp_path: Path) -> None:
     os.rename(full.root, tmp_path / "moved")
     assert not (tmp_path / "moved" / "catalog.duckdb").exists()
-    with connect(tmp_path / "moved") as con:
+    with connect(lakes.with_its_catalog(tmp_path / "moved")) as con:
         assert con.execute("SELECT text FROM sentences").fetchall() == [("The bank.",), ("Closed.",)]
 
 
@@ -74,7 +74,7 @@ def test_no_other_file_can_be_read_or_written(full: Lake, tmp_path: Path, sql: s
     part = next(full.data.glob("sentences/*/*.parquet"))
     before = sorted(p for p in tmp_path.rglob("*") if not p.name.startswith("catalog.sqlite"))
     content = part.read_bytes()
-    with connect(full.root) as con:
+    with connect(full) as con:
         with pytest.raises(duckdb.Error):
             con.execute(sql.format(lake=full.root, tmp=tmp_path, part=part)).fetchall()
         assert con.execute("SELECT count(*) FROM sentences").fetchone() == (2,)
@@ -84,7 +84,7 @@ def test_no_other_file_can_be_read_or_written(full: Lake, tmp_path: Path, sql: s
 
 def test_a_variable_of_the_program_is_not_a_table(full: Lake) -> None:
     secret = pa.table({"x": [1]})
-    with connect(full.root) as con, pytest.raises(duckdb.CatalogException):
+    with connect(full) as con, pytest.raises(duckdb.CatalogException):
         con.execute("FROM secret")
     assert secret.num_rows == 1
 
@@ -93,7 +93,7 @@ def test_an_open_connection_still_takes_tables_functions_and_harmless_settings(f
     def shout(texts: pa.Array) -> pa.Array:
         return pa.array([text.as_py().upper() for text in texts])
 
-    with connect(full.root) as con:
+    with connect(full) as con:
         con.create_function("shout", shout, [VARCHAR], VARCHAR, type="arrow")
         con.execute("SET threads = 1")
         con.execute("SET memory_limit = '500MB'")
@@ -107,7 +107,7 @@ def test_a_query_larger_than_memory_spills_and_leaves_nothing_behind(
     full: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with connect(full.root) as con:
+    with connect(full) as con:
         con.execute("SET memory_limit = '40MB'")
         con.execute("SET threads = 1")
         con.execute("CREATE TABLE big AS SELECT md5(i::VARCHAR) AS x FROM range(2_000_000) r(i)")
@@ -142,7 +142,7 @@ def test_sql_that_only_reads_passes(sql: str) -> None:
 
 def test_a_lake_whose_path_has_quotes_in_it_is_a_lake(full: Lake, tmp_path: Path) -> None:
     os.rename(full.root, tmp_path / 'it\'s "mine"; DROP')
-    with connect(tmp_path / 'it\'s "mine"; DROP') as con:
+    with connect(lakes.with_its_catalog(tmp_path / 'it\'s "mine"; DROP')) as con:
         assert con.execute("SELECT count(*) FROM sentences").fetchone() == (2,)
 
 
@@ -152,7 +152,7 @@ def test_one_folder_can_be_written_and_the_lake_still_not(full: Lake, tmp_path: 
     folder.mkdir()
     access = Access(folder=folder)
     name = str(folder).replace("'", "''")
-    with connect(full.root, access=access) as con:
+    with connect(full, access=access) as con:
         con.execute(f"COPY (SELECT text FROM sentences) TO '{name}/out.csv'")
         assert con.execute(f"SELECT count(*) FROM '{name}/out.csv'").fetchone() == (2,)
         for sql in (
@@ -175,7 +175,7 @@ def test_one_folder_can_be_written_and_the_lake_still_not(full: Lake, tmp_path: 
 def test_a_folder_that_holds_the_lake_or_lies_in_it_cannot_be_written(full: Lake, tmp_path: Path) -> None:
     for folder in (full.root, full.data, full.root.parent, Path("/")):
         with pytest.raises(UsageError, match="write over the lake"):
-            connect(full.root, access=Access(folder=folder))
+            connect(full, access=Access(folder=folder))
     with pytest.raises(UsageError, match="takes a folder that exists"):
         Access(folder=tmp_path / "nowhere")
     with pytest.raises(UsageError, match="Give one of them"):
@@ -185,7 +185,7 @@ def test_a_folder_that_holds_the_lake_or_lies_in_it_cannot_be_written(full: Lake
 def test_unsafe_sql_may_do_what_duckdb_can(full: Lake, tmp_path: Path) -> None:
     (tmp_path / "given.csv").write_text("a\n1\n")
     refuse_writes("COPY (SELECT 1) TO 'x' (USE_TMP_FILE false)", Access(unsafe=True))
-    with connect(full.root, access=Access(unsafe=True)) as con:
+    with connect(full, access=Access(unsafe=True)) as con:
         assert con.execute(f"FROM read_csv('{tmp_path}/given.csv')").fetchall() == [(1,)]
         con.execute(f"ATTACH '{tmp_path}/other.duckdb' AS other")
 
@@ -196,7 +196,7 @@ def test_a_part_that_cannot_be_read_is_a_lake_error_that_says_what_to_do(full: L
     part.unlink()
     part.write_bytes(content)
     with pytest.raises(LakeError, match="polyseme verify --repair"):
-        connect(full.root)
+        connect(full)
 
 
 def test_references_to_our_functions_at_exit_report_no_leaks() -> None:

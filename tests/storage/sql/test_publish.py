@@ -142,6 +142,6 @@ def test_a_moved_lake_is_published_under_its_new_place(catalog: Catalog, lake: L
     publish(catalog)
     catalog.close()
     os.rename(lake.root, tmp_path / "moved")
-    with Catalog.open(Lake(tmp_path / "moved")) as moved:
+    with Catalog.open(lakes.with_its_catalog(tmp_path / "moved")) as moved:
         publish(moved)
         assert documents(moved.lake) == ["d"]

@@ -27,7 +27,7 @@ def ask(lake: Lake) -> Ask:
     """Return a function that runs one query on a new connection."""
 
     def run(sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-        with connect(lake.root) as con:
+        with connect(lake) as con:
             return con.execute(sql, parameters).fetchall()
 
     return run
@@ -123,14 +123,14 @@ class TestEncodings:
         empty, full = lakes.make_spec(), lakes.make_spec(context="pair")
         catalog.register_encoding(empty)
         lakes.commit(catalog, full, {"d": ["One bank.", "Two banks."]}, random_margins=[0.0])
-        with connect(catalog.lake.root) as con:
+        with connect(catalog.lake) as con:
             for table in (*TABLES, "coherence"):
                 described = [con.execute(f"DESCRIBE {table}_polyseme_mini{end}").fetchall() for end in ("", "_pair")]
                 assert described[0] == described[1]
                 assert con.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
 
     def test_a_lake_without_encodings_answers_with_no_rows(self, catalog: Catalog) -> None:
-        with connect(catalog.lake.root) as con:
+        with connect(catalog.lake) as con:
             for table in (*TABLES, "coherence", "runs", "rejects", "encodings", "occurrences('bank')"):
                 assert con.execute(f"FROM {table}").fetchall() == []
 
@@ -234,6 +234,6 @@ class TestText:
             lakes.commit(catalog, spec, {bad: ["New."]})
             catalog.delete_documents(spec.encoding_id, ["e"], version=version + 5)
             catalog.move_documents(spec.encoding_id, [(bad, "'uri'")])
-        with connect(lake.root) as con:
+        with connect(lake) as con:
             assert con.execute("SELECT doc_id, uri FROM documents").fetchall() == [(bad, "'uri'")]
             assert con.execute("SELECT doc_id, word FROM words").fetchall() == [(bad, "New.")]
