@@ -16,8 +16,8 @@ from importlib.metadata import version
 
 from cyclopts import App, Parameter
 
-from polyseme.flows.ending import EndedBySignal, ended_by_signals
 from polyseme.flows.settings import sources_of_settings
+from polyseme.flows.signals import EndedBySignal, ended_by_signals
 from polyseme.storage.errors import PolysemeError, UnstoppableError
 
 HELP = """Contextual embeddings of whole corpora that answer SQL.
@@ -71,7 +71,7 @@ _COMMANDS = {
     "vacuum": ("polyseme.flows.commands.maintain:vacuum", "Remove files that are no longer needed."),
     "verify": ("polyseme.flows.commands.maintain:verify", "Check every part, and that parts and catalog agree."),
     "publish": ("polyseme.flows.commands.maintain:publish", "Rebuild catalog.duckdb, which any DuckDB can read."),
-    "backup": ("polyseme.flows.commands.backup:backup", "Copy the lake to another place, while it is in use."),
+    "backup": ("polyseme.flows.commands.backup:backup", "Copy the lake to another place while it is in use."),
     "tokens": ("polyseme.flows.commands.model:tokens", "Show the WordPiece tokens of a text."),
     "nsp": ("polyseme.flows.commands.model:nsp", "Score whether one sentence follows another."),
     "fill-mask": ("polyseme.flows.commands.model:fill_mask", "Predict the token behind each [MASK] of a text."),

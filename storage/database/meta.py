@@ -94,9 +94,10 @@ def counters(connection: Connection) -> tuple[int, int]:
 
 
 def raise_counters(connection: Connection, *, at_least: tuple[int, int]) -> None:
-    """Raise both counters above `at_least`, and above what they are."""
+    """Raise both counters above `at_least`, and above what they are, and draw a token."""
     for key, floor in zip((_CATALOG_VERSION, _LAST_ORDINAL), at_least, strict=True):
         _put(connection, key, str(1 + max(floor, int(_required(connection, key)))))
+    _put(connection, _EPOCH, uuid4().hex)
 
 
 def default_encoding(connection: Connection) -> str | None:

@@ -105,6 +105,11 @@ def restore(source: Lake, lake: Lake, *, replace: bool = False, progress: Progre
     return _report(version, parts, copied)
 
 
+def size(source: Lake) -> int:
+    """Return the bytes of the parts of a backup, for progress; 0 if there is none."""
+    return sum(_sizes(source).values())
+
+
 @contextmanager
 def _copy_of(catalog: Catalog) -> Iterator[tuple[Path, list[Part], int]]:
     """Yield a copy of the catalog as a SQLite file, with the live parts and the version that it has."""

@@ -1,4 +1,4 @@
-"""Ending: SIGTERM and SIGHUP end a command as Ctrl-C does, with what was committed kept and nothing left running."""
+"""Signals: SIGTERM and SIGHUP end a command as Ctrl-C does, with what was committed kept and nothing left running."""
 
 from __future__ import annotations
 
