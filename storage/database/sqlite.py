@@ -7,7 +7,10 @@ nothing can be written, WAL has no place for its index: the file is then read as
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,12 +82,32 @@ def _code(error: DBAPIError) -> int:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    how = "mode=rwc" if _is_writable(path) else "mode=ro"
-    if how == "mode=ro" and not _size(path, "-wal"):
-        how += "&immutable=1"
     _refuse_super_journal(path)
+    how = "mode=rwc"
+    if not _is_writable(path):
+        if not _size(path, "-wal"):
+            how = "mode=ro&immutable=1"
+        elif Path(f"{path}-shm").exists():
+            how = "mode=ro"
+        else:
+            return _connect_to_copy(path)
     # As an address, because a name may have any character. The pool passes a connection from thread to thread.
     return sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, check_same_thread=False)
+
+
+def _connect_to_copy(path: Path) -> sqlite3.Connection:
+    """Open a copy with its log merged: SQLite reads a log only with an index, and can make none beside this one."""
+    if any(not found.is_file() or found.is_symlink() for found in (path, Path(f"{path}-wal"))):
+        raise LakeError(f"{path}-wal is not a file, and SQLite makes only files. {RESTORE}")
+    with tempfile.TemporaryDirectory(prefix="polyseme-") as folder:
+        copy = Path(folder) / path.name
+        for suffix in ("", "-wal"):
+            shutil.copyfile(f"{path}{suffix}", f"{copy}{suffix}")
+        with closing(sqlite3.connect(copy)) as merging:
+            merging.execute("PRAGMA journal_mode = DELETE")
+        found = sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        found.execute("SELECT 1 FROM sqlite_master").fetchone()  # opens the file, which has no name from here on
+        return found
 
 
 def _configure_sqlite(connection: sqlite3.Connection, record: Any, *, path: Path, busy: float) -> None:
