@@ -7,26 +7,26 @@ event that files may have arrived meanwhile, and the scan that follows compares 
 from __future__ import annotations
 
 import hashlib
-import sys
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
-from watchfiles import Change, watch
-
+from polyseme.flows.display.terminal import note
 from polyseme.flows.events import URIS_IN_AN_EVENT, SendError, SourceChanged, as_event, event_id, now, send
+from polyseme.flows.server.changes import TICK_SECONDS, Stamp, changes, stamp_of
 from polyseme.flows.server.corpora import Corpus
 from polyseme.storage.errors import UsageError
-from polyseme.tasks.reading.folders import MAGIC, walk
+from polyseme.tasks.reading.folders import MAGIC
 from polyseme.tasks.reading.sources import Source
 
-_TICK_MS = 250
+_LONGEST_STOP = 2.0
 _LONGEST_PAUSE, _MOST_DOUBLINGS = 30.0, 6
-
-Stamp = tuple[int, int] | None
-"""Size of a file and time of its last change in nanoseconds; None if it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,9 @@ class Watched:
     roots: tuple[Path, ...]
 
     def covers(self, path: Path) -> bool:
-        """True if a file of this name would be read, and for what may have been a folder of such files."""
-        if path.is_dir() or (not path.suffix and not path.name.startswith(".")):
-            hidden = path.name.startswith(".")
-            return not hidden and any(path.is_relative_to(root) for root in self.roots) and not path.is_file()
+        """Return whether a file of this name would be read, and for a folder whether it may hold such files."""
+        if os.path.isdir(path):
+            return not path.name.startswith(".") and any(path.is_relative_to(root) for root in self.roots)
         uri = path.as_uri()
         return any(source.covers(uri) for source in self.sources)
 
@@ -49,15 +48,20 @@ class Watched:
 def watched(corpora: Iterable[Corpus], folders: Sequence[Path] = ()) -> list[Watched]:
     """Return the corpora to watch with their folders: all that have sources, or only `folders`.
 
-    Raises UsageError for a folder that is missing or not part of a corpus.
+    A corpus whose sources cannot be resolved, such as a folder on a disk that is not mounted, is left out with a note.
+    Raises UsageError if that leaves none, and for a folder that is missing or not part of a corpus.
     """
     chosen = [folder.resolve() for folder in folders]
     for folder in chosen:
         if not folder.is_dir():
             raise UsageError(f"There is no folder {folder} to watch.")
-    found, used = [], set[Path]()
+    found, used, failures = [], set[Path](), list[UsageError]()
     for corpus in corpora:
-        sources = tuple(corpus.resolved())
+        try:
+            sources = tuple(corpus.resolved())
+        except UsageError as error:
+            failures.append(error)
+            continue
         roots = [_root(source) for source in sources]
         if chosen:
             pairs = [(folder, root) for folder in chosen for root in roots if _meet(folder, root)]
@@ -66,62 +70,99 @@ def watched(corpora: Iterable[Corpus], folders: Sequence[Path] = ()) -> list[Wat
         if roots:
             found.append(Watched(corpus, sources, tuple(dict.fromkeys(roots))))
     if unused := [folder for folder in chosen if folder not in used]:
-        raise UsageError(
-            f"{unused[0]} is not part of a configured corpus, so its files would not be embedded. Add to "
-            f'polyseme.toml:\n[corpus.{_name_for(unused[0])}]\nsources = ["{unused[0]}"]'
+        raise (
+            failures[0]
+            if failures
+            else UsageError(
+                f"{unused[0]} is not part of a configured corpus, so its files would not be embedded. Add to "
+                f'polyseme.toml:\n[corpus.{_name_for(unused[0])}]\nsources = ["{unused[0]}"]'
+            )
         )
+    if failures and not found:
+        raise failures[0]
+    for failure in failures:
+        note(f"{failure} It is not watched until `polyseme watch` is started again.")
     return found
 
 
 @dataclass
 class Watcher:
-    """The watching process. `settle` is in seconds; `deliver` posts events and raises SendError."""
+    """The watching process. `settle` is in seconds; `deliver` posts events and raises SendError.
+
+    Every corpus has a thread that waits for changes, so that no folder can stop the events of the others.
+    """
 
     watching: Sequence[Watched]
     settle: float = 2.0
     poll: bool = False
     deliver: Callable[[Sequence[dict[str, object]]], None] = send
     stop: threading.Event = field(default_factory=threading.Event)
-    settling: Settling = field(init=False)
     outbox: Outbox = field(init=False)
+    _heard: SimpleQueue[tuple[int, set[Path] | None]] = field(init=False, default_factory=SimpleQueue)
 
     def __post_init__(self) -> None:
-        self.settling = Settling(self.settle)
         self.outbox = Outbox(self.deliver)
 
     def run(self) -> None:
         """Watch until interrupted, or until `stop` is set."""
-        roots = sorted({root for one in self.watching for root in one.roots})
-        changes = watch(
-            *roots, watch_filter=self._wanted, debounce=_TICK_MS, step=50, rust_timeout=_TICK_MS, yield_on_timeout=True,
-            force_polling=self.poll or None, raise_interrupt=True, stop_event=self.stop,
-        )  # fmt: skip
-        first = True
-        for batch in changes:
-            if first:
-                # The kernel reports changes by now: what arrives while the first scan runs is not missed either.
-                self._begin(roots)
-                first = False
-            self.settling.saw(_files(Path(path) for _, path in batch), at=time.monotonic())
-            self._post(self.settling.settled(at=time.monotonic()))
-            self.outbox.flush(at=time.monotonic())
+        settling = [Settling(self.settle) for _ in self.watching]
+        threads = [threading.Thread(target=self._listen, args=(i,), daemon=True) for i in range(len(self.watching))]
+        for thread in threads:
+            thread.start()
+        try:
+            while not self.stop.is_set():
+                self._hear(settling)
+                for one, files in zip(self.watching, settling, strict=True):
+                    self._post(one, files.settled(at=time.monotonic()))
+                self.outbox.flush(at=time.monotonic())
+        finally:
+            self.stop.set()
+            for thread in threads:
+                thread.join(_LONGEST_STOP)
 
-    def _begin(self, roots: Sequence[Path]) -> None:
-        for one in self.watching:
-            self.outbox.add(SourceChanged(corpus=one.corpus.name, reason="watch-started"), str(now()))
-        names = ", ".join(one.corpus.name for one in self.watching)
-        _note(f"Watching {', '.join(map(str, roots))} for {names}. Ctrl-C stops.")
+    def _hear(self, settling: Sequence[Settling]) -> None:
+        """Take what the threads have found, for one tick at most."""
+        with suppress(Empty):
+            number, found = self._heard.get(timeout=TICK_SECONDS)
+            while True:
+                if found is None:
+                    self._begin(self.watching[number])
+                else:
+                    settling[number].saw(found, at=time.monotonic())
+                number, found = self._heard.get_nowait()
 
-    def _wanted(self, change: Change, path: str) -> bool:
-        return any(one.covers(Path(path)) for one in self.watching)
+    def _begin(self, one: Watched) -> None:
+        # Changes are reported by now: what arrives while the first scan runs is not missed either.
+        self.outbox.add(SourceChanged(corpus=one.corpus.name, reason="watch-started"), str(now()))
+        note(f"Watching {', '.join(map(str, one.roots))} for {one.corpus.name}. Ctrl-C stops.")
 
-    def _post(self, settled: Mapping[Path, Stamp]) -> None:
-        for one in self.watching:
-            files = {path: stamp for path, stamp in sorted(settled.items()) if one.covers(path)}
-            if files:
-                uris = tuple(path.as_uri() for path in list(files)[:URIS_IN_AN_EVENT])
-                payload = SourceChanged(corpus=one.corpus.name, reason="files-settled", files=len(files), uris=uris)
-                self.outbox.add(payload, "\0".join(f"{path} {stamp}" for path, stamp in files.items()))
+    def _listen(self, number: int) -> None:
+        """Pass on the changes of one corpus, whatever happens."""
+        one = self.watching[number]
+        begun = False
+        poll = self.poll
+        while not self.stop.is_set():
+            try:
+                for found in changes(
+                    one.roots, one.covers, stop=self.stop, poll=poll, on_fallback=partial(_note_fallback, one)
+                ):
+                    if not begun:
+                        self._heard.put((number, None))
+                        begun = True
+                    if found:
+                        self._heard.put((number, found))
+            except Exception as error:
+                note(f"{one.corpus.name}: {type(error).__name__}: {error}. Its folders are compared again.")
+                self._heard.put((number, set(one.roots)))
+                poll = True
+                self.stop.wait(_LONGEST_PAUSE)
+
+    def _post(self, one: Watched, settled: Mapping[Path, Stamp]) -> None:
+        if settled:
+            files = dict(sorted(settled.items()))
+            uris = tuple(path.as_uri() for path in list(files)[:URIS_IN_AN_EVENT])
+            payload = SourceChanged(corpus=one.corpus.name, reason="files-settled", files=len(files), uris=uris)
+            self.outbox.add(payload, "\0".join(f"{path} {stamp}" for path, stamp in files.items()))
 
 
 class Settling:
@@ -170,7 +211,7 @@ class Outbox:
 
     def add(self, payload: SourceChanged, what: str) -> None:
         """Queue an event about `what`, merged with one of the same corpus that still waits."""
-        what = hashlib.sha256(what.encode()).hexdigest()
+        what = hashlib.sha256(what.encode(errors="surrogateescape")).hexdigest()
         if payload.corpus in self._waiting:
             before, earlier = self._waiting[payload.corpus]
             payload = SourceChanged(
@@ -195,32 +236,14 @@ class Outbox:
             self._deliver(events)
         except SendError as error:
             if not self._failures:
-                _note(f"The Prefect server does not answer ({error}). Trying until it does; nothing is lost.")
+                note(f"The Prefect server does not answer ({error}). Trying until it does; nothing is lost.")
             self._failures = min(self._failures + 1, _MOST_DOUBLINGS)
             self._not_before = at + min(_LONGEST_PAUSE, 0.5 * 2**self._failures)
             return
         for payload, _ in self._waiting.values():
-            _note(f"{payload.corpus}: {payload.reason}, {payload.files} files")
+            note(f"{payload.corpus}: {payload.reason}, {payload.files} files")
         self._waiting.clear()
         self._failures, self._not_before = 0, 0.0
-
-
-def stamp_of(path: Path) -> Stamp:
-    """Return the size of a file and the time of its last change; None if there is no file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
-
-
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files that changed: of a folder that was moved in, the kernel reports only the folder's name."""
-    for path in paths:
-        if path.is_dir():
-            yield from walk(path, on_error=lambda folder, error: None)
-        else:
-            yield path
 
 
 def _root(source: Source) -> Path:
@@ -242,5 +265,8 @@ def _name_for(folder: Path) -> str:
     return "".join(c if c.isalnum() else "-" for c in folder.name.lower()).strip("-") or "mine"
 
 
-def _note(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
+def _note_fallback(one: Watched, error: Exception) -> None:
+    note(
+        f"{one.corpus.name}: the system no longer reports changes ({error}). Its folders are compared instead, which "
+        "takes any name and number of folders but is slower."
+    )

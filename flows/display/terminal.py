@@ -1,0 +1,39 @@
+"""Text for people on stdout and stderr, with everything escaped that a terminal would obey.
+
+Names, titles and texts come from files that anybody may have written, and a terminal takes some characters for
+commands. Data for programs (JSON, CSV, Parquet) does not pass here.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+_OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and newline, those that set the direction of text (UAX #9), line separators, and
+surrogates, which stand for bytes of a file name that are not UTF-8."""
+
+
+def show(text: str) -> None:
+    """Print `text` to stdout, escaped."""
+    print(escaped(text), flush=True)  # noqa: T201
+
+
+def note(text: str) -> None:
+    """Print `text` to stderr, escaped."""
+    print(escaped(text), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def escaped(text: str) -> str:
+    r"""Return `text` with `\x1b` for an escape character, `\u202e` for a change of direction, and so on."""
+    return _OBEYED.sub(_escape, text)
+
+
+def is_obeyed(text: str) -> bool:
+    """Return whether `escaped` would change `text`."""
+    return _OBEYED.search(text) is not None
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
