@@ -19,6 +19,9 @@ BLOCK = 1 << 20
 COMPRESSIONS: tuple[str, ...] = (".gz", ".zst", ".bz2")
 _ZSTD_INPUT = 256
 """A zstd block of 4 bytes can expand to 128 KiB: at most 8 MiB per step."""
+_LARGEST_WINDOW = 1 << 31
+"""What `zstd --long=31` writes. The memory is taken only as far as the stream expands, which is limited."""
+_SHORTER_WINDOW = "Compress it with a window of at most 2 GiB (zstd --long=31), or pipe it through zstd -dc into -"
 _HEAD = 400
 """Bytes of an overlong line that are kept."""
 FREE_BYTES = 128 << 20
@@ -28,7 +31,11 @@ bomb."""
 
 
 class ExpansionError(Exception):
-    """A compressed stream that expands far more than text does."""
+    """Compressed data that expands far more than text does: what was found, and `advice`."""
+
+    def __init__(self, found: str, advice: str = "If this is intended, decompress it and embed the result") -> None:
+        super().__init__(found)
+        self.advice = advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,9 @@ def _limited(raw: BinaryIO, chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         total += len(chunk)
         if total > FREE_BYTES and total > MOST_EXPANSION * raw.tell():
-            raise ExpansionError(f"{raw.tell():,} bytes gave {total:,}")
+            raise ExpansionError(
+                f"expands to more than {MOST_EXPANSION} times its size ({raw.tell():,} bytes gave {total:,})"
+            )
         yield chunk
 
 
@@ -104,7 +113,7 @@ def _zstd_chunks(raw: BinaryIO) -> Iterator[bytes]:
     """Decompress frame by frame. zstandard's own reader takes a truncated frame for a complete one."""
     import zstandard  # only here: machines that read no .zst files need not have it
 
-    decompressor = zstandard.ZstdDecompressor()
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
     frame = None
     while data := raw.read(_ZSTD_INPUT):
         while data:
@@ -112,6 +121,8 @@ def _zstd_chunks(raw: BinaryIO) -> Iterator[bytes]:
             try:
                 chunk = frame.decompress(data)
             except zstandard.ZstdError as error:
+                if "too much memory" in str(error):
+                    raise ExpansionError("needs more than 2 GiB of memory to decompress", _SHORTER_WINDOW) from error
                 raise OSError(str(error)) from error
             data = b""
             if frame.eof:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 
 from polyseme.storage.records import Document, Reject
@@ -11,6 +12,9 @@ from polyseme.tasks.reading.byte_streams import BLOCK, LongLine, bounded_lines, 
 from polyseme.tasks.reading.charset import as_utf8, sniff
 from polyseme.tasks.reading.documents import Place, ReadOptions, document_from
 from polyseme.tasks.reading.normalization import normalise
+
+_MOST_COLUMNS = 100_000
+"""Each takes 100 bytes and more, and a header may be as long as a row."""
 
 
 class _RowTooLong(Exception):
@@ -135,9 +139,12 @@ def _rows(
 def _names(place: Place, cells: list[str] | Reject) -> list[str] | Reject:
     if isinstance(cells, Reject):
         return cells
+    if len(cells) > _MOST_COLUMNS:
+        return place.refuse("bad-row", f"the header has {len(cells):,} columns; at most {_MOST_COLUMNS:,} are read")
     names = [normalise(cell) or f"column_{i}" for i, cell in enumerate(cells, start=1)]
-    if len(set(names)) < len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
+    counts = Counter(names)
+    if len(counts) < len(names):
+        repeated = next(name for name in names if counts[name] > 1)
         return place.refuse("bad-row", "the header names a column twice; give each its own name", of=repeated)
     return names
 

@@ -1,21 +1,27 @@
 """From one raw record to a Document or a Reject. Knows fields and limits, not the file of the record.
 
-Codes of rejected records: `missing-field`, `wrong-type`, `empty-text`, `document-too-large`, `bad-id`, and `bad-json`
-for metadata that JSON cannot represent. The readers add the codes of their format.
+Codes of rejected records: `missing-field`, `wrong-type`, `empty-text`, `document-too-large`, `bad-id`, `bad-json` for
+metadata that JSON cannot represent, and `unforeseen` for an error in the reader itself. The readers add the codes of
+their format.
 """
 
 from __future__ import annotations
 
+import logging
 import re
+import traceback
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import orjson
 
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.normalization import excerpt, is_blank, normalise
+
+logger = logging.getLogger(__name__)
 
 MIB = 1 << 20
 MAX_ID_CHARS = 1024
@@ -49,6 +55,17 @@ class ReadOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class LongNumber:
+    """A number of JSON with more digits than a machine's, as it was written."""
+
+    written: str
+
+    @property
+    def is_integer(self) -> bool:
+        return self.written.lstrip("-").isdecimal()
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """The position of a record: `locator` within the file `uri`. `key` is its `doc_id` unless a field has one."""
 
@@ -65,6 +82,24 @@ def document_from(
     fields: dict[str, object], place: Place, options: ReadOptions, *, encoding: str | None = None
 ) -> Document | Reject:
     """Return a record as a document. Removes the fields it uses from `fields`; the rest becomes metadata."""
+    try:
+        return _document_from(fields, place, options, encoding)
+    except Exception as error:
+        return unforeseen(place, error)
+
+
+def unforeseen(place: Place, error: Exception, *, doc_id: str | None = None) -> Reject:
+    """Return the reject of input that broke its reader. The error's own message is left out: it may quote the text."""
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    logger.warning("%s %s: %s at %s:%s", place.uri, place.locator, type(error).__name__, at.name, at.lineno)
+    kept = "the rest was read" if place.locator else "records before the error were kept"
+    message = f"the reader failed with {type(error).__name__}; {kept}. Report it, with an input that shows it"
+    return place.refuse("unforeseen", message, doc_id=doc_id)
+
+
+def _document_from(
+    fields: dict[str, object], place: Place, options: ReadOptions, encoding: str | None
+) -> Document | Reject:
     title = fields.get(options.title_field)
     doc_id = _take_id(fields, place, options)
     if isinstance(doc_id, Reject):
@@ -129,6 +164,8 @@ def canonical_json(fields: dict[str, object]) -> str:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, LongNumber):
+        return orjson.Fragment(value.written)
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, timedelta):
@@ -146,7 +183,9 @@ def _take_id(fields: dict[str, object], place: Place, options: ReadOptions) -> s
         message = f'no field "{name}": {_names(fields)}. Name the one that identifies a record with --id-field'
         return place.refuse("bad-id", message)
     value = fields.pop(name)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, LongNumber) and value.is_integer and len(value.written) <= MAX_ID_CHARS:
+        return value.written
+    if isinstance(value, int | UUID) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
         message = f'field "{excerpt(name)}" must be a string or an integer, this is {_kind(value)}'
@@ -169,5 +208,6 @@ def _scalar(value: object) -> str:
 
 
 def _kind(value: object) -> str:
-    names = {"NoneType": "null", "bool": "a boolean", "int": "a number", "float": "a number", "list": "a list"}
+    names = {"NoneType": "null", "bool": "a boolean", "int": "a number", "float": "a number", "list": "a list",
+             "LongNumber": "a number"}  # fmt: skip
     return names.get(type(value).__name__, "an object" if isinstance(value, dict) else f"a {type(value).__name__}")

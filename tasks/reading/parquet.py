@@ -1,22 +1,29 @@
 """The records of one Parquet file, a few rows at a time. Knows column types, not the meaning of the values.
 
-Raises pyarrow.ArrowException or OSError for a damaged file, after the rows before the damage.
+Raises pyarrow.ArrowException or OSError for a damaged file, ExpansionError for one that takes far more memory than its
+bytes justify, after the rows before.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polyseme.storage.records import Document, Reject
+from polyseme.tasks.reading.byte_streams import FREE_BYTES, MOST_EXPANSION, ExpansionError
 from polyseme.tasks.reading.documents import Place, ReadOptions, document_from
+from polyseme.tasks.reading.parquet_pages import SMALLER, check_row_group, check_rows
+from polyseme.tasks.reading.parquet_values import decoded_bytes, values_of
 
 _BATCH_BYTES = 16 << 20
 _BATCH_ROWS = 256
+_BATCH_VALUES = 1 << 16
+_BUFFERS = 64 << 20
+"""Bytes read ahead, over all columns."""
 
 
 def read_parquet(raw: BinaryIO, uri: str, options: ReadOptions) -> Iterator[Document | Reject]:
@@ -27,27 +34,77 @@ def read_parquet(raw: BinaryIO, uri: str, options: ReadOptions) -> Iterator[Docu
         return
     raw.seek(0)
     with pq.ParquetFile(raw) as file:
-        columns_read = _columns(file.schema_arrow, options)
-        strings = [f.name for f in file.schema_arrow if f.name in columns_read and _is_text(f.type)]
+        names = _columns(file.schema_arrow, options)
+        leaves = _leaves(file, set(names))
+        strings = [file.schema.column(i).path for i in leaves if file.schema.column(i).physical_type == "BYTE_ARRAY"]
+        size = raw.seek(0, os.SEEK_END)
+        check_rows(file, size)
     raw.seek(0)
     # Row groups are decoded page by page: without the first two options a complete group is in memory. Without the
     # third a text that a dictionary stores once for a million rows is in memory once per row.
-    with pq.ParquetFile(raw, pre_buffer=False, buffer_size=1 << 20, read_dictionary=strings) as file:
+    buffer = min(1 << 20, _BUFFERS // max(len(leaves), 1))
+    with pq.ParquetFile(raw, pre_buffer=False, buffer_size=max(buffer, 1 << 12), read_dictionary=strings) as file:
         if file.metadata.num_rows == 0:
             yield whole.refuse("empty-file", "no row in it; add rows or remove the file")
-        number = 0
-        for batch in file.iter_batches(_rows_per_batch(file), columns=columns_read):
-            columns = [_values(batch.column(i)) for i in range(batch.num_columns)]
-            for values in zip(*columns, strict=True) if columns else [()] * batch.num_rows:
-                number += 1
-                place = Place(uri, f"row {number}", f"{uri}#{number}")
-                yield _document(dict(zip(batch.schema.names, values, strict=True)), place, options)
+        elif not names:
+            message = f'no column "{options.text_field}": all hold binary data. Name the text with --text-field'
+            yield whole.refuse("missing-field", message)
+        else:
+            batches = _batches(file, raw, names, leaves, options)
+            yield from _documents(batches, whole, options, size=size)
 
 
-def _rows_per_batch(file: Any) -> int:
+def _batches(file: Any, raw: BinaryIO, names: list[str], leaves: list[int], options: ReadOptions) -> Iterator[Any]:
+    """Yield the rows of each row group once its sizes are checked. Raises ExpansionError."""
+    size = _rows_per_batch(file, leaves)
+    for group in range(file.metadata.num_row_groups):
+        check_row_group(file, raw, group, leaves, max_document_bytes=options.max_document_bytes)
+        yield from file.iter_batches(size, row_groups=[group], columns=names)
+
+
+def _documents(batches: Iterator[Any], whole: Place, options: ReadOptions, *, size: int) -> Iterator[Document | Reject]:
+    """Yield the rows. Raises ExpansionError if their texts are far larger than the `size` of the file."""
+    chars = 0
+    for number, fields in enumerate((row for batch in batches for row in _records(batch, options)), start=1):
+        place = Place(whole.uri, f"row {number}", f"{whole.uri}#{number}")
+        record = _too_long(place, options) if fields is None else _document(fields, place, options)
+        chars += len(record.text) if isinstance(record, Document) else 0
+        if chars > FREE_BYTES and chars > MOST_EXPANSION * size:
+            raise ExpansionError(f"{size:,} bytes gave {chars:,} characters", SMALLER)
+        yield record
+
+
+def _records(batch: Any, options: ReadOptions) -> Iterator[dict[str, object] | None]:
+    """Yield the fields of each row; None for a row that is longer than a line may be."""
+    nested = [i for i, field in enumerate(batch.schema) if pa.types.is_nested(field.type)]
+    if sum(decoded_bytes(batch.column(i)) for i in nested) > options.max_line_bytes:
+        if batch.num_rows == 1:
+            yield None
+        else:
+            for row in range(batch.num_rows):
+                yield from _records(batch.slice(row, 1), options)
+        return
+    columns = [values_of(batch.column(i)) for i in range(batch.num_columns)]
+    for values in zip(*columns, strict=True):
+        yield dict(zip(batch.schema.names, values, strict=True))
+
+
+def _too_long(place: Place, options: ReadOptions) -> Reject:
+    message = f"the lists of the row are longer than {options.max_line_bytes:,} bytes; split it or raise --max-line-mb"
+    return place.refuse("line-too-long", message)
+
+
+def _rows_per_batch(file: Any, leaves: list[int]) -> int:
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     widest = max((g.total_byte_size // max(g.num_rows, 1) for g in groups), default=1)
-    return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(widest, 1))))
+    fixed = sum(max(file.schema.column(i).length or 0, 0) for i in leaves)
+    return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(widest, fixed, 1), _BATCH_VALUES // max(len(leaves), 1))))
+
+
+def _leaves(file: Any, names: set[str]) -> list[int]:
+    """Return the numbers of the leaf columns below the top-level columns `names`."""
+    paths = (file.schema.column(i).path for i in range(len(file.schema)))
+    return [i for i, path in enumerate(paths) if any(path == n or path.startswith(f"{n}.") for n in names)]
 
 
 def _columns(schema: Any, options: ReadOptions) -> list[str]:
@@ -57,36 +114,6 @@ def _columns(schema: Any, options: ReadOptions) -> list[str]:
 
 def _is_binary(kind: Any) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
-
-
-def _is_text(kind: Any) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_binary(kind))
-
-
-def _values(column: Any) -> list[object]:
-    """Return a column as Python values; strings that are not valid UTF-8 are returned as bytes."""
-    if pa.types.is_dictionary(column.type):
-        used = column.indices.unique().drop_null()
-        known = dict(zip(used.to_pylist(), _values(column.dictionary.take(used)), strict=True))
-        return [None if index is None else known[index] for index in column.indices.to_pylist()]
-    kind = column.type
-    if pa.types.is_timestamp(kind):
-        # Python has microseconds; nanoseconds would need pandas. Years beyond 9999 are converted to strings.
-        column = column.cast(pa.timestamp("us", kind.tz), safe=False)
-    try:
-        values: list[object] = column.to_pylist()
-    except UnicodeDecodeError:
-        values = [_text_or_bytes(value) for value in column.cast(pa.large_binary()).to_pylist()]
-    except (ValueError, OverflowError, pa.ArrowException):
-        values = pc.cast(column, pa.large_string()).to_pylist()
-    return [_text_or_bytes(value) for value in values] if _is_binary(kind) else values
-
-
-def _text_or_bytes(value: object) -> object:
-    try:
-        return value.decode() if isinstance(value, bytes) else value
-    except UnicodeDecodeError:
-        return value
 
 
 def _document(fields: dict[str, object], place: Place, options: ReadOptions) -> Document | Reject:

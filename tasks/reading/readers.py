@@ -2,7 +2,7 @@
 
 Codes of rejected files (with an empty locator): `empty-file`, `unreadable` (an error of the operating system),
 `truncated` (the compressed stream ends early), `decompression-bomb` (it expands beyond the limit), `corrupt`,
-`undecodable`. Records before the error were yielded.
+`undecodable`, `unforeseen` (an error in the reader itself). Records before the error were yielded.
 """
 
 from __future__ import annotations
@@ -14,17 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import orjson
 import pyarrow as pa
 
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.byte_streams import (
     BLOCK,
     COMPRESSIONS,
-    MOST_EXPANSION,
     ExpansionError,
-    LongLine,
-    bounded_lines,
     buffered,
     chunks_of,
     inflated,
@@ -32,7 +28,15 @@ from polyseme.tasks.reading.byte_streams import (
 )
 from polyseme.tasks.reading.charset import sniff, take_mark
 from polyseme.tasks.reading.delimited import read_delimited
-from polyseme.tasks.reading.documents import Place, ReadOptions, checked_text, clean_title, document_from, too_large
+from polyseme.tasks.reading.documents import (
+    Place,
+    ReadOptions,
+    checked_text,
+    clean_title,
+    too_large,
+    unforeseen,
+)
+from polyseme.tasks.reading.json_lines import read_jsonl
 from polyseme.tasks.reading.parquet import read_parquet
 
 STDIN_URI = "stdin:"
@@ -48,11 +52,8 @@ _FAILURES = (
     zlib.error,
     pa.ArrowException,
 )
-_HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*\r?")
+_HEADING = re.compile(r" {0,3}#{1,6}[ \t]")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
-_ESCAPES = re.compile(
-    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-)
 
 
 def format_of(name: str) -> tuple[str, str] | None:
@@ -85,8 +86,8 @@ def read_file(path: Path, uri: str, options: ReadOptions) -> Iterator[Document |
             elif suffix in (".csv", ".tsv"):
                 yield from read_delimited(stream, declared, uri, options, tabs=suffix == ".tsv")
             else:
-                yield from _read_jsonl(stream, uri, options)
-    except _FAILURES as error:
+                yield from read_jsonl(stream, uri, options)
+    except Exception as error:
         yield _file_refused(uri, error, doc_id=uri if suffix in WHOLE_FILE else None)
 
 
@@ -102,23 +103,22 @@ def read_stdin(stdin: BinaryIO, options: ReadOptions) -> Iterator[Document | Rej
                 break
         stream = pushed_back(b"".join(blank), stream)
         if blank and blank[-1].lstrip().startswith(b"{"):
-            yield from _read_jsonl(stream, STDIN_URI, options)
+            yield from read_jsonl(stream, STDIN_URI, options)
         else:
             yield _read_text(stream, declared, STDIN_URI, options, path=None)
-    except _FAILURES as error:
+    except Exception as error:
         yield _file_refused(STDIN_URI, error, doc_id=None)
 
 
 def _file_refused(uri: str, error: Exception, *, doc_id: str | None) -> Reject:
     place = Place(uri, "", uri)
+    if not isinstance(error, _FAILURES):
+        return unforeseen(place, error, doc_id=doc_id)
     if isinstance(error, EOFError):
         message = "the compressed file ends early; records before its end were kept, copy the file again"
         return place.refuse("truncated", message, doc_id=doc_id)
     if isinstance(error, ExpansionError):
-        message = (
-            f"expands to more than {MOST_EXPANSION} times its size ({error}); records before that were kept. If this "
-            "is intended, decompress it and embed the result"
-        )
+        message = f"{error}; records before that were kept. {error.advice}"
         return place.refuse("decompression-bomb", message, doc_id=doc_id)
     if isinstance(error, UnicodeDecodeError):
         message = f"not valid {error.encoding} although its beginning is ({error.reason}); convert it to UTF-8"
@@ -164,6 +164,13 @@ def _title(path: Path, text: str) -> str | None:
     return (_first_heading(text) if suffix == ".md" else None) or clean_title(stem)
 
 
+def _unclosed(heading: str) -> str:
+    """Return a heading without the `#` that may close it. A pattern for both ends is quadratic in spaces."""
+    heading = heading.strip(" \t\r")
+    opened = heading.rstrip("#")
+    return opened if not opened or opened.endswith((" ", "\t")) else heading
+
+
 def _first_heading(text: str) -> str | None:
     """Return the first `# heading` of a Markdown text that is in neither front matter nor a code block."""
     fence = "---" if text.startswith(("---\n", "---\r\n")) else ""
@@ -175,55 +182,9 @@ def _first_heading(text: str) -> str | None:
             fence = "" if line.strip().startswith(fence) else fence
         elif opened := _FENCE.match(line):
             fence = opened[1]
-        elif (heading := _HEADING.fullmatch(line)) and (title := clean_title(heading[1])):
+        elif (heading := _HEADING.match(line)) and (title := clean_title(_unclosed(line[heading.end() :]))):
             return title
         if end < 0:
             break
         start = end + 1
     return None
-
-
-def _read_jsonl(stream: io.BufferedReader, uri: str, options: ReadOptions) -> Iterator[Document | Reject]:
-    empty = True
-    for number, line in enumerate(bounded_lines(stream, options.max_line_bytes), start=1):
-        place = Place(uri, f"line {number}", f"{uri}#{number}")
-        if isinstance(line, LongLine):
-            message = (
-                f"the line is longer than {options.max_line_bytes:,} bytes; split the record or raise --max-line-mb"
-            )
-            yield place.refuse("line-too-long", message, of=line.head)
-        elif line.isspace():
-            continue
-        else:
-            yield _parsed(line, place, options)
-        empty = False
-    if empty:
-        yield Place(uri, "", uri).refuse("empty-file", "no record in it; write one JSON object per line or remove it")
-
-
-def _parsed(line: bytes, place: Place, options: ReadOptions) -> Document | Reject:
-    try:
-        record = _loads(line)
-    except orjson.JSONDecodeError as error:
-        try:
-            line.decode()
-        except UnicodeDecodeError as bad:
-            message = f"invalid UTF-8 at byte {bad.start:,} of the line ({bad.reason}); convert the file to UTF-8"
-            return place.refuse("invalid-utf8", message, of=line)
-        message = f"not JSON ({error.msg}, column {error.colno:,}); every line must be one JSON object"
-        return place.refuse("bad-json", message, of=line)
-    if not isinstance(record, dict):
-        message = f"expected a JSON object with the text in a field, this is a JSON {type(record).__name__}"
-        return place.refuse("not-an-object", message, of=line)
-    return document_from(record, place, options)
-
-
-def _loads(line: bytes) -> object:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
-        # Half a surrogate pair is legal JSON, as written by tools that cut strings by UTF-16 units.
-        repaired = _ESCAPES.sub(lambda m: rb"\ufffd" if m[1] else m[0], line)
-        if repaired == line:
-            raise
-        return orjson.loads(repaired)

@@ -27,7 +27,7 @@ from polyseme.tasks.reading.standard_input import UNNAMED_STDIN, check_stdin_nam
 
 logger = logging.getLogger(__name__)
 
-INCOMPLETE_CODES = frozenset({"unreadable", "truncated", "decompression-bomb", "corrupt", "undecodable"})
+INCOMPLETE_CODES = frozenset({"unreadable", "truncated", "decompression-bomb", "corrupt", "undecodable", "unforeseen"})
 """Codes of a file (or, with `unreadable`, a folder) that was not read to its end: its other documents are unknown."""
 
 _PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
