@@ -35,9 +35,17 @@ _TEMPORARY_SERVER = {
 
 def sources_of_settings() -> list[Any]:
     """Return cyclopts' configuration sources, strongest first."""
-    from cyclopts.config import Env, Toml
+    from cyclopts.config import Env
 
-    return [Env(ENVIRONMENT_PREFIX, command=False), Toml(CONFIG_FILE, search_parents=True, must_exist=False), _for_all]
+    return [Env(ENVIRONMENT_PREFIX, command=False), _for_command, _for_all]
+
+
+def _for_command(app: Any, commands: tuple[str, ...], arguments: Any) -> None:
+    """Apply the table of a command. Read here, since cyclopts' own reader takes no BOM and names no file in errors."""
+    from cyclopts.config import Dict
+
+    path, config = read_config_file()
+    Dict(config, source=str(path))(app, commands, arguments)
 
 
 def _for_all(app: Any, commands: tuple[str, ...], arguments: Any) -> None:
@@ -125,9 +133,9 @@ def read_config_file() -> tuple[Path, dict[str, Any]]:
     if path is None:
         return Path.cwd() / CONFIG_FILE, {}
     try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+        return path, tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
+        raise UsageError(f"{path} cannot be read: {error}. Correct it; a configuration is TOML in UTF-8.") from error
 
 
 def history_file() -> Path:
@@ -155,6 +163,10 @@ def prepare_prefect(*, verbose: bool) -> None:
     if not verbose:
         # For the console alone: a server still gets the log of the run.
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    exempted = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
+    for name in ("NO_PROXY", "no_proxy"):
+        # A proxy cannot reach the temporary server on this machine, and a run would wait for minutes.
+        os.environ[name] = ",".join(filter(None, (exempted, "127.0.0.1,localhost")))
     if "PREFECT_API_URL" not in os.environ:
         for name, value in _TEMPORARY_SERVER.items():
             os.environ.setdefault(name, value)

@@ -1,0 +1,55 @@
+"""Settings: `polyseme.toml` with a byte order mark or a mistake, proxies, and sources as parameters."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from polyseme.flows.cli import app
+from polyseme.flows.commands.options.reading import as_parameters
+from polyseme.flows.settings import prepare_prefect, read_config_file
+from polyseme.storage.errors import UsageError
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_configuration_may_begin_with_a_byte_order_mark(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "polyseme.toml").write_bytes(b'\xef\xbb\xbflake = "some/lake"\n[tokens]\njson = true\n')
+    assert read_config_file()[1]["lake"] == "some/lake"
+    app(["tokens", "a bank"])
+    assert capsys.readouterr().out.startswith("[")
+
+
+@pytest.mark.parametrize("content", [b"\nlake = \n", 'lake = "l"'.encode("utf-16"), b"\xff", b"a" * 100_000])
+def test_a_mistake_in_the_configuration_names_its_file(here: Path, content: bytes) -> None:
+    (here / "polyseme.toml").write_bytes(content)
+    with pytest.raises(UsageError, match=r"polyseme\.toml cannot be read"):
+        app(["tokens", "a bank"])
+
+
+def test_a_mistake_in_the_configuration_names_its_line(here: Path) -> None:
+    (here / "polyseme.toml").write_text('lake = "l"\nlevel = \n')
+    with pytest.raises(UsageError, match="line 2"):
+        app(["tokens", "a bank"])
+
+
+def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "example.org"})
+    prepare_prefect(verbose=False)
+    assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "example.org,127.0.0.1,localhost"
+
+
+def test_a_path_that_is_not_utf8_is_passed_to_prefect_as_an_address(here: Path) -> None:
+    assert as_parameters(["a.txt", "-"]) == ["a.txt", "-"]
+    assert as_parameters([os.fsdecode(b"caf\xe9.txt")]) == [f"{here.as_uri()}/caf%E9.txt"]
+
+
+def test_more_sources_than_prefect_stores_are_refused_with_what_to_do() -> None:
+    with pytest.raises(UsageError, match="Name their folder, or quote the pattern"):
+        as_parameters([f"a-collection-of-short-notes/parish-register-transcript-{i}.txt" for i in range(6_000)])
