@@ -16,6 +16,7 @@ from importlib.metadata import version
 
 from cyclopts import App, Parameter
 
+from polyseme.flows.display.terminal import Escaping, note
 from polyseme.flows.settings import sources_of_settings
 from polyseme.flows.signals import EndedBySignal, ended_by_signals
 from polyseme.storage.errors import PolysemeError, UnstoppableError
@@ -99,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         # What threads log from now on may come too late for Prefect's log; each such line would show a traceback.
         logging.raiseExceptions = False
-        print("Interrupted. What was committed is kept; run the same command again to go on.", file=sys.stderr)  # noqa: T201
+        note("Interrupted. What was committed is kept; run the same command again to go on.")
         code = 128 + (interrupt.number if isinstance(interrupt, EndedBySignal) else signal.SIGINT)
     except BrokenPipeError:
         # The reader of our output is gone.
@@ -111,15 +112,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     except PolysemeError as error:
         if debug:
             raise
-        print(f"polyseme: {error}", file=sys.stderr)  # noqa: T201
+        note(f"polyseme: {error}")
         code = error.exit_code
     except Exception as error:
         if debug:
             raise
-        print(  # noqa: T201
-            f"polyseme: unexpected {type(error).__name__}: {error}. Run again with --debug for the traceback.",
-            file=sys.stderr,
-        )
+        note(f"polyseme: unexpected {type(error).__name__}: {error}. Run again with --debug for the traceback.")
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -127,6 +125,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _log_to_stderr() -> None:
     """Show the warnings of our own package; Prefect's log is shown with --verbose."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(Escaping("%(levelname)s %(name)s: %(message)s"))
     logging.getLogger("polyseme").addHandler(handler)
     logging.getLogger("polyseme").propagate = False

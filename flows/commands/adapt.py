@@ -19,6 +19,7 @@ from polyseme.flows.commands.options.training import (
     TrainingOptions,
 )
 from polyseme.flows.display.output import write_json, write_table
+from polyseme.flows.display.terminal import show
 from polyseme.flows.settings import prepare_prefect
 
 if TYPE_CHECKING:
@@ -91,9 +92,9 @@ def _print(report: AdaptReport) -> None:
 
         write_table(side_by_side(report.comparison.both), "table")
     for warning in report.warnings:
-        print(f"Warning: {warning}.")  # noqa: T201
+        show(f"Warning: {warning}.")
     first, last = report.first, report.last
-    print(  # noqa: T201
+    show(
         f"{report.steps:,} steps, {report.trained_tokens:,} tokens in {report.seconds / 60:,.1f} minutes, from "
         f"{report.documents:,} documents; evaluated on {report.held_out_documents:,} others:\n"
         f"MLM top-1 {first['mlm_top1']:.1%} -> {last['mlm_top1']:.1%} (loss {first['mlm_loss']:.2f} -> "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +11,10 @@ from polyseme.flows.commands.options.encoding import Name, PartialEncodingOption
 from polyseme.flows.commands.options.lake import LakeOptions, Where
 from polyseme.flows.commands.options.outputs import PartialOutputOptions
 from polyseme.flows.commands.options.panels import DOCUMENTS, ENCODING
-from polyseme.flows.commands.options.reading import Limit
+from polyseme.flows.commands.options.reading import Limit, as_parameters
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
 from polyseme.flows.display.output import write_json
+from polyseme.flows.display.terminal import show
 from polyseme.flows.settings import lake_at, prepare_prefect
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Outputs
@@ -78,7 +78,7 @@ def backfill(
     wanted = outputs_wanted(place, had_by, outputs)
     engine.check(wanted)
     request = BackfillRequest(
-        lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted, sources=list(sources),
+        lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted, sources=as_parameters(sources),
         texts_of=texts_of, where=where, since=_moment(since), damaged=damaged, name=name, limit=limit,
         runner=runner.runner(),
     )  # fmt: skip
@@ -139,7 +139,7 @@ def _print_estimate(request: BackfillRequest, *, json: bool) -> Exit:
     place = lake_at(request.lake, request.catalog)
     engine = shared_engine(request.engine)
     found = estimate_items(documents(place, request), place, engine, request.outputs, limit=request.limit)
-    write_json(found.to_dict()) if json else print(found.to_text())  # noqa: T201
+    write_json(found.to_dict()) if json else show(found.to_text())
     return 0
 
 
@@ -157,10 +157,9 @@ def _run(request: BackfillRequest, *, json: bool) -> Exit:
 
 def _print_summary(report: RunReport) -> None:
     counts, tally = report.counts, report.tally
-    print(  # noqa: T201
+    show(
         f"{tally.documents:,} documents selected: {tally.new + tally.changed:,} to encode, {tally.unchanged:,} up to "
         f"date. {counts.documents:,} encoded: {counts.sentences:,} sentences, {counts.words:,} words, "
         f"{counts.tokens:,} tokens in {report.wall_seconds:,.1f} s.\n"
-        f"Lake {report.lake}, encoding {report.encoding}, run {report.run_id}.",
-        file=sys.stdout,
+        f"Lake {report.lake}, encoding {report.encoding}, run {report.run_id}."
     )

@@ -13,6 +13,7 @@ from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.running import Json, Timeout
 from polyseme.flows.display.coherence_curve import draw_coherence_curve
 from polyseme.flows.display.output import write_json, write_table
+from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.sql.step_queries import cosine_scale, in_batches, step_margins
 
@@ -173,7 +174,7 @@ def _show_ranking(ranking: list[dict[str, Any]], *, json: bool) -> None:
     if rows:
         write_table(pa.Table.from_pylist(rows), "table")
     else:
-        print("No text in the lake has an NSP score: all are of one sentence, or were embedded with --no-nsp.")  # noqa: T201
+        show("No text in the lake has an NSP score: all are of one sentence, or were embedded with --no-nsp.")
 
 
 def _show_curve(title: str, steps: list[dict[str, Any]], found: dict[str, Any]) -> None:
@@ -190,7 +191,7 @@ def _show_curve(title: str, steps: list[dict[str, Any]], found: dict[str, Any]) 
             deepest = " (deepest)" if s["sentence_index"] == found["deepest_break"] else ""
             lines.append(f"Break after sentence {s['sentence_index']}{deepest}: margin {s['margin']:+.1f}{standing}")
             lines += [f"  … {' '.join(s['text'].split())}", f"  → {' '.join(s['next_text'].split())}"]
-    print("\n".join(lines).rstrip())  # noqa: T201
+    show("\n".join(lines).rstrip())
 
 
 def _topic_and_order(steps: list[dict[str, Any]], found: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.model import Model
 from polyseme.flows.commands.options.running import JsonOrNot
 from polyseme.flows.display.output import write_json
+from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import MissingLakeError, PolysemeError, in_words
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def doctor(*, model: Model = "polyseme-mini", lake: LakeOptions = LakeOptions(),
             done.append(Check(name, False, in_words(error)))
         if not json:
             last = done[-1]
-            print(f"{'ok  ' if last.ok else 'FAIL'}  {last.check}: {last.detail}", flush=True)  # noqa: T201
+            show(f"{'ok  ' if last.ok else 'FAIL'}  {last.check}: {last.detail}")
     if json:
         write_json([asdict(check) for check in done])
     return int(not all(check.ok for check in done))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from importlib import import_module
 from shlex import quote
@@ -14,9 +13,10 @@ from polyseme.flows.commands.options.encoding import EncodingOptions, Name
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.outputs import OutputOptions
 from polyseme.flows.commands.options.panels import DOCUMENTS, REPORT
-from polyseme.flows.commands.options.reading import Limit, ReadingOptions, Sources, refuse_options
+from polyseme.flows.commands.options.reading import Limit, ReadingOptions, Sources, as_parameters, refuse_options
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
 from polyseme.flows.display.output import write_json
+from polyseme.flows.display.terminal import show
 from polyseme.flows.settings import prepare_prefect
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.engine import shared_engine
@@ -79,7 +79,7 @@ def embed(
         from polyseme.tasks.shards.estimate import estimate
 
         estimated = estimate(sources, place, engine, wanted, fields, limit=limit)
-        write_json(estimated.to_dict()) if report.json else print(estimated.to_text())  # noqa: T201
+        write_json(estimated.to_dict()) if report.json else show(estimated.to_text())
         return 0
     prepare_prefect(verbose=report.verbose)
     # Prefect's server takes seconds to start; PyTorch is imported meanwhile.
@@ -89,7 +89,7 @@ def embed(
     from polyseme.flows.runs.temporary_server import start_if_needed
 
     request = EmbedRequest(
-        sources=list(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted,
+        sources=as_parameters(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted,
         reading=fields, stdin_name=stdin_name, limit=limit, delete=not keep_missing, delete_limit=delete_limit,
         name=name, runner=runner.runner(),
     )  # fmt: skip
@@ -122,4 +122,4 @@ def _print_summary(report: RunReport) -> None:
     if tally.rejected:
         lines.append(f"List what was refused: polyseme rejects --lake {quote(report.lake)}")
     lines.append(f'Query it: polyseme sql "from sentences limit 5" --lake {quote(report.lake)}')
-    print("\n".join(lines), file=sys.stdout)  # noqa: T201
+    show("\n".join(lines))

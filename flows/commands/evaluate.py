@@ -15,6 +15,7 @@ from polyseme.flows.commands.options.model import DeviceName, Model
 from polyseme.flows.commands.options.reading import Limit, TextField
 from polyseme.flows.commands.options.running import Json
 from polyseme.flows.display.output import write_json, write_table
+from polyseme.flows.display.terminal import note
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document, Layers
 
@@ -92,11 +93,9 @@ def evaluate(
     config = EvaluationConfig(masked_pairs=masked_pairs, probe_pairs=pairs, max_tokens=max_tokens, seed=seed)
     found = []
     for name in [model] if other is None else [model, other]:
-        print(  # noqa: T201
+        note(
             f"evaluating {name} on {len(documents):,} documents, {len(graded):,} graded pairs of sentences and "
-            f"{len(uses):,} uses of words",
-            file=sys.stderr,
-            flush=True,
+            f"{len(uses):,} uses of words"
         )
         engine = Engine(EngineConfig(model=name, device=device, layers=layers))
         found.append(run(engine, documents, uses, config, graded=graded))

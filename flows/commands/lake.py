@@ -13,6 +13,7 @@ import pyarrow as pa
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.running import JsonOrNot
 from polyseme.flows.display.output import write_json, write_table
+from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import LakeError
 
 if TYPE_CHECKING:
@@ -85,16 +86,16 @@ def status(
              "held_back": [asdict(one) for one in held]}
         )  # fmt: skip
         return
-    print(f"Lake {place.root}\n\nEncodings")  # noqa: T201
+    show(f"Lake {place.root}\n\nEncodings")
     write_table(pa.Table.from_pylist(encodings), "table")
     lines = (_stale_lines(encodings, lake.root), _earlier_lines(encodings, lake.root), _held_lines(held, lake.root))
     for line in chain.from_iterable(lines):
-        print(line)  # noqa: T201
+        show(line)
     if remark:
-        print(remark)  # noqa: T201
-    print("\nLast runs")  # noqa: T201
+        show(remark)
+    show("\nLast runs")
     write_table(pa.Table.from_pylist(last), "table")
-    print(f"\nRejects: {snapshot.rejects.num_rows}" + (" (polyseme rejects)" if snapshot.rejects.num_rows else ""))  # noqa: T201
+    show(f"\nRejects: {snapshot.rejects.num_rows}" + (" (polyseme rejects)" if snapshot.rejects.num_rows else ""))
 
 
 def _published_again(catalog: Catalog, snapshot: Snapshot) -> str:
@@ -179,7 +180,7 @@ def rejects(*, limit: int = 100, lake: LakeOptions = LakeOptions(), json: JsonOr
     columns = ["uri", "locator", "stage", "code", "message", "excerpt"]
     write_table(shown.select(columns), "json" if json else "table")
     if shown.num_rows < found.num_rows and not json:
-        print(f"{shown.num_rows} of {found.num_rows} rejects; --limit 0 shows all.")  # noqa: T201
+        show(f"{shown.num_rows} of {found.num_rows} rejects; --limit 0 shows all.")
 
 
 def _run_row(row: dict[str, Any]) -> dict[str, Any]:

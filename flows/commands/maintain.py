@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ from polyseme.flows.commands.options.lake import GraceHours, LakeOptions
 from polyseme.flows.commands.options.model import LakeModelOptions
 from polyseme.flows.commands.options.running import Json
 from polyseme.flows.display.output import write_json
+from polyseme.flows.display.terminal import note, show
 from polyseme.flows.settings import prepare_prefect
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ def compact(
     if json:
         write_json({"merges": [asdict(m) for m in report.merges], "broken": report.broken})
     elif not report.merges:
-        print("Nothing to compact.")  # noqa: T201
+        show("Nothing to compact.")
     else:
         done = [m for m in report.merges if m.outcome == "merged"]
-        print(  # noqa: T201
+        show(
             f"{sum(m.parts for m in done):,} parts became {sum(m.bytes_after > 0 for m in done):,}, "
             f"{sum(m.bytes_before for m in done) / 1e6:,.1f} MB became "
             f"{sum(m.bytes_after for m in done) / 1e6:,.1f} MB, {sum(m.rows_dropped for m in done):,} rows dropped. "
@@ -116,7 +116,7 @@ def vacuum(
     _list(f"unknown parts {verb if yes else 'kept: they are not in the catalog, --yes removes them'}", found.unknown)
     _list("replaced parts kept for readers until the grace period is over", found.waiting)
     if not any((found.retired, found.scratch, found.unknown, found.waiting)):
-        print("Nothing to remove.")  # noqa: T201
+        show("Nothing to remove.")
     return 0
 
 
@@ -173,7 +173,7 @@ def publish(*, lake: LakeOptions = LakeOptions()) -> Exit:
 
     with Catalog.open(lake.lake()) as catalog:
         version = run(catalog, anew=True)
-        print(f"{catalog.lake.published_path} shows version {version} of the catalog.")  # noqa: T201
+        show(f"{catalog.lake.published_path} shows version {version} of the catalog.")
     return 0
 
 
@@ -199,22 +199,22 @@ def _repaired(lake: Lake, broken: frozenset[str], model: LakeModelOptions) -> li
 
 def _print_findings(result: Verification) -> None:
     for finding in result.findings:
-        print(f"{finding.kind}: {finding.subject}: {finding.message}")  # noqa: T201
-    print(  # noqa: T201
+        show(f"{finding.kind}: {finding.subject}: {finding.message}")
+    show(
         f"{result.parts:,} parts, {result.bytes / 1e6:,.1f} MB: "
         f"{f'faults: {len(result.findings)}' if result.findings else 'all well'}."
     )
 
 
 def _print_repaired(done: RepairReport) -> None:
-    print(  # noqa: T201
+    show(
         f"{done.encoding}: broken parts taken out of the lake: {done.retired:,}, documents encoded again: "
         f"{done.encoded:,}."
     )
     if done.lost:
         uris = list(dict.fromkeys(done.lost.values()))
         more = f" and {len(uris) - _SHOWN:,} more (--json lists all)" if len(uris) > _SHOWN else ""
-        print(  # noqa: T201
+        show(
             f"Documents whose text was in a broken part and whose source cannot be read: {len(done.lost):,}. "
             f"Embed their source again: {', '.join(uris[:_SHOWN])}{more}"
         )
@@ -230,12 +230,12 @@ def _print_merge(merge: Merge) -> None:
 def _list(title: str, found: tuple[Leftover, ...]) -> None:
     if not found:
         return
-    print(f"{len(found):,} {title} ({sum(f.bytes for f in found) / 1e6:,.1f} MB)")  # noqa: T201
+    show(f"{len(found):,} {title} ({sum(f.bytes for f in found) / 1e6:,.1f} MB)")
     for leftover in found[:_SHOWN]:
-        print(f"  {leftover.path}  {leftover.bytes:,} bytes")  # noqa: T201
+        show(f"  {leftover.path}  {leftover.bytes:,} bytes")
     if len(found) > _SHOWN:
-        print(f"  … and {len(found) - _SHOWN:,} more (--json lists all)")  # noqa: T201
+        show(f"  … and {len(found) - _SHOWN:,} more (--json lists all)")
 
 
 def _note(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201
+    note(line)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from polyseme.flows.display.terminal import show
 from polyseme.flows.settings import config_file, require_server
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.tasks.engine import shared_engine
@@ -44,7 +45,7 @@ def deploy(*, pool: str | None = None) -> Exit:
     with tempfile.TemporaryDirectory() as folder:
         chosen_file = _with_pool(path, pool, Path(folder)) if pool else path
         _prefect("deploy", "--all", "--no-prompt", "--prefect-file", str(chosen_file), cwd=_home())
-    print(f"{len(found)} deployments for {len(corpora)} corpora: {', '.join(c.name for c in corpora)}.")  # noqa: T201
+    show(f"{len(found)} deployments for {len(corpora)} corpora: {', '.join(c.name for c in corpora)}.")
     return 0
 
 
@@ -124,7 +125,7 @@ def _make_pool(name: str) -> None:
         except ObjectNotFound:
             try:
                 client.create_work_pool(WorkPoolCreate(name=name, type="process"))
-                print(f"Created the work pool {name}.")  # noqa: T201
+                show(f"Created the work pool {name}.")
             except ObjectAlreadyExists:
                 return
 

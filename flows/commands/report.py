@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.running import Timeout
+from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
 
 _TIMEOUT = "Give up if any one query takes longer than this many seconds, e.g. 30; by default never."
@@ -50,4 +51,4 @@ def report(
         output.write_text(html, "utf-8")
     except OSError as error:
         raise UsageError(f"Cannot write {output} ({error.strerror}). Name a file in a folder that exists.") from error
-    print(output)  # noqa: T201
+    show(str(output))

@@ -11,6 +11,7 @@ from polyseme.flows.commands.options.lake import LakeOptions, Where
 from polyseme.flows.commands.options.model import FunctionOptions
 from polyseme.flows.commands.options.running import Json, Memory, Timeout
 from polyseme.flows.display.output import write_json
+from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
 
 _SENTENCES = """
@@ -98,7 +99,7 @@ def search(
     if json:
         write_json(found)
     else:
-        print("\n\n".join(_block(hit) for hit in found) or "Nothing found.")  # noqa: T201
+        show("\n\n".join(_block(hit) for hit in found) or "Nothing found.")
 
 
 def _block(hit: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.running import Json, Timeout
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.sense_map import SENSES, draw_sense_map, summarise
+from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
 
 
@@ -53,9 +54,9 @@ def senses(
     if json:
         write_json(groups)
     elif not groups:
-        print(f"'{word}' does not occur in the lake.")  # noqa: T201
+        show(f"'{word}' does not occur in the lake.")
     else:
-        print("\n\n".join(_block(group, word) for group in groups))  # noqa: T201
+        show("\n\n".join(_block(group, word) for group in groups))
 
 
 def _block(group: dict[str, Any], word: str) -> str:

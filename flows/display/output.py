@@ -1,4 +1,7 @@
-"""Results on stdout: as a table for people, or as JSON, JSON lines, CSV or Parquet for programs."""
+"""Results on stdout: as a table for people, or as JSON, JSON lines, CSV or Parquet for programs.
+
+A table is escaped for terminals, also in a file; the other formats have every character as it is.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,16 @@ import csv
 import shutil
 import sys
 from collections.abc import Iterable
+from contextlib import redirect_stdout, suppress
 from decimal import Decimal
+from io import StringIO
 from typing import Any, Literal
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from polyseme.flows.display.terminal import escaped, note, show
 from polyseme.storage.errors import UsageError
 
 Format = Literal["table", "json", "jsonl", "csv", "parquet"]
@@ -32,18 +38,19 @@ def write_table(table: pa.Table, form: Format) -> None:
 def write_rows(rows: pa.RecordBatchReader, form: Format) -> None:
     """Write rows to stdout as they come, a table once it has all. Raises UsageError for Parquet on a terminal."""
     if form == "table" and not rows.schema.names:
-        print("Nothing.")  # noqa: T201
+        show("Nothing.")
     elif form == "table":
         head = _head(rows, _TABLE_ROWS + 1)
         _show(head.slice(0, _TABLE_ROWS))
         if head.num_rows > _TABLE_ROWS:
-            note = f"The first {_TABLE_ROWS:,} rows; --format csv, jsonl or parquet gives all."
-            print(note, file=sys.stderr)  # noqa: T201
+            note(f"The first {_TABLE_ROWS:,} rows; --format csv, jsonl or parquet gives all.")
     elif form == "parquet":
         _refuse_terminal()
-        with pq.ParquetWriter(sys.stdout.buffer, rows.schema) as writer:
+        names = _distinct(rows.schema.names)
+        schema = pa.schema([field.with_name(name) for field, name in zip(rows.schema, names, strict=True)])
+        with pq.ParquetWriter(sys.stdout.buffer, schema) as writer:
             for batch in rows:
-                writer.write_batch(batch)
+                writer.write_batch(batch.rename_columns(names))
     elif form == "csv":
         _write_csv(rows.schema, rows)
     else:
@@ -60,12 +67,21 @@ def write_json(value: Any) -> None:
 def _show(table: pa.Table) -> None:
     import duckdb
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _NO_LIMIT
-    with duckdb.connect() as con:
-        con.register("answer", pa.table([_folded(c) for c in table.columns], names=_distinct(table.column_names)))
+    on_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal else _NO_LIMIT
+    names = _distinct([escaped(name) for name in table.column_names])
+    with duckdb.connect() as con, redirect_stdout(StringIO()) as drawn:
+        con.register("answer", pa.table([_visible(_folded(c)) for c in table.columns], names=names))
         shown = con.sql("FROM answer")
-        rows = _TABLE_ROWS if not sys.stdout.isatty() else 200
-        shown.show(max_width=width, max_rows=rows, max_col_width=width)
+        shown.show(max_width=width, max_rows=200 if on_terminal else _TABLE_ROWS, max_col_width=width)
+    show(drawn.getvalue().removesuffix("\n"))
+
+
+def _visible(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return strings escaped before they are drawn, so that they take the width that they have."""
+    if not pa.types.is_string(column.type):
+        return column
+    return pa.chunked_array([[value and escaped(value) for value in column.to_pylist()]], pa.string())
 
 
 def _folded(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -85,10 +101,14 @@ def _fold(vector: list[float] | None) -> str | None:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    seen: dict[str, int] = {}
+    """Return names of which none occurs twice: the second `text` is `text_2`."""
+    given, found = set(names), dict[str, None]()
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-    return names if len(seen) == len(names) else [f"{name}_{i}" for i, name in enumerate(names)]
+        number, free = 2, name
+        while free in found or (free in given and free != name):
+            free, number = f"{name}_{number}", number + 1
+        found[free] = None
+    return list(found)
 
 
 def _head(rows: pa.RecordBatchReader, most: int) -> pa.Table:
@@ -111,25 +131,57 @@ def _write_csv(schema: pa.Schema, rows: Iterable[pa.RecordBatch]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(schema.names)
     for batch in rows:
-        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+        for row in zip(*(_values(column) for column in batch.columns), strict=True):
             writer.writerow([_cell(value) for value in row])
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, orjson.Fragment):
+        return orjson.dumps(value).decode()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, bytes):
+        return value.hex()
     return orjson.dumps(value, default=_plain).decode() if isinstance(value, list | dict) else value
 
 
-def _write_json(rows: Iterable[pa.RecordBatch], *, lines: bool) -> None:
+def _write_json(rows: pa.RecordBatchReader, *, lines: bool) -> None:
     out = sys.stdout.buffer
+    names = _distinct(rows.schema.names)
     first = True
     for batch in rows:
-        for row in batch.to_pylist():
+        columns = [_values(column) for column in batch.columns]
+        for row in zip(*columns, strict=True):
             if not lines:
                 out.write(b"[\n " if first else b",\n ")
-            out.write(orjson.dumps(row, default=_plain) + (b"\n" if lines else b""))
+            fields = dict(zip(names, row, strict=True))
+            out.write(orjson.dumps(fields, default=_plain) + (b"\n" if lines else b""))
             first = False
     if not lines:
         out.write(b"[]\n" if first else b"\n]\n")
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Return a column as Python values; what Python's types cannot hold as DuckDB writes it."""
+    if not _beyond_python(column.type):
+        # By DuckDB too: years beyond 9999 and before 1, infinity.
+        with suppress(OverflowError, ValueError, KeyError):
+            values: list[Any] = column.to_pylist()
+            return values
+    import duckdb
+
+    nested = pa.types.is_nested(column.type)
+    with duckdb.connect() as con:
+        con.register("answer", pa.table({"value": column}))
+        written = con.sql(f"SELECT {'to_json(value)' if nested else 'value::VARCHAR'} FROM answer").fetchall()
+    return [orjson.Fragment(value) if nested and value is not None else value for (value,) in written]
+
+
+def _beyond_python(kind: pa.DataType) -> bool:
+    """Return whether Python has no type for values of `kind`: intervals and nanoseconds, at any depth."""
+    if pa.types.is_nested(kind):
+        return any(_beyond_python(kind.field(i).type) for i in range(kind.num_fields))
+    return pa.types.is_interval(kind) or getattr(kind, "unit", None) == "ns"
 
 
 def _plain(value: Any) -> Any:

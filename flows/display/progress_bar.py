@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from polyseme.flows.display.terminal import escaped, note
 from polyseme.flows.runs.progress import Listener, listening
 
 _LINE_EVERY_SECONDS = 15.0
@@ -52,10 +54,15 @@ def _bar(what: str, at_first: str) -> Iterator[Listener]:
         def draw(text: str, share: float | None) -> None:
             nonlocal due
             if on_terminal:
-                bar.update(task, total=None if share is None else 1.0, completed=share or 0.0, description=text)
+                bar.update(
+                    task,
+                    total=None if share is None else 1.0,
+                    completed=share or 0.0,
+                    description=escape(escaped(text)),
+                )
             elif time.monotonic() >= due:
                 due = time.monotonic() + _LINE_EVERY_SECONDS
                 percent = "" if share is None else f"{share:.0%}, "
-                print(f"{what}: {percent}{text}", file=sys.stderr, flush=True)  # noqa: T201
+                note(f"{what}: {percent}{text}")
 
         yield draw

@@ -7,7 +7,6 @@ query, unless it holds tables that would be lost.
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import Iterable
 from typing import get_args
@@ -27,6 +26,7 @@ from pygments.lexers.sql import SqlLexer
 
 from polyseme.flows.display.output import Format, write_rows
 from polyseme.flows.display.sql_help import COMMANDS, help_text
+from polyseme.flows.display.terminal import note, show
 from polyseme.flows.settings import history_file
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import PolysemeError, UnstoppableError, UsageError
@@ -57,7 +57,7 @@ def shell(
     """Read and run statements until the user leaves. Raises LakeError if there is no lake."""
     with Session(lake, functions, format=format, timeout=timeout, access=access) as session:
         prompt = prompt_session(session.completer, _history())
-        print(f"Polyseme {session.lake.root}. \\? for help, \\q to leave.", file=sys.stderr)  # noqa: T201
+        note(f"Polyseme {session.lake.root}. \\? for help, \\q to leave.")
         while True:
             try:
                 text = prompt.prompt()
@@ -71,9 +71,9 @@ def shell(
             except UnstoppableError:
                 raise
             except PolysemeError as error:
-                print(error, file=sys.stderr)  # noqa: T201
+                note(str(error))
             except KeyboardInterrupt:
-                print("Stopped.", file=sys.stderr)  # noqa: T201
+                note("Stopped.")
 
 
 class Session:
@@ -114,7 +114,7 @@ class Session:
         began = time.perf_counter()
         self._queries.run(sql, self._show, timeout=self._timeout)
         if self._timing:
-            print(f"{time.perf_counter() - began:.3f} s", file=sys.stderr)  # noqa: T201
+            note(f"{time.perf_counter() - began:.3f} s")
 
     def _show(self, rows: pa.RecordBatchReader) -> None:
         write_rows(rows, self._format)
@@ -130,7 +130,7 @@ class Session:
         elif name == "\\f":
             self._set_format(*arguments)
         elif name in ("\\?", "\\h"):
-            print(help_text())  # noqa: T201
+            show(help_text())
         else:
             raise UsageError(f"There is no command {name}. \\? lists all.")
         return True

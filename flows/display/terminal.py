@@ -6,6 +6,7 @@ commands. Data for programs (JSON, CSV, Parquet) does not pass here.
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 
@@ -24,14 +25,17 @@ def note(text: str) -> None:
     print(escaped(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
+class Escaping(logging.Formatter):
+    """Formats log records, escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, with its traceback if it has one."""
+        return escaped(super().format(record))
+
+
 def escaped(text: str) -> str:
     r"""Return `text` with `\x1b` for an escape character, `\u202e` for a change of direction, and so on."""
     return _OBEYED.sub(_escape, text)
-
-
-def is_obeyed(text: str) -> bool:
-    """Return whether `escaped` would change `text`."""
-    return _OBEYED.search(text) is not None
 
 
 def _escape(found: re.Match[str]) -> str:

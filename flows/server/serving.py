@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.runner import Runner
 
+from polyseme.flows.display.terminal import note
 from polyseme.flows.server.deployments import as_served
 
 _PAUSE = 2.0
@@ -24,7 +24,7 @@ def serve(deployments: Sequence[dict[str, Any]], *, limit: int, poll_seconds: fl
         runner = Runner(name="polyseme", limit=limit, query_seconds=poll_seconds, pause_on_shutdown=False)
         for deployment in deployments:
             await runner.aadd_deployment(as_served(deployment))
-        _note(f"Serving {len(deployments)} deployments. Ctrl-C stops.")
+        note(f"Serving {len(deployments)} deployments. Ctrl-C stops.")
         await runner.start()
 
     while True:
@@ -34,7 +34,7 @@ def serve(deployments: Sequence[dict[str, Any]], *, limit: int, poll_seconds: fl
         except (Exception, BaseExceptionGroup) as error:
             if _server_answers() and not any(_is_unreachable(cause) for cause in _causes(error)):
                 raise
-            _note("The Prefect server is gone. Waiting for it; what runs left undone is done by the next reconcile.")
+            note("The Prefect server is gone. Waiting for it; what runs left undone is done by the next reconcile.")
         else:
             return
 
@@ -61,7 +61,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     elif error is not None:
         yield error
         yield from _causes(error.__cause__ or error.__context__)
-
-
-def _note(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
