@@ -119,7 +119,9 @@ class Engine:
     @cached_property
     def wordpiece(self) -> WordPiece:
         """The tokenizer of the checkpoint. Raises ModelError if BERT cannot use it."""
-        return WordPiece.load(self.checkpoint.folder)
+        wordpiece = WordPiece.load(self.checkpoint.folder)
+        self.checkpoint.require_vocabulary(wordpiece.vocab_size)
+        return wordpiece
 
     @cached_property
     def vocabulary(self) -> pa.Array:

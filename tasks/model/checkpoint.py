@@ -17,6 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from polyseme.storage.errors import ModelError, UsageError
+from polyseme.tasks.model.checkpoint_checks import (
+    MOST_CONFIG_BYTES,
+    check_config,
+    check_finite,
+    check_vocabulary,
+    read_shapes,
+)
 from polyseme.tasks.model.safetensors_fast_path import read_complete
 from polyseme.tasks.shipped import shipped
 
@@ -57,8 +64,10 @@ class Checkpoint:
         """The parsed `config.json` with BERT's defaults. Raises ModelError if unreadable or not of a BERT encoder."""
         path = self.folder / "config.json"
         try:
+            if path.is_file() and path.stat().st_size > MOST_CONFIG_BYTES:
+                raise ValueError(f"it has more than {MOST_CONFIG_BYTES:,} bytes")
             config: dict[str, Any] = _DEFAULTS | json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise ModelError(
                 f"{self.folder} is not a readable checkpoint: {path.name} could not be read ({error}). "
                 "Give --model a folder with config.json, model.safetensors and a tokenizer."
@@ -73,6 +82,7 @@ class Checkpoint:
                 f"{self.label} is a BERT decoder or uses relative positions; Polyseme needs a bidirectional "
                 "encoder with absolute positions, for example google-bert/bert-base-uncased."
             )
+        check_config(path, config)
         return config
 
     @property
@@ -104,7 +114,7 @@ class Checkpoint:
     @property
     def weight_files(self) -> list[Path]:
         """The safetensors files, sorted. Raises ModelError if there are none."""
-        files = sorted(self.folder.glob("model*.safetensors"))
+        files = sorted(path for path in self.folder.glob("model*.safetensors") if path.is_file())
         if not files:
             pickled = any(self.folder.glob("*.bin"))
             why = "it has only pickled weights (.bin), which can run code when loaded" if pickled else "it has none"
@@ -117,19 +127,22 @@ class Checkpoint:
     def claims_head(self, head: Literal["NSP", "MLM"]) -> bool:
         """Return whether the files name that head's weights: a quick check; `load_weights` makes sure.
 
-        Raises ModelError for a file that is not safetensors.
+        Raises ModelError for a file that is not safetensors, or of another size than `config.json` gives.
         """
-        from safetensors import safe_open
-
         wanted = "seq_relationship.weight" if head == "NSP" else "predictions.transform.dense.weight"
-        for path in self.weight_files:
-            try:
-                with safe_open(path, framework="np") as file:
-                    if any(name.endswith(wanted) for name in file.keys()):  # noqa: SIM118
-                        return True
-            except Exception as error:
-                raise ModelError(f"{path} is not a readable safetensors file ({error}). Fetch it again.") from error
-        return False
+        return any(name.endswith(wanted) for name in self.shapes)
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every tensor in the weight files, by name: from their headers, in a millisecond.
+
+        Raises ModelError as `claims_head` does.
+        """
+        return read_shapes(self.weight_files, self.config)
+
+    def require_vocabulary(self, size: int) -> None:
+        """Raise ModelError if ids below `size`, those of its tokenizer, have no vector in the model."""
+        check_vocabulary(self.folder, self.config, size)
 
     @cached_property
     def sha256(self) -> str:
@@ -209,13 +222,17 @@ class Weights:
 def load_weights(checkpoint: Checkpoint) -> Weights:
     """Load a checkpoint, through transformers if the fast path cannot read it, and find out which heads are missing.
 
-    Raises ModelError if the body itself is incomplete or unreadable.
+    Raises ModelError if the body itself is incomplete or unreadable, or weights are not finite.
     """
+    _ = checkpoint.shapes  # before transformers takes memory for a model as large as config.json says
     plain = read_complete(checkpoint.weight_files, checkpoint.config)
-    if plain is not None:
+    if plain is None:
+        weights = _load_with_transformers(checkpoint)
+    else:
         order = "cls.order_relationship.weight" in plain
-        return Weights(plain, has_nsp=True, has_mlm=True, has_order=order)
-    return _load_with_transformers(checkpoint)
+        weights = Weights(plain, has_nsp=True, has_mlm=True, has_order=order)
+    check_finite(checkpoint.folder, weights.tensors)
+    return weights
 
 
 def _load_with_transformers(checkpoint: Checkpoint) -> Weights:

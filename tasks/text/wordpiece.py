@@ -21,6 +21,7 @@ from tokenizers import Encoding, Tokenizer, models
 
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Sentence
+from polyseme.tasks.text.tokenizer_definition import MOST_BYTES, as_configured, check_definition
 
 GROUP_CHARS = 200_000
 """Characters tokenized at once, which bounds the memory of tokens before they are in arrays."""
@@ -127,6 +128,7 @@ class WordPiece:
         """
         specials = _special_names(folder)
         definition = _definition(folder)
+        check_definition(folder / "tokenizer.json", definition)
         fixed = {key: definition.get(key) for key in _FINGERPRINTED} | {"specials": specials}
         fingerprint = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
         try:
@@ -210,7 +212,7 @@ def _definition(folder: Path) -> dict[str, Any]:
     """Return the tokenizer's definition in the format of `tokenizer.json`."""
     path = folder / "tokenizer.json"
     if path.is_file():
-        return _read_json(path)
+        return as_configured(folder / "tokenizer_config.json", _read_json(path))
     if (folder / "vocab.txt").is_file():
         return _definition_from_vocabulary(folder)
     raise ModelError(
@@ -245,8 +247,10 @@ def _special_names(folder: Path) -> dict[str, str]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
         content = json.loads(path.read_bytes())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise _unreadable(path, error) from error
     if not isinstance(content, dict):
         raise _unreadable(path, f"expected a JSON object, got {type(content).__name__}")
