@@ -49,6 +49,9 @@ class _Lines:
     def __next__(self) -> str:
         line = next(self._lines)
         self.number += 1
+        while not self._bytes and line == b"\n":  # between rows; a bomb may be a hundred million of these
+            line = next(self._lines)
+            self.number += 1
         if isinstance(line, LongLine):
             self._skip_row(line.quotes)
             raise _RowTooLong(self.head or line.head)

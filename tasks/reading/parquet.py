@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.byte_streams import FREE_BYTES, MOST_EXPANSION, ExpansionError
 from polyseme.tasks.reading.documents import Place, ReadOptions, document_from
-from polyseme.tasks.reading.parquet_pages import SMALLER, check_row_group, check_rows
+from polyseme.tasks.reading.parquet_pages import SMALLER, RowGroup, check_row_group, check_rows, row_groups
 from polyseme.tasks.reading.parquet_values import decoded_bytes, values_of
 
 _BATCH_BYTES = 16 << 20
@@ -56,10 +56,10 @@ def read_parquet(raw: BinaryIO, uri: str, options: ReadOptions) -> Iterator[Docu
 
 def _batches(file: Any, raw: BinaryIO, names: list[str], leaves: list[int], options: ReadOptions) -> Iterator[Any]:
     """Yield the rows of each row group once its sizes are checked. Raises ExpansionError."""
-    size = _rows_per_batch(file, leaves)
-    for group in range(file.metadata.num_row_groups):
+    for number, group in zip(range(file.metadata.num_row_groups), list(row_groups(raw)), strict=True):
         check_row_group(file, raw, group, leaves, max_document_bytes=options.max_document_bytes)
-        yield from file.iter_batches(size, row_groups=[group], columns=names)
+        size = _rows_per_batch(file, group, leaves)
+        yield from file.iter_batches(size, row_groups=[number], columns=names)
 
 
 def _documents(batches: Iterator[Any], whole: Place, options: ReadOptions, *, size: int) -> Iterator[Document | Reject]:
@@ -94,11 +94,10 @@ def _too_long(place: Place, options: ReadOptions) -> Reject:
     return place.refuse("line-too-long", message)
 
 
-def _rows_per_batch(file: Any, leaves: list[int]) -> int:
-    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-    widest = max((g.total_byte_size // max(g.num_rows, 1) for g in groups), default=1)
+def _rows_per_batch(file: Any, group: RowGroup, leaves: list[int]) -> int:
     fixed = sum(max(file.schema.column(i).length or 0, 0) for i in leaves)
-    return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(widest, fixed, 1), _BATCH_VALUES // max(len(leaves), 1))))
+    widest = max(group.bytes // max(group.rows, 1), fixed, 1)
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // widest, _BATCH_VALUES // max(len(leaves), 1)))
 
 
 def _leaves(file: Any, names: set[str]) -> list[int]:

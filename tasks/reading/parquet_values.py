@@ -99,7 +99,7 @@ def _as_list(column: Any) -> Any:
 
 def _closest(column: Any) -> list[object]:
     """Return values that Python has no type for as strings; instants, without a known time zone, in UTC."""
-    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+    if pa.types.is_timestamp(column.type) and column.type.tz not in (None, "UTC"):
         return values_of(column.view(pa.timestamp("us", "UTC")))  # stored are instants; a zone is how they are shown
     try:
         return list(pc.cast(column, pa.large_string()).to_pylist())

@@ -1,0 +1,138 @@
+"""A mutator of small valid files of every format: whatever bytes come, reading ends, and never in an unforeseen error.
+
+python -m tests.hostile.fuzz_readers --seconds 600    # prints what it did as JSON; 1 if something was found
+"""
+
+from __future__ import annotations
+
+import argparse
+import bz2
+import gzip
+import io
+import json
+import random
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from polyseme.storage.records import Reject
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.readers import read_file
+
+MOST_SECONDS = 10.0
+MOST_GROWTH_MB = 1_500
+_OPTIONS = ReadOptions(max_document_bytes=1 << 20, max_line_bytes=1 << 20)
+_ROWS = {
+    "id": ["a", "b", "c"],
+    "text": ["The harbour froze.", "naïve café", "東京"],
+    "n": [1, None, 3],
+    "tags": [["x", "y"], None, []],
+    "at": pa.array([0, 1, None], pa.timestamp("us", "UTC")),
+}
+_LINES = b'{"id": 1, "text": "The harbour froze.", "a": [1.5, {"b": null}]}\n{"text": "caf\xc3\xa9"}\n' * 3
+_TABLE = b'id,text\n1,"The ""harbour"" froze, they said."\n2,caf\xc3\xa9\n' * 3
+_EDGES = (
+    b"\0",
+    b"\xff",
+    b"\xff\xff\xff\x7f",
+    b"\x80" * 9 + b"\x01",
+    b'"',
+    b"\n",
+    b"{",
+    b"[" * 999,
+    b"\\ud800",
+    b"PAR1",
+)
+
+
+def seeds() -> dict[str, bytes]:
+    """Return valid files by the suffixes of their names, numbered if there are several."""
+    plain = {".jsonl": _LINES, ".csv": _TABLE, ".tsv": _TABLE.replace(b",", b"\t"), ".txt": "é wide".encode("utf-16")}
+    plain[".md"] = b"---\ntitle: x\n---\n# Title #\n```\n# no\n```\n"
+    found = {f"0{suffix}": content for suffix, content in plain.items()}
+    for suffix in (".jsonl", ".csv"):
+        found[f"0{suffix}.gz"] = gzip.compress(plain[suffix], mtime=0)
+        found[f"0{suffix}.bz2"] = bz2.compress(plain[suffix])
+        found[f"0{suffix}.zst"] = zstandard.compress(plain[suffix])
+    for number, compression in enumerate(("none", "snappy", "zstd", "gzip")):
+        for dictionary in (True, False):
+            out = io.BytesIO()
+            version = "2.0" if dictionary else "1.0"
+            pq.write_table(
+                pa.table(_ROWS), out, compression=compression, use_dictionary=dictionary, data_page_version=version
+            )
+            found[f"{number}{dictionary}.parquet"] = out.getvalue()
+    return found
+
+
+def mutated(content: bytes, chance: random.Random) -> bytes:
+    """Return `content` after one to six edits: flipped bits, cuts, copies of other places, edge values, and lengths."""
+    made = bytearray(content)
+    for _ in range(chance.randint(1, 6)):
+        at = chance.randrange(len(made) + 1)
+        end = min(len(made), at + chance.randint(1, 32))
+        match chance.randrange(7):
+            case 0 if at < len(made):
+                made[at] ^= 1 << chance.randrange(8)
+            case 1:
+                del made[at:end]
+            case 2:
+                source = chance.randrange(len(made) + 1)
+                made[at:at] = made[source : source + chance.randint(1, 64)]
+            case 3:
+                made[at:end] = chance.choice(_EDGES)
+            case 4 if at + 4 <= len(made):
+                made[at : at + 4] = chance.choice((0, 1, 1 << 20, (1 << 31) - 1, (1 << 32) - 1)).to_bytes(4, "little")
+            case 5 if at < len(made):
+                made[at] = chance.randrange(256)
+            case 6 if chance.random() < 0.2:
+                del made[at:]
+    return bytes(made)
+
+
+def fuzz(seconds: float, seed: int, folder: Path) -> dict[str, object]:
+    """Read mutated files for so long; return how many, and those that broke a promise, by how. The same for a seed."""
+    chance = random.Random(seed)
+    corpus = seeds()
+    names = sorted(corpus)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    files, broken, codes = 0, list[str](), dict[str, int]()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and len(broken) < 10:
+        name = chance.choice(names)
+        path = folder / name
+        path.write_bytes(mutated(corpus[name], chance))
+        began = time.process_time()
+        files += 1
+        for item in read_file(path, path.as_uri(), _OPTIONS):
+            code = item.code if isinstance(item, Reject) else "read"
+            codes[code] = codes.get(code, 0) + 1
+            if code == "unforeseen":
+                broken.append(f"{name} {item.message}: {path.read_bytes().hex()}")  # type: ignore[union-attr]
+        if (took := time.process_time() - began) > MOST_SECONDS:
+            broken.append(f"{name} took {took:.0f} s: {path.read_bytes().hex()}")
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+    if grown > MOST_GROWTH_MB:
+        broken.append(f"memory grew by {grown} MB")
+    return {"files": files, "seed": seed, "broken": broken, "codes": codes, "grown_mb": grown}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = fuzz(given.seconds, given.seed, Path(folder))
+    print(json.dumps(found))  # noqa: T201
+    return int(bool(found["broken"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
