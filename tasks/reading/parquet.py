@@ -56,7 +56,10 @@ def read_parquet(raw: BinaryIO, uri: str, options: ReadOptions) -> Iterator[Docu
 
 def _batches(file: Any, raw: BinaryIO, names: list[str], leaves: list[int], options: ReadOptions) -> Iterator[Any]:
     """Yield the rows of each row group once its sizes are checked. Raises ExpansionError."""
-    for number, group in zip(range(file.metadata.num_row_groups), list(row_groups(raw)), strict=True):
+    groups = list(row_groups(raw))
+    if len(groups) != file.metadata.num_row_groups:
+        raise OSError("the footer is damaged")
+    for number, group in enumerate(groups):
         check_row_group(file, raw, group, leaves, max_document_bytes=options.max_document_bytes)
         size = _rows_per_batch(file, group, leaves)
         yield from file.iter_batches(size, row_groups=[number], columns=names)

@@ -89,18 +89,22 @@ def check_row_group(
     Checked are the pages in memory at once, all bytes of all pages, and the values of lists, which one row may hold.
     """
     compressed = total = in_memory = listed = 0
+    size = raw.seek(0, os.SEEK_END)
     for number in columns:
         if number >= len(group.chunks):
             raise OSError("a column is missing in a row group")
         chunk, leaf = group.chunks[number], file.schema.column(number)
         largest = [0, 0]
         for page in pages(raw, chunk):
+            if page.compressed_bytes > size:
+                raise OSError("a page is larger than the file")
             compressed += page.compressed_bytes
             total += page.bytes
             largest[page.is_dictionary] = max(largest[page.is_dictionary], page.bytes)
         in_memory += sum(largest)
         if leaf.max_repetition_level:
             listed += chunk.values * (_LEVEL_BYTES + max(_width(leaf), 1))
+    compressed = min(compressed, size)  # columns may share their bytes
     where = f"{compressed:,} bytes of a row group"
     if in_memory > max(_FREE_PAGES * max_document_bytes, _MOST_PAGE_EXPANSION * compressed):
         raise ExpansionError(f"{where} have pages of {in_memory:,} bytes", SMALLER)

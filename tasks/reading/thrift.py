@@ -26,11 +26,11 @@ class Compact:
 
     def i64(self) -> int:
         """Return a whole number."""
-        return _signed(self._varint())
+        return _signed(self._varint() & 0xFFFFFFFFFFFFFFFF)
 
     def i32(self) -> int:
         """Return a whole number, cut to 32 bits as readers in C++ do."""
-        return (_signed(self._varint()) + (1 << 31)) % (1 << 32) - (1 << 31)
+        return _signed(self._varint() & 0xFFFFFFFF)
 
     def skip(self, kind: int, depth: int = 0) -> None:
         """Skip a value. Raises ValueError for an unknown type and for nesting that no metadata has."""

@@ -90,6 +90,14 @@ def lying_page() -> bytes:
     return content[: header + 3] + huge + content[end + 1 :]
 
 
+def lying_compressed_page() -> bytes:
+    """A page whose header says that 2 GiB follow, in 36 bits of which a reader in C++ takes 32."""
+    content = parquet({"text": ["A text."]}, compression="gzip", use_dictionary=False, write_statistics=False)()
+    start = content.index(b"\x15\x00\x15", 4) + 4
+    assert content[start] == 0x15
+    return content[: start + 1] + b"\x8e\xff\xff\xff\x7f" + content[start + 2 :]
+
+
 def window(log: int) -> bytes:
     parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=min(log, 31))
     compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
@@ -191,6 +199,7 @@ FILES: dict[str, Made] = {
     ),
     "20 million rows": (".parquet", parquet(lambda: {"n": np.zeros(20_000_000, np.int8)}), "decompression-bomb"),
     "a page header that gives 2 GiB": (".parquet", lying_page, "decompression-bomb"),
+    "a page header after which 2 GiB follow": (".parquet", lying_compressed_page, "corrupt"),
     "5,000 columns": (".parquet", parquet(lambda: {"text": ["x"], **{f"c{i}": [i] for i in range(5_000)}}), READ),
     "lists 40 deep": (".parquet", parquet(lambda: {"text": ["x"], "l": nested(40)}), READ),
     "a schema 100,000 deep": (".parquet", lambda: deep_schema(100_000), "corrupt"),

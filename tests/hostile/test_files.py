@@ -82,3 +82,24 @@ def test_a_hostile_file_is_read_or_refused_with_its_code_and_the_good_one_is_in(
     assert "unforeseen" not in result["codes"]  # type: ignore[operator]
     assert result["seconds"] < SECONDS  # type: ignore[operator]
     assert result["megabytes"] < MEGABYTES  # type: ignore[operator]
+
+
+@pytest.mark.slow
+def test_a_run_over_hostile_files_ends_well_and_names_each(tmp_path: Path) -> None:
+    chosen = [
+        "the zone tzutc()", "a list of 30 million zeros", "a deep object", "a zstd window of 1 TiB", "garbage",
+        "a header of equal names",
+    ]  # fmt: skip
+    for i, name in enumerate(chosen):
+        folder_of(name, tmp_path / "in" / str(i))
+    (tmp_path / "in" / "caf\udce9.txt").write_text("A name that is not UTF-8.")
+    polyseme = (sys.executable, "-m", "polyseme")
+    lake = ("--lake", str(tmp_path / "lake"))
+    odd = str(tmp_path / "in" / "caf\udce9.txt")
+    for source in (str(tmp_path / "in"), odd):
+        processes.run(*polyseme, "embed", source, *lake, "--level", "sentences", "--no-nsp", cwd=ROOT)
+    refused = json.loads(processes.run(*polyseme, "rejects", *lake, "--json", cwd=ROOT).stdout)
+    assert {row["code"] for row in refused} == {FILES[name][2] for name in chosen} - {READ}
+    uris = json.loads(processes.run(*polyseme, "sql", "SELECT uri FROM documents", *lake, "--format", "json").stdout)
+    # The good files are the same text, under one address each.
+    assert len(uris) == len(chosen) + 2
