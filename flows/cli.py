@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except UnstoppableError as error:
-        print(f"polyseme: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        note(f"polyseme: {error}")
         os._exit(error.exit_code)
     except PolysemeError as error:
         if debug:

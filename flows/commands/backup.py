@@ -7,6 +7,7 @@ from dataclasses import asdict
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.running import Json
 from polyseme.flows.display.output import write_json
+from polyseme.flows.display.terminal import show
 
 
 def backup(target: str, *, lake: LakeOptions = LakeOptions(), json: Json = False) -> None:
@@ -35,7 +36,7 @@ def backup(target: str, *, lake: LakeOptions = LakeOptions(), json: Json = False
     if json:
         write_json({"target": str(place.root), **asdict(copied)})
         return
-    print(  # noqa: T201
+    show(
         f"{place.root} has version {copied.catalog_version} of the lake: {copied.parts:,} parts, "
         f"{copied.bytes / 1e6:,.1f} MB; copied now: {copied.copied:,}, {copied.copied_bytes / 1e6:,.1f} MB."
     )

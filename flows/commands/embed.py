@@ -16,7 +16,7 @@ from polyseme.flows.commands.options.panels import DOCUMENTS, REPORT
 from polyseme.flows.commands.options.reading import Limit, ReadingOptions, Sources, as_parameters, refuse_options
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
 from polyseme.flows.display.output import write_json
-from polyseme.flows.display.terminal import show
+from polyseme.flows.display.terminal import note, show
 from polyseme.flows.settings import prepare_prefect
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.engine import shared_engine
@@ -98,7 +98,7 @@ def embed(
         done = embed_corpus(request)
     write_json(done.to_dict()) if report.json else _print_summary(done)
     for held in done.held_back:
-        print(f"polyseme: {explain(held)}.", file=sys.stderr)  # noqa: T201
+        note(f"polyseme: {explain(held)}.")
     if done.held_back:
         return FINISHED_HELD_BACK
     return FINISHED_WITH_REJECTS if strict and done.tally.rejected else 0

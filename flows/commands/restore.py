@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.running import Json
 from polyseme.flows.display.output import write_json
+from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import PolysemeError, UsageError
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _restore_lake(source: str, lake: LakeOptions, *, replace: bool, json: bool) 
     if json:
         write_json({"from": str(kept.root), **asdict(done)})
         return
-    print(  # noqa: T201
+    show(
         f"{place.root} is what {kept.root} has: {done.parts:,} parts, {done.bytes / 1e6:,.1f} MB; copied now: "
         f"{done.copied:,}, {done.copied_bytes / 1e6:,.1f} MB. Embed its sources to bring it up to date."
     )
@@ -105,18 +106,18 @@ def _list(found: Sequence[DeletedDocument], lake: str, *, json: bool) -> None:
         write_json({"deleted": [asdict(document) for document in found]})
         return
     if not found:
-        print("No deleted document can be restored.")  # noqa: T201
+        show("No deleted document can be restored.")
     for (run_id, deleted_at), some in groupby(found, key=lambda d: (d.run_id, d.deleted_at[:19])):
         uris = {d.doc_id: d.uri for d in some}
         command = f"polyseme restore --run {run_id} --lake {quote(lake)}"
-        print(f"{deleted_at}  {len(uris):,} documents, such as {next(iter(uris.values()))}: {command}")  # noqa: T201
+        show(f"{deleted_at}  {len(uris):,} documents, such as {next(iter(uris.values()))}: {command}")
 
 
 def _print(done: Restored) -> None:
     documents, gone = ({d.doc_id for d in some} for some in (done.documents, done.gone))
-    print(f"{len(documents):,} documents restored.")  # noqa: T201
+    show(f"{len(documents):,} documents restored.")
     if gone:
-        print(  # noqa: T201
+        show(
             f"{len(gone):,} cannot be restored: their rows were in parts that are no longer in the lake. Embed their "
             f"sources again. Such as {min(gone)}"
         )
