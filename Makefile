@@ -75,7 +75,7 @@ rehearse:
 		tests/tasks/model/test_on_cuda.py tests/tasks/model/test_attention.py tests/tasks/model/test_devices.py \
 		tests/tasks/training/test_corpus_processes.py
 
-# About 25 minutes: the figures of docs/reliability.md.
+# About 35 minutes: the figures of docs/reliability.md.
 torture: install
 	$(BIN)/python -m tests.torture.harness kill --count 320
 	$(BIN)/python -m tests.torture.harness commit --count 0
@@ -83,6 +83,7 @@ torture: install
 	$(BIN)/python -m tests.torture.harness full --count 0
 	$(BIN)/python -m tests.torture.damage --count 150
 	$(BIN)/python -m tests.torture.crowd --writers 4 --commits 100
+	$(BIN)/python -m tests.hostile.fuzz_readers --seconds 600
 
 clean:
 	rm -rf $(VENV) demo-lake build *.egg-info
