@@ -49,7 +49,9 @@ def strangers(report: dict[str, Any], known: dict[str, set[str]]) -> list[str]:
         if archive is None:  # this project itself, from its folder
             continue
         name = _normal(item["metadata"]["name"])
-        if archive.get("hashes", {}).get("sha256") not in known.get(name, set()):
+        # Older pips write one hash, as `sha256=…`.
+        sha256 = archive.get("hashes", {}).get("sha256") or archive.get("hash", "").removeprefix("sha256=")
+        if sha256 not in known.get(name, set()):
             found.append(f"{name} {item['metadata']['version']} ({item['download_info']['url'].rsplit('/', 1)[-1]})")
     return found
 

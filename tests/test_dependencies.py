@@ -39,6 +39,7 @@ def test_every_pinned_version_has_hashes_and_no_other() -> None:
 def test_a_package_whose_file_is_not_known_is_refused() -> None:
     good = next(iter(KNOWN["duckdb"]))
     assert HASHES.strangers(installed("DuckDB", archive_info={"hashes": {"sha256": good}}), KNOWN) == []
+    assert HASHES.strangers(installed("duckdb", archive_info={"hash": f"sha256={good}"}), KNOWN) == []
     for report in (
         installed("duckdb", archive_info={"hashes": {"sha256": "0" * 64}}),
         installed("duckdb", archive_info={}),
