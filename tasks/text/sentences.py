@@ -31,10 +31,11 @@ MAX_CHARS = 10_000
 
 _NEWLINE = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
 _BLANK = rf"[^\S{_NEWLINE}]*+"
-_CRLF = r"(?:(?<=\r)\n)?+"
+_CRLF = r"(?:(?<=\r)\n|(?!(?<=\r)\n))"
 _LIST_MARKER = r"(?:[-*•‣◦▪·]|\(?\d{1,3}[.)]|\(?[A-Za-z]\))[ \t]"
+# No possessive group: CPython before 3.11.5 matches those wrongly, and finds the same empty match for ever.
 _BLOCK_BREAK = re.compile(
-    rf"[{_NEWLINE}]{_CRLF}(?:(?:{_BLANK}[{_NEWLINE}]{_CRLF})++|(?<=\u2029)|(?={_BLANK}{_LIST_MARKER}))"
+    rf"[{_NEWLINE}]{_CRLF}(?:(?:{_BLANK}[{_NEWLINE}]{_CRLF})+|(?<=\u2029)|(?={_BLANK}{_LIST_MARKER}))"
 )
 _FOREIGN_STOP = re.compile(r"[。｡！？।॥؟۔][。｡！？।॥؟۔」』】》〉）”’»\"')\]]*+")
 _SPACE = re.compile("[^\\S ]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from itertools import pairwise
 
@@ -126,3 +127,9 @@ def test_time_is_linear_in_a_megabyte_of(unit: str) -> None:
 
 def test_the_splitter_names_the_version_of_its_model() -> None:
     assert f"nupunkt-{nupunkt.__version__}/1" == SPLITTER
+
+
+def test_no_pattern_has_a_possessive_group_which_early_releases_of_python_3_11_never_stop_matching() -> None:
+    patterns = [value for value in vars(sentences).values() if isinstance(value, re.Pattern)]
+    assert len(patterns) > 3
+    assert not [pattern.pattern for pattern in patterns if re.search(r"\)[*+?]\+", pattern.pattern)]
