@@ -26,6 +26,7 @@ from tests.flows.test_cli import polyseme
 
 COMMANDS = [name for name in app if not name.startswith("-")]
 DIFFERENT = {
+    "--from": "backfill: the encoding whose texts are taken; restore: a backup",
     "--dry-run": "vacuum lists files; the others count documents",
     "--k": "hits, occurrences of a sense, candidates for a mask",
     "--layers": "adapt: of a new network; else which layers a vector is taken from",
