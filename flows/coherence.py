@@ -14,7 +14,8 @@ import numpy as np
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from polyseme.flows.events import CoherenceBreak, check_run_id, emit
+from polyseme.flows.events import CoherenceBreak, emit
+from polyseme.flows.received_events import check_run_id
 from polyseme.flows.server.allowed_lakes import allowed_lake
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.sql.connection import open_snapshot

@@ -1,33 +1,24 @@
 """Events: their names, resource ids and payloads, and how they are sent.
 
 Events are hints, at most once: one that is sent while the server is down is lost, and `reconcile` closes the gap. They
-carry ids, addresses and counts, never text, and announce only what has been committed. Anybody who can post one may
-forge it, so what a flow takes from an event is checked here. `docs/events.md` is the
+carry ids, addresses and counts, never text, and announce only what has been committed. `docs/events.md` is the
 reference for those who send or receive them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from uuid import UUID, uuid5
-
-from polyseme.storage.checks import RUN_ID, shown
-from polyseme.storage.errors import UsageError
 
 if TYPE_CHECKING:
     from polyseme.flows.runs.run_report import RunReport
     from polyseme.storage.database.encodings import Encoding
 
 URIS_IN_AN_EVENT = 100
-_ADDRESS = re.compile(r"(/|[A-Za-z][A-Za-z0-9+.-]*://)[^\x00-\x1f\x7f]*")
-_CORPUS = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}")
-_LONGEST = 4096
-_MOST_CORPORA = 1000
 _NAMESPACE = UUID("6a0c4f3e-8f4e-5c0b-9a55-6f1d3c2b7e10")
 
 
@@ -266,39 +257,6 @@ def emit_run(report: RunReport, *, lake_id: str, known: Sequence[Encoding], refu
                 uris=held.examples, confirm_with=held.confirm_with,
             )
         )  # fmt: skip
-
-
-def check_address(value: object) -> str:
-    """Return a lake's address from an event: a full path or a URL. Raises UsageError for anything else."""
-    if not isinstance(value, str) or not _ADDRESS.fullmatch(value) or len(value) > _LONGEST:
-        _refuse("lake", value, "a full path or a URL on one line")
-    return value
-
-
-def check_run_id(value: object) -> str:
-    """Return a run's id from an event. Raises UsageError for what no run has as its id."""
-    if not isinstance(value, str) or not RUN_ID.fullmatch(value):
-        _refuse("run_id", value, "up to 128 letters, digits and _ . -")
-    return value
-
-
-def check_corpora(values: object) -> list[str] | None:
-    """Return the corpora that an event names, each once, or None for all. Raises UsageError for what is not a name."""
-    if values is None:
-        return None
-    if not isinstance(values, list) or len(values) > _MOST_CORPORA:
-        _refuse("corpora", values, f"a list of at most {_MOST_CORPORA:,} names")
-    for value in values:
-        if not isinstance(value, str) or not _CORPUS.fullmatch(value):
-            _refuse("corpus", value, "up to 128 small letters, digits, - and _")
-    return list(dict.fromkeys(values))
-
-
-def _refuse(field: str, value: object, expected: str) -> NoReturn:
-    raise UsageError(
-        f"An event has {shown(value)} as its {field}, expected {expected}. Nothing was opened. Correct what sends such "
-        "events, or find out who does."
-    )
 
 
 def send(events: Sequence[dict[str, Any]], *, timeout: float = 10.0) -> None:

@@ -14,7 +14,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
 from polyseme.flows.embed import FLOW_OPTIONS, EmbedRequest, carry_out, job
-from polyseme.flows.events import check_corpora
+from polyseme.flows.received_events import check_corpora
 from polyseme.flows.runs.endings import with_state
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.flows.server.corpora import Corpus, chosen

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from polyseme.flows.events import check_address
+from polyseme.flows.received_events import check_address
 from polyseme.flows.server.corpora import configured
 from polyseme.flows.settings import CONFIG_FILE, allowed_lakes, configured_lakes, lake_at
 from polyseme.storage.errors import UsageError

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from polyseme.flows.coherence import coherence
-from polyseme.flows.events import check_corpora
+from polyseme.flows.received_events import check_corpora
 from polyseme.flows.scheduled import embed_corpora, reconcile
 from polyseme.flows.server.allowed_lakes import allowed_lake
 from polyseme.storage.catalog import Catalog
