@@ -36,7 +36,4 @@ def backup(target: str, *, lake: LakeOptions = LakeOptions(), json: Json = False
     if json:
         write_json({"target": str(place.root), **asdict(copied)})
         return
-    show(
-        f"{place.root} has version {copied.catalog_version} of the lake: {copied.parts:,} parts, "
-        f"{copied.bytes / 1e6:,.1f} MB; copied now: {copied.copied:,}, {copied.copied_bytes / 1e6:,.1f} MB."
-    )
+    show(f"{place.root} has version {copied.catalog_version} of the lake: {copied.in_words}")

@@ -95,10 +95,7 @@ def _restore_lake(source: str, lake: LakeOptions, *, replace: bool, json: bool) 
     if json:
         write_json({"from": str(kept.root), **asdict(done)})
         return
-    show(
-        f"{place.root} is what {kept.root} has: {done.parts:,} parts, {done.bytes / 1e6:,.1f} MB; copied now: "
-        f"{done.copied:,}, {done.copied_bytes / 1e6:,.1f} MB. Embed its sources to bring it up to date."
-    )
+    show(f"{place.root} is what {kept.root} has: {done.in_words} Embed its sources to bring it up to date.")
 
 
 def _list(found: Sequence[DeletedDocument], lake: str, *, json: bool) -> None:

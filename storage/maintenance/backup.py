@@ -50,6 +50,14 @@ class Copied:
     copied: int
     copied_bytes: int
 
+    @property
+    def in_words(self) -> str:
+        """The figures as a sentence."""
+        return (
+            f"{self.parts:,} parts, {self.bytes / 1e6:,.1f} MB; copied now: {self.copied:,}, "
+            f"{self.copied_bytes / 1e6:,.1f} MB."
+        )
+
 
 def backup(catalog: Catalog, target: Lake, *, progress: Progress = lambda size: None) -> Copied:
     """Bring a backup up to date with the lake, as it was at one moment. Writers and readers go on.
@@ -90,7 +98,7 @@ def restore(source: Lake, lake: Lake, *, replace: bool = False, progress: Progre
                 shutil.copyfile(found, Path(folder) / _CATALOG)
         except FileNotFoundError as error:
             raise MissingLakeError(f"There is no backup in {source.root}: it has no {_CATALOG}.") from error
-        with Catalog.open(Lake(folder)) as kept:
+        with _opened(source, folder) as kept:
             _check_restored(kept, source, lake, replace=replace)
             with kept.reading() as connection:
                 parts, version = part_rows.live_parts(connection), meta.catalog_version(connection)
@@ -108,6 +116,18 @@ def restore(source: Lake, lake: Lake, *, replace: bool = False, progress: Progre
 def size(source: Lake) -> int:
     """Return the bytes of the parts of a backup, for progress; 0 if there is none."""
     return sum(_sizes(source).values())
+
+
+@contextmanager
+def _opened(source: Lake, folder: str) -> Iterator[Catalog]:
+    """Open a copy of a backup's catalog. Raises LakeError unless everything in it can have been written by Polyseme."""
+    try:
+        with Catalog.open(Lake(folder)) as catalog:
+            catalog.snapshot()
+    except LakeError as error:
+        raise LakeError(f"The backup in {source.root} cannot be used, and nothing was changed. {error}") from error
+    with Catalog.open(Lake(folder)) as catalog:
+        yield catalog
 
 
 @contextmanager

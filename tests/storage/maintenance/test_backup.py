@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -180,6 +182,29 @@ def test_what_is_not_its_backup_is_never_written_over(full: Catalog, kept: Lake,
     (tmp_path / "odd" / MARK).write_text(json.dumps([1]))
     with pytest.raises(UsageError, match="cannot be read"):
         backup(full, Lake(tmp_path / "odd"))
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE parts SET path = 'data/../../evil.parquet' WHERE part_id = 1", "the path of a part"),
+        ("UPDATE parts SET path = '/etc/passwd' WHERE part_id = 1", "the path of a part"),
+        ("UPDATE parts SET sha256 = 'x'", "parts.sha256"),
+        ("UPDATE encodings SET name = 'x AS SELECT 1; --'", "encodings.name"),
+        ("CREATE TRIGGER t AFTER INSERT ON runs BEGIN DELETE FROM parts; END", "trigger"),
+    ],
+)
+def test_a_backup_that_somebody_altered_writes_nothing(
+    full: Catalog, kept: Lake, tmp_path: Path, statement: str, message: str
+) -> None:
+    backup(full, kept)
+    with contextlib.closing(sqlite3.connect(str(kept.catalog_path), isolation_level=None)) as raw:
+        raw.execute(statement)
+    before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(str(kept.root))}
+    with pytest.raises(LakeError, match=message):
+        restore(kept, Lake(tmp_path / "new"))
+    assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(str(kept.root))} == before
 
 
 def test_a_place_without_a_backup_says_so(full: Catalog, tmp_path: Path) -> None:
