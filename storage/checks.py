@@ -112,6 +112,15 @@ class Origin:
             self.refuse(what, ", ".join(sorted(map(str, found))), f"an object with {', '.join(names)}")
 
 
+def is_utf8(text: str) -> bool:
+    """Return whether a text has no surrogates, which stand for bytes of a file name that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def shown(value: object) -> str:
     """Return a value for a message: escaped, and cut if it is long."""
     text = ascii(value[: _SHOWN + 1] if isinstance(value, (str, bytes)) else value)

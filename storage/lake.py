@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from polyseme.storage.catalog_url import without_password
+from polyseme.storage.checks import is_utf8
 from polyseme.storage.errors import LakeError, UsageError
 from polyseme.storage.files.local import LocalFiles
 from polyseme.storage.files.objects import ObjectFiles
@@ -81,7 +82,7 @@ class Lake:
         """Raise UsageError for a path that DuckDB could not read parts from: nothing has been made by then."""
         address = str(self.root)
         wrong = _UNREADABLE.search(address)
-        if wrong or not _is_utf8(address):
+        if wrong or not is_utf8(address):
             what = f"the character {wrong[0]!a}" if wrong else "bytes that are not UTF-8"
             raise UsageError(
                 f"A lake cannot be at {address!a}: its path has {what}, which DuckDB cannot open or takes for a "
@@ -108,14 +109,6 @@ def refuse_secrets(address: str) -> None:
             "them out, and give credentials in the environment: for S3 AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY."
         )
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _root(root: Path | Url | str) -> Path | Url:

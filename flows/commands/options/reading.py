@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from polyseme.flows.commands.options.panels import DOCUMENTS
+from polyseme.storage.checks import is_utf8
 from polyseme.storage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def as_parameters(sources: Sequence[str]) -> list[str]:
 
     Raises UsageError for more than Prefect stores.
     """
-    kept = [source if _is_utf8(source) else Path(os.path.abspath(source)).as_uri() for source in sources]
+    kept = [source if is_utf8(source) else Path(os.path.abspath(source)).as_uri() for source in sources]
     size = len(json.dumps(kept))
     if size > _MOST_PARAMETERS:
         raise UsageError(
@@ -50,14 +51,6 @@ def as_parameters(sources: Sequence[str]) -> list[str]:
             "Name their folder, or quote the pattern so that the shell does not expand it: 'folder/*.txt'."
         )
     return kept
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @Parameter(name="*", group=DOCUMENTS)
