@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,7 +22,7 @@ from polyseme.storage.maintenance.vacuum import vacuum
 from polyseme.storage.maintenance.verification import verify
 from polyseme.storage.sql.connection import connect
 from polyseme.storage.sql.publish import publish
-from tests import lakes
+from tests import lakes, processes
 
 SPEC = lakes.make_spec()
 WORKS = [
@@ -149,12 +148,15 @@ def killed(lake: Path) -> Path:
         "from polyseme.storage.lake import Lake; c = Catalog.open(Lake(sys.argv[1])); "
         "c.begin_run('killed', lakes.make_spec().encoding_id, []); os._exit(0)"
     )
-    subprocess.run([sys.executable, "-c", script, str(lake)], check=True)
+    processes.run(sys.executable, "-c", script, lake)
     assert (lake / "catalog.sqlite-wal").stat().st_size
     return lake
 
 
-def as_nobody(script: str, root: Path) -> subprocess.CompletedProcess[str]:
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+def as_nobody(script: str, root: Path) -> processes.Completed:
     """Run Python as a user who may read the lake and not write it."""
     for path in (root, *root.rglob("*")):
         path.chmod(0o555 if stat.S_ISDIR(path.stat().st_mode) else 0o444)
@@ -162,20 +164,20 @@ def as_nobody(script: str, root: Path) -> subprocess.CompletedProcess[str]:
     if os.getuid() == 0:
         if shutil.which("setpriv") is None:
             pytest.skip("needs setpriv: root may write everywhere")
+        if processes.run(*NOBODY, sys.executable, "-c", "import polyseme.storage.lake", check=False).returncode:
+            pytest.skip("needs Python and this project where everybody may read them: root may write everywhere")
         for folder in root.parents:
             if folder.stat().st_uid == 0 and "pytest" in str(folder):
                 folder.chmod(0o755)
-        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "HOME": "/tmp"})
+        command = [*NOBODY, *command]
+    return processes.run(*command, check=False, env={**os.environ, "HOME": "/tmp"})
 
 
-def on_a_read_only_mount(script: str, root: Path) -> subprocess.CompletedProcess[str]:
-    probe = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False)
-    if os.getuid() != 0 or probe.returncode:
+def on_a_read_only_mount(script: str, root: Path) -> processes.Completed:
+    if os.getuid() != 0 or processes.run("unshare", "-m", "true", check=False).returncode:
         pytest.skip("needs root, and unshare to mount")
     mount = f'mount --bind "{root}" "{root}" && mount -o remount,bind,ro "{root}" && exec "$@"'
-    command = ["unshare", "-m", "sh", "-c", mount, "sh", sys.executable, "-c", script, str(root)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return processes.run("unshare", "-m", "sh", "-c", mount, "sh", sys.executable, "-c", script, str(root), check=False)
 
 
 @pytest.mark.slow
