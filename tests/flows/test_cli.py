@@ -167,7 +167,19 @@ class TestOverALake:
         text = "The river rose again that night, and the town slept through it. " * 40
         source = write_records(tmp_path / "in.jsonl", [{"id": i, "text": f"{i}. {text}"} for i in range(3000)])
         staging, said = lake / "staging", tmp_path / "stderr"
-        command = [sys.executable, "-m", "polyseme", "embed", source, "--lake", lake, "--no-nsp"]
+        # Tests that run under nohup or in the background of a script inherit signals that are ignored.
+        command = [
+            "env",
+            "--default-signal",
+            sys.executable,
+            "-m",
+            "polyseme",
+            "embed",
+            source,
+            "--lake",
+            lake,
+            "--no-nsp",
+        ]
         with said.open("w") as stderr, processes.started(*command, stderr=stderr) as running:
             written = lake / "data"
             processes.wait_until(lambda: any(written.rglob("*")) or running.poll() is not None, "a part is written")
