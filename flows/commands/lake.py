@@ -100,10 +100,9 @@ def status(
 
 def _published_again(catalog: Catalog, snapshot: Snapshot) -> str:
     """Publish a catalog that was restored from a copy, and return a line about it; empty if there is nothing to do."""
-    from polyseme.storage.sql.publish import publish, read_published
+    from polyseme.storage.sql.publish import publish, read_foreign
 
-    found = read_published(catalog.lake)
-    if found is None or not found.is_of_another_state(snapshot):
+    if read_foreign(catalog, snapshot) is None:
         return ""
     try:
         publish(catalog)

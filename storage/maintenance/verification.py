@@ -26,7 +26,7 @@ from polyseme.storage.records import Part
 from polyseme.storage.schemas import ADDED, table_schema
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.literals import escaped
-from polyseme.storage.sql.publish import read_published
+from polyseme.storage.sql.publish import read_foreign
 
 Kind = Literal["missing", "corrupt", "schema", "rows", "contents", "orphan", "published"]
 BROKEN: frozenset[Kind] = frozenset({"missing", "corrupt", "schema", "rows"})
@@ -92,7 +92,7 @@ def verify(
         )
         for o in orphans
     ]
-    findings += _check_published(catalog.lake, snapshot)
+    findings += _check_published(catalog, snapshot)
     return Verification(
         parts=len(parts), bytes=sum(p.bytes for p in parts), findings=tuple(findings), fresh=max(0, young)
     )
@@ -149,10 +149,10 @@ def _check_repairs(damaged: Mapping[str, str], encoding: Encoding) -> list[Findi
     return [Finding(kind="contents", subject=f"documents_{encoding.name}", message=message)]
 
 
-def _check_published(lake: Lake, snapshot: Snapshot) -> list[Finding]:
+def _check_published(catalog: Catalog, snapshot: Snapshot) -> list[Finding]:
     """Compare the published file with the catalog. One that is merely behind, as during a run, is not a fault."""
-    found = read_published(lake)
-    if found is None or not found.is_of_another_state(snapshot):
+    found = read_foreign(catalog, snapshot)
+    if found is None:
         return []
     message = (
         f"it shows version {found.catalog_version} of a catalog that was restored or replaced since, whose version is "

@@ -82,6 +82,15 @@ def read_published(lake: Lake) -> Published | None:
     return Published(catalog_version=row[0], epoch=row[1], lake_id=row[2], root=row[3])
 
 
+def read_foreign(catalog: Catalog, snapshot: Snapshot) -> Published | None:
+    """Return what the published file shows if the catalog was restored or replaced since; else None."""
+    found = read_published(catalog.lake)
+    if found is None or not found.is_of_another_state(snapshot):
+        return None
+    # A run may have published after that snapshot; after this one the file cannot be ahead.
+    return found if found.is_of_another_state(catalog.snapshot()) else None
+
+
 def _replace(lake: Lake, snapshot: Snapshot) -> None:
     with lake.files.new(PUBLISHED) as made:
         try:

@@ -12,7 +12,7 @@ import pytest
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
-from polyseme.storage.sql.publish import publish, published
+from polyseme.storage.sql.publish import publish, published, read_foreign, read_published
 from tests import lakes, processes
 
 
@@ -145,3 +145,14 @@ def test_a_moved_lake_is_published_under_its_new_place(catalog: Catalog, lake: L
     with Catalog.open(lakes.with_its_catalog(tmp_path / "moved")) as moved:
         publish(moved)
         assert documents(moved.lake) == ["d"]
+
+
+def test_a_file_that_a_run_published_after_a_snapshot_is_not_of_another_catalog(catalog: Catalog) -> None:
+    lakes.commit(catalog, lakes.make_spec(), {"a": ["One."]})
+    before = catalog.snapshot()
+    lakes.commit(catalog, lakes.make_spec(), {"b": ["Two."]})
+    publish(catalog)
+    found = read_published(catalog.lake)
+    assert found is not None
+    assert found.is_of_another_state(before)
+    assert read_foreign(catalog, before) is None
