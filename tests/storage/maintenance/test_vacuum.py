@@ -20,12 +20,16 @@ from polyseme.storage.sql.publish import publish
 from tests import lakes
 
 SPEC = lakes.make_spec()
-NOW = datetime.now(UTC) + timedelta(minutes=30)
 HOUR = timedelta(hours=1)
 AT_ONCE = timedelta(0)
 
 only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 """For a test that reads SQLite's own file."""
+
+
+def later() -> datetime:
+    """Return half an hour from now: not a constant, because a test may run an hour after it was imported."""
+    return datetime.now(UTC) + timedelta(minutes=30)
 
 
 def fill(catalog: Catalog) -> None:
@@ -56,13 +60,13 @@ def test_replaced_parts_go_when_the_grace_period_is_over_and_not_before(catalog:
     fill(catalog)
     old = named(catalog)
     compact(catalog)
-    early = vacuum(catalog, grace=HOUR, now=NOW)
+    early = vacuum(catalog, grace=HOUR, now=later())
     assert (paths(early, "waiting"), early.retired) == (old, ())
     assert files(lake) == old | named(catalog)
-    late = vacuum(catalog, grace=HOUR, now=NOW + HOUR)
+    late = vacuum(catalog, grace=HOUR, now=later() + HOUR)
     assert (paths(late, "retired"), late.waiting) == (old, ())
     assert files(lake) == named(catalog)
-    assert vacuum(catalog, grace=HOUR, now=NOW + HOUR) == Leftovers(retired=(), scratch=(), unknown=(), waiting=())
+    assert vacuum(catalog, grace=HOUR, now=later() + HOUR) == Leftovers(retired=(), scratch=(), unknown=(), waiting=())
 
 
 def test_a_reader_goes_on_with_the_snapshot_it_opened(catalog: Catalog, lake: Lake) -> None:
@@ -74,7 +78,7 @@ def test_a_reader_goes_on_with_the_snapshot_it_opened(catalog: Catalog, lake: La
     ):
         before = con.execute("FROM sentences ORDER BY ALL").fetchall()
         compact(catalog)
-        vacuum(catalog, grace=HOUR, now=NOW)
+        vacuum(catalog, grace=HOUR, now=later())
         for reader in (con, published):
             assert reader.execute("FROM sentences ORDER BY ALL").fetchall() == before
 
@@ -83,7 +87,7 @@ def test_the_published_file_never_names_a_part_that_is_gone(catalog: Catalog, la
     fill(catalog)
     publish(catalog)
     compact(catalog)
-    vacuum(catalog, grace=AT_ONCE, now=NOW)
+    vacuum(catalog, grace=AT_ONCE, now=later())
     with duckdb.connect(str(lake.published_path), read_only=True) as con:
         assert con.execute("SELECT count(*) FROM sentences").fetchone() == (3,)
 
@@ -91,16 +95,16 @@ def test_the_published_file_never_names_a_part_that_is_gone(catalog: Catalog, la
 def test_unknown_parts_are_listed_and_removed_only_on_request(catalog: Catalog, lake: Lake) -> None:
     fill(catalog)
     lost = set(orphan(catalog))
-    assert paths(vacuum(catalog, grace=AT_ONCE, now=NOW), "unknown") == lost
+    assert paths(vacuum(catalog, grace=AT_ONCE, now=later()), "unknown") == lost
     assert lost <= files(lake)
-    vacuum(catalog, grace=AT_ONCE, now=NOW, unknown=True)
+    vacuum(catalog, grace=AT_ONCE, now=later(), unknown=True)
     assert files(lake) == named(catalog)
 
 
 def test_a_young_part_belongs_to_a_writer_that_has_not_committed_yet(catalog: Catalog, lake: Lake) -> None:
     fill(catalog)
     lost = set(orphan(catalog))
-    assert vacuum(catalog, grace=HOUR, now=NOW, unknown=True).unknown == ()
+    assert vacuum(catalog, grace=HOUR, now=later(), unknown=True).unknown == ()
     assert lost <= files(lake)
 
 
@@ -109,7 +113,7 @@ def test_finding_leftovers_changes_nothing(catalog: Catalog, lake: Lake) -> None
     compact(catalog)
     orphan(catalog)
     before = files(lake)
-    found = find_leftovers(catalog, grace=AT_ONCE, now=NOW)
+    found = find_leftovers(catalog, grace=AT_ONCE, now=later())
     assert (bool(found.retired), bool(found.unknown), files(lake)) == (True, True, before)
     assert sum(leftover.bytes for leftover in found.retired) > 0
 
@@ -122,7 +126,7 @@ def test_scratch_of_dead_runs_goes_and_that_of_living_ones_stays(catalog: Catalo
         lake.root / f".catalog.duckdb.{'a' * 32}.tmp",
         lake.staging / "dead-run" / "00000.arrow",
     ]
-    old = (NOW - 2 * HOUR).timestamp()
+    old = (later() - 2 * HOUR).timestamp()
     for path in scratch:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"half")
@@ -133,7 +137,7 @@ def test_scratch_of_dead_runs_goes_and_that_of_living_ones_stays(catalog: Catalo
     alive.write_bytes(b"waiting")
     # An early file of a run that is still active: its folder changed with the last commit.
     os.utime(alive, (old, old))
-    removed = paths(vacuum(catalog, grace=HOUR, now=NOW), "scratch")
+    removed = paths(vacuum(catalog, grace=HOUR, now=later()), "scratch")
     assert removed == {"staging/dead-run", *(p.relative_to(lake.root).as_posix() for p in scratch[:2])}
     assert not any(path.exists() for path in scratch)
     assert alive.exists()
@@ -149,7 +153,7 @@ def test_files_of_others_are_never_touched(catalog: Catalog, lake: Lake) -> None
     outside.mkdir()
     (outside / f"{'b' * 32}.parquet").write_text("linked")
     (folder / f"{'c' * 32}.parquet").symlink_to(outside / f"{'b' * 32}.parquet")
-    vacuum(catalog, grace=AT_ONCE, now=NOW, unknown=True)
+    vacuum(catalog, grace=AT_ONCE, now=later(), unknown=True)
     assert all(path.exists() for path in mine)
     assert (outside / f"{'b' * 32}.parquet").exists()
 
@@ -159,7 +163,7 @@ def test_a_writer_stopped_during_a_vacuum_is_refused_and_can_try_again(catalog: 
     version = catalog.begin_run("slow", SPEC.encoding_id, [])
     texts = {"slow": ["A slow writer."]}
     result = lakes.encode(lake, SPEC, texts, run_id="slow", version=version)
-    vacuum(catalog, grace=AT_ONCE, now=NOW, unknown=True)
+    vacuum(catalog, grace=AT_ONCE, now=later(), unknown=True)
     before = catalog.snapshot()
     with pytest.raises(PolysemeError, match="vanished"):
         catalog.commit_shard(result)
@@ -183,7 +187,7 @@ def test_a_part_that_is_committed_between_listing_and_removing_stays(
         return found
 
     monkeypatch.setattr("polyseme.storage.maintenance.vacuum.find_leftovers", find_then_commit)
-    vacuum(catalog, grace=AT_ONCE, now=NOW, unknown=True)
+    vacuum(catalog, grace=AT_ONCE, now=later(), unknown=True)
     assert {part.path for part in result.parts} <= files(lake)
 
 
@@ -196,10 +200,10 @@ def test_a_lost_catalog_does_not_cost_the_parts(catalog: Catalog, lake: Lake) ->
         (lake.root / name).unlink(missing_ok=True)
     shutil.rmtree(lake.staging)
     with Catalog.create_or_open(lake) as fresh:
-        assert paths(vacuum(fresh, grace=AT_ONCE, now=NOW), "unknown") == parts
+        assert paths(vacuum(fresh, grace=AT_ONCE, now=later()), "unknown") == parts
     assert files(lake) == parts
 
 
 def test_a_negative_grace_period_is_refused(catalog: Catalog) -> None:
     with pytest.raises(UsageError, match="negative"):
-        find_leftovers(catalog, grace=-GRACE, now=NOW)
+        find_leftovers(catalog, grace=-GRACE, now=later())

@@ -22,7 +22,11 @@ from polyseme.storage.sql.connection import open_snapshot
 from tests import lakes
 
 SPEC = lakes.make_spec()
-NOW = datetime.now(UTC) + timedelta(minutes=30)
+
+
+def later() -> datetime:
+    """Return half an hour from now: not a constant, because a test may run an hour after it was imported."""
+    return datetime.now(UTC) + timedelta(minutes=30)
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def full(catalog: Catalog) -> Catalog:
 
 
 def check(catalog: Catalog, grace: timedelta = timedelta(hours=1)) -> Verification:
-    return verify(catalog, grace=grace, now=NOW)
+    return verify(catalog, grace=grace, now=later())
 
 
 def kinds(catalog: Catalog) -> list[tuple[str, str]]:
