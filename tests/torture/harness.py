@@ -232,8 +232,8 @@ def _lazy_catalog(*args: Any, **named: Any) -> None:
 
     configure = sqlite_engine._configure_sqlite
 
-    def lazily(connection: sqlite3.Connection, record: Any, *, busy: float) -> None:
-        configure(connection, record, busy=busy)
+    def lazily(connection: sqlite3.Connection, record: Any, **named: Any) -> None:
+        configure(connection, record, **named)
         connection.execute("PRAGMA synchronous = OFF")
 
     sqlite_engine._configure_sqlite = lazily
