@@ -115,6 +115,17 @@ def _root(root: Path | Url | str) -> Path | Url:
     text = str(root)
     if isinstance(root, Url) or (isinstance(root, str) and "://" in text and not text.startswith("file://")):
         return Url(text.rstrip("/"))
-    if text.startswith("file://"):
-        text = os.fsdecode(unquote_to_bytes(urlsplit(text).path))
-    return Path(text).expanduser().resolve()
+    try:
+        path = _path_in(text) if text.startswith("file://") else text
+        return Path(path).expanduser().resolve()
+    except (ValueError, RuntimeError) as error:  # no such user, links that lead to themselves, NUL, half a surrogate
+        raise UsageError(
+            f"A lake cannot be at {text!a}: {str(error).rstrip('.')}. Name another place with --lake."
+        ) from error
+
+
+def _path_in(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.query or parts.fragment or any(character in address for character in "\t\r\n"):
+        raise ValueError("its address has ?, # or a line break, which are written %3F, %23, %0A")
+    return os.fsdecode(unquote_to_bytes(parts.path))

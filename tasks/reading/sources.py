@@ -178,11 +178,12 @@ def shields(reject: Reject, uri: str) -> bool:
 
 
 def _resolve(spec: str, known: Known) -> Source:
-    if not spec or "\0" in spec:
+    name = _path_in(spec) if _SCHEME.match(spec) else spec
+    if not name or "\0" in name or not _is_encodable(name):
         raise UsageError(
             f"source {spec!r} names nothing; give a file, a folder, a glob pattern, or - for standard input"
         )
-    path = _absolute(_path_of(spec) if _SCHEME.match(spec) else spec)
+    path = _absolute(name)
     real = os.path.realpath(path)
     # The name of a file decides how it is read, so a link to a file keeps its name.
     file = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
@@ -221,6 +222,27 @@ _FORMATS = (
 def _absolute(path: str) -> str:
     # The parent of a link is not the folder before it in the path, so a path with `..` is resolved completely.
     return os.path.realpath(path) if ".." in path.split("/") else os.path.abspath(path)
+
+
+def _path_in(spec: str) -> str:
+    """Return the path of an address that a user gave. Raises UsageError for one that urlsplit reads as another file."""
+    try:
+        parts = urlsplit(spec)
+    except ValueError as error:
+        raise UsageError(f"source {spec!r} is not an address ({error}); give a path, or file:// and a path") from error
+    lost = parts.query or parts.fragment or any(character in spec for character in "\t\r\n")
+    if parts.scheme == "file" and lost:
+        raise UsageError(f"source {spec!r} has ?, # or a line break in an address; write %3F, %23, %0A")
+    return _path_of(spec)
+
+
+def _is_encodable(name: str) -> bool:
+    """Return whether the system could have a file of this name: some surrogates stand for bytes, others for nothing."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _path_of(uri: str) -> str:

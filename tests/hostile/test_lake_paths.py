@@ -66,6 +66,19 @@ def test_a_lake_of_this_name_is_refused_before_anything_is_made(tmp_path: Path, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["file://[/x", "file:///a%00b", "/a\0b", "/\ud800", "file:///\ud800", "file:///a?b", "file:///a#b", "file:///a\nb",
+     "~no-such-user/lake"],
+    ids=ascii,
+)  # fmt: skip
+def test_an_address_that_names_no_place_or_another_is_refused(address: str) -> None:
+    for opening in (Lake, lake_at, connect):
+        with pytest.raises(UsageError, match="A lake cannot be at") as caught:
+            opening(address)
+        str(caught.value).encode("ascii")
+
+
 def test_a_folder_above_the_lake_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "[work]").mkdir()
     monkeypatch.chdir(tmp_path / "[work]")

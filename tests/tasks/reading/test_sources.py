@@ -113,6 +113,15 @@ def test_a_relative_path_and_its_absolute_form_have_one_uri(tmp_path: Path, monk
         ("", "names nothing"),
         ("s3://bucket/key.jsonl", "not on this machine"),
         ("file://elsewhere/a.txt", "not on this machine"),
+        ("http://[", "not an address"),
+        ("file://\u2100/a.txt", "not an address"),
+        ("file:///a%00b.txt", "names nothing"),
+        ("file:///\ud800.txt", "names nothing"),
+        ("\ud800.txt", "names nothing"),
+        ("*\ud800", "names nothing"),
+        ("file:///a?b.txt", "write %3F"),
+        ("file:///a#b.txt", "write %3F"),
+        ("file:///a\nb.txt", "write %3F"),
     ],
 )
 def test_the_error_for_a_source_that_cannot_be_read_says_what_to_do(
