@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from polyseme.storage.checks import RUN_ID, shown
 from polyseme.storage.errors import UsageError
+from polyseme.storage.lake import refuse_secrets
 
 _ADDRESS = re.compile(r"(/|[A-Za-z][A-Za-z0-9+.-]*://)[^\x00-\x1f\x7f]*")
 _CORPUS = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}")
@@ -16,6 +17,8 @@ _MOST_CORPORA = 1000
 
 def check_address(value: object) -> str:
     """Return a lake's address from an event: a full path or a URL. Raises UsageError for anything else."""
+    if isinstance(value, str):
+        refuse_secrets(value)  # first, because the other refusal repeats the address
     if not isinstance(value, str) or not _ADDRESS.fullmatch(value) or len(value) > _LONGEST:
         _refuse("lake", value, "a full path or a URL on one line")
     return value

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from polyseme.flows.coherence import coherence
-from polyseme.flows.received_events import check_corpora
+from polyseme.flows.received_events import check_address, check_corpora, check_run_id
 from polyseme.flows.scheduled import embed_corpora, reconcile
 from polyseme.flows.server.allowed_lakes import allowed_lake
 from polyseme.storage.catalog import Catalog
@@ -138,6 +138,30 @@ def test_a_forged_change_scans_nothing(place: Path, resource: str, message: str)
 def test_corpora_are_a_list_of_names(values: object) -> None:
     with pytest.raises(UsageError, match="as its corp"):
         check_corpora(values)
+
+
+def nested(depth: int) -> object:
+    value: object = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value", [nested(50_000), [10**5000], 10**5000, {"a": [10**5000]}], ids=lambda v: type(v).__name__
+)
+def test_what_python_cannot_write_is_refused_too(value: object) -> None:
+    for check in (check_corpora, check_run_id, check_address, allowed_lake):
+        with pytest.raises(UsageError) as caught:
+            check(value)
+        assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("address", ["s3://K:hush@evil/a\nb", "s3://K:hush@evil/" + "a" * 5000])
+def test_a_secret_in_an_address_that_is_refused_for_another_reason_is_not_quoted(address: str) -> None:
+    with pytest.raises(UsageError, match="stored and logged") as caught:
+        check_address(address)
+    assert "hush" not in str(caught.value)
 
 
 def test_a_corpus_is_scanned_once_however_often_it_is_named() -> None:
