@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NoReturn, get_args
 
 import pyarrow as pa
@@ -36,15 +37,20 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 LAKE_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,127}")
 TOKEN = re.compile(r"[0-9a-f]{32}")
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(\+00:00|Z)", re.ASCII)
+TIME = re.compile(
+    r"[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    r"(\.[0-9]{1,6})?(\+00:00|Z)"
+)
+"""In years that Python and Arrow have. Whether the month has that day is seen when it is read as a date."""
 NUMBER = re.compile(r"[0-9]{1,18}")
-LINE = re.compile(r"[^\x00-\x1f\x7f]{0,4096}")
-"""A name that is shown or logged, such as a model's label."""
+LINE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{0,4096}")
+"""A name that is shown or logged, such as a model's label. JSON can have surrogates in it, and Arrow cannot."""
 
 MOST = 2**62
 WIDEST = 65_536
 LONGEST_JSON = 1 << 20
 _SHOWN = 80
+_A_TIME = "a time in ISO 8601"
 PART = re.compile(rf"data/(?:{'|'.join(TABLES)})/encoding=[0-9a-f]{{16}}/[0-9a-f]{{32}}\.parquet")
 
 RESTORE = "Restore it from a copy. A lake that somebody else made may have been altered on purpose: do not open it."
@@ -71,6 +77,12 @@ class Origin:
             self.refuse(what, value, expected)
         return value
 
+    def string(self, value: object, what: str) -> str:
+        """Return any text, such as a document's id: nothing is built from it."""
+        if not isinstance(value, str):
+            self.refuse(what, value, "text")
+        return value
+
     def integer(self, value: object, what: str, *, least: int = 0, most: int = MOST) -> int:
         """Return an integer of a range."""
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
@@ -82,6 +94,15 @@ class Origin:
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= most:
             self.refuse(what, value, f"a number from {least:g} to {most:g}")
         return value
+
+    def time(self, value: object, what: str) -> str:
+        """Return a time in ISO 8601 and UTC."""
+        text = self.text(value, what, TIME, _A_TIME)
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            self.refuse(what, text, _A_TIME)
+        return text
 
     def counter(self, value: object, what: str) -> int:
         """Return the integer that a text of digits stands for."""
@@ -95,21 +116,32 @@ class Origin:
 
     def object(self, text: object, what: str) -> dict[str, Any]:
         """Return a JSON object that a text of bounded length holds."""
-        expected = f"a JSON object of at most {LONGEST_JSON:,} characters"
-        if not isinstance(text, str) or len(text) > LONGEST_JSON:
-            self.refuse(what, text, expected)
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
-            self.refuse(what, text, expected)
+        found = _parsed(text)
         if not isinstance(found, dict):
-            self.refuse(what, text, expected)
+            self.refuse(what, text, f"a JSON object of at most {LONGEST_JSON:,} characters")
+        return found
+
+    def strings(self, text: object, what: str) -> list[str]:
+        """Return the texts of a JSON list, at least one, that a text of bounded length holds."""
+        found = _parsed(text)
+        if not isinstance(found, list) or not found or not all(map(_is_text, found)):
+            self.refuse(what, text, f"a JSON list of texts of at most {LONGEST_JSON:,} characters")
         return found
 
     def fields(self, found: dict[str, Any], what: str, names: Collection[str]) -> None:
         """Require that an object has exactly these fields."""
         if found.keys() != set(names):
             self.refuse(what, ", ".join(sorted(map(str, found))), f"an object with {', '.join(names)}")
+
+
+def _parsed(text: object) -> object:
+    """Return the value that a text of bounded length holds as JSON; None if it is not such a text."""
+    if not isinstance(text, str) or len(text) > LONGEST_JSON:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def is_utf8(text: str) -> bool:
@@ -121,9 +153,16 @@ def is_utf8(text: str) -> bool:
     return True
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and is_utf8(value)
+
+
 def shown(value: object) -> str:
     """Return a value for a message: escaped, and cut if it is long."""
-    text = ascii(value[: _SHOWN + 1] if isinstance(value, (str, bytes)) else value)
+    try:
+        text = ascii(value[: _SHOWN + 1] if isinstance(value, (str, bytes)) else value)
+    except (RecursionError, ValueError):  # lists in lists without end, an integer of more digits than Python writes
+        text = f"a value of type {type(value).__name__}"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
@@ -161,7 +200,7 @@ def outputs(origin: Origin, text: object) -> Outputs:
     origin.fields({"pll": None} | found, what, ("level", "words", "nsp", "pll"))
     origin.one_of(found["level"], f"{what} level", LEVELS)
     words = found["words"]
-    if words is not None and not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+    if words is not None and not (isinstance(words, list) and all(_is_text(word) for word in words)):
         origin.refuse(f"{what} words", words, "a list of words, or null")
     if not isinstance(found["nsp"], bool):
         origin.refuse(f"{what} nsp", found["nsp"], "true or false")
@@ -189,6 +228,17 @@ def texts(origin: Origin, found: Sequence[str], what: str, pattern: re.Pattern[s
     fits = pc.fill_null(pc.match_substring_regex(column, f"^(?:{pattern.pattern})$"), False)
     if not pc.all(fits, min_count=0).as_py():
         origin.refuse(what, column.filter(pc.invert(fits))[0].as_py(), expected)
+
+
+def times(origin: Origin, found: Sequence[str], what: str) -> None:
+    """Require that every text is a time in ISO 8601 and UTC, with Arrow as `texts` does."""
+    texts(origin, found, what, TIME, _A_TIME)
+    try:
+        pa.array(found, pa.string()).cast(pa.timestamp("us", tz="UTC"))
+    except pa.ArrowInvalid:
+        for text in found:
+            origin.time(text, what)
+        raise
 
 
 def part_paths(origin: Origin, table: object, encoding_id: object, paths: Sequence[str]) -> None:

@@ -5,10 +5,11 @@ Every function works inside a transaction that it is given. Knows neither files 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import ColumnElement, Connection, delete, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, literal, literal_column, or_, select, tuple_
 
+from polyseme.storage.database import meta
 from polyseme.storage.database.dialects import chunks, insert_into
 from polyseme.storage.database.schema import RECORD_PREFIX, document_versions, encodings, other_uris
 
@@ -22,7 +23,7 @@ def addresses_of(connection: Connection, doc_ids: Sequence[str]) -> dict[str, se
     d, found = document_versions.c, dict[str, set[str]]()
     query = select(d.doc_id, d.uri).where(_any_encoding(), d.deleted.is_(False))
     for some in chunks(doc_ids):
-        for doc_id, uri in connection.execute(query.where(d.doc_id.in_(some))):
+        for doc_id, uri in _texts(connection, query.where(d.doc_id.in_(some))):
             found.setdefault(doc_id, set()).add(uri)
     return found
 
@@ -37,7 +38,7 @@ def moved_here(connection: Connection, uris: Sequence[str]) -> dict[str, str]:
     query = select(d.uri, func.min(d.doc_id)).where(d.deleted.is_(False), is_file, foreign).group_by(d.uri)
     for encoding_id in connection.scalars(select(encodings.c.encoding_id)).all():
         for some in chunks(uris):
-            rows = connection.execute(query.where(d.encoding_id == encoding_id, d.uri.in_(some)))
+            rows = _texts(connection, query.where(d.encoding_id == encoding_id, d.uri.in_(some)))
             found.update((uri, doc_id) for uri, doc_id in rows)
     return found
 
@@ -48,7 +49,7 @@ def documents_like(connection: Connection, records: Sequence[str]) -> set[tuple[
     query = select(d.doc_id, d.uri, d.record_sha256).where(d.deleted.is_(False)).limit(_MOST_ALIKE)
     prefix: ColumnElement[str] = literal_column(RECORD_PREFIX)
     wanted = set(records)
-    found = (connection.execute(query.where(prefix.in_([r[:16] for r in some]))) for some in chunks(records))
+    found = (_texts(connection, query.where(prefix.in_([r[:16] for r in some]))) for some in chunks(records))
     return {(doc_id, uri, record) for rows in found for doc_id, uri, record in rows if record in wanted}
 
 
@@ -71,7 +72,7 @@ def others_of(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) 
     o, found = other_uris.c, dict[str, list[str]]()
     query = select(o.doc_id, o.uri).where(o.encoding_id == encoding_id).order_by(o.doc_id, o.uri)
     for some in chunks(doc_ids):
-        for doc_id, uri in connection.execute(query.where(o.doc_id.in_(some))):
+        for doc_id, uri in _texts(connection, query.where(o.doc_id.in_(some))):
             found.setdefault(doc_id, []).append(uri)
     return found
 
@@ -84,7 +85,16 @@ def others_after(
     query = select(o.doc_id, o.uri).where(o.encoding_id == encoding_id)
     if last is not None:
         query = query.where(tuple_(o.doc_id, o.uri) > tuple_(literal(last[0]), literal(last[1])))
-    return [(doc_id, uri) for doc_id, uri in connection.execute(query.order_by(o.doc_id, o.uri).limit(rows))]
+    return [(doc_id, uri) for doc_id, uri in _texts(connection, query.order_by(o.doc_id, o.uri).limit(rows))]
+
+
+def _texts(connection: Connection, query: Select[tuple[str, ...]]) -> Iterator[Sequence[str]]:
+    """Yield the rows of a query for ids, addresses and hashes. Raises LakeError for one with another value."""
+    origin = meta.origin(connection)
+    for row in connection.execute(query):
+        for value in row:
+            origin.string(value, "an id or address of a document")
+        yield row
 
 
 def _any_encoding() -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from polyseme.storage.database import deletions, rejects
+from polyseme.storage.database import deletions, meta, rejects
 from polyseme.storage.database.dialects import chunks, insert_into
 from polyseme.storage.database.schema import deleted_documents, document_versions, moved, parts, shards, superseded
 from polyseme.storage.errors import PolysemeError
@@ -117,8 +117,13 @@ def current_versions(connection: Connection, encoding_id: str, doc_ids: Sequence
     """Return the versions that the catalog has of `doc_ids`, tombstones included."""
     d = document_versions.c
     query = select(d.doc_id, d.version, d.text_version, d.deleted).where(d.encoding_id == encoding_id)
+    origin = meta.origin(connection)
     return {
-        doc_id: _Current(version, text_version, deleted)
+        doc_id: _Current(
+            origin.integer(version, "document_versions.version"),
+            origin.integer(text_version, "document_versions.text_version"),
+            deleted,
+        )
         for ids in chunks(doc_ids)
         for doc_id, version, text_version, deleted in connection.execute(query.where(d.doc_id.in_(ids))).all()
     }

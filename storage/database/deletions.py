@@ -6,13 +6,16 @@ until then compaction keeps its rows. Opens no files: whether the rows are there
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import Connection, select, update
 from sqlalchemy import delete as delete_rows
 
+from polyseme.storage import checks
+from polyseme.storage.database import meta
 from polyseme.storage.database.arrow import read_table
 from polyseme.storage.database.dialects import chunks
 from polyseme.storage.database.schema import deleted_documents, document_versions, runs, superseded
@@ -52,7 +55,22 @@ def read(
         query = query.where(d.uri >= uri_prefix, d.uri < uri_prefix + "\U0010ffff")
     if doc_id is not None:
         query = query.where(x.doc_id == doc_id)
-    return [DeletedDocument(**row) for row in connection.execute(query).mappings()]
+    origin = meta.origin(connection)
+    return [_checked(origin, row) for row in connection.execute(query).mappings()]
+
+
+def _checked(origin: checks.Origin, row: Mapping[str, Any]) -> DeletedDocument:
+    """Return a row as a record. Raises LakeError for a value that no deletion leaves."""
+    run_id, encoding_id = row["run_id"], row["encoding_id"]
+    return DeletedDocument(
+        encoding_id=origin.text(encoding_id, "deleted_documents.encoding_id", checks.ENCODING_ID, "16 hex digits"),
+        doc_id=origin.string(row["doc_id"], "deleted_documents.doc_id"),
+        uri=origin.string(row["uri"], "document_versions.uri"),
+        version=origin.integer(row["version"], "deleted_documents.version"),
+        text_version=origin.integer(row["text_version"], "deleted_documents.text_version"),
+        run_id=None if run_id is None else origin.text(run_id, "runs.run_id", checks.LINE, "one line of text"),
+        deleted_at=origin.time(row["deleted_at"], "deleted_documents.deleted_at"),
+    )
 
 
 def restorable_versions(connection: Connection) -> pa.Table:

@@ -48,7 +48,7 @@ def read_encodings(connection: Connection) -> tuple[Encoding, ...]:
             encoding_id=origin.text(encoding_id, "encodings.encoding_id", checks.ENCODING_ID, "16 hex digits"),
             name=origin.text(name, "encodings.name", checks.ENCODING_NAME, "lower-case letters, digits and _"),
             spec=checks.spec(origin, spec),
-            created_at=origin.text(created_at, "encodings.created_at", checks.TIME, "a time in ISO 8601"),
+            created_at=origin.time(created_at, "encodings.created_at"),
             fidelity=losses.get(encoding_id),
         )
         for encoding_id, name, spec, created_at in rows

@@ -6,16 +6,20 @@ Every function works inside a transaction that it is given. Knows neither the li
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, delete, insert, select
 
+from polyseme.storage import checks
+from polyseme.storage.database import meta
 from polyseme.storage.database.dialects import chunks
 from polyseme.storage.database.schema import held_back
 
 Reason = Literal["nothing-found", "too-many"]
+_LIMIT = re.compile(r"100%|[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,24 @@ class HeldBack:
 def read(connection: Connection) -> tuple[HeldBack, ...]:
     """Return what is held back, by source and encoding."""
     rows = connection.execute(select(held_back).order_by(held_back.c.source, held_back.c.encoding_id)).mappings()
-    return tuple(HeldBack(**{**row, "examples": tuple(json.loads(row["examples"]))}) for row in rows)
+    origin = meta.origin(connection)
+    return tuple(_checked(origin, row) for row in rows)
+
+
+def _checked(origin: checks.Origin, row: Mapping[str, Any]) -> HeldBack:
+    """Return a row as a record. Raises LakeError for a value that no run records."""
+    origin.one_of(row["reason"], "held_back.reason", get_args(Reason))
+    return HeldBack(
+        encoding_id=origin.text(row["encoding_id"], "held_back.encoding_id", checks.ENCODING_ID, "16 hex digits"),
+        source=origin.string(row["source"], "held_back.source"),
+        run_id=origin.text(row["run_id"], "held_back.run_id", checks.LINE, "one line of text"),
+        reason=row["reason"],
+        documents=origin.integer(row["documents"], "held_back.documents"),
+        had=origin.integer(row["had"], "held_back.had"),
+        examples=tuple(origin.strings(row["examples"], "held_back.examples")),
+        confirm_with=origin.text(row["confirm_with"], "held_back.confirm_with", _LIMIT, "100% or a number"),
+        held_at=origin.time(row["held_at"], "held_back.held_at"),
+    )
 
 
 def replace(

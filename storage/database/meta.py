@@ -90,13 +90,16 @@ def next_ordinal(connection: Connection) -> int:
 
 def counters(connection: Connection) -> tuple[int, int]:
     """Return the catalog's version and the ordinal of its last run; zeros if the catalog has no rows yet."""
-    return int(_get(connection, _CATALOG_VERSION) or 0), int(_get(connection, _LAST_ORDINAL) or 0)
+    found = origin(connection)
+    version, ordinal = (_get(connection, key) or "0" for key in (_CATALOG_VERSION, _LAST_ORDINAL))
+    return found.counter(version, f"meta {_CATALOG_VERSION}"), found.counter(ordinal, f"meta {_LAST_ORDINAL}")
 
 
 def raise_counters(connection: Connection, *, at_least: tuple[int, int]) -> None:
     """Raise both counters above `at_least`, and above what they are, and draw a token."""
     for key, floor in zip((_CATALOG_VERSION, _LAST_ORDINAL), at_least, strict=True):
-        _put(connection, key, str(1 + max(floor, int(_required(connection, key)))))
+        now = origin(connection).counter(_required(connection, key), f"meta {key}")
+        _put(connection, key, str(1 + max(floor, now)))
     _put(connection, _EPOCH, uuid4().hex)
 
 

@@ -60,7 +60,7 @@ def retired(connection: Connection) -> list[RetiredPart]:
         RetiredPart(
             checks.part_path(origin, path),
             origin.integer(size, "retired_parts.bytes"),
-            origin.text(at, "retired_parts.retired_at", checks.TIME, "a time in ISO 8601"),
+            origin.time(at, "retired_parts.retired_at"),
         )
         for path, size, at in connection.execute(select(r.path, r.bytes, r.retired_at).order_by(r.retired_at))
     ]

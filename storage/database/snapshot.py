@@ -5,7 +5,7 @@ A plain value: it holds no connection and does not change when the catalog does.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -54,13 +54,14 @@ class Snapshot:
 def take_snapshot(connection: Connection) -> Snapshot:
     """Read a snapshot in the connection's transaction. Raises LakeError for a damaged catalog."""
     rejects = select(*(c for c in schema.rejects.c if c.name != "id")).order_by(schema.rejects.c.id)
+    encodings = read_encodings(connection)
     return Snapshot(
         catalog_version=meta.catalog_version(connection),
         epoch=meta.epoch(connection),
         lake_id=meta.lake_id(connection),
-        default_encoding=meta.default_encoding(connection),
-        encodings=read_encodings(connection),
-        parts=_live_parts(connection),
+        default_encoding=_default(connection, [e.encoding_id for e in encodings]),
+        encodings=encodings,
+        parts=_live_parts(connection, [e.encoding_id for e in encodings]),
         superseded=read_table(connection, select(schema.superseded)),
         moved=read_table(connection, select(schema.moved)),
         restorable=deletions.restorable_versions(connection),
@@ -86,20 +87,28 @@ def _runs(connection: Connection) -> pa.Table:
     origin = meta.origin(connection)
     for run_id in found["run_id"].to_pylist():
         origin.text(run_id, "runs.run_id", checks.LINE, "one line of text")
-    for name in ("started_at", "finished_at"):
-        times = found[name].drop_null().to_pylist()
-        checks.texts(origin, times, f"runs.{name}", checks.TIME, "a time in ISO 8601")
+    checks.times(origin, found["started_at"].to_pylist(), "runs.started_at")
+    checks.times(origin, found["finished_at"].drop_null().to_pylist(), "runs.finished_at")
     for text in found["seconds"].to_pylist():
         checks.seconds(origin, text)
     return found
 
 
-def _live_parts(connection: Connection) -> dict[tuple[str, str], tuple[str, ...]]:
+def _default(connection: Connection, encoding_ids: Sequence[str]) -> str | None:
+    """Return the id of the default encoding. With another id the plain views would show a lake without documents."""
+    found = meta.default_encoding(connection)
+    if encoding_ids:
+        meta.origin(connection).one_of(found, "meta default_encoding", encoding_ids)
+    return found
+
+
+def _live_parts(connection: Connection, encoding_ids: Sequence[str]) -> dict[tuple[str, str], tuple[str, ...]]:
     p = schema.parts.c
     found: dict[tuple[str, str], list[str]] = {}
     origin = meta.origin(connection)
     for encoding_id, table, path in connection.execute(select(p.encoding_id, p.table_name, p.path).order_by(p.part_id)):
         found.setdefault((encoding_id, table), []).append(path)
     for (encoding_id, table), paths in found.items():
+        origin.one_of(encoding_id, "parts.encoding_id", encoding_ids)
         checks.part_paths(origin, table, encoding_id, paths)
     return {key: tuple(paths) for key, paths in found.items()}

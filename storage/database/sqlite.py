@@ -27,7 +27,11 @@ LONGEST_KEY = None
 
 _BUSY_SECONDS = 5.0
 _DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR)
+_DAMAGED = (
+    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR,
+    # Rows that contradict each other, of which a copy or a commit makes more.
+    sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG,
+)  # fmt: skip
 _SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")
 """Ends a journal that names another file, which SQLite would delete. Polyseme never writes one."""
 _SEEN = "polyseme_seen"

@@ -28,9 +28,9 @@ def find(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> di
     return {
         doc_id: DocumentVersion(
             doc_id=doc_id,
-            uri=uri,
+            uri=origin.string(uri, "document_versions.uri"),
             version=origin.integer(version, "document_versions.version"),
-            record_sha256=record_sha256,
+            record_sha256=origin.string(record_sha256, "document_versions.record_sha256"),
             outputs=_outputs(origin, outputs),
             n_tokens=origin.integer(n_tokens, "document_versions.n_tokens"),
             text_version=(
@@ -78,7 +78,9 @@ def page_after(
         doc_id, uri = last
         query = query.where(tuple_(d.uri, d.doc_id) > tuple_(literal(uri), literal(doc_id)))
     found = connection.execute(query.order_by(d.uri, d.doc_id).limit(rows))
-    return [(doc_id, uri) for doc_id, uri in found]
+    origin = meta.origin(connection)
+    what = "document_versions.doc_id", "document_versions.uri"
+    return [(origin.string(doc_id, what[0]), origin.string(uri, what[1])) for doc_id, uri in found]
 
 
 @lru_cache(maxsize=256)

@@ -17,6 +17,7 @@ from polyseme.storage.database import deletions, meta, part_rows
 from polyseme.storage.database.deletions import DeletedDocument
 from polyseme.storage.records import Part
 from polyseme.storage.sql.literals import quote
+from polyseme.storage.sql.views import explained
 
 _BATCH = 1000
 
@@ -63,7 +64,7 @@ def _versions_in(catalog: Catalog, parts: Sequence[Part], documents: Sequence[De
         return set()
     wanted = pa.table({"doc_id": [d.doc_id for d in documents], "version": [d.version for d in documents]})
     files = ", ".join(quote(str(catalog.lake.part_path(part.path))) for part in parts)
-    with duckdb.connect() as con:
+    with explained(catalog.lake), duckdb.connect() as con:
         catalog.lake.files.attach(con, [part.path for part in parts])
         con.register("wanted", wanted)
         rows = con.sql(

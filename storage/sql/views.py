@@ -52,11 +52,9 @@ def explained(lake: Lake) -> Iterator[None]:
     """Turn DuckDB's error about a part that it cannot read into a LakeError."""
     try:
         yield
-    except (
-        duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException, duckdb.ConversionException,
-        UnicodeDecodeError,
-    ) as error:  # fmt: skip
-        # UnicodeDecodeError: DuckDB's message quotes bytes of the part that are not UTF-8, and the binding decodes it.
+    except (duckdb.Error, UnicodeDecodeError) as error:
+        # Any error: a broken footer is a plain duckdb.Error. UnicodeDecodeError: the message quotes bytes of the part
+        # that are not UTF-8, and the binding decodes it.
         raise LakeError(
             f"The lake at {lake.root} has a part that cannot be read. Run `polyseme verify`, which names it, and "
             f"`polyseme verify --repair`. ({str(error).splitlines()[0]})"
