@@ -1,12 +1,16 @@
 """Objects of the database: only the tables, columns and indexes of a catalog, or nothing is done with it.
 
-SQLite runs a trigger, a view or a generated column of the file as part of our own statements. Knows the names that
-`schema` gives and no rows.
+SQLite runs a trigger, a view, a generated column, a check or an expression of the file as part of our own statements.
+Knows the names that `schema` gives and no rows.
 """
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy import Connection, text
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex
 
 from polyseme.storage.catalog_url import place_of
 from polyseme.storage.checks import RESTORE, shown
@@ -19,6 +23,13 @@ _KNOWN = {
     "table": {*metadata.tables, *_OF_SQLITE},
     "index": {str(index.name) for table in metadata.tables.values() for index in table.indexes},
 }
+_INDEXES = {
+    str(CreateIndex(index).compile(dialect=sqlite.dialect()))
+    for table in metadata.tables.values()
+    for index in table.indexes
+}
+_RUN = re.compile(r"\b(check|collate|conflict|cascade|set\s+(?:null|default))\b|\bdefault\s*\(", re.IGNORECASE)
+"""What of a table SQLite would do with each row that is written. Ours have types, keys, and constants as defaults."""
 
 
 def require_known_objects(connection: Connection) -> None:
@@ -37,8 +48,12 @@ def require_known_objects(connection: Connection) -> None:
             _refuse(connection, f"a {'virtual table' if virtual else kind} {shown(name)}")
         if not made_by_sqlite and name not in _KNOWN[kind]:
             unknown.append(f"{'an' if kind == 'index' else 'a'} {kind} {shown(name)}")
+        elif kind == "index" and sql and sql not in _INDEXES:
+            unknown.append(f"an index {shown(name)} over {shown(sql.partition('(')[2])}")
         if kind == "table":
             _require_plain_columns(connection, name)
+            if name in metadata.tables and (found := _RUN.search(sql)):
+                unknown.append(f"{shown(found[0].upper())} in its table {name}")
     # A later Polyseme has more tables, and its format says so to whoever asks next.
     if unknown and not (any(row.name == "meta" for row in rows) and _is_newer(connection)):
         _refuse(connection, unknown[0])
