@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from polyseme.storage.checks import is_utf8
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, Reject
@@ -230,9 +231,11 @@ def _path_in(spec: str) -> str:
         parts = urlsplit(spec)
     except ValueError as error:
         raise UsageError(f"source {spec!r} is not an address ({error}); give a path, or file:// and a path") from error
-    lost = parts.query or parts.fragment or any(character in spec for character in "\t\r\n")
+    lost = parts.query or parts.fragment or any(character in spec for character in "\t\r\n") or not is_utf8(spec)
     if parts.scheme == "file" and lost:
-        raise UsageError(f"source {spec!r} has ?, # or a line break in an address; write %3F, %23, %0A")
+        raise UsageError(
+            f"source {spec!r} has ?, #, a line break or bytes that are not UTF-8 in it; write %3F, %23, %0A, %FF"
+        )
     return _path_of(spec)
 
 
