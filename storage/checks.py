@@ -114,18 +114,18 @@ class Origin:
             self.refuse(what, value, f"one of {', '.join(choices)}")
         return value
 
-    def object(self, text: object, what: str) -> dict[str, Any]:
-        """Return a JSON object that a text of bounded length holds."""
-        found = _parsed(text)
-        if not isinstance(found, dict):
-            self.refuse(what, text, f"a JSON object of at most {LONGEST_JSON:,} characters")
-        return found
-
     def strings(self, text: object, what: str) -> list[str]:
         """Return the texts of a JSON list, at least one, that a text of bounded length holds."""
         found = _parsed(text)
         if not isinstance(found, list) or not found or not all(map(_is_text, found)):
             self.refuse(what, text, f"a JSON list of texts of at most {LONGEST_JSON:,} characters")
+        return found
+
+    def object(self, text: object, what: str) -> dict[str, Any]:
+        """Return a JSON object that a text of bounded length holds."""
+        found = _parsed(text)
+        if not isinstance(found, dict):
+            self.refuse(what, text, f"a JSON object of at most {LONGEST_JSON:,} characters")
         return found
 
     def fields(self, found: dict[str, Any], what: str, names: Collection[str]) -> None:

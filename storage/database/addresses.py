@@ -6,6 +6,7 @@ Every function works inside a transaction that it is given. Knows neither files 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, literal, literal_column, or_, select, tuple_
 
@@ -88,7 +89,7 @@ def others_after(
     return [(doc_id, uri) for doc_id, uri in _texts(connection, query.order_by(o.doc_id, o.uri).limit(rows))]
 
 
-def _texts(connection: Connection, query: Select[tuple[str, ...]]) -> Iterator[Sequence[str]]:
+def _texts(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
     """Yield the rows of a query for ids, addresses and hashes. Raises LakeError for one with another value."""
     origin = meta.origin(connection)
     for row in connection.execute(query):

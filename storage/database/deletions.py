@@ -6,12 +6,11 @@ until then compaction keeps its rows. Opens no files: whether the rows are there
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, RowMapping, select, update
 from sqlalchemy import delete as delete_rows
 
 from polyseme.storage import checks
@@ -59,7 +58,7 @@ def read(
     return [_checked(origin, row) for row in connection.execute(query).mappings()]
 
 
-def _checked(origin: checks.Origin, row: Mapping[str, Any]) -> DeletedDocument:
+def _checked(origin: checks.Origin, row: RowMapping) -> DeletedDocument:
     """Return a row as a record. Raises LakeError for a value that no deletion leaves."""
     run_id, encoding_id = row["run_id"], row["encoding_id"]
     return DeletedDocument(

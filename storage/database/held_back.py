@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from polyseme.storage import checks
 from polyseme.storage.database import meta
@@ -48,7 +48,7 @@ def read(connection: Connection) -> tuple[HeldBack, ...]:
     return tuple(_checked(origin, row) for row in rows)
 
 
-def _checked(origin: checks.Origin, row: Mapping[str, Any]) -> HeldBack:
+def _checked(origin: checks.Origin, row: RowMapping) -> HeldBack:
     """Return a row as a record. Raises LakeError for a value that no run records."""
     origin.one_of(row["reason"], "held_back.reason", get_args(Reason))
     return HeldBack(

@@ -211,7 +211,7 @@ def _check_target(catalog: Catalog, target: Lake) -> None:
     except FileNotFoundError:
         of = None
         used = (isinstance(root, Path) and root.is_dir() and any(root.iterdir())) or any(target.files.listed(""))
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UsageError(f"{root}/{MARK} cannot be read ({error}). Name an empty folder.") from error
     else:
         used = of != catalog.lake_id

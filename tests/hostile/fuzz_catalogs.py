@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,11 +85,10 @@ def _scanned(lake: Lake) -> None:
     with Catalog.create_or_open(lake) as catalog:
         catalog.register_encoding(SPEC)
         version = catalog.begin_run("run-scan", ID, ["/corpus"])
-        scan = Scan(catalog, lake, "run-scan", version, ID, Outputs("sentences", None, False), source)
-        list(scan.shards(found))
-        scan.retire_rejects(source)
-        scan.delete_gone(source, DeletionLimit.parse("100%"))
-        scan.close()
+        with closing(Scan(catalog, lake, "run-scan", version, ID, Outputs("sentences", None, False), source)) as scan:
+            list(scan.shards(found))
+            scan.retire_rejects(source)
+            scan.delete_gone(source, DeletionLimit.parse("100%"))
 
 
 def _restored(lake: Lake) -> None:
