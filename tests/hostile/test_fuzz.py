@@ -45,7 +45,7 @@ def test_any_name_of_a_file_a_lake_or_a_record_is_read_once_or_refused(foreign: 
 
 
 @pytest.mark.parametrize(
-    ("given", "examples"), [(fuzz_catalogs.promise, 10), (fuzz_events.promise, 100)], ids=["catalog", "event"]
+    ("given", "examples"), [(fuzz_catalogs.promise, 8), (fuzz_events.promise, 100)], ids=["catalog", "event"]
 )
 def test_any_value_in_it_is_used_rightly_or_refused(
     given: type[AbstractContextManager[Property]], examples: int
