@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stdout, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,6 +79,11 @@ def _committed(lake: Lake) -> None:
         catalog.replace_held_back(ID, [], judged=lambda source: True)
 
 
+def _staged(lake: Lake) -> None:
+    with suppress(FileNotFoundError):  # promised for a file that is gone, as after a vacuum
+        list(read_staged(lake, STAGED))
+
+
 def _scanned(lake: Lake) -> None:
     source = [Source("/corpus", "folder", "/corpus")]
     found = [Document(doc_id, lakes.uri_of(doc_id), f"Text of {doc_id}.") for doc_id in ("d", "h", "new")]
@@ -116,7 +121,7 @@ USES: dict[str, Callable[[Lake], object]] = {
     "status as JSON": lambda lake: status(lake=LakeOptions(root=str(lake.root)), json=True),
     "rejects": lambda lake: rejects(lake=LakeOptions(root=str(lake.root))),
     "read": _kept,
-    "staged": lambda lake: list(read_staged(lake, STAGED)),
+    "staged": _staged,
     "verify": _maintained(lambda catalog: verify(catalog, grace=timedelta(0), now=_NOW)),
     "publish": _maintained(publish),
     "publish anew": _maintained(lambda catalog: publish(catalog, anew=True)),
