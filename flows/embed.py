@@ -23,6 +23,7 @@ from prefect.utilities.annotations import opaque
 
 from polyseme.flows.events import emit_run
 from polyseme.flows.runs.endings import ended, with_state
+from polyseme.flows.runs.heartbeat import heartbeat
 from polyseme.flows.runs.lineage import publish_as_asset
 from polyseme.flows.runs.progress import Progress, describe
 from polyseme.flows.runs.rounding import measure_rounding
@@ -158,7 +159,7 @@ def carry_out(job: Job) -> RunReport:
     """
     run_id = uuid4().hex[:12]
     lake, engine = job.lake, shared_engine(job.engine)
-    with Catalog.create_or_open(lake) as catalog:
+    with Catalog.create_or_open(lake) as catalog, heartbeat(catalog, run_id):
         known = catalog.encodings()
         name = catalog.register_encoding(engine.spec, name=job.name)
         measure_rounding(catalog, engine)

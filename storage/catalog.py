@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from polyseme.storage.database import (
     commits,
+    dead_runs,
     encodings,
     held_back,
     meta,
@@ -104,6 +105,7 @@ class Catalog:
     def begin_run(self, run_id: str, encoding_id: str, sources: Sequence[str], flow_run_id: str | None = None) -> int:
         """Record a run and return its ordinal, greater than any before. Raises PolysemeError if `run_id` is taken."""
         with self.writing() as connection:
+            dead_runs.mark(connection)
             ordinal = runs.begin(connection, run_id, encoding_id, sources, flow_run_id, at=_now())
             meta.raise_catalog_version(connection)
             return ordinal
@@ -163,6 +165,7 @@ class Catalog:
             # Within the transaction: vacuum also removes files within one, so none can go between this and the commit.
             self._require_files(result.parts)
             commits.commit(connection, result, at=_now(), longest=self.longest_key)
+            runs.add_committed(connection, result.shard.run_id, result.counts)
             meta.raise_catalog_version(connection)
 
     def replace_parts(self, old: Sequence[Part], new: Part | None, *, moved: Iterable[tuple[str, int, str]]) -> bool:
@@ -255,7 +258,7 @@ class Catalog:
 
     @property
     def version(self) -> int:
-        """The number that every change of the catalog raises."""
+        """The number that every change of the catalog raises, but for signs of life of runs."""
         with self.reading() as connection:
             return meta.catalog_version(connection)
 
@@ -271,9 +274,9 @@ class Catalog:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, patience: float | None = None) -> Iterator[Connection]:
         """Open the write transaction, one at a time; it commits at the end and rolls back on any exception."""
-        with writing(self._engine, patience=self._patience) as connection:
+        with writing(self._engine, patience=self._patience if patience is None else patience) as connection:
             yield connection
 
     @contextmanager

@@ -1,11 +1,11 @@
-"""Dialects: statements that SQLite and PostgreSQL both accept, as inserts with `on_conflict` and bounded lists."""
+"""Dialects: what SQLite and PostgreSQL both accept: inserts with `on_conflict`, bounded lists, the time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import ColumnElement, Connection, Table, Text, func
 from sqlalchemy.dialects import postgresql, sqlite
 
 VALUES_A_QUERY = 1000
@@ -23,3 +23,12 @@ def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
 def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Return an INSERT that has `on_conflict_*`, which SQLAlchemy offers by dialect only."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def clock(connection: Connection) -> ColumnElement[str]:
+    """Return SQL for the time of the database, in ISO 8601 and UTC: a server's is the same for all its machines."""
+    if connection.dialect.name == "postgresql":
+        time = func.to_char(func.timezone("UTC", func.clock_timestamp()), 'YYYY-MM-DD"T"HH24:MI:SS.US', type_=Text)
+    else:
+        time = func.strftime("%Y-%m-%dT%H:%M:%f", "now", type_=Text)
+    return time.concat("+00:00")

@@ -70,5 +70,35 @@ def _to_4(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3, 3: _to_4}
+def _to_5(connection: Connection) -> None:
+    """Runs record their process and when it was last seen, and count what they commit when they commit it.
+
+    Those under way, or killed, get the counts that can still be told: rows that were merged or replaced are missing.
+    """
+    for column in ("host", "process", "seen_at"):
+        connection.execute(text(f"ALTER TABLE runs ADD COLUMN {column} TEXT"))
+    mine = "FROM shards WHERE shards.run_id = runs.run_id"
+    of_parts = "FROM parts JOIN shards ON parts.shard_key = shards.shard_key WHERE shards.run_id = runs.run_id"
+    values = {
+        "seen_at": f"coalesce((SELECT max(committed_at) {mine}), started_at)",
+        "documents": f"(SELECT coalesce(sum(n_documents), 0) {mine})",
+        "sentences": f"(SELECT coalesce(sum(rows), 0) {of_parts} AND table_name = 'sentences')",
+        "words": f"(SELECT coalesce(sum(rows), 0) {of_parts} AND table_name = 'words')",
+        "bytes": f"(SELECT coalesce(sum(bytes), 0) {of_parts})",
+    }
+    changes = ", ".join(f"{column} = {value}" for column, value in values.items())
+    connection.execute(text(f"UPDATE runs SET {changes} WHERE state = 'running'"))
+    # In one pass over the documents, which may be millions, however many runs there are.
+    tokens = connection.execute(
+        text(
+            "SELECT version, sum(n_tokens) AS tokens FROM document_versions "
+            "WHERE version IN (SELECT ordinal FROM runs WHERE state = 'running') GROUP BY version"
+        )
+    ).all()
+    for ordinal, count in tokens:
+        found = {"ordinal": ordinal, "tokens": int(count)}
+        connection.execute(text("UPDATE runs SET tokens = :tokens WHERE ordinal = :ordinal"), found)
+
+
+STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5}
 """Migration steps by the format that they start from."""

@@ -1,7 +1,7 @@
-"""Runs: when each began, over which sources, how it ended and what it did.
+"""Runs: when and where each began, over which sources, how it ended and what it did.
 
 Every function works inside a transaction that it is given. A run's ordinal is greater than that of any before, and is
-the version of the documents it reads.
+the version of the documents it reads. Does not know which runs are dead: see `dead_runs`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,22 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, insert, select, update
 
+from polyseme.storage import checks
 from polyseme.storage.database import meta
+from polyseme.storage.database.dialects import clock
+from polyseme.storage.database.run_process import host_name, this_process
 from polyseme.storage.database.schema import COUNT_COLUMNS, runs, shards
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Counts
+
+RUNNING, DIED = "running", "died"
+"""States of a run that did not record its end: nobody knows better, or somebody found that it is dead."""
 
 
 def begin(
     connection: Connection, run_id: str, encoding_id: str, sources: Sequence[str], flow_run_id: str | None, *, at: str
 ) -> int:
-    """Record a run and return its ordinal. Raises PolysemeError if an earlier run has the same id."""
+    """Record a run of this process and return its ordinal. Raises PolysemeError if an earlier run has the same id."""
     if connection.scalar(select(runs.c.ordinal).where(runs.c.run_id == run_id)) is not None:
         raise PolysemeError(f"Run {run_id!r} has already begun in this lake. Begin it under a new id.")
     ordinal = meta.next_ordinal(connection)
@@ -31,11 +37,43 @@ def begin(
             flow_run_id=flow_run_id,
             encoding_id=encoding_id,
             sources=json.dumps(list(sources)),
-            state="running",
+            state=RUNNING,
             started_at=at,
+            host=host_name(),
+            process=this_process().to_json(),
+            seen_at=clock(connection),
         )
     )
     return ordinal
+
+
+def add_committed(connection: Connection, run_id: str, counts: Counts) -> None:
+    """Add what a shard holds to the counts of its run, if that has not ended, and record that it is alive."""
+    r = runs.c
+    found = select(r.state, r.seconds).where(r.run_id == run_id, r.state.in_((RUNNING, DIED)))
+    for state, stored in connection.execute(found).all():
+        so_far = Counts(seconds=checks.seconds(meta.origin(connection), stored))
+        more = {name: r[name] + getattr(counts, name) for name in COUNT_COLUMNS}
+        seconds = json.dumps((so_far + counts).seconds, sort_keys=True)
+        _renew(connection, run_id, state, seconds=seconds, **more)
+
+
+def renew(connection: Connection, run_id: str) -> None:
+    """Record that a run is alive, and running again if it was taken for dead.
+
+    Raises the catalog's version only for the latter: else everything would be published again once a minute.
+    """
+    found = select(runs.c.state).where(runs.c.run_id == run_id, runs.c.state.in_((RUNNING, DIED)))
+    for state in connection.scalars(found).all():
+        _renew(connection, run_id, state)
+
+
+def _renew(connection: Connection, run_id: str, state: str, **values: object) -> None:
+    if state == DIED:
+        values |= {"state": RUNNING, "finished_at": None, "error": None}
+        meta.raise_catalog_version(connection)
+    alive = update(runs).where(runs.c.run_id == run_id)
+    connection.execute(alive.values(seen_at=clock(connection), **values))
 
 
 def finish(
@@ -61,7 +99,8 @@ def finish(
 
 
 def active(connection: Connection, *, since: str) -> set[str]:
-    """Return the ids of the runs that began or committed something since then, in ISO 8601."""
+    """Return the ids of the runs that began, committed something, or gave a sign of life since then, in ISO 8601."""
     begun = select(runs.c.run_id).where(runs.c.started_at >= since)
     committed = select(shards.c.run_id).where(shards.c.committed_at >= since)
-    return {run_id for query in (begun, committed) for run_id in connection.scalars(query.distinct())}
+    seen = select(runs.c.run_id).where(runs.c.state == RUNNING, runs.c.seen_at >= since)
+    return {run_id for query in (begun, committed, seen) for run_id in connection.scalars(query.distinct())}

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, 
 
 from polyseme.storage.records import Counts
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Incremented whenever an older Polyseme could misread the catalog."""
 
 COUNT_COLUMNS = tuple(f.name for f in fields(Counts) if f.name != "seconds")
@@ -54,7 +54,14 @@ runs = Table(
     *(Column(name, BigInteger, nullable=False, server_default="0") for name in ("skipped", "deleted", "rejected")),
     Column("seconds", Text, nullable=False, server_default="{}"),
     Column("error", Text),
+    Column("host", Text),
+    Column("process", Text),
+    Column("seen_at", Text),
 )
+"""`host` and `process` are where a run runs, NULL if an earlier Polyseme began it, and `seen_at` its last sign of life.
+
+Its counts are of what it has committed so far, and at its end of what it did.
+"""
 
 shards = Table(
     "shards",

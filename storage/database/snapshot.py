@@ -12,7 +12,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, func, select
 
 from polyseme.storage import checks
-from polyseme.storage.database import deletions, meta, schema
+from polyseme.storage.database import dead_runs, deletions, meta, run_process, schema
 from polyseme.storage.database.arrow import read_table
 from polyseme.storage.database.encodings import Encoding, read_encodings
 
@@ -24,8 +24,8 @@ class Snapshot:
     `parts` maps `(encoding_id, table)` to paths relative to the lake.
 
     `superseded(encoding_id, doc_id, version)` and `moved(encoding_id, doc_id, version, uri)` correct the rows of the
-    parts; `restorable(encoding_id, doc_id, version)` are those of the superseded that a restore can show again; `runs`
-    and `rejects` are shown as they are.
+    parts; `restorable(encoding_id, doc_id, version)` are those of the superseded that a restore can show again. `runs`
+    has those as died that are dead, recorded or not; `rejects` are shown as they are.
     """
 
     catalog_version: int
@@ -87,11 +87,15 @@ def _runs(connection: Connection) -> pa.Table:
     origin = meta.origin(connection)
     for run_id in found["run_id"].to_pylist():
         origin.text(run_id, "runs.run_id", checks.LINE, "one line of text")
-    checks.times(origin, found["started_at"].to_pylist(), "runs.started_at")
-    checks.times(origin, found["finished_at"].drop_null().to_pylist(), "runs.finished_at")
+    for name in ("started_at", "finished_at", "seen_at"):
+        checks.times(origin, found[name].drop_null().to_pylist(), f"runs.{name}")
     for text in found["seconds"].to_pylist():
         checks.seconds(origin, text)
-    return found
+    for host in found["host"].drop_null().unique().to_pylist():
+        origin.text(host, "runs.host", checks.LINE, "the name of a machine")
+    for process in found["process"].drop_null().unique().to_pylist():
+        run_process.parse(origin, process)
+    return dead_runs.shown(found, dead_runs.find(connection))
 
 
 def _default(connection: Connection, encoding_ids: Sequence[str]) -> str | None:

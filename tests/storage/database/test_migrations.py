@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.migrations import STEPS
@@ -17,6 +17,7 @@ from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.compaction import compact
 from polyseme.storage.maintenance.verification import verify
+from polyseme.storage.records import Counts
 from polyseme.storage.sql.connection import connect
 from tests import lakes
 from tests.repository import ROOT
@@ -91,6 +92,26 @@ def test_a_migration_that_dies_leaves_the_old_format(old: Lake, monkeypatch: pyt
     monkeypatch.undo()
     with Catalog.open(old) as catalog:
         assert catalog.snapshot().default is not None
+
+
+def test_a_run_that_was_killed_in_format_4_has_its_counts_and_died(catalog: Catalog, lake: Lake) -> None:
+    spec = lakes.make_spec()
+    version = lakes.commit(catalog, spec, {"a": ["The bank.", "It closed."], "b": ["Another one."]})
+    lakes.begin(catalog, spec, "ended")
+    catalog.finish_run("ended", "completed", Counts(), skipped=0, deleted=0, rejected=0)
+    with catalog.writing() as connection:
+        for column in ("host", "process", "seen_at"):
+            connection.execute(text(f"ALTER TABLE runs DROP COLUMN {column}"))
+        connection.execute(text("UPDATE runs SET started_at = '2026-01-01T00:00:00+00:00'"))
+        connection.execute(text("UPDATE shards SET committed_at = '2026-01-02T00:00:00+00:00'"))
+        connection.execute(text("UPDATE meta SET value = '4' WHERE key = 'format_version'"))
+    with Catalog.open(lake) as migrated:
+        killed, ended = migrated.snapshot().runs.to_pylist()
+    assert killed["ordinal"] == version
+    assert (killed["state"], killed["finished_at"]) == ("died", "2026-01-02T00:00:00.000000+00:00")
+    assert [killed[name] for name in ("documents", "sentences", "words", "tokens")] == [2, 3, 6, 14]
+    assert killed["bytes"] > 0
+    assert (ended["state"], ended["documents"], ended["seen_at"]) == ("completed", 0, None)
 
 
 @pytest.mark.parametrize("value", [str(FORMAT_VERSION + 1), None])
