@@ -49,6 +49,8 @@ def status(
         Make this encoding, e.g. polyseme_mini, the one that views without a suffix show.
     """
     from polyseme.storage.catalog import Catalog
+    from polyseme.storage.database.runs import DIED
+    from polyseme.storage.maintenance.recording import record_dead_runs
     from polyseme.storage.sql.publish import publish
     from polyseme.storage.sql.views import runs_table
     from polyseme.tasks.inference.lake_model import by_earlier_version
@@ -56,6 +58,7 @@ def status(
 
     place = lake.lake()
     with Catalog.open(place) as catalog:
+        record_dead_runs(catalog)
         if default is not None:
             catalog.set_default_encoding(default)
             publish(catalog)
@@ -80,6 +83,7 @@ def status(
         ]
     latest = runs_table(snapshot).slice(max(0, snapshot.runs.num_rows - runs))
     last = [_run_row(row) for row in latest.to_pylist()][::-1]
+    died = [row for row in latest.to_pylist() if row["state"] == DIED]
     if json:
         write_json(
             {"lake": str(place.root), "encodings": encodings, "runs": last, "rejects": snapshot.rejects.num_rows,
@@ -95,6 +99,8 @@ def status(
         show(remark)
     show("\nLast runs")
     write_table(pa.Table.from_pylist(last), "table")
+    for row in died:
+        show(f"Run {row['run_id']} died: {row['error']}. Its {row['documents']:,} documents are committed.")
     show(f"\nRejects: {snapshot.rejects.num_rows}" + (" (polyseme rejects)" if snapshot.rejects.num_rows else ""))
 
 

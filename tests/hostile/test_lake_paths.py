@@ -105,6 +105,9 @@ with Catalog.open(Lake(root)) as catalog:
     assert verify(catalog, grace=timedelta(hours=1), now=datetime.now(UTC)).findings == ()
     assert len(list(select_documents(catalog, Selection()))) == 2
 status(lake=LakeOptions(root=root))
+with Catalog.open(Lake(root)) as catalog:
+    states = dict(zip(*(catalog.snapshot().runs[name].to_pylist() for name in ("run_id", "state"))))
+    assert states.pop("killed", "died") == "died", states
 rejects(lake=LakeOptions(root=root))
 """
 WRITE = """
