@@ -17,6 +17,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.compaction import compact
 from polyseme.storage.maintenance.vacuum import vacuum
 from polyseme.storage.maintenance.verification import verify
+from polyseme.storage.records import Counts
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.publish import publish
 from tests import lakes
@@ -74,6 +75,7 @@ def perform(lake: Lake, operation: Operation, *, run_id: str) -> None:
                 catalog.delete_documents(SPEC.encoding_id, list(operation.texts), version=version)
             else:
                 catalog.commit_shard(lakes.encode(lake, SPEC, operation.texts, run_id=run_id, version=version))
+            catalog.finish_run(run_id, "completed", Counts(), skipped=0, deleted=0, rejected=0)
         elif operation.kind == "publish":
             publish(catalog)
         elif operation.kind == "compact":
@@ -115,7 +117,10 @@ def faults(root: Path, acknowledged: int, *, exactly: bool = False) -> list[str]
         ]
         if found:
             return found
-        if catalog.snapshot().default is None:
+        snapshot = catalog.snapshot()
+        if "running" in snapshot.runs["state"].to_pylist():
+            found.append("a run whose process has ended is shown as running")
+        if snapshot.default is None:
             contents, words = {}, {}
         else:
             contents, words = read(catalog)
