@@ -31,21 +31,33 @@ class _Walk:
 
     def enter(self, folder: Path, depth: int) -> Iterator[Path]:
         """Yield the files of a folder and of the real folders in it; queue the linked ones."""
-        real = os.path.realpath(folder)
-        if real in self.entered or (real != self.root and _is_within(self.root, real)):
-            return
-        self.entered.add(real)
-        for name, kind in self._listed(folder):
+        # A stack of its own, and real paths put together: a tree may be deeper than Python's stack, and resolving each
+        # folder takes time cubic in its depth (7 s for 1,000).
+        open_ = self._opened(folder, os.path.realpath(folder))
+        while open_:
+            folder, real, entries = open_[-1]
+            name, kind = next(entries, ("", ""))
             path = folder / name
-            if kind == "dangling":
+            if not name:
+                open_.pop()
+            elif kind == "dangling":
                 self.on_error(path, FileNotFoundError(errno.ENOENT, "this link leads nowhere"))
-            if kind in ("file", "dangling"):
                 yield path
-            elif self.max_depth is None or depth < self.max_depth:
-                if kind == "link":
-                    self.linked.append((path, depth + 1))
-                else:
-                    yield from self.enter(path, depth + 1)
+            elif kind == "file":
+                yield path
+            elif self.max_depth is not None and depth + len(open_) > self.max_depth:
+                continue
+            elif kind == "link":
+                self.linked.append((path, depth + len(open_)))
+            else:
+                open_ += self._opened(path, f"{real.rstrip('/')}/{name}")
+
+    def _opened(self, folder: Path, real: str) -> list[tuple[Path, str, Iterator[tuple[str, str]]]]:
+        """Return a folder with what is in it, in a list of one; an empty list if it was entered before."""
+        if real in self.entered or (real != self.root and _is_within(self.root, real)):
+            return []
+        self.entered.add(real)
+        return [(folder, real, iter(self._listed(folder)))]
 
     def _listed(self, folder: Path) -> list[tuple[str, str]]:
         try:
@@ -108,15 +120,27 @@ def expand(pattern: str, *, on_error: OnError) -> Iterator[Path]:
 
 def matches(path: str, pattern: str) -> bool:
     """Return whether `expand` would yield the absolute `path` for `pattern`."""
-    return _match(path.strip("/").split("/"), pattern.strip("/").split("/"))
+    names, segments = path.strip("/").split("/"), pattern.strip("/").split("/")
+    # The positions in the pattern that the names so far can lead to: without recursion, since a path may be deeper
+    # than Python's stack, and without trying every way to divide a path among several `**`.
+    reached = {0}
+    for name in names:
+        reached = {after for at in _with_empty(reached, segments) for after in _after(at, name, segments)}
+    return len(segments) in reached
 
 
-def _match(names: list[str], segments: list[str]) -> bool:
-    if not names or not segments:
-        return not names and not segments
-    segment, rest = segments[0], segments[1:]
-    if names[0].startswith(".") and not segment.startswith("."):
-        return segment == "**" and bool(rest) and _match(names, rest)
-    if segment == "**":
-        return (_match(names, rest) if rest else len(names) == 1) or _match(names[1:], segments)
-    return fnmatchcase(names[0], segment) and _match(names[1:], rest)
+def _with_empty(reached: set[int], segments: list[str]) -> set[int]:
+    """Add the positions behind each `**` that matches no folder; the last one matches at least the file."""
+    found = set(reached)
+    for at in range(len(segments) - 1):
+        if at in found and segments[at] == "**":
+            found.add(at + 1)
+    return found
+
+
+def _after(at: int, name: str, segments: list[str]) -> tuple[int, ...]:
+    if at == len(segments) or (name.startswith(".") and not segments[at].startswith(".")):
+        return ()
+    if segments[at] == "**":
+        return (at, at + 1) if at == len(segments) - 1 else (at,)
+    return (at + 1,) if fnmatchcase(name, segments[at]) else ()

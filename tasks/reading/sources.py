@@ -261,7 +261,7 @@ def _uri(path: str) -> str:
 
 
 def _add_unlisted(unlisted: list[Reject], folder: Path, error: OSError) -> None:
-    if folder.is_symlink() and format_of(folder.name):
+    if os.path.islink(folder) and format_of(folder.name):
         return  # it is read as a file, with the same error
     message = f"the folder cannot be listed: {error.strerror}; check that it exists and its permissions, then run again"
     unlisted.append(Place(folder.as_uri(), "", "").refuse("unreadable", message))
