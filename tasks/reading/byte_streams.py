@@ -24,6 +24,8 @@ _LARGEST_WINDOW = 1 << 31
 _SHORTER_WINDOW = "Compress it with a window of at most 2 GiB (zstd --long=31), or pipe it through zstd -dc into -"
 _HEAD = 400
 """Bytes of an overlong line that are kept."""
+MANY_BLANK_LINES = 256
+"""After as many in a row the next ones are skipped together, which copies up to a block."""
 FREE_BYTES = 128 << 20
 MOST_EXPANSION = 200
 """Text compresses by 3 to 20, logs by 100. A stream that exceeds both `FREE_BYTES` and this factor is a decompression
@@ -131,6 +133,17 @@ def _zstd_chunks(raw: BinaryIO) -> Iterator[bytes]:
                 yield chunk
     if frame is not None:
         raise EOFError("the last zstd frame is not complete")
+
+
+def skip_blank_lines(stream: io.BufferedReader, blank: bytes) -> int:
+    """Skip the lines that come next, as far as they are buffered, and consist of `blank` bytes; return their number.
+
+    For whoever met many: line by line, 130 KB of gzip that hold 62 million of them take over a minute.
+    """
+    ahead = stream.peek()
+    end = ahead.rfind(b"\n", 0, len(ahead) - len(ahead.lstrip(blank))) + 1
+    stream.read(end)
+    return ahead.count(b"\n", 0, end)
 
 
 def bounded_lines(stream: io.BufferedReader, limit: int) -> Iterator[bytes | LongLine]:

@@ -8,13 +8,22 @@ from collections import Counter
 from collections.abc import Iterator
 
 from polyseme.storage.records import Document, Reject
-from polyseme.tasks.reading.byte_streams import BLOCK, LongLine, bounded_lines, pushed_back
+from polyseme.tasks.reading.byte_streams import (
+    BLOCK,
+    MANY_BLANK_LINES,
+    LongLine,
+    bounded_lines,
+    pushed_back,
+    skip_blank_lines,
+)
 from polyseme.tasks.reading.charset import as_utf8, sniff
 from polyseme.tasks.reading.documents import Place, ReadOptions, document_from
 from polyseme.tasks.reading.normalization import normalise
 
 _MOST_COLUMNS = 100_000
 """Each takes 100 bytes and more, and a header may be as long as a row."""
+
+_BLANK = (b"\n", b"\r\n")
 
 
 class _RowTooLong(Exception):
@@ -29,6 +38,7 @@ class _Lines:
     """Decoded lines for `csv.reader`, with the state of the row they belong to."""
 
     def __init__(self, stream: io.BufferedReader, limit: int) -> None:
+        self._stream = stream
         self._lines = bounded_lines(stream, limit)
         self._limit = limit
         self._bytes = 0
@@ -49,7 +59,11 @@ class _Lines:
     def __next__(self) -> str:
         line = next(self._lines)
         self.number += 1
-        while not self._bytes and line == b"\n":  # between rows; a bomb may be a hundred million of these
+        blank = 0
+        while not self._bytes and line in _BLANK:  # between rows; a bomb may be a hundred million of these
+            blank += 1
+            if blank % MANY_BLANK_LINES == 0:
+                self.number += skip_blank_lines(self._stream, b"\r\n")
             line = next(self._lines)
             self.number += 1
         if isinstance(line, LongLine):
