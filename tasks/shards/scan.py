@@ -15,6 +15,7 @@ from polyseme.storage.database import addresses
 from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, DocumentVersion, Outputs, Reject, Shard
+from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.sources import Source, shields
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.identity import Identities, address_in, has_moved, is_derived, is_impostor
@@ -60,14 +61,16 @@ class Scan:
     held_back: list[HeldBack] = field(default_factory=list)
     """Deletions that were not made because they were too many."""
     seen: SeenIds = field(default_factory=SeenIds)
-    _shielding: dict[tuple[str, str], Reject] = field(default_factory=dict)
+    _shielding: dict[str, Reject] = field(default_factory=dict)
     _rejects: list[Reject] = field(default_factory=list)
     _identities: Identities | None = None
+    _coverage: Coverage = field(init=False)
     encodings: tuple[str, ...] = ()
     """The ids of all encodings of the lake when the scan began."""
 
     def __post_init__(self) -> None:
         self.encodings = tuple(e.encoding_id for e in self.catalog.encodings())
+        self._coverage = Coverage(self.sources or ())
         if self.sources is not None:
             seen = self.seen
             self._identities = Identities(
@@ -121,11 +124,13 @@ class Scan:
 
     def shielded(self, uri: str) -> bool:
         """Return whether documents of `uri` may still exist although this scan did not read them."""
-        return any(shields(reject, uri) for reject in self._shielding.values())
+        above = (uri[:end] for end, character in enumerate(uri) if character == "/")
+        found = (self._shielding.get(address) for address in (uri, *above))
+        return any(shields(reject, uri) for reject in found if reject is not None)
 
     def retire_rejects(self, sources: Sequence[Source]) -> None:
         """Remove the rejects of earlier scans of `sources`; those of this scan replace them."""
-        self.catalog.retire_rejects(self.run_id, lambda uri: any(s.scans(uri) for s in sources))
+        self.catalog.retire_rejects(self.run_id, Coverage(sources).scans)
 
     def close(self) -> None:
         """Remove the temporary file of ids."""
@@ -201,13 +206,16 @@ class Scan:
                     addresses.add_other(connection, encoding_id, kept)
 
     def _covers(self, uri: str) -> bool:
-        return any(source.covers(uri) for source in self.sources or ())
+        return bool(self._coverage.of(uri))
 
     def _reject(self, reject: Reject) -> None:
         self.tally.rejected += 1
         self.refused[reject.code] += 1
         if shields(reject, reject.uri):
-            self._shielding.setdefault((reject.uri, reject.code), reject)
+            # One an address is enough; `unreadable` is the one that may be of a folder.
+            address = reject.uri.rstrip("/")
+            if reject.code == "unreadable" or address not in self._shielding:
+                self._shielding[address] = reject
         if reject.doc_id is not None:
             self.seen.add(reject.doc_id)
         self._rejects.append(reject)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from polyseme.storage.database import addresses
 from polyseme.storage.database.held_back import HeldBack
+from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.sources import Source
 from polyseme.tasks.shards.deletion_guard import DeletionLimit, SourceCounts, judge
 
@@ -42,10 +43,7 @@ def settle(scan: Scan, sources: Sequence[Source], limit: DeletionLimit) -> list[
 def _settle_encoding(
     scan: Scan, sources: Sequence[Source], limit: DeletionLimit, encoding_id: str
 ) -> tuple[list[HeldBack], int]:
-    @lru_cache(maxsize=1024)
-    def covering(uri: str) -> tuple[int, ...]:
-        return tuple(number for number, source in enumerate(sources) if source.covers(uri))
-
+    covering = lru_cache(maxsize=1024)(Coverage(sources).of)
     counts = _count(scan, len(sources), covering, encoding_id)
     lost = _count_others(scan, counts, covering, encoding_id)
     names = [source.target for source in sources]

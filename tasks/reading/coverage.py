@@ -1,0 +1,32 @@
+"""Coverage: which of the sources of a run would yield a document of an address. Reads neither files nor the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from polyseme.tasks.reading.sources import Source
+
+
+class Coverage:
+    """Sources, files among them by address: a run may name thousands of files, and ask for every document."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._files: dict[str, tuple[int, ...]] = {}
+        self._others: list[tuple[int, Source]] = []
+        for number, source in enumerate(sources):
+            if source.kind == "file":
+                uri = Path(source.target).as_uri()
+                self._files[uri] = (*self._files.get(uri, ()), number)
+            else:
+                self._others.append((number, source))
+
+    def of(self, uri: str) -> tuple[int, ...]:
+        """Return the numbers of the sources that cover `uri`, ascending."""
+        files = self._files.get(uri, ())
+        others = [number for number, source in self._others if source.covers(uri)]
+        return tuple(sorted([*files, *others])) if others else files
+
+    def scans(self, uri: str) -> bool:
+        """Return whether a scan of these sources replaces the rejects of `uri` by earlier ones."""
+        return uri in self._files or any(source.scans(uri) for _, source in self._others)
