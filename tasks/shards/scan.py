@@ -217,7 +217,7 @@ class Scan:
             if reject.code == "unreadable" or address not in self._shielding:
                 self._shielding[address] = reject
         if reject.doc_id is not None:
-            self.seen.add(reject.doc_id)
+            self.seen.add_refused(reject.doc_id)
         self._rejects.append(reject)
         if len(self._rejects) >= _REJECT_BATCH:
             self._flush_rejects()

@@ -24,13 +24,18 @@ class SeenIds:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=OFF")
         self._db.execute("PRAGMA synchronous=OFF")
-        self._db.execute("CREATE TABLE seen (doc_id TEXT PRIMARY KEY, is_new INTEGER) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE seen (doc_id TEXT PRIMARY KEY, is_new INTEGER, refused INTEGER) WITHOUT ROWID")
         self._db.execute("CREATE TABLE gone (doc_id TEXT, uri TEXT, sources TEXT)")
         self._db.execute("BEGIN")
 
     def add(self, doc_id: str) -> bool:
-        """Add an id; return False if it was added before."""
-        return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, 0)", (doc_id,)).rowcount == 1
+        """Add the id of a document; return False if it was added before, other than as that of a refused record."""
+        added = "INSERT INTO seen VALUES (?, 0, 0) ON CONFLICT DO UPDATE SET refused = 0 WHERE refused"
+        return self._db.execute(added, (doc_id,)).rowcount == 1
+
+    def add_refused(self, doc_id: str) -> None:
+        """Add the id of a record that was refused: its document is not gone, and a good record may still have it."""
+        self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, 0, 1)", (doc_id,))
 
     def mark_new(self, doc_ids: Iterable[str]) -> None:
         """Mark ids that were added as new: the lake did not have these documents before the scan."""

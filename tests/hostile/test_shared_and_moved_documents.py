@@ -266,3 +266,30 @@ def test_each_encoding_is_guarded(lakeside: Lakeside, corpus: Path, tiny: Engine
     assert (len(lakeside.documents()), len(lakeside.documents(tiny))) == (MANY, MANY - 12)
     lakeside.embed(corpus, engine=tiny, limit="12")
     assert lakeside.documents() == lakeside.documents(tiny)
+
+
+# A refused record that has the id of another
+
+
+@pytest.mark.parametrize("name", ["0.jsonl", "z.jsonl"], ids=["read before it", "read after it"])
+@pytest.mark.parametrize("of_file", [True, False], ids=["a file", "a record"])
+def test_a_refused_record_does_not_keep_a_good_one_with_its_id_out(
+    lakeside: Lakeside, corpus: Path, name: str, of_file: bool
+) -> None:
+    victim = (corpus / "07.txt").as_uri() if of_file else "x"
+    records(corpus / name, victim, text="")
+    records(corpus / "m.jsonl", "x")
+    for _ in range(2):
+        scan = lakeside.embed(corpus)
+        assert dict(scan.refused) == {"empty-text": 1}
+        assert len(lakeside.documents()) == MANY + 1
+    (corpus / "07.txt").write_text("Something else.")
+    records(corpus / "m.jsonl", "x", text="Something else.")
+    assert lakeside.embed(corpus).tally.changed == 2
+
+
+def test_a_good_record_behind_a_refused_one_with_its_id_counts_once(lakeside: Lakeside, tmp_path: Path) -> None:
+    source = records(tmp_path / "a.jsonl", "x", "x")
+    source.write_text('{"id": "x", "text": null}\n' + source.read_text())
+    scan = lakeside.embed(source)
+    assert (scan.tally.new, dict(scan.refused)) == (1, {"empty-text": 1, "duplicate-id": 1})
