@@ -7,7 +7,7 @@ bytes justify, after the rows before.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.byte_streams import FREE_BYTES, MOST_EXPANSION, ExpansionError
 from polyseme.tasks.reading.documents import Place, ReadOptions, document_from
 from polyseme.tasks.reading.parquet_pages import SMALLER, RowGroup, check_row_group, check_rows, row_groups
-from polyseme.tasks.reading.parquet_values import decoded_bytes, values_of
+from polyseme.tasks.reading.parquet_values import decoded_bytes, fixed_bytes, values_of
 
 _BATCH_BYTES = 16 << 20
 _BATCH_ROWS = 256
@@ -36,42 +36,59 @@ def read_parquet(raw: BinaryIO, uri: str, options: ReadOptions) -> Iterator[Docu
     with pq.ParquetFile(raw) as file:
         names = _columns(file.schema_arrow, options)
         leaves = _leaves(file, set(names))
-        strings = [file.schema.column(i).path for i in leaves if file.schema.column(i).physical_type == "BYTE_ARRAY"]
+        fixed = sum(fixed_bytes(file.schema_arrow.field(name).type) for name in names)
+        if fixed > options.max_line_bytes:
+            raise ExpansionError(f"each row takes {fixed:,} bytes, in lists of a fixed length", SMALLER)
         size = raw.seek(0, os.SEEK_END)
         check_rows(file, size)
-    raw.seek(0)
-    # Row groups are decoded page by page: without the first two options a complete group is in memory. Without the
-    # third a text that a dictionary stores once for a million rows is in memory once per row.
-    buffer = min(1 << 20, _BUFFERS // max(len(leaves), 1))
-    with pq.ParquetFile(raw, pre_buffer=False, buffer_size=max(buffer, 1 << 12), read_dictionary=strings) as file:
+    with _opened(raw, leaves) as file:
         if file.metadata.num_rows == 0:
             yield whole.refuse("empty-file", "no row in it; add rows or remove the file")
         elif not names:
             message = f'no column "{options.text_field}": all hold binary data. Name the text with --text-field'
             yield whole.refuse("missing-field", message)
         else:
-            batches = _batches(file, raw, names, leaves, options)
+            batches = _batches(file, raw, names, leaves, options, fixed=fixed)
             yield from _documents(batches, whole, options, size=size)
 
 
-def _batches(file: Any, raw: BinaryIO, names: list[str], leaves: list[int], options: ReadOptions) -> Iterator[Any]:
+def _opened(raw: BinaryIO, leaves: Sequence[int], *, plain: Collection[int] = ()) -> Any:
+    """Open a file to decode some leaf columns: strings as dictionaries, but for those that are `plain`."""
+    raw.seek(0)
+    with pq.ParquetFile(raw) as file:
+        columns = {i: file.schema.column(i) for i in leaves if i not in plain}
+        strings = [column.path for column in columns.values() if column.physical_type == "BYTE_ARRAY"]
+    raw.seek(0)
+    # Row groups are decoded page by page: without the first two options a complete group is in memory. Without the
+    # third a text that a dictionary stores once for a million rows is in memory once per row.
+    buffer = min(1 << 20, _BUFFERS // max(len(leaves), 1))
+    return pq.ParquetFile(raw, pre_buffer=False, buffer_size=max(buffer, 1 << 12), read_dictionary=strings)
+
+
+def _batches(
+    file: Any, raw: BinaryIO, names: list[str], leaves: list[int], options: ReadOptions, *, fixed: int
+) -> Iterator[Any]:
     """Yield the rows of each row group once its sizes are checked. Raises ExpansionError."""
     groups = list(row_groups(raw))
     if len(groups) != file.metadata.num_row_groups:
         raise OSError("the footer is damaged")
+    plain: Collection[int] = ()
     for number, group in enumerate(groups):
-        check_row_group(file, raw, group, leaves, max_document_bytes=options.max_document_bytes)
-        size = _rows_per_batch(file, group, leaves)
+        checked = check_row_group(file, raw, group, leaves, max_document_bytes=options.max_document_bytes)
+        if checked.plain != frozenset(plain):
+            plain = checked.plain
+            file = _opened(raw, leaves, plain=plain)
+        size = _rows_per_batch(file, group, leaves, least=max(fixed, checked.longest))
         yield from file.iter_batches(size, row_groups=[number], columns=names)
 
 
 def _documents(batches: Iterator[Any], whole: Place, options: ReadOptions, *, size: int) -> Iterator[Document | Reject]:
-    """Yield the rows. Raises ExpansionError if their texts are far larger than the `size` of the file."""
+    """Yield the rows. Raises ExpansionError if these are far larger than the `size` of the file."""
     chars = 0
     for number, fields in enumerate((row for batch in batches for row in _records(batch, options)), start=1):
         place = Place(whole.uri, f"row {number}", f"{whole.uri}#{number}")
         record = _too_long(place, options) if fields is None else _document(fields, place, options)
-        chars += len(record.text) if isinstance(record, Document) else 0
+        chars += len(record.text) + len(record.metadata) if isinstance(record, Document) else 0
         if chars > FREE_BYTES and chars > MOST_EXPANSION * size:
             raise ExpansionError(f"{size:,} bytes gave {chars:,} characters", SMALLER)
         yield record
@@ -97,9 +114,9 @@ def _too_long(place: Place, options: ReadOptions) -> Reject:
     return place.refuse("line-too-long", message)
 
 
-def _rows_per_batch(file: Any, group: RowGroup, leaves: list[int]) -> int:
+def _rows_per_batch(file: Any, group: RowGroup, leaves: list[int], *, least: int) -> int:
     fixed = sum(max(file.schema.column(i).length or 0, 0) for i in leaves)
-    widest = max(group.bytes // max(group.rows, 1), fixed, 1)
+    widest = max(group.bytes // max(group.rows, 1), fixed, least, 1)
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES // widest, _BATCH_VALUES // max(len(leaves), 1)))
 
 

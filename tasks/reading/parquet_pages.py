@@ -24,6 +24,9 @@ SMALLER = "If this is intended, write it with smaller row groups, without its li
 _HEAD, _MOST_HEADER = 512, 16 << 20
 _DATA, _DATA_V2, _DICTIONARY = 5, 8, 7
 """Fields of a page header that hold the number of its values."""
+_ENCODING_AT = {_DATA: 2, _DATA_V2: 4}
+_DELTA_LENGTH_BYTES, _DELTA_BYTES = 6, 7
+"""Encodings of strings that Arrow cannot read as a dictionary. A value of the second may be as long as its page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Page:
     bytes: int
     compressed_bytes: int
     values: int
+    encoding: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,18 @@ class ColumnChunk:
 
     values: int
     start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the page headers of a row group tell its reader.
+
+    `plain` are the string columns that cannot be read as dictionaries, `longest` the most bytes that one value of them
+    may have although its page is shorter than all its values.
+    """
+
+    plain: frozenset[int]
+    longest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +99,41 @@ def row_groups(raw: BinaryIO) -> Iterator[RowGroup]:
 
 def check_row_group(
     file: Any, raw: BinaryIO, group: RowGroup, columns: Sequence[int], *, max_document_bytes: int
-) -> None:
+) -> Checked:
     """Raise ExpansionError if decoding these leaf columns of a row group takes far more memory than its bytes justify.
 
     Checked are the pages in memory at once, all bytes of all pages, and the values of lists, which one row may hold.
     """
-    compressed = total = in_memory = listed = 0
+    compressed = total = in_memory = listed = longest = 0
+    plain = set()
     size = raw.seek(0, os.SEEK_END)
     for number in columns:
         if number >= len(group.chunks):
             raise OSError("a column is missing in a row group")
         chunk, leaf = group.chunks[number], file.schema.column(number)
-        largest = [0, 0]
+        largest, values, shared = [0, 0], 0, False
         for page in pages(raw, chunk):
             if page.compressed_bytes > size:
                 raise OSError("a page is larger than the file")
             compressed += page.compressed_bytes
             total += page.bytes
             largest[page.is_dictionary] = max(largest[page.is_dictionary], page.bytes)
+            values += 0 if page.is_dictionary else page.values
+            if page.encoding in (_DELTA_LENGTH_BYTES, _DELTA_BYTES):
+                plain.add(number)
+                shared |= page.encoding == _DELTA_BYTES
         in_memory += sum(largest)
+        longest = max(longest, largest[False] if shared else 0)
         if leaf.max_repetition_level:
-            listed += chunk.values * (_LEVEL_BYTES + max(_width(leaf), 1))
+            width = largest[False] if shared else max(_width(leaf), 1)
+            listed += max(chunk.values, values) * (_LEVEL_BYTES + width)
     compressed = min(compressed, size)  # columns may share their bytes
     where = f"{compressed:,} bytes of a row group"
     if in_memory > max(_FREE_PAGES * max_document_bytes, _MOST_PAGE_EXPANSION * compressed):
         raise ExpansionError(f"{where} have pages of {in_memory:,} bytes", SMALLER)
     if max(total, listed) > max(FREE_BYTES, MOST_EXPANSION * compressed):
         raise ExpansionError(f"{where} expand to {max(total, listed):,}, {MOST_EXPANSION} times as many", SMALLER)
+    return Checked(frozenset(plain), longest)
 
 
 def pages(raw: BinaryIO, chunk: ColumnChunk) -> Iterator[Page]:
@@ -181,7 +205,7 @@ def _parsed(data: bytes) -> tuple[Page, int]:
     reader = Compact(data)
     numbers: dict[int, int] = {}
     values = None
-    kind = 0
+    kind = encoding = 0
     for field, of in reader.fields():
         if of == I32:
             numbers[field] = reader.i32()
@@ -190,10 +214,12 @@ def _parsed(data: bytes) -> tuple[Page, int]:
             for inner, inner_type in reader.fields():
                 if inner == 1 and inner_type == I32:
                     values = reader.i32()
+                elif inner == _ENCODING_AT.get(field) and inner_type == I32:
+                    encoding = reader.i32()
                 else:
                     reader.skip(inner_type)
         else:
             reader.skip(of)
     if 2 not in numbers or 3 not in numbers or min(numbers[2], numbers[3], values or 0) < 0:
         raise ValueError("not a page header")
-    return Page(kind == _DICTIONARY, numbers[2], numbers[3], values or 0), reader.at
+    return Page(kind == _DICTIONARY, numbers[2], numbers[3], values or 0, encoding), reader.at

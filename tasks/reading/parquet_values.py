@@ -55,6 +55,15 @@ def decoded_bytes(column: Any) -> int:
     return max(int(column.nbytes), _PYTHON_BYTES * len(column))
 
 
+def fixed_bytes(kind: Any) -> int:
+    """Return the bytes that the lists of a fixed length in a row take, also if the row has a null instead."""
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size) * max(fixed_bytes(kind.value_type), 1 if pa.types.is_nested(kind.value_type) else 8)
+    if pa.types.is_nested(kind):
+        return sum(fixed_bytes(kind.field(i).type) for i in range(kind.num_fields))
+    return 0
+
+
 def _nested(column: Any) -> list[object]:
     kind = column.type
     if not _is_converted(kind):

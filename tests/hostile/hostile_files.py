@@ -38,6 +38,12 @@ def parquet(columns: Any, **options: Any) -> Callable[[], bytes]:
     return made
 
 
+DELTA: dict[str, Any] = {
+    "column_encoding": "DELTA_BYTE_ARRAY", "use_dictionary": False, "compression": "zstd", "write_statistics": False,
+    "data_page_size": 64 << 20,
+}  # fmt: skip
+
+
 def one_list_of(values: np.ndarray[Any, Any]) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), pa.array(values))
 
@@ -96,6 +102,14 @@ def lying_compressed_page() -> bytes:
     start = content.index(b"\x15\x00\x15", 4) + 4
     assert content[start] == 0x15
     return content[: start + 1] + b"\x8e\xff\xff\xff\x7f" + content[start + 2 :]
+
+
+def lying_footer() -> bytes:
+    """A list of 30 million zeros of which the footer says that it is one."""
+    content = bytearray(parquet({"text": ["x"], "l": one_list_of(np.zeros(30_000_000, np.int8))})())
+    many = content.rindex(b"\x16\x80\x8e\xce\x1c") + 1
+    content[many : many + 4] = b"\x82\x80\x80\x00"
+    return bytes(content)
 
 
 def window(log: int) -> bytes:
@@ -196,6 +210,26 @@ FILES: dict[str, Made] = {
     ),
     "a million long texts": (
         ".parquet", parquet(lambda: {"text": repeated("x" * MIB, 1_000_000)}), "decompression-bomb",
+    ),
+    "nulls in place of lists of 10 million": (
+        ".parquet", parquet(lambda: {"text": ["x"] * 9, "l": pa.nulls(9, pa.list_(pa.int8(), 10_000_000))}),
+        "decompression-bomb",
+    ),
+    "a long text beside each of 2,000": (
+        ".parquet", parquet(lambda: {"text": ["x"] * 2000, "a": repeated("x" * MIB, 2000)}), "decompression-bomb",
+    ),
+    "long texts that share all but their end": (
+        ".parquet", parquet(lambda: {"text": ["x" * (4 * MIB) + str(i) for i in range(40)]}, **DELTA),
+        "decompression-bomb",
+    ),
+    "a list of long texts that share all": (
+        ".parquet", parquet(lambda: {"text": ["x"], "l": pa.array([["x" * (4 * MIB)] * 40])}, **DELTA),
+        "decompression-bomb",
+    ),
+    "a list that is longer than the footer says": (".parquet", lying_footer, "decompression-bomb"),
+    "texts in version 2 of Parquet": (
+        ".parquet", parquet({"text": ["x"]}, column_encoding="DELTA_LENGTH_BYTE_ARRAY", use_dictionary=False,
+        data_page_version="2.0"), READ,
     ),
     "20 million rows": (".parquet", parquet(lambda: {"n": np.zeros(20_000_000, np.int8)}), "decompression-bomb"),
     "a page header that gives 2 GiB": (".parquet", lying_page, "decompression-bomb"),
