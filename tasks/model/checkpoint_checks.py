@@ -32,6 +32,7 @@ _MATRICES = {
     "embeddings.token_type_embeddings.weight": ("type_vocab_size", "hidden_size"),
     "encoder.layer.0.intermediate.dense.weight": ("intermediate_size", "hidden_size"),
 }
+"""The large ones; every layer has the last of them."""
 
 
 def check_config(path: Path, config: Mapping[str, Any]) -> None:
@@ -52,7 +53,8 @@ def check_config(path: Path, config: Mapping[str, Any]) -> None:
 def read_shapes(files: Sequence[Path], config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor by name, from the headers of safetensors files.
 
-    Raises ModelError for a file that is not safetensors, or of other sizes than `config.json` gives.
+    Raises ModelError for a file that is not safetensors, or of other sizes than `config.json` gives, and for a model
+    whose large matrices are not among them: it would be made before they are missed.
     """
     from safetensors import safe_open
 
@@ -65,6 +67,7 @@ def read_shapes(files: Sequence[Path], config: Mapping[str, Any]) -> dict[str, t
             raise ModelError(f"{path} is not a readable safetensors file ({error}). Fetch it again.") from error
         _check_shapes(path, config, shapes)
         found |= shapes
+    _check_body(files[0].parent, config, found)
     return found
 
 
@@ -78,6 +81,20 @@ def _check_shapes(path: Path, config: Mapping[str, Any], shapes: Mapping[str, tu
         raise ModelError(
             f"{path} lacks {len(wrong)} weights of the sizes in its config.json, or has them in another shape (first: "
             f"{wrong[0]}). One of the two is of another model: fetch the checkpoint again, or choose another --model."
+        )
+
+
+def _check_body(folder: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    layer = "encoder.layer.{}.intermediate.dense.weight"
+    needed = [name for name in _MATRICES if name != layer.format(0)]
+    needed += [layer.format(number) for number in range(config["num_hidden_layers"])]
+    # By what follows the prefix of the class that saved them, such as `bert.`.
+    there = {name[name.find(start) :] for name in shapes for start in ("embeddings.", "encoder.") if start in name}
+    missing = [name for name in needed if name not in there]
+    if missing:
+        raise ModelError(
+            f"{folder} lacks {len(missing)} weights of the BERT body, or has them in another shape than in its "
+            f"config.json (first: {missing[0]}), so its vectors would be random. Choose a complete checkpoint."
         )
 
 

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.model import checkpoint
 from polyseme.tasks.model.checkpoint import EMBEDDED, find, load_weights
 from polyseme.tasks.model.checkpoint_checks import check_finite
 from tests.conftest import MakeCheckpoint
@@ -91,6 +92,17 @@ def test_weights_of_other_sizes_are_refused_before_memory_is_taken(copied: Path,
     assert field in message
     assert "model.safetensors" in message
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("change", [{"num_hidden_layers": 1024}, {"vocab_size": 1 << 24, "hidden_size": 1 << 12}])
+def test_a_model_whose_matrices_are_missing_is_refused_before_it_is_made(
+    copied: Path, change: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(copied / "config.json", lambda config: config.update(change))
+    if "vocab_size" in change:
+        save_file({"other": torch.zeros(1)}, copied / "model.safetensors")
+    monkeypatch.delattr(checkpoint, "_load_with_transformers")
+    assert "weights of the BERT body" in refused(copied)
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"[]", b"{", b"\xff\xfe", b" " * (17 << 20), b'"text"'])
