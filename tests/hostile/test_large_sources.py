@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,20 @@ from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import Source, read_sources, resolve
+from tests import processes
 from tests.hostile.lakeside import Lakeside, corpus, lakeside, records
 
 __all__ = ["corpus", "lakeside"]
 
 MIB = 1 << 20
+
+
+@pytest.fixture
+def emptied(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is removed by `rm`, since pytest's own removal recurses and would end the session."""
+    (tmp_path / "corpus").mkdir()
+    yield tmp_path / "corpus"
+    processes.run("rm", "-rf", tmp_path / "corpus")
 
 
 def nested(folder: Path, depth: int) -> None:
@@ -38,20 +48,20 @@ def read(spec: object) -> list[Document | Reject]:
     return list(read_sources(resolve([str(spec)]), ReadOptions(), stdin=None))  # type: ignore[arg-type]
 
 
-def test_a_tree_deeper_than_pythons_stack_is_read(tmp_path: Path) -> None:
-    nested(tmp_path, 1_010)
-    for spec in (tmp_path, tmp_path / "**" / "*.txt", tmp_path / "**" / "d" / "**" / "*.txt"):
+def test_a_tree_deeper_than_pythons_stack_is_read(emptied: Path) -> None:
+    nested(emptied, 1_010)
+    for spec in (emptied, emptied / "**" / "*.txt", emptied / "**" / "d" / "**" / "*.txt"):
         (found,) = read(spec)
         assert isinstance(found, Document)
 
 
-def test_a_tree_deeper_than_a_path_can_be_is_refused_and_the_rest_is_read(tmp_path: Path) -> None:
-    nested(tmp_path, 2_100)
-    (tmp_path / "near.txt").write_text("The heron stood above it.")
-    refused, good = sorted(read(tmp_path), key=lambda item: isinstance(item, Document))
+def test_a_tree_deeper_than_a_path_can_be_is_refused_and_the_rest_is_read(emptied: Path) -> None:
+    nested(emptied, 2_100)
+    (emptied / "near.txt").write_text("The heron stood above it.")
+    refused, good = sorted(read(emptied), key=lambda item: isinstance(item, Document))
     assert isinstance(refused, Reject)
     assert isinstance(good, Document)
-    assert (refused.code, good.uri) == ("unreadable", (tmp_path / "near.txt").as_uri())
+    assert (refused.code, good.uri) == ("unreadable", (emptied / "near.txt").as_uri())
 
 
 @pytest.mark.parametrize("name", ["lines.jsonl.gz", "rows.csv.gz", "spaces.jsonl.gz"])
