@@ -103,7 +103,13 @@ def restore(source: Lake, lake: Lake, *, replace: bool = False, progress: Progre
             with kept.reading() as connection:
                 parts, version = part_rows.live_parts(connection), meta.catalog_version(connection)
             lake.create()
-            copied = _copy_parts(source, lake, parts, _intact(lake, parts), progress)
+            try:
+                copied = _copy_parts(source, lake, parts, _intact(lake, parts), progress)
+            except FileNotFoundError as error:
+                raise LakeError(
+                    f"The backup in {source.root} is not complete, and {lake.root} shows what it did before. {error}. "
+                    "Use another backup, or copy this one again."
+                ) from error
             with Catalog.create_or_open(lake) as catalog:
                 with kept.reading() as rows, catalog.writing() as connection:
                     replace_rows(rows, connection)

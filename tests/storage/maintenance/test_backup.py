@@ -207,6 +207,16 @@ def test_a_backup_that_somebody_altered_writes_nothing(
     assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(str(kept.root))} == before
 
 
+def test_a_backup_that_lacks_a_part_says_so_and_makes_no_lake(full: Catalog, kept: Lake, tmp_path: Path) -> None:
+    backup(full, kept)
+    assert isinstance(kept.root, Path)
+    next(kept.root.glob("data/documents/*/*.parquet")).unlink()
+    with pytest.raises(LakeError, match="is not complete"):
+        restore(kept, Lake(tmp_path / "new"))
+    with pytest.raises(MissingLakeError):
+        Catalog.open(Lake(tmp_path / "new"))
+
+
 def test_a_place_without_a_backup_says_so(full: Catalog, tmp_path: Path) -> None:
     with pytest.raises(MissingLakeError, match="There is no backup in"):
         restore(Lake(tmp_path / "nowhere"), Lake(tmp_path / "new"))
