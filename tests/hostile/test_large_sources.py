@@ -101,7 +101,12 @@ def test_files_as_sources_are_looked_up_and_not_compared_with_each_address(
     lakeside.embed(*files)
     asked: list[str] = []
     covers = Source.covers
-    monkeypatch.setattr(Source, "covers", lambda source, uri: asked.append(uri) or covers(source, uri))
+
+    def counted(source: Source, uri: str) -> bool:
+        asked.append(uri)
+        return covers(source, uri)
+
+    monkeypatch.setattr(Source, "covers", counted)
     for file in files:
         file.write_text("")
     scan = lakeside.embed(*files)
