@@ -48,6 +48,11 @@ class Source:
     target: str = ""
     absent: bool = False
 
+    @property
+    def name(self) -> str:
+        """The target as text that can be stored, shown and given as a source: if not in UTF-8, its file:// address."""
+        return self.target if is_utf8(self.target) else _uri(self.target)
+
     def files(self, *, on_error: OnError | None = None) -> Iterator[Path]:
         """Yield the files to read, in a fixed order. `on_error` is called for a folder that cannot be listed."""
         on_error = on_error or _warn
@@ -253,6 +258,11 @@ def _path_of(uri: str) -> str:
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
         raise UsageError(f"source {uri!r} is not on this machine; mount or download it, or pipe it into -")
     return os.fsdecode(unquote_to_bytes(parts.path))
+
+
+def path_of(name: str) -> str:
+    """Return the path or pattern of a source with this name."""
+    return _path_of(name) if name.startswith("file:///") else name
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from polyseme.storage.database import addresses
 from polyseme.storage.database.held_back import HeldBack
 from polyseme.tasks.reading.coverage import Coverage
-from polyseme.tasks.reading.sources import Source
+from polyseme.tasks.reading.sources import Source, path_of
 from polyseme.tasks.shards.deletion_guard import DeletionLimit, SourceCounts, judge
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _settle_encoding(
     covering = lru_cache(maxsize=1024)(Coverage(sources).of)
     counts = _count(scan, len(sources), covering, encoding_id)
     lost = _count_others(scan, counts, covering, encoding_id)
-    names = [source.target for source in sources]
+    names = [source.name for source in sources]
     held = judge(counts, names, limit, encoding_id=encoding_id, run_id=scan.run_id)
     hidden = 0
     for page in scan.seen.take_gone(but_of=held):
@@ -135,7 +135,7 @@ def _hide(scan: Scan, page: Sequence[tuple[str, str]], covering: Covering, encod
 def _record(scan: Scan, sources: Sequence[Source], held: dict[int, HeldBack], encoding_id: str) -> None:
     def judged(name: str) -> bool:
         return any(
-            name == source.target or (source.contains(name) and number not in held)
+            name == source.name or (source.contains(path_of(name)) and number not in held)
             for number, source in enumerate(sources)
         )
 

@@ -43,6 +43,18 @@ def test_a_folder_in_which_nothing_is_found_deletes_nothing_until_that_is_confir
     assert (lakeside.documents(), lakeside.held()) == ({}, [])
 
 
+def test_a_folder_whose_name_is_not_utf_8_is_guarded_like_any_other(lakeside: Lakeside, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    fill(folder, 3)
+    lakeside.embed(folder)
+    empty(folder)
+    assert lakeside.embed(folder).tally.deleted == 0
+    (held,) = lakeside.held()
+    assert held.source == folder.as_uri()
+    fill(folder, 3)
+    assert (lakeside.embed(held.source).tally.unchanged, lakeside.held()) == (3, [])
+
+
 def test_documents_that_are_found_again_are_no_longer_held_back(lakeside: Lakeside, corpus: Path) -> None:
     lakeside.embed(corpus)
     corpus.rename(corpus.with_name("unmounted"))
