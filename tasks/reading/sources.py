@@ -204,7 +204,9 @@ def _resolve(spec: str, known: Known) -> Source:
         source = Source(spec, "glob", pattern, absent=not os.path.lexists(fixed_folder(pattern)))
         if next(source.files(), None) is not None:
             return source
-    for missing in (source,) if is_pattern else (Source(spec, "file", file, True), Source(spec, "folder", real, True)):
+    # A name with a wildcard in it is a pattern only while nothing has that name: it may be of a folder that is away.
+    by_name = (Source(spec, "file", file, True), Source(spec, "folder", real, True))
+    for missing in (source, *by_name) if is_pattern else by_name:
         if known(missing):
             return missing
     if is_pattern:
