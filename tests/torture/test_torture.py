@@ -64,6 +64,18 @@ def test_writers_maintenance_and_readers_do_not_disturb_each_other() -> None:
     assert min(found["merges"], found["files_vacuumed"], found["reader_queries"]) > 0
 
 
+def test_a_week_in_small_ends_with_the_lake_equal_to_the_folders() -> None:
+    found = figures("week", "--runs", "16", "--served", "0", "--seed", "2")
+    assert (found["violations"], found["first"]) == (0, [])
+    assert min(found["killed"], found["unmounts"], found["held-back"], found["edits"]) > 0
+
+
+def test_a_week_in_small_reveals_what_is_forgotten_hidden_stale_or_kept() -> None:
+    found = figures("week", "--runs", "16", "--served", "0", "--seed", "2", "--mutant", "each")
+    assert set(found) == {"forgets", "no-guard", "stale", "keeps"}
+    assert all(found.values()), found
+
+
 @pytest.mark.parametrize("mutant", ["no-fsync", "no-folder-fsync", "lazy-catalog"])
 def test_power_loss_reveals_a_missing_sync(mutant: str) -> None:
     assert figures("harness", "power", "--count", "12", "--mutant", mutant)["violations"] > 0
