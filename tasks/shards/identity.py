@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import addresses
-from polyseme.storage.records import Document, DocumentVersion
+from polyseme.storage.records import Document, DocumentVersion, Reject
 
 _ADDRESS = re.compile(r"(file:///[^?#]*|stdin:[A-Za-z0-9._-]*)(?:\?\d+)?(#\d+)?")
 """An id that was derived: an address, the run if the address was taken, and the number of a record."""
@@ -72,21 +72,32 @@ class Identities:
 
     def _at_the_same_address(self, documents: Sequence[Document]) -> dict[str, str]:
         """Return the ids of documents that moved to their address earlier, by derived id."""
-        uris = {d.uri for d in documents} - self._moved_here.keys()
-        if len(self._moved_here) > _MOST_FILES:
-            self._moved_here.clear()
-            uris = {d.uri for d in documents}
+        moved = self._moved_to({d.uri for d in documents})
+        wanted = {
+            document.doc_id: id_
+            for document in documents
+            if (id_ := _at(moved[document.uri], _fragment(document))) is not None
+        }
         with self.catalog.reading() as connection:
-            found = addresses.moved_here(connection, sorted(uris))
-            self._moved_here |= {uri: found.get(uri) for uri in uris}
-            wanted = {
-                document.doc_id: id_[: id_.find("#")] + _fragment(document) if "#" in id_ else id_
-                for document in documents
-                if (id_ := self._moved_here[document.uri]) is not None and ("#" in id_) == bool(_fragment(document))
-            }
             there = addresses.addresses_of(connection, sorted(set(wanted.values())))
         uri_of = {d.doc_id: d.uri for d in documents}
         return {derived: id_ for derived, id_ in wanted.items() if uri_of[derived] in there.get(id_, ())}
+
+    def of_reject(self, reject: Reject) -> str | None:
+        """Return the id of the document that a rejected file or record was, if it has another than its address."""
+        if reject.doc_id is None or not reject.doc_id.startswith(reject.uri):
+            return None
+        return _at(self._moved_to({reject.uri})[reject.uri], reject.doc_id[len(reject.uri) :])
+
+    def _moved_to(self, uris: set[str]) -> Mapping[str, str | None]:
+        """Return, by address, an id of what moved there earlier; None for addresses to which nothing did."""
+        if len(self._moved_here) > _MOST_FILES:
+            self._moved_here.clear()
+        if wanted := sorted(uris - self._moved_here.keys()):
+            with self.catalog.reading() as connection:
+                found = addresses.moved_here(connection, wanted)
+            self._moved_here |= {uri: found.get(uri) for uri in wanted}
+        return self._moved_here
 
     def _with_the_same_record(self, documents: Sequence[Document]) -> dict[str, str]:
         """Return the ids of documents whose record the lake has at an address that is gone or the same file."""
@@ -154,6 +165,13 @@ def _common_names(uri: str, other: str) -> int:
     """Return how many of the last names of two addresses are equal."""
     pairs = zip(reversed(uri.split("/")), reversed(other.split("/")), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _at(moved: str | None, fragment: str) -> str | None:
+    """Return the id that a file or its record has if `moved` is the id of some record, or all, of what moved there."""
+    if moved is None or ("#" in moved) != bool(fragment):
+        return None
+    return moved[: moved.find("#")] + fragment if fragment else moved
 
 
 def _fragment(document: Document) -> str:

@@ -142,6 +142,7 @@ class Scan:
         moved: list[tuple[str, str]] = []
         left: list[tuple[str, str]] = []
         new: list[str] = []
+        changed: list[str] = []
         for document in here:
             self.tally.documents += 1
             before = known.get(document.doc_id)
@@ -154,14 +155,28 @@ class Scan:
                 continue
             if before is None:
                 new.append(document.doc_id)
+            elif before.uri != document.uri:
+                changed.append(document.doc_id)
             self.tally.new += before is None
             self.tally.changed += before is not None
             self.tally.chars_to_encode += len(document.text)
             yield document, self.outputs if before is None else self.outputs.union(before.outputs)
         self.seen.mark_new(new)
         self.tally.moved += len(moved)
-        self._move(moved, [(d.doc_id, d.uri) for d in here if d.doc_id in renamed.intersection(new)])
-        self._keep_others(left, {d.doc_id: d.uri for d in here} if left else {})
+        now = {d.doc_id: d.uri for d in here}
+        # Another encoding may have a moved file under the id that is the address of a new one: another document.
+        same = [doc_id for doc_id in new if doc_id in renamed or address_in(doc_id) is None]
+        in_others = self._elsewhere_in_others([*same, *changed], now)
+        self._move(moved, [(doc_id, now[doc_id]) for doc_id in dict.fromkeys(doc_id for doc_id, _ in in_others)])
+        self._keep_others([*left, *in_others], now)
+
+    def _elsewhere_in_others(self, doc_ids: Sequence[str], now: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Return the addresses, other than those of `now`, that other encodings have of these documents."""
+        if self.sources is None or not doc_ids or set(self.encodings) <= {self.encoding_id}:
+            return []
+        with self.catalog.reading() as connection:
+            found = addresses.addresses_of(connection, doc_ids)
+        return [(doc_id, uri) for doc_id in doc_ids for uri in sorted(found.get(doc_id, set()) - {now[doc_id]})]
 
     def _identified(
         self, batch: Sequence[Document], known: dict[str, DocumentVersion]
@@ -218,6 +233,8 @@ class Scan:
                 self._shielding[address] = reject
         if reject.doc_id is not None:
             self.seen.add_refused(reject.doc_id)
+            if self._identities is not None and (moved := self._identities.of_reject(reject)) is not None:
+                self.seen.add_refused(moved)
         self._rejects.append(reject)
         if len(self._rejects) >= _REJECT_BATCH:
             self._flush_rejects()

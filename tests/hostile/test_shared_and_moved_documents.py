@@ -268,6 +268,45 @@ def test_each_encoding_is_guarded(lakeside: Lakeside, corpus: Path, tiny: Engine
     assert lakeside.documents() == lakeside.documents(tiny)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "broken"),
+    [("a.txt", "The heron stood.", ""), ("a.jsonl", '{"text": "The heron."}\n', '{"body": "The heron."}\n')],
+)
+def test_what_cannot_be_read_any_more_after_it_was_moved_stays(
+    lakeside: Lakeside, tmp_path: Path, name: str, content: str, broken: str
+) -> None:
+    folder = tmp_path / "corpus"
+    fill(folder, 3)
+    (folder / name).write_text(content)
+    lakeside.embed(folder)
+    moved = folder.rename(tmp_path / "moved")
+    lakeside.embed(moved)
+    (moved / name).write_text(broken)
+    assert (lakeside.embed(moved).tally.deleted, len(lakeside.documents())) == (0, 4)
+    (moved / name).write_text(content)
+    assert (lakeside.embed(moved).tally.unchanged, len(lakeside.documents())) == (4, 4)
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["changed", "new in the run's encoding"])
+def test_a_record_that_was_moved_is_kept_when_another_encoding_misses_it_where_it_was(
+    lakeside: Lakeside, tmp_path: Path, tiny: Engine, is_new: bool
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    fill(one, 12)
+    fill(other, 12)
+    records(one / "a.jsonl", "x")
+    for engine in (lakeside.engine, tiny):
+        lakeside.embed(one, engine=engine)
+    if not is_new:
+        lakeside.embed(other)
+    (one / "a.jsonl").unlink()
+    records(other / "a.jsonl", "x", text="The heron flew.")
+    lakeside.embed(other)
+    lakeside.embed(one, engine=tiny)
+    assert "x" in lakeside.documents()
+    assert "x" in lakeside.documents(tiny)
+
+
 # A refused record that has the id of another
 
 
