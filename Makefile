@@ -75,14 +75,15 @@ rehearse:
 		tests/tasks/model/test_on_cuda.py tests/tasks/model/test_attention.py tests/tasks/model/test_devices.py \
 		tests/tasks/training/test_corpus_processes.py
 
-# About 35 minutes: the figures of docs/reliability.md.
-torture: install
+# About an hour on two free cores: the figures of docs/reliability.md.
+torture: dev
 	$(BIN)/python -m tests.torture.harness kill --count 320
 	$(BIN)/python -m tests.torture.harness commit --count 0
 	$(BIN)/python -m tests.torture.harness power --count 320
 	$(BIN)/python -m tests.torture.harness full --count 0
 	$(BIN)/python -m tests.torture.damage --count 150
 	$(BIN)/python -m tests.torture.crowd --writers 4 --commits 100
+	$(BIN)/python -m tests.torture.week --runs 1000
 	$(BIN)/python -m tests.hostile.fuzz --seconds 600    # ten minutes in all: names, catalogs, events and readers
 
 clean:

@@ -65,7 +65,7 @@ def always(before: Seen, now: Seen, told: Told) -> list[str]:
         had = before.documents.get(encoding_id, {})
         bad += _invented(had, documents, told)
     for encoding_id, had in before.documents.items():
-        bad += _lost(had, now.documents.get(encoding_id, {}), told, now)
+        bad += [f"{line} (in {encoding_id})" for line in _lost(had, now.documents.get(encoding_id, {}), told, now)]
     return bad if told.confirmed else bad + _unguarded(before, now, told)
 
 
@@ -191,6 +191,8 @@ def _refused(now: Seen, uri: str, doc_id: str, *, only: bool = False) -> bool:
     for where, code, id_ in now.rejects:
         if id_ == doc_id or (where == uri and (id_ is None or code in INCOMPLETE_CODES)):
             return True
+        if where == uri and id_ is not None and id_[len(uri) :] == doc_id[len(doc_id.partition("#")[0]) :]:
+            return True  # of a file that was moved: its documents have the old address in their ids
         if not only and code == "unreadable" and uri.startswith(where.rstrip("/") + "/"):
             return True
     return False
