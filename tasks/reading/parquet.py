@@ -34,9 +34,11 @@ def read_parquet(raw: BinaryIO, uri: str, options: ReadOptions) -> Iterator[Docu
         return
     raw.seek(0)
     with pq.ParquetFile(raw) as file:
-        names = _columns(file.schema_arrow, options)
-        leaves = _leaves(file, set(names))
-        fixed = sum(fixed_bytes(file.schema_arrow.field(name).type) for name in names)
+        schema = file.schema_arrow  # made anew by every access
+        names = _columns(schema, options)
+        wanted = set(names)
+        leaves = _leaves(file, wanted)
+        fixed = sum(fixed_bytes(field.type) for field in schema if field.name in wanted)
         if fixed > options.max_line_bytes:
             raise ExpansionError(f"each row takes {fixed:,} bytes, in lists of a fixed length", SMALLER)
         size = raw.seek(0, os.SEEK_END)
@@ -122,8 +124,13 @@ def _rows_per_batch(file: Any, group: RowGroup, leaves: list[int], *, least: int
 
 def _leaves(file: Any, names: set[str]) -> list[int]:
     """Return the numbers of the leaf columns below the top-level columns `names`."""
-    paths = (file.schema.column(i).path for i in range(len(file.schema)))
-    return [i for i, path in enumerate(paths) if any(path == n or path.startswith(f"{n}.") for n in names)]
+    lengths = {len(name) for name in names}
+
+    def is_below(path: str) -> bool:
+        return any(path[length : length + 1] in ("", ".") and path[:length] in names for length in lengths)
+
+    schema = file.schema
+    return [i for i in range(len(schema)) if is_below(schema.column(i).path)]
 
 
 def _columns(schema: Any, options: ReadOptions) -> list[str]:

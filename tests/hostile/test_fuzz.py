@@ -75,9 +75,3 @@ def test_a_fault_is_reported_once_with_a_seed_that_gives_it_again() -> None:
     fuzz(Property(st.integers(), check), seconds=2, first=7)
     same = min(len(first), len(cases))
     assert first[:same] == cases[:same]
-
-
-@pytest.mark.torture
-@pytest.mark.parametrize("seed", [1, 2])
-def test_no_bytes_break_a_reader_for_ten_minutes(seed: int) -> None:
-    assert fuzzed("readers", 300, seed)["broken"] == []
