@@ -7,18 +7,21 @@ goes to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 
 from cyclopts import App, Parameter
 
 from polyseme.flows.display.terminal import Escaping, note
 from polyseme.flows.settings import sources_of_settings
-from polyseme.flows.signals import EndedBySignal, ended_by_signals
+from polyseme.flows.signals import guardian
+from polyseme.flows.signals.ending import arrived, ended_by_signals
 from polyseme.storage.errors import PolysemeError, UnstoppableError
 
 HELP = """Contextual embeddings of whole corpora that answer SQL.
@@ -90,36 +93,54 @@ def main(argv: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     words = [word for word in given if word != "--debug"]
     _log_to_stderr()
+    interrupted: list[int] = []
+    if argv is None:
+        # Registered first, so called last. The interpreter's teardown is skipped: it hangs if a thread imports PyTorch.
+        atexit.register(_exit_at_once, interrupted)
+        # What a serve started goes on if it is killed, as the runs of a worker do.
+        guardian.start(keep_children=words[:1] == ["serve"])
     try:
-        if words and words[0] in _COMMANDS:
-            app[words[0]].help = None  # its docstring is shown instead of its line in the list of commands
         with ended_by_signals():
+            if words and words[0] in _COMMANDS:
+                app[words[0]].help = None  # its docstring is shown instead of its line in the list of commands
             code = app(words)
-    except KeyboardInterrupt as interrupt:
-        if debug:
-            raise
-        # What threads log from now on may come too late for Prefect's log; each such line would show a traceback.
-        logging.raiseExceptions = False
-        note("Interrupted. What was committed is kept; run the same command again to go on.")
-        code = 128 + (interrupt.number if isinstance(interrupt, EndedBySignal) else signal.SIGINT)
     except BrokenPipeError:
         # The reader of our output is gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except UnstoppableError as error:
         note(f"polyseme: {error}")
-        os._exit(error.exit_code)
-    except PolysemeError as error:
-        if debug:
+        os._exit(128 + number if (number := arrived()) else error.exit_code)
+    except BaseException as error:
+        if debug or isinstance(error, SystemExit):
             raise
-        note(f"polyseme: {error}")
-        code = error.exit_code
-    except Exception as error:
-        if debug:
-            raise
-        note(f"polyseme: unexpected {type(error).__name__}: {error}. Run again with --debug for the traceback.")
-        code = 1
+        code = _ended_with(error)
+        if arrived():
+            interrupted.append(code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _ended_with(error: BaseException) -> int:
+    """Show an error that ended the command and return its exit code."""
+    if isinstance(error, KeyboardInterrupt) or arrived():
+        # What threads log from now on may come too late for Prefect's log; each such line would show a traceback.
+        logging.raiseExceptions = False
+        note("Interrupted. What was committed is kept; run the same command again to go on.")
+        return 128 + (arrived() or signal.SIGINT)
+    if isinstance(error, PolysemeError):
+        note(f"polyseme: {error}")
+        return error.exit_code
+    note(f"polyseme: unexpected {type(error).__name__}: {error}. Run again with --debug for the traceback.")
+    return 1
+
+
+def _exit_at_once(code: Sequence[int]) -> None:
+    """End the process with an exit code, if there is one."""
+    if code:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code[0])
 
 
 def _log_to_stderr() -> None:

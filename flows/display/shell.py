@@ -28,6 +28,8 @@ from polyseme.flows.display.output import Format, write_rows
 from polyseme.flows.display.sql_help import COMMANDS, help_text
 from polyseme.flows.display.terminal import note, show
 from polyseme.flows.settings import history_file
+from polyseme.flows.signals import guardian
+from polyseme.flows.signals.ending import survive
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import PolysemeError, UnstoppableError, UsageError
 from polyseme.storage.lake import Lake
@@ -61,10 +63,12 @@ def shell(
         while True:
             try:
                 text = prompt.prompt()
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interrupt:
+                survive(interrupt)
                 continue
             except EOFError:
                 return
+            guardian.listen()
             try:
                 if not session.answer(text):
                     return
@@ -72,7 +76,8 @@ def shell(
                 raise
             except PolysemeError as error:
                 note(str(error))
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interrupt:
+                survive(interrupt)
                 note("Stopped.")
 
 
