@@ -20,6 +20,16 @@ from tests.repository import ROOT
 
 POLYSEME = (sys.executable, "-m", "polyseme")
 PREFECT = (sys.executable, "-m", "prefect")
+_SERVE = """
+import sys
+from functools import partial
+from polyseme.flows import cli
+from polyseme.flows.server import serving
+
+silence = float(sys.argv.pop(1))
+serving.close_silent_runs = partial(serving.close_silent_runs, seconds=silence, look=min(silence / 5, 10))
+cli.main()
+"""
 
 
 @dataclass
@@ -64,8 +74,9 @@ class Standing:
         self.start("server", *PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(self.port))
         self.wait(self._is_up, "the server answers")
 
-    def start_serve(self) -> None:
-        self.start("serve", *POLYSEME, "serve", "--poll-seconds", "1")
+    def start_serve(self, *, silence: float = 150.0) -> None:
+        """Start serving; runs that have been silent for `silence` seconds are closed."""
+        self.start("serve", sys.executable, "-c", _SERVE, str(silence), "serve", "--poll-seconds", "1")
         self.wait(lambda: "Serving" in self.log("serve"), "serve has begun")
 
     def start_watch(self) -> None:
@@ -164,8 +175,25 @@ class Standing:
 
     def run(self, deployment: str, **parameters: Any) -> str:
         """Have a deployment run now; return the flow run's id."""
+        return self._create(deployment, {"type": "SCHEDULED"}, parameters)
+
+    def run_as(self, deployment: str, type: str, name: str) -> str:
+        """Create a flow run in a state, for nobody to carry on; return its id."""
+        return self._create(deployment, {"type": type, "name": name}, {})
+
+    def _create(self, deployment: str, state: dict[str, str], parameters: dict[str, Any]) -> str:
         path = f"/deployments/{self.deployment(deployment)['id']}/create_flow_run"
-        return self.post(path, {"parameters": parameters, "state": {"type": "SCHEDULED"}})["id"]
+        made: str = self.post(path, {"parameters": parameters, "state": state})["id"]
+        return made
+
+    def state(self, run_id: str) -> str:
+        """Return the name of a flow run's state."""
+        name: str = self.get(f"/flow_runs/{run_id}")["state"]["name"]
+        return name
+
+    def set_state(self, run_id: str, type: str) -> None:
+        """Propose a state, as the run's own process does."""
+        self.post(f"/flow_runs/{run_id}/set_state", {"state": {"type": type}})
 
     def wait_for_run(self, run_id: str) -> None:
         def ended() -> str | None:

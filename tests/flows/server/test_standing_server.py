@@ -49,13 +49,18 @@ def drop(standing: Standing, *names: str, text: str = TEXT, pause: float = 0.0) 
 
 def notify(standing: Standing) -> None:
     """Say that the corpus changed, as an object store's notification would."""
-    event = {
-        "event": "polyseme.source.changed",
-        "id": str(uuid4()),
-        "occurred": datetime.now(UTC).isoformat(),
-        "resource": {"prefect.resource.id": "polyseme.corpus.news"},
-    }
-    standing.post("/events", [event])
+    send(standing, "polyseme.source.changed", "polyseme.corpus.news")
+
+
+def heartbeat(standing: Standing, run: str) -> None:
+    """Report a flow run alive, as Prefect does from its process."""
+    send(standing, "prefect.flow-run.heartbeat", f"prefect.flow-run.{run}")
+
+
+def send(standing: Standing, event: str, resource: str) -> None:
+    at = datetime.now(UTC).isoformat()
+    described = {"event": event, "id": str(uuid4()), "occurred": at, "resource": {"prefect.resource.id": resource}}
+    standing.post("/events", [described])
 
 
 def test_deploying_again_changes_nothing_and_the_scheduler_makes_runs(standing: Standing) -> None:
@@ -130,11 +135,32 @@ def test_a_killed_flow_run_and_a_killed_serve_lose_nothing(standing: Standing) -
     standing.wait(lambda: staged(standing) - before, "the run is at work")
     assert standing.kill_flow_runs()
     standing.wait(lambda: standing.runs("embed/on-arrival", "Crashed"), "the killed run is said to have crashed")
+    before = staged(standing)
+    left = standing.run("embed/on-arrival", corpora=["news"])
+    standing.wait(lambda: staged(standing) - before, "another run is at work")
     standing.kill("serve")
-    standing.start_serve()
+    standing.kill_flow_runs()
+    standing.start_serve(silence=5)
     standing.wait_for_run(standing.run("reconcile/catch-up"))
     assert dropped <= standing.names()
     assert standing.doubles() == []
+    standing.wait(lambda: standing.state(left) == "Crashed", "the run of the killed serve is closed")
+
+
+def test_runs_that_nobody_carries_on_are_closed_and_those_of_another_machine_are_not(standing: Standing) -> None:
+    """As a killed serve leaves them: accepted and not begun, and begun. A living one sends heartbeats."""
+    submitting = standing.run_as("embed/nightly", "PENDING", "Submitting")
+    running, living = (standing.run_as("embed/nightly", "RUNNING", "Running") for _ in range(2))
+
+    def closed() -> bool:
+        heartbeat(standing, living)
+        return standing.state(submitting) == standing.state(running) == "Crashed"
+
+    standing.wait(closed, "both are closed")
+    assert standing.state(living) == "Running"
+    standing.wait(lambda: standing.state(living) == "Crashed", "it is closed once it is silent")
+    standing.set_state(living, "COMPLETED")
+    assert standing.state(living) == "Completed", "a run that was only slow ends as it would have"
 
 
 def test_a_server_and_a_watcher_that_die_in_a_burst_lose_nothing(standing: Standing) -> None:
