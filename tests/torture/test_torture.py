@@ -76,6 +76,11 @@ def test_a_week_in_small_reveals_what_is_forgotten_hidden_stale_or_kept() -> Non
     assert all(found.values()), found
 
 
+def test_embed_that_is_interrupted_at_any_moment_ends_within_seconds_and_leaves_nothing_behind() -> None:
+    found = figures("interrupts", "--count", "3")
+    assert (found["moments"], found["violations"], found["first"]) == (3, 0, [])
+
+
 @pytest.mark.parametrize("mutant", ["no-fsync", "no-folder-fsync", "lazy-catalog"])
 def test_power_loss_reveals_a_missing_sync(mutant: str) -> None:
     assert figures("harness", "power", "--count", "12", "--mutant", mutant)["violations"] > 0
