@@ -1,20 +1,37 @@
-"""Prefect's temporary server, started so that Ctrl-C at the terminal ends the run and not the server it reports to."""
+"""Prefect's temporary server: it outlives Ctrl-C at the terminal until the run has ended, and answers this process only.
+
+It listens on the loopback interface, where every user of the machine can reach it, so it asks for a password that is
+drawn for it.
+"""
 
 from __future__ import annotations
 
+import os
+import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import prefect.context
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_API_AUTH_STRING
 
 
 def start_if_needed() -> None:
     """Start the temporary server unless a standing one is configured. It ends with this process."""
-    if not PREFECT_API_URL.value():
-        with without_ctrl_c():
-            get_client(sync_client=True)
+    if PREFECT_API_URL.value():
+        return
+    if not PREFECT_SERVER_API_AUTH_STRING.value():
+        _require_password(f"polyseme:{secrets.token_urlsafe(32)}")
+    with without_ctrl_c():
+        get_client(sync_client=True)
+
+
+def _require_password(password: str) -> None:
+    """Give the server to be started, this process and those that it starts one password, by their environment."""
+    os.environ["PREFECT_SERVER_API_AUTH_STRING"] = os.environ["PREFECT_API_AUTH_STRING"] = password
+    # Settings were read when Prefect was imported, and are those of every thread that has none of its own.
+    prefect.context.GLOBAL_SETTINGS_CONTEXT = prefect.context.root_settings_context()
 
 
 @contextmanager
