@@ -1,4 +1,4 @@
-"""Prefect's temporary server: it outlives Ctrl-C at the terminal until the run has ended, and answers this process only.
+"""Prefect's temporary server: Ctrl-C at the terminal does not end it before the run, and it answers only this process.
 
 It listens on the loopback interface, where every user of the machine can reach it, so it asks for a password that is
 drawn for it.
