@@ -7,10 +7,11 @@ DuckDB itself enforces what may be read, `refuse_writes` reads the SQL for what 
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import duckdb
@@ -20,12 +21,21 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.literals import quote
 
-_FREE_SETTINGS = ("threads", "enable_progress_bar", "timezone")
+_FREE_SETTINGS = ("enable_progress_bar", "timezone")
+_THREADS = "threads"
+"""Free only in a program's own connection: DuckDB starts 100,000 threads if it is told to."""
 _MEMORY = "memory_limit"
 _OVERWRITE_OPTION = "use_tmp_file"
-_RUNS_TEXT = "json_execute_serialized_sql"
+_RUNS_TEXT = frozenset({
+    "json_execute_serialized_sql",
+    # They call a function by its name, which may be one of these.
+    "create_external_resource", "destroy_external_resource", "register_external_resource",
+    "register_external_resource_type", "duckdb_external_resources",
+})  # fmt: skip
 _RUNS_TEXT_IF_CALLED = "query"
 """A function that runs the SQL in its argument, but also a likely name for a column."""
+_SPACE = re.compile("[\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]")
+"""Characters between words for DuckDB but parts of words for its tokenizer, and others that nobody sees."""
 _SIZE = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
 
 
@@ -80,7 +90,7 @@ def refuse_writes(sql: str, access: Access = READ_ONLY) -> None:
             refused = word == "copy" and access.folder is None
         elif kind == duckdb.token_type.identifier:
             refused = (
-                word == _RUNS_TEXT
+                word in _RUNS_TEXT
                 or (word == _RUNS_TEXT_IF_CALLED and following.startswith("("))
                 or (word == _OVERWRITE_OPTION and access.folder is not None)
             )
@@ -90,10 +100,12 @@ def refuse_writes(sql: str, access: Access = READ_ONLY) -> None:
             raise UsageError(_refusal(word))
 
 
-def lock_down(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake, access: Access, spill: Path) -> None:
+def lock_down(
+    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake, access: Access, spill: Path, *, threads: bool
+) -> None:
     """Restrict the connection, for good, to the live parts, DuckDB's own files in `spill`, and what `access` allows.
 
-    Unsafe access is not restricted.
+    With `threads` SQL may choose how many there are. Unsafe access is not restricted.
     """
     con.execute(f"SET temp_directory = {quote(str(spill))}")
     if access.memory is not None:
@@ -105,19 +117,29 @@ def lock_down(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake, ac
     con.execute(f"SET allowed_paths = [{', '.join(files)}]")
     if access.folder is not None:
         con.execute(f"SET allowed_directories = [{quote(str(access.folder))}]")
-    free = _FREE_SETTINGS if access.memory is not None else (*_FREE_SETTINGS, _MEMORY)
+    free = [*_FREE_SETTINGS, *([_THREADS] if threads else []), *([_MEMORY] if access.memory is None else [])]
     con.execute(f"SET allowed_configs = [{', '.join(quote(name) for name in free)}]")
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
 
 
 def spill_folder() -> Path:
-    """Return a new name for the folder that DuckDB spills to; DuckDB makes and removes it."""
-    return Path(tempfile.gettempdir()) / f"polyseme-{uuid4().hex}"
+    """Return a new name for the folder that DuckDB spills to; DuckDB makes and removes it.
+
+    It lies in a folder of this process, removed at exit, that nobody else may enter: DuckDB lets everybody read what
+    it spills.
+    """
+    return Path(_private_folder().name) / uuid4().hex
+
+
+@cache
+def _private_folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="polyseme-", ignore_cleanup_errors=True)
 
 
 def _tokens(sql: str) -> list[tuple[duckdb.token_type, str]]:
     """Return the tokens of some SQL without comments: the kind of each, and its text in lower case without quotes."""
+    sql = _SPACE.sub(" ", sql)
     source = sql.encode()
     found = duckdb.tokenize(sql)
     bounds = [start for start, _ in found] + [len(source)]

@@ -35,7 +35,7 @@ class ConfinedConnection:
         self._last: Future[Any] | None = None
         try:
             self.connection = self.call(
-                open_snapshot, snapshot, lake, functions=functions, access=access, spill=self._spill
+                open_snapshot, snapshot, lake, functions=functions, access=access, spill=self._spill, confined=True
             )
         except BaseException:
             self._end()

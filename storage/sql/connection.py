@@ -63,10 +63,12 @@ def open_snapshot(
     functions: Functions | None = None,
     access: Access = READ_ONLY,
     spill: Path | None = None,
+    confined: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """Open one snapshot of a lake for SQL, as `connect` opens the latest; without functions unless given.
 
-    `spill` is the folder for what does not fit into memory; by default one that DuckDB makes and removes.
+    `spill` is the folder for what does not fit into memory; by default one that DuckDB makes and removes. SQL of people
+    who are not trusted runs with `confined`, and may not choose the number of threads.
     """
     access.check(lake)
     con = duckdb.connect()
@@ -74,7 +76,7 @@ def open_snapshot(
     _open.add(con)
     try:
         # First: views have names and paths of the catalog in them, and whoever made it may have meant them as SQL.
-        lock_down(con, snapshot, lake, access, spill or spill_folder())
+        lock_down(con, snapshot, lake, access, spill or spill_folder(), threads=not confined)
         with explained(lake):
             install(con, snapshot, lake)
         if functions is not None:

@@ -59,6 +59,12 @@ READ = [
     "SUMMARIZE FROM '{secret}'",
     "EXPLAIN ANALYZE FROM read_text('{secret}')",
     "FROM query('FROM read_text(''{secret}'')')",
+    "FROM query\u200b('FROM read_text(''{secret}'')')",
+    "FROM query\ufeff\u2060('FROM read_text(''{secret}'')')",
+    "CALL destroy_external_resource('query', 'FROM read_text(''{secret}'')')",
+    "FROM \"destroy_external_resource\"('query', 'FROM read_text(''{secret}'')')",
+    "CALL register_external_resource_type('x', kind := 'y', create_function := 'read_text'); "
+    "FROM create_external_resource('x')",
     "FROM query_table('{secret}')",
     "FROM query_table(['sentences', '{secret}'])",
     "FROM json_execute_serialized_sql(json_serialize_sql('FROM read_text(''{secret}'')'))",
@@ -80,6 +86,13 @@ READ = [
     "ATTACH 'host=127.0.0.1' AS pg (TYPE postgres)",
     "ATTACH 'ducklake:{out}/x' AS d",
     "IMPORT DATABASE '{lake}'",
+    "PRAGMA import_database('{lake}')",
+    "FROM read_duckdb('{lake}/catalog.duckdb')",
+    "FROM read_single_csv_file('{secret}')",
+    "FROM parquet_page_index('{secret}')",
+    "FROM which_secret('s3://bucket/x', 's3')",
+    "CREATE TYPE stolen AS ENUM (SELECT content FROM read_text('{secret}'))",
+    "FROM arrow_scan(1, 2, 3)",
     "SELECT getenv('HOME')",
     "SELECT getenv('PGPASSWORD')",
     "SELECT content FROM secret_of_the_program",
@@ -115,6 +128,12 @@ WRITE = [
     "''''{part}'''' (FORMAT csv, USE_TMP_FILE false)) FROM c''))')",
     "FROM \"query\"('FROM \"json_execute_serialized_sql\"(json_serialize_sql(''WITH c AS (COPY (SELECT 1 AS a) TO "
     "''''{part}'''' (FORMAT csv, USE_TMP_FILE false)) FROM c''))')",
+    *(
+        f"WITH c AS (COPY{space}(SELECT 1 AS a) TO '{{part}}' (FORMAT csv, USE_TMP_FILE false)) FROM c"
+        for space in "\u00a0\u2003\u200b\u202f\u2060\u3000\ufeff"
+    ),
+    "CALL destroy_external_resource('query', 'WITH c AS (COPY (SELECT 1 AS a) TO ''{part}'' (FORMAT csv, USE_TMP_FILE "
+    "false)) FROM c')",
     "CREATE MACRO m(t) AS TABLE FROM query(t); FROM m('WITH c AS (COPY (SELECT 1) TO ''{part}'' (USE_TMP_FILE false)) "
     "FROM c')",
     "PRAGMA json_execute_serialized_sql('{{}}')",
@@ -177,6 +196,9 @@ UNLOCK = [
     "SET s3_endpoint = '127.0.0.1:9'",
     "SET ca_cert_file = '{secret}'",
     "SET access_mode = 'READ_WRITE'",
+    "SET threads = 100000",
+    "PRAGMA threads = 100000",
+    "CALL add_grammar_extension('x')",
     "CALL add_parquet_key('k', '0123456789112345')",
     "LOAD json; SET enable_external_access = true",
 ]  # fmt: skip

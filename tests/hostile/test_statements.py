@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,8 +18,9 @@ import pyarrow as pa
 import pytest
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.errors import PolysemeError
+from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.lake import Lake
+from polyseme.storage.sql.access import refuse_writes
 from polyseme.storage.sql.confined_connection import ConfinedConnection
 from polyseme.storage.sql.publish import publish
 from polyseme.tasks.sql.execution import Queries
@@ -105,6 +107,36 @@ def test_what_may_answer_and_tells_nothing(untouched: Path, statement: str) -> N
         queries.run(filled_in(statement, untouched), lambda rows: shown.append(read_rows(rows)), timeout=60)
     assert SECRET not in "".join(shown)
     assert os.environ["PATH"] not in "".join(shown)
+
+
+def test_no_character_that_ends_a_word_for_duckdb_hides_one_from_us() -> None:
+    found = ""
+    with duckdb.connect() as con:
+        for character in map(chr, range(1, 0xD800)):
+            if unicodedata.category(character)[0] in "ZC":
+                with suppress(duckdb.Error):
+                    con.execute(f"SELECT{character}1")
+                    found += character
+    found += "\ufeff"
+    assert {" ", "\n", "\u00a0", "\u2003", "\u200b", "\u3000"} <= set(found)
+    for space in found:
+        for sql in (f"WITH c AS (COPY{space}(SELECT 1) TO 'x') FROM c", f"FROM query{space}('SELECT 1')"):
+            with pytest.raises(UsageError, match="not allowed here"):
+                refuse_writes(sql)
+
+
+def test_functions_that_call_what_they_are_told_are_known() -> None:
+    """A new DuckDB may have more of them: whatever runs a text or calls a function by its name is refused."""
+    with duckdb.connect() as con:
+        listed = con.execute(
+            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type IN ('table', 'pragma') AND "
+            "len(list_filter(parameters, lambda p: regexp_matches(p, 'query|sql|statement|function'))) > 0"
+        ).fetchall()
+    names = sorted({name for (name,) in listed})
+    assert names
+    for name in names:
+        with pytest.raises(UsageError, match="not allowed here"):
+            refuse_writes(f"FROM {name}('x')")
 
 
 def test_there_are_enough_of_them() -> None:
