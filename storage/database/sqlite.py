@@ -86,6 +86,7 @@ def _code(error: DBAPIError) -> int:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    _require_files(path, "-journal", "-wal", "-shm")
     _refuse_super_journal(path)
     how = "mode=rwc"
     if not _is_writable(path):
@@ -101,8 +102,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _connect_to_copy(path: Path) -> sqlite3.Connection:
     """Open a copy with its log merged: SQLite reads a log only with an index, and can make none beside this one."""
-    if any(not found.is_file() or found.is_symlink() for found in (path, Path(f"{path}-wal"))):
-        raise LakeError(f"{path}-wal is not a file, and SQLite makes only files. {RESTORE}")
+    _require_files(path, "", "-wal")
     with tempfile.TemporaryDirectory(prefix="polyseme-") as folder:
         copy = Path(folder) / path.name
         for suffix in ("", "-wal"):
@@ -156,6 +156,13 @@ def _size(path: Path, suffix: str) -> int:
         return os.lstat(f"{path}{suffix}").st_size
     except OSError:
         return 0
+
+
+def _require_files(path: Path, *suffixes: str) -> None:
+    """Raise LakeError if there is anything but a file under a name that SQLite uses: it would wait for a pipe."""
+    for found in (Path(f"{path}{suffix}") for suffix in suffixes):
+        if found.is_symlink() or (found.exists() and not found.is_file()):
+            raise LakeError(f"{found} is a link, a pipe or a folder, and SQLite makes only files. {RESTORE}")
 
 
 def _refuse_super_journal(path: Path) -> None:

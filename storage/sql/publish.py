@@ -6,6 +6,7 @@ a lake that was moved is published again.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,12 @@ def published(lake: Lake) -> tuple[int, str, str] | None:
 
 
 def read_published(lake: Lake) -> Published | None:
-    """Return what the published file shows; None if it is missing, of an earlier release, or cannot be read."""
+    """Return what the published file shows; None if it is missing, of an earlier release, or cannot be read.
+
+    Raises LakeError if the file or its log is a link, a pipe or a folder: DuckDB would wait for a pipe.
+    """
+    with suppress(FileNotFoundError):
+        _require_file(lake, f"{PUBLISHED}.wal")
     try:
         with lake.files.fetched(PUBLISHED) as found, duckdb.connect(str(found), read_only=True, config=_LOCKED) as con:
             # A view of that name would be somebody else's SQL.
@@ -89,6 +95,13 @@ def read_foreign(catalog: Catalog, snapshot: Snapshot) -> Published | None:
         return None
     # A run may have published after that snapshot; after this one the file cannot be ahead.
     return found if found.is_of_another_state(catalog.snapshot()) else None
+
+
+def _require_file(lake: Lake, path: str) -> None:
+    """Raise LakeError unless there is a plain file. In an object store there is nothing else."""
+    if isinstance(lake.root, Path):
+        with lake.files.fetched(path):
+            pass
 
 
 def _replace(lake: Lake, snapshot: Snapshot) -> None:

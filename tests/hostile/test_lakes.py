@@ -92,6 +92,16 @@ def catalog_is(how: Callable[[Path, Path], object]) -> Spoil:
     return spoil
 
 
+def beside(name: str, make: Callable[[Path], object]) -> Spoil:
+    """Make something that is not a file where SQLite or DuckDB would have a file of its own."""
+
+    def spoil(root: Path, _: Path) -> None:
+        (root / name).unlink(missing_ok=True)
+        make(root / name)
+
+    return spoil
+
+
 def lock_is_a_link(root: Path, out: Path) -> None:
     (root / ".publish.lock").unlink(missing_ok=True)
     (root / ".publish.lock").symlink_to(out / "diary.txt")
@@ -207,6 +217,14 @@ HOSTILE: list[tuple[str, Spoil, str]] = [
     ("a catalog that is no database", catalog_is(lambda at, _: at.write_bytes(b"x" * 5000)), "catalog"),
     ("a lock that is a link", lock_is_a_link, r"publish\.lock is a link"),
     ("a journal that names a file", journal_names_a_file, "journal names another file"),
+    ("a journal that is a pipe", beside("catalog.sqlite-journal", os.mkfifo), "journal is a link, a pipe"),
+    ("a log that is a pipe", beside("catalog.sqlite-wal", os.mkfifo), "wal is a link, a pipe"),
+    ("a log that is a link",
+     beside("catalog.sqlite-wal", lambda at: at.symlink_to(at.parent.parent / "out" / "diary.txt")), "wal is a link"),
+    ("an index of the log that is a folder", beside("catalog.sqlite-shm", Path.mkdir), "shm is a link, a pipe"),
+    ("a published log that is a pipe", beside("catalog.duckdb.wal", os.mkfifo), r"duckdb\.wal is a link, a pipe"),
+    ("a published log that is a link",
+     beside("catalog.duckdb.wal", lambda at: at.symlink_to(at.parent.parent / "out" / "diary.txt")), "wal is a link"),
 ]  # fmt: skip
 
 
