@@ -61,7 +61,13 @@ def _for_all(app: Any, commands: tuple[str, ...], arguments: Any) -> None:
 
 
 def from_folder(place: str, folder: Path) -> str:
-    """Return `place`, which is relative to `folder`, as an absolute path; - and URLs are returned as they are."""
+    """Return `place`, which is relative to `folder`, as an absolute path; - and URLs are returned as they are.
+
+    Raises UsageError for what would be a URL with a secret but for a slip of the pen.
+    """
+    from polyseme.storage.lake import refuse_secrets
+
+    refuse_secrets("" if "://" in place else place)
     return place if place == "-" or "://" in place else str(folder / Path(place).expanduser())
 
 

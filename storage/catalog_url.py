@@ -6,6 +6,7 @@ sqlite:////folder/catalog.sqlite            a file of one machine
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from polyseme.storage.errors import UsageError
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-_SECRETS = frozenset({"password", "sslpassword", "passfile"})
+_PASSFILE = "passfile"
+_SECRET = re.compile(r"pass|pwd|secret|token|scram_", re.IGNORECASE)
+"""In the names of libpq's options that have a secret as their value, and of those that somebody took for one."""
 _EXAMPLE = "postgresql+psycopg://user@host/database, or sqlite:////folder/catalog.sqlite"
 
 
@@ -48,7 +51,7 @@ def without_password(text: str | URL) -> str:
 
     url = parse(text) if isinstance(text, str) else text
     bare = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
-    return bare.difference_update_query(_SECRETS).render_as_string()
+    return bare.difference_update_query([name for name in url.query if _SECRET.search(name)]).render_as_string()
 
 
 def password_of(text: str) -> str | None:
@@ -60,13 +63,16 @@ def password_of(text: str) -> str | None:
 
 def passfile_of(text: str) -> str | None:
     """Return the password file that a catalog's URL names; None if it names none. Raises UsageError."""
-    found = parse(text).query.get("passfile")
+    found = parse(text).query.get(_PASSFILE)
     return None if found is None else str(found)
 
 
 def refuse_password(text: str | None) -> None:
     """Raise UsageError for a URL with a password in it, which others could read among a flow's parameters."""
-    if text is not None and (password_of(text) is not None or "sslpassword" in parse(text).query):
+    if text is None:
+        return
+    url = parse(text)
+    if url.password is not None or any(_SECRET.search(name) for name in url.query if name != _PASSFILE):
         raise UsageError(
             "Everybody who sees a run sees the parameters of its flow, so a catalog's password cannot be among them. "
             "Leave it out of the URL; give it to the worker as PGPASSWORD, in PGPASSFILE, or in POLYSEME_CATALOG."

@@ -21,8 +21,11 @@ from polyseme.storage.files.protocol import Files, Url
 
 PUBLISHED = "catalog.duckdb"
 _UNREADABLE = re.compile(r"[*?\[\\\x00-\x1f\x7f]")
-_USER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
-_QUERY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^?#]*[?#]")
+_SCHEME = r"\s*(?:[a-z][a-z0-9+._-]*::)*(?P<scheme>[a-z][a-z0-9+._-]+):/"
+_USER = re.compile(rf"{_SCHEME}/*(?:[^/?#]*(?:@|%40)|[^/?#\[@:]*:(?!\d*(?:[/?#]|$)).*@)", re.IGNORECASE | re.DOTALL)
+"""A user before the host. A key may have / ? or # in it, so that the host only seems to end before the @: what follows
+its colon is not a port then."""
+_QUERY = re.compile(rf"{_SCHEME}/[^?#]*[?#]", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +105,21 @@ def refuse_secrets(address: str) -> None:
     Addresses become parameters of flows, are stored with runs and are logged, and so would a key in one. A signed
     address has its secret in the query.
     """
-    if _USER.match(address) or (_QUERY.match(address) and not address.startswith("file:")):
-        scheme = address.partition("://")[0]
+    if scheme := scheme_with_secret(address):
         raise UsageError(
             f"An address {scheme}://… has a user, a password or a query in it, which would be stored and logged. Leave "
             "them out, and give credentials in the environment: for S3 AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY."
         )
+
+
+def scheme_with_secret(address: str) -> str | None:
+    """Return the scheme of an address that has a user, a password or a query in it; None if it has none of them."""
+    found = _USER.match(address) or _QUERY.match(address)
+    if found is None:
+        return None
+    is_file = found["scheme"].lower() == "file"  # whose path may have any of these
+    return None if is_file and "@" not in urlsplit(address).netloc else found["scheme"]
 
 
 def _root(root: Path | Url | str) -> Path | Url:

@@ -48,7 +48,9 @@ class Runner:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        refuse_secrets(self.address or "")
+        address = self.address or ""
+        for read in (address, f"tcp://{address}"):  # Dask adds the scheme
+            refuse_secrets(read)
         if self.kind == "threads" and (self.address or self.workers):
             raise UsageError(
                 "--runner-address and --runner-workers belong to a cluster. Give --runner dask or ray too."

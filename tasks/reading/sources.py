@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from polyseme.storage.checks import is_utf8
 from polyseme.storage.errors import UsageError
-from polyseme.storage.lake import Lake
+from polyseme.storage.lake import Lake, scheme_with_secret
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.documents import Place, ReadOptions
@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 INCOMPLETE_CODES = frozenset({"unreadable", "truncated", "decompression-bomb", "corrupt", "undecodable", "unforeseen"})
 """Codes of a file (or, with `unreadable`, a folder) that was not read to its end: its other documents are unknown."""
 
-_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*@")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -143,10 +142,10 @@ def refuse_credentials(specs: Sequence[str]) -> None:
     Sources are stored in the catalog, in Prefect's parameters and in logs, and so would the password.
     """
     for spec in specs:
-        if _PASSWORD.match(spec):
+        if scheme := scheme_with_secret(spec):
             raise UsageError(
-                f"A source on {spec.rpartition('@')[2].partition('/')[0]} has a user and password in its address, "
-                "which would be stored in the catalog and in logs. Download it and name the file, or pipe it into -."
+                f"A source {scheme}://… has a user, a password or a query in its address, which would be stored in the "
+                "catalog and in logs. Download it and name the file, or pipe it into -."
             )
 
 

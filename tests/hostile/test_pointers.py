@@ -195,6 +195,10 @@ def test_a_catalog_of_ones_own_in_another_folder_still_works(tmp_path: Path) -> 
 SECRETS = [
     "s3://KEY:hush@bucket/lake", "s3://hush@bucket/lake", "s3://bucket/lake?access_key=hush",
     "s3://bucket/lake?X-Amz-Signature=hush", "https://h/lake?token=hush", "gs://b/l#hush", "ftp://u:hush@h/lake",
+    # a key with a slash, which ends the host for a URL; an address with a slip of the pen
+    "s3://KEY:a/hush@bucket/lake", "s3://KEY:a?hush@bucket/lake", "s3://KEY:a#hush@bucket/lake",
+    "s3://KEY:hush%40bucket/lake", " s3://KEY:hush@bucket/lake", "s3:/KEY:hush@bucket/lake", "S3://KEY:hush@bucket",
+    "simplecache::s3://KEY:hush@bucket/lake", "my_s3://KEY:hush@bucket/lake",
 ]  # fmt: skip
 
 
