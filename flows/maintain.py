@@ -116,14 +116,17 @@ def maintain(lakes: list[str] | None = None) -> None:
     places = {c.lake: c.catalog for c in chosen()} if lakes is None else dict.fromkeys(lakes)
     failures = []
     for lake, catalog_url in places.items():
+        try:
+            Catalog.open(_place(lake, catalog_url)).close()
+        except MissingLakeError as error:  # before a step that would be tried three times
+            failures += [] if lakes is None else [str(error)]
+            get_run_logger().info("no lake at %s yet", lake)
+            continue
+        except Exception:  # each step tries again, and says what is wrong
+            pass
         for step in (compact_lake, vacuum_lake, verify_lake):
             try:
                 step(lake, catalog_url)
-            except MissingLakeError as error:
-                if lakes is not None:
-                    failures.append(f"{step.name}: {error}")
-                get_run_logger().info("no lake at %s yet", lake)
-                break
             except Exception as error:  # whatever it is, the other steps and lakes are done all the same
                 failures.append(f"{step.name}: {in_words(error)}")
     if failures:
