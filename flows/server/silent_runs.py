@@ -1,8 +1,8 @@
 """Flow runs of killed processes: noticed by their silence, and closed.
 
 The server hears of a living run: its state changes, and while it runs Prefect sends heartbeats. So it does not matter
-which machine runs it, and no clock is believed but that of the process that looks. Runs of a work pool are left to its
-workers.
+which machine runs it, and no clock is believed but that of the process that looks. A run of a work pool, as those of a
+deployment that once had one, may be a worker's: it sends fewer heartbeats, and how long it is Pending says nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ HEARTBEAT_SECONDS = 30
 SILENCE_SECONDS = 5.0 * HEARTBEAT_SECONDS
 """After this long without a sign of life a run is taken for dead. If it lives all the same, its next state replaces
 Crashed: the server lets it go on."""
+SILENCE_SECONDS_OF_A_WORKER = 5.0 * 180
+"""The same for runs of a work pool: Prefect's heartbeats are every 180 s unless something else is set."""
 _LOOK_SECONDS = 10.0
 
 
@@ -61,19 +63,27 @@ class Silence:
 
 
 async def close_silent_runs(
-    deployments: Collection[UUID], *, seconds: float = SILENCE_SECONDS, look: float = _LOOK_SECONDS
-) -> None:
-    """Set flow runs of these deployments that are Pending or Running in silence to Crashed. Never returns."""
-    silence = Silence(seconds)
+    deployments: Collection[UUID], *, seconds: float = SILENCE_SECONDS,
+    of_workers: float = SILENCE_SECONDS_OF_A_WORKER, look: float = _LOOK_SECONDS,
+) -> None:  # fmt: skip
+    """Set flow runs of these deployments that are Pending or Running in silence to Crashed. Never returns.
+
+    Runs of a work pool have `of_workers` seconds, and only while they are Running.
+    """
+    patience = {False: Silence(seconds), True: Silence(of_workers)}
     async with get_client() as client:
         while True:
             try:
-                signs = {run.id: await _sign_of_life(client, run) for run in await _unfinished(client, deployments)}
-                for run in silence.silent(signs, at=time.monotonic()):
-                    if not _runs_here(run):
-                        await _close(client, run, seconds)
+                found = await _unfinished(client, deployments)
+                for pooled, silence in patience.items():
+                    mine = [run for run in found if (run.work_pool_name is not None) is pooled]
+                    signs = {run.id: await _sign_of_life(client, run) for run in mine}
+                    for run in silence.silent(signs, at=time.monotonic()):
+                        if not _runs_here(run):
+                            await _close(client, run, silence.seconds)
             except httpx.HTTPError:
-                silence.forget()
+                for silence in patience.values():
+                    silence.forget()
             await asyncio.sleep(look)
 
 
@@ -84,7 +94,7 @@ async def _unfinished(client: PrefectClient, deployments: Collection[UUID]) -> l
             deployment_id=FlowRunFilterDeploymentId(any_=list(deployments)), state=FlowRunFilterState(type=states)
         )
     )
-    return [run for run in found if run.work_pool_name is None]
+    return [run for run in found if run.work_pool_name is None or run.state_type == StateType.RUNNING]
 
 
 async def _sign_of_life(client: PrefectClient, run: FlowRun) -> Hashable:

@@ -27,7 +27,9 @@ from polyseme.flows import cli
 from polyseme.flows.server import serving
 
 silence = float(sys.argv.pop(1))
-serving.close_silent_runs = partial(serving.close_silent_runs, seconds=silence, look=min(silence / 5, 10))
+serving.close_silent_runs = partial(
+    serving.close_silent_runs, seconds=silence, of_workers=silence, look=min(silence / 5, 10)
+)
 cli.main()
 """
 
