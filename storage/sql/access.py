@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from uuid import uuid4
 
 import duckdb
 
@@ -121,20 +118,6 @@ def lock_down(
     con.execute(f"SET allowed_configs = [{', '.join(quote(name) for name in free)}]")
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
-
-
-def spill_folder() -> Path:
-    """Return a new name for the folder that DuckDB spills to; DuckDB makes and removes it.
-
-    It lies in a folder of this process, removed at exit, that nobody else may enter: DuckDB lets everybody read what
-    it spills.
-    """
-    return Path(_private_folder().name) / uuid4().hex
-
-
-@cache
-def _private_folder() -> TemporaryDirectory[str]:
-    return TemporaryDirectory(prefix="polyseme-", ignore_cleanup_errors=True)
 
 
 def _tokens(sql: str) -> list[tuple[duckdb.token_type, str]]:

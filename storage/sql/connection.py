@@ -11,18 +11,20 @@ no models: a package that has one offers its functions under the entry point gro
 from __future__ import annotations
 
 import atexit
+import shutil
+import tempfile
 from collections.abc import Callable
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import TypeAlias
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 import duckdb
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
-from polyseme.storage.sql.access import READ_ONLY, Access, lock_down, spill_folder
+from polyseme.storage.sql.access import READ_ONLY, Access, lock_down
 from polyseme.storage.sql.views import explained, install
 
 Functions: TypeAlias = "Callable[[duckdb.DuckDBPyConnection, Snapshot, Lake], None]"
@@ -67,7 +69,7 @@ def open_snapshot(
 ) -> duckdb.DuckDBPyConnection:
     """Open one snapshot of a lake for SQL, as `connect` opens the latest; without functions unless given.
 
-    `spill` is the folder for what does not fit into memory; by default one that DuckDB makes and removes. SQL of people
+    `spill` is the folder for what does not fit into memory; by default one that ends with the connection. SQL of people
     who are not trusted runs with `confined`, and may not choose the number of threads.
     """
     access.check(lake)
@@ -76,7 +78,7 @@ def open_snapshot(
     _open.add(con)
     try:
         # First: views have names and paths of the catalog in them, and whoever made it may have meant them as SQL.
-        lock_down(con, snapshot, lake, access, spill or spill_folder(), threads=not confined)
+        lock_down(con, snapshot, lake, access, spill or _spill_folder(con), threads=not confined)
         with explained(lake):
             install(con, snapshot, lake)
         if functions is not None:
@@ -85,6 +87,16 @@ def open_snapshot(
         con.close()
         raise
     return con
+
+
+def _spill_folder(con: duckdb.DuckDBPyConnection) -> Path:
+    """Make a folder to spill to that nobody else may enter: one that DuckDB makes, everybody may read.
+
+    DuckDB empties it when the connection is closed; it is removed with the connection, or at exit.
+    """
+    folder = tempfile.mkdtemp(prefix="polyseme-")
+    finalize(con, shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def installed_functions(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
