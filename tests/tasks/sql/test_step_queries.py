@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import duckdb
 
 from polyseme.storage.sql.connection import connect
@@ -21,8 +24,8 @@ def test_margins_are_log_odds_of_the_steps_alone() -> None:
         assert con.execute(cosine_scale("_x")).fetchall() == [(0.5, 0.5)]
 
 
-def test_a_lake_of_the_version_before_has_margins_and_no_order_margins() -> None:
-    with connect(OLD) as con:
+def test_a_lake_of_the_version_before_has_margins_and_no_order_margins(tmp_path: Path) -> None:
+    with connect(shutil.copytree(OLD, tmp_path / "lake")) as con:
         rows = con.execute(step_margins("")).fetchall()
     assert len(rows) == 5
     assert all(margin is not None and order is None for *_, margin, order in rows)

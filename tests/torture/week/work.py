@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from polyseme.flows.signals import ended_by_signals
+from polyseme.flows.signals.ending import ended_by_signals
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import MissingLakeError, UsageError
 from polyseme.storage.lake import Lake
