@@ -29,6 +29,7 @@ _ENDING_SECONDS = 60.0
 
 PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
 Process, Completed = subprocess.Popen[Any], subprocess.CompletedProcess[Any]
+TimeoutExpired = subprocess.TimeoutExpired
 
 
 @contextmanager

@@ -87,7 +87,8 @@ def _runs(connection: Connection) -> pa.Table:
     origin = meta.origin(connection)
     for run_id in found["run_id"].to_pylist():
         origin.text(run_id, "runs.run_id", checks.LINE, "one line of text")
-    for name in ("started_at", "finished_at", "seen_at"):
+    checks.times(origin, found["started_at"].to_pylist(), "runs.started_at")
+    for name in ("finished_at", "seen_at"):
         checks.times(origin, found[name].drop_null().to_pylist(), f"runs.{name}")
     for text in found["seconds"].to_pylist():
         checks.seconds(origin, text)

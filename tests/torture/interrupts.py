@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -75,7 +74,7 @@ def embed(place: Path, lake: str, *, at: float | None, how: signal.Signals) -> t
         began = time.monotonic()
         try:
             code = running.wait(LONGEST_SECONDS)
-        except subprocess.TimeoutExpired:
+        except processes.TimeoutExpired:
             code = 128 + how
             faults.append(f"not ended within {LONGEST_SECONDS:g} s")
         seconds = time.monotonic() - began

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +32,7 @@ def embed(
     ) as running:
         try:
             _, errors = running.communicate(timeout=ending.seconds or processes.DEADLINE_SECONDS)
-        except subprocess.TimeoutExpired:
+        except processes.TimeoutExpired:
             if not ending.seconds:
                 return {"state": "hung"}
             running.send_signal(ending.signal)
