@@ -2,7 +2,7 @@
 
 The server hears of a living run: its state changes, and while it runs Prefect sends heartbeats. So it does not matter
 which machine runs it, and no clock is believed but that of the process that looks. A run of a work pool, as those of a
-deployment that once had one, may be a worker's: it sends fewer heartbeats, and how long it is Pending says nothing.
+deployment that once had one, may be a worker's, which sends fewer heartbeats and may need longer to begin.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ async def close_silent_runs(
 ) -> None:  # fmt: skip
     """Set flow runs of these deployments that are Pending or Running in silence to Crashed. Never returns.
 
-    Runs of a work pool have `of_workers` seconds, and only while they are Running.
+    Runs of a work pool have `of_workers` seconds.
     """
     patience = {False: Silence(seconds), True: Silence(of_workers)}
     async with get_client() as client:
@@ -89,12 +89,11 @@ async def close_silent_runs(
 
 async def _unfinished(client: PrefectClient, deployments: Collection[UUID]) -> list[FlowRun]:
     states = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING])
-    found = await client.read_flow_runs(
+    return await client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
             deployment_id=FlowRunFilterDeploymentId(any_=list(deployments)), state=FlowRunFilterState(type=states)
         )
     )
-    return [run for run in found if run.work_pool_name is None or run.state_type == StateType.RUNNING]
 
 
 async def _sign_of_life(client: PrefectClient, run: FlowRun) -> Hashable:
