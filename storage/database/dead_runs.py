@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
 
 import pyarrow as pa
 from sqlalchemy import Connection, func, select, update
@@ -110,8 +109,4 @@ def _tally(connection: Connection, run_id: str, ordinal: int) -> dict[str, int]:
 
 
 def _time(origin: checks.Origin, value: object, column: str) -> datetime:
-    expected = "a time in ISO 8601"
-    try:
-        return datetime.fromisoformat(origin.text(value, f"runs.{column}", checks.TIME, expected))
-    except ValueError:
-        origin.refuse(f"runs.{column}", cast("str", value), expected)
+    return datetime.fromisoformat(origin.time(value, f"runs.{column}"))

@@ -216,16 +216,20 @@ def _paths(lakeside: Lakeside) -> list[Path]:
 
 def _texts(lake: Path) -> dict[str, str]:
     with Queries(Lake(lake), ModelFunctions()) as queries:
-        rows = queries.ask("SELECT uri, text FROM documents")
-        for form in ("table", "json", "csv"):
-            with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)) as out:
-                queries.run("FROM documents", lambda rows, form=form: write_rows(rows, form))  # type: ignore[misc]
-            written = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
-            assert form != "table" or not _OBEYED.search(written), ascii(written)
-            assert form != "json" or {row["uri"]: row["text"] for row in json.loads(written)} == {
-                row["uri"]: row["text"] for row in rows
-            }
-    return {row["uri"]: row["text"] for row in rows}
+        texts = {row["uri"]: row["text"] for row in queries.ask("SELECT uri, text FROM documents")}
+        written = _require_harmless_output(queries, "FROM documents", "json")
+    assert {row["uri"]: row["text"] for row in json.loads(written)} == texts
+    return texts
+
+
+def _require_harmless_output(queries: Queries, sql: str, form: str) -> str:
+    """Write the answers as a table, as CSV and in `form`, of which return what was written."""
+    for one in ("table", "csv", form):
+        with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)) as out:
+            queries.run(sql, lambda rows, one=one: write_rows(rows, one))  # type: ignore[misc]
+        written: str = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
+        assert one != "table" or not _OBEYED.search(written), ascii(written)
+    return written
 
 
 def _require_unchanged(lakeside: Lakeside, source: object, count: int) -> None:
@@ -248,11 +252,7 @@ def _check_records(records: Records, here: Path, engine: Engine) -> None:
         assert len(documents) + tally.rejected == len(lines), (documents, tally, lakeside.rejects())
         with Queries(catalog.lake, ModelFunctions()) as queries:
             texts = queries.ask("SELECT doc_id, text FROM documents")
-            for form in ("table", "jsonl", "csv"):
-                with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)) as out:
-                    queries.run("FROM documents; FROM rejects", lambda rows, form=form: write_rows(rows, form))  # type: ignore[misc]
-                written = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
-                assert form != "table" or not _OBEYED.search(written), ascii(written)
+            _require_harmless_output(queries, "FROM documents; FROM rejects", "jsonl")
         assert sorted(row["doc_id"] for row in texts) == sorted(documents)
         assert len({row["text"] for row in texts}) == len(texts)
         again = lakeside.embed(source).tally
