@@ -98,11 +98,12 @@ def refuse_writes(sql: str, access: Access = READ_ONLY) -> None:
 
 
 def lock_down(
-    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake, access: Access, spill: Path, *, threads: bool
+    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake, access: Access, spill: Path | str, *, threads: bool
 ) -> None:
     """Restrict the connection, for good, to the live parts, DuckDB's own files in `spill`, and what `access` allows.
 
-    With `threads` SQL may choose how many there are. Unsafe access is not restricted.
+    An empty `spill` is no such files. With `threads` SQL may choose how many there are. Unsafe access is not
+    restricted.
     """
     con.execute(f"SET temp_directory = {quote(str(spill))}")
     if access.memory is not None:

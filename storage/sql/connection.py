@@ -64,13 +64,14 @@ def open_snapshot(
     *,
     functions: Functions | None = None,
     access: Access = READ_ONLY,
-    spill: Path | None = None,
+    spill: Path | str | None = None,
     confined: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """Open one snapshot of a lake for SQL, as `connect` opens the latest; without functions unless given.
 
-    `spill` is the folder for what does not fit into memory; by default one that ends with the connection. SQL of people
-    who are not trusted runs with `confined`, and may not choose the number of threads.
+    `spill` is the folder for what does not fit into memory; by default one that ends with the connection. "" is none:
+    such a connection can be opened where no folder can be made, as in a confined thread. SQL of people who are not
+    trusted runs with `confined`, and may not choose the number of threads.
     """
     access.check(lake)
     con = duckdb.connect()
@@ -78,7 +79,8 @@ def open_snapshot(
     _open.add(con)
     try:
         # First: views have names and paths of the catalog in them, and whoever made it may have meant them as SQL.
-        lock_down(con, snapshot, lake, access, spill or _spill_folder(con), threads=not confined)
+        folder = _spill_folder(con) if spill is None else spill
+        lock_down(con, snapshot, lake, access, folder, threads=not confined)
         with explained(lake):
             install(con, snapshot, lake)
         if functions is not None:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -83,8 +84,12 @@ class SentenceVectors:
     def _view(self) -> str:
         return quote_name(f"sentences_{self._encoding.name}")
 
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        # Without a folder to spill to: SQL asks in a confined thread, where none can be made, and a scan needs none.
+        return open_snapshot(self._snapshot, self._lake, spill="")
+
     def _count(self) -> int:
-        with open_snapshot(self._snapshot, self._lake) as con:
+        with self._open() as con:
             (rows,) = con.execute(f"SELECT count(*) FROM {self._view}").fetchall()[0]
         return int(rows)
 
@@ -102,7 +107,7 @@ class SentenceVectors:
 
     def _read(self) -> Iterator[_Block]:
         width = self._encoding.spec.width
-        with open_snapshot(self._snapshot, self._lake) as con:
+        with self._open() as con:
             rows = con.sql(f"SELECT doc_id, sentence_index, embedding FROM {self._view}")
             for batch in rows.to_arrow_reader(_ROWS_A_BLOCK):
                 vectors = batch.column("embedding").flatten().to_numpy(zero_copy_only=False).reshape(-1, width)

@@ -11,6 +11,7 @@ from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
 from polyseme.storage.schemas import embedding_type
 from polyseme.storage.sql import nearest
+from polyseme.storage.sql.confinement import ConfinedThread
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.nearest import Neighbour, SentenceVectors, shared_vectors, unit_rows
 from tests import lakes
@@ -40,7 +41,8 @@ def test_the_nearest_are_those_of_brute_force_and_cached_vectors_are_read_once(
     catalog: Catalog, lake: Lake, cache_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Snapshot] = []
-    monkeypatch.setattr(nearest, "open_snapshot", lambda *at: (opened.append(at[0]), open_snapshot(*at))[1])
+    recorded = lambda *at, **how: (opened.append(at[0]), open_snapshot(*at, **how))[1]  # noqa: E731
+    monkeypatch.setattr(nearest, "open_snapshot", recorded)
     spec = lakes.make_spec(width=16)
     for part in range(3):
         lakes.commit(catalog, spec, {f"d{part}{i}": ["One.", "Two.", "Three."] for i in range(5)})
@@ -94,6 +96,15 @@ def test_vectors_get_length_1_and_zeros_stay_zeros() -> None:
     rows = np.array([[3, 4], [0, 0], [1e-3, 0], [1e-30, 0]], np.float32)
     unit = unit_rows(rows)
     assert (unit.dtype, unit.tolist()) == (np.float32, [pytest.approx([0.6, 0.8]), [0, 0], [1, 0], [0, 0]])
+
+
+@pytest.mark.parametrize("cache_bytes", [KEPT, STREAMED])
+def test_a_thread_that_can_write_no_files_finds_them_too(catalog: Catalog, lake: Lake, cache_bytes: int) -> None:
+    lakes.commit(catalog, lakes.make_spec(), {"a": ["One.", "Two."]})
+    vectors = SentenceVectors(*_of(catalog, lake), cache_bytes=cache_bytes)
+    asked = np.ones(lakes.make_spec().width, np.float32)
+    with ConfinedThread() as thread:
+        assert thread.call(vectors.nearest, asked, 2) == vectors.nearest(asked, 2) != []
 
 
 def test_the_shared_vectors_are_cached_until_the_lake_changes(catalog: Catalog, lake: Lake) -> None:
