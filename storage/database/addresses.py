@@ -8,13 +8,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    and_,
+    case,
+    column,
+    delete,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    tuple_,
+    values,
+)
 
 from polyseme.storage.database import meta
 from polyseme.storage.database.dialects import chunks, insert_into
-from polyseme.storage.database.schema import RECORD_PREFIX, document_versions, encodings, other_uris
+from polyseme.storage.database.schema import RECORD_PREFIX, document_versions, encodings, other_uris, rejects
 
-FILE = "file:///"
+FILE, STDIN = "file:///", "stdin:"
+DUPLICATE = "duplicate-id"
+"""The code of a reject whose id a scan had read before."""
 _MOST_ALIKE = 10_000
 """The most documents with the same records that are looked at: a boilerplate text may occur a million times."""
 
@@ -29,18 +48,37 @@ def addresses_of(connection: Connection, doc_ids: Sequence[str]) -> dict[str, se
     return found
 
 
-def moved_here(connection: Connection, uris: Sequence[str]) -> dict[str, str]:
-    """Return, for those of `uris` that have live documents with the address of another file as id, one such id."""
-    d, found = document_versions.c, dict[str, str]()
+def ids_at(connection: Connection, uris: Sequence[str]) -> dict[str, set[str]]:
+    """Return, for those of `uris` that have live documents with an address as id, some of these ids.
+
+    Of each encoding one that begins with the uri itself, and one that begins with another address.
+    """
+    d, found = document_versions.c, dict[str, set[str]]()
     following = func.substr(d.doc_id, func.length(d.uri) + 1, 1)
-    foreign = or_(func.substr(d.doc_id, 1, func.length(d.uri)) != d.uri, following.not_in(["", "#"]))
+    own = and_(func.substr(d.doc_id, 1, func.length(d.uri)) == d.uri, following.in_(["", "#"]))
     # Neither a range of ids nor a list of encodings: SQLite would search all of the lake for each page of addresses.
-    is_file = func.substr(d.doc_id, 1, len(FILE)) == FILE
-    query = select(d.uri, func.min(d.doc_id)).where(d.deleted.is_(False), is_file, foreign).group_by(d.uri)
-    for encoding_id in connection.scalars(select(encodings.c.encoding_id)).all():
+    is_address = or_(*(func.substr(d.doc_id, 1, len(prefix)) == prefix for prefix in (FILE, STDIN)))
+    ids = (func.coalesce(func.min(case((which, d.doc_id))), "") for which in (own, not_(own)))
+    query = select(d.uri, *ids).where(d.deleted.is_(False), is_address).group_by(d.uri)
+    for encoding_id in _encoding_ids(connection):
         for some in chunks(uris):
-            rows = _texts(connection, query.where(d.encoding_id == encoding_id, d.uri.in_(some)))
-            found.update((uri, doc_id) for uri, doc_id in rows)
+            for uri, *of_uri in _texts(connection, query.where(d.encoding_id == encoding_id, d.uri.in_(some))):
+                found.setdefault(uri, set()).update(filter(None, of_uri))
+    return found
+
+
+def addresses_under(connection: Connection, bases: Sequence[str]) -> dict[str, set[str]]:
+    """Return, for each of `bases` that has some, the uris of the live documents whose id is it, or its `#<number>`."""
+    found = addresses_of(connection, bases)
+    d = document_versions.c
+    wanted = values(column("base", Text), column("first", Text), column("end", Text))
+    for encoding_id in _encoding_ids(connection):
+        for some in chunks(bases, values_each=3):
+            ranges = wanted.data([(base, f"{base}#", f"{base}$") for base in some]).cte("wanted")
+            within = and_(d.doc_id >= ranges.c.first, d.doc_id < ranges.c.end)
+            query = select(ranges.c.base, d.uri).join_from(ranges, document_versions, within).distinct()
+            for base, uri in _texts(connection, query.where(d.encoding_id == encoding_id, d.deleted.is_(False))):
+                found.setdefault(base, set()).add(uri)
     return found
 
 
@@ -78,6 +116,16 @@ def others_of(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) 
     return found
 
 
+def duplicates_of(connection: Connection, doc_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return where else those of `doc_ids` were found by the scan that read them, in order: refused as duplicates."""
+    r, found = rejects.c, dict[str, list[str]]()
+    query = select(r.doc_id, r.uri).where(r.code == DUPLICATE).distinct().order_by(r.doc_id, r.uri)
+    for some in chunks(doc_ids):
+        for doc_id, uri in _texts(connection, query.where(r.doc_id.in_(some))):
+            found.setdefault(doc_id, []).append(uri)
+    return found
+
+
 def others_after(
     connection: Connection, encoding_id: str, last: tuple[str, str] | None, *, rows: int
 ) -> list[tuple[str, str]]:
@@ -96,6 +144,10 @@ def _texts(connection: Connection, query: Select[Any]) -> Iterator[Sequence[Any]
         for value in row:
             origin.string(value, "an id or address of a document")
         yield row
+
+
+def _encoding_ids(connection: Connection) -> Sequence[str]:
+    return connection.scalars(select(encodings.c.encoding_id)).all()
 
 
 def _any_encoding() -> ColumnElement[bool]:

@@ -14,10 +14,11 @@ VALUES_A_QUERY = 1000
 _Item = TypeVar("_Item")
 
 
-def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
-    """Yield `items` in slices that one query can name."""
-    for start in range(0, len(items), VALUES_A_QUERY):
-        yield items[start : start + VALUES_A_QUERY]
+def chunks(items: Sequence[_Item], *, values_each: int = 1) -> Iterator[Sequence[_Item]]:
+    """Yield `items` in slices that one query can name, each with so many values."""
+    size = VALUES_A_QUERY // values_each
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -1,17 +1,18 @@
 """Identity: which document of the lake a file or a record without an id is, although its address has changed.
 
-Such a document has the address at which it was first read as its id, and keeps it when its file or folder is renamed,
-moved or named by a link. Recognised by the same record under the same file name, if the old address is gone or leads to
-the same file; a copy is another document.
+The id of such a document begins with the address at which its file was first read, its base, and keeps it when the file
+or its folder is renamed, moved or named by a link. That is decided for a file as a whole, for every encoding: all its
+records have one base. A file is recognised by a record that it had under the same file name, if its old address is gone
+or leads to the same file; a copy has a base of its own.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from urllib.parse import unquote_to_bytes
 
@@ -21,8 +22,6 @@ from polyseme.storage.records import Document, DocumentVersion, Reject
 
 _ADDRESS = re.compile(r"(file:///[^?#]*|stdin:[A-Za-z0-9._-]*)(?:\?\d+)?(#\d+)?")
 """An id that was derived: an address, the run if the address was taken, and the number of a record."""
-_UNNAMED_STDIN = "stdin:"
-_MOST_FILES = 4096
 
 
 def address_in(doc_id: str) -> str | None:
@@ -40,7 +39,7 @@ def is_derived(document: Document) -> bool:
 
 def is_impostor(document: Document, covers: Callable[[str], bool]) -> bool:
     """Return whether a record's id is the address of another record or file of the same sources."""
-    if not document.doc_id.startswith((addresses.FILE, _UNNAMED_STDIN)) or is_derived(document):
+    if not document.doc_id.startswith((addresses.FILE, addresses.STDIN)) or is_derived(document):
         return False
     address = address_in(document.doc_id)
     return address is not None and (address == document.uri or covers(address))
@@ -48,94 +47,122 @@ def is_impostor(document: Document, covers: Callable[[str], bool]) -> bool:
 
 @dataclass(slots=True)
 class Identities:
-    """Finds the documents of one scan in the lake. `version` is the run's ordinal."""
+    """Finds the documents of one scan in the lake. `version` is the run's ordinal; `seen` are the ids read so far."""
 
     catalog: Catalog
     covers: Callable[[str], bool]
     seen: Callable[[str], bool]
     version: int
-    _moved_here: dict[str, str | None] = field(default_factory=dict)
+    _last: tuple[str, str] = ("", "")
+    """The file with which the batch before ended, and its base: the next batch may go on with it."""
+    _has_strangers: bool = False
+    """Whether a file had the base of another address, which might be read later."""
 
-    def settled(self, batch: Sequence[Document], known: Mapping[str, DocumentVersion]) -> list[Document]:
-        """Return the batch, each document with the id it has in the lake; `known` are those at their derived id."""
-        open_ = [d for d in batch if is_derived(d) and ((was := known.get(d.doc_id)) is None or was.uri != d.uri)]
-        if not open_:
-            return list(batch)
-        ids = self._at_the_same_address(open_)
-        rest = [d for d in open_ if d.doc_id not in ids]
-        ids |= self._with_the_same_record([d for d in rest if d.doc_id not in known])
-        for document in rest:
-            was = known.get(document.doc_id)
-            if was is not None and _is_elsewhere(was.uri, document.uri):
-                ids[document.doc_id] = f"{document.uri}?{self.version}{_fragment(document)}"
-        return [replace(d, doc_id=ids[d.doc_id]) if d.doc_id in ids else d for d in batch]
+    def settled(
+        self, batch: Sequence[Document], refused: Sequence[Reject], known: Mapping[str, DocumentVersion]
+    ) -> tuple[list[Document], list[str]]:
+        """Return the documents of a batch with the ids that they have in the lake, and such ids of refused records.
 
-    def _at_the_same_address(self, documents: Sequence[Document]) -> dict[str, str]:
-        """Return the ids of documents that moved to their address earlier, by derived id."""
-        moved = self._moved_to({d.uri for d in documents})
-        wanted = {
-            document.doc_id: id_
-            for document in documents
-            if (id_ := _at(moved[document.uri], _fragment(document))) is not None
-        }
+        `known` are the documents that the run's encoding has with the ids of the batch.
+        """
+        files: dict[str, list[Document]] = {}
+        for document in batch:
+            if is_derived(document):
+                files.setdefault(document.uri, []).append(document)
+        records = {r.doc_id: r.uri for r in refused if r.doc_id is not None and r.doc_id.startswith(r.uri)}
+        bases = self._bases(files | {uri: files.get(uri, []) for uri in records.values()}, known)
+        if files:
+            last = next(reversed(files))
+            self._last = last, bases[last]
+        named = [
+            replace(d, doc_id=bases[d.uri] + _fragment(d)) if is_derived(d) and bases[d.uri] != d.uri else d
+            for d in batch
+        ]
+        return named, [bases[uri] + doc_id[len(uri) :] for doc_id, uri in records.items()]
+
+    def _bases(self, files: Mapping[str, list[Document]], known: Mapping[str, DocumentVersion]) -> dict[str, str]:
+        """Return the base of each file, given with its records of the batch."""
+        bases = {uri: base for uri, base in (self._last,) if uri in files}
+        for uri, documents in files.items():
+            was = (known.get(document.doc_id) for document in documents)
+            if uri not in bases and any(v and v.uri == uri for v in was) and not self._is_taken(uri, documents):
+                bases[uri] = uri
+        open_ = {uri: documents for uri, documents in files.items() if uri not in bases}
+        if open_:
+            bases |= self._at_the_same_address(open_)
+            bases |= self._moved({uri: documents for uri, documents in open_.items() if uri not in bases})
+            bases |= self._new([uri for uri in open_ if uri not in bases], open_)
+            self._has_strangers = self._has_strangers or any(bases[uri] != uri for uri in open_)
+        return bases
+
+    def _at_the_same_address(self, files: Mapping[str, list[Document]]) -> dict[str, str]:
+        """Return the bases of documents that some encoding has at the address of a file."""
         with self.catalog.reading() as connection:
-            there = addresses.addresses_of(connection, sorted(set(wanted.values())))
-        uri_of = {d.doc_id: d.uri for d in documents}
-        return {derived: id_ for derived, id_ in wanted.items() if uri_of[derived] in there.get(id_, ())}
-
-    def of_reject(self, reject: Reject) -> str | None:
-        """Return the id of the document that a rejected file or record was, if it has another than its address."""
-        if reject.doc_id is None or not reject.doc_id.startswith(reject.uri):
-            return None
-        return _at(self._moved_to({reject.uri})[reject.uri], reject.doc_id[len(reject.uri) :])
-
-    def _moved_to(self, uris: set[str]) -> Mapping[str, str | None]:
-        """Return, by address, an id of what moved there earlier; None for addresses to which nothing did."""
-        if len(self._moved_here) > _MOST_FILES:
-            self._moved_here.clear()
-        if wanted := sorted(uris - self._moved_here.keys()):
-            with self.catalog.reading() as connection:
-                found = addresses.moved_here(connection, wanted)
-            self._moved_here |= {uri: found.get(uri) for uri in wanted}
-        return self._moved_here
-
-    def _with_the_same_record(self, documents: Sequence[Document]) -> dict[str, str]:
-        """Return the ids of documents whose record the lake has at an address that is gone or the same file."""
-        records = {d.doc_id: d.record_sha256 for d in documents}
-        with self.catalog.reading() as connection:
-            alike = addresses.documents_like(connection, sorted(set(records.values())))
-        if not alike:
-            return {}
-        by_record: dict[str, list[tuple[str, str]]] = {}
-        for id_, uri, record in sorted(alike):
-            by_record.setdefault(record, []).append((id_, uri))
+            there = addresses.ids_at(connection, sorted(files))
         found: dict[str, str] = {}
-        taken: set[str] = set()
-        for document in documents:
-            candidates = by_record.get(records[document.doc_id], [])
-            nearest = sorted(candidates, key=lambda c: -_common_names(c[1], document.uri))
-            for id_, uri in nearest:
-                if id_ not in taken and self._is_moved(document, id_, uri):
-                    found[document.doc_id] = id_
-                    taken.add(id_)
-                    break
+        for uri, ids in there.items():
+            # Its own first. The other is of a file that moved there.
+            bases = sorted(filter(None, map(_base, ids)), key=lambda base: (base != uri, base))
+            free = [base for base in bases if not self._is_taken(base, files[uri])]
+            if free:
+                found[uri] = free[0]
         return found
 
-    def _is_moved(self, document: Document, id_: str, uri: str) -> bool:
-        match = _ADDRESS.fullmatch(id_)
-        if match is None or (match[2] or "") != _fragment(document) or self.seen(id_):
+    def _moved(self, files: Mapping[str, list[Document]]) -> dict[str, str]:
+        """Return the bases of files whose records the lake has at an address that is gone or is the same file."""
+        with self.catalog.reading() as connection:
+            records = sorted({document.record_sha256 for documents in files.values() for document in documents})
+            alike = addresses.documents_like(connection, records)
+            everywhere = addresses.addresses_of(connection, sorted({doc_id for doc_id, _, _ in alike}))
+        by_record: dict[str, set[str]] = {}
+        for doc_id, _, record in alike:
+            by_record.setdefault(record, set()).add(doc_id)
+        found: dict[str, str] = {}
+        for uri, documents in files.items():
+            votes, near = Counter[str](), dict[str, int]()
+            for document in documents:
+                for doc_id in by_record.get(document.record_sha256, ()):
+                    if self._is_moved(document, doc_id, everywhere.get(doc_id, set())):
+                        base = _base(doc_id) or ""
+                        votes[base] += 1
+                        near[base] = max(_common_names(old, uri) for old in everywhere[doc_id])
+            bases = sorted(votes, key=lambda base: (-votes[base], -near[base], base))
+            taken = found.values()
+            free = [base for base in bases if base not in taken and not self._is_taken(base, documents)]
+            if free:
+                found[uri] = free[0]
+        return found
+
+    def _is_moved(self, document: Document, doc_id: str, uris: Collection[str]) -> bool:
+        """Return whether a document is the one that the lake has with the same record at other addresses."""
+        match = _ADDRESS.fullmatch(doc_id)
+        if match is None or (match[2] or "") != _fragment(document) or not uris:
             return False
-        if document.uri.startswith(_UNNAMED_STDIN):
-            return uri == _UNNAMED_STDIN
-        if not uri.startswith(addresses.FILE) or os.path.basename(uri) != os.path.basename(document.uri):
+        if document.uri.startswith(addresses.STDIN):
+            return uris == {addresses.STDIN}
+        return all(self._is_from(uri, document.uri) for uri in uris)
+
+    def _is_from(self, uri: str, here: str) -> bool:
+        """Return whether the file at `here` may have been at `uri` before."""
+        if not uri.startswith(addresses.FILE) or os.path.basename(uri) != os.path.basename(here):
             return False
         if not os.path.lexists(_path(uri)):
             return True
         # If this scan reads the old address too, the document will be found there.
-        return not self.covers(uri) and _is_same_file(uri, document.uri)
+        return not self.covers(uri) and _is_same_file(uri, here)
+
+    def _new(self, uris: Sequence[str], files: Mapping[str, list[Document]]) -> dict[str, str]:
+        """Return bases of files that the lake does not have: their addresses, unless documents elsewhere have these."""
+        with self.catalog.reading() as connection:
+            elsewhere = addresses.addresses_under(connection, sorted(uris))
+        held = {uri for uri, there in elsewhere.items() if any(_is_elsewhere(old, uri) for old in there)}
+        return {uri: f"{uri}?{self.version}" if uri in held or self._is_taken(uri, files[uri]) else uri for uri in uris}
+
+    def _is_taken(self, base: str, documents: Sequence[Document]) -> bool:
+        """Return whether another file of this scan has the base already."""
+        return self._has_strangers and any(self.seen(base + _fragment(document)) for document in documents)
 
 
-@lru_cache(maxsize=1024)
 def has_moved(uri: str, now: str) -> bool:
     """Return whether the file at `uri` is gone because it was moved to `now`, and not because a disk is not mounted.
 
@@ -151,10 +178,10 @@ def has_moved(uri: str, now: str) -> bool:
 
 
 def _is_elsewhere(uri: str, here: str) -> bool:
-    """Return whether a file other than that of `here` is at `uri`."""
+    """Return whether a file other than that of `here` is at `uri`, or may be there again."""
     if not uri.startswith(addresses.FILE) or not here.startswith(addresses.FILE):
         return False
-    return os.path.lexists(_path(uri)) and not _is_same_file(uri, here)
+    return not has_moved(uri, here) and not _is_same_file(uri, here)
 
 
 def _is_same_file(uri: str, other: str) -> bool:
@@ -167,11 +194,10 @@ def _common_names(uri: str, other: str) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def _at(moved: str | None, fragment: str) -> str | None:
-    """Return the id that a file or its record has if `moved` is the id of some record, or all, of what moved there."""
-    if moved is None or ("#" in moved) != bool(fragment):
-        return None
-    return moved[: moved.find("#")] + fragment if fragment else moved
+def _base(doc_id: str) -> str | None:
+    """Return what a derived id has before the number of its record."""
+    match = _ADDRESS.fullmatch(doc_id)
+    return match and (doc_id if match[2] is None else doc_id[: match.start(2)])
 
 
 def _fragment(document: Document) -> str:

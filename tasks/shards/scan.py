@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import addresses
@@ -80,24 +81,24 @@ class Scan:
     def pending(self, items: Iterable[Document | Reject]) -> Iterator[tuple[Document, Outputs]]:
         """Yield each document that is new or changed, with the outputs to make; count the rest."""
         batch: list[Document] = []
+        refused: list[Reject] = []
         chars = 0
         longest = self.catalog.longest_key
         for item in items:
             if isinstance(item, Reject):
                 self._reject(item)
+                refused.append(item)
             elif longest is not None and _key_bytes(item) > longest:
                 self._reject(_too_long(item, longest))
             elif self.sources is not None and is_impostor(item, self._covers):
                 self._reject(_taken(item))
-            elif not self.seen.add(item.doc_id):
-                self._reject(_duplicate(item))
             else:
                 batch.append(item)
                 chars += len(item.text)
-            if len(batch) >= _LOOKUP_DOCUMENTS or chars >= _LOOKUP_CHARS:
-                yield from self._compare(batch)
-                batch, chars = [], 0
-        yield from self._compare(batch)
+            if len(batch) + len(refused) >= _LOOKUP_DOCUMENTS or chars >= _LOOKUP_CHARS:
+                yield from self._compare(batch, refused)
+                batch, refused, chars = [], [], 0
+        yield from self._compare(batch, refused)
         self._flush_rejects()
 
     def shards(self, items: Iterable[Document | Reject]) -> Iterator[Shard]:
@@ -136,9 +137,9 @@ class Scan:
         """Remove the temporary file of ids."""
         self.seen.close()
 
-    def _compare(self, batch: Sequence[Document]) -> Iterator[tuple[Document, Outputs]]:
+    def _compare(self, batch: Sequence[Document], refused: Sequence[Reject]) -> Iterator[tuple[Document, Outputs]]:
         known = self.catalog.lookup(self.encoding_id, [d.doc_id for d in batch])
-        here, renamed = self._identified(batch, known)
+        here = self._identified(batch, refused, known)
         moved: list[tuple[str, str]] = []
         left: list[tuple[str, str]] = []
         new: list[str] = []
@@ -164,9 +165,7 @@ class Scan:
         self.seen.mark_new(new)
         self.tally.moved += len(moved)
         now = {d.doc_id: d.uri for d in here}
-        # Another encoding may have a moved file under the id that is the address of a new one: another document.
-        same = [doc_id for doc_id in new if doc_id in renamed or address_in(doc_id) is None]
-        in_others = self._elsewhere_in_others([*same, *changed], now)
+        in_others = self._elsewhere_in_others([*new, *changed], now)
         self._move(moved, [(doc_id, now[doc_id]) for doc_id in dict.fromkeys(doc_id for doc_id, _ in in_others)])
         self._keep_others([*left, *in_others], now)
 
@@ -179,29 +178,36 @@ class Scan:
         return [(doc_id, uri) for doc_id in doc_ids for uri in sorted(found.get(doc_id, set()) - {now[doc_id]})]
 
     def _identified(
-        self, batch: Sequence[Document], known: dict[str, DocumentVersion]
-    ) -> tuple[Sequence[Document], set[str]]:
-        """Return the batch with the ids that its documents have in the lake, and which ids are not the ones read.
+        self, batch: Sequence[Document], refused: Sequence[Reject], known: dict[str, DocumentVersion]
+    ) -> Sequence[Document]:
+        """Return the batch with the ids that its documents have in the lake, and add these to `known`.
 
-        Adds these to `known`. Rejects a record whose id is the address of a file that the lake has.
+        Rejects a record whose id is the address of a file that the lake has, and all but the first of an id.
         """
         if self._identities is None:
-            return batch, set()
-        kept = []
-        renamed = set()
-        for was, document in zip(batch, self._identities.settled(batch, known), strict=True):
+            return [document for document in batch if self._is_first(document)]
+        settled, kept_back = self._identities.settled(batch, refused, known)
+        for doc_id in kept_back:
+            self.seen.add_refused(doc_id)
+        kept, renamed = [], []
+        for was, document in zip(batch, settled, strict=True):
             before = known.get(document.doc_id)
             if before and before.uri == address_in(document.doc_id) != document.uri and not is_derived(was):
                 self._reject(_taken(document))
-            elif document is not was and not self.seen.add(document.doc_id):
-                self._reject(_duplicate(document))
-            else:
+            elif self._is_first(document):
                 kept.append(document)
                 if document is not was:
-                    renamed.add(document.doc_id)
+                    renamed.append(document.doc_id)
         if renamed:
-            known |= self.catalog.lookup(self.encoding_id, sorted(renamed))
-        return kept, renamed
+            known |= self.catalog.lookup(self.encoding_id, renamed)
+        return kept
+
+    def _is_first(self, document: Document) -> bool:
+        """Return whether the id was not read before in this scan; reject the document if it was."""
+        if not self.seen.add(document.doc_id):
+            self._reject(_duplicate(document))
+            return False
+        return True
 
     def _move(self, moved: Sequence[tuple[str, str]], in_others: Sequence[tuple[str, str]]) -> None:
         """Give documents their new addresses in every encoding, some only in those of other runs."""
@@ -214,7 +220,8 @@ class Scan:
         """Keep the addresses that documents had before if they are of other sources, which may still have them."""
         if self.sources is None:
             return
-        kept = [(doc_id, uri) for doc_id, uri in left if not self._covers(uri) and not has_moved(uri, now[doc_id])]
+        is_gone = lru_cache(has_moved)
+        kept = [(doc_id, uri) for doc_id, uri in left if not self._covers(uri) and not is_gone(uri, now[doc_id])]
         if kept:
             with self.catalog.writing() as connection:
                 for encoding_id in self.encodings:
@@ -233,8 +240,6 @@ class Scan:
                 self._shielding[address] = reject
         if reject.doc_id is not None:
             self.seen.add_refused(reject.doc_id)
-            if self._identities is not None and (moved := self._identities.of_reject(reject)) is not None:
-                self.seen.add_refused(moved)
         self._rejects.append(reject)
         if len(self._rejects) >= _REJECT_BATCH:
             self._flush_rejects()
@@ -257,7 +262,7 @@ def _duplicate(document: Document) -> Reject:
         document.uri,
         document.locator,
         "scan",
-        "duplicate-id",
+        addresses.DUPLICATE,
         f"The id '{document.doc_id}' was already read in this run; the first document with it was kept. "
         "Give records distinct ids, or name another field with --id-field.",
         doc_id=document.doc_id,

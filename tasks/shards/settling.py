@@ -120,9 +120,15 @@ def _hide(scan: Scan, page: Sequence[tuple[str, str]], covering: Covering, encod
 
     What the run's own encoding loses, the others lose too, at whatever address they have it.
     """
+    doc_ids = [doc_id for doc_id, _ in page]
     with scan.catalog.reading() as connection:
-        others = addresses.others_of(connection, encoding_id, [doc_id for doc_id, _ in page])
-    elsewhere = {d: kept[0] for d, uris in others.items() if (kept := [uri for uri in uris if not covering(uri)])}
+        others = addresses.others_of(connection, encoding_id, doc_ids)
+        duplicates = addresses.duplicates_of(connection, doc_ids)
+    elsewhere = {}
+    for doc_id in doc_ids:
+        kept = [uri for uri in (*others.get(doc_id, ()), *duplicates.get(doc_id, ())) if not covering(uri)]
+        if kept:
+            elsewhere[doc_id] = kept[0]
     if elsewhere:
         scan.catalog.move_documents(encoding_id, elsewhere.items())
         with scan.catalog.writing() as connection:

@@ -14,19 +14,23 @@ from tests import lakes
 def test_documents_that_moved_are_found_at_their_address(catalog: Catalog, spec: EncodingSpec) -> None:
     version = lakes.begin(catalog, spec, "run")
     here, there = "file:///new/a.txt", "file:///old/a.txt"
+    b, c = "file:///new/b.txt", "file:///new/c.txt"
     found = [
         lakes.document_version(there, version, uri=here),
         lakes.document_version("own", version, uri=here),
-        lakes.document_version("file:///new/b.txt", version, uri="file:///new/b.txt"),
-        lakes.document_version("file:///new/b.txt?7", version, uri="file:///new/c.txt"),
+        lakes.document_version(b, version, uri=b),
+        lakes.document_version(f"{b}?7#1", version, uri=b),
+        lakes.document_version(f"{b}?7#2", version, uri=c),
     ]
     catalog.commit_shard(lakes.make_result(spec, found, run_id="run"))
     with catalog.reading() as connection:
-        assert addresses.moved_here(connection, [d.uri for d in found]) == {
-            here: there,
-            "file:///new/c.txt": "file:///new/b.txt?7",
-        }
+        assert addresses.ids_at(connection, sorted({d.uri for d in found})) == {
+            here: {there}, b: {b, f"{b}?7#1"}, c: {f"{b}?7#2"},
+        }  # fmt: skip
         assert addresses.addresses_of(connection, [there, "own", "no"]) == {there: {here}, "own": {here}}
+        assert addresses.addresses_under(connection, [there, f"{b}?7", f"{b}?", "own", c]) == {
+            there: {here}, f"{b}?7": {b, c}, "own": {here},
+        }  # fmt: skip
 
 
 def test_documents_are_found_by_their_record_and_not_by_the_start_of_its_hash(

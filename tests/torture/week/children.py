@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+from polyseme.flows.signals.ending import arrived
+
 LONGEST_SECONDS = 120.0
 _ENDS_WITHIN = 10.0
 """Seconds in which a child has to end after SIGTERM."""
@@ -101,7 +103,8 @@ def start(work: Work, *, ending: Ending | None = None, clock: timedelta = timede
             except KeyboardInterrupt:
                 found = {"state": "cancelled"}
             except Exception as error:
-                found = {"state": "error", "error": f"{type(error).__name__}: {error}"}
+                # DuckDB makes an error of its own of an interrupt.
+                found = {"state": "cancelled" if arrived() else "error", "error": f"{type(error).__name__}: {error}"}
             found["calls"] = calls[0]
             with os.fdopen(sending, "w") as answer:
                 json.dump(found, answer)

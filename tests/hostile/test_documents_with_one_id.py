@@ -1,0 +1,135 @@
+"""Documents that have an id or a source in common: none takes the place of another, or goes while a source has it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.lakeside import MANY, Lakeside, corpus, lakeside, records
+
+__all__ = ["corpus", "lakeside"]
+
+
+# The same document in two sources
+
+
+def test_a_document_of_two_sources_that_one_drops_stays_until_the_other_drops_it(
+    lakeside: Lakeside, tmp_path: Path
+) -> None:
+    one, other = records(tmp_path / "a.jsonl", "x", "y"), records(tmp_path / "b.jsonl", "x", "z")
+    for source in (one, other, one):
+        lakeside.embed(source)
+    assert lakeside.documents()["x"] == one.as_uri()
+    records(one, "y")
+    assert lakeside.embed(one).tally.deleted == 0
+    assert lakeside.documents()["x"] == other.as_uri()
+    records(other, "z")
+    assert lakeside.embed(other).tally.deleted == 1
+    assert sorted(lakeside.documents()) == ["y", "z"]
+
+
+def test_a_document_that_was_read_in_two_sources_at_once_stays_too(lakeside: Lakeside, tmp_path: Path) -> None:
+    one, other = records(tmp_path / "a.jsonl", "x", "y"), records(tmp_path / "b.jsonl", "x", "z")
+    assert dict(lakeside.embed(one, other).refused) == {"duplicate-id": 1}
+    records(one, "y")
+    assert lakeside.embed(one).tally.deleted == 0
+    assert lakeside.documents()["x"] == other.as_uri()
+    records(other, "z")
+    assert lakeside.embed(other).tally.deleted == 1
+    assert sorted(lakeside.documents()) == ["y", "z"]
+
+
+def test_a_document_that_both_sources_dropped_goes_whichever_is_scanned_first(
+    lakeside: Lakeside, tmp_path: Path
+) -> None:
+    one, other = records(tmp_path / "a.jsonl", "x", "y"), records(tmp_path / "b.jsonl", "x", "z")
+    for source in (one, other):
+        lakeside.embed(source)
+    records(one, "y")
+    records(other, "z")
+    assert lakeside.embed(one).tally.deleted == 0
+    assert lakeside.embed(other).tally.deleted == 1
+    assert sorted(lakeside.documents()) == ["y", "z"]
+
+
+def test_an_unmounted_source_does_not_lose_its_share_of_a_document(lakeside: Lakeside, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    one, other = records(tmp_path / "disk" / "a.jsonl", "x", "y"), records(tmp_path / "b.jsonl", "x", "z")
+    for source in (one, other):
+        lakeside.embed(source)
+    (tmp_path / "disk").rename(tmp_path / "unmounted")
+    lakeside.embed(tmp_path / "disk")
+    records(other, "z")
+    assert lakeside.embed(other).tally.deleted == 0
+    assert sorted(lakeside.documents()) == ["x", "y", "z"]
+
+
+def test_a_document_of_another_source_is_never_deleted(lakeside: Lakeside, tmp_path: Path) -> None:
+    one, other = records(tmp_path / "a.jsonl", "x"), records(tmp_path / "b.jsonl", "z")
+    lakeside.embed(one)
+    assert lakeside.embed(other, limit="100%").tally.deleted == 0
+    assert sorted(lakeside.documents()) == ["x", "z"]
+
+
+# An id that is the address of another document
+
+
+@pytest.mark.parametrize("name", ["0.jsonl", "z.jsonl"], ids=["read before it", "read after it"])
+def test_a_record_whose_id_is_the_address_of_a_file_does_not_take_its_place(
+    lakeside: Lakeside, corpus: Path, name: str
+) -> None:
+    victim = (corpus / "07.txt").as_uri()
+    lakeside.embed(corpus)
+    records(corpus / name, victim, "own", text="An impostor.")
+    for _ in range(2):
+        scan = lakeside.embed(corpus)
+        assert dict(scan.refused) == {"bad-id": 1}
+        assert lakeside.documents()[victim] == victim
+    assert len(lakeside.documents()) == MANY + 1
+
+
+def test_a_record_of_another_source_does_not_take_the_place_of_a_file_either(
+    lakeside: Lakeside, corpus: Path, tmp_path: Path
+) -> None:
+    victim = (corpus / "07.txt").as_uri()
+    lakeside.embed(corpus)
+    assert dict(lakeside.embed(records(tmp_path / "r.jsonl", victim, text="An impostor.")).refused) == {"bad-id": 1}
+    assert lakeside.documents()[victim] == victim
+
+
+def test_a_record_does_not_take_the_place_of_a_record_without_an_id(lakeside: Lakeside, tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    rows: list[dict[str, str]] = [{"id": f"{source.as_uri()}#2", "text": "An impostor."}, {"text": "The second."}]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    scan = lakeside.embed(source)
+    assert dict(scan.refused) == {"bad-id": 1}
+    assert list(lakeside.documents()) == [f"{source.as_uri()}#2"]
+
+
+# A refused record that has the id of another
+
+
+@pytest.mark.parametrize("name", ["0.jsonl", "z.jsonl"], ids=["read before it", "read after it"])
+@pytest.mark.parametrize("of_file", [True, False], ids=["a file", "a record"])
+def test_a_refused_record_does_not_keep_a_good_one_with_its_id_out(
+    lakeside: Lakeside, corpus: Path, name: str, of_file: bool
+) -> None:
+    victim = (corpus / "07.txt").as_uri() if of_file else "x"
+    records(corpus / name, victim, text="")
+    records(corpus / "m.jsonl", "x")
+    for _ in range(2):
+        scan = lakeside.embed(corpus)
+        assert dict(scan.refused) == {"empty-text": 1}
+        assert len(lakeside.documents()) == MANY + 1
+    (corpus / "07.txt").write_text("Something else.")
+    records(corpus / "m.jsonl", "x", text="Something else.")
+    assert lakeside.embed(corpus).tally.changed == 2
+
+
+def test_a_good_record_behind_a_refused_one_with_its_id_counts_once(lakeside: Lakeside, tmp_path: Path) -> None:
+    source = records(tmp_path / "a.jsonl", "x", "x")
+    source.write_text('{"id": "x", "text": null}\n' + source.read_text())
+    scan = lakeside.embed(source)
+    assert (scan.tally.new, dict(scan.refused)) == (1, {"empty-text": 1, "duplicate-id": 1})
