@@ -116,19 +116,11 @@ def _other_addresses(scan: Scan, encoding_id: str) -> Iterator[list[tuple[str, s
 
 
 def _hide(scan: Scan, page: Sequence[tuple[str, str]], covering: Covering, encoding_id: str) -> int:
-    """Hide documents, and move those that another source has to their address there. Return how many were hidden.
+    """Hide documents, and move those that are elsewhere to their address there. Return how many were hidden.
 
     What the run's own encoding loses, the others lose too, at whatever address they have it.
     """
-    doc_ids = [doc_id for doc_id, _ in page]
-    with scan.catalog.reading() as connection:
-        others = addresses.others_of(connection, encoding_id, doc_ids)
-        duplicates = addresses.duplicates_of(connection, doc_ids)
-    elsewhere = {}
-    for doc_id in doc_ids:
-        kept = [uri for uri in (*others.get(doc_id, ()), *duplicates.get(doc_id, ())) if not covering(uri)]
-        if kept:
-            elsewhere[doc_id] = kept[0]
+    elsewhere = _elsewhere(scan, page, covering, encoding_id)
     if elsewhere:
         scan.catalog.move_documents(encoding_id, elsewhere.items())
         with scan.catalog.writing() as connection:
@@ -136,6 +128,23 @@ def _hide(scan: Scan, page: Sequence[tuple[str, str]], covering: Covering, encod
     gone = [doc_id for doc_id, _ in page if doc_id not in elsewhere]
     everywhere = scan.encodings if encoding_id == scan.encoding_id else (encoding_id,)
     return max(scan.catalog.delete_documents(e, gone, version=scan.version) for e in everywhere) if gone else 0
+
+
+def _elsewhere(scan: Scan, page: Sequence[tuple[str, str]], covering: Covering, encoding_id: str) -> dict[str, str]:
+    """Return, by id, where else documents are: in other sources, or where the run's own encoding keeps them."""
+    doc_ids = [doc_id for doc_id, _ in page]
+    with scan.catalog.reading() as connection:
+        others = addresses.others_of(connection, encoding_id, doc_ids)
+        duplicates = addresses.duplicates_of(connection, doc_ids)
+        live = addresses.addresses_of(connection, doc_ids)
+    kept = {} if encoding_id == scan.encoding_id else scan.catalog.lookup(scan.encoding_id, doc_ids)
+    found = {}
+    for doc_id, uri in page:
+        uris = [*others.get(doc_id, ()), *duplicates.get(doc_id, ()), *sorted(live.get(doc_id, ()))]
+        own = [kept[doc_id].uri] if doc_id in kept else []
+        if places := [other for other in [*own, *(u for u in uris if not covering(u))] if other != uri]:
+            found[doc_id] = places[0]
+    return found
 
 
 def _record(scan: Scan, sources: Sequence[Source], held: dict[int, HeldBack], encoding_id: str) -> None:

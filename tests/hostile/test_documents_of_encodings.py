@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from polyseme.tasks.engine import Engine
-from tests.hostile.lakeside import MANY, Lakeside, corpus, lakeside
+from tests.hostile.lakeside import MANY, Lakeside, corpus, lakeside, records
 
 __all__ = ["corpus", "lakeside"]
 
@@ -41,3 +41,22 @@ def test_each_encoding_is_guarded(lakeside: Lakeside, corpus: Path, tiny: Engine
     assert (len(lakeside.documents()), len(lakeside.documents(tiny))) == (MANY, MANY - 12)
     lakeside.embed(corpus, engine=tiny, limit="12")
     assert lakeside.documents() == lakeside.documents(tiny)
+
+
+def test_a_document_that_another_encoding_has_elsewhere_is_moved_there_and_not_deleted(
+    lakeside: Lakeside, tiny: Engine, tmp_path: Path
+) -> None:
+    """As after `polyseme restore`: one encoding has it at an old address, and the disk with the new one is away."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+    records(old / "a.jsonl", "x", "y")
+    lakeside.embed(old, engine=tiny)
+    records(old / "a.jsonl", "y")
+    records(new / "a.jsonl", "x", "z")
+    lakeside.embed(old, new, limit="100%")
+    encoding_id = tiny.spec.encoding_id
+    lakeside.catalog.move_documents(encoding_id, [("x", (old / "a.jsonl").as_uri())])
+    new.rename(tmp_path / "unmounted")
+    assert lakeside.embed(old, new).held_back
+    assert lakeside.documents(tiny)["x"] == (new / "a.jsonl").as_uri()
