@@ -12,10 +12,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
-    Text,
     and_,
     case,
-    column,
     delete,
     func,
     literal,
@@ -24,11 +22,10 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
-    values,
 )
 
 from polyseme.storage.database import meta
-from polyseme.storage.database.dialects import chunks, insert_into
+from polyseme.storage.database.dialects import chunks, insert_into, listed
 from polyseme.storage.database.schema import RECORD_PREFIX, document_versions, encodings, other_uris, rejects
 
 FILE, STDIN = "file:///", "stdin:"
@@ -70,15 +67,12 @@ def ids_at(connection: Connection, uris: Sequence[str]) -> dict[str, set[str]]:
 def addresses_under(connection: Connection, bases: Sequence[str]) -> dict[str, set[str]]:
     """Return, for each of `bases` that has some, the uris of the live documents whose id is it, or its `#<number>`."""
     found = addresses_of(connection, bases)
-    d = document_versions.c
-    wanted = values(column("base", Text), column("first", Text), column("end", Text))
+    d, wanted = document_versions.c, listed(connection, bases).c.value
+    within = and_(d.doc_id >= wanted.concat("#"), d.doc_id < wanted.concat("$"), d.deleted.is_(False))
+    query = select(wanted, d.uri).where(within).distinct()
     for encoding_id in _encoding_ids(connection):
-        for some in chunks(bases, values_each=3):
-            ranges = wanted.data([(base, f"{base}#", f"{base}$") for base in some]).cte("wanted")
-            within = and_(d.doc_id >= ranges.c.first, d.doc_id < ranges.c.end)
-            query = select(ranges.c.base, d.uri).join_from(ranges, document_versions, within).distinct()
-            for base, uri in _texts(connection, query.where(d.encoding_id == encoding_id, d.deleted.is_(False))):
-                found.setdefault(base, set()).add(uri)
+        for base, uri in _texts(connection, query.where(d.encoding_id == encoding_id)):
+            found.setdefault(base, set()).add(uri)
     return found
 
 

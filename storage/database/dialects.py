@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, Text, func
+from sqlalchemy import ColumnElement, Connection, Table, TableValuedAlias, Text, cast, column, func, literal
 from sqlalchemy.dialects import postgresql, sqlite
 
 VALUES_A_QUERY = 1000
@@ -14,11 +15,18 @@ VALUES_A_QUERY = 1000
 _Item = TypeVar("_Item")
 
 
-def chunks(items: Sequence[_Item], *, values_each: int = 1) -> Iterator[Sequence[_Item]]:
-    """Yield `items` in slices that one query can name, each with so many values."""
-    size = VALUES_A_QUERY // values_each
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Yield `items` in slices that one query can name."""
+    for start in range(0, len(items), VALUES_A_QUERY):
+        yield items[start : start + VALUES_A_QUERY]
+
+
+def listed(connection: Connection, items: Sequence[str]) -> TableValuedAlias:
+    """Return strings as a table with a column `value`, to join with: one parameter, however many they are."""
+    text = literal(json.dumps(items), Text)
+    if connection.dialect.name == "postgresql":
+        return func.json_array_elements_text(cast(text, postgresql.JSON)).table_valued(column("value", Text))
+    return func.json_each(text).table_valued(column("value", Text))
 
 
 def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
