@@ -13,15 +13,19 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import count, takewhile
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import addresses
 from polyseme.storage.records import Document, DocumentVersion, Reject
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
 _ADDRESS = re.compile(r"(file:///[^?#]*|stdin:[A-Za-z0-9._-]*)(?:\?\d+)?(#\d+)?")
-"""An id that was derived: an address, the run if the address was taken, and the number of a record."""
+"""An id that was derived: an address, a number if the address was taken, and the number of a record."""
 
 
 def address_in(doc_id: str) -> str | None:
@@ -47,12 +51,11 @@ def is_impostor(document: Document, covers: Callable[[str], bool]) -> bool:
 
 @dataclass(slots=True)
 class Identities:
-    """Finds the documents of one scan in the lake. `version` is the run's ordinal; `seen` are the ids read so far."""
+    """Finds the documents of one scan in the lake. `seen` tells whether an id was read before in it."""
 
     catalog: Catalog
     covers: Callable[[str], bool]
     seen: Callable[[str], bool]
-    version: int
     _last: tuple[str, str] = ("", "")
     """The file with which the batch before ended, and its base: the next batch may go on with it."""
     _has_strangers: bool = False
@@ -89,18 +92,18 @@ class Identities:
                 bases[uri] = uri
         open_ = {uri: documents for uri, documents in files.items() if uri not in bases}
         if open_:
-            bases |= self._at_the_same_address(open_)
-            bases |= self._moved({uri: documents for uri, documents in open_.items() if uri not in bases})
-            bases |= self._new([uri for uri in open_ if uri not in bases], open_)
+            # In one snapshot: another run may move the same file meanwhile.
+            with self.catalog.reading() as connection:
+                bases |= self._at_the_same_address(connection, open_)
+                bases |= self._moved(connection, {uri: open_[uri] for uri in open_ if uri not in bases})
+                bases |= self._new(connection, {uri: open_[uri] for uri in open_ if uri not in bases})
             self._has_strangers = self._has_strangers or any(bases[uri] != uri for uri in open_)
         return bases
 
-    def _at_the_same_address(self, files: Mapping[str, list[Document]]) -> dict[str, str]:
+    def _at_the_same_address(self, connection: Connection, files: Mapping[str, list[Document]]) -> dict[str, str]:
         """Return the bases of documents that some encoding has at the address of a file."""
-        with self.catalog.reading() as connection:
-            there = addresses.ids_at(connection, sorted(files))
         found: dict[str, str] = {}
-        for uri, ids in there.items():
+        for uri, ids in addresses.ids_at(connection, sorted(files)).items():
             # Its own first. The other is of a file that moved there.
             bases = sorted(filter(None, map(_base, ids)), key=lambda base: (base != uri, base))
             free = [base for base in bases if not self._is_taken(base, files[uri])]
@@ -108,12 +111,11 @@ class Identities:
                 found[uri] = free[0]
         return found
 
-    def _moved(self, files: Mapping[str, list[Document]]) -> dict[str, str]:
+    def _moved(self, connection: Connection, files: Mapping[str, list[Document]]) -> dict[str, str]:
         """Return the bases of files whose records the lake has at an address that is gone or is the same file."""
-        with self.catalog.reading() as connection:
-            records = sorted({document.record_sha256 for documents in files.values() for document in documents})
-            alike = addresses.documents_like(connection, records)
-            everywhere = addresses.addresses_of(connection, sorted({doc_id for doc_id, _, _ in alike}))
+        records = sorted({document.record_sha256 for documents in files.values() for document in documents})
+        alike = addresses.documents_like(connection, records)
+        everywhere = addresses.addresses_of(connection, sorted({doc_id for doc_id, _, _ in alike}))
         by_record: dict[str, set[str]] = {}
         for doc_id, _, record in alike:
             by_record.setdefault(record, set()).add(doc_id)
@@ -151,12 +153,19 @@ class Identities:
         # If this scan reads the old address too, the document will be found there.
         return not self.covers(uri) and _is_same_file(uri, here)
 
-    def _new(self, uris: Sequence[str], files: Mapping[str, list[Document]]) -> dict[str, str]:
-        """Return bases of files that the lake does not have: their addresses, unless documents elsewhere have these."""
-        with self.catalog.reading() as connection:
-            elsewhere = addresses.addresses_under(connection, sorted(uris))
-        held = {uri for uri, there in elsewhere.items() if any(_is_elsewhere(old, uri) for old in there)}
-        return {uri: f"{uri}?{self.version}" if uri in held or self._is_taken(uri, files[uri]) else uri for uri in uris}
+    def _new(self, connection: Connection, files: Mapping[str, list[Document]]) -> dict[str, str]:
+        """Return bases of files that the lake does not have: the address, or with a number if others have that."""
+        found: dict[str, str] = {}
+        for number in count(1):
+            bases = {uri: uri if number == 1 else f"{uri}?{number}" for uri in files if uri not in found}
+            if not bases:
+                break
+            elsewhere = addresses.addresses_under(connection, sorted(bases.values()))
+            for uri, base in bases.items():
+                held = any(_is_elsewhere(old, uri) for old in elsewhere.get(base, ()))
+                if not held and not self._is_taken(base, files[uri]):
+                    found[uri] = base
+        return found
 
     def _is_taken(self, base: str, documents: Sequence[Document]) -> bool:
         """Return whether another file of this scan has the base already."""

@@ -74,9 +74,7 @@ class Scan:
         self._coverage = Coverage(self.sources or ())
         if self.sources is not None:
             seen = self.seen
-            self._identities = Identities(
-                self.catalog, self._covers, seen=lambda id_: seen.is_new(id_) is not None, version=self.version
-            )
+            self._identities = Identities(self.catalog, self._covers, seen=lambda id_: seen.is_new(id_) is not None)
 
     def pending(self, items: Iterable[Document | Reject]) -> Iterator[tuple[Document, Outputs]]:
         """Yield each document that is new or changed, with the outputs to make; count the rest."""
@@ -143,12 +141,15 @@ class Scan:
         moved: list[tuple[str, str]] = []
         left: list[tuple[str, str]] = []
         new: list[str] = []
+        arrived: list[str] = []
         changed: list[str] = []
         for document in here:
             self.tally.documents += 1
             before = known.get(document.doc_id)
             if before is not None and before.uri != document.uri:
                 left.append((document.doc_id, before.uri))
+                if not set(self._coverage.of(document.uri)) <= set(self._coverage.of(before.uri)):
+                    arrived.append(document.doc_id)
             if before is not None and is_current(before, document, self.outputs):
                 self.tally.unchanged += 1
                 if before.uri != document.uri:
@@ -162,7 +163,7 @@ class Scan:
             self.tally.changed += before is not None
             self.tally.chars_to_encode += len(document.text)
             yield document, self.outputs if before is None else self.outputs.union(before.outputs)
-        self.seen.mark_new(new)
+        self.seen.mark_new([*new, *arrived])
         self.tally.moved += len(moved)
         now = {d.doc_id: d.uri for d in here}
         in_others = self._elsewhere_in_others([*new, *changed], now)

@@ -38,7 +38,7 @@ class SeenIds:
         self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, 0, 1)", (doc_id,))
 
     def mark_new(self, doc_ids: Iterable[str]) -> None:
-        """Mark ids that were added as new: the lake did not have these documents before the scan."""
+        """Mark ids that were added as new: before the scan the lake did not have them, or of another source."""
         self._db.executemany("UPDATE seen SET is_new = 1 WHERE doc_id = ?", ((doc_id,) for doc_id in doc_ids))
 
     def is_new(self, doc_id: str) -> bool | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.tasks.reading.sources import INCOMPLETE_CODES
+from tests.torture.week.contents import File
 from tests.torture.week.folders import Truth, Where
 
 Documents = dict[str, Where]
@@ -98,8 +99,8 @@ def _invented(had: Documents, documents: Documents, told: Told) -> list[str]:
             # Moved to another place that it has: the text of that place is read by the next run over it.
             known = where[1] == had[doc_id][1] and where[0] in {uri for uri, _ in told.everywhere.ids[doc_id]}
         if not known and doc_id in had and where[1] == had[doc_id][1]:
-            # Moved there in another run's encoding, in which the text of this one is older.
-            known = where[0] in told.everywhere.files
+            # Moved there in another run's encoding, in which the text of this one is older, or back to where it was.
+            known = where[0] in told.everywhere.files or where[0] in told.known.get(doc_id, ())
         if not known:
             bad.append(f"{doc_id!r} at {where[0]!r} has a text that no file has: {where[1][:60]!r}")
         if doc_id.startswith("file:"):
@@ -125,11 +126,17 @@ def _lost(had: Documents, documents: Documents, told: Told, now: Seen) -> list[s
             if not ({uri} | told.known.get(doc_id, set())) & {place for place, _ in places}:
                 continue  # moved to a source that was not read yet
             bad.append(f"{doc_id!r} of {uri!r} is lost: it is still there")
-        elif uri in told.hidden.files and not told.hidden.files[uri].ids:
+        elif uri in told.hidden.files and _may_have(told.hidden.files[uri], doc_id):
             bad.append(f"{doc_id!r} of {uri!r} is lost: its file cannot be read, and nobody deleted it")
         elif whole_at[uri] and at_uri[uri] < min(whole_at[uri], had_at[uri]) and not _refused(now, uri, doc_id):
             bad.append(f"{doc_id!r} of {uri!r} is lost: its file is there, with {text[:60]!r} before")
     return bad
+
+
+def _may_have(file: File, doc_id: str) -> bool:
+    """Return whether a file that cannot be read has a record with this number, as far as anybody knows."""
+    number = doc_id.rpartition("#")[2]
+    return not file.ids and (not number.isdecimal() or int(number) <= len(file.texts))
 
 
 def _unguarded(before: Seen, now: Seen, told: Told) -> list[str]:
