@@ -38,6 +38,7 @@ from polyseme.tasks.reading.documents import (
 )
 from polyseme.tasks.reading.json_lines import read_jsonl
 from polyseme.tasks.reading.parquet import read_parquet
+from polyseme.tasks.reading.regular_files import NotAFileError, open_file
 
 STDIN_URI = "stdin:"
 WHOLE_FILE = (".txt", ".md")
@@ -76,7 +77,7 @@ def read_file(path: Path, uri: str, options: ReadOptions) -> Iterator[Document |
         raise ValueError(f"{path} is of no known format")
     suffix, compression = known
     try:
-        with path.open("rb") as raw:
+        with open_file(path) as raw:
             if suffix == ".parquet":
                 yield from read_parquet(raw, uri, options)
                 return
@@ -123,6 +124,10 @@ def _file_refused(uri: str, error: Exception, *, doc_id: str | None) -> Reject:
     if isinstance(error, UnicodeDecodeError):
         message = f"not valid {error.encoding} although its beginning is ({error.reason}); convert it to UTF-8"
         return place.refuse("undecodable", message, doc_id=doc_id)
+    if isinstance(error, NotAFileError):
+        return place.refuse(
+            "unreadable", f"this is {error}; pipe what it gives into -, or put a file there", doc_id=doc_id
+        )
     if isinstance(error, OSError) and error.errno is not None:
         message = f"cannot be read: {error.strerror}; check that it exists and its permissions, then run again"
         return place.refuse("unreadable", message, doc_id=doc_id)

@@ -24,6 +24,7 @@ from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.documents import Place, ReadOptions
 from polyseme.tasks.reading.folders import MAGIC, OnError, expand, fixed_folder, matches, walk
 from polyseme.tasks.reading.readers import STDIN_URI, SUFFIXES, format_of, read_file
+from polyseme.tasks.reading.regular_files import special_kind
 from polyseme.tasks.reading.standard_input import UNNAMED_STDIN, check_stdin_name, read_named_stdin
 
 logger = logging.getLogger(__name__)
@@ -195,7 +196,8 @@ def _resolve(spec: str, known: Known) -> Source:
     readable = format_of(os.path.basename(path)) is not None
     if os.path.isdir(path):
         return Source(spec, "folder", real)
-    if os.path.lexists(path) and readable:
+    special = special_kind(path)
+    if os.path.lexists(path) and readable and not special:
         return Source(spec, "file", file)
     is_pattern = bool(MAGIC.search(spec)) and not _SCHEME.match(spec) and not os.path.lexists(path)
     if is_pattern:
@@ -204,12 +206,15 @@ def _resolve(spec: str, known: Known) -> Source:
         if next(source.files(), None) is not None:
             return source
     # A name with a wildcard in it is a pattern only while nothing has that name: it may be of a folder that is away.
-    by_name = (Source(spec, "file", file, True), Source(spec, "folder", real, True))
+    # A pipe in the place of a known file is read as one, so that its reject says what it is.
+    by_name = (Source(spec, "file", file, special is None), Source(spec, "folder", real, True))
     for missing in (source, *by_name) if is_pattern else by_name:
         if known(missing):
             return missing
     if is_pattern:
         raise UsageError(f"no file that can be read matches {spec!r} ({path}); {_FORMATS}")
+    if special:
+        raise UsageError(f"source {spec!r} is {special}, not a file or a folder; pipe what it gives into -")
     if os.path.lexists(path):
         raise UsageError(f"source {spec!r} is of a format that is not read; {_FORMATS}")
     raise UsageError(f"source {spec!r} does not exist ({path}); give a file, a folder, a glob pattern, or -")
