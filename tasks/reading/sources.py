@@ -199,18 +199,17 @@ def _resolve(spec: str, known: Known) -> Source:
     special = special_kind(path)
     if os.path.lexists(path) and readable and not special:
         return Source(spec, "file", file)
+    # A pipe in the place of a known file is read as one, so that its reject says what it is.
+    for missing in (Source(spec, "file", file, special is None), Source(spec, "folder", real, True)):
+        # Also if the name has a wildcard: as a pattern it would read other files, and miss the one that is away.
+        if known(missing):
+            return missing
     is_pattern = bool(MAGIC.search(spec)) and not _SCHEME.match(spec) and not os.path.lexists(path)
     if is_pattern:
         pattern = _real_pattern(path)
         source = Source(spec, "glob", pattern, absent=not os.path.lexists(fixed_folder(pattern)))
-        if next(source.files(), None) is not None:
+        if next(source.files(), None) is not None or known(source):
             return source
-    # A name with a wildcard in it is a pattern only while nothing has that name: it may be of a folder that is away.
-    # A pipe in the place of a known file is read as one, so that its reject says what it is.
-    by_name = (Source(spec, "file", file, special is None), Source(spec, "folder", real, True))
-    for missing in (source, *by_name) if is_pattern else by_name:
-        if known(missing):
-            return missing
     if is_pattern:
         raise UsageError(f"no file that can be read matches {spec!r} ({path}); {_FORMATS}")
     if special:

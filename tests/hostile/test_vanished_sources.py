@@ -55,16 +55,6 @@ def test_a_folder_whose_name_is_not_utf_8_is_guarded_like_any_other(lakeside: La
     assert (lakeside.embed(held.source).tally.unchanged, lakeside.held()) == (3, [])
 
 
-@pytest.mark.parametrize("name", ["what?", "notes [old]", "a*b.csv"])
-def test_a_missing_folder_with_a_wildcard_in_its_name_is_guarded(lakeside: Lakeside, tmp_path: Path, name: str) -> None:
-    folder = tmp_path / name
-    fill(folder, 3)
-    lakeside.embed(folder)
-    shutil.rmtree(folder)
-    assert lakeside.embed(folder).tally.deleted == 0
-    assert [(h.source, h.documents) for h in lakeside.held()] == [(str(folder), 3)]
-
-
 def test_documents_that_are_found_again_are_no_longer_held_back(lakeside: Lakeside, corpus: Path) -> None:
     lakeside.embed(corpus)
     corpus.rename(corpus.with_name("unmounted"))
