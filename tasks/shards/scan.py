@@ -20,12 +20,12 @@ from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.sources import Source, shields
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.identity import Identities, address_in, has_moved, is_derived, is_impostor
+from polyseme.tasks.shards.reject_rows import RejectRows
 from polyseme.tasks.shards.seen_ids import SeenIds
 from polyseme.tasks.shards.settling import settle
 from polyseme.tasks.shards.staging import SHARD_DOCUMENTS_MOST, Stage, shard_chars
 
 _LOOKUP_DOCUMENTS, _LOOKUP_CHARS = 1000, 4_000_000
-_REJECT_BATCH = 500
 
 
 @dataclass(slots=True)
@@ -63,15 +63,16 @@ class Scan:
     """Deletions that were not made because they were too many."""
     seen: SeenIds = field(default_factory=SeenIds)
     _shielding: dict[str, Reject] = field(default_factory=dict)
-    _rejects: list[Reject] = field(default_factory=list)
     _identities: Identities | None = None
     _coverage: Coverage = field(init=False)
+    _reject_rows: RejectRows = field(init=False)
     encodings: tuple[str, ...] = ()
     """The ids of all encodings of the lake when the scan began."""
 
     def __post_init__(self) -> None:
         self.encodings = tuple(e.encoding_id for e in self.catalog.encodings())
         self._coverage = Coverage(self.sources or ())
+        self._reject_rows = RejectRows(self.catalog, self.run_id)
         if self.sources is not None:
             seen = self.seen
             self._identities = Identities(self.catalog, self._covers, seen=lambda id_: seen.is_new(id_) is not None)
@@ -97,7 +98,7 @@ class Scan:
                 yield from self._compare(batch, refused)
                 batch, refused, chars = [], [], 0
         yield from self._compare(batch, refused)
-        self._flush_rejects()
+        self._reject_rows.finish()
 
     def shards(self, items: Iterable[Document | Reject]) -> Iterator[Shard]:
         """Yield the documents that are new or changed as staged shards."""
@@ -241,14 +242,7 @@ class Scan:
                 self._shielding[address] = reject
         if reject.doc_id is not None:
             self.seen.add_refused(reject.doc_id)
-        self._rejects.append(reject)
-        if len(self._rejects) >= _REJECT_BATCH:
-            self._flush_rejects()
-
-    def _flush_rejects(self) -> None:
-        if self._rejects:
-            self.catalog.record_rejects(self.run_id, self._rejects)
-            self._rejects = []
+        self._reject_rows.add(reject)
 
 
 def is_current(stored: DocumentVersion, document: Document, outputs: Outputs) -> bool:

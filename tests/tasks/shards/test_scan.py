@@ -166,7 +166,7 @@ def test_thousands_of_documents_are_compared_in_order(runs: Runs, monkeypatch: p
 
 
 def test_every_reject_is_recorded_however_many_there_are(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyseme.tasks.shards.scan._REJECT_BATCH", 4)
+    monkeypatch.setattr("polyseme.tasks.shards.reject_rows._BATCH", 4)
     scan = runs.embed(*(Reject("file:///a", f"line {i}", "read", "null-text", "no text") for i in range(10)))
     assert scan.tally.rejected == 10
     assert runs.rows("SELECT count(*) FROM rejects") == [(10,)]
