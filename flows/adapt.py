@@ -35,6 +35,7 @@ from polyseme.tasks.adaptation.request import Adaptation
 from polyseme.tasks.adaptation.workspace import open_workspace
 from polyseme.tasks.evaluation.comparison import Comparison
 from polyseme.tasks.evaluation.evaluation import FIGURES, shown
+from polyseme.tasks.markdown import literal
 from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress
 from polyseme.tasks.training.objective import ObjectiveConfig
@@ -199,7 +200,7 @@ def _publish(report: AdaptReport, progress: TrainingProgress) -> None:
     write_picture(picture, Path(report.model) / "training.svg")
     address = "data:image/svg+xml;base64," + b64encode(picture.encode()).decode()
     create_image_artifact(image_url=address, key="adapt-curve", description="Losses and held-out accuracy by step")
-    create_markdown_artifact(markdown(report), key="adapt-summary", description=f"Model {report.model}")
+    create_markdown_artifact(markdown(report), key="adapt-summary", description=f"Model {literal(report.model)}")
 
 
 def _emit(report: AdaptReport) -> None:
@@ -220,7 +221,7 @@ def markdown(report: AdaptReport) -> str:
     """Return the report as Markdown."""
     before, after = _figures(report.first), _figures(report.last)
     lines = [
-        f"# {report.model}",
+        f"# {literal(report.model)}",
         "",
         f"{report.steps:,} steps, {report.trained_tokens:,} tokens, {report.seconds / 60:,.1f} minutes, from "
         f"{report.documents:,} documents ({report.tokens:,} tokens).",
@@ -230,7 +231,10 @@ def markdown(report: AdaptReport) -> str:
         *(f"| {name} | {before[name]:.4f} | {after[name]:.4f} |" for name in before),
     ]
     if (comparison := report.comparison) is not None:
-        lines += ["", f"| as `polyseme evaluate` measures | {' | '.join(found.model for found in comparison.both)} |"]
+        lines += [
+            "",
+            f"| as `polyseme evaluate` measures | {' | '.join(literal(found.model) for found in comparison.both)} |",
+        ]
         lines += [f"|---|{'---:|' * len(comparison.both)}"]
         lines += [
             f"| {label} | {' | '.join(shown(name, found.figures[name]) or '–' for found in comparison.both)} |"

@@ -19,9 +19,11 @@ from polyseme.flows.received_events import check_run_id
 from polyseme.flows.server.allowed_lakes import allowed_lake
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.sql.connection import open_snapshot
+from polyseme.tasks.markdown import code, literal
 from polyseme.tasks.sql.run_texts import Text, read_run
 
 _SHOWN = 20
+_TITLE_CHARS = 200
 _EVENTS = 100
 """At most this many events for a run, those of the deepest breaks."""
 
@@ -110,8 +112,7 @@ def level(texts: list[Text]) -> Level | None:
 
 def _row(text: Text) -> dict[str, Any]:
     return {
-        "document": text.doc_id,
-        "title": text.title or "",
+        **_names(text),
         "steps": len(text.margins),
         "mean margin": round(text.mean_margin, 2),
         "worst margin": round(min(text.margins), 2),
@@ -125,12 +126,16 @@ def _row(text: Text) -> dict[str, Any]:
 
 def _break_row(text: Text) -> dict[str, Any]:
     return {
-        "document": text.doc_id,
-        "title": text.title or "",
+        **_names(text),
         "breaks after sentences": ", ".join(map(str, text.broken_after)),
         "deepest after": text.deepest_after,
         "least margin": round(text.break_margin, 2),
     }
+
+
+def _names(text: Text) -> dict[str, str]:
+    # Prefect's page renders the texts in the cells of a table as Markdown.
+    return {"document": literal(text.doc_id), "title": literal(text.title or "", longest=_TITLE_CHARS)}
 
 
 def _page(run_id: str, lake: str, level: Level | None, before: Level | None, broken: int) -> str:
@@ -142,7 +147,7 @@ def _page(run_id: str, lake: str, level: Level | None, before: Level | None, bro
     lines = [
         f"# Coherence of run {run_id}",
         "",
-        f"Lake `{lake}`: {broken:,} of {level.documents:,} documents break.",
+        f"Lake {code(lake)}: {broken:,} of {level.documents:,} documents break.",
         "",
         "| | this run | run before | change |",
         "|---|---:|---:|---:|",
@@ -154,7 +159,7 @@ def _page(run_id: str, lake: str, level: Level | None, before: Level | None, bro
         shown = ["–" if value is None else form.format(value) for value in (here, there)]
         lines.append(f"| {name} | {' | '.join(shown)} | {change} |")
     lines += ["", _ORDER]
-    one = f"One document's curve: `polyseme coherence DOCUMENT --lake {quote(lake)}`"
+    one = f"One document's curve: {code(f'polyseme coherence DOCUMENT --lake {quote(lake)}')}"
     lines += ["", _drift(level, before), "", one]
     return "\n".join(lines)
 

@@ -24,6 +24,10 @@ from polyseme.storage.maintenance.compaction import MIB, CompactionPolicy, compa
 from polyseme.storage.maintenance.vacuum import vacuum
 from polyseme.storage.maintenance.verification import verify
 from polyseme.storage.sql.publish import publish
+from polyseme.tasks.markdown import code, literal
+
+_LISTED = 200
+"""The most lines of a report."""
 
 
 @flow(name="compact", persist_result=False, retries=2, retry_delay_seconds=30)
@@ -140,7 +144,11 @@ def _place(lake: str, catalog_url: str | None) -> Lake:
 
 def _report(what: str, lake: str, counts: dict[str, int], lines: list[str] | None = None) -> None:
     table = "\n".join(f"| {name.replace('_', ' ')} | {value:,} |" for name, value in counts.items())
-    listed = "\n".join(f"- {line}" for line in lines or ())
+    lines = lines or []
+    items = [literal(line) for line in lines[:_LISTED]]
+    if len(lines) > _LISTED:
+        items.append(f"{len(lines) - _LISTED:,} more: polyseme {what} lists all")
+    listed = "\n".join(f"- {item}" for item in items)
     create_markdown_artifact(
-        f"Lake `{lake}`\n\n| what | count |\n|---|---:|\n{table}\n\n{listed}", key=f"{what}-summary"
+        f"Lake {code(lake)}\n\n| what | count |\n|---|---:|\n{table}\n\n{listed}", key=f"{what}-summary"
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.records import Counts
+from polyseme.tasks.markdown import code, literal
 from polyseme.tasks.shards.deletion_guard import explain
 from polyseme.tasks.shards.scan import Tally
 
@@ -66,7 +67,7 @@ def markdown(report: RunReport) -> str:
     lines = [
         f"# Run {report.run_id}: {report.state}",
         "",
-        f"Lake `{report.lake}`, encoding `{report.encoding}` ({report.encoding_id}), "
+        f"Lake {code(report.lake)}, encoding {code(report.encoding)} ({report.encoding_id}), "
         f"{report.wall_seconds:,.1f} s, {rate:,.0f} tokens/s.",
         f"{counts.forward_tokens / max(1, counts.tokens):.2f} tokens run through the model for each one read: special "
         "tokens, overlaps and scored pairs; packed, so no padding. Stages run side by side, and their seconds add up. "
@@ -84,7 +85,7 @@ def markdown(report: RunReport) -> str:
         ),
     ]
     if report.held_back:
-        lines += ["", *(f"**Held back:** {explain(held)}" for held in report.held_back)]
+        lines += ["", *(f"**Held back:** {literal(explain(held))}" for held in report.held_back)]
     elif report.error:
-        lines += ["", f"**Error:** {report.error}"]
+        lines += ["", f"**Error:** {literal(report.error)}"]
     return "\n".join(lines)

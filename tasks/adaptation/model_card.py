@@ -9,6 +9,7 @@ from typing import Any
 
 from polyseme.tasks.evaluation.comparison import Comparison
 from polyseme.tasks.evaluation.evaluation import FIGURES, shown
+from polyseme.tasks.markdown import literal
 from polyseme.tasks.training.checkpoints import TrainingProgress
 
 _TRAINING_FIGURES = {
@@ -54,7 +55,7 @@ def card(record: TrainingRecord, comparison: Comparison | None) -> str:
     """
     parts = [
         _front(record),
-        f"# {record.name}",
+        f"# {literal(record.name)}",
         f"A `BertForPreTraining` of {record.parameters / 1e6:,.1f} M parameters, float16, with heads for Masked "
         "Language Modeling and Next Sentence Prediction (label 0 means *is next*). Made by `polyseme adapt`."
         + _vectors(record),
@@ -79,7 +80,7 @@ def _front(record: TrainingRecord) -> str:
 
 def _data(record: TrainingRecord) -> str:
     heads = f" The {' and '.join(record.created)} head was new." if record.created and record.start else ""
-    origin = f"Started from {record.start}.{heads}" if record.start else "Started from random weights."
+    origin = f"Started from {literal(record.start)}.{heads}" if record.start else "Started from random weights."
     return (
         f"**Made from.** {origin} Text: {record.documents:,} documents, {record.text_tokens:,} tokens; "
         f"{record.held_out_documents:,} more were held out. Source of the text: {record.data_note or _TO_FILL_IN}."
@@ -117,7 +118,7 @@ def _plain(value: Any) -> str:
 
 def _measured(comparison: Comparison) -> str:
     counts, both, share = comparison.model.counts, comparison.both, comparison.config.mask_share
-    names = [*([f"start: {comparison.start.model}"] if comparison.start else []), "this model"]
+    names = [*([f"start: {literal(comparison.start.model)}"] if comparison.start else []), "this model"]
     rows = [(label, *(shown(name, one.figures[name]) or "–" for one in both)) for name, (label, _) in FIGURES.items()]
     return (
         f"**Measured** on {counts['documents']:,} held-out documents, as `polyseme evaluate` measures: "
