@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from polyseme.flows.commands.options.lake import LakeOptions, Where
 from polyseme.flows.commands.options.model import FunctionOptions
-from polyseme.flows.commands.options.running import Json, Memory, Timeout
+from polyseme.flows.commands.options.running import Json, Memory, Spill, Timeout
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
@@ -49,6 +49,7 @@ def search(
     words: Annotated[bool, Parameter(negative="")] = False,
     timeout: Timeout = None,
     memory: Memory = None,
+    spill: Spill = None,
     lake: LakeOptions = LakeOptions(),
     model: FunctionOptions = FunctionOptions(),
     json: Json = False,
@@ -79,7 +80,7 @@ def search(
         raise UsageError(f"-k must be at least 1, got {k}.")
     docs = "['*']" if where is None else "(SELECT coalesce(list(doc_id), []) FROM selected_documents)"
     parameters: dict[str, object] = {"text": text, "k": k}
-    with Queries(lake.lake(), model.functions(), access=Access(memory=memory)) as queries:
+    with Queries(lake.lake(), model.functions(), access=Access(memory=memory, spill=spill)) as queries:
         if where is not None:
             queries.select("selected_documents", where)
         if word is not None:

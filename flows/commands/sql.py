@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.model import FunctionOptions
-from polyseme.flows.commands.options.running import Memory, Timeout
+from polyseme.flows.commands.options.running import Memory, Spill, Timeout
 from polyseme.flows.display.output import Format, write_rows
 from polyseme.storage.errors import UsageError
 
@@ -22,6 +22,7 @@ def sql(
     format: Format = "table",
     timeout: Timeout = None,
     memory: Memory = None,
+    spill: Spill = None,
     write: Path | None = None,
     unsafe: Annotated[bool, Parameter(negative="")] = False,
     lake: LakeOptions = LakeOptions(),
@@ -55,7 +56,7 @@ def sql(
 
     if timeout is not None and timeout <= 0:
         raise UsageError(f"--timeout is in seconds and must be above 0, got {timeout:g}.")
-    access = Access(folder=write, unsafe=unsafe, memory=memory)
+    access = Access(folder=write, unsafe=unsafe, memory=memory, spill=spill)
     functions = model.functions()
     text = _given(query, file)
     if text is None:

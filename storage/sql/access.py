@@ -7,6 +7,7 @@ DuckDB itself enforces what may be read, `refuse_writes` reads the SQL for what 
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,9 @@ _FREE_SETTINGS = ("enable_progress_bar", "timezone")
 _THREADS = "threads"
 """Free only in a program's own connection: DuckDB starts 100,000 threads if it is told to."""
 _MEMORY = "memory_limit"
+SPILL = "max_temp_directory_size"
+_SPILL_SHARE = 0.5
+"""Of the free disk. DuckDB's own 90 % would leave too little for whatever else writes there meanwhile."""
 _OVERWRITE_OPTION = "use_tmp_file"
 _RUNS_TEXT = frozenset({
     "json_execute_serialized_sql",
@@ -40,17 +44,20 @@ _SIZE = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
 class Access:
     """What SQL may access besides the lake's live parts: nothing, files in one `folder`, or with `unsafe` everything.
 
-    `memory` is the most that a query may use, such as `4GB`; without it SQL may choose (`SET memory_limit`). Raises
-    UsageError for both folder and `unsafe`, a folder that does not exist, and a size that is not one.
+    `memory` is the most that a query may use, such as `4GB`; without it SQL may choose (`SET memory_limit`). `spill` is
+    the most on disk of what does not fit into that, by default half of what is free when the connection is opened.
+    Raises UsageError for both folder and `unsafe`, a folder that does not exist, and a size that is not one.
     """
 
     folder: Path | None = None
     unsafe: bool = False
     memory: str | None = None
+    spill: str | None = None
 
     def __post_init__(self) -> None:
-        if self.memory is not None and not _SIZE.fullmatch(self.memory):
-            raise UsageError(f"--memory takes a size such as 500MB or 4GB, got {self.memory!r}.")
+        for name, size in (("--memory", self.memory), ("--spill", self.spill)):
+            if size is not None and not _SIZE.fullmatch(size):
+                raise UsageError(f"{name} takes a size such as 500MB or 4GB, got {size!r}.")
         if self.folder is None:
             return
         if self.unsafe:
@@ -98,14 +105,17 @@ def refuse_writes(sql: str, access: Access = READ_ONLY) -> None:
 
 
 def lock_down(
-    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake, access: Access, spill: Path | str, *, threads: bool
+    con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake, access: Access, spill: Path | str, *, confined: bool
 ) -> None:
     """Restrict the connection, for good, to the live parts, DuckDB's own files in `spill`, and what `access` allows.
 
-    An empty `spill` is no such files. With `threads` SQL may choose how many there are. Unsafe access is not
-    restricted.
+    An empty `spill` is no such files. Unless `confined`, SQL may choose how many threads there are, and how much is
+    spilled if `access` does not say it. Unsafe access is not restricted.
     """
     con.execute(f"SET temp_directory = {quote(str(spill))}")
+    if str(spill):
+        most = access.spill or f"{int(_SPILL_SHARE * shutil.disk_usage(spill).free)}B"
+        con.execute(f"SET {SPILL} = {quote(most)}")
     if access.memory is not None:
         con.execute(f"SET {_MEMORY} = {quote(access.memory)}")
     if access.unsafe:
@@ -115,7 +125,9 @@ def lock_down(
     con.execute(f"SET allowed_paths = [{', '.join(files)}]")
     if access.folder is not None:
         con.execute(f"SET allowed_directories = [{quote(str(access.folder))}]")
-    free = [*_FREE_SETTINGS, *([_THREADS] if threads else []), *([_MEMORY] if access.memory is None else [])]
+    free = [*_FREE_SETTINGS, *([_MEMORY] if access.memory is None else [])]
+    if not confined:
+        free += [_THREADS, *([SPILL] if access.spill is None else [])]
     con.execute(f"SET allowed_configs = [{', '.join(quote(name) for name in free)}]")
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")

@@ -71,7 +71,7 @@ def open_snapshot(
 
     `spill` is the folder for what does not fit into memory; by default one that ends with the connection. "" is none:
     such a connection can be opened where no folder can be made, as in a confined thread. SQL of people who are not
-    trusted runs with `confined`, and may not choose the number of threads.
+    trusted runs with `confined`, and may choose neither the number of threads nor how much is spilled.
     """
     access.check(lake)
     con = duckdb.connect()
@@ -80,7 +80,7 @@ def open_snapshot(
     try:
         # First: views have names and paths of the catalog in them, and whoever made it may have meant them as SQL.
         folder = _spill_folder(con) if spill is None else spill
-        lock_down(con, snapshot, lake, access, folder, threads=not confined)
+        lock_down(con, snapshot, lake, access, folder, confined=confined)
         with explained(lake):
             install(con, snapshot, lake)
         if functions is not None:

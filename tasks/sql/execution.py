@@ -18,7 +18,7 @@ import pyarrow as pa
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import LakeError, PolysemeError
 from polyseme.storage.lake import Lake
-from polyseme.storage.sql.access import READ_ONLY, Access, refuse_writes
+from polyseme.storage.sql.access import READ_ONLY, SPILL, Access, refuse_writes
 from polyseme.storage.sql.conditions import first_line, matching
 from polyseme.storage.sql.confined_connection import ConfinedConnection
 from polyseme.tasks.sql.functions import ModelFunctions
@@ -116,6 +116,12 @@ class Queries:
     def _readable(self, error: Exception, shown: Callable[[Exception], str]) -> PolysemeError:
         if self._functions.failure is not None:
             return self._functions.failure
+        if SPILL in str(error) and isinstance(error, duckdb.OutOfMemoryException):
+            return PolysemeError(
+                "The query did not fit into memory, nor into the part of the disk that it may use, so it was stopped. "
+                "Narrow it (WHERE, LIMIT, fewer columns), or allow it more of either (--memory 16GB, --spill 100GB); "
+                "TMPDIR chooses the disk."
+            )
         if _OF_A_PART.search(str(error)):
             paths = [path for found in self._snapshot.parts.values() for path in found]
             gone = self._lake.files.missing(paths)

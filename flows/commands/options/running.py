@@ -24,6 +24,10 @@ Memory = Annotated[
     str | None,
     Parameter(help="The most memory for a query, e.g. 4GB; by default 80 % of the machine's."),
 ]
+Spill = Annotated[
+    str | None,
+    Parameter(help="The most disk for what does not fit into memory, e.g. 50GB; by default half of what is free."),
+]
 DryRun = Annotated[
     bool,
     Parameter(negative="", group=REPORT, help="Count documents, tokens and bytes, estimate the time; write nothing."),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.errors import LakeError, PolysemeError
+from polyseme.storage.errors import LakeError, PolysemeError, UsageError
 from polyseme.storage.lake import Lake
+from polyseme.storage.sql.access import Access
+from polyseme.storage.sql.connection import connect
 from polyseme.tasks.sql.execution import Queries
 from polyseme.tasks.sql.functions import ModelFunctions
 from tests import lakes, processes
@@ -108,6 +112,42 @@ def test_an_error_in_our_own_sql_shows_none_of_it(made: Lake) -> None:
         queries.ask("SELECT\n  no_such_column\nFROM sentences")
     assert "no_such_column" in str(caught.value)
     assert "LINE" not in str(caught.value)
+
+
+_SORT = "CREATE TABLE spilt AS SELECT hash(range) AS h, uuid()::VARCHAR AS t FROM range(1_000_000) ORDER BY h"
+_SETTINGS = "SELECT current_setting('temp_directory'), current_setting('max_temp_directory_size')"
+
+
+def test_a_sort_larger_than_memory_spills_into_at_most_half_of_the_free_disk(made: Lake) -> None:
+    with Queries(made, ModelFunctions(), access=Access(memory="60MB")) as queries:
+        ((spill, most),) = queries.connection.execute(_SETTINGS).fetchall()
+        number, unit = most.split()
+        free = shutil.disk_usage(spill).free
+        assert 0.25 < float(number) * {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}[unit] / free < 0.75
+        queries.run(_SORT, lambda rows: None)
+        assert queries.ask("SELECT count(*) AS n FROM spilt") == [{"n": 1_000_000}]
+        assert any(Path(spill).iterdir())
+
+
+def test_the_disk_limit_holds_and_its_error_names_the_mend(made: Lake) -> None:
+    with Queries(made, ModelFunctions(), access=Access(memory="60MB", spill="10MB")) as queries:
+        with pytest.raises(PolysemeError, match=r"so it was stopped.*--spill 100GB\); TMPDIR"):
+            queries.run(_SORT, lambda rows: None)
+        with pytest.raises(PolysemeError, match="locked"):
+            queries.run("SET max_temp_directory_size = '10GB'", lambda rows: None)
+        assert queries.ask("SELECT count(*) AS n FROM sentences") == [{"n": 2}]
+
+
+def test_a_program_may_spill_more_in_its_own_connection_unless_it_said_how_much(made: Lake) -> None:
+    with connect(made) as con:
+        con.execute("SET max_temp_directory_size = '1TB'")
+    with connect(made, access=Access(spill="1GB")) as con, pytest.raises(duckdb.InvalidInputException, match="locked"):
+        con.execute("SET max_temp_directory_size = '1TB'")
+
+
+def test_the_disk_for_spilling_is_a_size() -> None:
+    with pytest.raises(UsageError, match="--spill takes a size such as"):
+        Access(spill="90%")
 
 
 def test_memory_is_a_size_and_then_sql_cannot_raise_it(made: Lake) -> None:
