@@ -21,11 +21,21 @@ from polyseme.storage.files.protocol import Files, Url
 
 PUBLISHED = "catalog.duckdb"
 _UNREADABLE = re.compile(r"[*?\[\\\x00-\x1f\x7f]")
-_SCHEME = r"\s*(?:[a-z][a-z0-9+._-]*::)*(?P<scheme>[a-z][a-z0-9+._-]+):/"
+_CHAIN = r"\s*(?:[a-z][a-z0-9+._-]*::)*"
+_NAME = r"[a-z][a-z0-9+._-]+"
+_SCHEME = rf"{_CHAIN}(?P<scheme>{_NAME}):/"
+_REMOTE = r"s3[an]?|gc?s|r2|oss|az|abfss?|adl|hdfs|https?|s?ftp|ssh|smb|postgres(?:ql)?(?:\+[a-z0-9]+)?|tcp|tls|ray"
+"""Schemes of places that are never folders."""
 _USER = re.compile(rf"{_SCHEME}/*(?:[^/?#]*(?:@|%40)|[^/?#\[@:]*:(?!\d*(?:[/?#]|$)).*@)", re.IGNORECASE | re.DOTALL)
 """A user before the host. A key may have / ? or # in it, so that the host only seems to end before the @: what follows
 its colon is not a port then."""
 _QUERY = re.compile(rf"{_SCHEME}/[^?#]*[?#]", re.IGNORECASE | re.DOTALL)
+_REMOTE_WITHOUT_SLASHES = re.compile(
+    rf"{_CHAIN}(?P<scheme>{_REMOTE}):(?!//).*(?:@|%40|[?#])", re.IGNORECASE | re.DOTALL
+)
+_ANY_WITHOUT_SLASHES = re.compile(rf"{_CHAIN}(?P<scheme>{_NAME}):(?!/)[^\s/:@]+:\S*(?:@|%40)", re.IGNORECASE)
+"""A user and a password behind a name that may be a scheme. A file's name may have one colon and an @, or spaces."""
+_SLASHES = re.compile(rf"(?P<scheme>file|{_REMOTE}):(?!//)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +119,14 @@ def refuse_secrets(address: str) -> None:
         raise UsageError(
             f"An address {scheme}://… has a user, a password or a query in it, which would be stored and logged. Leave "
             "them out, and give credentials in the environment: for S3 AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY."
+            "AWS_SECRET_ACCESS_KEY. A folder of that name is written with ./ before it."
         )
 
 
 def scheme_with_secret(address: str) -> str | None:
     """Return the scheme of an address that has a user, a password or a query in it; None if it has none of them."""
+    if found := _REMOTE_WITHOUT_SLASHES.match(address) or _ANY_WITHOUT_SLASHES.match(address):
+        return found["scheme"]
     found = _USER.match(address) or _QUERY.match(address)
     if found is None:
         return None
@@ -124,6 +136,12 @@ def scheme_with_secret(address: str) -> str | None:
 
 def _root(root: Path | Url | str) -> Path | Url:
     text = str(root)
+    if isinstance(root, str) and (found := _SLASHES.match(text)):
+        scheme = found["scheme"].lower()
+        raise UsageError(
+            f"A lake cannot be at {scheme}:, which is no address without two slashes. Write {scheme}://…, or ./ before "
+            "the name of a folder."
+        )
     if isinstance(root, Url) or (isinstance(root, str) and "://" in text and not text.startswith("file://")):
         return Url(text.rstrip("/"))
     try:

@@ -146,7 +146,7 @@ def refuse_credentials(specs: Sequence[str]) -> None:
         if scheme := scheme_with_secret(spec):
             raise UsageError(
                 f"A source {scheme}://… has a user, a password or a query in its address, which would be stored in the "
-                "catalog and in logs. Download it and name the file, or pipe it into -."
+                "catalog and in logs. Download it and name the file, with ./ if its name has colons, or pipe it into -."
             )
 
 

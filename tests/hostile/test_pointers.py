@@ -199,6 +199,12 @@ SECRETS = [
     "s3://KEY:a/hush@bucket/lake", "s3://KEY:a?hush@bucket/lake", "s3://KEY:a#hush@bucket/lake",
     "s3://KEY:hush%40bucket/lake", " s3://KEY:hush@bucket/lake", "s3:/KEY:hush@bucket/lake", "S3://KEY:hush@bucket",
     "simplecache::s3://KEY:hush@bucket/lake", "my_s3://KEY:hush@bucket/lake",
+    # slashes that were forgotten
+    "s3:KEY:hush@bucket", "s3:hush@bucket", "s3:KEY:a/hush@bucket", "s3:/KEY:hush@b", "s3:KEY:hush%40bucket",
+    "S3:KEY:hush@b", "s3:/bucket/lake?access_key=hush",
+    " s3:KEY:hush@bucket", "simplecache::s3:KEY:hush@bucket", "s3:bucket/lake?access_key=hush", "gs:bucket#hush",
+    "postgresql:user:hush@host/db", "postgresql:/user:hush@host/db", "postgresql+psycopg:user:hush@host/db",
+    "https:user:hush@host/lake", "https:hush@host", "file:user:hush@host/lake", "minio:KEY:hush@bucket/lake",
 ]  # fmt: skip
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from polyseme.flows.runs.runners import Runner
 from polyseme.storage.catalog_url import refuse_password, without_password
 from polyseme.storage.errors import UsageError
-from polyseme.storage.lake import scheme_with_secret
+from polyseme.storage.lake import Lake, scheme_with_secret
 from polyseme.tasks.reading.sources import resolve
 from tests.hostile.test_pointers import SECRETS
 
@@ -29,10 +31,22 @@ def test_a_secret_in_the_address_of_a_cluster_needs_no_scheme() -> None:
 @pytest.mark.parametrize(
     "address",
     ["s3://bucket/me@example.org/lake", "https://host:8080/a@b", "file:///folder/a@b", "file:///a@b", "file:///a%40b",
-     "s3://arn:aws:s3:eu-west-1:1:accesspoint/x/lake", "tcp://[::1]:8786", "s3://bucket", "/folder/a:b@c", "a:b@c"],
+     "s3://arn:aws:s3:eu-west-1:1:accesspoint/x/lake", "tcp://[::1]:8786", "s3://bucket", "/folder/a:b@c", "a:b@c",
+     "./s3:KEY:b@c", "/folder/s3:KEY:b@c", "notes:monday@home.txt", "Re: Fwd: me@example.org.txt", "s3:bucket", "a::b",
+     "scheduler:8786"],
 )  # fmt: skip
 def test_an_address_without_a_secret_is_taken(address: str) -> None:
     assert scheme_with_secret(address) is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["s3:bucket/lake", "s3:/bucket/lake", "S3:bucket", "gs:/b/l", "https:/h/l", "file:/folder/lake", "file:lake"],
+)
+def test_an_address_that_lacks_slashes_is_not_taken_for_a_folder(address: str) -> None:
+    with pytest.raises(UsageError, match=r"Write \w+://…, or \./ before"):
+        Lake(address)
+    assert Lake(f"./{address}").root == Path(address).absolute()
 
 
 @pytest.mark.parametrize(
