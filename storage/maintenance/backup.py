@@ -21,10 +21,11 @@ from sqlalchemy import URL
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import meta, part_rows
 from polyseme.storage.database.copying import replace_rows
-from polyseme.storage.database.pointer import point_to
+from polyseme.storage.database.pointer import POINTER_FILE, point_to
 from polyseme.storage.database.schema import metadata
 from polyseme.storage.database.transactions import PATIENCE_SECONDS, open_engine, reading, writing
 from polyseme.storage.errors import LakeError, MissingLakeError, PolysemeError, UsageError
+from polyseme.storage.files.protocol import Url
 from polyseme.storage.lake import Lake
 from polyseme.storage.parts import sha256_of
 from polyseme.storage.records import Part
@@ -66,7 +67,7 @@ def backup(catalog: Catalog, target: Lake, *, progress: Progress = lambda size: 
     vacuum removes faster than it is copied. The backup that was there stays whole until the new one is.
     """
     _check_target(catalog, target)
-    _mark(target, catalog.lake_id, None)  # first of all, so that one which is interrupted goes on
+    _mark(target, catalog, None)  # first of all, so that one which is interrupted goes on
     for trial in range(_TRIES):
         with _copy_of(catalog) as (file, parts, version):
             try:
@@ -80,7 +81,7 @@ def backup(catalog: Catalog, target: Lake, *, progress: Progress = lambda size: 
                 continue
             with target.files.new(_CATALOG) as made:
                 shutil.copyfile(file, made)
-        _mark(target, catalog.lake_id, version)
+        _mark(target, catalog, version)
         target.files.remove([path for path in _sizes(target) if path not in {part.path for part in parts}])
         return _report(version, parts, copied)
     raise AssertionError("unreachable")
@@ -213,7 +214,8 @@ def _check_target(catalog: Catalog, target: Lake) -> None:
         raise UsageError(f"A backup of {place} cannot be in {root}: one would contain the other. Name another folder.")
     try:
         with target.files.fetched(MARK) as mark:
-            of = json.loads(mark.read_text("utf-8")).get("lake_id")
+            found = json.loads(mark.read_text("utf-8"))
+            of, lake = found.get("lake_id"), found.get("lake")
     except FileNotFoundError:
         of = None
         used = (isinstance(root, Path) and root.is_dir() and any(root.iterdir())) or any(target.files.listed(""))
@@ -221,9 +223,24 @@ def _check_target(catalog: Catalog, target: Lake) -> None:
         raise UsageError(f"{root}/{MARK} cannot be read ({error}). Name an empty folder.") from error
     else:
         used = of != catalog.lake_id
+        if not used and isinstance(lake, str) and _is_beside(lake, place):
+            raise UsageError(
+                f"{root} has the backup of the lake in {lake}, of which {place} is a copy: each has changes that the "
+                "other lacks. Name a folder for this one's own backups, or remove the other lake."
+            )
     if used:
         what = "is not empty and not a backup" if of is None else "has a backup of another lake"
         raise UsageError(f"{root} {what}, and a backup replaces what it finds. Name an empty or a new folder.")
+
+
+def _is_beside(lake: str, place: Path | Url) -> bool:
+    """Return whether there still is a lake at another place. One that was moved has left nothing there."""
+    other = Path(lake)
+    try:
+        there = any((other / name).exists() for name in (_CATALOG, POINTER_FILE))
+        return other.is_absolute() and there and other.resolve() != place
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def _check_restored(kept: Catalog, source: Lake, lake: Lake, *, replace: bool) -> None:
@@ -244,10 +261,12 @@ def _check_restored(kept: Catalog, source: Lake, lake: Lake, *, replace: bool) -
         )
 
 
-def _mark(target: Lake, lake_id: str, version: int | None) -> None:
+def _mark(target: Lake, catalog: Catalog, version: int | None) -> None:
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
     with target.files.new(MARK) as made:
-        mark = {"lake_id": lake_id, "catalog_version": version, "made_at": made_at}
+        mark = {
+            "lake_id": catalog.lake_id, "lake": str(catalog.lake.root), "catalog_version": version, "made_at": made_at,
+        }  # fmt: skip
         made.write_text(json.dumps(mark, indent=1) + "\n", "utf-8")
 
 

@@ -159,6 +159,30 @@ def test_a_backup_that_was_interrupted_goes_on(full: Catalog, kept: Lake, monkey
     assert faults(kept) == []
 
 
+def test_of_two_copies_of_a_lake_neither_replaces_the_backup_of_the_other(
+    full: Catalog, kept: Lake, tmp_path: Path
+) -> None:
+    backup(full, kept)
+    copy = Lake(tmp_path / "copy")
+    restore(kept, copy)
+    with Catalog.open(copy) as second:
+        with pytest.raises(UsageError, match="Name a folder for this one's own backups"):
+            backup(second, kept)
+        assert backup(second, Lake(tmp_path / "backup-of-the-copy")).parts == 4
+    assert texts(kept) == ["First.", "Second.", "Third."]
+    assert backup(full, kept).copied == 0
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("named", [None, 7, "", "lake", "/nowhere", "s3://bucket/lake", "/\0", "/" + "x" * 5_000])
+def test_a_backup_goes_on_after_its_lake_was_moved(full: Catalog, kept: Lake, named: object) -> None:
+    backup(full, kept)
+    mark = kept.root / MARK
+    assert isinstance(mark, Path)
+    mark.write_text(json.dumps(json.loads(mark.read_text()) | {"lake": named}))
+    assert backup(full, kept).copied == 0
+
+
 def test_what_is_not_its_backup_is_never_written_over(full: Catalog, kept: Lake, tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.txt").write_text("x")
