@@ -26,11 +26,9 @@ from sqlalchemy import (
 
 from polyseme.storage.database import meta
 from polyseme.storage.database.dialects import chunks, insert_into, listed
-from polyseme.storage.database.schema import RECORD_PREFIX, document_versions, encodings, other_uris, rejects
+from polyseme.storage.database.schema import RECORD_PREFIX, document_versions, encodings, other_uris
 
 FILE, STDIN = "file:///", "stdin:"
-DUPLICATE = "duplicate-id"
-"""The code of a reject whose id a scan had read before."""
 _MOST_ALIKE = 10_000
 """The most documents with the same records that are looked at: a boilerplate text may occur a million times."""
 
@@ -106,16 +104,6 @@ def others_of(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) 
     query = select(o.doc_id, o.uri).where(o.encoding_id == encoding_id).order_by(o.doc_id, o.uri)
     for some in chunks(doc_ids):
         for doc_id, uri in _texts(connection, query.where(o.doc_id.in_(some))):
-            found.setdefault(doc_id, []).append(uri)
-    return found
-
-
-def duplicates_of(connection: Connection, doc_ids: Sequence[str]) -> dict[str, list[str]]:
-    """Return where else those of `doc_ids` were found by the scan that read them, in order: refused as duplicates."""
-    r, found = rejects.c, dict[str, list[str]]()
-    query = select(r.doc_id, r.uri).where(r.code == DUPLICATE).distinct().order_by(r.doc_id, r.uri)
-    for some in chunks(doc_ids):
-        for doc_id, uri in _texts(connection, query.where(r.doc_id.in_(some))):
             found.setdefault(doc_id, []).append(uri)
     return found
 

@@ -14,8 +14,8 @@ from polyseme.storage.records import Reject
 ROWS_OF_A_FILE = 10_000
 """About 3 MB of catalog. A million took 290 MB, and as much memory in every query that reads them."""
 _BATCH = 500
-_OPEN_FILES = 16
-"""Files come one after another, but what is found when documents are compared comes up to a batch of these later."""
+_OPEN_FILES = 1024
+"""Files come one after another, but what is found when documents are compared comes up to a batch of 1,000 later."""
 
 
 @dataclass(slots=True)

@@ -208,6 +208,7 @@ class Scan:
         """Return whether the id was not read before in this scan; reject the document if it was."""
         if not self.seen.add(document.doc_id):
             self._reject(_duplicate(document))
+            self.seen.add_again(document.doc_id, document.uri)
             return False
         return True
 
@@ -257,7 +258,7 @@ def _duplicate(document: Document) -> Reject:
         document.uri,
         document.locator,
         "scan",
-        addresses.DUPLICATE,
+        "duplicate-id",
         f"The id '{document.doc_id}' was already read in this run; the first document with it was kept. "
         "Give records distinct ids, or name another field with --id-field.",
         doc_id=document.doc_id,

@@ -25,6 +25,7 @@ class SeenIds:
         self._db.execute("PRAGMA journal_mode=OFF")
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute("CREATE TABLE seen (doc_id TEXT PRIMARY KEY, is_new INTEGER, refused INTEGER) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE again (doc_id TEXT, uri TEXT)")
         self._db.execute("CREATE TABLE gone (doc_id TEXT, uri TEXT, sources TEXT)")
         self._db.execute("BEGIN")
 
@@ -45,6 +46,16 @@ class SeenIds:
         """Return whether an id is that of a new document; None if it was never added."""
         row = self._db.execute("SELECT is_new FROM seen WHERE doc_id = ?", (doc_id,)).fetchone()
         return None if row is None else bool(row[0])
+
+    def add_again(self, doc_id: str, uri: str) -> None:
+        """Add another address at which the id of a document was read again."""
+        self._db.execute("INSERT INTO again VALUES (?, ?)", (doc_id, uri))
+
+    def read_again(self) -> Iterator[list[tuple[str, str]]]:
+        """Yield `(doc_id, uri)` of what was read again, in pages."""
+        rows = self._db.execute("SELECT doc_id, uri FROM again ORDER BY rowid")
+        while page := rows.fetchmany(_PAGE):
+            yield page
 
     def add_gone(self, doc_id: str, uri: str, sources: Sequence[int]) -> None:
         """Add a document that the `sources`, by number, should have yielded and did not."""

@@ -55,6 +55,7 @@ def _settle_encoding(
     if free:
         with scan.catalog.writing() as connection:
             addresses.drop_other(connection, encoding_id, free)
+    _keep_read_again(scan, covering, encoding_id)
     _record(scan, sources, held, encoding_id)
     return list(held.values()), hidden
 
@@ -105,6 +106,19 @@ def _count_others(
     return lost
 
 
+def _keep_read_again(scan: Scan, covering: Covering, encoding_id: str) -> None:
+    """Keep where else this scan read documents, if that is in another source, which a later run may scan alone."""
+    for page in scan.seen.read_again():
+        first = scan.catalog.lookup(encoding_id, [doc_id for doc_id, _ in page])
+        kept = [
+            (doc_id, uri)
+            for doc_id, uri in page
+            if doc_id in first and not set(covering(uri)) <= set(covering(first[doc_id].uri))
+        ]
+        with scan.catalog.writing() as connection:
+            addresses.add_other(connection, encoding_id, kept)
+
+
 def _other_addresses(scan: Scan, encoding_id: str) -> Iterator[list[tuple[str, str]]]:
     page: list[tuple[str, str]] = []
     while True:
@@ -135,12 +149,11 @@ def _elsewhere(scan: Scan, page: Sequence[tuple[str, str]], covering: Covering, 
     doc_ids = [doc_id for doc_id, _ in page]
     with scan.catalog.reading() as connection:
         others = addresses.others_of(connection, encoding_id, doc_ids)
-        duplicates = addresses.duplicates_of(connection, doc_ids)
         live = addresses.addresses_of(connection, doc_ids)
     kept = {} if encoding_id == scan.encoding_id else scan.catalog.lookup(scan.encoding_id, doc_ids)
     found = {}
     for doc_id, uri in page:
-        uris = [*others.get(doc_id, ()), *duplicates.get(doc_id, ()), *sorted(live.get(doc_id, ()))]
+        uris = [*others.get(doc_id, ()), *sorted(live.get(doc_id, ()))]
         own = [kept[doc_id].uri] if doc_id in kept else []
         if places := [other for other in [*own, *(u for u in uris if not covering(u))] if other != uri]:
             found[doc_id] = places[0]

@@ -118,7 +118,11 @@ def test_each_of_many_files_has_its_own_rows(lakeside: Lakeside, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("few")
-def test_rejects_that_come_long_after_others_of_their_file_lose_no_count(runs: Runs) -> None:
+def test_rejects_that_come_long_after_others_of_their_file_lose_no_count(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("polyseme.tasks.shards.reject_rows._OPEN_FILES", 16)
+
     def reject(file: int, line: int) -> Reject:
         return Reject(f"file:///{file}", f"line {line}", "read", "bad-json", "not JSON")
 
