@@ -92,6 +92,12 @@ def _centred(vectors: Floats) -> Floats:
     return unit(rows - rows.mean(axis=0), least=1e-4) if len(rows) else rows
 
 
+def load_clustering() -> None:
+    """Import scikit-learn, which `find_senses` needs and imports by itself: a second that others do not spend."""
+    import sklearn.cluster
+    import sklearn.metrics  # noqa: F401
+
+
 def _best(rows: Floats) -> tuple[Ints, float] | None:
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score

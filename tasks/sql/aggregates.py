@@ -11,7 +11,7 @@ import pyarrow as pa
 from polyseme.tasks.analysis.drift import pairwise_distance, prototype_distance, spread
 from polyseme.tasks.analysis.order import order_score
 from polyseme.tasks.analysis.segmentation import Scale, breaks
-from polyseme.tasks.analysis.senses import find_senses, sense_map
+from polyseme.tasks.analysis.senses import find_senses, load_clustering, sense_map
 from polyseme.tasks.arrays import Floats
 
 Function: TypeAlias = tuple[str, Callable[..., pa.Array], list[Any], str]
@@ -28,10 +28,19 @@ _BREAK = {"depth": pa.float64(), "is_break": pa.bool_(), "gain": pa.float64()}
 _SQL_TYPES = {pa.int32(): "INTEGER", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR"}
 
 
-def vector_functions(width: int) -> Iterator[Function]:
-    """Yield the functions over lists of vectors of `width` dimensions."""
+def vector_functions(width: int, unconfined: Callable[[Callable[[], None]], None]) -> Iterator[Function]:
+    """Yield the functions over lists of vectors of `width` dimensions.
+
+    `unconfined` makes a call in a thread that may write files: scikit-learn's import makes a semaphore.
+    """
     vectors = f"FLOAT[{width}][]"
-    yield "cluster_senses", _per_row(_senses, pa.list_(pa.struct(list(_SENSE.items())))), [vectors], sql_type(_SENSE)
+    senses = _per_row(_senses, pa.list_(pa.struct(list(_SENSE.items()))))
+
+    def cluster_senses(lists: pa.ChunkedArray) -> pa.Array:
+        unconfined(load_clustering)
+        return senses(lists)
+
+    yield "cluster_senses", cluster_senses, [vectors], sql_type(_SENSE)
     yield "vector_spread", _per_row(_number(spread), pa.float64()), [vectors], "DOUBLE"
     two = [vectors, vectors]
     yield "pairwise_distance", _per_rows(_number(pairwise_distance), pa.float64()), two, "DOUBLE"

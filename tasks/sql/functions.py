@@ -83,12 +83,15 @@ class ModelFunctions:
         def vectors() -> SentenceVectors | None:
             return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
 
-        of_vectors = [*vector_functions(width), _neighbours(vectors, width)]
+        of_vectors = [*vector_functions(width, self._unconfined), _neighbours(vectors, width)]
         for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
             function = self._keeping_failure(body)
             con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
         for statement in macros(suffix, width):
             con.execute(statement)
+
+    def _unconfined(self, call: Callable[[], None]) -> None:
+        self._loader.submit(call).result()
 
     def _keeping_failure(self, body: Callable[..., pa.Array]) -> Callable[..., pa.Array]:
         @wraps(body)  # DuckDB counts the parameters

@@ -154,3 +154,10 @@ def test_memory_is_a_size_and_then_sql_cannot_raise_it(made: Lake) -> None:
     assert "takes a size such as" in sql(made, "SELECT 1", "--memory", "much").stderr
     assert "locked" in sql(made, "SET memory_limit = '100GB'", "--memory", "500MB").stderr
     assert sql(made, "SET memory_limit = '1GB'; SELECT 1 AS a", "--format", "csv").stdout == "a\n1\n"
+
+
+@pytest.mark.slow
+def test_what_a_function_imports_does_not_notice_that_sql_can_write_nothing(made: Lake) -> None:
+    query = "SELECT cluster_senses(list([i, i % 3, 1, 0]::FLOAT[4])) IS NOT NULL AS found FROM range(40) t(i)"
+    done = sql(made, query, "--format", "csv", check=True)
+    assert (done.stdout.split(), done.stderr) == (["found", "true"], "")
