@@ -6,7 +6,7 @@ A difference is explained by a row of `rejects` or of `held_back`, and by nothin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,12 @@ def always(before: Seen, now: Seen, told: Told) -> list[str]:
     for encoding_id, documents in now.documents.items():
         had = before.documents.get(encoding_id, {})
         bad += _invented(had, documents, told)
+    shared = {
+        uri for uri, of in _files_at(w for d in before.documents.values() for w in d.items()).items() if len(of) > 1
+    }
     for encoding_id, had in before.documents.items():
-        bad += [f"{line} (in {encoding_id})" for line in _lost(had, now.documents.get(encoding_id, {}), told, now)]
+        lost = _lost(had, now.documents.get(encoding_id, {}), told, now, shared)
+        bad += [f"{line} (in {encoding_id})" for line in lost]
     return bad if told.confirmed else bad + _unguarded(before, now, told)
 
 
@@ -91,7 +95,7 @@ def completed(now: Seen, told: Told, encoding_id: str) -> list[str]:
 
 def _invented(had: Documents, documents: Documents, told: Told) -> list[str]:
     """Return documents with a text that was neither in the lake nor in the folders, and addresses of two files."""
-    bad, bases = [], dict[str, set[str]]()
+    bad = []
     for doc_id, where in documents.items():
         known = doc_id in had and had[doc_id] == where
         known = known or any(t.has(doc_id, where) for t in (told.everywhere, told.hidden, told.loose))
@@ -103,17 +107,30 @@ def _invented(had: Documents, documents: Documents, told: Told) -> list[str]:
             known = where[0] in told.everywhere.files or where[0] in told.known.get(doc_id, ())
         if not known:
             bad.append(f"{doc_id!r} at {where[0]!r} has a text that no file has: {where[1][:60]!r}")
-        if doc_id.startswith("file:"):
-            # Not by text: a record whose number changed stands twice until a run comes to its end, or with what it
-            # holds back. `completed` counts them.
-            bases.setdefault(where[0], set()).add(doc_id.partition("#")[0])
+    # Not texts: a record whose number changed stands twice until a run comes to its end, or with what it holds back.
+    # `completed` counts them.
+    earlier = _files_at(had.items())
     return bad + [
-        f"{uri!r} has documents with the ids of several files: {sorted(of)}" for uri, of in bases.items() if len(of) > 1
+        f"{uri!r} has documents with the ids of several files: {sorted(of)}"
+        for uri, of in _files_at(documents.items()).items()
+        if len(of) > max(1, len(earlier.get(uri, ())))
     ]
 
 
-def _lost(had: Documents, documents: Documents, told: Told, now: Seen) -> list[str]:
-    """Return documents that are in the lake no more although nobody deleted them."""
+def _files_at(documents: Iterable[tuple[str, Where]]) -> dict[str, set[str]]:
+    """Return, by address, the files that its documents without ids of their own were first read from.
+
+    Only a restored document may be at an address that another has meanwhile: one of them goes with the next run.
+    """
+    files: dict[str, set[str]] = {}
+    for doc_id, (uri, _) in documents:
+        if doc_id.startswith("file:"):
+            files.setdefault(uri, set()).add(doc_id.partition("#")[0])
+    return files
+
+
+def _lost(had: Documents, documents: Documents, told: Told, now: Seen, shared: Collection[str]) -> list[str]:
+    """Return documents that are in the lake no more although nobody deleted them. `shared` have those of two files."""
     bad = []
     at_uri = Counter(uri for uri, _ in documents.values())
     whole_at = Counter(uri for uri, _ in told.everywhere.others.elements())
@@ -128,7 +145,12 @@ def _lost(had: Documents, documents: Documents, told: Told, now: Seen) -> list[s
             bad.append(f"{doc_id!r} of {uri!r} is lost: it is still there")
         elif uri in told.hidden.files and _may_have(told.hidden.files[uri], doc_id):
             bad.append(f"{doc_id!r} of {uri!r} is lost: its file cannot be read, and nobody deleted it")
-        elif whole_at[uri] and at_uri[uri] < min(whole_at[uri], had_at[uri]) and not _refused(now, uri, doc_id):
+        elif (
+            uri not in shared
+            and whole_at[uri]
+            and at_uri[uri] < min(whole_at[uri], had_at[uri])
+            and not _refused(now, uri, doc_id)
+        ):
             bad.append(f"{doc_id!r} of {uri!r} is lost: its file is there, with {text[:60]!r} before")
     return bad
 
