@@ -24,6 +24,9 @@ _BATCH_ROWS = 256
 _BATCH_VALUES = 1 << 16
 _BUFFERS = 64 << 20
 """Bytes read ahead, over all columns."""
+_NARROWER = "Write it with fewer columns and larger row groups"
+_MOST_COLUMNS, _MOST_FOOTER = 16_384, 32 << 20
+"""Arrow takes 13 kB and 0.2 ms a column, whatever it holds, and 12 bytes of memory for one of the footer."""
 
 
 def read_parquet(raw: BinaryIO, uri: str, options: ReadOptions) -> Iterator[Document | Reject]:
@@ -32,8 +35,10 @@ def read_parquet(raw: BinaryIO, uri: str, options: ReadOptions) -> Iterator[Docu
     if not raw.read(1):
         yield whole.refuse("empty-file", "nothing in it; write it again or remove it")
         return
-    raw.seek(0)
+    _check_footer(raw)
     with pq.ParquetFile(raw) as file:
+        if len(file.schema) > _MOST_COLUMNS:
+            raise ExpansionError(f"{len(file.schema):,} columns, and {_MOST_COLUMNS:,} are read", _NARROWER)
         schema = file.schema_arrow  # made anew by every access
         names = _columns(schema, options)
         wanted = set(names)
@@ -52,6 +57,16 @@ def read_parquet(raw: BinaryIO, uri: str, options: ReadOptions) -> Iterator[Docu
         else:
             batches = _batches(file, raw, names, leaves, options, fixed=fixed)
             yield from _documents(batches, whole, options, size=size)
+
+
+def _check_footer(raw: BinaryIO) -> None:
+    """Raise ExpansionError for a footer that would take too much memory; leave the file at its beginning."""
+    size = raw.seek(0, os.SEEK_END)
+    raw.seek(max(0, size - 8))
+    length = int.from_bytes(raw.read(4), "little")
+    raw.seek(0)
+    if _MOST_FOOTER < length < size:  # a longer one is damage
+        raise ExpansionError(f"a footer of {length:,} bytes, and {_MOST_FOOTER:,} are read", _NARROWER)
 
 
 def _opened(raw: BinaryIO, leaves: Sequence[int], *, plain: Collection[int] = ()) -> Any:

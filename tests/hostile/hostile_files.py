@@ -235,6 +235,13 @@ FILES: dict[str, Made] = {
     "a page header that gives 2 GiB": (".parquet", lying_page, "decompression-bomb"),
     "a page header after which 2 GiB follow": (".parquet", lying_compressed_page, "corrupt"),
     "5,000 columns": (".parquet", parquet(lambda: {"text": ["x"], **{f"c{i}": [i] for i in range(5_000)}}), READ),
+    "20,000 columns": (
+        ".parquet", parquet(lambda: {"text": ["x"], **{f"c{i}": [i] for i in range(20_000)}}), "decompression-bomb",
+    ),
+    "a footer of 40 MiB": (
+        ".parquet", parquet(lambda: pa.table({"text": ["x"]}, metadata={"key": "x" * (40 * MIB)})),
+        "decompression-bomb",
+    ),
     "lists 40 deep": (".parquet", parquet(lambda: {"text": ["x"], "l": nested(40)}), READ),
     "a schema 100,000 deep": (".parquet", lambda: deep_schema(100_000), "corrupt"),
     # Parquet: what is odd
