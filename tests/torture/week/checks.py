@@ -46,7 +46,8 @@ class Told:
     """What one or several runs were told: which addresses they cover, and whether everything may be deleted.
 
     `sources` are the absolute paths. `whole` is what they can read, `hidden` what is not deleted and cannot be read,
-    `loose` what is neither sure to be there nor deleted, `known` the addresses at which the lake has had records.
+    `loose` what is neither sure to be there nor deleted, `known` the addresses at which the lake has had records, and
+    `former` covers those under the names that sources had once: they may be of disks that are away.
     """
 
     sources: Sequence[str]
@@ -56,6 +57,7 @@ class Told:
     hidden: Truth
     loose: Truth
     known: dict[str, set[str]]
+    former: Covers
     confirmed: bool
 
 
@@ -104,7 +106,7 @@ def _invented(had: Documents, documents: Documents, told: Told) -> list[str]:
             known = where[1] == had[doc_id][1] and where[0] in {uri for uri, _ in told.everywhere.ids[doc_id]}
         if not known and doc_id in had and where[1] == had[doc_id][1]:
             # Moved there in another run's encoding, in which the text of this one is older, or back to where it was.
-            known = where[0] in told.everywhere.files or where[0] in told.known.get(doc_id, ())
+            known = where[0] in told.everywhere.files or where[0] in told.known.get(doc_id, ()) or told.former(where[0])
         if not known:
             bad.append(f"{doc_id!r} at {where[0]!r} has a text that no file has: {where[1][:60]!r}")
     # Not texts: a record whose number changed stands twice until a run comes to its end, or with what it holds back.

@@ -128,7 +128,7 @@ class Week:
         whole = readable(roots)
         return Told(
             sources, covers, _only(whole, covers), everywhere, out_of_sight(kept),
-            out_of_sight(self.world.roots, protected=False), self.known, confirmed,
+            out_of_sight(self.world.roots, protected=False), self.known, checks.covering(self.world.former), confirmed,
         )  # fmt: skip
 
     def check(self, told: Told, engine: Engine | None) -> None:
