@@ -19,6 +19,7 @@ from polyseme.flows.received_events import check_run_id
 from polyseme.flows.server.allowed_lakes import allowed_lake
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.sql.connection import open_snapshot
+from polyseme.storage.sql.views import explained
 from polyseme.tasks.markdown import code, literal
 from polyseme.tasks.sql.run_texts import Text, read_run
 
@@ -67,7 +68,7 @@ def coherence(lake: str, run_id: str) -> int:
     lake = str(place.root)
     with Catalog.open(place) as catalog:
         lake_id, snapshot = catalog.lake_id, catalog.snapshot()
-    with open_snapshot(snapshot, place) as con:
+    with explained(place), open_snapshot(snapshot, place) as con:
         texts, before = read_run(con, run_id)
     worst = sorted(texts, key=lambda t: (t.mean_margin, t.doc_id))
     broken = sorted((t for t in texts if t.broken_after), key=lambda t: (t.break_margin, t.doc_id))

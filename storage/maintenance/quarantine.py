@@ -21,6 +21,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.literals import escaped
+from polyseme.storage.sql.views import explained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ def _live(connection: Connection, encoding_id: str) -> pa.Table:
 
 def _affected(lake: Lake, snapshot: Snapshot, encoding: Encoding, live: pa.Table, tables: set[str]) -> dict[str, bool]:
     """Return the ids of the documents that lack rows, and whether their text is left."""
-    with open_snapshot(snapshot, lake) as con:
+    with explained(lake), open_snapshot(snapshot, lake) as con:
         con.register("live", live)
         rows = con.execute(
             _LACKING.format(

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -135,9 +136,16 @@ def _check_contents(
         for (view, message, needs_all), query in _CHECKS.items():
             if needs_all and not complete:
                 continue
-            bad = [str(row[0]) for row in con.execute(query.format(name=escaped(name))).fetchall()]
+            subject = f"{view}_{name}"
+            try:
+                bad = [str(row[0]) for row in con.execute(query.format(name=escaped(name))).fetchall()]
+            except (duckdb.Error, UnicodeDecodeError) as error:
+                # Whoever made the part gave the catalog the hash of its broken bytes.
+                unreadable = f"a part has the bytes of its hash and cannot be read ({str(error).splitlines()[0]})"
+                findings.append(Finding(kind="contents", subject=subject, message=unreadable))
+                continue
             if bad:
-                findings.append(Finding(kind="contents", subject=f"{view}_{name}", message=_named(message, bad)))
+                findings.append(Finding(kind="contents", subject=subject, message=_named(message, bad)))
     return findings
 
 

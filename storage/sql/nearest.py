@@ -22,6 +22,7 @@ from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.literals import quote_name
+from polyseme.storage.sql.views import explained
 
 Floats = npt.NDArray[np.float32]
 
@@ -89,7 +90,7 @@ class SentenceVectors:
         return open_snapshot(self._snapshot, self._lake, spill="")
 
     def _count(self) -> int:
-        with self._open() as con:
+        with explained(self._lake), self._open() as con:
             (rows,) = con.execute(f"SELECT count(*) FROM {self._view}").fetchall()[0]
         return int(rows)
 
@@ -107,7 +108,7 @@ class SentenceVectors:
 
     def _read(self) -> Iterator[_Block]:
         width = self._encoding.spec.width
-        with self._open() as con:
+        with explained(self._lake), self._open() as con:
             rows = con.sql(f"SELECT doc_id, sentence_index, embedding FROM {self._view}")
             for batch in rows.to_arrow_reader(_ROWS_A_BLOCK):
                 vectors = batch.column("embedding").flatten().to_numpy(zero_copy_only=False).reshape(-1, width)

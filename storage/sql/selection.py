@@ -20,6 +20,7 @@ from polyseme.storage.errors import LakeError, UsageError
 from polyseme.storage.records import Document, Outputs
 from polyseme.storage.sql.conditions import NOT_A_CONDITION, matching, not_a_condition
 from polyseme.storage.sql.confined_connection import ConfinedConnection
+from polyseme.storage.sql.views import explained
 
 _BATCH = 1000
 _COLUMNS = ("doc_id", "version", "uri", "title", "metadata", "text")
@@ -66,7 +67,11 @@ def select_documents(catalog: Catalog, selection: Selection) -> Iterator[Documen
             damaged = pa.table({"doc_id": list(catalog.damaged_documents(selection.damaged_in))})
             confined.call(con.register, "damaged", damaged)
         found = _matching(con, encoding, selection)
-        while (batch := confined.call(next, found, None)) is not None:
+        while True:
+            with explained(catalog.lake):
+                batch = confined.call(next, found, None)
+            if batch is None:
+                break
             rows = batch.to_pylist()
             known = catalog.lookup(encoding.encoding_id, [row["doc_id"] for row in rows])
             for row in rows:
