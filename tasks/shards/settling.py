@@ -67,9 +67,12 @@ def _count(scan: Scan, sources: int, covering: Covering, encoding_id: str) -> li
     is_new, own = scan.seen.is_new, encoding_id == scan.encoding_id
     shielded = lru_cache(maxsize=1024)(scan.shielded)
     for page in scan.catalog.documents_under(encoding_id):
+        read = {} if own else scan.catalog.lookup(scan.encoding_id, [doc_id for doc_id, _ in page])
         for doc_id, uri in page:
             if mine := covering(uri):
                 new = is_new(doc_id)
+                if new is not None and doc_id in read and read[doc_id].uri != uri:
+                    continue  # read elsewhere: this source may be away, and did not yield it
                 found[mine, new] += 1
                 if new is None and not shielded(uri):
                     scan.seen.add_gone(doc_id, uri, mine)

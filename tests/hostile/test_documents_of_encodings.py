@@ -60,3 +60,19 @@ def test_a_document_that_another_encoding_has_elsewhere_is_moved_there_and_not_d
     new.rename(tmp_path / "unmounted")
     assert lakeside.embed(old, new).held_back
     assert lakeside.documents(tiny)["x"] == (new / "a.jsonl").as_uri()
+
+
+def test_what_was_read_elsewhere_does_not_show_that_a_source_of_another_encoding_is_mounted(
+    lakeside: Lakeside, tiny: Engine, tmp_path: Path
+) -> None:
+    away, here = tmp_path / "away", tmp_path / "here"
+    for folder in (away, here):
+        folder.mkdir()
+    records(away / "a.jsonl", "x", "y", "z")
+    lakeside.embed(away, engine=tiny)
+    records(here / "a.jsonl", "x")
+    lakeside.embed(here)
+    lakeside.catalog.move_documents(tiny.spec.encoding_id, [("x", (away / "a.jsonl").as_uri())])
+    away.rename(tmp_path / "unmounted")
+    assert lakeside.embed(away, here).held_back
+    assert sorted(lakeside.documents(tiny)) == ["x", "y", "z"]
