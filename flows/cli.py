@@ -8,6 +8,7 @@ goes to stdout, everything else to stderr.
 from __future__ import annotations
 
 import atexit
+import errno
 import logging
 import os
 import signal
@@ -22,7 +23,7 @@ from polyseme.flows.display.terminal import Escaping, note
 from polyseme.flows.settings import sources_of_settings
 from polyseme.flows.signals import guardian
 from polyseme.flows.signals.ending import arrived, ended_by_signals
-from polyseme.storage.errors import PolysemeError, UnstoppableError
+from polyseme.storage.errors import PolysemeError, UnstoppableError, UsageError
 
 HELP = """Contextual embeddings of whole corpora that answer SQL.
 
@@ -130,6 +131,9 @@ def _ended_with(error: BaseException) -> int:
     if isinstance(error, PolysemeError):
         note(f"polyseme: {error}")
         return error.exit_code
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        note(f"polyseme: {error.filename!r} is too long a name for the file system. Name a shorter one.")
+        return UsageError.exit_code
     note(f"polyseme: unexpected {type(error).__name__}: {error}. Run again with --debug for the traceback.")
     return 1
 

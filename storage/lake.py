@@ -5,6 +5,7 @@ Knows neither what the files contain nor how they are written.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterable
@@ -20,6 +21,8 @@ from polyseme.storage.files.objects import ObjectFiles
 from polyseme.storage.files.protocol import Files, Url
 
 PUBLISHED = "catalog.duckdb"
+_LONGEST_BELOW = 160
+"""Characters of a path below the lake's folder."""
 _UNREADABLE = re.compile(r"[*?\[\\\x00-\x1f\x7f]")
 _CHAIN = r"\s*(?:[a-z][a-z0-9+._-]*::)*"
 _NAME = r"[a-z][a-z0-9+._-]+"
@@ -145,12 +148,22 @@ def _root(root: Path | Url | str) -> Path | Url:
     if isinstance(root, Url) or (isinstance(root, str) and "://" in text and not text.startswith("file://")):
         return Url(text.rstrip("/"))
     try:
-        path = _path_in(text) if text.startswith("file://") else text
-        return Path(path).expanduser().resolve()
+        path = Path(_path_in(text) if text.startswith("file://") else text).expanduser().resolve()
+        _require_room(path)
+        return path
     except (ValueError, RuntimeError) as error:  # no such user, links that lead to themselves, NUL, half a surrogate
         raise UsageError(
             f"A lake cannot be at {text!a}: {str(error).rstrip('.')}. Name another place with --lake."
         ) from error
+
+
+def _require_room(path: Path) -> None:
+    """Raise ValueError if the system does not take the path, or those of the files below it, for its length."""
+    try:
+        os.lstat(path / ("x" * _LONGEST_BELOW))
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError("the name of a folder in it, or the whole, is too long for the file system") from error
 
 
 def _path_in(address: str) -> str:

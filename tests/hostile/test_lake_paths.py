@@ -30,6 +30,7 @@ WORKS = [
     "é東", "a:b", "a=b", "a,b", "^a", "a!b", "a@b", "file:x", "x" * 200,
 ]  # fmt: skip
 REFUSED = ["a?b", "a*b", "a[b", "[ab]", "a\\b", "a\nb", "a\tb", "a\x7fb", "a\x1b[31m", "a\udcffb", "?", "*"]
+TOO_LONG = ["x" * 256, "/".join(["x" * 200] * 25)]
 
 
 @pytest.mark.parametrize("name", WORKS)
@@ -51,7 +52,7 @@ def test_a_lake_of_this_name_works_from_end_to_end(tmp_path: Path, name: str) ->
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("name", REFUSED, ids=ascii)
+@pytest.mark.parametrize("name", [*REFUSED, *TOO_LONG], ids=[*map(ascii, REFUSED), "a long name", "a long path"])
 def test_a_lake_of_this_name_is_refused_before_anything_is_made(tmp_path: Path, name: str) -> None:
     place = str(tmp_path / name)
     for opening in (

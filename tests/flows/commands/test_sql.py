@@ -120,6 +120,14 @@ def test_search_shows_the_nearest_sentences_with_their_neighbours(
     assert "»" in polyseme(capfd, made, "search", "a loan")[1]
 
 
+def test_a_name_that_is_too_long_for_the_file_system_is_a_usage_error(
+    capfd: pytest.CaptureFixture[str], made: Lake
+) -> None:
+    code, _, err = polyseme(capfd, made, "sql", "SELECT 1", "--write", "x" * 300)
+    assert code == 2
+    assert "too long a name" in err
+
+
 def test_search_keeps_to_the_selected_documents(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
     where = "metadata->>'n' IN ('0', '1') -- the first two"
     found = json.loads(polyseme(capfd, made, "search", "gold in a vault", "--where", where, "--json")[1])
