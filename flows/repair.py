@@ -90,6 +90,9 @@ def _marked(lake: Lake, encoding: Encoding) -> dict[str, str]:
 def files_of(marked: dict[str, str]) -> Iterator[str]:
     """Yield the addresses of files that still exist."""
     for uri in dict.fromkeys(marked.values()):
-        parts = urlsplit(uri)
+        try:
+            parts = urlsplit(uri)
+        except ValueError:  # a host that is none
+            continue
         if parts.scheme == "file" and Path(os.fsdecode(unquote_to_bytes(parts.path))).is_file():
             yield uri

@@ -133,8 +133,10 @@ def scheme_with_secret(address: str) -> str | None:
     found = _USER.match(address) or _QUERY.match(address)
     if found is None:
         return None
-    is_file = found["scheme"].lower() == "file"  # whose path may have any of these
-    return None if is_file and "@" not in urlsplit(address).netloc else found["scheme"]
+    rest = address[found.end("scheme") + 1 :]
+    host = rest[2:].partition("/")[0] if rest.startswith("//") else ""
+    is_file = found["scheme"].lower() == "file" and "@" not in host  # its path may have any of these
+    return None if is_file else found["scheme"]
 
 
 def _root(root: Path | Url | str) -> Path | Url:

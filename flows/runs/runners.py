@@ -198,7 +198,10 @@ def _api_for_workers(runner: Runner) -> Iterator[None]:
     if PREFECT_API_URL.value():
         yield
         return
-    host = urlsplit(runner.address or "").hostname or "127.0.0.1"
+    try:
+        host = urlsplit(runner.address or "").hostname or "127.0.0.1"
+    except ValueError as error:
+        raise UsageError(f"--runner-address {runner.address!r} is not an address ({error}).") from error
     if host not in _LOOPBACK and runner.address != "auto":
         raise UsageError(
             f"The workers at {runner.address} cannot reach the temporary Prefect server of this run. Start one that "

@@ -38,6 +38,7 @@ def test_a_source_is_found_again_whatever_bytes_its_name_has(tmp_path: Path) -> 
     there.write_text("A text.")
     marked = {"a": there.as_uri(), "b": (tmp_path / "gone.txt").as_uri(), "c": "stdin:"}
     assert list(files_of(marked)) == [there.as_uri()]
+    assert list(files_of({"of somebody else": "file://[x/y"})) == []
 
 
 def parts(made: Lake, table: str) -> list[Path]:

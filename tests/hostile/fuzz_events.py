@@ -151,7 +151,6 @@ def promise() -> Iterator[Property]:
         here = Path(folder).resolve()
         for name in ("mine", "evil"):
             with Catalog.create_or_open(Lake(here / name)) as catalog:
-                # Texts without steps, of which a report would go on to Prefect's server.
                 lakes.commit(catalog, lakes.make_spec(), {"d": ["Text."]})
         (here / "link").symlink_to(here / "evil")
         (here / "news").mkdir()
@@ -174,6 +173,8 @@ def _check(event: Event, here: Path) -> None:
     assert message.isprintable(), ascii(message)
     if event.take in _OF_LAKES and isinstance(event.values[0], str) and event.values[0].startswith("s3://K:hush@"):
         assert "hush" not in message
+    # A report of a lake that is allowed goes on to Prefect's server.
+    opened = [what for what in opened if message or not what.startswith("socket")]
     assert opened == [], opened
     assert _contents(here) == before
 

@@ -72,6 +72,7 @@ COMMITTED: dict[str, tuple[object, object, str]] = {
     "a bucket": ("s3://evil/lake", "run-0-d", "not configured here"),
     "a server": ("https://evil.example/lake", "run-0-d", "not configured here"),
     "a secret": ("s3://K:hush@evil/lake", "run-0-d", "stored and logged"),
+    "a host that is none": ("file://[/x@y", "run-0-d", "A lake cannot be at"),
     "a relative path": ("mine", "run-0-d", "a full path or a URL"),
     "the home folder": ("~/mine", "run-0-d", "a full path or a URL"),
     "no lake": ("", "run-0-d", "a full path or a URL"),

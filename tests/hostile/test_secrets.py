@@ -33,7 +33,7 @@ def test_a_secret_in_the_address_of_a_cluster_needs_no_scheme() -> None:
     ["s3://bucket/me@example.org/lake", "https://host:8080/a@b", "file:///folder/a@b", "file:///a@b", "file:///a%40b",
      "s3://arn:aws:s3:eu-west-1:1:accesspoint/x/lake", "tcp://[::1]:8786", "s3://bucket", "/folder/a:b@c", "a:b@c",
      "./s3:KEY:b@c", "/folder/s3:KEY:b@c", "notes:monday@home.txt", "Re: Fwd: me@example.org.txt", "s3:bucket", "a::b",
-     "scheduler:8786"],
+     "scheduler:8786", "file:/folder//a@b", "file://[/folder/a@b"],
 )  # fmt: skip
 def test_an_address_without_a_secret_is_taken(address: str) -> None:
     assert scheme_with_secret(address) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def test_the_files_beside_a_pipe_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["/dev/stdin", "<(echo text)"])
 def test_pipes_of_the_shell_are_a_usage_error_that_names_standard_input(name: str) -> None:
     script = "import sys; from polyseme.tasks.reading.sources import resolve; resolve(sys.argv[1:])"
-    command = f"echo text | python -c '{script}' {name}"
+    command = f"echo text | {sys.executable} -c '{script}' {name}"
     done = processes.run("bash", "-c", command, check=False)
     assert done.returncode == 1
     assert "is a pipe, not a file or a folder; pipe what it gives into -" in done.stderr

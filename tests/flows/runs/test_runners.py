@@ -148,7 +148,12 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch:
         pass
 
 
-def test_a_cluster_elsewhere_needs_a_server_that_its_workers_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("address", "complaint"), [("tcp://10.0.0.7:8786", "PREFECT_API_URL=http://HOST"), ("tcp://[x:1", "not an address")]
+)
+def test_a_cluster_elsewhere_needs_a_server_that_its_workers_can_reach(
+    monkeypatch: pytest.MonkeyPatch, address: str, complaint: str
+) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from polyseme.flows.runs.runners import Runner, started
@@ -156,8 +161,8 @@ def test_a_cluster_elsewhere_needs_a_server_that_its_workers_can_reach(monkeypat
     monkeypatch.setattr("polyseme.flows.runs.runners.find_spec", lambda name: object())
     with (
         temporary_settings(restore_defaults={PREFECT_API_URL}),
-        pytest.raises(UsageError, match="PREFECT_API_URL=http://HOST"),
-        started(Runner(kind="dask", address="tcp://10.0.0.7:8786"), gpu=False),
+        pytest.raises(UsageError, match=complaint),
+        started(Runner(kind="dask", address=address), gpu=False),
     ):
         pass
 
