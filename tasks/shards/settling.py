@@ -118,8 +118,9 @@ def _keep_read_again(scan: Scan, covering: Covering, encoding_id: str) -> None:
             for doc_id, uri in page
             if doc_id in first and not set(covering(uri)) <= set(covering(first[doc_id].uri))
         ]
-        with scan.catalog.writing() as connection:
-            addresses.add_other(connection, encoding_id, kept)
+        if kept:
+            with scan.catalog.writing() as connection:
+                addresses.add_other(connection, encoding_id, kept)
 
 
 def _other_addresses(scan: Scan, encoding_id: str) -> Iterator[list[tuple[str, str]]]:

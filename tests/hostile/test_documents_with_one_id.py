@@ -15,24 +15,14 @@ __all__ = ["corpus", "lakeside"]
 # The same document in two sources
 
 
+@pytest.mark.parametrize("runs", [["a", "b", "a"], ["ab"]], ids=["one after the other", "at once"])
 def test_a_document_of_two_sources_that_one_drops_stays_until_the_other_drops_it(
-    lakeside: Lakeside, tmp_path: Path
+    lakeside: Lakeside, tmp_path: Path, runs: list[str]
 ) -> None:
     one, other = records(tmp_path / "a.jsonl", "x", "y"), records(tmp_path / "b.jsonl", "x", "z")
-    for source in (one, other, one):
-        lakeside.embed(source)
+    for names in runs:
+        lakeside.embed(*(tmp_path / f"{name}.jsonl" for name in names))
     assert lakeside.documents()["x"] == one.as_uri()
-    records(one, "y")
-    assert lakeside.embed(one).tally.deleted == 0
-    assert lakeside.documents()["x"] == other.as_uri()
-    records(other, "z")
-    assert lakeside.embed(other).tally.deleted == 1
-    assert sorted(lakeside.documents()) == ["y", "z"]
-
-
-def test_a_document_that_was_read_in_two_sources_at_once_stays_too(lakeside: Lakeside, tmp_path: Path) -> None:
-    one, other = records(tmp_path / "a.jsonl", "x", "y"), records(tmp_path / "b.jsonl", "x", "z")
-    assert dict(lakeside.embed(one, other).refused) == {"duplicate-id": 1}
     records(one, "y")
     assert lakeside.embed(one).tally.deleted == 0
     assert lakeside.documents()["x"] == other.as_uri()
