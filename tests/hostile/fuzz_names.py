@@ -26,14 +26,14 @@ from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.connection import connect
 from polyseme.storage.sql.publish import publish
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
 from polyseme.tasks.reading.readers import format_of
 from polyseme.tasks.reading.sources import resolve
 from polyseme.tasks.sql.execution import Queries
 from polyseme.tasks.sql.functions import ModelFunctions
 from tests import lakes
 from tests.hostile.fuzzing import Property
-from tests.hostile.lakeside import Lakeside
+from tests.hostile.lakeside import Lakeside, small_engine
 
 _OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What a terminal obeys, written here once more: what is tested is not what tests."""
@@ -113,20 +113,12 @@ def promise(engine: Engine | None = None) -> Iterator[Property]:
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder) / "here"
         here.mkdir()
-        engine = engine or _small(Path(folder) / "model")
+        engine = engine or small_engine(Path(folder) / "model")
         os.chdir(here)
         try:
             yield Property(CASES, lambda case: _check(case, engine))
         finally:
             os.chdir(before)
-
-
-def _small(folder: Path) -> Engine:
-    from tests.conftest import FOREIGN, SHAPE, save_cased_tokenizer, save_random
-
-    save_random(folder, "BertForPreTraining", SHAPE | FOREIGN)
-    save_cased_tokenizer(folder)
-    return Engine(EngineConfig(model=str(folder), device="cpu"))
 
 
 def _check(case: NamedTuple, engine: Engine) -> None:

@@ -13,7 +13,7 @@ import pytest
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.lake import Lake
-from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import read_sources, resolve
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
@@ -92,3 +92,12 @@ def empty(folder: Path) -> None:
 def records(path: Path, *ids: str, text: str = "The heron stood in the reeds.") -> Path:
     path.write_text("".join(json.dumps({"id": id_, "text": text}) + "\n" for id_ in ids))
     return path
+
+
+def small_engine(folder: Path) -> Engine:
+    """Make a random checkpoint of a few kilobytes in a folder, and return an engine with it."""
+    from tests.conftest import FOREIGN, SHAPE, save_cased_tokenizer, save_random
+
+    save_random(folder, "BertForPreTraining", SHAPE | FOREIGN)
+    save_cased_tokenizer(folder)
+    return Engine(EngineConfig(model=str(folder), device="cpu"))
