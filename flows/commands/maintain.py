@@ -161,19 +161,28 @@ def verify(
     return 1 if result.findings else 0
 
 
-def publish(*, lake: LakeOptions = LakeOptions()) -> Exit:
+def publish(*, at: str | None = None, lake: LakeOptions = LakeOptions()) -> Exit:
     """Rebuild catalog.duckdb, the file that any DuckDB opens, from the catalog.
 
-    Every run does so itself. The command is needed if the file was damaged or removed, or the lake was moved.
+    Every run does so itself. The command is needed if the file was damaged or removed, or if the lake was moved and is
+    attached to other databases: opened by itself, the file finds the lake's files beside it.
 
-    Example: polyseme publish --lake ./lake
+    Example: polyseme publish --lake ./copy --at https://example.org/lake
+
+    Parameters
+    ----------
+    at
+        The URL or the folder where this lake will be: publish a copy (polyseme backup) for it, then upload the copy.
     """
     from polyseme.storage.catalog import Catalog
+    from polyseme.storage.lake import Lake
     from polyseme.storage.sql.publish import publish as run
 
+    place = None if at is None else Lake(at)
     with Catalog.open(lake.lake()) as catalog:
-        version = run(catalog, anew=True)
-        show(f"{catalog.lake.published_path} shows version {version} of the catalog.")
+        version = run(catalog, anew=True, at=place)
+        found = "" if place is None else f", with its files at {place.root}"
+        show(f"{catalog.lake.published_path} shows version {version} of the catalog{found}.")
     return 0
 
 

@@ -1,7 +1,7 @@
 """Publishing: `catalog.duckdb`, the lake as any DuckDB can open it, replaced whole and never by an older version.
 
-Derived from the catalog, and can be rebuilt at any time. Its file lists are absolute, so that it works from any folder;
-a lake that was moved is published again.
+Derived from the catalog, and can be rebuilt at any time. It works from any folder, and goes with its lake where that is
+copied or moved (see `relocation`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import PUBLISHED, Lake
 from polyseme.storage.sql.literals import quote
+from polyseme.storage.sql.relocation import VARIABLE
 from polyseme.storage.sql.views import HIDDEN, explained, install
 
 _LOCKED: dict[str, str | bool | int | float | list[str]] = {
@@ -46,19 +47,23 @@ class Published:
         return ahead or self.lake_id != snapshot.lake_id
 
 
-def publish(catalog: Catalog, *, anew: bool = False) -> int:
+def publish(catalog: Catalog, *, anew: bool = False, at: Lake | None = None) -> int:
     """Bring `catalog.duckdb` up to date and return the catalog version it shows. Raises LakeError.
 
+    `at` is where the lake will be read, if that is not where it is; the next run publishes for here again. Raises
+    UsageError if DuckDB could not open files there.
     `anew` builds it even if it seems to be up to date. The snapshot is taken under the publishing lock, so that a
     process that gets the lock later publishes a version that is at least as new. A file with a higher version is of a
     catalog that has been restored from a copy since, and is replaced.
     """
     lake = catalog.lake
+    if at is not None:
+        at.require_name()
     with catalog.publishing():
         snapshot = catalog.snapshot()
-        found = None if anew else read_published(lake)
+        found = None if anew or at else read_published(lake)
         if found is None or not found.is_of(snapshot, lake):
-            _replace(lake, snapshot)
+            _replace(lake, snapshot, str((at or lake).root))
         return snapshot.catalog_version
 
 
@@ -104,12 +109,13 @@ def _require_file(lake: Lake, path: str) -> None:
             pass
 
 
-def _replace(lake: Lake, snapshot: Snapshot) -> None:
+def _replace(lake: Lake, snapshot: Snapshot, at: str) -> None:
     with lake.files.new(PUBLISHED) as made:
         try:
             with explained(lake), duckdb.connect(str(made)) as con:
                 _allow_parts_only(con, snapshot, lake)
-                install(con, snapshot, lake)
+                con.execute(f"SET VARIABLE {VARIABLE} = {quote(str(lake.root))}")
+                install(con, snapshot, lake, at=at)
                 con.execute("CHECKPOINT")
         finally:
             Path(f"{made}.wal").unlink(missing_ok=True)

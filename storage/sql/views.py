@@ -22,27 +22,31 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts
 from polyseme.storage.schemas import ADDED, ADJACENT, RANDOM, TABLES, table_schema
 from polyseme.storage.sql.literals import escaped, quote, quote_name
+from polyseme.storage.sql.relocation import Place
 
 HIDDEN = "internal"
 """Schema of the small tables that views join; `SHOW TABLES` does not list it."""
 
+_META = f"{HIDDEN}.meta"
+_GUARD = f"{HIDDEN}.place"
 _VIEWS = (*TABLES, "coherence", "perplexity")
 _CORRECTIONS = ("superseded", "moved")
 
 
-def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
+def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake, *, at: str | None = None) -> None:
     """Create the lake's tables, views and macros in an empty database, in one transaction.
 
+    With `at`, a folder or a URL, the views find their files there, or where that database is opened (see `relocation`).
     Raises a DuckDB error for a part that cannot be read; see `explained`.
     """
     lake.files.attach(con, [path for paths in snapshot.parts.values() for path in paths])
     con.execute("BEGIN")
     con.execute(f"CREATE SCHEMA {HIDDEN}")
-    for name, table in tables(snapshot, lake).items():
+    for name, table in tables(snapshot, at or str(lake.root)).items():
         con.register("arriving", table)
         con.execute(f"CREATE TABLE {name} AS FROM arriving")
         con.unregister("arriving")
-    for statement in statements(snapshot, lake):
+    for statement in statements(snapshot, lake, at=at):
         con.execute(statement)
     con.execute("COMMIT")
 
@@ -61,15 +65,15 @@ def explained(lake: Lake) -> Iterator[None]:
         ) from error
 
 
-def tables(snapshot: Snapshot, lake: Lake) -> dict[str, pa.Table]:
+def tables(snapshot: Snapshot, root: str) -> dict[str, pa.Table]:
     """Return the tables that are copied into the database, by name: what the catalog itself has."""
     return {
-        f"{HIDDEN}.meta": pa.table(
+        _META: pa.table(
             {
                 "catalog_version": pa.array([snapshot.catalog_version], pa.int64()),
                 "epoch": [snapshot.epoch],
                 "lake_id": [snapshot.lake_id],
-                "root": [str(lake.root)],
+                "root": [root],
             }
         ),
         f"{HIDDEN}.superseded": snapshot.superseded,
@@ -80,15 +84,18 @@ def tables(snapshot: Snapshot, lake: Lake) -> dict[str, pa.Table]:
     }
 
 
-def statements(snapshot: Snapshot, lake: Lake) -> list[str]:
+def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None) -> list[str]:
     """Return the CREATE statements: views and macros of every encoding, then the default's under their plain names."""
-    made: list[str] = []
+    place = None if at is None else Place(at, snapshot.lake_id, _META)
+    made = [] if place is None else place.guard(_GUARD)
     corrected = {name: set(getattr(snapshot, name)["encoding_id"].unique().to_pylist()) for name in _CORRECTIONS}
     for encoding in snapshot.encodings:
         joins = {name for name, ids in corrected.items() if encoding.encoding_id in ids}
         for table in TABLES:
-            files = [str(lake.part_path(p)) for p in snapshot.parts.get((encoding.encoding_id, table), ())]
-            made.append(_table_view(encoding, table, files, joins))
+            parts = snapshot.parts.get((encoding.encoding_id, table), ())
+            files = [str(lake.part_path(path)) for path in parts]
+            listed = place.files(parts) if place else f"[{', '.join(quote(file) for file in files)}]"
+            made.append(_table_view(encoding, table, listed if parts else None, joins, guarded=place is not None))
         suffix = f"_{escaped(encoding.name)}"
         made += [_coherence_view(suffix), _perplexity_view(suffix), _occurrences_macro(suffix)]
     if snapshot.default is None:
@@ -113,18 +120,18 @@ def runs_table(snapshot: Snapshot) -> pa.Table:
     return runs.append_column("wall_seconds", wall).append_column("lane_busy", busy)
 
 
-def _table_view(encoding: Encoding, table: str, files: Iterable[str], corrections: set[str]) -> str:
+def _table_view(encoding: Encoding, table: str, files: str | None, corrections: set[str], *, guarded: bool) -> str:
+    """Return the statement for the view of one table. `files` is SQL for the list of its parts, None for none."""
     width = encoding.spec.width
-    listed = ", ".join(quote(file) for file in files)
     view = quote_name(f"{table}_{encoding.name}")
-    if not listed:
+    if files is None:
         return f"CREATE VIEW {view} AS {_no_rows(table, width)}"
     moves = table == "documents" and "moved" in corrections
     columns = [_column(name, width, moves=moves) for name in _shown(table)]
     lines = [
         f"CREATE VIEW {view} AS",
         f"SELECT {', '.join(columns)}",
-        f"FROM {_rows_of(table, listed)} AS r",
+        f"FROM {_rows_of(table, files)} AS r",
     ]
     of_encoding = f"WHERE encoding_id = {quote(encoding.encoding_id)}"
     if "superseded" in corrections:
@@ -133,6 +140,8 @@ def _table_view(encoding: Encoding, table: str, files: Iterable[str], correction
     if moves:
         moved = f"(SELECT doc_id, version, uri FROM {HIDDEN}.moved {of_encoding})"
         lines.append(f"LEFT JOIN {moved} AS m ON r.doc_id = m.doc_id AND r.version = m.version")
+    if guarded:
+        lines.append(f"WHERE (SELECT is_here FROM {_GUARD})")
     return "\n".join(lines)
 
 
@@ -140,10 +149,10 @@ def _rows_of(table: str, files: str) -> str:
     """Return SQL for the rows of some parts, with NULL in the columns that older parts lack."""
     # Without hive_partitioning off, the folder's name `encoding=...` would become a column.
     if table not in ADDED:
-        return f"read_parquet([{files}], hive_partitioning = false)"
+        return f"read_parquet({files}, hive_partitioning = false)"
     schema = table_schema(table, 1)
     nulls = ", ".join(f"NULL::{_sql_type(schema.field(name).type, None)} AS {name}" for name in ADDED[table])
-    parts = f"read_parquet([{files}], hive_partitioning = false, union_by_name = true)"
+    parts = f"read_parquet({files}, hive_partitioning = false, union_by_name = true)"
     return f"(SELECT {nulls} WHERE false UNION ALL BY NAME FROM {parts})"
 
 
