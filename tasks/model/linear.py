@@ -19,6 +19,10 @@ _FEWEST_ROWS = 16
 """With fewer rows MKL and oneDNN sum in another order, and the last bits would depend on the batch. Measured: on some
 processors below 4 rows, on others (AVX512, a transposed weight as the heads have) below 16."""
 
+_FEWEST_COLUMNS = 16
+"""With fewer outputs MKL sums a row in an order that depends on its place among the others. Measured on a processor
+with AVX2 alone: below 12; with a transposed weight, one output, or few of a width that is no multiple of 4."""
+
 _ROWS_STEP = 32
 """oneDNN builds and keeps a kernel with buffers for every number of rows: a thousand of them held 1.3 GB. With
 multiples of this, batches of up to 1,024 rows need 32 of them."""
@@ -64,7 +68,10 @@ class Dense:
         return Dense(self.weight[:, start:stop], self.bias[start:stop])
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.addmm(self.bias, _padded(x), self.weight)[: len(x)]
+        weight, bias, out = self.weight, self.bias, self.weight.shape[1]
+        if out < _FEWEST_COLUMNS:
+            weight, bias = (torch.nn.functional.pad(t, (0, _FEWEST_COLUMNS - out)) for t in (weight, bias))
+        return torch.addmm(bias, _padded(x), weight)[: len(x), :out]
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def transposed(weight: Tensor, bias: Tensor) -> Dense:
 @pytest.mark.parametrize(
     "make", [Int8.of, Packed.of, Dense.of, transposed], ids=["int8", "packed", "dense", "transposed"]
 )
-@pytest.mark.parametrize(("wide", "out"), [*SHAPES, (384, 384), (384, 2), (48, 2)])
+@pytest.mark.parametrize(("wide", "out"), [*SHAPES, (384, 384), (384, 2), (48, 2), (384, 1), (30, 2), (384, 11)])
 def test_no_bit_of_a_row_depends_on_the_other_rows(
     wide: int, out: int, make: Callable[[Tensor, Tensor], Linear]
 ) -> None:
