@@ -179,8 +179,9 @@ class Catalog:
                 return False
             if new is not None:
                 self._require_files([new])
+            shards = part_rows.shard_range(connection, old)
             part_rows.retire(connection, old, reason="compacted", at=_now())
-            part_rows.add_merged(connection, new, old[0].encoding_id, moved)
+            part_rows.add_merged(connection, new, old[0].encoding_id, moved, shards=shards)
             meta.raise_catalog_version(connection)
             return True
 

@@ -42,6 +42,7 @@ TIME = re.compile(
     r"(\.[0-9]{1,6})?(\+00:00|Z)"
 )
 """In years that Python and Arrow have. Whether the month has that day is seen when it is read as a date."""
+DEVICE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 NUMBER = re.compile(r"[0-9]{1,18}")
 LINE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{0,4096}")
 """A name that is shown or logged, such as a model's label. JSON can have surrogates in it, and Arrow cannot."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from json.encoder import encode_basestring
 from typing import Literal
 
@@ -105,9 +105,9 @@ class EncodingSpec:
     @property
     def encoding_id(self) -> str:
         """Sixteen hex digits over every field but the model's label: a renamed folder is the same model."""
-        fields = asdict(self)
-        del fields["model"]
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+        settings = asdict(self)
+        del settings["model"]
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,8 +201,13 @@ class Part:
 class DocumentVersion:
     """What the catalog has of one document in one encoding.
 
-    `version` is the ordinal of the run that encoded it, `text_version` of the run that read its text; None if it is
-    the same run.
+    `version` is the ordinal of the run that stored it, `text_version` of the run that read its text; None if it is
+    the same run. `rows_version` is the version that all its rows but that of `documents` have, if only its description
+    changed since; None if they have `version`. A commit takes those rows for the document's own.
+
+    `content_sha256` is the hash of the text alone, `device` the kind of device that computed the vectors, and
+    `rows_shard` the number of the shard that wrote the rows; None if unknown. A commit ignores the last and numbers
+    shards itself.
     """
 
     doc_id: str
@@ -212,6 +217,10 @@ class DocumentVersion:
     outputs: Outputs
     n_tokens: int = 0
     text_version: int | None = None
+    rows_version: int | None = None
+    rows_shard: int | None = None
+    content_sha256: str | None = None
+    device: str | None = None
 
     @property
     def order(self) -> tuple[int, int]:
@@ -223,15 +232,21 @@ class DocumentVersion:
 class Counts:
     """What a shard or a whole run did. `seconds` are wall seconds by stage; `+` adds two counts.
 
-    `forward_tokens` are the tokens that went through the model, special tokens included.
+    `documents` were encoded; `redescribed` have the same text as before and another title or metadata: nothing was
+    encoded for them.
+    `forward_tokens` are the tokens that went through the model, special tokens included. Of the sentences and tokens,
+    `reused_sentences` and `reused_tokens` have vectors that were copied and not computed.
     """
 
     documents: int = 0
+    redescribed: int = 0
     sentences: int = 0
     words: int = 0
     tokens: int = 0
     transitions: int = 0
     forward_tokens: int = 0
+    reused_sentences: int = 0
+    reused_tokens: int = 0
     bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -242,16 +257,9 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         stages = self.seconds.keys() | other.seconds.keys()
-        return Counts(
-            documents=self.documents + other.documents,
-            sentences=self.sentences + other.sentences,
-            words=self.words + other.words,
-            tokens=self.tokens + other.tokens,
-            transitions=self.transitions + other.transitions,
-            forward_tokens=self.forward_tokens + other.forward_tokens,
-            bytes=self.bytes + other.bytes,
-            seconds={s: self.seconds.get(s, 0.0) + other.seconds.get(s, 0.0) for s in sorted(stages)},
-        )
+        seconds = {s: self.seconds.get(s, 0.0) + other.seconds.get(s, 0.0) for s in sorted(stages)}
+        numbers = [f.name for f in fields(Counts) if f.name != "seconds"]
+        return Counts(seconds=seconds, **{name: getattr(self, name) + getattr(other, name) for name in numbers})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

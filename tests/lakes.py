@@ -8,17 +8,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
-from polyseme.storage.parts import write_part
+from polyseme.storage.parts import fetched_parts, write_part
 from polyseme.storage.records import Counts, DocumentVersion, EncodingSpec, Outputs, Part, Reject, Shard, ShardResult
 from polyseme.storage.schemas import ADJACENT, RANDOM, SORT_KEYS, embedding_type, table_schema
 from polyseme.storage.sql.publish import publish
@@ -141,6 +144,19 @@ def begin(catalog: Catalog, spec: EncodingSpec, run_id: str) -> int:
 def put(catalog: Catalog, spec: EncodingSpec, run_id: str, version: int, *doc_ids: str) -> None:
     """Commit versions of documents that have no rows."""
     catalog.commit_shard(make_result(spec, [document_version(d, version) for d in doc_ids], run_id=run_id))
+
+
+def rows_of(lake: Lake, parts: Sequence[Part]) -> list[Row]:
+    """Return all rows of some parts of one table, dead ones included."""
+    with fetched_parts(lake, parts) as files:
+        return [row for part in parts for row in pq.read_table(files[part.path], partitioning=None).to_pylist()]
+
+
+@contextmanager
+def temporary() -> Iterator[Path]:
+    """Yield a new folder for a lake, for a property that is tried with many."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "lake"
 
 
 def arrow_table(name: str, width: int, rows: Sequence[Mapping[str, Any]]) -> pa.Table:

@@ -18,13 +18,23 @@ from polyseme.storage.database.schema import deleted_documents, document_version
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import DocumentVersion, Part, ShardResult
 
-_REPLACED = ("version", "text_version", "uri", "record_sha256", "outputs", "n_tokens", "deleted")
+_REPLACED = (
+    "version", "text_version", "rows_version", "rows_shard", "uri", "record_sha256", "content_sha256", "outputs",
+    "n_tokens", "device", "deleted",
+)  # fmt: skip
+
+
+_NUMBERS = ("version", "text_version", "rows_version", "n_tokens")
+_Rows = tuple[str, int, int | None]
+"""A version of a document that parts have rows of: its id, the version, and the number of tokens of those rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Current:
     version: int
     text_version: int
+    rows_version: int
+    n_tokens: int
     deleted: bool
 
     @property
@@ -50,11 +60,12 @@ def commit(connection: Connection, result: ShardResult, *, at: str, longest: int
             committed_at=at,
         )
     )
+    number = meta.next_shard(connection)
     if result.parts:
-        connection.execute(insert(parts), [_part_row(part, shard.shard_key) for part in result.parts])
+        connection.execute(insert(parts), [_part_row(part, shard.shard_key, number) for part in result.parts])
     current = current_versions(connection, shard.encoding_id, _ids(result.documents))
     live, hidden = _fence(result.documents, current)
-    _put_versions(connection, shard.encoding_id, live)
+    _put_versions(connection, shard.encoding_id, live, shard=number)
     back = [d.doc_id for d in live if d.doc_id in current and current[d.doc_id].deleted]
     deletions.forget(connection, shard.encoding_id, back)
     _hide(connection, shard.encoding_id, hidden)
@@ -68,13 +79,18 @@ def delete(connection: Connection, encoding_id: str, doc_ids: Sequence[str], *, 
     """
     current = current_versions(connection, encoding_id, doc_ids)
     found = {doc_id: now for doc_id, now in current.items() if now.text_version < version and not now.deleted}
-    gone = [(doc_id, now.version) for doc_id, now in found.items()]
-    if gone:
+    if found:
         kept = {"encoding_id": encoding_id, "deleted_by": version, "deleted_at": at}
         connection.execute(
             insert(deleted_documents),
             [
-                {**kept, "doc_id": doc_id, "version": now.version, "text_version": now.text_version}
+                {
+                    **kept,
+                    "doc_id": doc_id,
+                    "version": now.version,
+                    "text_version": now.text_version,
+                    "rows_version": now.rows_version,
+                }
                 for doc_id, now in found.items()
             ],
         )
@@ -83,10 +99,10 @@ def delete(connection: Connection, encoding_id: str, doc_ids: Sequence[str], *, 
             update(document_versions)
             .where(d.encoding_id == encoding_id, d.doc_id == bindparam("gone"))
             .values(version=version, text_version=version, deleted=True),
-            [{"gone": doc_id} for doc_id, _ in gone],
+            [{"gone": doc_id} for doc_id in found],
         )
-    _hide(connection, encoding_id, gone)
-    return len(gone)
+    _hide(connection, encoding_id, [row for doc_id, now in found.items() for row in _rows_of(doc_id, now)])
+    return len(found)
 
 
 def move(connection: Connection, encoding_id: str, uris: Mapping[str, str]) -> int:
@@ -116,16 +132,15 @@ def move(connection: Connection, encoding_id: str, uris: Mapping[str, str]) -> i
 def current_versions(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> dict[str, _Current]:
     """Return the versions that the catalog has of `doc_ids`, tombstones included."""
     d = document_versions.c
-    query = select(d.doc_id, d.version, d.text_version, d.deleted).where(d.encoding_id == encoding_id)
+    query = select(d.doc_id, *(d[name] for name in _NUMBERS), d.deleted).where(d.encoding_id == encoding_id)
     origin = meta.origin(connection)
     return {
-        doc_id: _Current(
-            origin.integer(version, "document_versions.version"),
-            origin.integer(text_version, "document_versions.text_version"),
-            deleted,
+        row["doc_id"]: _Current(
+            **{name: origin.integer(row[name], f"document_versions.{name}") for name in _NUMBERS},
+            deleted=row["deleted"],
         )
         for ids in chunks(doc_ids)
-        for doc_id, version, text_version, deleted in connection.execute(query.where(d.doc_id.in_(ids))).all()
+        for row in connection.execute(query.where(d.doc_id.in_(ids))).mappings().all()
     }
 
 
@@ -135,13 +150,14 @@ def _ids(documents: Sequence[DocumentVersion]) -> list[str]:
 
 def _fence(
     ours: Sequence[DocumentVersion], current: Mapping[str, _Current]
-) -> tuple[list[DocumentVersion], list[tuple[str, int]]]:
-    """Return the documents of `ours` that become live, and the `(doc_id, version)` pairs to hide, old ones or ours."""
+) -> tuple[list[DocumentVersion], list[_Rows]]:
+    """Return the documents of `ours` that become live, and the rows to hide, old ones or ours."""
     live: dict[str, DocumentVersion] = {}
-    hidden: list[tuple[str, int]] = []
+    hidden: list[_Rows] = []
     for document in ours:
         now = current.get(document.doc_id)
-        twice = document.doc_id in live or (now and not now.deleted and now.version == document.version)
+        stored = (now.version, now.rows_version) if now and not now.deleted else ()
+        twice = document.doc_id in live or document.version in stored
         if twice:
             # Both copies would have the same version, so neither could be hidden without the other.
             raise PolysemeError(
@@ -151,13 +167,22 @@ def _fence(
         if now is None or now.order < document.order or (now.deleted and now.order == document.order):
             live[document.doc_id] = document
             if now and not now.deleted:
-                hidden.append((document.doc_id, now.version))
+                hidden += _rows_of(document.doc_id, now)
         else:
-            hidden.append((document.doc_id, document.version))
+            hidden.append((document.doc_id, document.version, document.n_tokens))
     return list(live.values()), hidden
 
 
-def _put_versions(connection: Connection, encoding_id: str, documents: Sequence[DocumentVersion]) -> None:
+def _rows_of(doc_id: str, now: _Current) -> list[_Rows]:
+    """Return the versions under which the lake has the rows of a document."""
+    if now.rows_version == now.version:
+        return [(doc_id, now.version, now.n_tokens)]
+    return [(doc_id, now.version, 0), (doc_id, now.rows_version, now.n_tokens)]
+
+
+def _put_versions(
+    connection: Connection, encoding_id: str, documents: Sequence[DocumentVersion], *, shard: int
+) -> None:
     if not documents:
         return
     statement = insert_into(connection, document_versions)
@@ -171,10 +196,14 @@ def _put_versions(connection: Connection, encoding_id: str, documents: Sequence[
                 "doc_id": d.doc_id,
                 "version": d.version,
                 "text_version": d.order[0],
+                "rows_version": d.version,
+                "rows_shard": shard,
                 "uri": d.uri,
                 "record_sha256": d.record_sha256,
+                "content_sha256": d.content_sha256,
                 "outputs": d.outputs.to_json(),
                 "n_tokens": d.n_tokens,
+                "device": d.device,
                 "deleted": False,
             }
             for d in documents
@@ -182,13 +211,16 @@ def _put_versions(connection: Connection, encoding_id: str, documents: Sequence[
     )
 
 
-def _hide(connection: Connection, encoding_id: str, versions: Iterable[tuple[str, int]]) -> None:
-    rows = [{"encoding_id": encoding_id, "doc_id": doc_id, "version": version} for doc_id, version in versions]
+def _hide(connection: Connection, encoding_id: str, hidden: Iterable[_Rows]) -> None:
+    rows = [
+        {"encoding_id": encoding_id, "doc_id": doc_id, "version": version, "n_tokens": n_tokens}
+        for doc_id, version, n_tokens in hidden
+    ]
     if rows:
         connection.execute(insert_into(connection, superseded).on_conflict_do_nothing(), rows)
 
 
-def _part_row(part: Part, shard_key: str) -> dict[str, object]:
+def _part_row(part: Part, shard_key: str, number: int) -> dict[str, object]:
     row = asdict(part)
     row["table_name"] = row.pop("table")
-    return {**row, "shard_key": shard_key}
+    return {**row, "shard_key": shard_key, "first_shard": number, "last_shard": number}

@@ -32,6 +32,7 @@ class DeletedDocument:
     uri: str
     version: int
     text_version: int
+    rows_version: int
     run_id: str | None
     deleted_at: str
 
@@ -42,7 +43,7 @@ def read(
     """Return the deleted documents that can be restored and meet every condition, the latest deleted first."""
     x, d = deleted_documents.c, document_versions.c
     query = (
-        select(x.encoding_id, x.doc_id, d.uri, x.version, x.text_version, runs.c.run_id, x.deleted_at)
+        select(x.encoding_id, x.doc_id, d.uri, x.version, x.text_version, x.rows_version, runs.c.run_id, x.deleted_at)
         .join(document_versions, (d.encoding_id == x.encoding_id) & (d.doc_id == x.doc_id))
         .outerjoin(runs, runs.c.ordinal == x.deleted_by)
         .where(d.deleted.is_(True))
@@ -67,6 +68,7 @@ def _checked(origin: checks.Origin, row: RowMapping) -> DeletedDocument:
         uri=origin.string(row["uri"], "document_versions.uri"),
         version=origin.integer(row["version"], "deleted_documents.version"),
         text_version=origin.integer(row["text_version"], "deleted_documents.text_version"),
+        rows_version=origin.integer(row["rows_version"], "deleted_documents.rows_version"),
         run_id=None if run_id is None else origin.text(run_id, "runs.run_id", checks.LINE, "one line of text"),
         deleted_at=origin.time(row["deleted_at"], "deleted_documents.deleted_at"),
     )
@@ -75,7 +77,9 @@ def _checked(origin: checks.Origin, row: RowMapping) -> DeletedDocument:
 def restorable_versions(connection: Connection) -> pa.Table:
     """Return the versions `(encoding_id, doc_id, version)` that are hidden and whose rows must be kept."""
     x = deleted_documents.c
-    return read_table(connection, select(x.encoding_id, x.doc_id, x.version))
+    described = select(x.encoding_id, x.doc_id, x.version)
+    others = select(x.encoding_id, x.doc_id, x.rows_version.label("version")).where(x.rows_version != x.version)
+    return pa.concat_tables([read_table(connection, described), read_table(connection, others)])
 
 
 def restore(connection: Connection, documents: Iterable[DeletedDocument]) -> list[DeletedDocument]:
@@ -88,10 +92,16 @@ def restore(connection: Connection, documents: Iterable[DeletedDocument]) -> lis
         if not forget(connection, document.encoding_id, [document.doc_id]):
             continue
         key = (d.encoding_id == document.encoding_id, d.doc_id == document.doc_id)
-        values = {"version": document.version, "text_version": document.text_version, "deleted": False}
+        values = {
+            "version": document.version,
+            "text_version": document.text_version,
+            "rows_version": document.rows_version,
+            "deleted": False,
+        }
         connection.execute(update(document_versions).where(*key).values(values))
-        hidden = (s.encoding_id == document.encoding_id, s.doc_id == document.doc_id, s.version == document.version)
-        connection.execute(delete_rows(superseded).where(*hidden))
+        hidden = (s.encoding_id == document.encoding_id, s.doc_id == document.doc_id)
+        versions = s.version.in_((document.version, document.rows_version))
+        connection.execute(delete_rows(superseded).where(*hidden, versions))
         restored.append(document)
     return restored
 

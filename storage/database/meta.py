@@ -24,6 +24,7 @@ _FORMAT_VERSION = "format_version"
 _CATALOG_VERSION = "catalog_version"
 _EPOCH = "catalog_epoch"
 _LAST_ORDINAL = "last_ordinal"
+_LAST_SHARD = "last_shard"
 _DEFAULT_ENCODING = "default_encoding"
 _PRECISION_LOSS = "fidelity/"
 """Followed by an encoding's id. A Polyseme that does not know these keys passes them by."""
@@ -86,6 +87,13 @@ def raise_catalog_version(connection: Connection) -> None:
 def next_ordinal(connection: Connection) -> int:
     """Return the ordinal of a new run, one more than the last run's."""
     return _raise(connection, _LAST_ORDINAL)
+
+
+def next_shard(connection: Connection) -> int:
+    """Return the number of the shard that is being committed, one more than the last shard's."""
+    number = 1 + origin(connection).counter(_get(connection, _LAST_SHARD) or "0", f"meta {_LAST_SHARD}")
+    _put(connection, _LAST_SHARD, str(number))
+    return number
 
 
 def counters(connection: Connection) -> tuple[int, int]:

@@ -100,5 +100,34 @@ def _to_5(connection: Connection) -> None:
         connection.execute(text("UPDATE runs SET tokens = :tokens WHERE ordinal = :ordinal"), found)
 
 
-STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5}
+def _to_6(connection: Connection) -> None:
+    """Descriptions can be newer than rows, rows are found by their shard, and runs count what they reused.
+
+    Where a document's rows are stays unknown until it is encoded again: they may be in any part.
+    """
+    is_server = connection.dialect.name == "postgresql"
+    ordered, rowid = ('TEXT COLLATE "C"', "") if is_server else ("TEXT", " WITHOUT ROWID")
+    added = {
+        "runs": [f"{name} BIGINT NOT NULL DEFAULT 0" for name in ("redescribed", "reused_sentences", "reused_tokens")],
+        "parts": ["first_shard BIGINT", "last_shard BIGINT"],
+        "document_versions": [
+            "rows_version BIGINT NOT NULL DEFAULT 0", "rows_shard BIGINT", "content_sha256 TEXT", "device TEXT",
+        ],
+        "deleted_documents": ["rows_version BIGINT NOT NULL DEFAULT 0"],
+        "superseded": ["n_tokens BIGINT"],
+    }  # fmt: skip
+    for table, columns in added.items():
+        for column in columns:
+            connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column}"))
+    for table in ("document_versions", "deleted_documents"):
+        connection.execute(text(f"UPDATE {table} SET rows_version = version"))
+    for statement in (
+        f"CREATE TABLE redescribed (encoding_id TEXT NOT NULL REFERENCES encodings (encoding_id), doc_id {ordered} "
+        f"NOT NULL, version BIGINT NOT NULL, PRIMARY KEY (encoding_id, doc_id, version)){rowid}",
+        "CREATE INDEX document_versions_by_content ON document_versions (substr(content_sha256, 1, 16))",
+    ):
+        connection.execute(text(statement))
+
+
+STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6}
 """Migration steps by the format that they start from."""

@@ -26,12 +26,14 @@ class RetiredPart:
     retired_at: str
 
 
-def live_parts(connection: Connection, *, encoding_id: str | None = None) -> list[Part]:
-    """Return the live parts, oldest first."""
+def live_parts(connection: Connection, *, encoding_id: str | None = None, table: str | None = None) -> list[Part]:
+    """Return the live parts, of one encoding or table if these are given, oldest first."""
     p = parts.c
     query = select(p.table_name, p.encoding_id, p.path, p.rows, p.bytes, p.sha256).order_by(p.part_id)
     if encoding_id is not None:
         query = query.where(p.encoding_id == encoding_id)
+    if table is not None:
+        query = query.where(p.table_name == table)
     found = [
         Part(table=table, encoding_id=encoding, path=path, rows=rows, bytes=size, sha256=sha256)
         for table, encoding, path, rows, size, sha256 in connection.execute(query)
@@ -94,11 +96,34 @@ def retire(connection: Connection, old: Sequence[Part], *, reason: str, at: str)
         connection.execute(delete(parts).where(parts.c.path.in_(some)))
 
 
+def shard_range(connection: Connection, found: Sequence[Part]) -> tuple[int, int] | None:
+    """Return the numbers of the first and last shard whose rows these live parts can hold; None if not known."""
+    p = parts.c
+    ranges = [
+        (first, last)
+        for some in chunks([part.path for part in found])
+        for first, last in connection.execute(select(p.first_shard, p.last_shard).where(p.path.in_(some)))
+    ]
+    known = [(first, last) for first, last in ranges if first is not None and last is not None]
+    if len(known) < len(ranges) or not known:
+        return None
+    return min(first for first, _ in known), max(last for _, last in known)
+
+
 def add_merged(
-    connection: Connection, new: Part | None, encoding_id: str, moves: Iterable[tuple[str, int, str]]
+    connection: Connection,
+    new: Part | None,
+    encoding_id: str,
+    moves: Iterable[tuple[str, int, str]],
+    *,
+    shards: tuple[int, int] | None,
 ) -> None:
-    """Add a merged part, and drop the moves that it contains unless the document has moved again since."""
+    """Add a merged part with rows of these `shards`, and drop the moves that it contains.
+
+    A move stays if the document has moved again since.
+    """
     if new is not None:
+        first, last = shards or (None, None)
         connection.execute(
             insert(parts).values(
                 path=new.path,
@@ -107,6 +132,8 @@ def add_merged(
                 rows=new.rows,
                 bytes=new.bytes,
                 sha256=new.sha256,
+                first_shard=first,
+                last_shard=last,
             )
         )
     rows = [{"doc": doc_id, "ver": version, "to": uri} for doc_id, version, uri in moves]

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, 
 
 from polyseme.storage.records import Counts
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """Incremented whenever an older Polyseme could misread the catalog."""
 
 COUNT_COLUMNS = tuple(f.name for f in fields(Counts) if f.name != "seconds")
@@ -85,7 +85,10 @@ parts = Table(
     Column("rows", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
+    Column("first_shard", BigInteger),
+    Column("last_shard", BigInteger),
 )
+"""A part holds rows of shards with numbers from `first_shard` to `last_shard` only; NULL if that is not known."""
 
 retired_parts = Table(
     "retired_parts",
@@ -106,10 +109,14 @@ document_versions = Table(
     Column("doc_id", _ORDERED, primary_key=True),
     Column("version", BigInteger, nullable=False),
     Column("text_version", BigInteger, nullable=False, server_default="0"),
+    Column("rows_version", BigInteger, nullable=False, server_default="0"),
+    Column("rows_shard", BigInteger),
     Column("uri", _ORDERED, nullable=False),
     Column("record_sha256", Text, nullable=False),
+    Column("content_sha256", Text),
     Column("outputs", Text, nullable=False),
     Column("n_tokens", BigInteger, nullable=False),
+    Column("device", Text),
     Column("deleted", Boolean, nullable=False, default=False),
     Index("document_versions_by_uri", "encoding_id", "uri", "doc_id"),
     sqlite_with_rowid=False,
@@ -117,7 +124,10 @@ document_versions = Table(
 """One row per document; `deleted` ones stay as tombstones, so that a slow older run cannot restore them.
 
 `version` is the ordinal of the run that encoded it, `text_version` of the run that read its text from the source: an
-older one after a backfill, which takes its texts from the lake.
+older one after a backfill, which takes its texts from the lake. Its rows but that of `documents` have `rows_version`,
+which is less if only its description changed since, and were written by the shard number `rows_shard`.
+
+NULL is what an earlier format did not record: the shard, the hash of the text alone, and the kind of `device`.
 """
 
 RECORD_PREFIX = "substr(record_sha256, 1, 16)"
@@ -125,15 +135,37 @@ RECORD_PREFIX = "substr(record_sha256, 1, 16)"
 
 Index("document_versions_by_record", text(RECORD_PREFIX), _table=document_versions)
 
+CONTENT_PREFIX = "substr(content_sha256, 1, 16)"
+"""The same for documents of which only the text is known."""
+
+Index("document_versions_by_content", text(CONTENT_PREFIX), _table=document_versions)
+
 superseded = Table(
     "superseded",
     metadata,
     Column("encoding_id", Text, ForeignKey("encodings.encoding_id"), primary_key=True),
     Column("doc_id", _ORDERED, primary_key=True),
     Column("version", BigInteger, primary_key=True),
+    Column("n_tokens", BigInteger),
     sqlite_with_rowid=False,
 )
-"""Document versions whose rows parts still hold and readers must not see: a row is live unless it is listed here."""
+"""Document versions whose rows parts still hold and readers must not see: a row is live unless it is listed here.
+
+`n_tokens` is how many tokens have rows of that version, NULL if that is not known.
+"""
+
+redescribed = Table(
+    "redescribed",
+    metadata,
+    Column("encoding_id", Text, ForeignKey("encodings.encoding_id"), primary_key=True),
+    Column("doc_id", _ORDERED, primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Document versions of which only the row of `documents` is hidden, because a later version describes it anew.
+
+The document's other rows stay, and so does the entry while a part may have that row, whatever becomes of the document.
+"""
 
 moved = Table(
     "moved",
@@ -153,6 +185,7 @@ deleted_documents = Table(
     Column("doc_id", _ORDERED, primary_key=True),
     Column("version", BigInteger, nullable=False),
     Column("text_version", BigInteger, nullable=False),
+    Column("rows_version", BigInteger, nullable=False),
     Column("deleted_by", BigInteger, nullable=False),
     Column("deleted_at", Text, nullable=False),
     sqlite_with_rowid=False,

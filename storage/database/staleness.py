@@ -14,7 +14,10 @@ from sqlalchemy import Connection, bindparam, text, update
 from polyseme.storage.database.schema import document_versions
 
 DAMAGED = ""
-"""The record hash of a document whose rows a broken part held. No record has it, so the next scan encodes it again."""
+"""The record hash of a document whose rows a broken part held. No record has it, so the next scan encodes it again.
+
+The hash of its text is dropped too: with the same text, nothing would be encoded.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ def mark_damaged(connection: Connection, encoding_id: str, doc_ids: Sequence[str
         connection.execute(
             update(document_versions)
             .where(d.encoding_id == encoding_id, d.doc_id == bindparam("doc"))
-            .values(record_sha256=DAMAGED),
+            .values(record_sha256=DAMAGED, content_sha256=None),
             [{"doc": doc_id} for doc_id in doc_ids],
         )
 

@@ -5,11 +5,12 @@ Every function reads inside a transaction that it is given; `commits` has those 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
 import pyarrow as pa
-from sqlalchemy import Connection, literal, select, tuple_
+from sqlalchemy import Connection, RowMapping, literal, select, tuple_
 
 from polyseme.storage import checks
 from polyseme.storage.database import meta
@@ -22,26 +23,40 @@ from polyseme.storage.records import DocumentVersion, Outputs
 def find(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> dict[str, DocumentVersion]:
     """Return the live version of each of `doc_ids` that has one."""
     d = document_versions.c
-    columns = (d.doc_id, d.uri, d.version, d.record_sha256, d.outputs, d.n_tokens, d.text_version)
-    query = select(*columns).where(d.encoding_id == encoding_id, d.deleted.is_(False))
+    query = select(document_versions).where(d.encoding_id == encoding_id, d.deleted.is_(False))
     origin = meta.origin(connection)
     return {
-        doc_id: DocumentVersion(
-            doc_id=doc_id,
-            uri=origin.string(uri, "document_versions.uri"),
-            version=origin.integer(version, "document_versions.version"),
-            record_sha256=origin.string(record_sha256, "document_versions.record_sha256"),
-            outputs=_outputs(origin, outputs),
-            n_tokens=origin.integer(n_tokens, "document_versions.n_tokens"),
-            text_version=(
-                None if text_version == version else origin.integer(text_version, "document_versions.text_version")
-            ),
-        )
+        row["doc_id"]: checked(origin, row)
         for ids in chunks(doc_ids)
-        for doc_id, uri, version, record_sha256, outputs, n_tokens, text_version in connection.execute(
-            query.where(d.doc_id.in_(ids))
-        ).all()
+        for row in connection.execute(query.where(d.doc_id.in_(ids))).mappings().all()
     }
+
+
+def checked(origin: checks.Origin, row: RowMapping) -> DocumentVersion:
+    """Return a row of `document_versions` as a record. Raises LakeError for a value that no commit writes."""
+
+    def number(name: str, *, most: int = checks.MOST) -> int:
+        return origin.integer(row[name], f"document_versions.{name}", most=most)
+
+    def maybe(name: str, pattern: re.Pattern[str], expected: str) -> str | None:
+        value = row[name]
+        return None if value is None else origin.text(value, f"document_versions.{name}", pattern, expected)
+
+    version = number("version")
+    text_version, rows_version = number("text_version"), number("rows_version", most=version)
+    return DocumentVersion(
+        doc_id=origin.string(row["doc_id"], "document_versions.doc_id"),
+        uri=origin.string(row["uri"], "document_versions.uri"),
+        version=version,
+        record_sha256=origin.string(row["record_sha256"], "document_versions.record_sha256"),
+        outputs=_outputs(origin, row["outputs"]),
+        n_tokens=number("n_tokens"),
+        text_version=None if text_version == version else text_version,
+        rows_version=None if rows_version == version else rows_version,
+        rows_shard=None if row["rows_shard"] is None else number("rows_shard"),
+        content_sha256=maybe("content_sha256", checks.SHA256, "64 hex digits"),
+        device=maybe("device", checks.DEVICE, "the kind of a device"),
+    )
 
 
 def live_versions(connection: Connection, encoding_id: str) -> pa.Table:

@@ -99,4 +99,5 @@ def _version(document: Document, shard: Shard, n_tokens: int) -> DocumentVersion
         outputs=shard.outputs,
         n_tokens=n_tokens,
         text_version=document.text_version,
+        content_sha256=document.content_sha256,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,9 +78,11 @@ class TestOpening:
 class TestCommits:
     def test_a_commit_is_looked_up_again(self, catalog: Catalog, spec: EncodingSpec) -> None:
         outputs = Outputs("tokens", frozenset({"bank"}), nsp=False)
-        document = lakes.document_version("d'1", lakes.begin(catalog, spec, "r"), outputs=outputs)
+        document = lakes.document_version(
+            "d'1", lakes.begin(catalog, spec, "r"), outputs=outputs, content_sha256="5" * 64, device="cuda"
+        )
         catalog.commit_shard(lakes.make_result(spec, [document], run_id="r"))
-        assert catalog.lookup(spec.encoding_id, ["d'1", "absent"]) == {"d'1": document}
+        assert catalog.lookup(spec.encoding_id, ["d'1", "absent"]) == {"d'1": replace(document, rows_shard=1)}
         assert catalog.lookup("another", ["d'1"]) == {}
         assert hidden(catalog) == set()
 

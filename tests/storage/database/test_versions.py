@@ -49,7 +49,8 @@ def test_hundreds_of_thousands_of_documents_are_looked_up_and_listed_in_bounded_
         raw.execute(
             "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) "
             "INSERT INTO document_versions "
-            "SELECT ?, printf('d%08d', i), 1, 1, printf('f:///%08d', i), 'x', ?, 7, 0 FROM n",
+            "(encoding_id, doc_id, version, text_version, rows_version, uri, record_sha256, outputs, n_tokens, deleted)"
+            " SELECT ?, printf('d%08d', i), 1, 1, 1, printf('f:///%08d', i), 'x', ?, 7, 0 FROM n",
             (many, spec.encoding_id, Outputs().to_json()),
         )
     doc_ids = [f"d{i:08}" for i in range(many)]

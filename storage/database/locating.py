@@ -1,0 +1,88 @@
+"""Locating: which parts can hold a document's rows, under which version, and which documents have a text.
+
+Every function works inside a transaction that it is given. Opens no files: a part that can hold rows of a document may
+have none of it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, literal_column, select
+
+from polyseme.storage.database import meta, part_rows
+from polyseme.storage.database.dialects import chunks
+from polyseme.storage.database.schema import CONTENT_PREFIX, document_versions, parts
+from polyseme.storage.records import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where the rows of some documents are: the live `parts` of one table that can hold them, oldest first, and the
+    version that these rows have, by doc_id. Documents that are not live are missing."""
+
+    parts: tuple[Part, ...]
+    versions: dict[str, int]
+
+
+def parts_holding(connection: Connection, encoding_id: str, table: str, doc_ids: Sequence[str]) -> Located:
+    """Return the live parts of a table that can hold rows of live documents, and the version of these rows.
+
+    All parts of the table if a document was stored by a Polyseme that did not record where, and for a row of
+    `documents` that is newer than the others.
+    """
+    d, versions, shards, anywhere = document_versions.c, dict[str, int](), set[int](), False
+    query = select(d.doc_id, d.version, d.rows_version, d.rows_shard)
+    query = query.where(d.encoding_id == encoding_id, d.deleted.is_(False))
+    origin = meta.origin(connection)
+    for some in chunks(doc_ids):
+        for doc_id, version, rows_version, shard in connection.execute(query.where(d.doc_id.in_(some))).all():
+            is_redescribed = table == "documents" and version != rows_version
+            found = version if table == "documents" else rows_version
+            versions[origin.string(doc_id, "document_versions.doc_id")] = origin.integer(
+                found, "document_versions.rows_version"
+            )
+            if is_redescribed or shard is None:
+                anywhere = True
+            else:
+                shards.add(origin.integer(shard, "document_versions.rows_shard"))
+    if not versions:
+        return Located((), {})
+    live = part_rows.live_parts(connection, encoding_id=encoding_id, table=table)
+    if anywhere:
+        return Located(tuple(live), versions)
+    wanted = sorted(shards)
+    holding = {path for path, first, last in _ranges(connection, encoding_id, table) if _has(wanted, first, last)}
+    return Located(tuple(part for part in live if part.path in holding), versions)
+
+
+def _ranges(connection: Connection, encoding_id: str, table: str) -> list[tuple[str, int | None, int | None]]:
+    p = parts.c
+    query = select(p.path, p.first_shard, p.last_shard).where(p.encoding_id == encoding_id, p.table_name == table)
+    return [(path, first, last) for path, first, last in connection.execute(query)]
+
+
+def _has(shards: Sequence[int], first: int | None, last: int | None) -> bool:
+    """Return whether one of the sorted `shards` is in a range; one that is not known may have any."""
+    if first is None or last is None:
+        return True
+    at = bisect_left(shards, first)
+    return at < len(shards) and shards[at] <= last
+
+
+def documents_with_text(connection: Connection, encoding_id: str, contents: Sequence[str]) -> dict[str, list[str]]:
+    """Return the ids of live documents of an encoding, in order, by the hash of their text, for each of `contents`.
+
+    Documents that were stored before the hash was recorded are not found.
+    """
+    d, wanted, found = document_versions.c, set(contents), dict[str, list[str]]()
+    prefix: ColumnElement[str] = literal_column(CONTENT_PREFIX)
+    query = select(d.content_sha256, d.doc_id).where(d.deleted.is_(False), d.encoding_id == encoding_id)
+    origin = meta.origin(connection)
+    for some in chunks(contents):
+        for content, doc_id in connection.execute(query.where(prefix.in_([c[:16] for c in some]))):
+            if content in wanted:
+                found.setdefault(content, []).append(origin.string(doc_id, "document_versions.doc_id"))
+    return {content: sorted(ids) for content, ids in found.items()}
