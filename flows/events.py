@@ -239,7 +239,7 @@ def emit_run(report: RunReport, *, lake_id: str, known: Sequence[Encoding], refu
     """Emit the events of a run: what it changed and refused. `known` are the encodings that the lake had before."""
     about = {"run_id": report.run_id, "lake": report.lake, "lake_id": lake_id}
     encoding = {"encoding": report.encoding, "encoding_id": report.encoding_id}
-    if report.counts.documents or report.tally.deleted:
+    if report.counts.documents or report.counts.redescribed or report.tally.deleted:
         if report.encoding_id not in {e.encoding_id for e in known}:
             emit(EncodingChanged(**about, **encoding, previous=known[-1].encoding_id if known else None))
         emit(

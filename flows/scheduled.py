@@ -49,6 +49,7 @@ def reconcile(corpora: list[str] | None = None) -> Any:
             "unchanged": report.tally.unchanged,
             "missed new": report.tally.new,
             "missed changed": report.tally.changed,
+            "missed descriptions": report.tally.redescribed,
             "missed gone": report.tally.deleted,
             "refused": report.tally.rejected,
         }

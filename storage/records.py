@@ -172,6 +172,8 @@ class Shard:
     """The documents that one task run handles: a reference to a staged file, never the text itself.
 
     `path` is relative to the lake's root, `version` the ordinal of the run, `ordinal` the shard's place in it.
+    `n_chars` are to be encoded. `redescribes` is for documents of which only the description changed: their rows stay,
+    and nothing is encoded.
     """
 
     run_id: str
@@ -183,6 +185,7 @@ class Shard:
     n_documents: int
     n_chars: int
     shard_key: str
+    redescribes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,8 +118,29 @@ def encode(
     """Write the parts of `texts` and return the shard; `margins` go to its adjacent transitions in order."""
     rows = _rows(texts, version, margins, random_margins)
     tables = ((name, arrow_table(name, spec.width, found)) for name, found in rows.items() if found)
-    documents = [document_version(doc_id, version) for doc_id in texts]
+    documents = [
+        document_version(doc_id, version, content_sha256=content_of(sentences)) for doc_id, sentences in texts.items()
+    ]
     return make_result(spec, documents, run_id=run_id, parts=write_parts(lake, spec, tables))
+
+
+def describe(
+    lake: Lake, spec: EncodingSpec, texts: Texts, *, run_id: str, version: int, rows_version: int, title: str
+) -> ShardResult:
+    """Write new rows of `documents` for documents whose text stays, and return the shard."""
+    key = {"version": version}
+    rows = [_document({"doc_id": doc_id, **key}, found) | {"title": title} for doc_id, found in texts.items()]
+    documents = [
+        document_version(doc_id, version, content_sha256=content_of(found), rows_version=rows_version)
+        for doc_id, found in texts.items()
+    ]
+    parts = write_parts(lake, spec, [("documents", arrow_table("documents", spec.width, rows))])
+    return make_result(spec, documents, run_id=run_id, parts=parts)
+
+
+def content_of(sentences: Sequence[str]) -> str:
+    """Return the hash of the text that documents of these sentences have."""
+    return hashlib.sha256(" ".join(sentences).encode()).hexdigest()
 
 
 def write_parts(lake: Lake, spec: EncodingSpec, tables: Iterable[tuple[str, pa.Table]]) -> list[Part]:
@@ -235,7 +256,7 @@ def _document(key: Row, sentences: Sequence[str]) -> Row:
         "n_chars": len(text),
         "n_sentences": len(sentences),
         "n_tokens": 7,
-        "content_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "content_sha256": content_of(sentences),
         "ingested_at": INGESTED_AT,
     }
 

@@ -157,9 +157,10 @@ def _run(request: BackfillRequest, *, json: bool) -> Exit:
 
 def _print_summary(report: RunReport) -> None:
     counts, tally = report.counts, report.tally
+    described = f"{tally.redescribed:,} described anew, " if tally.redescribed else ""
     show(
-        f"{tally.documents:,} documents selected: {tally.new + tally.changed:,} to encode, {tally.unchanged:,} up to "
-        f"date. {counts.documents:,} encoded: {counts.sentences:,} sentences, {counts.words:,} words, "
-        f"{counts.tokens:,} tokens in {report.wall_seconds:,.1f} s.\n"
+        f"{tally.documents:,} documents selected: {tally.new + tally.changed:,} to encode, {described}"
+        f"{tally.unchanged:,} up to date. {counts.documents:,} encoded: {counts.sentences:,} sentences, "
+        f"{counts.words:,} words, {counts.tokens:,} tokens in {report.wall_seconds:,.1f} s.\n"
         f"Lake {report.lake}, encoding {report.encoding}, run {report.run_id}."
     )

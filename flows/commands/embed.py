@@ -111,8 +111,9 @@ def _print_summary(report: RunReport) -> None:
         if counts.tokens
         else ""
     )
+    described = f"{tally.redescribed:,} described anew, " if tally.redescribed else ""
     lines = [
-        f"{tally.documents:,} documents read: {tally.new:,} new, {tally.changed:,} changed, "
+        f"{tally.documents:,} documents read: {tally.new:,} new, {tally.changed:,} changed, {described}"
         f"{tally.unchanged:,} unchanged, {tally.deleted:,} gone; {tally.rejected:,} records refused.",
         f"{counts.documents:,} documents embedded: {counts.sentences:,} sentences, {counts.words:,} words, "
         f"{counts.tokens:,} tokens, {counts.transitions:,} transitions; {counts.bytes / 1e6:,.1f} MB "

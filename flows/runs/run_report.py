@@ -54,6 +54,7 @@ def markdown(report: RunReport) -> str:
         ("unchanged, skipped", tally.unchanged),
         ("new", tally.new),
         ("changed", tally.changed),
+        ("described anew, not encoded", tally.redescribed),
         ("gone, hidden", tally.deleted),
         ("records refused", tally.rejected),
         ("sentences", counts.sentences),

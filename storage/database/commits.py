@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from polyseme.storage.database import deletions, meta, rejects
+from polyseme.storage.database import deletions, meta, redescribing, rejects
 from polyseme.storage.database.dialects import chunks, insert_into
 from polyseme.storage.database.schema import deleted_documents, document_versions, moved, parts, shards, superseded
 from polyseme.storage.errors import PolysemeError
@@ -48,7 +48,10 @@ def is_committed(connection: Connection, shard_key: str) -> bool:
 
 
 def commit(connection: Connection, result: ShardResult, *, at: str, longest: int | None = None) -> None:
-    """Add a shard's parts, document versions and rejects. Raises PolysemeError if the run has a document twice."""
+    """Add a shard's parts, document versions and rejects.
+
+    Raises PolysemeError if the run has a document twice, or describes anew one whose text another run has changed.
+    """
     shard = result.shard
     connection.execute(
         insert(shards).values(
@@ -65,7 +68,9 @@ def commit(connection: Connection, result: ShardResult, *, at: str, longest: int
         connection.execute(insert(parts), [_part_row(part, shard.shard_key, number) for part in result.parts])
     current = current_versions(connection, shard.encoding_id, _ids(result.documents))
     live, hidden = _fence(result.documents, current)
-    _put_versions(connection, shard.encoding_id, live, shard=number)
+    described = [d for d in live if d.rows_version is not None]
+    kept = redescribing.take_rows(connection, shard.encoding_id, described)
+    _put_versions(connection, shard.encoding_id, [*(d for d in live if d.rows_version is None), *kept], shard=number)
     back = [d.doc_id for d in live if d.doc_id in current and current[d.doc_id].deleted]
     deletions.forget(connection, shard.encoding_id, back)
     _hide(connection, shard.encoding_id, hidden)
@@ -166,10 +171,11 @@ def _fence(
             )
         if now is None or now.order < document.order or (now.deleted and now.order == document.order):
             live[document.doc_id] = document
-            if now and not now.deleted:
+            if now and not now.deleted and document.rows_version is None:
                 hidden += _rows_of(document.doc_id, now)
         else:
-            hidden.append((document.doc_id, document.version, document.n_tokens))
+            tokens = document.n_tokens if document.rows_version is None else 0
+            hidden.append((document.doc_id, document.version, tokens))
     return list(live.values()), hidden
 
 
@@ -196,8 +202,8 @@ def _put_versions(
                 "doc_id": d.doc_id,
                 "version": d.version,
                 "text_version": d.order[0],
-                "rows_version": d.version,
-                "rows_shard": shard,
+                "rows_version": d.version if d.rows_version is None else d.rows_version,
+                "rows_shard": shard if d.rows_version is None else d.rows_shard,
                 "uri": d.uri,
                 "record_sha256": d.record_sha256,
                 "content_sha256": d.content_sha256,

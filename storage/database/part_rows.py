@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select
 
 from polyseme.storage import checks
 from polyseme.storage.database import meta
@@ -151,18 +151,24 @@ def add_merged(
 
 
 def drop_corrections(
-    connection: Connection, encoding_id: str, versions: Sequence[tuple[str, int]], *, searched: Collection[str]
+    connection: Connection,
+    encoding_id: str,
+    versions: Sequence[tuple[str, int]],
+    *,
+    searched: Collection[str],
+    of: Sequence[Table] = (superseded, moved),
 ) -> None:
     """Drop the corrections of `(doc_id, version)` pairs of which the parts `searched`, by path, have no rows.
 
-    A pair stays if a shard of that version was committed since: the shard may have brought rows of it.
+    `of` are the tables of corrections. A pair stays if a shard of that version was committed since: the shard may have
+    brought rows of it.
     """
     committed = select(parts.c.path, shards.c.version).join(shards, parts.c.shard_key == shards.c.shard_key)
     found = connection.execute(committed.where(parts.c.encoding_id == encoding_id))
     growing = {version for path, version in found if path not in searched}
     gone = [{"doc": doc_id, "ver": version} for doc_id, version in versions if version not in growing]
     for some in chunks(gone):
-        for table in (superseded, moved):
+        for table in of:
             c = table.c
             matching = (c.encoding_id == encoding_id, c.doc_id == bindparam("doc"), c.version == bindparam("ver"))
             connection.execute(delete(table).where(*matching), some)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Table, func, select
 
 from polyseme.storage import checks
 from polyseme.storage.database import dead_runs, deletions, meta, run_process, schema
@@ -23,9 +23,10 @@ class Snapshot:
 
     `parts` maps `(encoding_id, table)` to paths relative to the lake.
 
-    `superseded(encoding_id, doc_id, version)` and `moved(encoding_id, doc_id, version, uri)` correct the rows of the
-    parts; `restorable(encoding_id, doc_id, version)` are those of the superseded that a restore can show again. `runs`
-    has those as died that are dead, recorded or not; `rejects` are shown as they are.
+    `superseded(encoding_id, doc_id, version)`, `redescribed` with the same columns for the table `documents` alone, and
+    `moved(encoding_id, doc_id, version, uri)` correct the rows of the parts; `restorable(encoding_id, doc_id, version)`
+    are those of the superseded that a restore can show again. `runs` has those as died that are dead, recorded or not;
+    `rejects` are shown as they are.
     """
 
     catalog_version: int
@@ -35,6 +36,7 @@ class Snapshot:
     encodings: tuple[Encoding, ...]
     parts: Mapping[tuple[str, str], tuple[str, ...]]
     superseded: pa.Table
+    redescribed: pa.Table
     moved: pa.Table
     restorable: pa.Table
     runs: pa.Table
@@ -62,7 +64,8 @@ def take_snapshot(connection: Connection) -> Snapshot:
         default_encoding=_default(connection, [e.encoding_id for e in encodings]),
         encodings=encodings,
         parts=_live_parts(connection, [e.encoding_id for e in encodings]),
-        superseded=read_table(connection, select(schema.superseded)),
+        superseded=_versions(connection, schema.superseded),
+        redescribed=_versions(connection, schema.redescribed),
         moved=read_table(connection, select(schema.moved)),
         restorable=deletions.restorable_versions(connection),
         runs=_runs(connection),
@@ -80,6 +83,10 @@ def read_totals(connection: Connection, encoding_id: str) -> dict[str, int]:
     documents, tokens = connection.execute(live).one()
     parts, size = connection.execute(files).one()
     return {"documents": documents, "tokens": tokens, "parts": parts, "bytes": size}
+
+
+def _versions(connection: Connection, table: Table) -> pa.Table:
+    return read_table(connection, select(table.c.encoding_id, table.c.doc_id, table.c.version))
 
 
 def _runs(connection: Connection) -> pa.Table:

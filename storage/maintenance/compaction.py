@@ -18,6 +18,8 @@ import pyarrow as pa
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import part_rows
 from polyseme.storage.database.encodings import Encoding
+from polyseme.storage.database.schema import moved as moved_rows
+from polyseme.storage.database.schema import redescribed as redescribed_rows
 from polyseme.storage.database.snapshot import Snapshot, take_snapshot
 from polyseme.storage.errors import LakeError, PolysemeError, UsageError
 from polyseme.storage.lake import Lake
@@ -180,13 +182,13 @@ def _broken_parts(parts: Iterable[Part], files: LocalParts) -> list[str]:
 
 
 def _dead_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections) -> dict[str, int]:
-    """Return the number of dead rows by path. Parts that cannot be read count as having none."""
-    if not parts or not corrections.dead.num_rows:
+    """Return the number of dead rows of parts of one table, by path. Parts that cannot be read count as having none."""
+    if not parts or not corrections.dead_in(parts[0].table).num_rows:
         return {}
     found: dict[str, int] = {}
     with duckdb.connect() as con:
         lake.files.attach(con, [part.path for part in parts])
-        con.register("dead", corrections.dead)
+        con.register("dead", corrections.dead_in(parts[0].table))
         for part in parts:
             query = f"SELECT count(*) FROM {_versions_in(lake, part)} SEMI JOIN dead USING (doc_id, version)"
             try:
@@ -200,15 +202,26 @@ def _dead_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections) -> d
 def _drop_corrections(catalog: Catalog, encoding: Encoding) -> None:
     """Drop the corrections of hidden versions of which no part has rows any more."""
     snapshot, parts = _snapshot_and_parts(catalog, encoding)
-    hidden = Corrections.of(snapshot, encoding.encoding_id).hidden
+    corrections = Corrections.of(snapshot, encoding.encoding_id)
+    hidden = _in_none(catalog.lake, parts, corrections.hidden)
+    described = [part for part in parts if part.table == "documents"]
+    redescribed = _in_none(catalog.lake, described, corrections.redescribed)
+    if hidden or redescribed:
+        searched = {part.path for part in parts}
+        with catalog.writing() as connection:
+            part_rows.drop_corrections(connection, encoding.encoding_id, hidden, searched=searched)
+            part_rows.drop_corrections(
+                connection, encoding.encoding_id, redescribed, searched=searched, of=(redescribed_rows, moved_rows)
+            )
+
+
+def _in_none(lake: Lake, parts: Iterable[Part], hidden: pa.Table) -> list[tuple[str, int]]:
+    """Return those of the versions `(doc_id, version)` of which no part has a row."""
     for part in parts:
         if not hidden.num_rows:
-            return
-        hidden = _not_in(catalog.lake, part, hidden)
-    gone = list(zip(hidden["doc_id"].to_pylist(), hidden["version"].to_pylist(), strict=True))
-    if gone:
-        with catalog.writing() as connection:
-            part_rows.drop_corrections(connection, encoding.encoding_id, gone, searched={p.path for p in parts})
+            break
+        hidden = _not_in(lake, part, hidden)
+    return list(zip(hidden["doc_id"].to_pylist(), hidden["version"].to_pylist(), strict=True))
 
 
 def _not_in(lake: Lake, part: Part, hidden: pa.Table) -> pa.Table:

@@ -34,12 +34,20 @@ _SEPARATOR = "\0"
 class Corrections:
     """The corrections of one encoding's rows: `hidden(doc_id, version)` and `moved(doc_id, version, uri)`.
 
-    `dead` are those of the hidden versions that nothing can show again, so that a merge drops their rows.
+    `redescribed(doc_id, version)` are hidden in the table `documents` alone, for good. `dead` are those of the hidden
+    versions that nothing can show again, so that a merge drops their rows.
     """
 
     hidden: pa.Table
+    redescribed: pa.Table
     moved: pa.Table
     dead: pa.Table
+
+    def dead_in(self, table: str) -> pa.Table:
+        """Return the versions whose rows in a table nothing can show again."""
+        if table != "documents" or not self.redescribed.num_rows:
+            return self.dead
+        return pa.concat_tables([self.dead, self.redescribed])
 
     @staticmethod
     def of(snapshot: Snapshot, encoding_id: str) -> Corrections:
@@ -52,7 +60,7 @@ class Corrections:
         dead = hidden
         if restorable.num_rows:
             dead = hidden.filter(pc.invert(pc.is_in(_versions(hidden), value_set=_versions(restorable))))
-        return Corrections(hidden, mine(snapshot.moved), dead)
+        return Corrections(hidden, mine(snapshot.redescribed), mine(snapshot.moved), dead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ def merged_rows(parts: Sequence[Part], files: LocalParts, corrections: Correctio
     keys = pa.concat_tables(
         [_read(files[part.path], [*SORT_KEYS[table], "version"]) for part in parts], promote_options="none"
     )
-    order = _order(keys, table, corrections.dead)
+    order = _order(keys, table, corrections.dead_in(table))
     ends = np.cumsum([part.rows for part in parts])
     if int(ends[-1]) != keys.num_rows:
         raise PolysemeError(f"The catalog counts {ends[-1]} rows in {len(parts)} parts of {table}, they have "

@@ -30,7 +30,7 @@ HIDDEN = "internal"
 _META = f"{HIDDEN}.meta"
 _GUARD = f"{HIDDEN}.place"
 _VIEWS = (*TABLES, "coherence", "perplexity")
-_CORRECTIONS = ("superseded", "moved")
+_CORRECTIONS = ("superseded", "redescribed", "moved")
 
 
 def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake, *, at: str | None = None) -> None:
@@ -77,6 +77,7 @@ def tables(snapshot: Snapshot, root: str) -> dict[str, pa.Table]:
             }
         ),
         f"{HIDDEN}.superseded": snapshot.superseded,
+        f"{HIDDEN}.redescribed": snapshot.redescribed,
         f"{HIDDEN}.moved": snapshot.moved,
         "runs": runs_table(snapshot),
         "rejects": snapshot.rejects,
@@ -134,9 +135,11 @@ def _table_view(encoding: Encoding, table: str, files: str | None, corrections: 
         f"FROM {_rows_of(table, files)} AS r",
     ]
     of_encoding = f"WHERE encoding_id = {quote(encoding.encoding_id)}"
-    if "superseded" in corrections:
-        hidden = f"(SELECT doc_id, version FROM {HIDDEN}.superseded {of_encoding})"
-        lines.append(f"ANTI JOIN {hidden} AS old ON r.doc_id = old.doc_id AND r.version = old.version")
+    hiding = ("superseded", "redescribed") if table == "documents" else ("superseded",)
+    for name in hiding:
+        if name in corrections:
+            hidden = f"(SELECT doc_id, version FROM {HIDDEN}.{name} {of_encoding})"
+            lines.append(f"ANTI JOIN {hidden} AS {name} ON r.doc_id = {name}.doc_id AND r.version = {name}.version")
     if moves:
         moved = f"(SELECT doc_id, version, uri FROM {HIDDEN}.moved {of_encoding})"
         lines.append(f"LEFT JOIN {moved} AS m ON r.doc_id = m.doc_id AND r.version = m.version")

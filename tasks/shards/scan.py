@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import addresses
@@ -23,23 +24,33 @@ from polyseme.tasks.shards.identity import Identities, address_in, has_moved, is
 from polyseme.tasks.shards.reject_rows import RejectRows
 from polyseme.tasks.shards.seen_ids import SeenIds
 from polyseme.tasks.shards.settling import settle
-from polyseme.tasks.shards.staging import SHARD_DOCUMENTS_MOST, Stage, shard_chars
+from polyseme.tasks.shards.staging import Stage
 
 _LOOKUP_DOCUMENTS, _LOOKUP_CHARS = 1000, 4_000_000
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of a scan so far."""
+    """Counts of a scan so far. `redescribed` documents have another title or metadata, and the text they had."""
 
     documents: int = 0
     new: int = 0
     changed: int = 0
+    redescribed: int = 0
     unchanged: int = 0
     moved: int = 0
     rejected: int = 0
     deleted: int = 0
     chars_to_encode: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A document that is not up to date, with the outputs it is to have, and whether its rows are those of its text."""
+
+    document: Document
+    outputs: Outputs
+    redescribes: bool
 
 
 @dataclass
@@ -77,8 +88,8 @@ class Scan:
             seen = self.seen
             self._identities = Identities(self.catalog, self._covers, seen=lambda id_: seen.is_new(id_) is not None)
 
-    def pending(self, items: Iterable[Document | Reject]) -> Iterator[tuple[Document, Outputs]]:
-        """Yield each document that is new or changed, with the outputs to make; count the rest."""
+    def pending(self, items: Iterable[Document | Reject]) -> Iterator[Pending]:
+        """Yield each document that is new or changed; count the rest."""
         batch: list[Document] = []
         refused: list[Reject] = []
         chars = 0
@@ -101,17 +112,17 @@ class Scan:
         self._reject_rows.finish()
 
     def shards(self, items: Iterable[Document | Reject]) -> Iterator[Shard]:
-        """Yield the documents that are new or changed as staged shards."""
-        ordinal = 0
-        stage: Stage | None = None
-        for document, outputs in self.pending(items):
-            stage = stage or Stage(self, ordinal)
-            stage.add(document, outputs)
-            if stage.chars >= shard_chars(ordinal) or stage.documents >= SHARD_DOCUMENTS_MOST:
-                yield stage.close()
-                stage, ordinal = None, ordinal + 1
-        if stage is not None:
-            yield stage.close()
+        """Yield the documents that are new or changed as staged shards, those that are described anew in their own."""
+        ordinals = count()
+        open_: dict[bool, Stage] = {}
+        for found in self.pending(items):
+            kind = found.redescribes
+            stage = open_.get(kind) or open_.setdefault(kind, Stage(self, next(ordinals), redescribes=kind))
+            stage.add(found.document, found.outputs)
+            if stage.is_full:
+                yield open_.pop(kind).close()
+        for kind in sorted(open_):
+            yield open_[kind].close()
 
     def delete_gone(self, sources: Sequence[Source], limit: DeletionLimit | None = None) -> int:
         """Delete documents that their source no longer yields; return their number.
@@ -136,7 +147,7 @@ class Scan:
         """Remove the temporary file of ids."""
         self.seen.close()
 
-    def _compare(self, batch: Sequence[Document], refused: Sequence[Reject]) -> Iterator[tuple[Document, Outputs]]:
+    def _compare(self, batch: Sequence[Document], refused: Sequence[Reject]) -> Iterator[Pending]:
         known = self.catalog.lookup(self.encoding_id, [d.doc_id for d in batch])
         here = self._identified(batch, refused, known)
         moved: list[tuple[str, str]] = []
@@ -160,10 +171,15 @@ class Scan:
                 new.append(document.doc_id)
             elif before.uri != document.uri:
                 changed.append(document.doc_id)
+            if before is not None and is_redescribed(before, document, self.outputs):
+                self.tally.redescribed += 1
+                yield Pending(document, self.outputs, redescribes=True)
+                continue
             self.tally.new += before is None
             self.tally.changed += before is not None
             self.tally.chars_to_encode += len(document.text)
-            yield document, self.outputs if before is None else self.outputs.union(before.outputs)
+            outputs = self.outputs if before is None else self.outputs.union(before.outputs)
+            yield Pending(document, outputs, redescribes=False)
         self.seen.mark_new([*new, *arrived])
         self.tally.moved += len(moved)
         now = {d.doc_id: d.uri for d in here}
@@ -251,6 +267,12 @@ def is_current(stored: DocumentVersion, document: Document, outputs: Outputs) ->
     if document.text_version is not None and stored.order[0] > document.text_version:
         return True
     return stored.record_sha256 == document.record_sha256 and stored.outputs.covers(outputs)
+
+
+def is_redescribed(stored: DocumentVersion, document: Document, outputs: Outputs) -> bool:
+    """Return whether a document that is not current has the text that the lake has, with all `outputs`."""
+    known = stored.content_sha256 is not None and stored.outputs.covers(outputs)
+    return known and stored.content_sha256 == document.content_sha256
 
 
 def _duplicate(document: Document) -> Reject:

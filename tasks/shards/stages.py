@@ -15,9 +15,10 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import ModelError
 from polyseme.storage.lake import Lake
 from polyseme.storage.parts import write_part
-from polyseme.storage.records import Counts, Document, DocumentVersion, Part, Shard, ShardResult
+from polyseme.storage.records import Counts, Document, DocumentVersion, Outputs, Part, Shard, ShardResult
 from polyseme.storage.staging import read_staged
 from polyseme.tasks.engine import Engine, OnBatch
+from polyseme.tasks.shards.redescribing import Redescribed, redescribe
 from polyseme.tasks.shards.scan import is_current
 
 _WRITERS = 2
@@ -37,7 +38,11 @@ def encode_shard(
     _require_encoding(shard, engine)
     ingested_at = datetime.now(UTC)
     seed = int(shard.shard_key[:12], 16)
-    documents = _still_wanted(shard, lake, catalog)
+    documents, outputs = _still_wanted(shard, lake, catalog), shard.outputs
+    described = Redescribed()
+    if shard.redescribes:
+        described = redescribe(shard, documents, catalog, width=engine.spec.width, ingested_at=ingested_at)
+        documents, outputs = described.left, outputs.union(described.outputs)
     by_id = {d.doc_id: d for d in documents}
     parts: list[Part] = []
     tokens: dict[str, int] = {}
@@ -45,7 +50,7 @@ def encode_shard(
     with ThreadPoolExecutor(_WRITERS, "polyseme-writer") as writers:
         writing: list[Future[Part]] = []
         run = engine.run(
-            documents, shard.outputs, version=shard.version, seed=seed, ingested_at=ingested_at, on_batch=on_batch,
+            documents, outputs, version=shard.version, seed=seed, ingested_at=ingested_at, on_batch=on_batch,
             device_lock=device_lock or nullcontext(),
         )  # fmt: skip
         for chunk in run:
@@ -65,8 +70,11 @@ def encode_shard(
         began = time.perf_counter()
         parts += [w.result() for w in writing]
         counts += Counts(seconds={"write": time.perf_counter() - began}, bytes=sum(p.bytes for p in parts))
-    versions = tuple(_version(by_id[d], shard, n) for d, n in tokens.items())
-    return ShardResult(shard=shard, parts=tuple(parts), documents=versions, rejects=(), counts=counts)
+    versions = [_version(by_id[d], shard, outputs, n) for d, n in tokens.items()]
+    return ShardResult(
+        shard=shard, parts=(*described.parts, *parts), documents=(*described.versions, *versions), rejects=(),
+        counts=described.counts + counts,
+    )  # fmt: skip
 
 
 def commit_shard(result: ShardResult, catalog: Catalog) -> Counts:
@@ -90,13 +98,13 @@ def _still_wanted(shard: Shard, lake: Lake, catalog: Catalog) -> list[Document]:
     return [d for d in documents if d.doc_id not in known or not is_current(known[d.doc_id], d, shard.outputs)]
 
 
-def _version(document: Document, shard: Shard, n_tokens: int) -> DocumentVersion:
+def _version(document: Document, shard: Shard, outputs: Outputs, n_tokens: int) -> DocumentVersion:
     return DocumentVersion(
         doc_id=document.doc_id,
         uri=document.uri,
         version=shard.version,
         record_sha256=document.record_sha256,
-        outputs=shard.outputs,
+        outputs=outputs,
         n_tokens=n_tokens,
         text_version=document.text_version,
         content_sha256=document.content_sha256,

@@ -27,10 +27,13 @@ def shard_chars(ordinal: int) -> int:
 
 
 class Stage:
-    """The shard that is being filled with documents, in a staged file."""
+    """The shard that is being filled with documents, in a staged file.
 
-    def __init__(self, scan: Scan, ordinal: int) -> None:
-        self._scan, self._ordinal = scan, ordinal
+    `redescribes` is for documents of which only the description changed.
+    """
+
+    def __init__(self, scan: Scan, ordinal: int, *, redescribes: bool = False) -> None:
+        self._scan, self._ordinal, self._redescribes = scan, ordinal, redescribes
         self._path = staged_path(scan.run_id, ordinal)
         self._writer = StagingWriter(scan.lake, self._path)
         self._key = hashlib.sha256(f"{scan.encoding_id}/{scan.version}".encode())
@@ -45,6 +48,11 @@ class Stage:
         self.documents += 1
         self.chars += len(document.text)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the shard has the size of its place in the run."""
+        return self.chars >= shard_chars(self._ordinal) or self.documents >= SHARD_DOCUMENTS_MOST
+
     def close(self) -> Shard:
         """Finish the file and return the shard, with a key that follows from its content."""
         self._writer.close()
@@ -57,6 +65,7 @@ class Stage:
             outputs=self._outputs,
             path=self._path,
             n_documents=self.documents,
-            n_chars=self.chars,
+            n_chars=0 if self._redescribes else self.chars,
             shard_key=self._key.hexdigest(),
+            redescribes=self._redescribes,
         )

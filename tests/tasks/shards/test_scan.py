@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from polyseme.storage.database.staleness import mark_damaged
 from polyseme.storage.records import Document, Outputs, Reject
 from polyseme.storage.staging import read_staged
 from polyseme.tasks.reading.sources import resolve
@@ -23,9 +25,33 @@ def test_new_changed_and_unchanged_documents_are_distinguished(runs: Runs) -> No
     assert runs.rows("SELECT doc_id, text FROM documents WHERE doc_id = 'b'") == [("b", "Another text.")]
 
 
-def test_a_new_title_is_a_change(runs: Runs) -> None:
+def test_a_new_title_or_other_metadata_is_no_change_of_the_text(runs: Runs) -> None:
     runs.embed(document("a"))
-    assert runs.embed(document("a", title="Now it has one")).tally.changed == 1
+    tally = runs.embed(document("a", title="Now it has one")).tally
+    assert (tally.redescribed, tally.changed, tally.new, tally.chars_to_encode) == (1, 0, 0, 0)
+    tally = runs.embed(replace(document("a", title="Now it has one"), metadata='{"views": 2}')).tally
+    assert (tally.redescribed, tally.changed, tally.unchanged) == (1, 0, 0)
+    assert runs.embed(replace(document("a", title="Now it has one"), metadata='{"views": 2}')).tally.unchanged == 1
+
+
+def test_documents_described_anew_are_staged_apart_from_those_to_encode(runs: Runs) -> None:
+    runs.embed(document("a"), document("b"), document("c"))
+    scan = runs.scan()
+    found = [document("a", title="T"), document("b", "Another text."), document("c", title="T"), document("d")]
+    shards = {s.redescribes: s for s in scan.shards(found)}
+    staged = {kind: [d.doc_id for d in read_staged(runs.lake, s.path)] for kind, s in shards.items()}
+    assert staged == {True: ["a", "c"], False: ["b", "d"]}
+    assert (shards[True].n_chars, shards[False].n_chars) == (0, scan.tally.chars_to_encode)
+
+
+def test_more_outputs_or_rows_that_were_lost_are_encoded_although_the_text_is_the_same(runs: Runs) -> None:
+    runs.embed(document("a"), document("b"))
+    with runs.catalog.writing() as connection:
+        mark_damaged(connection, runs.engine.spec.encoding_id, ["b"])
+    tally = runs.embed(document("a", title="T"), outputs=Outputs("words", None, False)).tally
+    assert (tally.redescribed, tally.changed) == (0, 1)
+    tally = runs.embed(document("b", title="T")).tally
+    assert (tally.redescribed, tally.changed) == (0, 1)
 
 
 def test_a_moved_document_is_not_encoded_again(runs: Runs) -> None:
@@ -90,7 +116,7 @@ def test_shards_stage_all_documents_in_order_and_have_distinct_keys(
 
 
 def test_the_number_of_documents_of_a_shard_is_bounded(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyseme.tasks.shards.scan.SHARD_DOCUMENTS_MOST", 2)
+    monkeypatch.setattr("polyseme.tasks.shards.staging.SHARD_DOCUMENTS_MOST", 2)
     assert [s.n_documents for s in runs.scan().shards([document(str(i)) for i in range(5)])] == [2, 2, 1]
 
 
@@ -159,7 +185,7 @@ def test_thousands_of_documents_are_compared_in_order(runs: Runs, monkeypatch: p
     monkeypatch.setattr("polyseme.tasks.shards.scan._LOOKUP_DOCUMENTS", 7)
     runs.embed(*(document(f"{i:03}") for i in range(0, 60, 2)))
     scan = runs.scan()
-    assert [d.doc_id for d, _ in scan.pending(document(f"{i:03}") for i in range(60))] == [
+    assert [p.document.doc_id for p in scan.pending(document(f"{i:03}") for i in range(60))] == [
         f"{i:03}" for i in range(1, 60, 2)
     ]
     assert (scan.tally.documents, scan.tally.unchanged, scan.tally.new) == (60, 30, 30)

@@ -1,0 +1,38 @@
+"""Values of documents' rows, read from the parts themselves: of versions that are known, hidden or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+import pyarrow as pa
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.locating import parts_holding
+from polyseme.storage.errors import LakeError
+from polyseme.storage.sql.literals import quote
+from polyseme.storage.sql.views import explained
+
+
+def sentence_counts(catalog: Catalog, encoding_id: str, versions: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of sentences of documents in these versions, by doc_id; those without a row are missing.
+
+    Empty if a part cannot be read.
+    """
+    with catalog.reading() as connection:
+        parts = parts_holding(connection, encoding_id, "documents", list(versions)).parts
+    if not parts:
+        return {}
+    wanted = pa.table(
+        {"doc_id": pa.array(versions.keys(), pa.string()), "version": pa.array(versions.values(), pa.int64())}
+    )
+    files = ", ".join(quote(str(catalog.lake.part_path(part.path))) for part in parts)
+    try:
+        with explained(catalog.lake), duckdb.connect() as con:
+            catalog.lake.files.attach(con, [part.path for part in parts])
+            con.register("wanted", wanted)
+            rows = f"read_parquet([{files}], hive_partitioning = false)"
+            found = con.execute(f"SELECT doc_id, n_sentences FROM {rows} SEMI JOIN wanted USING (doc_id, version)")
+            return dict(found.fetchall())
+    except LakeError:
+        return {}
