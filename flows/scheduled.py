@@ -13,9 +13,10 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
-from polyseme.flows.embed import FLOW_OPTIONS, EmbedRequest, carry_out, job
+from polyseme.flows.embed import FLOW_OPTIONS, carry_out
 from polyseme.flows.received_events import check_corpora
 from polyseme.flows.runs.endings import with_state
+from polyseme.flows.runs.job import embed_job
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.flows.server.corpora import Corpus, chosen
 from polyseme.flows.server.every_corpus import do_for_each, raise_failures
@@ -67,17 +68,10 @@ def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], 
     def embed(corpus: Corpus) -> None:
         with scan_lock(f"{corpus.lake} {corpus.name}") as mine:
             if mine:
-                reports[corpus.name] = carry_out(job(_request(corpus)))
+                reports[corpus.name] = carry_out(embed_job(corpus.request()))
             else:
                 get_run_logger().info(
                     "corpus %s: left to the run that waits to scan it, which will see all of this", corpus.name
                 )
 
     return reports, do_for_each(corpora, embed)
-
-
-def _request(corpus: Corpus) -> EmbedRequest:
-    return EmbedRequest(
-        sources=corpus.sources, lake=corpus.lake, catalog=corpus.catalog, engine=corpus.engine, outputs=corpus.outputs,
-        reading=corpus.reading, delete=corpus.delete, delete_limit=corpus.delete_limit, runner=corpus.runner,
-    )  # fmt: skip

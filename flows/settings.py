@@ -7,6 +7,7 @@ beats a line at its top (`lake = "…"`), which beats the default.
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,8 @@ _TEMPORARY_SERVER = {
                         "REPOSSESSOR", "CLEANUP_RECONCILER", "TRIGGERS")
     },
 }  # fmt: skip
+
+_NAMING_A_SERVER = ("PREFECT_API", "PREFECT_API_URL", "PREFECT_PROFILE")
 
 
 def sources_of_settings() -> list[Any]:
@@ -159,6 +162,36 @@ def require_server() -> None:
             "No Prefect server is configured. Start one with `prefect server start` and set its address: "
             "export PREFECT_API_URL=http://127.0.0.1:4200/api"
         )
+
+
+def has_standing_server() -> bool:
+    """Return whether a standing Prefect server is configured.
+
+    Prefect itself is asked, which takes a second to import, only if something that it reads may name one.
+    """
+    if not ("prefect" in sys.modules or _may_name_a_server()):
+        return False
+    from prefect.settings import PREFECT_API_URL
+
+    return bool(PREFECT_API_URL.value())
+
+
+def _may_name_a_server() -> bool:
+    """Return whether Prefect's variables, its files in the working directory or its profiles may name a server."""
+    if any(name.upper() in _NAMING_A_SERVER for name in os.environ) or Path("prefect.toml").exists():
+        return True
+    if "prefect" in _text_of(Path(".env")).lower() or "tool.prefect" in _text_of(Path("pyproject.toml")):
+        return True
+    home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
+    return "API" in _text_of(profiles)
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def prepare_prefect(*, verbose: bool) -> None:

@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from polyseme.flows.embed import EmbedRequest, embed_corpus
+    from polyseme.flows.embed import embed_corpus
+    from polyseme.flows.runs.job import EmbedRequest
     from polyseme.flows.runs.runners import Runner
     from polyseme.flows.settings import prepare_prefect
     from polyseme.storage.errors import PolysemeError
@@ -48,7 +49,7 @@ __all__ = [
 _HOMES = {
     "Access": "storage.sql.access",
     "Document": "storage.records",
-    "EmbedRequest": "flows.embed",
+    "EmbedRequest": "flows.runs.job",
     "Engine": "tasks.engine",
     "EngineConfig": "tasks.engine",
     "Lake": "storage.lake",

@@ -40,6 +40,7 @@ from polyseme.tasks.encode.forward import ChunkVectors, chunk_vectors
 from polyseme.tasks.encode.masked_lm import Masking
 from polyseme.tasks.encode.tables import TableBuilder
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
+from polyseme.tasks.model.device_kind import device_and_precision
 from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
@@ -131,10 +132,8 @@ class Engine:
     @cached_property
     def spec(self) -> EncodingSpec:
         """The encoding that this engine makes. Reads the weight files for their hash, but does not load them."""
-        from polyseme.tasks.model.devices import resolve_device
-
         config = self.config
-        _, precision = resolve_device(config.device, config.precision)
+        _, precision = device_and_precision(config.device, config.precision)
         return EncodingSpec(
             model=self.checkpoint.label,
             model_sha256=self.checkpoint.sha256,
@@ -151,9 +150,7 @@ class Engine:
     @property
     def device_type(self) -> str:
         """`cpu`, `cuda` or `mps`: what the configured device means on this machine."""
-        from polyseme.tasks.model.devices import resolve_device
-
-        return resolve_device(self.config.device, self.config.precision)[0].type
+        return device_and_precision(self.config.device, self.config.precision)[0]
 
     @property
     def chunk_tokens(self) -> int:

@@ -15,13 +15,13 @@ from polyseme.flows.commands.options.reading import Limit, as_parameters
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.terminal import show
-from polyseme.flows.settings import lake_at, prepare_prefect
+from polyseme.flows.settings import lake_at
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import EngineConfig, shared_engine
 
 if TYPE_CHECKING:
-    from polyseme.flows.backfill import BackfillRequest
+    from polyseme.flows.runs.backfill_job import BackfillRequest
     from polyseme.flows.runs.run_report import RunReport
     from polyseme.storage.database.encodings import Encoding
     from polyseme.storage.lake import Lake
@@ -69,8 +69,7 @@ def backfill(
     place = lake.lake()
     kept, texts = _of_the_lake(place, texts_of, encoding)
     repeated = kept if settings.model is None or encoding is not None else None
-    prepare_prefect(verbose=report.verbose)
-    from polyseme.flows.backfill import BackfillRequest
+    from polyseme.flows.runs.backfill_job import BackfillRequest
 
     config = settings.config() if repeated is None else _repeating(repeated, settings)
     engine = shared_engine(config)
@@ -82,12 +81,12 @@ def backfill(
         texts_of=texts_of, where=where, since=_moment(since), damaged=damaged, name=name, limit=limit,
         runner=runner.runner(),
     )  # fmt: skip
-    return _print_estimate(request, json=report.json) if dry_run else _run(request, json=report.json)
+    return _print_estimate(request, json=report.json) if dry_run else _run(request, report)
 
 
 def _repeating(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
     """Return the settings that repeat an encoding of the lake. Raises UsageError for any that would make another."""
-    from polyseme.flows.backfill import config_of
+    from polyseme.flows.runs.backfill_job import config_of
 
     if given := settings.settings():
         raise UsageError(
@@ -112,7 +111,7 @@ def outputs_wanted(lake: Lake, texts: Encoding | None, options: PartialOutputOpt
 
     `texts` is the encoding whose documents have them; None if each document of this encoding keeps its own.
     """
-    from polyseme.flows.backfill import LEAST
+    from polyseme.flows.runs.backfill_job import LEAST
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.sql.selection import outputs_of
 
@@ -133,7 +132,7 @@ def _moment(since: str | None) -> datetime | None:
 
 
 def _print_estimate(request: BackfillRequest, *, json: bool) -> Exit:
-    from polyseme.flows.backfill import documents
+    from polyseme.flows.runs.backfill_job import documents
     from polyseme.tasks.shards.estimate import estimate_items
 
     place = lake_at(request.lake, request.catalog)
@@ -143,15 +142,13 @@ def _print_estimate(request: BackfillRequest, *, json: bool) -> Exit:
     return 0
 
 
-def _run(request: BackfillRequest, *, json: bool) -> Exit:
-    from polyseme.flows.backfill import backfill as flow
-    from polyseme.flows.display.progress_bar import shown
-    from polyseme.flows.runs.temporary_server import start_if_needed
+def _run(request: BackfillRequest, options: ReportOptions) -> Exit:
+    from polyseme.flows.commands.run_job import run_job
+    from polyseme.flows.runs.backfill_job import backfill_job
 
-    start_if_needed()
-    with shown("embedding"):
-        report = flow(request)
-    write_json(report.to_dict()) if json else _print_summary(report)
+    job = backfill_job(request)
+    report = run_job(job, request, flow="polyseme.flows.backfill.backfill", verbose=options.verbose)
+    write_json(report.to_dict()) if options.json else _print_summary(report)
     return 0
 
 

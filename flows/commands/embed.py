@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from importlib import import_module
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +15,6 @@ from polyseme.flows.commands.options.reading import Limit, ReadingOptions, Sourc
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.terminal import note, show
-from polyseme.flows.settings import prepare_prefect
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.engine import shared_engine
 from polyseme.tasks.shards.deletion_guard import DeletionLimit, explain
@@ -81,21 +78,16 @@ def embed(
         estimated = estimate(sources, place, engine, wanted, fields, limit=limit)
         write_json(estimated.to_dict()) if report.json else show(estimated.to_text())
         return 0
-    prepare_prefect(verbose=report.verbose)
-    # Prefect's server takes seconds to start; PyTorch is imported meanwhile.
-    threading.Thread(target=import_module, args=("torch",), daemon=True).start()
-    from polyseme.flows.display.progress_bar import shown
-    from polyseme.flows.embed import EmbedRequest, embed_corpus
-    from polyseme.flows.runs.temporary_server import start_if_needed
+    from polyseme.flows.commands.run_job import run_job
+    from polyseme.flows.runs.job import EmbedRequest, embed_job
 
     request = EmbedRequest(
         sources=as_parameters(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted,
         reading=fields, stdin_name=stdin_name, limit=limit, delete=not keep_missing, delete_limit=delete_limit,
         name=name, runner=runner.runner(),
     )  # fmt: skip
-    start_if_needed()
-    with shown("embedding"):
-        done = embed_corpus(request)
+    job = embed_job(request)
+    done = run_job(job, request, flow="polyseme.flows.embed.embed_corpus", verbose=report.verbose)
     write_json(done.to_dict()) if report.json else _print_summary(done)
     for held in done.held_back:
         note(f"polyseme: {explain(held)}.")

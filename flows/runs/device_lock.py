@@ -23,6 +23,8 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalC
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 
+from polyseme.flows.runs import temporary_server
+
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
@@ -57,7 +59,7 @@ def device_lock(engine: Engine) -> DeviceLock | None:
     A GPU's limit is created if it is missing. The cores of a host are shared well by its operating system: they are
     locked only if somebody created the limit, with as many slots as processes may encode there at once.
     """
-    url = PREFECT_API_URL.value()
+    url = None if temporary_server.is_running() else PREFECT_API_URL.value()
     return _opened(url, lock_name(engine), engine.device_type == "cuda") if url else None
 
 

@@ -1,4 +1,4 @@
-"""How a run ended: its state in the lake, and that of its flow run on the server.
+"""How a run ended, as the state of its flow run on the server.
 
 A flow run whose deletions were held back is Completed, because everything else was done and a retry would change
 nothing, under a name of its own, so that an automation or a person who looks at the server sees it.
@@ -6,25 +6,15 @@ nothing, under a name of its own, so that an automation or a person who looks at
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from prefect.states import Completed
 
-from polyseme.flows.runs.run_report import HELD_BACK, RunReport
-from polyseme.storage.database.held_back import HeldBack
-from polyseme.tasks.shards.deletion_guard import by_source, explain
+from polyseme.flows.runs.run_report import RunReport
+from polyseme.tasks.shards.deletion_guard import explain
 
 NAME = "HeldBack"
-
-
-def ended(failures: Sequence[str], held_back: Sequence[HeldBack]) -> tuple[str, str | None]:
-    """Return the state of a run that came to its end, and why it is not `completed`."""
-    if failures:
-        return "failed", "; ".join(failures[:3])
-    if held_back:
-        return HELD_BACK, "; ".join(explain(held) for held in by_source(held_back))
-    return "completed", None
 
 
 def with_state(reports: Iterable[RunReport], result: Any = None) -> Any:

@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from prefect import Task
-from prefect.client.orchestration import get_client
-from prefect.futures import PrefectFuture
-from prefect.settings import PREFECT_API_URL, temporary_settings
-
+from polyseme.flows.runs import temporary_server
 from polyseme.flows.runs.temporary_server import without_ctrl_c
 from polyseme.flows.settings import prepare_ray
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.lake import refuse_secrets
+
+if TYPE_CHECKING:
+    from prefect import Task
+    from prefect.futures import PrefectFuture
 
 Kind = Literal["threads", "dask", "ray"]
 
@@ -195,7 +195,10 @@ def _ray(runner: Runner, gpu: bool) -> Iterator[Workers]:
 @contextmanager
 def _api_for_workers(runner: Runner) -> Iterator[None]:
     """Set the address of this run's Prefect server for its workers, also if that is a temporary one."""
-    if PREFECT_API_URL.value():
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if PREFECT_API_URL.value() and not temporary_server.is_running():
         yield
         return
     try:

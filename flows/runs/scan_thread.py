@@ -1,4 +1,4 @@
-"""The scan of a run in a thread of its own: it stages shards while others are encoded."""
+"""The scan of a run in a thread of its own: it stages shards while Prefect starts and while others are encoded."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from polyseme.flows.runs.progress import Progress
+from polyseme.flows.runs.progress import Progress, announce
 from polyseme.storage.records import Document, Reject, Shard
 from polyseme.tasks.shards.scan import Scan
 
 _LONGEST_WAIT = 5.0
 """Seconds to wait for a scan that is to stop: standard input may never end."""
+_ANNOUNCED_SECONDS = 1.0
 
 
 class ScanThread:
@@ -23,16 +24,35 @@ class ScanThread:
         self.scan, self.progress = scan, progress
         self._items, self._limit = items, limit
         self._staged: queue.SimpleQueue[Shard | BaseException | None] = queue.SimpleQueue()
+        self._decided = threading.Event()
+        """Set once a document is to be encoded, or the scan is over."""
+        self._over = False
         self._thread: threading.Thread | None = None
 
+    def start(self) -> None:
+        """Start the thread, once."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="polyseme-scan", daemon=True)
+            self._thread.start()
+
+    def has_work(self) -> bool:
+        """Wait until a document is found that is to be encoded, or the scan is over; return whether there is one."""
+        self.start()
+        while not self._decided.wait(_ANNOUNCED_SECONDS):
+            tally = self.scan.tally
+            announce(f"{tally.documents:,} documents read, {tally.unchanged:,} unchanged", None)
+        return _to_encode(self.scan)
+
     def shards(self) -> Iterator[Shard]:
-        """Start the thread and yield shards as it stages them; raise what it raised."""
-        self._thread = threading.Thread(target=self._run, name="polyseme-scan", daemon=True)
-        self._thread.start()
-        while (item := self._staged.get()) is not None:
+        """Yield shards as the thread stages them, each once; raise what it raised."""
+        self.start()
+        while not self._over:
+            item = self._staged.get()
+            self._over = not isinstance(item, Shard)
             if isinstance(item, BaseException):
                 raise item
-            yield item
+            if item is not None:
+                yield item
 
     def wait(self) -> None:
         """Return once the thread has ended: after the last shard, or soon after `progress.stop`."""
@@ -41,7 +61,7 @@ class ScanThread:
 
     def _run(self) -> None:
         try:
-            items = _first(self._items(), self._limit, stopped=lambda: self.progress.stopped)
+            items = self._watched(_first(self._items(), self._limit, stopped=lambda: self.progress.stopped))
             for shard in self.scan.shards(items):
                 self.progress.chars_planned = self.scan.tally.chars_to_encode
                 self._staged.put(shard)
@@ -49,6 +69,19 @@ class ScanThread:
             self._staged.put(None)
         except BaseException as error:
             self._staged.put(error)
+        finally:
+            self._decided.set()
+
+    def _watched(self, items: Iterable[Document | Reject]) -> Iterator[Document | Reject]:
+        """Yield items, and decide as soon as the scan has compared one that is to be encoded."""
+        for item in items:
+            if _to_encode(self.scan):
+                self._decided.set()
+            yield item
+
+
+def _to_encode(scan: Scan) -> bool:
+    return bool(scan.tally.new or scan.tally.changed)
 
 
 def _first(

@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from polyseme.flows.runs.job import EmbedRequest
 from polyseme.flows.runs.runners import Runner
 from polyseme.flows.settings import CONFIG_FILE, from_folder, read_config_file
 from polyseme.storage.catalog_url import refuse_password
@@ -77,6 +78,13 @@ class Corpus:
             return resolve(self.sources, lake=Lake(self.lake), known=lambda s: s.kind == "glob" and not s.absent)
         except UsageError as error:
             raise UsageError(f"[corpus.{self.name}]: {error}") from error
+
+    def request(self) -> EmbedRequest:
+        """Return the request that brings this corpus up to date."""
+        return EmbedRequest(
+            sources=self.sources, lake=self.lake, catalog=self.catalog, engine=self.engine, outputs=self.outputs,
+            reading=self.reading, delete=self.delete, delete_limit=self.delete_limit, runner=self.runner,
+        )  # fmt: skip
 
 
 def configured() -> dict[str, Corpus]:

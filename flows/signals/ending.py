@@ -62,8 +62,9 @@ def survive(interrupt: KeyboardInterrupt) -> None:
 def heard(number: int) -> bool:
     """Record a signal that a handler got; return whether it is the first, which begins the end."""
     _arrived.append(number)
-    guardian.tell(number)
-    return len(_arrived) == 1
+    first = len(_arrived) == 1
+    guardian.tell(number, first=first)
+    return first
 
 
 @contextmanager

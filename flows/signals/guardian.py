@@ -35,6 +35,9 @@ _KILLING_SECONDS = 5.0
 _ENDING = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
 _SURVIVED, _DONE = 0, 255
 """Notices beside the numbers of signals: the command goes on; it ends by itself, and what it started has ended."""
+_HEARD = 128
+"""Added to the number of a signal whose handler has run: C reported it as well, perhaps long before, as an import of
+PyTorch may hold the interpreter for a second. It is no second Ctrl-C."""
 
 log = logging.getLogger(__name__)
 _pipe: list[int] = []
@@ -70,9 +73,9 @@ def is_running() -> bool:
     return bool(_pipe)
 
 
-def tell(number: int) -> None:
-    """Report a signal that arrived: an event loop may have taken over what C writes to."""
-    _notify(number)
+def tell(number: int, *, first: bool) -> None:
+    """Report a signal whose handler has run: an event loop may have taken over what C writes to."""
+    _notify(_HEARD + number if first else number)
 
 
 def stand_down() -> None:
@@ -124,8 +127,8 @@ def main(command: int, mark: str, *, grace: float, keep_children: bool) -> None:
                 first, until = 0, None
             elif notice == _DONE:
                 done = True
-            elif notice in _ENDING and not first:
-                first, since, until = notice, now, now + grace
+            elif notice % _HEARD in _ENDING and not first:
+                first, since, until = notice % _HEARD, now, now + grace
             elif notice == signal.SIGINT and now - since > _AGAIN_SECONDS:
                 until = now
     if first or not (done or keep_children):

@@ -104,3 +104,8 @@ def active(connection: Connection, *, since: str) -> set[str]:
     committed = select(shards.c.run_id).where(shards.c.committed_at >= since)
     seen = select(runs.c.run_id).where(runs.c.state == RUNNING, runs.c.seen_at >= since)
     return {run_id for query in (begun, committed, seen) for run_id in connection.scalars(query.distinct())}
+
+
+def set_flow_run(connection: Connection, run_id: str, flow_run_id: str) -> None:
+    """Record the flow run that took over a run which had begun without one."""
+    connection.execute(update(runs).where(runs.c.run_id == run_id).values(flow_run_id=flow_run_id))

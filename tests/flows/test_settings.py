@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from polyseme.flows.cli import app
 from polyseme.flows.commands.options.reading import as_parameters
 from polyseme.flows.settings import prepare_prefect, read_config_file
 from polyseme.storage.errors import UsageError
+from tests import processes
+from tests.repository import ROOT
 
 
 @pytest.fixture
@@ -53,3 +56,44 @@ def test_a_path_that_is_not_utf8_is_passed_to_prefect_as_an_address(here: Path) 
 def test_more_sources_than_prefect_stores_are_refused_with_what_to_do() -> None:
     with pytest.raises(UsageError, match="Name their folder, or quote the pattern"):
         as_parameters([f"a-collection-of-short-notes/parish-register-transcript-{i}.txt" for i in range(6_000)])
+
+
+_IS_STANDING = (
+    "import sys; from polyseme.flows.settings import has_standing_server; "
+    "print(has_standing_server(), 'prefect' in sys.modules)"
+)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "expected"),
+    [
+        ("pyproject.toml", '[project]\ndependencies = ["prefect"]\n', ["False", "False"]),
+        (".env", "PREFECT_API_URL=http://127.0.0.1:4200/api\n", ["True", "True"]),
+        ("prefect.toml", '[api]\nurl = "http://127.0.0.1:4200/api"\n', ["True", "True"]),
+        ("pyproject.toml", '[tool.prefect.api]\nurl = "http://127.0.0.1:4200/api"\n', ["True", "True"]),
+        (
+            "home/profiles.toml",
+            'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "http://127.0.0.1:4200/api"\n',
+            ["True", "True"],
+        ),
+        ("home/profiles.toml", 'active = "ephemeral"\n[profiles.ephemeral]\n', ["False", "False"]),
+    ],
+)
+@pytest.mark.slow
+def test_a_standing_server_is_found_wherever_prefect_reads_its_address(
+    here: Path, file: str, content: str, expected: list[str]
+) -> None:
+    (here / "home").mkdir()
+    (here / file).write_text(content)
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    more = {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(here / "home")}
+    done = processes.run(sys.executable, "-c", _IS_STANDING, env=plain | more, cwd=here)
+    assert done.stdout.split() == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["PREFECT_API_URL", "prefect_api_url"])
+def test_a_standing_server_of_the_environment_is_found(here: Path, name: str) -> None:
+    more = {"PYTHONPATH": str(ROOT), name: "http://127.0.0.1:4200/api"}
+    done = processes.run(sys.executable, "-c", _IS_STANDING, env=os.environ | more, cwd=here)
+    assert done.stdout.split() == ["True", "True"]

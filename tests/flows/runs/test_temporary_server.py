@@ -25,6 +25,38 @@ with get_client(sync_client=True) as client:
         print(httpx.post(f"{address}flow_runs/filter", json={}, auth=credentials).status_code)
 """
 
+_SLOW = """
+import os, signal
+from polyseme.flows.runs import temporary_server
+from polyseme.flows.runs.progress import listening
+from polyseme.flows.settings import prepare_prefect
+
+def stop():
+    os.kill(temporary_server._running[0].process.pid, signal.SIGSTOP)
+
+def heard(text, share):
+    print(text)
+    if said.append(text) or len(said) == 3:
+        os.kill(temporary_server._running[0].process.pid, signal.SIGCONT)
+
+said = []
+prepare_prefect(verbose=False)
+with listening(heard):
+    temporary_server.start_if_needed(meanwhile=stop)
+print(temporary_server.is_running(), temporary_server.is_standing())
+temporary_server.stop()
+"""
+
+
+@pytest.mark.slow
+def test_a_server_that_takes_its_time_is_waited_for_and_progress_says_so(tmp_path: Path) -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    done = processes.run(sys.executable, "-c", _SLOW, env=plain | {"PREFECT_HOME": str(tmp_path)}, cwd=ROOT)
+    *said, last = done.stdout.splitlines()
+    assert len(said) >= 3
+    assert all(line.startswith("waiting for Prefect's temporary server, ") for line in said)
+    assert last == "True False"
+
 
 @pytest.mark.slow
 def test_strangers_are_not_answered(tmp_path: Path) -> None:

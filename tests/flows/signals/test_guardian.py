@@ -101,6 +101,13 @@ def test_ctrl_c_that_a_wrapper_sends_on_is_one_ctrl_c(tmp_path: Path) -> None:
     assert (code, said) == (128 + signal.SIGINT, "")
 
 
+def test_ctrl_c_that_python_hears_late_is_one_ctrl_c(tmp_path: Path) -> None:
+    """As while it imports PyTorch: one call into C runs on, and the handler after it."""
+    late = "try:\n    ready()\n    sum(range(10**8))\n    time.sleep(600)\nfinally:\n    time.sleep(1)\n    end(child)"
+    code, said = signalled(late, tmp_path, how=signal.SIGINT, grace=60)
+    assert (code, said) == (128 + signal.SIGINT, "")
+
+
 def test_what_ends_by_itself_is_left_to_its_own_end(tmp_path: Path) -> None:
     clean = "try:\n    ready()\n    time.sleep(600)\nfinally:\n    end(child)"
     code, said = signalled(clean, tmp_path, how=signal.SIGHUP, grace=60)

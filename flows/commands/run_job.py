@@ -1,0 +1,59 @@
+"""A run from the command line: nothing that it does not need is started.
+
+A run begins with its scan. If that finds nothing to encode and no standing server is there to record a flow run, it
+ends without Prefect or PyTorch. Otherwise a flow takes it over, while the scan goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NoReturn
+
+from polyseme.flows.display.progress_bar import shown
+from polyseme.flows.display.terminal import note
+from polyseme.flows.runs import temporary_server
+from polyseme.flows.runs.job import Job
+from polyseme.flows.runs.run import Run, begun, handed_over
+from polyseme.flows.runs.run_report import RunReport
+from polyseme.flows.settings import prepare_prefect
+from polyseme.storage.errors import PolysemeError
+
+_NETWORK = "polyseme.tasks.model.encoder"
+
+
+def run_job(job: Job, request: Any, *, flow: str, verbose: bool) -> RunReport:
+    """Do a job, which is that of `request`, show its progress, and report.
+
+    `flow` names the flow that takes a request of its kind; Prefect's log is shown if `verbose`. Raises what the flow
+    raises, and PolysemeError if Prefect's temporary server does not start.
+    """
+    job.runner.check()
+    prepare_prefect(verbose=verbose)
+    with shown("embedding"), begun(job) as run:
+        if not temporary_server.is_standing() and not run.scanning.has_work():
+            return run.complete()
+        module, _, name = flow.rpartition(".")
+        temporary_server.start_if_needed(meanwhile=lambda: _import(module, network=job.runner.kind == "threads"))
+        call: Callable[[Any], RunReport] = getattr(import_module(module), name)
+        with temporary_server.in_use(on_death=lambda error: _end_now(run, error)), handed_over(run):
+            return call(request)
+
+
+def _import(module: str, *, network: bool) -> None:
+    """Import Prefect, then PyTorch, in this thread: beside Prefect, another that imports PyTorch may hang."""
+    import_module(module)
+    if network:
+        import_module(_NETWORK)
+
+
+def _end_now(run: Run, error: PolysemeError) -> NoReturn:
+    """Record that a run failed and end the process: without its server, Prefect's client tries again without end."""
+    try:
+        run.fail(error)
+    finally:
+        note(f"polyseme: {error}")
+        sys.stderr.flush()
+        os._exit(error.exit_code)

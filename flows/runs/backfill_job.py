@@ -1,0 +1,132 @@
+"""What a backfill is asked to do: its request, the documents it selects, and the settings that repeat an encoding.
+
+Without Prefect or PyTorch, as `job`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from polyseme.flows.runs.job import Job
+from polyseme.flows.runs.runners import Runner
+from polyseme.flows.settings import lake_at
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.catalog_url import refuse_password
+from polyseme.storage.database.encodings import Encoding, check_name
+from polyseme.storage.errors import ModelError, UsageError
+from polyseme.storage.lake import Lake, refuse_secrets
+from polyseme.storage.records import Device, Document, Outputs, Reject
+from polyseme.tasks.engine import EngineConfig, shared_engine
+from polyseme.tasks.inference.lake_model import place_of
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.sources import read_sources, refuse_credentials, resolve
+
+LEAST = Outputs("sentences", None, nsp=False)
+"""Adds nothing to a document that the encoding holds already, since outputs only ever grow: it keeps what it has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillRequest:
+    """What to encode again and how. Plain values, so that a deployment can carry it as parameters.
+
+    Without `sources` the texts are those of the encoding `texts_of`, the lake's default for None, chosen by `where`, a
+    SQL condition on `documents`, and `since`, when they were ingested. `damaged` selects only what a repair marked.
+    """
+
+    lake: str = "lake"
+    catalog: str | None = None
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    outputs: Outputs = field(default_factory=Outputs)
+    sources: list[str] = field(default_factory=list)
+    texts_of: str | None = None
+    where: str | None = None
+    since: datetime | None = None
+    damaged: bool = False
+    name: str | None = None
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    limit: int | None = None
+    runner: Runner = field(default_factory=Runner)
+
+    def __post_init__(self) -> None:
+        check_name(self.name) if self.name else None
+        refuse_credentials(self.sources)
+        refuse_secrets(self.lake)
+        refuse_password(self.catalog)
+        if self.sources and (self.where or self.since or self.texts_of):
+            raise UsageError(
+                "--where, --since and --from choose among the lake's own documents, SOURCE reads others. Give one kind."
+            )
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit must be at least 1, got {self.limit}.")
+
+    @property
+    def label(self) -> list[str]:
+        """What the view `runs` shows as the run's sources."""
+        chosen = [f"since {self.since:%Y-%m-%d %H:%M}" if self.since else "", self.where or ""]
+        chosen.append("damaged" if self.damaged else "")
+        return self.sources or [" and ".join(["lake", *filter(None, chosen)])]
+
+
+def backfill_job(request: BackfillRequest) -> Job:
+    """Resolve a request into a job. Raises UsageError for a source that cannot be read."""
+    lake = lake_at(request.lake, request.catalog)
+    return Job(
+        lake=lake,
+        engine=request.engine,
+        outputs=request.outputs,
+        sources=request.label,
+        places=request.sources,
+        items=lambda: documents(lake, request),
+        scanned=resolve(request.sources, lake=lake) if request.sources else None,
+        limit=request.limit,
+        name=request.name,
+        runner=request.runner,
+    )
+
+
+def documents(lake: Lake, request: BackfillRequest) -> Iterator[Document | Reject]:
+    """Yield the selected documents."""
+    from polyseme.storage.sql.selection import Selection, select_documents
+
+    encoding_id = shared_engine(request.engine).spec.encoding_id
+    with Catalog.open(lake) as catalog:
+        if not request.sources:
+            yield from select_documents(
+                catalog,
+                Selection(
+                    encoding=request.texts_of,
+                    where=request.where,
+                    since=request.since,
+                    damaged_in=encoding_id if request.damaged else None,
+                ),
+            )
+            return
+        found = read_sources(resolve(request.sources, lake=lake), request.reading, stdin=sys.stdin.buffer)
+        marked = catalog.damaged_documents(encoding_id) if request.damaged else None
+        yield from found if marked is None else (d for d in found if isinstance(d, Document) and d.doc_id in marked)
+
+
+def config_of(encoding: Encoding, device: Device, *, model: str | None = None) -> EngineConfig:
+    """Return the settings that encode as an encoding of the lake was; `model` is where its checkpoint is now.
+
+    Raises ModelError if the checkpoint, or anything else that fixes a vector, has changed.
+    """
+    spec, why = encoding.spec, ""
+    for place in filter(None, (model, place_of(spec))):
+        config = EngineConfig(
+            model=place, device=device, precision=spec.precision, layers=spec.layers, pooling=spec.pooling,
+            context=spec.context, max_tokens=spec.max_tokens,
+        )  # fmt: skip
+        try:
+            if shared_engine(config).spec.encoding_id == encoding.encoding_id:
+                return config
+            why = f"the checkpoint at {place} gives other vectors now."
+        except ModelError as error:
+            why = str(error)
+    raise ModelError(
+        f"Encoding {encoding.name} cannot be repeated as it was: {why} Name the place of its checkpoint {spec.model!r} "
+        "with --encoding and --model, or begin another encoding with --model alone."
+    )
