@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+import sys
+from collections import Counter
 from dataclasses import asdict
-from itertools import chain
-from shlex import quote
+from datetime import UTC, datetime
+from json import loads
 from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
 
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.running import JsonOrNot
@@ -18,13 +18,19 @@ from polyseme.storage.errors import LakeError
 
 if TYPE_CHECKING:
     from polyseme.storage.catalog import Catalog
-    from polyseme.storage.database.held_back import HeldBack
+    from polyseme.storage.database.encodings import Encoding
     from polyseme.storage.database.snapshot import Snapshot
+    from polyseme.storage.database.staleness import Staleness
 
 _RUN_COLUMNS = (
-    "run_id", "state", "started_at", "seconds_wall", "documents", "skipped", "deleted", "rejected", "tokens",
-    "tokens_per_second", "lane_busy",
+    "run_id", "encoding_id", "state", "started_at", "seen_at", "host", "seconds_wall", "documents", "skipped",
+    "deleted", "rejected", "sentences", "reused_sentences", "tokens", "reused_tokens", "tokens_per_second", "lane_busy",
+    "sources", "error",
 )  # fmt: skip
+_LOOKED_AT = 20
+"""Runs, of the last, that are looked at for one that has to be repeated."""
+_WIDTH = 100
+"""Characters of a line where there is no terminal."""
 
 
 def status(
@@ -34,7 +40,7 @@ def status(
     lake: LakeOptions = LakeOptions(),
     json: JsonOrNot = False,
 ) -> None:
-    """Show what the lake holds, which documents are stale or held back from deletion, and its last runs.
+    """Show what the lake holds, what its last runs did, what they refused, and what to do next.
 
     Stale documents are missing in an encoding, outdated (another encoding has a later text), or damaged (a broken part
     was taken out): polyseme backfill encodes them again.
@@ -48,12 +54,13 @@ def status(
     default
         Make this encoding, e.g. polyseme_mini, the one that views without a suffix show.
     """
+    from polyseme.flows.display.lake_status import screen
+    from polyseme.flows.display.to_do import to_do
     from polyseme.storage.catalog import Catalog
-    from polyseme.storage.database.runs import DIED
+    from polyseme.storage.database.runs import RUNNING
     from polyseme.storage.maintenance.recording import record_dead_runs
     from polyseme.storage.sql.publish import publish
     from polyseme.storage.sql.views import runs_table
-    from polyseme.tasks.inference.lake_model import by_earlier_version
     from polyseme.tasks.shards.deletion_guard import by_source
 
     place = lake.lake()
@@ -65,43 +72,47 @@ def status(
         snapshot = catalog.snapshot()
         remark = _published_again(catalog, snapshot)
         stale, held = catalog.staleness(), by_source(catalog.held_back())
-        encodings = [
-            {
-                "name": e.name,
-                "default": e.encoding_id == snapshot.default_encoding,
-                "encoding_id": e.encoding_id,
-                "model": e.spec.model,
-                "context": e.spec.context,
-                "layers": e.spec.layers,
-                "precision": e.spec.precision,
-                "width": e.spec.width,
-                "earlier_model": by_earlier_version(e.spec),
-                **catalog.totals(e.encoding_id),
-                **asdict(stale[e.encoding_id]),
-            }
-            for e in snapshot.encodings
-        ]
-    latest = runs_table(snapshot).slice(max(0, snapshot.runs.num_rows - runs))
-    last = [_run_row(row) for row in latest.to_pylist()][::-1]
-    died = [row for row in latest.to_pylist() if row["state"] == DIED]
+        encodings = [_encoding_row(e, catalog, snapshot, stale[e.encoding_id]) for e in snapshot.encodings]
+    begun = [_run_row(row) for row in runs_table(snapshot).to_pylist()][::-1]
+    latest = begun[: max(runs, _LOOKED_AT)]
+    found = {
+        "lake": str(place.root),
+        "encodings": encodings,
+        "runs": latest[:runs],
+        "running": [run for run in begun if run["state"] == RUNNING],
+        "rejects": snapshot.rejects.num_rows,
+        "rejects_by_code": dict(sorted(Counter(snapshot.rejects["code"].to_pylist()).items())),
+        "held_back": [asdict(one) for one in held],
+        "to_do": [asdict(one) for one in to_do(encodings, held, latest, lake.root)],
+    }
     if json:
-        write_json(
-            {"lake": str(place.root), "encodings": encodings, "runs": last, "rejects": snapshot.rejects.num_rows,
-             "held_back": [asdict(one) for one in held]}
-        )  # fmt: skip
+        write_json(found)
         return
-    show(f"Lake {place.root}\n\nEncodings")
-    write_table(pa.Table.from_pylist(encodings), "table")
-    lines = (_stale_lines(encodings, lake.root), _earlier_lines(encodings, lake.root), _held_lines(held, lake.root))
-    for line in chain.from_iterable(lines):
+    on_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal else _WIDTH
+    for line in screen(found, now=datetime.now(UTC), width=width, wrap=on_terminal):
         show(line)
     if remark:
         show(remark)
-    show("\nLast runs")
-    write_table(pa.Table.from_pylist(last), "table")
-    for row in died:
-        show(f"Run {row['run_id']} died: {row['error']}. Its {row['documents']:,} documents are committed.")
-    show(f"\nRejects: {snapshot.rejects.num_rows}" + (" (polyseme rejects)" if snapshot.rejects.num_rows else ""))
+
+
+def _encoding_row(e: Encoding, catalog: Catalog, snapshot: Snapshot, stale: Staleness) -> dict[str, Any]:
+    from polyseme.tasks.inference.lake_model import by_earlier_version
+
+    return {
+        "name": e.name,
+        "default": e.encoding_id == snapshot.default_encoding,
+        "encoding_id": e.encoding_id,
+        "model": e.spec.model,
+        "context": e.spec.context,
+        "layers": e.spec.layers,
+        "precision": e.spec.precision,
+        "width": e.spec.width,
+        "earlier_model": by_earlier_version(e.spec),
+        **catalog.totals(e.encoding_id),
+        "superseded": snapshot.superseded["encoding_id"].to_pylist().count(e.encoding_id),
+        **asdict(stale),
+    }
 
 
 def _published_again(catalog: Catalog, snapshot: Snapshot) -> str:
@@ -115,56 +126,6 @@ def _published_again(catalog: Catalog, snapshot: Snapshot) -> str:
     except LakeError as error:
         return f"catalog.duckdb shows another state of this lake's catalog, which was restored: {error}"
     return "catalog.duckdb showed another state of this lake's catalog, which was restored; it was published again."
-
-
-def _stale_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
-    """Return a line for each encoding with stale documents, with the command that encodes them again.
-
-    An encoding whose model is gone cannot be completed.
-    """
-    lines, place = [], quote(lake)
-    for e in encodings:
-        others = [o["name"] for o in encodings if o is not e]
-        source = f" --from {others[0] if len(others) == 1 else 'ENCODING'}"
-        if (e["missing"] or e["outdated"]) and not e["earlier_model"]:
-            lines.append(
-                f"{e['name']} lacks {e['missing']:,} documents and has {e['outdated']:,} with an older text: "
-                f"polyseme backfill --encoding {e['name']}{source} --lake {place}"
-            )
-        if e["damaged"]:
-            lines.append(
-                f"{e['name']} has {e['damaged']:,} documents that lost rows: polyseme verify --repair --lake {place}"
-            )
-    return lines
-
-
-def _earlier_lines(encodings: list[dict[str, Any]], lake: str) -> list[str]:
-    """Return a line for each encoding of an earlier embedded model, with the command that replaces it."""
-    from polyseme.tasks.inference.lake_model import RENEW
-
-    lines = []
-    for e in (e for e in encodings if e["earlier_model"]):
-        present = [o for o in encodings if o["model"] == e["model"] and not o["earlier_model"]]
-        same = [o for o in present if all(o[name] == e[name] for name in ("layers", "context", "precision"))]
-        complete = [o["name"] for o in same if not (o["missing"] or o["outdated"] or o["damaged"])]
-        # As the default, an incomplete encoding would hide the documents that it lacks.
-        command = f"polyseme status --default {complete[0]}" if complete else RENEW.format(name=e["name"])
-        if e["default"] or not complete:
-            lines.append(
-                f"{e['name']} was made by an earlier version of {e['model']}. With the present one: "
-                f"{command} --lake {quote(lake)}"
-            )
-    return lines
-
-
-def _held_lines(held: Sequence[HeldBack], lake: str) -> list[str]:
-    """Return a line for each source of which documents were held back, with the command that deletes them."""
-    return [
-        f"{one.documents:,} documents of {one.source} held back from deletion by run {one.run_id} (it had {one.had:,}; "
-        f"{one.reason}), such as {one.examples[0]}. If they are gone: polyseme embed {quote(one.source)} --lake "
-        f"{quote(lake)} --delete-limit {one.confirm_with}, with the other options as before"
-        for one in held
-    ]
 
 
 def rejects(*, limit: int = 100, lake: LakeOptions = LakeOptions(), json: JsonOrNot = False) -> None:
@@ -197,5 +158,16 @@ def _run_row(row: dict[str, Any]) -> dict[str, Any]:
         "tokens_per_second": rate,
         "lane_busy": round(row["lane_busy"], 3) if rate else None,
         "started_at": row["started_at"].isoformat()[:19],
+        "seen_at": row["seen_at"] and row["seen_at"][:19],
+        "sources": _sources(row["sources"]),
     }
-    return {name: values[name] for name in _RUN_COLUMNS}
+    return {name: values[name] for name in _RUN_COLUMNS if name in values}
+
+
+def _sources(stored: str) -> list[str]:
+    """Return the sources of a run; none if the catalog has something else there."""
+    try:
+        found = loads(stored)
+    except ValueError:
+        return []
+    return found if isinstance(found, list) and all(isinstance(source, str) for source in found) else []

@@ -74,15 +74,19 @@ def take_snapshot(connection: Connection) -> Snapshot:
 
 
 def read_totals(connection: Connection, encoding_id: str) -> dict[str, int]:
-    """Return how many live documents and tokens, and how many parts and bytes, an encoding has."""
+    """Return how many live documents and tokens, and how many parts and bytes, an encoding has.
+
+    `sentence_rows` counts rows of `sentences`, those included that are hidden until compaction removes them.
+    """
     d, p = schema.document_versions.c, schema.parts.c
     live = select(func.count(), func.coalesce(func.sum(d.n_tokens), 0)).where(
         d.encoding_id == encoding_id, d.deleted.is_(False)
     )
-    files = select(func.count(), func.coalesce(func.sum(p.bytes), 0)).where(p.encoding_id == encoding_id)
+    sentences = func.sum(p.rows).filter(p.table_name == "sentences")
+    files = select(func.count(), func.coalesce(func.sum(p.bytes), 0), func.coalesce(sentences, 0))
     documents, tokens = connection.execute(live).one()
-    parts, size = connection.execute(files).one()
-    return {"documents": documents, "tokens": tokens, "parts": parts, "bytes": size}
+    parts, size, rows = connection.execute(files.where(p.encoding_id == encoding_id)).one()
+    return {"documents": documents, "tokens": tokens, "parts": parts, "bytes": size, "sentence_rows": rows}
 
 
 def _versions(connection: Connection, table: Table) -> pa.Table:

@@ -66,7 +66,7 @@ def test_its_texts_are_encoded_with_the_present_model_beside_the_old_vectors(
     assert backfill(request).counts.documents == 3
     assert backfill(request).tally.unchanged == 3
     assert rows(old, "SELECT count(order_margin) FROM transitions") == [(0,)]
-    assert "With the present one: polyseme status --default present " in polyseme(capfd, "status", *at(old))[1]
+    assert "With the present one:\n    polyseme status --default present " in polyseme(capfd, "status", *at(old))[1]
     assert "earlier version" not in polyseme(capfd, "status", "--default", "present", *at(old))[1]
     with connect(old.root, functions=ModelFunctions()) as con:
         assert con.execute(NEAREST).fetchall() == [("The fields were under water for a week.",)]

@@ -41,10 +41,10 @@ def test_sql_from_a_file_and_from_standard_input(
     assert polyseme(capfd, made, "sql", "--format", "csv")[:2] == (0, "c\n3\n")
 
 
-def test_an_empty_table_is_not_an_error(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
+def test_a_status_without_runs_is_not_an_error(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
     code, out, err = polyseme(capfd, made, "status", "--runs", "0")
     assert (code, err) == (0, "")
-    assert "Last runs\nNothing.\n" in out
+    assert "Last runs\n  None.\n" in out
 
 
 def test_sums_are_numbers_in_json(capfd: pytest.CaptureFixture[str], made: Lake) -> None:

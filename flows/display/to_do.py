@@ -1,0 +1,105 @@
+"""What a lake needs next: a line about each thing, and the command to paste.
+
+From the values that `polyseme status --json` shows. Decides nothing: no command is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from shlex import quote
+from typing import Any
+
+from polyseme.storage.database.held_back import HeldBack
+from polyseme.storage.database.runs import DIED
+from polyseme.tasks.inference.lake_model import RENEW
+
+UNFINISHED = (DIED, "failed", "cancelled")
+"""States of a run after which some of its documents may not be encoded."""
+_MOST_SOURCES = 5
+"""Sources that a command names; of a run with more, the command is not shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToDo:
+    """One thing to do. `command` is empty if only the user knows it."""
+
+    what: str
+    command: str = ""
+
+
+def to_do(
+    encodings: Sequence[Mapping[str, Any]], held: Sequence[HeldBack], runs: Sequence[Mapping[str, Any]], lake: str
+) -> list[ToDo]:
+    """Return what the lake at `lake` needs: confirmations, runs to repeat, repairs, backfills. `runs` are latest first.
+
+    Each run has `sources` as a list.
+    """
+    place = quote(lake)
+    return [*_held(held, place), *_unfinished(runs, place), *_stale(encodings, place), *_earlier(encodings, place)]
+
+
+def _held(held: Sequence[HeldBack], place: str) -> Iterator[ToDo]:
+    """Yield one for each source of which documents were held back."""
+    for one in held:
+        yield ToDo(
+            what=f"{one.documents:,} of the {one.had:,} documents of {one.source} held back from deletion by run "
+            f"{one.run_id} ({one.reason}), such as {one.examples[0]}. If they are gone, with the options as before",
+            command=f"polyseme embed {quote(one.source)} --lake {place} --delete-limit {one.confirm_with}",
+        )
+
+
+def _unfinished(runs: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToDo]:
+    """Yield one for each run that did not do its work and has none after it over the same sources."""
+    seen = set()
+    for run in runs:
+        over = (run["encoding_id"], tuple(run["sources"]))
+        if over not in seen and run["state"] in UNFINISHED:
+            documents, said = run["documents"], run["error"] or "no reason is recorded"
+            verb = "was cancelled" if run["state"] == "cancelled" else str(run["state"])
+            yield ToDo(
+                what=f"Run {run['run_id']} {verb}: {said.rstrip('.')}. Its {documents:,} documents are committed. The "
+                "rest, with the options as before",
+                command=_again(run["sources"], place),
+            )
+        seen.add(over)
+
+
+def _again(sources: Sequence[str], place: str) -> str:
+    if not 0 < len(sources) <= _MOST_SOURCES or "-" in sources:
+        return ""
+    if sources[0] == "lake" or sources[0].startswith("lake and "):
+        return f"polyseme backfill --lake {place}"
+    return f"polyseme embed {' '.join(map(quote, sources))} --lake {place}"
+
+
+def _stale(encodings: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToDo]:
+    """Yield one for each encoding with stale documents. An encoding whose model is gone cannot be completed."""
+    for e in encodings:
+        others = [o["name"] for o in encodings if o is not e]
+        source = f" --from {others[0] if len(others) == 1 else 'ENCODING'}"
+        if (e["missing"] or e["outdated"]) and not e["earlier_model"]:
+            yield ToDo(
+                what=f"{e['name']} lacks {e['missing']:,} documents and has {e['outdated']:,} with an older text",
+                command=f"polyseme backfill --encoding {e['name']}{source} --lake {place}",
+            )
+        if e["damaged"]:
+            yield ToDo(
+                what=f"{e['name']} has {e['damaged']:,} documents that lost rows",
+                command=f"polyseme verify --repair --lake {place}",
+            )
+
+
+def _earlier(encodings: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToDo]:
+    """Yield one for each encoding of an earlier embedded model."""
+    for e in (e for e in encodings if e["earlier_model"]):
+        present = [o for o in encodings if o["model"] == e["model"] and not o["earlier_model"]]
+        same = [o for o in present if all(o[name] == e[name] for name in ("layers", "context", "precision"))]
+        complete = [o["name"] for o in same if not (o["missing"] or o["outdated"] or o["damaged"])]
+        # As the default, an incomplete encoding would hide the documents that it lacks.
+        command = f"polyseme status --default {complete[0]}" if complete else RENEW.format(name=e["name"])
+        if e["default"] or not complete:
+            yield ToDo(
+                what=f"{e['name']} was made by an earlier version of {e['model']}. With the present one",
+                command=f"{command} --lake {place}",
+            )

@@ -1,0 +1,165 @@
+"""The status of a lake: one screen of 24 lines for a usual lake, no line wider than the terminal but commands."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from polyseme.flows.display.columns import Column, aligned
+from polyseme.flows.display.lake_status import screen
+from polyseme.flows.display.quantities import count, duration, moment, size
+from polyseme.flows.display.to_do import to_do
+from polyseme.storage.database.held_back import HeldBack
+
+NOW = datetime(2026, 11, 27, 17, tzinfo=UTC)
+
+
+def encoding(name: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "name": name, "default": name == "polyseme_mini", "encoding_id": name, "model": "polyseme-mini",
+        "context": "sentence", "layers": "last", "precision": "fp32", "width": 384, "earlier_model": False,
+        "documents": 1204, "tokens": 1_203_441, "parts": 84, "bytes": 1_303_441_234, "sentence_rows": 48_210,
+        "superseded": 0, "missing": 0, "outdated": 0, "damaged": 0,
+    } | changes  # fmt: skip
+
+
+def run(day: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "run_id": f"8c1f2b3d4e{day}", "encoding_id": "polyseme_mini", "state": "completed",
+        "started_at": f"2026-11-{day}T02:00:04", "seen_at": "2026-11-27T16:59:20", "host": "worker-3",
+        "seconds_wall": 754.2, "documents": 12, "skipped": 1_204_112, "deleted": 3, "rejected": 14, "tokens": 10_203,
+        "reused_tokens": 8_000, "tokens_per_second": 1203, "sources": ["/data/news"], "error": None,
+    } | changes  # fmt: skip
+
+
+def status(**changes: Any) -> dict[str, Any]:
+    return {
+        "lake": "/data/lakes/news", "encodings": [encoding("polyseme_mini"), encoding("bert", missing=12)],
+        "runs": [run(day) for day in range(27, 22, -1)], "running": [],
+        "rejects_by_code": {"no-text": 31, "bad-json": 7},
+        "to_do": [{"what": "bert lacks 12 documents", "command": "polyseme backfill --encoding bert --lake lake"}],
+    } | changes  # fmt: skip
+
+
+def drawn(found: dict[str, Any], width: int = 100, *, wrap: bool = True) -> list[str]:
+    return list(screen(found, now=NOW, width=width, wrap=wrap))
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_a_usual_lake_fits_one_screen(width: int) -> None:
+    lines = drawn(status(), width)
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= width
+    assert lines[0].startswith("Lake /data/lakes/news: 1,204 documents, 48,210 sentences, 1.2 M tokens")
+    assert any(line.split()[:4] == ["8c1f2b3d4e27", "11-27", "02:00", "completed"] for line in lines)
+
+
+def test_what_was_reused_is_shown_before_what_was_skipped() -> None:
+    text = "\n".join(drawn(status(), 100))
+    assert "reused" in text
+    assert "8,000" in text
+    older = [{name: value for name, value in run(27).items() if name != "reused_tokens"}]
+    assert "reused" not in "\n".join(drawn(status(runs=older)))
+
+
+def test_a_command_is_never_broken_and_a_sentence_only_on_a_terminal() -> None:
+    what, command = "x" * 70 + " " + "y" * 70, "polyseme embed " + "/data/" + "z" * 150
+    found = status(to_do=[{"what": what, "command": command}])
+    assert f"    {command}" in drawn(found, 80)
+    assert f"- {what}:" not in drawn(found, 80)
+    assert f"- {what}:" in drawn(found, 80, wrap=False)
+
+
+def test_a_running_run_shows_its_progress_and_its_last_sign_of_life() -> None:
+    going = run(27, state="running", seconds_wall=None, tokens_per_second=None)
+    lines = drawn(status(running=[going]), wrap=False)
+    assert (
+        "Run 8c1f2b3d4e27 is running on worker-3 since 14h59m: 12 documents and 10,203 tokens committed, "
+        "last sign of life 40s ago."
+    ) in lines
+    assert "last sign" not in "\n".join(drawn(status(running=[going | {"seen_at": None, "host": None}])))
+
+
+def test_counts_of_sentences_are_about_while_parts_have_earlier_versions() -> None:
+    assert "~48,210 sentences" in drawn(status(encodings=[encoding("polyseme_mini", superseded=2)]))[0]
+
+
+def test_an_empty_lake_and_one_with_many_encodings_have_a_screen_too() -> None:
+    empty = drawn(status(encodings=[], runs=[], rejects_by_code={}, to_do=[]))
+    assert empty[0] == "Lake /data/lakes/news: empty"
+    assert empty[-1] == "To do: nothing."
+    many = [encoding(f"model_{n}") for n in range(30)] + [encoding("polyseme_mini")]
+    advice = [{"what": f"thing {n}", "command": ""} for n in range(30)]
+    lines = drawn(status(encodings=many, to_do=advice, rejects_by_code={f"code-{n}": n for n in range(1, 12)}))
+    assert len(lines) <= 32
+    assert any("* polyseme_mini" in line for line in lines)
+    assert "  and 23 more: polyseme status --json" in lines
+    assert "- and 25 more: polyseme status --json" in lines
+    assert any("5 other codes" in line for line in lines)
+
+
+def test_characters_that_a_terminal_obeys_are_escaped_in_every_line() -> None:
+    bad = "a\x1b[2Jb\u202e\nc"
+    found = status(
+        lake=bad, encodings=[encoding(bad, model=bad)], runs=[run(27, run_id=bad, state=bad)],
+        running=[run(27, host=bad)], rejects_by_code={bad: 1}, to_do=[{"what": bad, "command": bad}],
+    )  # fmt: skip
+    text = "\n".join(drawn(found))
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_of_runs_over_the_same_sources_the_last_says_what_there_is_to_do() -> None:
+    died = run(25, state="died", error="process 7 on worker-3 ended.", sources=["/data/a b"])
+    (one,) = to_do([], [], [run(26), died], "/lakes/n")
+    assert one.command == "polyseme embed '/data/a b' --lake /lakes/n"
+    assert one.what.startswith("Run 8c1f2b3d4e25 died: process 7 on worker-3 ended. Its 12 documents are committed.")
+    assert to_do([], [], [run(26, sources=["/data/a b"]), died], "/lakes/n") == []
+    (cancelled,) = to_do([], [], [run(26, state="cancelled", error=None, sources=["-"])], "lake")
+    assert (cancelled.command, "was cancelled: no reason is recorded" in cancelled.what) == ("", True)
+    (again,) = to_do([], [], [run(26, state="failed", sources=["lake and title LIKE 'x'"])], "lake")
+    assert again.command == "polyseme backfill --lake lake"
+
+
+def test_commands_name_their_sources_and_lakes_in_one_word_each() -> None:
+    held = HeldBack(
+        encoding_id="e", source="/data/it's here", run_id="r", reason="too-many", documents=3, had=4,
+        examples=("file:///x",), confirm_with="3",
+    )  # fmt: skip
+    encodings = [encoding("polyseme_mini"), encoding("bert", missing=1, damaged=2)]
+    found = to_do(encodings, [held], [], "/my lakes/n")
+    words = [shlex.split(one.command) for one in found]
+    assert words[0] == ["polyseme", "embed", "/data/it's here", "--lake", "/my lakes/n", "--delete-limit", "3"]
+    assert words[1][1:4] == ["backfill", "--encoding", "bert"]
+    assert words[2][1:3] == ["verify", "--repair"]
+
+
+def test_columns_are_left_out_by_rank_and_the_flexible_one_is_cut() -> None:
+    columns = [
+        Column(heading="name", texts=["a", "bb"]),
+        Column(heading="n", texts=["1", "20"], number=True),
+        Column(heading="more", texts=["x" * 30, "y"], rank=1),
+        Column(heading="none", texts=["", ""]),
+        Column(heading="made by", texts=["z" * 60, "z"], flexible=True),
+    ]
+    assert aligned(columns, 40) == [
+        "  name   n  made by",
+        f"  a      1  {'z' * 27}…",
+        "  bb    20  z",
+    ]
+    assert len(aligned(columns, 120)[1]) > 90
+
+
+def test_quantities_are_short() -> None:
+    assert [count(n) for n in (None, 0, 99_999, 123_456, 1_203_441, 48_210_000)] == [
+        "", "0", "99,999", "123 k", "1.2 M", "48.2 M",
+    ]  # fmt: skip
+    assert [size(n) for n in (12, 7_200_000, 999_999_999)] == ["12 B", "7.2 MB", "1.0 GB"]
+    assert [duration(s) for s in (None, 0.31, 59.9, 60, 754.2, 4000, 200_000)] == [
+        "", "0.3s", "59s", "1m00s", "12m34s", "1h06m", "2d07h",
+    ]  # fmt: skip
+    assert moment(NOW, NOW) == "11-27 17:00"
+    assert moment(NOW - timedelta(days=365), NOW) == "2025-11-27"
