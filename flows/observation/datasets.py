@@ -1,0 +1,66 @@
+"""Datasets as OpenLineage names them: what a run reads, and the lake's tables that it writes.
+
+Namespaces and names follow OpenLineage's naming conventions: `file` and an absolute path, `s3://bucket` and a key. A
+pattern is the folder that its files lie in. Needs no package of OpenLineage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from polyseme.flows.observation.facts import Source
+from polyseme.storage.schemas import table_schema
+from polyseme.tasks.reading.folders import fixed_folder
+
+Name = tuple[str, str]
+"""A dataset's namespace and its name in it."""
+
+TEXT = "text"
+_FROM_TEXT = {
+    "sentences": ("char_start", "char_end", "text", "n_tokens", "pll", "embedding"),
+    "words": ("char_start", "char_end", "word", "word_lower", "tokens", "embedding"),
+    "tokens": ("char_start", "char_end", "token", "token_id", "surprisal", "embedding"),
+    "transitions": ("nsp_logit_is_next", "nsp_logit_not_next", "cosine", "n_truncated", "order_margin"),
+}
+"""Columns that follow from the text of a document alone, given the encoding."""
+
+
+def source_name(source: Source) -> Name | None:
+    """Return the name of what a run reads; None for standard input without a name of its own."""
+    if source.kind == "stdin":
+        return ("stdin", source.name) if source.name else None
+    path = source.name.removeprefix("file://")
+    return "file", fixed_folder(path) if source.kind == "glob" else path
+
+
+def table_name(lake: str, table: str, encoding_id: str) -> Name:
+    """Return the name of one table of one encoding: the folder, or prefix, of its parts."""
+    namespace, root = place_name(lake)
+    return namespace, f"{root.rstrip('/')}/data/{table}/encoding={encoding_id}"
+
+
+def documents_name(lake: str) -> Name:
+    """Return the name of the documents of a lake in all its encodings: the folder, or prefix, of their parts."""
+    namespace, root = place_name(lake)
+    return namespace, f"{root.rstrip('/')}/data/documents"
+
+
+def place_name(address: str) -> Name:
+    """Return namespace and name of a path or a URL: the bucket and the key of an object store's."""
+    if "://" not in address:
+        return "file", address
+    url = urlsplit(address)
+    if url.scheme == "file":
+        return "file", url.path
+    return f"{url.scheme}://{url.hostname or ''}", url.path.strip("/") or "/"
+
+
+def columns(table: str, width: int) -> list[tuple[str, str]]:
+    """Return the columns of a table, each with its Arrow type."""
+    return [(field.name, str(field.type)) for field in table_schema(table, width)]
+
+
+def derived_columns(table: str) -> Sequence[str]:
+    """Return the columns of a table that are computed from the column `text` of `documents`."""
+    return _FROM_TEXT.get(table, ())
