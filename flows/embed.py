@@ -87,6 +87,7 @@ def _encode(run: Run) -> None:
         try:
             for shard in run.scanning.shards():
                 run.shards += 1
+                run.observation.submitted(shard)
                 encoded = workers.submit(encode_shard, shard=shard, lake=job.lake, config=config)
                 # Commits stay in this process, so that a run is one writer of the catalog whatever its runner.
                 # Opaque: Prefect would look for futures in every field of every document of the result.
@@ -109,11 +110,13 @@ def _settle(
     made = _outcome(encoded)
     outcome = _outcome(committed) if isinstance(made, ShardResult) else made
     if isinstance(outcome, Counts):
+        run.observation.committed(cast("ShardResult", made))
         run.progress.shard(outcome, chars=shard.n_chars)
         percent, line = 100 * (run.progress.fraction or 0.0), describe(run.progress)
         update_progress_artifact(artifact, percent, description=line)
         get_run_logger().info("run %s shard %d committed, %.0f %%: %s", shard.run_id, shard.ordinal, percent, line)
         return
+    run.observation.failed(shard)
     if isinstance(outcome, ModelError | Cancelled):
         raise outcome
     run.failures.append(f"shard {shard.ordinal}: {type(outcome).__name__}: {outcome}")

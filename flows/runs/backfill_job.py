@@ -84,6 +84,7 @@ def backfill_job(request: BackfillRequest) -> Job:
         limit=request.limit,
         name=request.name,
         runner=request.runner,
+        kind="backfill",
     )
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from polyseme.flows.observation.facts import Kind
 from polyseme.flows.runs.runners import Runner
 from polyseme.flows.settings import lake_at
 from polyseme.storage.catalog_url import refuse_password
@@ -78,6 +79,7 @@ class Job:
     settle: Callable[[Scan], None] = lambda scan: None
     name: str | None = None
     runner: Runner = field(default_factory=Runner)
+    kind: Kind = "embed"
 
 
 def embed_job(request: EmbedRequest) -> Job:

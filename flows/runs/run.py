@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+from polyseme.flows.observation.observation import Observation
+from polyseme.flows.runs import observed
 from polyseme.flows.runs.heartbeat import heartbeat
 from polyseme.flows.runs.job import Job
 from polyseme.flows.runs.progress import Progress
@@ -41,6 +43,8 @@ class Run:
     encoding: str
     known: tuple[Encoding, ...]
     scanning: ScanThread
+    observation: Observation
+    flow_run_id: str | None = None
     shards: int = 0
     failures: list[str] = field(default_factory=list)
     _ended: bool = False
@@ -81,9 +85,16 @@ class Run:
         """Stop the scan and record that this error ended the run, unless its end has been recorded."""
         self.progress.stop()
         if not self._ended:
-            self._end(_state_by(error), str(error) or type(error).__name__)
+            self._end(_state_by(error), str(error) or type(error).__name__, raised=error)
 
-    def _end(self, state: str, error: str | None, publishing: Publish = lambda catalog, report: None) -> RunReport:
+    def _end(
+        self,
+        state: str,
+        error: str | None,
+        publishing: Publish = lambda catalog, report: None,
+        *,
+        raised: BaseException | None = None,
+    ) -> RunReport:
         tally = self.scan.tally
         report = RunReport(
             run_id=self.run_id,
@@ -108,10 +119,11 @@ class Run:
             rejected=tally.rejected,
             error=error,
         )
-        if state in ("completed", HELD_BACK):
-            publishing(self.catalog, report)
-        else:
-            publish(self.catalog)
+        with observed.ending(self, report, raised=raised):
+            if state in ("completed", HELD_BACK):
+                publishing(self.catalog, report)
+            else:
+                publish(self.catalog)
         return report
 
 
@@ -131,7 +143,8 @@ def begun(job: Job, flow_run_id: str | None = None) -> Iterator[Run]:
             version = catalog.begin_run(run_id, encoding_id, job.sources, flow_run_id)
             scan = Scan(catalog, lake, run_id, version, encoding_id, job.outputs, job.scanned)
             scanning = ScanThread(scan, job.items, limit=job.limit, progress=Progress.begin(run_id))
-            run = Run(job, catalog, engine, name, known, scanning)
+            observation = observed.begin(job, catalog, name, scanning, spec=engine.spec)
+            run = Run(job, catalog, engine, name, known, scanning, observation, flow_run_id)
         except BaseException as error:
             with suppress(PolysemeError):  # it did not begin
                 catalog.finish_run(
@@ -171,6 +184,7 @@ def taken_over(job: Job, flow_run_id: str | None) -> Iterator[Run]:
             yield run
         return
     _handed_over.set(None)
+    run.flow_run_id = flow_run_id
     if flow_run_id is not None:
         with run.catalog.writing() as connection:
             runs.set_flow_run(connection, run.run_id, flow_run_id)

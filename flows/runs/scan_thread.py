@@ -28,6 +28,8 @@ class ScanThread:
         """Set once a document is to be encoded, or the scan is over."""
         self._over = False
         self._thread: threading.Thread | None = None
+        self.seconds: float | None = None
+        """How long the scan took; None before it has ended."""
 
     def start(self) -> None:
         """Start the thread, once."""
@@ -42,6 +44,10 @@ class ScanThread:
             tally = self.scan.tally
             announce(f"{tally.documents:,} documents read, {tally.unchanged:,} unchanged", None)
         return _to_encode(self.scan)
+
+    def queued(self) -> int:
+        """Return how many shards are staged and wait to be taken."""
+        return self._staged.qsize()
 
     def shards(self) -> Iterator[Shard]:
         """Yield shards as the thread stages them, each once; raise what it raised."""
@@ -70,6 +76,7 @@ class ScanThread:
         except BaseException as error:
             self._staged.put(error)
         finally:
+            self.seconds = self.progress.seconds
             self._decided.set()
 
     def _watched(self, items: Iterable[Document | Reject]) -> Iterator[Document | Reject]:
