@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +34,7 @@ _TEMPORARY_SERVER = {
 }  # fmt: skip
 
 _NAMING_A_SERVER = ("PREFECT_API", "PREFECT_API_URL", "PREFECT_PROFILE")
-_LINEAGE_PLACES = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG")
-_RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
-_TRACE_CONTEXT = ("traceparent", "tracestate")
+_OBSERVATION = ("OPENLINEAGE_", "OTEL_", "TRACEPARENT", "TRACESTATE")
 
 
 def sources_of_settings() -> list[Any]:
@@ -221,79 +218,12 @@ def prepare_ray() -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lineage:
-    """Where OpenLineage events go, and under which names. Without `url` and `file` the environment says where."""
-
-    namespace: str = "polyseme"
-    job: str | None = None
-    url: str | None = None
-    file: str | None = None
+def observation_environment() -> dict[str, str]:
+    """Return the variables by which OpenLineage and OpenTelemetry are configured."""
+    return {name: value for name, value in os.environ.items() if name.startswith(_OBSERVATION)}
 
 
-def lineage() -> Lineage | None:
-    """Return the settings of OpenLineage: its own environment, else `[openlineage]` in `polyseme.toml`; None if off.
-
-    Raises UsageError.
-    """
-    environment = os.environ
-    if environment.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true":
-        return None
-    path, found = _texts_of("openlineage", ("namespace", "job", "url", "file"))
-    for name in ("namespace", "job"):
-        if value := environment.get(f"OPENLINEAGE_{name.upper()}"):
-            found[name] = value
-    if any(name in _LINEAGE_PLACES or name.startswith("OPENLINEAGE__TRANSPORT") for name in environment):
-        return Lineage(**{name: value for name, value in found.items() if name not in ("url", "file")})
-    if "file" in found:
-        found["file"] = from_folder(found["file"], path.parent)
-    return Lineage(**found) if "url" in found or "file" in found else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Telemetry:
-    """Which signals OpenTelemetry gets. `endpoint` is that of `polyseme.toml`; None if the environment has one.
-
-    `parent` is the W3C trace context that the run belongs to.
-    """
-
-    endpoint: str | None = None
-    traces: bool = True
-    metrics: bool = True
-    names_service: bool = True
-    parent: Mapping[str, str] = field(default_factory=dict)
-
-
-def telemetry() -> Telemetry | None:
-    """Return the settings of OpenTelemetry: its environment, else `[opentelemetry]` in `polyseme.toml`; None if off.
-
-    Raises UsageError for a protocol that is not installed.
-    """
-    environment = os.environ
-    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return None
-    _, found = _texts_of("opentelemetry", ("endpoint",))
-    both = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    on = {
-        signal: environment.get(f"OTEL_{signal}_EXPORTER", "otlp") != "none"
-        and bool(both or environment.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT") or found)
-        for signal in ("TRACES", "METRICS")
-    }
-    if not any(on.values()):
-        return None
-    protocol = environment.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-    if protocol != "http/protobuf":
-        raise UsageError(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}; Polyseme sends http/protobuf (port 4318) only.")
-    return Telemetry(
-        endpoint=None if both else found.get("endpoint"),
-        traces=on["TRACES"],
-        metrics=on["METRICS"],
-        names_service=not ("OTEL_SERVICE_NAME" in environment or "service.name" in environment.get(_RESOURCE, "")),
-        parent={name: environment[name.upper()] for name in _TRACE_CONTEXT if environment.get(name.upper())},
-    )
-
-
-def _texts_of(table: str, keys: Sequence[str]) -> tuple[Path, dict[str, str]]:
+def texts_of(table: str, keys: Sequence[str]) -> tuple[Path, dict[str, str]]:
     """Return the texts of a table of `polyseme.toml`, and the file. Raises UsageError for others than `keys`."""
     path, config = read_config_file()
     found = config.get(table, {})

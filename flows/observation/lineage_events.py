@@ -27,9 +27,9 @@ from openlineage.client.facet_v2 import (
     schema_dataset,
 )
 
+from polyseme.flows.observation.configuration import Lineage
 from polyseme.flows.observation.datasets import TEXT, columns, derived_columns, documents_name, source_name, table_name
 from polyseme.flows.observation.facts import RunBegun, RunEnded, installed_version
-from polyseme.flows.settings import Lineage
 from polyseme.storage.records import ShardResult
 
 PRODUCER = f"urn:polyseme:{installed_version()}"

@@ -12,9 +12,9 @@ from typing import Any
 
 from openlineage.client import OpenLineageClient, event_v2
 
+from polyseme.flows.observation.configuration import Lineage
 from polyseme.flows.observation.facts import RunBegun, RunEnded
 from polyseme.flows.observation.lineage_events import Written, add, begun, ended
-from polyseme.flows.settings import Lineage
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Shard, ShardResult
 

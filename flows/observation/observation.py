@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
+from polyseme.flows.observation.configuration import Lineage, Telemetry, lineage, telemetry
 from polyseme.flows.observation.facts import Observer, RunBegun, RunEnded
-from polyseme.flows.settings import Lineage, Telemetry, lineage, telemetry
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Shard, ShardResult
 

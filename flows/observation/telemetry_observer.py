@@ -14,9 +14,9 @@ from dataclasses import asdict
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 
+from polyseme.flows.observation.configuration import Telemetry
 from polyseme.flows.observation.facts import RunBegun, RunEnded, installed_version
 from polyseme.flows.observation.telemetry_providers import Providers
-from polyseme.flows.settings import Telemetry
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Counts, Shard, ShardResult
 

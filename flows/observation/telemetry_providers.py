@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from polyseme.flows.settings import Telemetry
+from polyseme.flows.observation.configuration import Telemetry
 
 SERVICE = "polyseme"
 _EXPORTERS = "opentelemetry.exporter.otlp"
@@ -88,7 +88,7 @@ class _Spans(SpanExporter):
     """Exports spans by OTLP, and tells whether it could."""
 
     def __init__(self, providers: Providers, settings: Telemetry) -> None:
-        self._providers, self._exporter = providers, OTLPSpanExporter(endpoint=_endpoint(settings, "traces"))
+        self._providers, self._exporter = providers, OTLPSpanExporter(**_export(settings, "traces"))
 
     def export(self, spans: Any) -> SpanExportResult:
         result: SpanExportResult = self._exporter.export(spans)
@@ -104,7 +104,7 @@ class _Metrics(MetricExporter):
     """Exports metrics by OTLP, and tells whether it could."""
 
     def __init__(self, providers: Providers, settings: Telemetry) -> None:
-        self._providers, self._exporter = providers, OTLPMetricExporter(endpoint=_endpoint(settings, "metrics"))
+        self._providers, self._exporter = providers, OTLPMetricExporter(**_export(settings, "metrics"))
         super().__init__(self._exporter._preferred_temporality, self._exporter._preferred_aggregation)
 
     def export(self, metrics_data: Any, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
@@ -120,9 +120,10 @@ class _Metrics(MetricExporter):
         self._exporter.shutdown(timeout_millis, **kwargs)
 
 
-def _endpoint(settings: Telemetry, signal: str) -> str | None:
-    """Return the full address for a signal; None if the environment has one."""
-    return settings.endpoint and f"{settings.endpoint.rstrip('/')}/v1/{signal}"
+def _export(settings: Telemetry, signal: str) -> dict[str, Any]:
+    """Return the full address for a signal and the timeout; None for what the environment has."""
+    endpoint = settings.endpoint and f"{settings.endpoint.rstrip('/')}/v1/{signal}"
+    return {"endpoint": endpoint, "timeout": settings.timeout}
 
 
 def _resource(settings: Telemetry, version: str) -> Resource:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,10 +13,12 @@ import pytest
 
 from polyseme.storage.errors import PolysemeError
 from polyseme.tasks.shards import stages
+from tests import processes
 from tests.extras import require
 from tests.flows.conftest import TEXTS, Ask
 from tests.flows.observation.conftest import Collector
 from tests.flows.test_cli import polyseme
+from tests.repository import ROOT
 
 require("openlineage.client", "openlineage")
 require("opentelemetry.exporter.otlp.proto.http", "otel")
@@ -111,3 +115,31 @@ def test_a_backfill_and_runs_that_fail_are_events_too(
         broken.setattr("polyseme.flows.runs.lineage.publish", full_publication)
         assert polyseme(capfd, "embed", corpus, "--lake", lake, *lean)[0] == 1
     assert [event["eventType"] for event in events(file)] == ["START", "FAIL"]
+
+
+_PROBE = """
+import atexit, sys
+names = ("prefect", "torch", "openlineage", "opentelemetry")
+atexit.register(lambda: print("loaded", *sorted({*names} & set(sys.modules)), file=sys.stderr))
+from polyseme.flows.cli import main
+main()
+"""
+
+
+def test_a_run_without_work_is_observed_without_prefect_or_torch(
+    capfd: pytest.CaptureFixture[str], corpus: Path, lake: Path, file: Path, collector: Collector
+) -> None:
+    lean = ("--level", "sentences", "--no-nsp")
+    assert polyseme(capfd, "embed", corpus, "--lake", lake, *lean)[0] == 0
+    file.unlink()
+    collector.posted.clear()
+    environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
+    words = ("embed", corpus, "--lake", lake, *lean)
+    done = processes.run(sys.executable, "-c", _PROBE, *words, env=environment, check=False)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "loaded openlineage opentelemetry")
+    first, last = events(file)
+    assert (first["eventType"], last["eventType"]) == ("START", "COMPLETE")
+    assert last["run"]["facets"]["polyseme_run"]["documents"]["unchanged"] == 3
+    assert "parent" not in last["run"]["facets"]
+    assert set(spans(collector)) == {"embed polyseme_mini", "scan", "publish"}

@@ -223,3 +223,12 @@ def test_global_providers_stay_as_they_are(script: str, endpoint: Collector) -> 
 
 def test_without_settings_nothing_is_imported_or_done() -> None:
     processes.run(sys.executable, "-c", _NOTHING, cwd=ROOT)
+
+
+def test_the_environment_of_one_signal_beats_the_file_for_both(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("polyseme.toml").write_text('[opentelemetry]\nendpoint = "http://127.0.0.1:1"\n')
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{collector.address}/v1/traces")
+    tell(observe(RUN))
+    assert {path for path, _ in collector.posted} == {"/v1/traces"}
