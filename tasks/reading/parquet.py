@@ -13,10 +13,11 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from polyseme.storage.parquet.page_headers import RowGroup, row_groups
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.byte_streams import FREE_BYTES, MOST_EXPANSION, ExpansionError
 from polyseme.tasks.reading.documents import Place, ReadOptions, document_from
-from polyseme.tasks.reading.parquet_pages import SMALLER, RowGroup, check_row_group, check_rows, row_groups
+from polyseme.tasks.reading.parquet_pages import SMALLER, check_row_group, check_rows
 from polyseme.tasks.reading.parquet_values import decoded_bytes, fixed_bytes, values_of
 
 _BATCH_BYTES = 16 << 20
