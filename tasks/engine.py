@@ -10,6 +10,7 @@ one call after another: they read, tokenize and write meanwhile, and PyTorch kee
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -21,12 +22,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.records import (
     Context,
-    Counts,
     Device,
     Document,
     EncodingSpec,
@@ -35,10 +34,15 @@ from polyseme.storage.records import (
     Pooling,
     Precision,
 )
+from polyseme.tasks.encode.chunk_tables import ChunkTables, TableMaker, counts
 from polyseme.tasks.encode.clock import StageClock
-from polyseme.tasks.encode.forward import ChunkVectors, chunk_vectors
+from polyseme.tasks.encode.forward import ChunkVectors, Forward
+from polyseme.tasks.encode.known import KnownRows, StoredSource
 from polyseme.tasks.encode.masked_lm import Masking
-from polyseme.tasks.encode.tables import TableBuilder
+from polyseme.tasks.encode.passes import passes
+from polyseme.tasks.encode.plan import plan
+from polyseme.tasks.encode.stored_keys import Keying
+from polyseme.tasks.encode.words import ChunkWords, chunk_words
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
 from polyseme.tasks.model.device_kind import device_and_precision
 from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
@@ -50,6 +54,8 @@ from polyseme.tasks.text.wordpiece import WordPiece
 if TYPE_CHECKING:
     from polyseme.tasks.model.encoder import Encoder
 
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 OnBatch = Callable[[int], None]
@@ -87,14 +93,6 @@ class EngineConfig:
             )
         if self.budget is not None and self.budget < 1:
             raise UsageError(f"The token budget of a batch must be at least 1, got {self.budget}.")
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkTables:
-    """The Arrow tables of one chunk by name (`documents`, `sentences`, ...), with row counts and seconds by stage."""
-
-    tables: dict[str, pa.Table]
-    counts: Counts
 
 
 @dataclass
@@ -153,6 +151,13 @@ class Engine:
         return device_and_precision(self.config.device, self.config.precision)[0]
 
     @property
+    def device_kind(self) -> str:
+        """The kind of device that vectors come from here: equal inputs give equal vectors, to the bit, on one kind."""
+        from polyseme.tasks.model.devices import device_kind, resolve_device
+
+        return device_kind(resolve_device(self.config.device, self.config.precision)[0])
+
+    @property
     def chunk_tokens(self) -> int:
         """The most tokens of a chunk: what is encoded and made into tables at once."""
         return chunk_tokens(self.spec.width) * (_GPU_CHUNKS if self.device_type == "cuda" else 1)
@@ -204,23 +209,56 @@ class Engine:
         ingested_at: datetime,
         on_batch: OnBatch = lambda tokens: None,
         device_lock: AbstractContextManager[object] = _NO_LOCK,
+        stored: StoredSource | None = None,
     ) -> Iterator[ChunkTables]:
         """Yield the tables of every chunk of `documents`, in order.
 
-        `version` is stored with every row, `seed` draws the random baseline. `on_batch` is called in the encoder lane
-        after every batch with its number of tokens, and may raise `Cancelled` to stop. `device_lock` is entered in the
-        encoder lane for every chunk, to wait for a device that other processes use as well. Raises PolysemeError if a
-        token would be lost.
+        Only what is not among the `stored` rows is run; they must be of the same encoding and kind of device. `version`
+        is stored with every row, `seed` draws the random baseline. `on_batch` is called in the encoder lane after every
+        batch with its number of tokens, and may raise `Cancelled` to stop. `device_lock` is entered in the encoder lane
+        for every chunk, to wait for a device that other processes use as well. Raises PolysemeError if a token would be
+        lost.
         """
         clock = StageClock()
-        tokenized = self._passages(clock.between(documents, "read", "tokenize"))
-        for chunk in chunks(tokenized, self.chunk_tokens):
+        keying = self._keying(outputs)
+        known = None if stored is None else KnownRows(stored, keying, outputs)
+        made = TableMaker(outputs, version, ingested_at, self.spec.width, self.config.layers, self.vocabulary)
+        clock.lap("reuse")
+        for chunk in keying.chunks(clock.between(documents, "read", "tokenize")):
             clock.lap("tokenize")
-            vectors = self._vectors(chunk, outputs, seed, clock, on_batch=on_batch, device_lock=device_lock)
-            tables = self._tables(chunk, vectors, outputs, version, ingested_at)
+            words = None if outputs.level == "sentences" else chunk_words(chunk, outputs.words)
+            forward = self._planned(chunk, keying, words, known, seed=seed, on_batch=on_batch)
+            clock.lap("reuse")
+            vectors = self._vectors(forward, outputs, clock, device_lock=device_lock)
+            tables = made.tables(chunk, vectors, words)
             clock.lap("pool")
-            yield ChunkTables(tables, _counts(tables, vectors, clock.reset()))
+            yield ChunkTables(tables, counts(chunk, tables, vectors, clock.reset()))
             clock.lap("outside")
+
+    def _keying(self, outputs: Outputs) -> Keying:
+        context, max_tokens, limit = self.config.context, self.spec.max_tokens, self.chunk_tokens
+        return Keying(
+            chunks=lambda documents: chunks(self._passages(documents), limit),
+            passes=lambda chunk: passes(chunk, context=context, max_tokens=max_tokens, nsp=outputs.nsp),
+            nsp=outputs.nsp,
+            pll=outputs.pll is not None,
+            words=outputs.level != "sentences",
+        )
+
+    def _planned(
+        self, chunk: Chunk, keying: Keying, words: ChunkWords | None, known: KnownRows | None, *, seed: int,
+        on_batch: OnBatch,
+    ) -> Forward:  # fmt: skip
+        possible = keying.passes(chunk)
+        keys = keying.keys(chunk, possible)
+        copied = None
+        if known is not None:
+            try:
+                copied = known.copied(chunk, keys, words)
+            except (OSError, pa.ArrowException) as error:
+                log.warning("stored vectors cannot be read, a chunk is encoded whole: %s", type(error).__name__)
+        planned = plan(chunk, possible, keys, seed=seed, copied=copied)
+        return Forward(chunk, planned, self.config.pooling, self.spec.max_tokens, on_batch)
 
     def _passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
         with self._lock:
@@ -238,64 +276,25 @@ class Engine:
         return PassageProcesses(self.wordpiece, self.checkpoint.folder, count) if count else None
 
     def _vectors(
-        self, chunk: Chunk, outputs: Outputs, seed: int, clock: StageClock, *, on_batch: OnBatch,
-        device_lock: AbstractContextManager[object],
-    ) -> ChunkVectors:  # fmt: skip
+        self, forward: Forward, outputs: Outputs, clock: StageClock, *, device_lock: AbstractContextManager[object]
+    ) -> ChunkVectors:
         masking = None if outputs.pll is None else Masking(outputs.pll, self.wordpiece.mask_id)
+        width, tokens = self.spec.width, outputs.level != "sentences"
 
-        def work(encoder: Encoder) -> ChunkVectors:
+        def work() -> ChunkVectors:
             with device_lock:
                 clock.lap("wait")
-                return chunk_vectors(
-                    encoder,
-                    chunk,
-                    context=self.config.context,
-                    pooling=self.config.pooling,
-                    max_tokens=self.spec.max_tokens,
-                    nsp=outputs.nsp,
-                    seed=seed,
-                    on_batch=on_batch,
-                    masking=masking,
-                    tokens=outputs.level != "sentences",
-                )
+                return forward.run(lambda: self.encoder, width=width, masking=masking, tokens=tokens)
 
-        vectors = self.in_lane(work)
+        if forward.plan.is_empty:
+            vectors = forward.run(lambda: self.encoder, width=width, masking=masking, tokens=tokens)
+        else:
+            vectors = self._encoder_lane.submit(work).result()
         clock.add(vectors.seconds)
         return vectors
-
-    def _tables(
-        self, chunk: Chunk, vectors: ChunkVectors, outputs: Outputs, version: int, ingested_at: datetime
-    ) -> dict[str, pa.Table]:
-        rows = TableBuilder(chunk, version, self.spec.width)
-        tables = {
-            "documents": rows.documents(ingested_at),
-            "sentences": rows.sentences(vectors.sentences, vectors.surprisals, outputs.pll),
-        }
-        if outputs.level != "sentences":
-            tables["words"] = rows.words(vectors.tokens, self.vocabulary, outputs.words)
-        if outputs.level == "tokens":
-            tables["tokens"] = rows.tokens(vectors.tokens, self.vocabulary, self.config.layers, vectors.surprisals)
-        if vectors.scored is not None:
-            tables["transitions"] = rows.transitions(vectors.scored, vectors.sentences)
-        return {name: table for name, table in tables.items() if table.num_rows}
 
 
 @lru_cache(maxsize=2)
 def shared_engine(config: EngineConfig) -> Engine:
     """Return this process's engine for `config`: loaded once and kept (the two used last)."""
     return Engine(config)
-
-
-def _counts(tables: dict[str, pa.Table], vectors: ChunkVectors, seconds: dict[str, float]) -> Counts:
-    def rows(name: str) -> int:
-        return tables[name].num_rows if name in tables else 0
-
-    return Counts(
-        documents=rows("documents"),
-        sentences=rows("sentences"),
-        words=rows("words"),
-        tokens=pc.sum(tables["sentences"]["n_tokens"]).as_py() if "sentences" in tables else 0,
-        transitions=vectors.scored.transitions.adjacent if vectors.scored else 0,
-        forward_tokens=vectors.forward_tokens,
-        seconds=seconds,
-    )

@@ -1,6 +1,6 @@
-"""The forward passes over a chunk: which windows are run, and the results by token, sentence and transition.
+"""The forward passes over a chunk: what its plan says is run, and the results by token, sentence and transition.
 
-The only module that knows the meaning of `--context`. Runs in the encoder lane; knows no text and no tables.
+Runs in the encoder lane; knows no text and no tables.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Context, Pooling
 from polyseme.tasks.arrays import Floats, Ints
+from polyseme.tasks.encode.copied import Copied
+from polyseme.tasks.encode.input_keys import ChunkKeys
 from polyseme.tasks.encode.masked_lm import Masking, token_surprisals, word_numbers
+from polyseme.tasks.encode.passes import passes
+from polyseme.tasks.encode.plan import ChunkPlan, Equal, plan
 from polyseme.tasks.encode.pooling import sentence_vectors
-from polyseme.tasks.encode.transitions import Transitions, transitions
+from polyseme.tasks.encode.transitions import Transitions
 from polyseme.tasks.text.chunks import Chunk
-from polyseme.tasks.text.windows import (
-    SentencePairs,
-    Windows,
-    context_windows,
-    pair_windows,
-    paired_context_windows,
-    sentence_windows,
-)
+from polyseme.tasks.text.windows import SentencePairs, pair_windows, sentence_windows
 
 if TYPE_CHECKING:
     from polyseme.tasks.model.encoder import Encoder
+
+Model = Callable[[], "Encoder"]
+"""Returns the loaded model. Called only if something is run, so that nothing is loaded for a chunk of known rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,86 +48,145 @@ class ScoredTransitions:
 class ChunkVectors:
     """The results for a chunk, float32: `tokens` is `(tokens, hidden)`, `sentences` is `(sentences, hidden)`.
 
-    `tokens` may be empty if they were not requested. `surprisals` is `(tokens,)` in nats, 0 for the tokens of a
-    sentence that the chunk does not store. `forward_tokens` counts all tokens run, `seconds` is wall time by stage.
+    `tokens` may be empty if they were not requested, and lacks those of sentences that were `copied`, unless their
+    vectors are. `surprisals` is `(tokens,)` in nats, 0 for the tokens of a sentence that the chunk does not store, and
+    `likelihoods` `(sentences,)`. `forward_tokens` counts all tokens run, `seconds` is wall time by stage.
     """
 
     tokens: Floats
     sentences: Floats
     scored: ScoredTransitions | None
     surprisals: Floats | None
+    likelihoods: npt.NDArray[np.float64] | None
+    copied: Copied | None
     forward_tokens: int
     seconds: dict[str, float]
 
 
 def chunk_vectors(
-    encoder: Encoder,
-    chunk: Chunk,
-    *,
-    context: Context,
-    pooling: Pooling,
-    max_tokens: int,
-    nsp: bool,
-    seed: int,
-    on_batch: Callable[[int], None],
-    masking: Masking | None = None,
-    tokens: bool = True,
-) -> ChunkVectors:
-    """Run all passes over the chunk: vectors, NSP if `nsp`, surprisals if `masking` is given.
+    encoder: Encoder, chunk: Chunk, *, context: Context, pooling: Pooling, max_tokens: int, nsp: bool, seed: int,
+    on_batch: Callable[[int], None], masking: Masking | None = None, tokens: bool = True,
+) -> ChunkVectors:  # fmt: skip
+    """Run all passes over a chunk of which nothing is known: vectors, NSP if `nsp`, surprisals if `masking` is given.
 
     Without `tokens`, a GPU returns no token vectors. `seed` draws the random pairs. Raises PolysemeError if a token
     would be left without a vector.
     """
-    begun = time.perf_counter()
-    ptr = chunk.sentence_ptr
-    wanted = transitions(chunk, seed) if nsp or context == "pair" else None
-    windows, near_left_out = _windows(chunk, wanted, context, max_tokens)
-    if windows.taken != len(chunk.ids):
-        raise PolysemeError(f"{len(chunk.ids)} tokens went in and {windows.taken} came out; nothing was stored.")
-    scores = len(near_left_out) if nsp else 0
-    if tokens or encoder.device.type != "cuda":
-        encoded = encoder.encode(chunk.ids, windows, sentences=chunk.sentences, pairs=scores, on_batch=on_batch)
-        token_vectors, near_logits = encoded.tokens, encoded.logits
-        vectors = sentence_vectors(encoded, ptr, pooling)
-    else:
-        token_vectors = np.empty((0, encoder.width), dtype=np.float32)
-        vectors, near_logits = encoder.encode_sentences(
-            chunk.ids, windows, sentence_ptr=ptr, pooling=pooling, pairs=scores, on_batch=on_batch
-        )
-    forward, encoded_at = int(windows.lengths.sum()), time.perf_counter()
-    scored = None
-    if nsp and wanted is not None:
-        rest = SentencePairs(wanted.pairs.first[scores:], wanted.pairs.second[scores:])
-        pairs, left_out = pair_windows(ptr, rest, max_tokens)
-        logits = np.concatenate([near_logits, encoder.score_pairs(chunk.ids, pairs, on_batch=on_batch)])
-        scored = ScoredTransitions(wanted, logits, np.concatenate([near_left_out, left_out]))
-        forward += int(pairs.lengths.sum())
-    scored_at, surprisals = time.perf_counter(), None
-    seconds = {"encode": encoded_at - begun, "nsp": scored_at - encoded_at}
-    if masking is not None:
-        surprisals, run = _surprisals(encoder, chunk, masking, max_tokens, on_batch)
-        forward += run
-        seconds["pll"] = time.perf_counter() - scored_at
-    return ChunkVectors(token_vectors, vectors, scored, surprisals, forward, seconds)
+    possible = passes(chunk, context=context, max_tokens=max_tokens, nsp=nsp)
+    keys = ChunkKeys.of(chunk, possible, nsp=nsp, pll=masking is not None)
+    found = Forward(chunk, plan(chunk, possible, keys, seed=seed), pooling, max_tokens, on_batch)
+    return found.run(lambda: encoder, width=encoder.width, masking=masking, tokens=tokens)
 
 
-def _surprisals(
-    encoder: Encoder, chunk: Chunk, masking: Masking, limit: int, on_batch: Callable[[int], None]
-) -> tuple[Floats, int]:
-    """Return the surprisals and the number of tokens run. Each sentence is scored alone, whatever the context."""
-    words = word_numbers(chunk.word, chunk.sentence_ptr)
-    windows = sentence_windows(chunk.sentence_ptr, np.flatnonzero(chunk.own).tolist(), limit)
-    found = token_surprisals(encoder, chunk.ids, windows, words, masking=masking, on_batch=on_batch)
-    return found, int((windows.lengths * (windows.take_stop - windows.take_start)).sum())
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """The passes of one chunk as planned. `on_batch` is called after every batch with its number of tokens."""
+
+    chunk: Chunk
+    plan: ChunkPlan
+    pooling: Pooling
+    max_tokens: int
+    on_batch: Callable[[int], None]
+
+    def run(self, model: Model, *, width: int, masking: Masking | None = None, tokens: bool = True) -> ChunkVectors:
+        """Run them. Without `tokens`, a GPU returns no token vectors. `masking` is needed for likelihoods."""
+        begun = time.perf_counter()
+        copied, sentences = self.plan.copied, self.plan.sentences
+        token_vectors, vectors, logits = self._encoded(model, width, tokens)
+        if len(token_vectors):
+            _repeat_tokens(token_vectors, self.chunk.sentence_ptr, sentences)
+        vectors[sentences.places] = vectors[sentences.sources]
+        if copied is not None:
+            copied.sentences.put(vectors)
+            if copied.tokens is not None:
+                copied.tokens.put(token_vectors)
+        encoded_at = time.perf_counter()
+        scored, forward = self._scored(model, logits)
+        forward += int(self.plan.windows.lengths.sum())
+        scored_at = time.perf_counter()
+        seconds = {"encode": encoded_at - begun, "nsp": scored_at - encoded_at}
+        surprisals = likelihoods = None
+        if self.plan.likelihoods is not None and masking is not None:
+            surprisals, likelihoods, run = self._likelihoods(model, self.plan.likelihoods, masking)
+            forward += run
+            seconds["pll"] = time.perf_counter() - scored_at
+        return ChunkVectors(token_vectors, vectors, scored, surprisals, likelihoods, copied, forward, seconds)
+
+    def _encoded(self, model: Model, width: int, tokens: bool) -> tuple[Floats, Floats, Floats]:
+        """Return the vectors of tokens and sentences, zeros for what is not run, and the logits of joined passes."""
+        chunk, windows, run = self.chunk, self.plan.windows, self.plan.sentences.run
+        scores = len(self.plan.passes.pairs) if self.plan.passes.joined and self.plan.scored is not None else 0
+        vectors = np.zeros((chunk.sentences, width), np.float32)
+        if not len(windows):
+            has_tokens = tokens and (self.plan.copied is None or self.plan.copied.tokens is not None)
+            nothing = np.full((scores, 3), np.nan, np.float32)
+            return np.zeros((len(chunk.ids) if has_tokens else 0, width), np.float32), vectors, nothing
+        encoder = model()
+        if tokens or encoder.device.type != "cuda":
+            encoded = encoder.encode(
+                chunk.ids, windows, sentences=chunk.sentences, pairs=scores, on_batch=self.on_batch
+            )
+            vectors[run] = sentence_vectors(encoded, chunk.sentence_ptr, self.pooling, run)
+            return encoded.tokens, vectors, encoded.logits
+        pooled, logits = encoder.encode_sentences(
+            chunk.ids, windows, sentence_ptr=chunk.sentence_ptr, pooling=self.pooling, pairs=scores,
+            on_batch=self.on_batch,
+        )  # fmt: skip
+        vectors[run] = pooled[run]
+        return np.empty((0, width), np.float32), vectors, logits
+
+    def _scored(self, model: Model, joined_logits: Floats) -> tuple[ScoredTransitions | None, int]:
+        """Return the scores of all pairs, and the number of tokens that were run for them alone."""
+        wanted, steps, possible = self.plan.scored, self.plan.steps, self.plan.passes
+        if wanted is None or steps is None:
+            return None, 0
+        near = wanted.adjacent
+        logits = np.full((len(wanted.pairs), 3), np.nan, np.float32)
+        far = SentencePairs(wanted.pairs.first[near:], wanted.pairs.second[near:])
+        windows, left_out = pair_windows(self.chunk.sentence_ptr, far, self.max_tokens)
+        forward = 0
+        if possible.joined:
+            logits[:near] = joined_logits
+        elif len(steps.run):
+            alone = possible.steps.chosen(steps.run)
+            logits[steps.run] = model().score_pairs(self.chunk.ids, alone, on_batch=self.on_batch)
+            forward += int(alone.lengths.sum())
+        if len(far):
+            logits[near:] = model().score_pairs(self.chunk.ids, windows, on_batch=self.on_batch)
+            forward += int(windows.lengths.sum())
+        logits[steps.places] = logits[steps.sources]
+        if self.plan.copied is not None and self.plan.copied.steps is not None:
+            known = np.flatnonzero(self.plan.copied.steps)
+            assert self.plan.copied.logits is not None
+            logits[known] = self.plan.copied.logits[known]
+        return ScoredTransitions(wanted, logits, np.concatenate([possible.left_out, left_out])), forward
+
+    def _likelihoods(
+        self, model: Model, wanted: Equal, masking: Masking
+    ) -> tuple[Floats, npt.NDArray[np.float64], int]:
+        """Return surprisals, likelihoods and the number of tokens run. Each sentence is scored alone."""
+        chunk, ptr, forward = self.chunk, self.chunk.sentence_ptr, 0
+        surprisals = np.zeros(len(chunk.ids), np.float32)
+        if len(wanted.run):
+            words = word_numbers(chunk.word, ptr)
+            windows = sentence_windows(ptr, wanted.run.tolist(), self.max_tokens)
+            surprisals = token_surprisals(model(), chunk.ids, windows, words, masking=masking, on_batch=self.on_batch)
+            forward = int((windows.lengths * (windows.take_stop - windows.take_start)).sum())
+        _repeat_tokens(surprisals, ptr, wanted)
+        sentence = np.repeat(np.arange(chunk.sentences), np.diff(ptr))
+        likelihoods = 0.0 - np.bincount(sentence, surprisals, chunk.sentences).astype(np.float64)
+        copied = self.plan.copied
+        if copied is not None and copied.likelihoods is not None:
+            known = ~np.isnan(copied.likelihoods)
+            likelihoods[known] = copied.likelihoods[known]
+            if copied.surprisals is not None:
+                tokens = known[sentence]
+                surprisals[tokens] = copied.surprisals[tokens]
+        return surprisals, likelihoods, forward
 
 
-def _windows(chunk: Chunk, wanted: Transitions | None, context: Context, limit: int) -> tuple[Windows, Ints]:
-    """Return the encoding windows and, if they also score the adjacent pairs, the tokens of each that did not fit."""
-    ptr, nothing = chunk.sentence_ptr, np.empty(0, dtype=np.int64)
-    if context == "sentence":
-        return sentence_windows(ptr, range(chunk.sentences), limit), nothing
-    if context == "window":
-        return context_windows(ptr, chunk.documents, limit), nothing
-    assert wanted is not None
-    near = SentencePairs(wanted.pairs.first[: wanted.adjacent], wanted.pairs.second[: wanted.adjacent])
-    return paired_context_windows(ptr, near, chunk.sentences, limit)
+def _repeat_tokens(values: Floats, ptr: Ints, equal: Equal) -> None:
+    """Copy the values of the tokens of each of the `sources` to those of the equal sentence in `places`."""
+    lengths = (ptr[equal.places + 1] - ptr[equal.places]) if len(equal.places) else np.empty(0, np.int64)
+    inside = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    values[np.repeat(ptr[equal.places], lengths) + inside] = values[np.repeat(ptr[equal.sources], lengths) + inside]

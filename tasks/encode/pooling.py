@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from polyseme.tasks.model.encoder import Encoded
 
 Halves = npt.NDArray[np.float16]
+_ALL = slice(None)
 _ROWS_AT_ONCE = 8192
 """A float32 copy of all words of a chunk would be its largest array."""
 
@@ -45,14 +46,15 @@ def word_vectors(tokens: Floats, starts: Ints, stops: Ints) -> Halves:
     return vectors
 
 
-def sentence_vectors(encoded: Encoded, sentence_ptr: Ints, pooling: Pooling) -> Floats:
-    """Return `(sentences, hidden)` float32.
+def sentence_vectors(encoded: Encoded, sentence_ptr: Ints, pooling: Pooling, chosen: Ints | slice = _ALL) -> Floats:
+    """Return `(sentences, hidden)` float32, of the `chosen` sentences only if these are given.
 
     `mean` is the mean over the sentence's tokens and, if it has windows of its own, their `[CLS]` and `[SEP]`, as mean
     pooling in sentence-transformers. `cls` is the `[CLS]` vector, which only a sentence with windows of its own has.
     """
     if pooling == "cls":
-        return encoded.first
-    starts, stops = sentence_ptr[:-1], sentence_ptr[1:]
-    counts = (stops - starts + 2 * encoded.alone).astype(np.float32)
-    return (segment_sums(encoded.tokens, starts, stops) + encoded.first + encoded.final) / counts[:, None]
+        return encoded.first[chosen]
+    starts, stops = sentence_ptr[:-1][chosen], sentence_ptr[1:][chosen]
+    counts = (stops - starts + 2 * encoded.alone[chosen]).astype(np.float32)
+    special = encoded.first[chosen], encoded.final[chosen]
+    return (segment_sums(encoded.tokens, starts, stops) + special[0] + special[1]) / counts[:, None]

@@ -5,7 +5,7 @@ Pure functions from arrays to tables; knows the schemas, not files, models or th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,11 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polyseme.storage.records import Layers, PllVariant
-from polyseme.storage.schemas import SORT_KEYS, table_schema
+from polyseme.storage.schemas import ADJACENT, RANDOM, SORT_KEYS, table_schema
 from polyseme.tasks.arrays import Floats, Ints
+from polyseme.tasks.encode.copied import BaselineRow, CopiedRows
 from polyseme.tasks.encode.forward import ScoredTransitions
 from polyseme.tasks.encode.pooling import Halves, word_vectors
 from polyseme.tasks.encode.transitions import cosines
+from polyseme.tasks.encode.words import ChunkWords, sentence_of_token, slices
 from polyseme.tasks.text.chunks import Chunk
 
 
@@ -53,11 +55,14 @@ class TableBuilder:
         )
 
     def sentences(
-        self, vectors: Floats, surprisals: Floats | None = None, variant: PllVariant | None = None
+        self,
+        vectors: Floats,
+        likelihoods: npt.NDArray[np.float64] | None = None,
+        variant: PllVariant | None = None,
     ) -> pa.Table:
         """Return one row per sentence. `vectors` is `(sentences, width)` over all sentences of the chunk.
 
-        `surprisals` is `(tokens,)`: a sentence's pseudo-log-likelihood is minus their sum.
+        `likelihoods` is `(sentences,)`: the pseudo-log-likelihood of each.
         """
         own = np.flatnonzero(self.chunk.own)
         starts, stops = self.chunk.spans[own].T
@@ -67,55 +72,53 @@ class TableBuilder:
                 **self._keys(own),
                 "char_start": starts,
                 "char_end": stops,
-                "text": self._slices(own, starts, stops),
+                "text": slices(self.chunk, own, starts, stops),
                 "n_tokens": np.diff(self.chunk.sentence_ptr)[own],
-                "pll": pa.nulls(len(own)) if surprisals is None else self._likelihoods(surprisals)[own],
+                "pll": pa.nulls(len(own)) if likelihoods is None else likelihoods[own],
                 "pll_variant": pa.repeat(pa.scalar(variant, pa.string()), len(own)),
             },
             lambda order: vectors[own[order]].astype(np.float16),
         )
 
-    def words(self, tokens: Floats, pieces: pa.Array, only: frozenset[str] | None) -> pa.Table:
-        """Return one row per word, the mean of its tokens. `tokens` is `(tokens, width)`.
+    def words(self, words: ChunkWords, tokens: Floats, pieces: pa.Array, copied: CopiedRows | None = None) -> pa.Table:
+        """Return one row per word: the mean of its tokens, or its vector in `copied`. `tokens` is `(tokens, width)`.
 
-        `pieces` is the vocabulary by id. `only`, if not None, are the words to keep, in lower case.
+        `pieces` is the vocabulary by id.
         """
-        chunk, sentence = self.chunk, self._sentence_of_token()
-        new = np.ones(len(sentence), dtype=bool)
-        new[1:] = (np.diff(sentence) != 0) | (np.diff(chunk.word[: len(sentence)]) != 0)
-        starts = np.flatnonzero(new)
-        stops = np.append(starts, len(sentence)).astype(np.int64)[1:]
-        sentence = sentence[starts]
-        char_start, char_end = chunk.char_start[starts], chunk.char_end[stops - 1]
-        surface = self._slices(sentence, char_start, char_end)
-        lower = [w.lower() for w in surface]
-        if only is not None:
-            keep = np.flatnonzero([w in only for w in lower])
-            starts, stops, sentence = starts[keep], stops[keep], sentence[keep]
-            char_start, char_end = char_start[keep], char_end[keep]
-            surface, lower = [surface[k] for k in keep], [lower[k] for k in keep]
-        counts = stops - starts
-        inside = np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
+        counts = words.stop - words.start
+        inside = np.repeat(words.start - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
         names = pa.ListArray.from_arrays(
-            pa.array(np.append(0, np.cumsum(counts)).astype(np.int32)), pieces.take(pa.array(chunk.ids[inside]))
+            pa.array(np.append(0, np.cumsum(counts)).astype(np.int32)), pieces.take(pa.array(self.chunk.ids[inside]))
         )
         return self._table(
             "words",
             {
-                **self._keys(sentence),
-                "word_index": chunk.word[starts],
-                "char_start": char_start,
-                "char_end": char_end,
-                "word": surface,
-                "word_lower": lower,
+                **self._keys(words.sentence),
+                "word_index": words.index,
+                "char_start": words.char_start,
+                "char_end": words.char_end,
+                "word": words.surface,
+                "word_lower": words.lower,
                 "tokens": names,
             },
-            lambda order: word_vectors(tokens, starts[order], stops[order]),
+            lambda order: self._word_vectors(words, tokens, copied, order),
         )
+
+    def _word_vectors(self, words: ChunkWords, tokens: Floats, copied: CopiedRows | None, order: Ints) -> Halves:
+        if copied is None or not copied.there.any():
+            return word_vectors(tokens, words.start[order], words.stop[order])
+        at = copied.at[order]
+        known, unknown = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
+        vectors = np.empty((len(order), self.width), np.float16)
+        vectors[known] = copied.vectors[at[known]]
+        if len(unknown):
+            chosen = order[unknown]
+            vectors[unknown] = word_vectors(tokens, words.start[chosen], words.stop[chosen])
+        return vectors
 
     def tokens(self, tokens: Floats, pieces: pa.Array, layers: Layers, surprisals: Floats | None = None) -> pa.Table:
         """Return one row per WordPiece token. `tokens` is `(tokens, width)`, `surprisals` is `(tokens,)`."""
-        chunk, sentence = self.chunk, self._sentence_of_token()
+        chunk, sentence = self.chunk, sentence_of_token(self.chunk)
         count = len(sentence)
         return self._table(
             "tokens",
@@ -133,37 +136,29 @@ class TableBuilder:
             lambda order: tokens[order].astype(np.float16),
         )
 
-    def transitions(self, scored: ScoredTransitions, vectors: Floats) -> pa.Table:
-        """Return one row per scored pair, adjacent and random. `vectors` is `(sentences, width)`."""
+    def transitions(self, scored: ScoredTransitions, vectors: Floats, baseline: Sequence[BaselineRow] = ()) -> pa.Table:
+        """Return one row per scored pair, adjacent and random, and per pair that the `baseline` keeps from before.
+
+        `vectors` is `(sentences, width)`.
+        """
         first, second = scored.transitions.pairs.first, scored.transitions.pairs.second
         near = scored.transitions.adjacent
-        kinds = ["adjacent"] * near + ["random"] * (len(first) - near)
-        return self._table(
-            "transitions",
-            {
-                **self._keys(first),
-                "kind": kinds,
-                "next_doc_id": self._doc_ids(second),
-                "next_sentence_index": self.chunk.index[second],
-                "nsp_logit_is_next": scored.logits[:, 0],
-                "nsp_logit_not_next": scored.logits[:, 1],
-                "cosine": cosines(vectors, first, second),
-                "n_truncated": scored.left_out,
-                "order_margin": pa.array(scored.logits[:, 2], from_pandas=True),
-            },
-        )
-
-    def _likelihoods(self, surprisals: Floats) -> npt.NDArray[np.float64]:
-        ptr = self.chunk.sentence_ptr
-        sentence = np.repeat(np.arange(self.chunk.sentences), np.diff(ptr))
-        totals: npt.NDArray[np.float64] = np.bincount(sentence, surprisals, self.chunk.sentences).astype(np.float64)
-        return 0.0 - totals
-
-    def _sentence_of_token(self) -> Ints:
-        """Return `(own tokens,)`: each token's sentence. Only the last sentence may be one that is not stored here."""
-        chunk = self.chunk
-        own = np.flatnonzero(chunk.own)
-        return np.repeat(own, np.diff(chunk.sentence_ptr)[own])
+        columns: dict[str, object] = {
+            **self._keys(first),
+            "kind": [ADJACENT] * near + [RANDOM] * (len(first) - near),
+            "next_doc_id": self._doc_ids(second),
+            "next_sentence_index": self.chunk.index[second],
+            "nsp_logit_is_next": scored.logits[:, 0],
+            "nsp_logit_not_next": scored.logits[:, 1],
+            "cosine": cosines(vectors, first, second),
+            "n_truncated": scored.left_out,
+            "order_margin": pa.array(scored.logits[:, 2], from_pandas=True),
+        }
+        schema = table_schema("transitions", self.width)
+        made = pa.table({field.name: _array(columns[field.name], field.type) for field in schema}, schema=schema)
+        kept = pa.Table.from_pylist([row.to_dict(self.version) for row in baseline], schema=schema)
+        joined = pa.concat_tables([made, kept]).combine_chunks()
+        return self._table("transitions", {name: joined[name].combine_chunks() for name in schema.names})
 
     def _doc_ids(self, sentence: Ints) -> pa.Array:
         ids = pa.array([part.document.doc_id for part in self.chunk.slices], pa.string())
@@ -175,11 +170,6 @@ class TableBuilder:
             "version": pa.repeat(pa.scalar(self.version, pa.int64()), len(sentence)),
             "sentence_index": self.chunk.index[sentence],
         }
-
-    def _slices(self, sentence: Ints, start: Ints, stop: Ints) -> list[str]:
-        texts = [part.document.text for part in self.chunk.slices]
-        rows = zip(self.chunk.slice_of[sentence].tolist(), start.tolist(), stop.tolist(), strict=True)
-        return [texts[number][a:b] for number, a, b in rows]
 
     def _table(
         self, name: str, columns: dict[str, object], vectors: Callable[[Ints], Halves] | None = None

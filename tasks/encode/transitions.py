@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from polyseme.tasks.arrays import Floats, Ints, unit
 from polyseme.tasks.text.chunks import Chunk
 from polyseme.tasks.text.windows import SentencePairs
+
+Flags = npt.NDArray[np.bool_]
 
 BASELINE_SHARE = 0.1
 BASELINE_LEAST, BASELINE_MOST = 32, 1024
@@ -35,17 +38,19 @@ def adjacent_pairs(chunk: Chunk) -> SentencePairs:
     return SentencePairs(first, first + 1)
 
 
-def random_pairs(chunk: Chunk, count: int, seed: int) -> SentencePairs:
+def random_pairs(chunk: Chunk, count: int, seed: int, new: Flags | None = None) -> SentencePairs:
     """Return up to `count` distinct pairs of sentences that do not follow each other, the same for the same seed.
 
     Both are stored by the chunk; if it has several documents they are of different ones, so that topics differ too.
+    The first of each is one of the `new` sentences, if these are given as `(sentences,)`.
     """
     owned = np.flatnonzero(chunk.own).astype(np.int64)
-    if len(owned) < 3:
+    firsts = owned if new is None else owned[new[owned]]
+    if len(owned) < 3 or not len(firsts):
         none = np.empty(0, dtype=np.int64)
         return SentencePairs(none, none)
     random = np.random.default_rng(seed)
-    first, second = (random.choice(owned, size=count * _ATTEMPTS) for _ in range(2))
+    first, second = (random.choice(among, size=count * _ATTEMPTS) for among in (firsts, owned))
     same_document = chunk.slice_of[first] == chunk.slice_of[second]
     several = len(np.unique(chunk.slice_of[owned])) > 1
     wrong = same_document if several else np.isin(second - first, (0, 1))
@@ -54,17 +59,27 @@ def random_pairs(chunk: Chunk, count: int, seed: int) -> SentencePairs:
     return SentencePairs(first[keep], second[keep])
 
 
-def transitions(chunk: Chunk, seed: int) -> Transitions:
-    """Return the chunk's adjacent pairs, followed by its random baseline if there are any."""
-    near = adjacent_pairs(chunk)
-    wanted = int(np.clip(round(len(near) * BASELINE_SHARE), BASELINE_LEAST, BASELINE_MOST))
-    far = random_pairs(chunk, wanted, seed) if len(near) else SentencePairs(near.first, near.second)
+def transitions(chunk: Chunk, seed: int, near: SentencePairs | None = None, new: Flags | None = None) -> Transitions:
+    """Return the chunk's adjacent pairs (`near`, if they are known), followed by its random baseline.
+
+    If only some sentences are `new`, `(sentences,)`, the baseline has pairs for these alone, and as many fewer: the
+    others keep the pairs that they had.
+    """
+    near = adjacent_pairs(chunk) if near is None else near
+    wanted = float(np.clip(round(len(near) * BASELINE_SHARE), BASELINE_LEAST, BASELINE_MOST))
+    if new is not None and len(near):
+        # Rounded by chance, so that many small changes add up to what one large change would draw.
+        wanted = wanted * int(new[near.first].sum()) / len(near) + np.random.default_rng((seed, 1)).random()
+    far = random_pairs(chunk, int(wanted), seed, new) if len(near) else SentencePairs(near.first, near.second)
     pairs = SentencePairs(np.concatenate([near.first, far.first]), np.concatenate([near.second, far.second]))
     return Transitions(pairs, len(near))
 
 
 def cosines(vectors: Floats, first: Ints, second: Ints) -> Floats:
-    """Return `(pairs,)`: cosine between the sentence vectors of each pair, 0 for a zero vector."""
-    scaled = unit(vectors)
+    """Return `(pairs,)`: cosine between the sentence vectors of each pair as the lake stores them, 0 for a zero vector.
+
+    From vectors rounded to float16, so that it is the same whether a vector was computed just now or read.
+    """
+    scaled = unit(vectors.astype(np.float16).astype(np.float32))
     products: Floats = np.einsum("ij,ij->i", scaled[first], scaled[second])
     return products

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,16 +62,40 @@ def hardware(device: torch.device) -> str:
     return f"{processor()}, {cores} cores"
 
 
+def device_kind(device: torch.device) -> str:
+    """Return what rounds vectors the same: the GPU's name or the processor's model, and the version of PyTorch.
+
+    The libraries of matrix products choose their kernels, and with them the order of sums, by these. At most 64 of
+    `a-z`, digits, `.`, `_` and `-`.
+    """
+    if device.type == "cuda":
+        where = torch.cuda.get_device_name(device).removeprefix("NVIDIA ")
+    elif device.type == "cpu":
+        fields = _cpu_fields()
+        numbers = (fields.get(name, "") for name in ("cpu family", "model", "stepping"))
+        name = "-".join([fields.get("vendor_id", platform.machine()), *filter(None, numbers)])
+        where = f"{torch.backends.cpu.get_cpu_capability()}-{name}"
+    else:
+        where = platform.processor() or platform.machine()
+    kind = f"{device.type}-torch{torch.__version__.partition('+')[0]}-{where}".lower()
+    return re.sub(r"[^a-z0-9_.-]+", "-", kind)[:64]
+
+
 def processor() -> str:
     """Return the processor's name; on Linux with family and model, because "AMD EPYC" and the like name many."""
+    fields = _cpu_fields()
+    if "model name" not in fields:
+        return platform.processor() or platform.machine()
+    return f"{fields['model name']} (family {fields.get('cpu family')}, model {fields.get('model')})"
+
+
+def _cpu_fields() -> dict[str, str]:
+    """Return what Linux says of its first processor, nothing elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").split("\n\n", 1)[0].splitlines()
     except OSError:
         lines = []
-    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    if "model name" not in fields:
-        return platform.processor() or platform.machine()
-    return f"{fields['model name']} (family {fields.get('cpu family')}, model {fields.get('model')})"
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
 def _best() -> Literal["cuda", "mps", "cpu"]:

@@ -112,12 +112,12 @@ class Encoder:
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentences: int, pairs: int = 0,
         on_batch: OnBatch = lambda tokens: None,
     ) -> Encoded:  # fmt: skip
-        """Return the vectors of all tokens that `windows` take, and the logits of the `pairs` that they score.
+        """Return the vectors of all tokens that `windows` take, zeros for others, and the logits of the `pairs`.
 
         `on_batch` is called after every batch with its number of tokens, and may raise to stop. Raises ModelError for
         pairs without an NSP head.
         """
-        tokens = np.empty((len(ids), self.width), dtype=np.float32)
+        tokens = np.zeros((len(ids), self.width), dtype=np.float32)
         special = SpecialTokenVectors(windows, sentences, self.width)
 
         def copy(states: torch.Tensor, numbers: Ints, source: Ints) -> Floats:

@@ -42,9 +42,9 @@ class SentencePooling:
         sentences = len(sentence_ptr) - 1
         self._windows, self._ptr, self._pooling = windows, sentence_ptr, pooling
         self._own = np.bincount(windows.owner[windows.owner >= 0], minlength=sentences)
-        tokens = np.diff(sentence_ptr) + 2 * (self._own > 0)
+        tokens = np.maximum(np.diff(sentence_ptr) + 2 * (self._own > 0), 1)
         self.divisors: Floats = (tokens if pooling == "mean" else np.ones(sentences)).astype(np.float32)
-        """`(sentences,)`: what to divide the weighted sums by."""
+        """`(sentences,)`: what to divide the weighted sums by, at least 1: without windows a sum is 0."""
 
     def segments(self, numbers: Ints, source: Ints) -> Segments:
         """Return the segments of a batch of the windows `numbers`; `source` is the token position of each row."""

@@ -7,6 +7,7 @@ is recognised by its key.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from polyseme.storage.records import Counts, Document, DocumentVersion, Outputs,
 from polyseme.storage.staging import read_staged
 from polyseme.tasks.engine import Engine, OnBatch
 from polyseme.tasks.shards.redescribing import Redescribed, redescribe
+from polyseme.tasks.shards.reuse import stored_source
 from polyseme.tasks.shards.scan import is_current
 
 _WRITERS = 2
@@ -31,14 +33,14 @@ def encode_shard(
 ) -> ShardResult:  # fmt: skip
     """Encode a shard's documents and write their parts. Nothing is visible before `commit_shard`.
 
-    Documents that another run has finished meanwhile are left out. `on_batch` is called after every batch,
-    `device_lock` entered for every chunk. Raises ModelError if the engine's encoding is not the shard's, as on a
-    machine with other model files.
+    What live documents of the encoding have already is copied, and only the rest is run. Documents that another run has
+    finished meanwhile are left out. `on_batch` is called after every batch, `device_lock` entered for every chunk.
+    Raises ModelError if the engine's encoding is not the shard's, as on a machine with other model files.
     """
     _require_encoding(shard, engine)
     ingested_at = datetime.now(UTC)
     seed = int(shard.shard_key[:12], 16)
-    documents, outputs = _still_wanted(shard, lake, catalog), shard.outputs
+    (documents, known), outputs = _still_wanted(shard, lake, catalog), shard.outputs
     described = Redescribed()
     if shard.redescribes:
         described = redescribe(shard, documents, catalog, width=engine.spec.width, ingested_at=ingested_at)
@@ -47,11 +49,16 @@ def encode_shard(
     parts: list[Part] = []
     tokens: dict[str, int] = {}
     counts = Counts()
-    with ThreadPoolExecutor(_WRITERS, "polyseme-writer") as writers:
+    began = time.perf_counter()
+    with (
+        stored_source(documents, known, catalog, engine, outputs) as stored,
+        ThreadPoolExecutor(_WRITERS, "polyseme-writer") as writers,
+    ):
+        counts += Counts(seconds={"reuse": time.perf_counter() - began})
         writing: list[Future[Part]] = []
         run = engine.run(
             documents, outputs, version=shard.version, seed=seed, ingested_at=ingested_at, on_batch=on_batch,
-            device_lock=device_lock or nullcontext(),
+            device_lock=device_lock or nullcontext(), stored=stored,
         )  # fmt: skip
         for chunk in run:
             began = time.perf_counter()
@@ -70,7 +77,7 @@ def encode_shard(
         began = time.perf_counter()
         parts += [w.result() for w in writing]
         counts += Counts(seconds={"write": time.perf_counter() - began}, bytes=sum(p.bytes for p in parts))
-    versions = [_version(by_id[d], shard, outputs, n) for d, n in tokens.items()]
+    versions = [_version(by_id[d], shard, outputs, n, device=engine.device_kind) for d, n in tokens.items()]
     return ShardResult(
         shard=shard, parts=(*described.parts, *parts), documents=(*described.versions, *versions), rejects=(),
         counts=described.counts + counts,
@@ -92,13 +99,15 @@ def _require_encoding(shard: Shard, engine: Engine) -> None:
         )
 
 
-def _still_wanted(shard: Shard, lake: Lake, catalog: Catalog) -> list[Document]:
+def _still_wanted(shard: Shard, lake: Lake, catalog: Catalog) -> tuple[list[Document], Mapping[str, DocumentVersion]]:
+    """Return the documents that are not up to date, and the live versions of all."""
     documents = list(read_staged(lake, shard.path))
     known = catalog.lookup(shard.encoding_id, [d.doc_id for d in documents])
-    return [d for d in documents if d.doc_id not in known or not is_current(known[d.doc_id], d, shard.outputs)]
+    wanted = [d for d in documents if d.doc_id not in known or not is_current(known[d.doc_id], d, shard.outputs)]
+    return wanted, known
 
 
-def _version(document: Document, shard: Shard, outputs: Outputs, n_tokens: int) -> DocumentVersion:
+def _version(document: Document, shard: Shard, outputs: Outputs, n_tokens: int, *, device: str) -> DocumentVersion:
     return DocumentVersion(
         doc_id=document.doc_id,
         uri=document.uri,
@@ -108,4 +117,5 @@ def _version(document: Document, shard: Shard, outputs: Outputs, n_tokens: int) 
         n_tokens=n_tokens,
         text_version=document.text_version,
         content_sha256=document.content_sha256,
+        device=device,
     )

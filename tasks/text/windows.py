@@ -54,6 +54,10 @@ class Windows:
         """The number of tokens that get their vector from these windows."""
         return int((self.take_stop - self.take_start).sum())
 
+    def chosen(self, numbers: Ints) -> Windows:
+        """Return the windows `numbers`, in that order."""
+        return Windows(*(getattr(self, name)[numbers] for name in Windows.__slots__))
+
     def takes(self, numbers: Ints, source: Ints) -> npt.NDArray[np.bool_]:
         """Return `(rows,)`: True for the rows of a batch whose token gets its vector from that row's window.
 

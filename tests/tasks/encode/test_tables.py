@@ -16,6 +16,7 @@ from polyseme.tasks.arrays import Floats
 from polyseme.tasks.encode.forward import ScoredTransitions
 from polyseme.tasks.encode.tables import TableBuilder
 from polyseme.tasks.encode.transitions import Transitions
+from polyseme.tasks.encode.words import chunk_words
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.text.chunks import Chunk, chunks
 from polyseme.tasks.text.passages import passages
@@ -92,7 +93,7 @@ def test_sentences_are_their_characters_in_document_order(builder: TableBuilder,
 
 
 def test_words_are_their_characters_sorted_by_form(builder: TableBuilder, chunk: Chunk, mini: Engine) -> None:
-    table = builder.words(numbered(len(chunk.ids)), mini.vocabulary, None)
+    table = builder.words(chunk_words(chunk, None), numbered(len(chunk.ids)), mini.vocabulary)
     rows = table.to_pylist()
     assert [r["word"] for r in rows] == [text_of(r) for r in rows]
     assert [r["word_lower"] for r in rows] == sorted(r["word"].lower() for r in rows)
@@ -103,7 +104,7 @@ def test_words_are_their_characters_sorted_by_form(builder: TableBuilder, chunk:
 def test_a_word_of_several_tokens_is_their_mean_and_names_them(
     builder: TableBuilder, chunk: Chunk, mini: Engine
 ) -> None:
-    table = builder.words(numbered(len(chunk.ids)), mini.vocabulary, frozenset({"unaffordable"}))
+    table = builder.words(chunk_words(chunk, frozenset({"unaffordable"})), numbered(len(chunk.ids)), mini.vocabulary)
     (row,) = table.to_pylist()
     assert row["tokens"] == ["una", "##ff", "##ord", "##able"]
     assert row["word_index"] == 1
@@ -113,7 +114,7 @@ def test_a_word_of_several_tokens_is_their_mean_and_names_them(
 def test_only_the_words_requested_are_kept_and_unchanged(builder: TableBuilder, chunk: Chunk, mini: Engine) -> None:
     vectors = numbered(len(chunk.ids))
     every, some, none = (
-        builder.words(vectors, mini.vocabulary, only)
+        builder.words(chunk_words(chunk, only), vectors, mini.vocabulary)
         for only in (None, frozenset({"the", "bank"}), frozenset({"nope"}))
     )
     wanted = pa.compute.is_in(every["word_lower"], value_set=pa.array(["the", "bank"]))
@@ -163,7 +164,7 @@ def test_every_table_has_its_schema_its_order_and_its_version(
     tables = {
         "documents": builder.documents(NOW),
         "sentences": builder.sentences(sentences),
-        "words": builder.words(tokens, mini.vocabulary, None),
+        "words": builder.words(chunk_words(chunk, None), tokens, mini.vocabulary),
         "tokens": builder.tokens(tokens, mini.vocabulary, "last"),
         "transitions": builder.transitions(scored(chunk, [(3, 4), (0, 1)], 1), sentences),
     }
@@ -181,7 +182,7 @@ def test_a_document_without_tokens_has_rows_for_itself_and_its_sentences(mini: E
     nothing = numbered(0)
     assert builder.documents(NOW).num_rows == 1
     assert builder.sentences(numbered(chunk.sentences)).num_rows == text.count("\ufffd")
-    assert builder.words(nothing, mini.vocabulary, None).num_rows == 0
+    assert builder.words(chunk_words(chunk, None), nothing, mini.vocabulary).num_rows == 0
     assert builder.tokens(nothing, mini.vocabulary, "last").num_rows == 0
 
 
@@ -193,7 +194,7 @@ def test_a_cut_document_stores_every_row_in_one_chunk_only(mini: Engine) -> None
     builders = [TableBuilder(chunk, version=1, width=WIDTH) for chunk in (whole, *cut)]
     tables: list[Callable[[TableBuilder], pa.Table]] = [
         lambda b: b.sentences(numbered(b.chunk.sentences)),
-        lambda b: b.words(numbered(len(b.chunk.ids)), mini.vocabulary, None),
+        lambda b: b.words(chunk_words(b.chunk, None), numbered(len(b.chunk.ids)), mini.vocabulary),
         lambda b: b.tokens(numbered(len(b.chunk.ids)), mini.vocabulary, "last"),
         lambda b: b.documents(NOW),
     ]

@@ -1,0 +1,66 @@
+"""Reuse: the stored documents that the documents of a shard can copy rows from.
+
+A document's own live version, or that of a live document with the same text, whatever its id; of the same encoding,
+and computed on the same kind of device. Which rows are copied is decided by `encode.known`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database import locating
+from polyseme.storage.records import Document, DocumentVersion, Outputs
+from polyseme.storage.stored.rows import stored_rows
+from polyseme.tasks.encode.known import StoredSource
+from polyseme.tasks.engine import Engine
+
+
+@contextmanager
+def stored_source(
+    documents: Sequence[Document],
+    known: Mapping[str, DocumentVersion],
+    catalog: Catalog,
+    engine: Engine,
+    outputs: Outputs,
+) -> Iterator[StoredSource | None]:
+    """Yield the rows to copy from, None if there are none. `known` are the live versions of the documents."""
+    own = {d.doc_id: d.doc_id for d in documents if d.doc_id in known and _is_usable(known[d.doc_id], outputs, engine)}
+    own |= _with_equal_text([d for d in documents if d.doc_id not in own], catalog, engine, outputs)
+    if not own:
+        yield None
+        return
+    tables = _tables(outputs)
+    with stored_rows(
+        catalog, engine.spec.encoding_id, list(own.values()), tables=tables, width=engine.spec.width
+    ) as rows:
+        yield StoredSource(rows, own) if rows.documents else None
+
+
+def _with_equal_text(
+    documents: Sequence[Document], catalog: Catalog, engine: Engine, outputs: Outputs
+) -> dict[str, str]:
+    """Return the ids of live documents that have the text of one of these, by its id."""
+    texts = {d.doc_id: d.content_sha256 for d in documents}
+    with catalog.reading() as connection:
+        found = locating.documents_with_text(connection, engine.spec.encoding_id, sorted(set(texts.values())))
+    candidates = catalog.lookup(engine.spec.encoding_id, [doc_id for ids in found.values() for doc_id in ids])
+    usable = {
+        text: next((i for i in ids if i in candidates and _is_usable(candidates[i], outputs, engine)), None)
+        for text, ids in found.items()
+    }
+    return {doc_id: stored for doc_id, text in texts.items() if (stored := usable.get(text)) is not None}
+
+
+def _is_usable(version: DocumentVersion, wanted: Outputs, engine: Engine) -> bool:
+    if version.device is None or version.device != engine.device_kind:
+        return False
+    # A GPU adds up sentences itself if no rows of tokens are wanted, and rounds them differently.
+    pooled = [outputs.level == "sentences" for outputs in (version.outputs, wanted)]
+    return engine.device_type != "cuda" or pooled[0] == pooled[1]
+
+
+def _tables(outputs: Outputs) -> list[str]:
+    wanted = {"words": outputs.level != "sentences", "tokens": outputs.level == "tokens", "transitions": outputs.nsp}
+    return [name for name, is_wanted in wanted.items() if is_wanted]
