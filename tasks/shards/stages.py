@@ -29,13 +29,13 @@ _WRITERS = 2
 
 def encode_shard(
     shard: Shard, lake: Lake, catalog: Catalog, engine: Engine, *, on_batch: OnBatch = lambda tokens: None,
-    device_lock: AbstractContextManager[object] | None = None,
+    device_lock: AbstractContextManager[object] | None = None, reuse: bool = True,
 ) -> ShardResult:  # fmt: skip
     """Encode a shard's documents and write their parts. Nothing is visible before `commit_shard`.
 
-    What live documents of the encoding have already is copied, and only the rest is run. Documents that another run has
-    finished meanwhile are left out. `on_batch` is called after every batch, `device_lock` entered for every chunk.
-    Raises ModelError if the engine's encoding is not the shard's, as on a machine with other model files.
+    With `reuse`, what live documents of the encoding have already is copied, and only the rest is run. Documents that
+    another run has finished meanwhile are left out. `on_batch` is called after every batch, `device_lock` entered for
+    every chunk. Raises ModelError if the engine's encoding is not the shard's, as on a machine with other model files.
     """
     _require_encoding(shard, engine)
     ingested_at = datetime.now(UTC)
@@ -51,7 +51,7 @@ def encode_shard(
     counts = Counts()
     began = time.perf_counter()
     with (
-        stored_source(documents, known, catalog, engine, outputs) as stored,
+        stored_source(documents, known, catalog, engine, outputs) if reuse else nullcontext() as stored,
         ThreadPoolExecutor(_WRITERS, "polyseme-writer") as writers,
     ):
         counts += Counts(seconds={"reuse": time.perf_counter() - began})
