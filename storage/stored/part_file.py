@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from polyseme.storage.parquet.vector_column import RowNumbers, VectorColumn
+from polyseme.storage.parquet.vector_column import Halves, RowNumbers, VectorColumn
 from polyseme.storage.schemas import table_schema
 
 Versions = npt.NDArray[np.int64]
@@ -35,8 +35,8 @@ class PartFile:
         with ExitStack() as opened:
             self._file = opened.enter_context(pq.ParquetFile(path, read_dictionary=["doc_id"]))
             raw = opened.enter_context(path.open("rb"))
+            self._vectors = VectorColumn(self._file, raw, "embedding", width)
             self._closing = opened.pop_all()
-        self.vectors = VectorColumn(self._file, raw, "embedding", width) if "embedding" in self._schema.names else None
 
     def find(self, doc_ids: Sequence[str], versions: Versions) -> tuple[RowNumbers, RowNumbers]:
         """Return the rows of document `doc_ids[i]`, sorted, in its version `versions[i]`, and the `i` of each row."""
@@ -63,6 +63,10 @@ class PartFile:
             first = last
         joined = pa.concat_tables(tables) if tables else None
         return {name: self._values(name, joined, len(rows)) for name in names}
+
+    def vectors(self, rows: RowNumbers) -> Halves:
+        """Return `(len(rows), width)`: the vectors of some rows, in the order given."""
+        return self._vectors.rows(rows)
 
     def _values(self, name: str, table: pa.Table | None, rows: int) -> npt.NDArray[Any]:
         kind = self._schema.field(name).type

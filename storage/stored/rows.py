@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from polyseme.storage.database import locating
 from polyseme.storage.database.locating import Located
 from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
-from polyseme.storage.parquet.vector_column import Halves, RowNumbers, VectorColumn
+from polyseme.storage.parquet.vector_column import Halves, RowNumbers
 from polyseme.storage.parts import sha256_of
 from polyseme.storage.records import Part
 from polyseme.storage.stored.part_file import PartFile
@@ -58,23 +59,28 @@ class StoredTable:
     `document` is `(rows,)`, the number of each row's document, and every column is `(rows,)` too.
     """
 
+    name: str
     document: RowNumbers
     columns: Mapping[str, npt.NDArray[Any]]
     _part: RowNumbers
     _row: RowNumbers
-    _parts: Sequence[VectorColumn | None]
+    _parts: Sequence[Path]
 
     def __len__(self) -> int:
         return len(self.document)
 
     def vectors(self, rows: RowNumbers, width: int) -> Halves:
-        """Return `(len(rows), width)`: the stored vectors of these rows. Raises OSError if the part is damaged."""
+        """Return `(len(rows), width)`: the stored vectors of these rows.
+
+        Parts are open one at a time, since there may be more than a process may open. Raises OSError or
+        pa.ArrowException if one is damaged or gone.
+        """
         found = np.empty((len(rows), width), np.float16)
         part = self._part[rows]
         for number in np.unique(part).tolist():
-            here, source = np.flatnonzero(part == number), self._parts[number]
-            assert source is not None, "a table without vectors"
-            found[here] = source.rows(self._row[rows[here]])
+            here = np.flatnonzero(part == number)
+            with PartFile(self._parts[number], self.name, width) as file:
+                found[here] = file.vectors(self._row[rows[here]])
         return found
 
 
@@ -104,7 +110,7 @@ def stored_rows(
 
 
 class _Reader:
-    """Reads located rows; the files stay open until `held` is closed."""
+    """Reads located rows; copies of parts that lie elsewhere are kept until `held` is closed."""
 
     def __init__(self, lake: Lake, held: ExitStack, width: int) -> None:
         self._lake, self._held, self._width = lake, held, width
@@ -132,40 +138,47 @@ class _Reader:
         keep = good[table.document]
         number = np.cumsum(good) - 1
         columns = {name: values[keep] for name, values in table.columns.items()}
-        return StoredTable(number[table.document[keep]], columns, table._part[keep], table._row[keep], table._parts)
+        return StoredTable(
+            table.name, number[table.document[keep]], columns, table._part[keep], table._row[keep], table._parts
+        )
 
     def _table(self, name: str, located: Located, doc_ids: Sequence[str]) -> StoredTable:
         versions = np.array([located.versions.get(doc_id, -1) for doc_id in doc_ids], np.int64)
-        parts: list[VectorColumn | None] = []
+        parts: list[Path] = []
         found: list[tuple[RowNumbers, RowNumbers, RowNumbers, dict[str, npt.NDArray[Any]]]] = []
         for part in located.parts if doc_ids else ():
             read = self._rows_of(part, name, doc_ids, versions)
             if read is not None and len(read[1]):
-                vectors, rows, owner, columns = read
+                path, rows, owner, columns = read
                 found.append((owner, np.full(len(rows), len(parts)), rows, columns))
-                parts.append(vectors)
+                parts.append(path)
         nothing = np.empty(0, np.int64)
         owner, part_of, row = (np.concatenate([nothing, *(f[i] for f in found)]) for i in range(3))
         columns = {column: _joined([f[3][column] for f in found]) for column in _COLUMNS[name]}
         keys = [columns[key] for key in (_POSITION.get(name), "sentence_index") if key in columns]
         order = np.lexsort([*keys, owner])
         return StoredTable(
-            owner[order], {key: values[order] for key, values in columns.items()}, part_of[order], row[order], parts
+            name,
+            owner[order],
+            {key: values[order] for key, values in columns.items()},
+            part_of[order],
+            row[order],
+            parts,
         )
 
     def _rows_of(
         self, part: Part, name: str, doc_ids: Sequence[str], versions: RowNumbers
-    ) -> tuple[VectorColumn | None, RowNumbers, RowNumbers, dict[str, npt.NDArray[Any]]] | None:
+    ) -> tuple[Path, RowNumbers, RowNumbers, dict[str, npt.NDArray[Any]]] | None:
         """Return the documents' rows in one part; None if it cannot be trusted."""
         try:
             path = self._held.enter_context(self._lake.files.fetched(part.path))
-            file = self._held.enter_context(PartFile(path, name, self._width))
-            rows, owner = file.find(doc_ids, versions)
-            if not len(rows):
-                return None
-            if sha256_of(path) != part.sha256:
-                raise OSError("its bytes are not those that were committed")
-            return file.vectors, rows, owner, file.columns(_COLUMNS[name], rows)
+            with PartFile(path, name, self._width) as file:
+                rows, owner = file.find(doc_ids, versions)
+                if not len(rows):
+                    return None
+                if sha256_of(path) != part.sha256:
+                    raise OSError("its bytes are not those that were committed")
+                return path, rows, owner, file.columns(_COLUMNS[name], rows)
         except (OSError, KeyError, ValueError, LakeError, pa.ArrowException) as error:
             log.warning("%s cannot be read, and its documents are encoded whole: %s", part.path, type(error).__name__)
             return None

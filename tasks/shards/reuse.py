@@ -24,10 +24,17 @@ def stored_source(
     catalog: Catalog,
     engine: Engine,
     outputs: Outputs,
+    *,
+    version: int,
 ) -> Iterator[StoredSource | None]:
-    """Yield the rows to copy from, None if there are none. `known` are the live versions of the documents."""
+    """Yield the rows to copy from, None if there are none. `known` are the live versions of the documents.
+
+    Nothing is copied from the run `version` itself, of which other shards are committed meanwhile: the pairs of the
+    random baseline would depend on which were first.
+    """
     own = {d.doc_id: d.doc_id for d in documents if d.doc_id in known and _is_usable(known[d.doc_id], outputs, engine)}
-    own |= _with_equal_text([d for d in documents if d.doc_id not in own], catalog, engine, outputs)
+    others = _with_equal_text([d for d in documents if d.doc_id not in own], catalog, engine, outputs)
+    own |= {doc_id: stored.doc_id for doc_id, stored in others.items() if stored.version < version}
     if not own:
         yield None
         return
@@ -40,17 +47,23 @@ def stored_source(
 
 def _with_equal_text(
     documents: Sequence[Document], catalog: Catalog, engine: Engine, outputs: Outputs
-) -> dict[str, str]:
-    """Return the ids of live documents that have the text of one of these, by its id."""
+) -> dict[str, DocumentVersion]:
+    """Return live documents that have the text of one of these, by its id."""
     texts = {d.doc_id: d.content_sha256 for d in documents}
     with catalog.reading() as connection:
         found = locating.documents_with_text(connection, engine.spec.encoding_id, sorted(set(texts.values())))
     candidates = catalog.lookup(engine.spec.encoding_id, [doc_id for ids in found.values() for doc_id in ids])
     usable = {
-        text: next((i for i in ids if i in candidates and _is_usable(candidates[i], outputs, engine)), None)
+        text: min(
+            (v for i in ids if (v := candidates.get(i)) and _is_usable(v, outputs, engine)), key=_age, default=None
+        )
         for text, ids in found.items()
     }
     return {doc_id: stored for doc_id, text in texts.items() if (stored := usable.get(text)) is not None}
+
+
+def _age(version: DocumentVersion) -> tuple[int, str]:
+    return version.version, version.doc_id
 
 
 def _is_usable(version: DocumentVersion, wanted: Outputs, engine: Engine) -> bool:

@@ -51,7 +51,9 @@ def encode_shard(
     counts = Counts()
     began = time.perf_counter()
     with (
-        stored_source(documents, known, catalog, engine, outputs) if reuse else nullcontext() as stored,
+        stored_source(documents, known, catalog, engine, outputs, version=shard.version)
+        if reuse
+        else nullcontext() as stored,
         ThreadPoolExecutor(_WRITERS, "polyseme-writer") as writers,
     ):
         counts += Counts(seconds={"reuse": time.perf_counter() - began})

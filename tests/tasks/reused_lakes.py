@@ -25,9 +25,11 @@ COMPARED = {
 """All that is stored but times, versions, and the random baseline."""
 
 
-def embed(root: Path | str, documents: Iterable[Document], engine: Engine, outputs: Outputs) -> Counts:
+def embed(
+    root: Path | str, documents: Iterable[Document], engine: Engine, outputs: Outputs, catalog_url: str | None = None
+) -> Counts:
     """Scan, encode and commit documents as one run of their own, without Prefect. Return what it did."""
-    lake = Lake(root)
+    lake = Lake(root, catalog_url)
     with Catalog.create_or_open(lake) as catalog:
         catalog.register_encoding(engine.spec)
         run_id = f"run{len(catalog.snapshot().runs)}"

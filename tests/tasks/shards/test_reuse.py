@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
+from polyseme.storage.maintenance.compaction import compact
 from polyseme.storage.records import Context, Document, Outputs
 from polyseme.tasks.encode import input_keys
 from polyseme.tasks.encode.passes import passes
@@ -102,7 +103,7 @@ def test_another_title_runs_nothing_and_keeps_every_row(engines: dict[Context, E
         before = stored(root)
         random = rows(root, "FROM transitions WHERE kind = 'random' ORDER BY ALL")
         counts = embed(root, corpus({"a": STORY}, title="New"), engines[context], outputs)
-        assert (counts.forward_tokens, counts.reused_sentences) == (0, 6)
+        assert (counts.forward_tokens, counts.redescribed) == (0, 1)
         after = stored(root)
         assert after | {"documents": []} == before | {"documents": []}
         assert rows(root, "FROM transitions WHERE kind = 'random' ORDER BY ALL") == random
@@ -191,6 +192,27 @@ def test_a_baseline_grows_with_what_is_new_and_moves_with_its_sentences(
     for _, first, second, logit, _ in strangers:
         expected = truth.next_sentence(truth.ids(str(first)), truth.ids(str(second)))[0]
         assert logit == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.servers
+def test_a_lake_in_an_object_store_with_its_catalog_in_postgresql_is_reused(
+    engines: dict[Context, Engine], s3_root: str, postgres_url: str
+) -> None:
+    for text, reused in ((STORY, 0), (EDITED, 5)):
+        counts = embed(s3_root, corpus({"a": text}), engines["sentence"], Outputs("tokens"), postgres_url)
+        assert counts.reused_sentences == reused
+
+
+def test_a_merged_part_is_read_as_well(engines: dict[Context, Engine], tmp_path: Path) -> None:
+    outputs, texts = Outputs("tokens"), {"a": STORY, "b": [*STORY, "The end."]}
+    for name, found in texts.items():
+        embed(tmp_path / "lake", corpus({name: found}), engines["pair"], outputs)
+    with Catalog.open(Lake(tmp_path / "lake")) as catalog:
+        assert compact(catalog).merges
+    counts = embed(tmp_path / "lake", corpus(texts | {"a": EDITED}), engines["pair"], outputs)
+    assert (counts.sentences, counts.reused_sentences) == (6, 4)
+    embed(tmp_path / "fresh", corpus(texts | {"a": EDITED}), engines["pair"], outputs)
+    assert stored(tmp_path / "lake") == stored(tmp_path / "fresh")
 
 
 class TestMutants:
