@@ -118,8 +118,10 @@ class Progress:
     @property
     def fraction(self) -> float | None:
         """Share of the planned work done, batches of unfinished shards included; None until the plan is complete."""
-        if not self.planned or not self.counts.forward_tokens or not self.chars_planned:
+        if not self.planned or not self.chars_planned:
             return 0.0 if self.planned else None
+        if not self.counts.forward_tokens:
+            return min(1.0, self.chars_done / self.chars_planned)  # everything so far was copied
         per_char = self.counts.forward_tokens / max(1, self.chars_done)
         return min(1.0, self.tokens_forward / (per_char * self.chars_planned))
 
@@ -131,11 +133,22 @@ class Progress:
 
 
 def describe(progress: Progress) -> str:
-    """Return a line: how much is done, how fast, and about how long it will still take."""
+    """Return a line: how much is done, how fast, what was copied, and about how long it will still take."""
     rate = progress.tokens_forward / progress.seconds if progress.seconds else 0.0
     left = progress.seconds_left
     ending = f", about {duration(left)} left" if left is not None else ""
-    return f"{progress.documents:,} documents, {progress.tokens_forward:,} tokens run, {rate:,.0f}/s{ending}"
+    return (
+        f"{progress.documents:,} documents, {progress.tokens_forward:,} tokens run, {rate:,.0f}/s"
+        f"{reused(progress.counts)}{ending}"
+    )
+
+
+def reused(counts: Counts) -> str:
+    """Return the end of a line that says how many sentences were encoded and how many reused; nothing if none were."""
+    if not counts.reused_sentences:
+        return ""
+    encoded = counts.sentences - counts.reused_sentences
+    return f", {encoded:,} sentences encoded, {counts.reused_sentences:,} reused"
 
 
 def duration(seconds: float) -> str:

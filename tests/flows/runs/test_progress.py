@@ -31,6 +31,15 @@ def test_a_worker_elsewhere_stops_once_its_staged_file_is_gone(tmp_path: Path, m
         report(100)
 
 
+def test_a_run_that_copies_everything_moves_and_says_so() -> None:
+    progress = Progress("run", chars_planned=40)
+    progress.planned = True
+    assert progress.fraction == 0
+    progress.shard(Counts(documents=1, sentences=492, reused_sentences=480), chars=10)
+    assert progress.fraction == 0.25
+    assert "12 sentences encoded, 480 reused" in describe(progress)
+
+
 def test_tokens_that_ran_elsewhere_are_counted_when_their_shard_is_committed(tmp_path: Path) -> None:
     progress = Progress.begin("run")
     try:
