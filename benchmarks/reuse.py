@@ -209,7 +209,7 @@ def _compare(measured: Measured, lake: GrowingLake, fresh: GrowingLake, engine: 
     """Count the tables in which the lake has other rows than a fresh one, and wrong rows of the random baseline."""
     with connect(lake.root) as con, connect(fresh.root) as other:
         for name, sql in COMPARED.items():
-            found: pa.Table = other.execute(sql).to_arrow_table()
+            found: pa.Table = other.sql(sql).to_arrow_table()
             con.register("expected", found)
             for one, two in (("FROM expected", sql), (sql, "FROM expected")):
                 ((count,),) = con.execute(f"SELECT count(*) FROM (({one}) EXCEPT ALL ({two}))").fetchall()
