@@ -19,6 +19,7 @@ from importlib.metadata import version
 
 from cyclopts import App, Parameter
 
+from polyseme.flows.commands.options.corpora import settings_of_corpora
 from polyseme.flows.display.terminal import Escaping, note
 from polyseme.flows.settings import sources_of_settings
 from polyseme.flows.signals import guardian
@@ -38,7 +39,7 @@ app = App(
     help=HELP,
     help_epilogue=EPILOGUE,
     version=lambda: version("polyseme"),
-    config=sources_of_settings(),
+    config=[*sources_of_settings(), settings_of_corpora],
     default_parameter=Parameter(show_env_var=False),
     suppress_keyboard_interrupt=False,
     result_action="return_value",

@@ -64,14 +64,18 @@ def backfill(
         Only documents that lost rows to a broken part and were marked by polyseme verify --repair.
     encoding
         Encode as this encoding of the lake was, e.g. polyseme_mini; by default as the default one, unless --model names
-        a model.
+        a model, or --name a new encoding: like the default one, but for the settings that are given.
     """
     place = lake.lake()
     kept, texts = _of_the_lake(place, texts_of, encoding)
-    repeated = kept if settings.model is None or encoding is not None else None
     from polyseme.flows.runs.backfill_job import BackfillRequest
 
-    config = settings.config() if repeated is None else _repeating(repeated, settings)
+    if settings.model is not None and encoding is None:
+        config = settings.config()
+    elif name not in (None, kept.name) and encoding is None:
+        config = _like(kept, settings)
+    else:
+        config = _repeating(kept, settings)
     engine = shared_engine(config)
     had_by = None if engine.spec.encoding_id == texts.encoding_id and not sources else texts
     wanted = outputs_wanted(place, had_by, outputs)
@@ -91,9 +95,18 @@ def _repeating(encoding: Encoding, settings: PartialEncodingOptions) -> EngineCo
     if given := settings.settings():
         raise UsageError(
             f"--{next(iter(given)).replace('_', '-')} makes another encoding than {encoding.name}, which is "
-            "repeated here. Begin one with --model alone (--model polyseme-mini is the embedded one), or leave it out."
+            "repeated here. Begin one with --name, or with --model (polyseme-mini is embedded), or leave it out."
         )
     return config_of(encoding, settings.device, model=settings.model)
+
+
+def _like(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
+    """Return settings of a new encoding: those of one of the lake, but for what was given."""
+    from polyseme.tasks.inference.lake_model import place_of
+
+    spec = encoding.spec
+    same = {name: getattr(spec, name) for name in ("precision", "context", "layers", "pooling", "max_tokens")}
+    return EngineConfig(model=place_of(spec), device=settings.device, **(same | settings.settings()))
 
 
 def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None) -> tuple[Encoding, Encoding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,24 @@ def test_a_second_encoding_grows_beside_the_first_by_predicate_then_by_what_is_m
     assert polyseme(capfd, made, "status", "--default", "foreign")[0] == 0
     assert ask("SELECT DISTINCT typeof(embedding) FROM sentences") == [("FLOAT[30]",)]
     assert ask("SELECT count(*) FROM documents") == [(6,)]
+
+
+def test_a_name_alone_begins_an_encoding_like_the_default_one_but_for_what_is_given(
+    capfd: pytest.CaptureFixture[str], made: Lake, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_folder.parent)  # its checkpoint is stored by name
+    code, _, err = polyseme(capfd, made, "backfill", "--context", "window", "--device", "cpu")
+    assert code == 2
+    assert "Begin one with --name" in err
+    code, _, err = polyseme(capfd, made, "backfill", "--name", "other", "--device", "cpu")
+    assert code == 2
+    assert "is named" in err, "it would be the same encoding"
+    words = ("backfill", "--name", "windowed", "--context", "window", "--device", "cpu", "--limit", "2", "--json")
+    code, out, err = polyseme(capfd, made, *words)
+    assert code == 0, err
+    assert json.loads(out)["encoding"] == "windowed"
+    first, second = (e.spec for e in Catalog.open(made).snapshot().encodings)
+    assert replace(second, context="sentence") == first
 
 
 def test_options_that_make_no_sense_are_refused_before_anything_runs(

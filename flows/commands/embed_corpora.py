@@ -1,0 +1,86 @@
+"""`polyseme embed --corpus`: configured corpora into their lakes, one run each, as cron starts it without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from polyseme.flows.commands.options.running import ReportOptions
+from polyseme.flows.commands.run_job import run_job
+from polyseme.flows.display.output import write_json
+from polyseme.flows.display.run_summary import show_line
+from polyseme.flows.display.terminal import note, show
+from polyseme.flows.runs.job import EmbedRequest, embed_job
+from polyseme.flows.runs.run_report import RunReport
+from polyseme.flows.server.corpora import Corpus
+from polyseme.flows.settings import lake_at
+from polyseme.storage.errors import PolysemeError, UsageError, in_words
+from polyseme.tasks.engine import Cancelled, shared_engine
+from polyseme.tasks.shards.deletion_guard import explain
+
+FINISHED_WITH_REJECTS = 3
+FINISHED_HELD_BACK = 6
+EMBED = "polyseme.flows.embed.embed_corpus"
+
+
+def embed_corpora(
+    corpora: Iterable[Corpus], *, delete_limit: str | None, dry_run: bool, strict: bool, report: ReportOptions
+) -> int:
+    """Embed each corpus, or estimate it, with a line for each; return the exit code: of the first failure, if any."""
+    codes, records = list[int](), list[dict[str, Any]]()
+    for corpus in corpora:
+        request = corpus.request()
+        if delete_limit is not None:
+            request = replace(request, delete_limit=delete_limit)
+        try:
+            shared_engine(request.engine).check(request.outputs)
+            if dry_run:
+                records.append({"corpus": corpus.name, **_estimated(corpus.name, request, report)})
+                continue
+            done = run_job(embed_job(request), request, flow=EMBED, verbose=report.verbose)
+        except Cancelled:
+            raise
+        except Exception as error:
+            # Whatever it is, a full disk or a bug of ours: the other corpora are done all the same.
+            note(f"polyseme: corpus {corpus.name}: {in_words(error)}")
+            records.append({"corpus": corpus.name, "error": in_words(error)})
+            codes.append(error.exit_code if isinstance(error, PolysemeError) else PolysemeError.exit_code)
+            continue
+        records.append({"corpus": corpus.name, **done.to_dict()})
+        if not report.json:
+            show_line(corpus.name, done)
+        codes.append(exit_code(done, strict=strict))
+    if report.json:
+        write_json(records)
+    failures = [code for code in codes if code and code not in (FINISHED_HELD_BACK, FINISHED_WITH_REJECTS)]
+    return failures[0] if failures else max(codes, default=0)
+
+
+def exit_code(done: RunReport, *, strict: bool) -> int:
+    """Return the exit code of a run that was carried out, and say which deletions were held back."""
+    for held in done.held_back:
+        note(f"polyseme: {explain(held)}.")
+    if done.held_back:
+        return FINISHED_HELD_BACK
+    return FINISHED_WITH_REJECTS if strict and done.tally.rejected else 0
+
+
+def nothing_to_embed() -> UsageError:
+    """Return the error for a command that names nothing; it names the corpora that are configured here."""
+    from polyseme.flows.server.corpora import configured
+
+    more = ""
+    if known := list(configured()):
+        more = f" Corpora of polyseme.toml: {', '.join(known)}; --corpus {known[0]} embeds one, --all-corpora all."
+    return UsageError(f"Nothing to embed: name at least one file, folder, glob or - for standard input.{more}")
+
+
+def _estimated(name: str, request: EmbedRequest, report: ReportOptions) -> dict[str, Any]:
+    from polyseme.tasks.shards.estimate import estimate
+
+    lake, engine = lake_at(request.lake, request.catalog), shared_engine(request.engine)
+    found = estimate(request.sources, lake, engine, request.outputs, request.reading, limit=None)
+    if not report.json:
+        show(f"{name}: {found.to_text()}")
+    return found.to_dict()

@@ -1,0 +1,45 @@
+"""What a run of `embed` says at its end, on stdout, and the line that one of several runs says."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from polyseme.flows.display.terminal import show
+from polyseme.flows.runs.run_report import RunReport
+
+
+def show_summary(report: RunReport) -> None:
+    """Show what a run read and did, and what to do next."""
+    counts = report.counts
+    rate = (
+        f", {counts.tokens / report.wall_seconds:,.0f} tokens/s, the model at work {report.lane_busy:.0%} of the time"
+        if counts.tokens
+        else ""
+    )
+    reused = f" ({counts.reused_sentences:,} reused)" if counts.reused_sentences else ""
+    lines = [
+        _read(report),
+        f"{counts.documents:,} documents embedded: {counts.sentences:,} sentences{reused}, {counts.words:,} words, "
+        f"{counts.tokens:,} tokens, {counts.transitions:,} transitions; {counts.bytes / 1e6:,.1f} MB "
+        f"in {report.wall_seconds:,.1f} s{rate}.",
+        f"Lake {report.lake}, encoding {report.encoding}, run {report.run_id}.",
+    ]
+    if report.tally.rejected:
+        lines.append(f"List what was refused: polyseme rejects --lake {quote(report.lake)}")
+    lines.append(f'Query it: polyseme sql "from sentences limit 5" --lake {quote(report.lake)}')
+    show("\n".join(lines))
+
+
+def show_line(name: str, report: RunReport) -> None:
+    """Show one line about the run of a corpus."""
+    done = f"{report.counts.documents:,} documents embedded in {report.wall_seconds:,.1f} s"
+    show(f"{name}: {_read(report)} {done}. Lake {report.lake}, run {report.run_id}.")
+
+
+def _read(report: RunReport) -> str:
+    tally = report.tally
+    described = f"{tally.redescribed:,} described anew, " if tally.redescribed else ""
+    return (
+        f"{tally.documents:,} documents read: {tally.new:,} new, {tally.changed:,} changed, {described}"
+        f"{tally.unchanged:,} unchanged, {tally.deleted:,} gone; {tally.rejected:,} records refused."
+    )
