@@ -16,6 +16,7 @@ from polyseme.flows.display.progress_bar import shown
 from polyseme.flows.display.terminal import note
 from polyseme.flows.runs import temporary_server
 from polyseme.flows.runs.job import Job
+from polyseme.flows.runs.progress import phase
 from polyseme.flows.runs.run import Run, begun, handed_over
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.flows.settings import prepare_prefect
@@ -35,6 +36,7 @@ def run_job(job: Job, request: Any, *, flow: str, verbose: bool) -> RunReport:
     with shown("embedding"), begun(job) as run:
         if not temporary_server.is_standing() and not run.scanning.has_work():
             return run.complete()
+        phase("starting Prefect")
         module, _, name = flow.rpartition(".")
         temporary_server.start_if_needed(meanwhile=lambda: _import(module, network=job.runner.kind == "threads"))
         call: Callable[[Any], RunReport] = getattr(import_module(module), name)
@@ -46,6 +48,7 @@ def _import(module: str, *, network: bool) -> None:
     """Import Prefect, then PyTorch, in this thread: beside Prefect, another that imports PyTorch may hang."""
     import_module(module)
     if network:
+        phase("loading PyTorch")
         import_module(_NETWORK)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts, Shard
 from polyseme.tasks.engine import Cancelled
+from polyseme.tasks.shards.scan import Tally
 
 Listener = Callable[[str, float | None], None]
 """Takes a line about a run and the share of it that is done, None while that is not known."""
@@ -18,6 +19,8 @@ _RUNS: dict[str, Progress] = {}
 _LISTENERS: list[Listener] = []
 _STOPPED = "Stopped on request; committed shards are kept, the rest was not started."
 _CHECK_EVERY_SECONDS = 1.0
+_RATE_AFTER_SECONDS = 2.0
+"""Before that the first batches say nothing about the rate."""
 
 
 @contextmanager
@@ -34,6 +37,19 @@ def announce(text: str, share: float | None) -> None:
     """Call every listener."""
     for listener in tuple(_LISTENERS):
         listener(text, share)
+
+
+def phase(text: str) -> None:
+    """Say what the runs of this process wait for, until the model runs: it is shown with what they have read."""
+    for progress in tuple(_RUNS.values()):
+        progress.phase = text
+    refresh()
+
+
+def refresh() -> None:
+    """Call every listener with the state of the runs in this process, though nothing new may have happened."""
+    for progress in tuple(_RUNS.values()):
+        announce(line(progress), progress.fraction or None)
 
 
 def reporter(shard: Shard, lake: Lake) -> Callable[[int], None]:
@@ -61,7 +77,10 @@ def _while_staged(shard: Shard, lake: Lake) -> Callable[[int], None]:
 
 @dataclass(slots=True)
 class Progress:
-    """Shared by the threads of one run. `chars_planned` grows until `planned` is set."""
+    """Shared by the threads of one run. `chars_planned` grows until `planned` is set.
+
+    `tally` is what its scan has counted so far, `phase` what it waits for, `running` when the model first ran.
+    """
 
     run_id: str
 
@@ -72,7 +91,10 @@ class Progress:
     tokens_forward: int = 0
     counts: Counts = field(default_factory=Counts)
     started: float = field(default_factory=time.perf_counter)
+    running: float | None = None
     stopped: bool = False
+    tally: Tally = field(default_factory=Tally)
+    phase: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @staticmethod
@@ -90,6 +112,7 @@ class Progress:
         if self.stopped:
             raise Cancelled(_STOPPED)
         with self._lock:
+            self.running = self.running or time.perf_counter()
             self.tokens_forward += tokens
         self._announce()
 
@@ -105,7 +128,7 @@ class Progress:
 
     def _announce(self) -> None:
         if _LISTENERS:
-            announce(describe(self), self.fraction)
+            announce(line(self), self.fraction or None)
 
     def stop(self) -> None:
         """Stop the run at the next batch."""
@@ -114,6 +137,11 @@ class Progress:
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self.started
+
+    @property
+    def seconds_running(self) -> float:
+        """Since the model first ran, in this process or in another; before that since the run began."""
+        return time.perf_counter() - (self.running or self.started)
 
     @property
     def fraction(self) -> float | None:
@@ -129,12 +157,13 @@ class Progress:
     def seconds_left(self) -> float | None:
         """Estimate from the rate so far; None until the first shard is done."""
         fraction = self.fraction
-        return self.seconds * (1 - fraction) / fraction if fraction else None
+        return self.seconds_running * (1 - fraction) / fraction if fraction else None
 
 
 def describe(progress: Progress) -> str:
     """Return a line: how much is done, how fast, what was copied, and about how long it will still take."""
-    rate = progress.tokens_forward / progress.seconds if progress.seconds else 0.0
+    seconds = progress.seconds_running
+    rate = progress.tokens_forward / seconds if seconds else 0.0
     left = progress.seconds_left
     ending = f", about {duration(left)} left" if left is not None else ""
     return (
@@ -149,6 +178,21 @@ def reused(counts: Counts) -> str:
         return ""
     encoded = counts.sentences - counts.reused_sentences
     return f", {encoded:,} sentences encoded, {counts.reused_sentences:,} reused"
+
+
+def line(progress: Progress) -> str:
+    """Return what people see: what was read while nothing is encoded, then as `describe` says."""
+    tally, waiting = progress.tally, f"{progress.phase}; " if progress.phase else ""
+    to_encode = tally.new + tally.changed
+    if progress.documents:
+        return describe(progress)
+    if progress.tokens_forward:
+        seconds = progress.seconds_running
+        speed = f", {progress.tokens_forward / seconds:,.0f}/s" if seconds > _RATE_AFTER_SECONDS else ""
+        return f"{to_encode:,} documents to encode, {progress.tokens_forward:,} tokens run{speed}"
+    rate = tally.documents / max(progress.seconds, 1e-3)
+    speed = f" ({rate:,.0f}/s)" if not progress.planned else ""
+    return f"{waiting}{tally.documents:,} documents read{speed}, {tally.unchanged:,} unchanged, {to_encode:,} to encode"
 
 
 def duration(seconds: float) -> str:

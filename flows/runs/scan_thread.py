@@ -6,13 +6,12 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from polyseme.flows.runs.progress import Progress, announce
+from polyseme.flows.runs.progress import Progress
 from polyseme.storage.records import Document, Reject, Shard
 from polyseme.tasks.shards.scan import Scan
 
 _LONGEST_WAIT = 5.0
 """Seconds to wait for a scan that is to stop: standard input may never end."""
-_ANNOUNCED_SECONDS = 1.0
 
 
 class ScanThread:
@@ -22,6 +21,7 @@ class ScanThread:
         self, scan: Scan, items: Callable[[], Iterator[Document | Reject]], *, limit: int | None, progress: Progress
     ) -> None:
         self.scan, self.progress = scan, progress
+        progress.tally = scan.tally
         self._items, self._limit = items, limit
         self._staged: queue.SimpleQueue[Shard | BaseException | None] = queue.SimpleQueue()
         self._decided = threading.Event()
@@ -40,9 +40,7 @@ class ScanThread:
     def has_work(self) -> bool:
         """Wait until a document is found that is to be encoded, or the scan is over; return whether there is one."""
         self.start()
-        while not self._decided.wait(_ANNOUNCED_SECONDS):
-            tally = self.scan.tally
-            announce(f"{tally.documents:,} documents read, {tally.unchanged:,} unchanged", None)
+        self._decided.wait()
         return _to_encode(self.scan)
 
     def queued(self) -> int:

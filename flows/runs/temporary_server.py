@@ -25,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from polyseme.flows.runs.progress import announce
+from polyseme.flows.runs.progress import phase
 from polyseme.flows.settings import has_standing_server
 from polyseme.storage.errors import PolysemeError
 
@@ -173,7 +173,7 @@ def _wait(server: _Server) -> None:
     with suppress(OSError), socket.create_connection(("127.0.0.1", server.port)) as asked:
         asked.sendall(b"GET /api/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         while not select.select([asked], [], [], _ANNOUNCED_SECONDS)[0] and server.process.poll() is None:
-            announce(f"waiting for Prefect's temporary server, {time.monotonic() - began:,.0f} s", None)
+            phase(f"waiting for Prefect's temporary server, {time.monotonic() - began:,.0f} s")
         answer = asked.recv(1024)
     if not answer.startswith(b"HTTP/1.1 200"):
         with suppress(subprocess.TimeoutExpired):

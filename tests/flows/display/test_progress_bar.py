@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 
 import pytest
 
 from polyseme.flows.display.progress_bar import counted, shown
-from polyseme.flows.runs.progress import announce
+from polyseme.flows.runs.progress import Progress, announce, listening
 
 
 class Terminal(io.StringIO):
@@ -58,3 +59,19 @@ def test_a_terminal_has_a_bar_from_the_start_and_no_lines(
     assert " 50%" in drawn
     assert "training: " not in drawn
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_a_run_that_says_nothing_is_shown_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("polyseme.flows.display.progress_bar._REFRESH_SECONDS", 0.01)
+    progress = Progress.begin("run")
+    drawn = threading.Event()
+    try:
+        with shown("embedding"), listening(lambda text, share: drawn.set()):
+            progress.tally.documents = 5
+            assert drawn.wait(60)
+    finally:
+        progress.end()
+    assert "embedding: " in capfd.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ require("opentelemetry.exporter.otlp.proto.http", "otel")
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest  # noqa: E402
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest  # noqa: E402
+
+from polyseme.flows.observation import telemetry_observer  # noqa: E402
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -232,3 +235,13 @@ def test_the_environment_of_one_signal_beats_the_file_for_both(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{collector.address}/v1/traces")
     tell(observe(RUN))
     assert {path for path, _ in collector.posted} == {"/v1/traces"}
+
+
+def test_the_documentation_names_every_metric_with_its_unit(endpoint: Collector) -> None:
+    page = (ROOT / "docs/observability.md").read_text("utf-8")
+    documented = set(re.findall(r"^\| `(polyseme\.[\w.]+)` \| \w+ \| `(\S+)` \|", page, re.MULTILINE))
+    tell(observe(RUN))
+    sent = {(name, metric.unit) for name, metric in metrics(endpoint).items()}
+    assert sent <= documented
+    source = Path(telemetry_observer.__file__).read_text("utf-8")
+    assert {name for name, _ in documented} == set(re.findall(r'"(polyseme\.[\w.]+)", (?:"|lambda|self)', source))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from polyseme.flows.runs.progress import Progress, describe, reporter
+from polyseme.flows.runs.progress import Progress, describe, listening, phase, refresh, reporter
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts, Outputs, Shard
 from polyseme.tasks.engine import Cancelled
@@ -49,3 +50,35 @@ def test_tokens_that_ran_elsewhere_are_counted_when_their_shard_is_committed(tmp
         assert "2 documents, 100 tokens run" in describe(progress)
     finally:
         progress.end()
+
+
+def test_a_run_says_what_it_has_read_what_it_waits_for_and_then_what_the_model_has_run(tmp_path: Path) -> None:
+    progress = Progress.begin("run")
+    told = list[tuple[str, float | None]]()
+    try:
+        progress.tally.documents, progress.tally.unchanged, progress.tally.new = 1204, 1100, 104
+        with listening(lambda text, share: told.append((text, share))):
+            phase("loading the model")
+            progress.planned, progress.chars_planned = True, 1000
+            refresh()
+            reporter(shard("not needed"), Lake(tmp_path))(30)
+            progress.shard(Counts(documents=52, tokens=80, forward_tokens=100), chars=500)
+    finally:
+        progress.end()
+    texts = [text for text, _ in told]
+    assert texts[0].startswith("loading the model; 1,204 documents read (")
+    assert texts[0].endswith("/s), 1,100 unchanged, 104 to encode")
+    assert texts[1] == "loading the model; 1,204 documents read, 1,100 unchanged, 104 to encode"
+    assert texts[2] == "104 documents to encode, 30 tokens run"
+    assert texts[3].startswith("52 documents, 100 tokens run")
+    assert [share for _, share in told] == [None, None, None, 0.5]
+
+
+def test_the_time_left_counts_from_when_the_model_first_ran() -> None:
+    progress = Progress("run", started=time.perf_counter() - 1000)
+    progress.planned, progress.chars_planned = True, 1000
+    progress.batch(100)
+    progress.shard(Counts(documents=1, forward_tokens=100), chars=500)
+    assert progress.seconds > 1000
+    assert progress.seconds_left is not None
+    assert progress.seconds_left < 100
