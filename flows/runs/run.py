@@ -23,12 +23,13 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import runs
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.errors import PolysemeError
-from polyseme.storage.records import Counts
+from polyseme.storage.records import Counts, Shard
 from polyseme.storage.sql.publish import publish
 from polyseme.storage.staging import remove_staging
 from polyseme.tasks.engine import Cancelled, Engine, shared_engine
 from polyseme.tasks.shards.deletion_guard import by_source, explain
 from polyseme.tasks.shards.scan import Scan
+from polyseme.tasks.shards.stages import commit_shard, encode_shard
 
 Publish = Callable[[Catalog, RunReport], object]
 
@@ -64,13 +65,25 @@ class Run:
     def complete(self, publishing: Publish = lambda catalog, report: publish(catalog)) -> RunReport:
         """Settle what the scan found, once all of it is encoded, record the end and publish the lake. Returns a report.
 
+        Documents that are only described anew need no encoder: what is left of them to commit is committed here.
+
         `publishing` publishes a lake in which everything was committed. Raises what the scan raised.
         """
         with self.recording_failure():
             for shard in self.scanning.shards():
-                raise AssertionError(f"shard {shard.ordinal} was not encoded")
+                self._redescribe(shard)
             self.job.settle(self.scan)
             return self._end(*_ended(self.failures, self.scan), publishing)
+
+    def _redescribe(self, shard: Shard) -> None:
+        if not shard.redescribes:
+            raise AssertionError(f"shard {shard.ordinal} was not encoded")
+        self.shards += 1
+        self.observation.submitted(shard)
+        result = encode_shard(shard, self.job.lake, self.catalog, self.engine, on_batch=self.progress.batch)
+        counts = commit_shard(result, self.catalog)
+        self.observation.committed(result)
+        self.progress.shard(counts, chars=shard.n_chars)
 
     @contextmanager
     def recording_failure(self) -> Iterator[None]:

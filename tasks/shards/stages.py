@@ -45,6 +45,10 @@ def encode_shard(
     if shard.redescribes:
         described = redescribe(shard, documents, catalog, width=engine.spec.width, ingested_at=ingested_at)
         documents, outputs = described.left, outputs.union(described.outputs)
+    if not documents:
+        return ShardResult(
+            shard=shard, parts=described.parts, documents=described.versions, rejects=(), counts=described.counts
+        )
     by_id = {d.doc_id: d for d in documents}
     parts: list[Part] = []
     tokens: dict[str, int] = {}

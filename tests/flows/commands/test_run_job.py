@@ -95,6 +95,20 @@ class TestWithoutWork:
         with connect(embedded) as con:
             assert con.execute("SELECT count(*) FROM rejects").fetchone() == (0,), "retired"
 
+    def test_metadata_that_changed_is_committed_without_either(
+        self, corpus: Path, embedded: Path, tmp_path: Path
+    ) -> None:
+        write_records(corpus / "notes.jsonl", [{"id": "note", "text": "A short one.", "title": "Other", "views": 2}])
+        code, out, err, loaded = command("embed", corpus, "--lake", embedded, *LEAN, "--json", cwd=tmp_path)
+        assert (code, err, loaded) == (0, "", [])
+        report = json.loads(out)
+        assert (report["tally"]["redescribed"], report["counts"]["redescribed"]) == (1, 1)
+        assert (report["shards"], report["counts"]["documents"], report["counts"]["forward_tokens"]) == (1, 0, 0)
+        with connect(embedded) as con:
+            found = con.execute("SELECT title, metadata->>'views' FROM documents WHERE doc_id = 'note'").fetchall()
+            assert found == [("Other", "2")]
+            assert con.execute("SELECT count(*) FROM sentences WHERE doc_id = 'note'").fetchone() == (1,)
+
     def test_deletions_are_held_back_as_in_any_run(self, corpus: Path, embedded: Path, tmp_path: Path) -> None:
         for file in corpus.iterdir():
             file.unlink()
