@@ -24,8 +24,8 @@ Stage = Literal["scan", "read"]
 LEVELS: tuple[Level, ...] = ("sentences", "words", "tokens")
 LANE_STAGES = ("encode", "nsp", "pll")
 """Stages of a run in the encoder lane, one at a time; all other stages run beside them."""
-ENCODING_SCHEME = 1
-"""Incremented whenever a change of Polyseme's arithmetic changes vectors."""
+ENCODING_SCHEMES: dict[Context, int] = {"sentence": 1, "window": 2, "pair": 1}
+"""By context: incremented whenever a change of Polyseme changes its vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class EncodingSpec:
     max_tokens: int
     precision: Precision
     splitter: str
-    scheme: int = ENCODING_SCHEME
+    scheme: int = 1
 
     @property
     def encoding_id(self) -> str:

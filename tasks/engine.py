@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.records import (
+    ENCODING_SCHEMES,
     Context,
     Device,
     Document,
@@ -143,6 +144,7 @@ class Engine:
             max_tokens=require_max_tokens(self.checkpoint, config.max_tokens),
             precision=precision,
             splitter=SPLITTER,
+            scheme=ENCODING_SCHEMES[config.context],
         )
 
     @property

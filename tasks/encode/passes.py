@@ -14,6 +14,7 @@ from polyseme.storage.records import Context
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.encode.transitions import adjacent_pairs
 from polyseme.tasks.text.chunks import Chunk
+from polyseme.tasks.text.cut_points import sentence_marks
 from polyseme.tasks.text.windows import (
     SentencePairs,
     Windows,
@@ -48,7 +49,7 @@ def passes(chunk: Chunk, *, context: Context, max_tokens: int, nsp: bool) -> Pas
     if context == "sentence":
         windows = sentence_windows(ptr, range(chunk.sentences), max_tokens)
     elif context == "window":
-        windows = context_windows(ptr, chunk.documents, max_tokens)
+        windows = context_windows(ptr, chunk.documents, max_tokens, sentence_marks(chunk.ids, ptr))
     else:
         windows, left_out = paired_context_windows(ptr, pairs, chunk.sentences, max_tokens)
     if windows.taken != len(chunk.ids):

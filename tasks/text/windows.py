@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from polyseme.tasks.arrays import Ints
+from polyseme.tasks.text.cut_points import Marks, cut_before
 
 SPECIALS_ONE = 2  # [CLS] A [SEP]
 SPECIALS_PAIR = 3  # [CLS] A [SEP] B [SEP]
@@ -98,11 +99,12 @@ def sentence_windows(sentence_ptr: Ints, sentences: Sequence[int] | range, limit
     return _columns(rows)
 
 
-def context_windows(sentence_ptr: Ints, documents: Sequence[tuple[int, int]], limit: int) -> Windows:
+def context_windows(sentence_ptr: Ints, documents: Sequence[tuple[int, int]], limit: int, marks: Marks) -> Windows:
     """Return windows of at most `limit` tokens, filled with neighbouring sentences of one document.
 
-    `documents` are half-open ranges of sentences. Neighbouring windows share up to a quarter of their tokens, in whole
-    sentences; a shared sentence is taken from the window in which it is more central.
+    `documents` are half-open ranges of sentences, `marks` is `(sentences,)` and says where windows end (`cut_points`).
+    Windows are at least half full where neighbours fit. Neighbouring windows share up to a quarter of their tokens, in
+    whole sentences; a shared sentence is taken from the window in which it is more central.
     """
     capacity = limit - SPECIALS_ONE
     ptr = sentence_ptr
@@ -119,10 +121,12 @@ def context_windows(sentence_ptr: Ints, documents: Sequence[tuple[int, int]], li
             j = i + 1
             while j < last and ptr[j + 1] > ptr[j] and ptr[j + 1] - ptr[i] <= capacity:
                 j += 1
-            spans.append((i, j))
             if j == last or ptr[j + 1] - ptr[j] > capacity or ptr[j + 1] == ptr[j]:
+                spans.append((i, j))
                 i = j
                 continue
+            j = cut_before(ptr, marks, i, j, capacity)
+            spans.append((i, j))
             i = j
             while i - 1 > spans[-1][0] and ptr[j] - ptr[i - 1] <= capacity // 4 and ptr[j + 1] - ptr[i - 1] <= capacity:
                 i -= 1

@@ -218,7 +218,8 @@ def test_vectors_from_pairs_need_no_next_sentence_head(make_checkpoint: MakeChec
 
 def test_context_windows_see_their_neighbours(foreign: Engine, foreign_folder: Path) -> None:
     ids, ptr = tokens([10, 12, 13, 30])
-    encoded = foreign.encoder.encode(ids, context_windows(ptr, [(0, 4)], 37), sentences=4)
+    windows = context_windows(ptr, [(0, 4)], 37, np.array([9, 9, 9, 0], np.uint64))
+    encoded = foreign.encoder.encode(ids, windows, sentences=4)
     assert_close(encoded.tokens[:35], reference(foreign_folder).hidden(ids[:35].tolist())[1:-1])
     assert_close(encoded.tokens[35:], reference(foreign_folder).hidden(ids[35:].tolist())[1:-1])
 

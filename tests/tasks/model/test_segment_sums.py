@@ -29,7 +29,7 @@ def windows_for(context: Context) -> Windows:
     if context == "sentence":
         return sentence_windows(PTR, range(7), 37)
     if context == "window":
-        return context_windows(PTR, [(0, 3), (3, 7)], 37)
+        return context_windows(PTR, [(0, 3), (3, 7)], 37, np.zeros(7, np.uint64))
     return paired_context_windows(PTR, NEAR, 7, 37)[0]
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyseme.tasks.arrays import Ints
+from polyseme.tasks.text.cut_points import Marks, sentence_marks
 from polyseme.tasks.text.windows import (
     SentencePairs,
     Windows,
@@ -31,6 +32,11 @@ def concatenated(documents: list[list[int]]) -> tuple[Ints, list[tuple[int, int]
     """Return the pointer of all sentences of documents, and the range of sentences of each."""
     edges = np.cumsum([0, *(len(document) for document in documents)]).tolist()
     return pointer([length for document in documents for length in document]), list(pairwise(edges))
+
+
+def marks_of(ptr: Ints) -> Marks:
+    """Return marks of sentences of made-up tokens, the same for the same lengths before them."""
+    return sentence_marks(np.arange(int(ptr[-1]), dtype=np.int32), ptr)
 
 
 def assert_complete(windows: Windows, ptr: Ints, limit: int) -> None:
@@ -92,7 +98,7 @@ def test_context_windows_take_every_token_once_and_stay_in_their_document(
     documents: list[list[int]], limit: int
 ) -> None:
     ptr, ranges = concatenated(documents)
-    windows = context_windows(ptr, ranges, limit)
+    windows = context_windows(ptr, ranges, limit, marks_of(ptr))
     assert_complete(windows, ptr, limit)
     borders = ptr[[0, *(last for _, last in ranges)]]
     document_of_start = np.searchsorted(borders, windows.a_start, side="right")
@@ -102,22 +108,25 @@ def test_context_windows_take_every_token_once_and_stay_in_their_document(
 
 
 @given(st.lists(LENGTHS, min_size=1, max_size=3), LIMITS)
-def test_context_windows_have_complete_sentences_and_as_many_as_fit(documents: list[list[int]], limit: int) -> None:
+def test_context_windows_have_complete_sentences_and_are_half_full_where_they_fit(
+    documents: list[list[int]], limit: int
+) -> None:
     ptr, ranges = concatenated(documents)
-    windows = context_windows(ptr, ranges, limit)
+    windows = context_windows(ptr, ranges, limit, marks_of(ptr))
     joined = windows.owner < 0
     ends = {int(ptr[last]) for _, last in ranges}
     for start, stop in zip(windows.a_start[joined], windows.a_stop[joined], strict=True):
         assert {int(start), int(stop)} <= set(ptr.tolist())
         following = int(np.searchsorted(ptr, stop, side="left"))
         if int(stop) not in ends and ptr[following + 1] > stop:
-            assert ptr[following + 1] - start > limit - 2
+            too_long = ptr[following + 1] - start > limit - 2
+            assert too_long or stop - start >= (limit - 2) // 2
 
 
 @given(st.lists(LENGTHS, min_size=1, max_size=3), LIMITS)
 def test_neighbouring_context_windows_share_at_most_a_quarter(documents: list[list[int]], limit: int) -> None:
     ptr, ranges = concatenated(documents)
-    windows = context_windows(ptr, ranges, limit)
+    windows = context_windows(ptr, ranges, limit, marks_of(ptr))
     (joined,) = np.nonzero(windows.owner < 0)
     starts, stops = windows.a_start[joined], windows.a_stop[joined]
     assert (np.diff(starts) > 0).all()
@@ -130,14 +139,15 @@ def test_only_sentences_without_tokens_or_beyond_the_limit_have_windows_of_their
     documents: list[list[int]], limit: int
 ) -> None:
     ptr, ranges = concatenated(documents)
-    windows = context_windows(ptr, ranges, limit)
+    windows = context_windows(ptr, ranges, limit, marks_of(ptr))
     lengths = np.diff(ptr)
     alone = np.flatnonzero((lengths == 0) | (lengths > limit - 2))
     assert sorted(set(windows.owner[windows.owner >= 0].tolist())) == alone.tolist()
 
 
 def test_a_shared_sentence_is_taken_where_it_is_more_central() -> None:
-    windows = context_windows(pointer([20, 20, 5, 5, 20, 20]), [(0, 6)], 62)
+    ptr = pointer([20, 20, 5, 5, 20, 20])
+    windows = context_windows(ptr, [(0, 6)], 62, np.array([9, 9, 9, 9, 0, 9], np.uint64))
     spans = list(zip(windows.a_start, windows.a_stop, windows.take_start, windows.take_stop, strict=True))
     assert spans == [(0, 50, 0, 45), (40, 90, 45, 90)]
 
