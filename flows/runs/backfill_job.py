@@ -18,7 +18,7 @@ from polyseme.storage.catalog_url import refuse_password
 from polyseme.storage.database.encodings import Encoding, check_name
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.lake import Lake, refuse_secrets
-from polyseme.storage.records import Device, Document, Outputs, Reject
+from polyseme.storage.records import ENCODING_SCHEMES, Device, Document, Outputs, Reject
 from polyseme.tasks.engine import EngineConfig, shared_engine
 from polyseme.tasks.inference.lake_model import place_of
 from polyseme.tasks.reading.documents import ReadOptions
@@ -124,7 +124,12 @@ def config_of(encoding: Encoding, device: Device, *, model: str | None = None) -
         try:
             if shared_engine(config).spec.encoding_id == encoding.encoding_id:
                 return config
-            why = f"the checkpoint at {place} gives other vectors now."
+            changed = spec.scheme != ENCODING_SCHEMES[spec.context]
+            why = (
+                f"Polyseme makes the windows of --context {spec.context} otherwise since."
+                if changed
+                else f"the checkpoint at {place} gives other vectors now."
+            )
         except ModelError as error:
             why = str(error)
     raise ModelError(
