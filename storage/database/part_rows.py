@@ -13,7 +13,16 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, insert, selec
 from polyseme.storage import checks
 from polyseme.storage.database import meta
 from polyseme.storage.database.dialects import chunks
-from polyseme.storage.database.schema import moved, parts, retired_parts, shards, superseded
+from polyseme.storage.database.schema import (
+    deleted_documents,
+    document_versions,
+    moved,
+    parts,
+    redescribed,
+    retired_parts,
+    shards,
+    superseded,
+)
 from polyseme.storage.records import Part
 
 
@@ -40,6 +49,28 @@ def live_parts(connection: Connection, *, encoding_id: str | None = None, table:
     ]
     _check(meta.origin(connection), found)
     return found
+
+
+def parts_in_time(connection: Connection, encoding_id: str, table: str) -> list[Part]:
+    """Return the live parts of a table by their first shard; before them those whose shards are not known."""
+    query = select(parts.c.path, parts.c.first_shard).where(parts.c.encoding_id == encoding_id)
+    first = {path: -1 if number is None else number for path, number in connection.execute(query)}
+    return sorted(live_parts(connection, encoding_id=encoding_id, table=table), key=lambda part: first[part.path])
+
+
+def dead_versions(connection: Connection, encoding_id: str) -> tuple[int, int]:
+    """Return how many corrections of rows an encoding has that no restore needs, and how many tokens the rows have."""
+    counts = []
+    for table in (superseded, redescribed, moved, deleted_documents):
+        mine = select(func.count()).select_from(table).where(table.c.encoding_id == encoding_id)
+        counts.append(connection.scalar(mine) or 0)
+    hidden = select(func.coalesce(func.sum(superseded.c.n_tokens), 0)).where(superseded.c.encoding_id == encoding_id)
+    d, x = document_versions.c, deleted_documents.c
+    kept = select(func.coalesce(func.sum(d.n_tokens), 0)).join(
+        deleted_documents, (x.encoding_id == d.encoding_id) & (x.doc_id == d.doc_id)
+    )
+    tokens = (connection.scalar(hidden) or 0) - (connection.scalar(kept.where(d.encoding_id == encoding_id)) or 0)
+    return sum(counts[:3]) - counts[3], int(tokens)
 
 
 def _check(origin: checks.Origin, found: Sequence[Part]) -> None:

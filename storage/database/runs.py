@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from polyseme.storage import checks
 from polyseme.storage.database import meta
 from polyseme.storage.database.dialects import clock
 from polyseme.storage.database.run_process import host_name, this_process
-from polyseme.storage.database.schema import COUNT_COLUMNS, runs, shards
+from polyseme.storage.database.schema import COUNT_COLUMNS, held_back, parts, rejects, runs, shards
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Counts
 
@@ -96,6 +96,27 @@ def finish(
     ended = ended.values(state=state, finished_at=at, seconds=seconds, error=error, **did)
     if not connection.execute(ended).rowcount:
         raise PolysemeError(f"Run {run_id!r} never began in this lake. Call begin_run first.")
+
+
+def forget_shards(connection: Connection, *, before: str) -> None:
+    """Drop shards that were committed by then, in ISO 8601, by a run that has ended, and that no part names.
+
+    A retry of a commit would find its shard there; none comes after the run and a grace period.
+    """
+    going = select(runs.c.run_id).where(runs.c.state == RUNNING)
+    named = select(parts.c.shard_key).where(parts.c.shard_key.is_not(None))
+    s = shards.c
+    old = (s.committed_at <= before, s.run_id.not_in(going), s.shard_key.not_in(named))
+    connection.execute(delete(shards).where(*old))
+
+
+def forget_old(connection: Connection, *, keep: int) -> None:
+    """Drop the records of runs but the newest `keep`, those under way, and those that other records name."""
+    last = connection.scalar(select(func.max(runs.c.ordinal))) or 0
+    old = [runs.c.ordinal <= last - keep, runs.c.state != RUNNING]
+    for table in (shards, rejects, held_back):
+        old.append(runs.c.run_id.not_in(select(table.c.run_id)))
+    connection.execute(delete(runs).where(*old))
 
 
 def active(connection: Connection, *, since: str) -> set[str]:

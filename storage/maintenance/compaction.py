@@ -88,19 +88,45 @@ def compact(
     broken: list[str] = []
     for encoding in catalog.encodings():
         for table in TABLES:
-            snapshot, parts = _snapshot_and_parts(catalog, encoding)
-            corrections = Corrections.of(snapshot, encoding.encoding_id)
-            mine = [part for part in parts if part.table == table]
-            dead = _dead_rows(catalog.lake, mine, corrections)
-            for group in groups(mine, dead, policy):
-                with fetched_parts(catalog.lake, group) as files, _explained(catalog.lake, table):
-                    found = _broken_parts(group, files)
-                    broken += found
-                    merged = None if found else merged_rows(group, files, corrections, width=encoding.spec.width)
-                    merges.append(_merge(catalog, encoding, group, merged))
-                progress(merges[-1])
-        _drop_corrections(catalog, encoding)
+            merges += compact_table(catalog, encoding, table, policy, broken=broken, progress=progress)
+        drop_corrections(catalog, encoding)
     return CompactionReport(merges, broken)
+
+
+def compact_table(
+    catalog: Catalog,
+    encoding: Encoding,
+    table: str,
+    policy: CompactionPolicy,
+    *,
+    broken: list[str] | None = None,
+    progress: Callable[[Merge], None] = lambda merge: None,
+) -> list[Merge]:
+    """Merge the parts of one table that the policy selects. Paths of broken parts are added to `broken`."""
+    snapshot, parts = _snapshot_and_parts(catalog, encoding)
+    corrections = Corrections.of(snapshot, encoding.encoding_id)
+    mine = [part for part in parts if part.table == table]
+    merges = []
+    for group in groups(mine, _dead_rows(catalog.lake, mine, corrections), policy):
+        merges.append(_merge_files(catalog, encoding, group, corrections, [] if broken is None else broken))
+        progress(merges[-1])
+    return merges
+
+
+def merge_group(catalog: Catalog, encoding: Encoding, group: Sequence[Part]) -> Merge:
+    """Merge these parts of one table into one, without the rows that nothing can show again."""
+    snapshot, _ = _snapshot_and_parts(catalog, encoding)
+    return _merge_files(catalog, encoding, group, Corrections.of(snapshot, encoding.encoding_id), [])
+
+
+def _merge_files(
+    catalog: Catalog, encoding: Encoding, group: Sequence[Part], corrections: Corrections, broken: list[str]
+) -> Merge:
+    with fetched_parts(catalog.lake, group) as files, _explained(catalog.lake, group[0].table):
+        found = _broken_parts(group, files)
+        broken += found
+        merged = None if found else merged_rows(group, files, corrections, width=encoding.spec.width)
+        return _merge(catalog, encoding, group, merged)
 
 
 @contextmanager
@@ -199,7 +225,7 @@ def _dead_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections) -> d
     return found
 
 
-def _drop_corrections(catalog: Catalog, encoding: Encoding) -> None:
+def drop_corrections(catalog: Catalog, encoding: Encoding) -> None:
     """Drop the corrections of hidden versions of which no part has rows any more."""
     snapshot, parts = _snapshot_and_parts(catalog, encoding)
     corrections = Corrections.of(snapshot, encoding.encoding_id)

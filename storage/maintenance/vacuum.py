@@ -9,7 +9,7 @@ on request. Other files in the lake's folder are never touched.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -89,22 +89,29 @@ def vacuum(
     files = catalog.lake.files
     with catalog.writing() as connection:
         deletions.forget_older(connection, than=(now - grace).isoformat(timespec="microseconds"))
-    for some in _batches(found.retired):
-        with catalog.writing() as connection:
-            files.remove([part.path for part in some])
-            part_rows.forget_retired(connection, [part.path for part in some])
-        progress(len(some))
+    remove_retired(catalog, [part.path for part in found.retired], progress=progress)
     for scratch in found.scratch:
         files.remove_folder(scratch.path) if _STAGED.fullmatch(scratch.path) else files.remove([scratch.path])
         progress(1)
-    for some in _batches(found.unknown if unknown else ()):
+    for some in _batches([part.path for part in found.unknown] if unknown else ()):
         # Inside the write transaction: a writer that was stopped for longer than the grace period commits before it,
         # and its parts are known, or after it, and finds them gone.
         with catalog.writing() as connection:
-            known = part_rows.known_paths(connection, [part.path for part in some])
-            files.remove([part.path for part in some if part.path not in known])
+            known = part_rows.known_paths(connection, some)
+            files.remove([path for path in some if path not in known])
         progress(len(some))
     return found
+
+
+def remove_retired(
+    catalog: Catalog, paths: Sequence[str], *, progress: Callable[[int], None] = lambda files: None
+) -> None:
+    """Remove the files of retired parts and forget them. Publish before: new readers must not get them."""
+    for some in _batches(paths):
+        with catalog.writing() as connection:
+            catalog.lake.files.remove(some)
+            part_rows.forget_retired(connection, some)
+        progress(len(some))
 
 
 def _old(pattern: re.Pattern[str], before: datetime, found: Iterable[FileInfo]) -> list[Leftover]:
@@ -112,7 +119,7 @@ def _old(pattern: re.Pattern[str], before: datetime, found: Iterable[FileInfo]) 
     return [Leftover(f.path, f.bytes) for f in found if pattern.fullmatch(f.path) and f.modified < before]
 
 
-def _batches(found: Iterable[Leftover]) -> Iterator[list[Leftover]]:
-    rest = iter(found)
+def _batches(paths: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(paths)
     while some := list(islice(rest, _FILES_A_TRANSACTION)):
         yield some

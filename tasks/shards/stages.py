@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import ModelError
 from polyseme.storage.lake import Lake
+from polyseme.storage.maintenance.tiering import tidy
 from polyseme.storage.parts import write_part
 from polyseme.storage.records import Counts, Document, DocumentVersion, Outputs, Part, Shard, ShardResult
 from polyseme.storage.staging import read_staged
@@ -91,9 +92,10 @@ def encode_shard(
 
 
 def commit_shard(result: ShardResult, catalog: Catalog) -> Counts:
-    """Make a shard's rows visible in one transaction and remove its staged text. Return its counts."""
+    """Make a shard's rows visible in one transaction, remove its staged text, merge small parts. Return its counts."""
     catalog.commit_shard(result)
     catalog.lake.files.remove([result.shard.path])
+    tidy(catalog, result.shard.encoding_id, now=datetime.now(UTC))
     return result.counts
 
 

@@ -1,0 +1,218 @@
+"""Tiering: many small commits leave few parts, all rows, and nothing of what is over; and never fail."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.part_rows import live_parts, retired
+from polyseme.storage.errors import LakeError
+from polyseme.storage.lake import Lake
+from polyseme.storage.maintenance import tiering
+from polyseme.storage.maintenance.forgetting import RESTORABLE, RUNS_KEPT
+from polyseme.storage.maintenance.restoring import deleted_documents, restore
+from polyseme.storage.maintenance.tiering import next_group, tidy
+from polyseme.storage.maintenance.vacuum import GRACE
+from polyseme.storage.maintenance.verification import verify
+from polyseme.storage.records import Counts, EncodingSpec, Part
+from polyseme.storage.sql.connection import connect
+from polyseme.storage.sql.publish import publish
+from tests import lakes
+
+NOW = datetime.now(UTC)
+LATER = timedelta(hours=1)
+
+
+def part(rows: int, number: int = 0, size: int = 1000) -> Part:
+    return Part(table="words", encoding_id="e", path=str(number), rows=rows, bytes=size, sha256="")
+
+
+def grown(sizes: Iterator[int]) -> tuple[list[int], int]:
+    """Return the rows of the parts that commits of these sizes leave, and how many rows were written by merges."""
+    parts, written = list[Part](), 0
+    for number, rows in enumerate(sizes):
+        parts.append(part(rows, number))
+        while group := next_group(parts):
+            assert parts[len(parts) - len(group) :] == group  # the newest, in the order of time
+            merged = sum(p.rows for p in group)
+            written += merged
+            parts[len(parts) - len(group) :] = [part(merged, number)]
+    return [p.rows for p in parts], written
+
+
+def test_equal_commits_grow_like_a_binary_counter() -> None:
+    rows, written = grown(iter([1] * 1000))
+    assert rows == [512, 256, 128, 64, 32, 8]
+    assert written <= 1000 * 10
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_parts_and_rows_written_are_bounded_by_the_number_of_tiers(seed: int) -> None:
+    chance = random.Random(seed)
+    sizes = [int(2 ** chance.uniform(0, 12)) for _ in range(1000)]
+    rows, written = grown(iter(sizes))
+    tiers = sum(sizes).bit_length()
+    assert sum(rows) == sum(sizes)
+    assert len(rows) <= 2 * tiers
+    assert written <= tiers * sum(sizes)
+
+
+def test_large_parts_stay_as_they_are() -> None:
+    large = part(5, size=tiering._POLICY.target_bytes // 2)
+    assert next_group([large, large, large]) == []
+    assert next_group([part(5), large, part(5, 1), part(5, 2)]) == [part(5, 1), part(5, 2)]
+
+
+def commits(catalog: Catalog, spec: EncodingSpec, texts: Sequence[lakes.Texts]) -> None:
+    for found in texts:
+        lakes.commit(catalog, spec, found)
+        tidy(catalog, spec.encoding_id, now=NOW)
+
+
+def words(lake: Lake) -> list[tuple[object, ...]]:
+    with connect(lake.root, catalog=lake.catalog) as con:
+        return con.execute("SELECT doc_id, sentence_index, word_index, word FROM words ORDER BY ALL").fetchall()
+
+
+def faults(catalog: Catalog) -> list[str]:
+    return [f.message for f in verify(catalog, grace=timedelta(hours=1), now=datetime.now(UTC)).findings]
+
+
+def test_many_commits_leave_few_parts_with_every_live_row(catalog: Catalog, spec: EncodingSpec) -> None:
+    chance, now = random.Random(1), dict[str, Sequence[str]]()
+    for i in range(16):
+        texts = {f"d{chance.randrange(6)}": [f"Text number {i}.", "The bank."]}
+        now |= texts
+        commits(catalog, spec, [texts])
+    with catalog.reading() as connection:
+        for table in ("documents", "sentences", "words", "transitions"):
+            assert len(live_parts(connection, table=table)) <= 5
+    expected = [(d, i, w, x) for d, s in now.items() for i, t in enumerate(s) for w, x in enumerate(t.split())]
+    assert words(catalog.lake) == sorted(expected)
+    assert faults(catalog) == []
+
+
+def test_corrections_do_not_grow_with_runs(
+    catalog: Catalog, spec: EncodingSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiering, "_FEWEST_CORRECTIONS", 4)
+    lakes.commit(catalog, spec, {f"d{i}": ["The bank."] for i in range(4)})
+    for i in range(12):
+        commits(catalog, spec, [{f"d{i % 4}": [f"Text number {i}."]}])
+    assert catalog.snapshot().superseded.num_rows <= 4
+    assert len(words(catalog.lake)) == 4 * 3
+    assert faults(catalog) == []
+
+
+def test_a_deleted_document_can_be_restored_after_many_commits(catalog: Catalog, spec: EncodingSpec) -> None:
+    commits(catalog, spec, [{"a": ["The bank.", "It closed."]}])
+    catalog.delete_documents(spec.encoding_id, ["a"], version=lakes.begin(catalog, spec, "deletes"))
+    commits(catalog, spec, [{f"b{i}": ["Another text."]} for i in range(9)])
+    assert [d.doc_id for d in restore(catalog, deleted_documents(catalog)).documents] == ["a"]
+    assert len([row for row in words(catalog.lake) if row[0] == "a"]) == 4
+    assert faults(catalog) == []
+
+
+def test_a_reader_with_the_old_parts_open_goes_on(catalog: Catalog, spec: EncodingSpec) -> None:
+    commits(catalog, spec, [{"a": ["The bank."]}])
+    with connect(catalog.lake.root, catalog=catalog.lake.catalog) as con:
+        commits(catalog, spec, [{f"b{i}": ["Another text."]} for i in range(9)])
+        assert con.execute("SELECT count(*) FROM words").fetchone() == (2,)
+    assert len(words(catalog.lake)) == 2 + 18
+
+
+def test_a_broken_part_is_left_and_commits_go_on(catalog: Catalog, spec: EncodingSpec, lake: Lake) -> None:
+    lakes.commit(catalog, spec, {"a": ["The bank."]})
+    with catalog.reading() as connection:
+        (broken,) = live_parts(connection, table="words")
+    path = lake.part_path(broken.path)
+    path.chmod(0o600)  # type: ignore[union-attr]
+    path.write_bytes(b"broken")  # type: ignore[union-attr]
+    commits(catalog, spec, [{f"b{i}": ["Another text."]} for i in range(5)])
+    with catalog.reading() as connection:
+        assert broken in live_parts(connection, table="words")
+        assert len(live_parts(connection, table="sentences")) < 6
+
+
+@pytest.mark.parametrize("error", [LakeError("locked"), OSError("no room"), duckdb.Error("no")])
+def test_whatever_goes_wrong_the_commit_stays(
+    catalog: Catalog, spec: EncodingSpec, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(tiering, "merge_group", fail)
+    commits(catalog, spec, [{f"b{i}": ["Another text."]} for i in range(3)])
+    assert len(words(catalog.lake)) == 6
+
+
+def test_another_process_that_merges_the_same_parts_is_no_fault(
+    catalog: Catalog, spec: EncodingSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merge = tiering.merge_group
+
+    def twice(*arguments: object) -> object:
+        merge(*arguments)  # type: ignore[arg-type]
+        return merge(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tiering, "merge_group", twice)
+    commits(catalog, spec, [{f"b{i}": ["Another text."]} for i in range(4)])
+    assert len(words(catalog.lake)) == 8
+    assert faults(catalog) == []
+
+
+def test_replaced_files_stay_for_the_grace_period_and_then_go(catalog: Catalog, spec: EncodingSpec) -> None:
+    commits(catalog, spec, [{f"b{i}": ["Another text."]} for i in range(4)])
+    publish(catalog)
+    with catalog.reading() as connection:
+        old = [p.path for p in retired(connection)]
+    assert old
+    tidy(catalog, spec.encoding_id, now=NOW + GRACE - LATER)
+    assert catalog.lake.files.missing(old) == []
+    tidy(catalog, spec.encoding_id, now=NOW + GRACE + LATER)
+    assert catalog.lake.files.missing(old) == old
+    with catalog.reading() as connection:
+        assert retired(connection) == []
+    with duckdb.connect(str(catalog.lake.published_path), read_only=True) as con:
+        assert con.execute("SELECT count(*) FROM words").fetchone() == (8,)
+
+
+def test_shards_of_runs_that_ended_are_forgotten_after_the_grace_period(catalog: Catalog, spec: EncodingSpec) -> None:
+    commits(catalog, spec, [{f"b{i}": ["Another text."]} for i in range(5)])
+    ids = catalog.snapshot().runs["run_id"].to_pylist()
+    for run_id in ids[:-1]:
+        catalog.finish_run(run_id, "completed", Counts(), skipped=0, deleted=0, rejected=0)
+    counts = []
+    for now in (NOW, NOW + GRACE + LATER):
+        tidy(catalog, spec.encoding_id, now=now)
+        with catalog.reading() as connection:
+            counts.append(connection.exec_driver_sql("SELECT count(*) FROM shards").scalar())
+    # That of the run under way, which is also the one whose parts are not merged.
+    assert counts == [5, 1]
+
+
+def test_runs_but_the_newest_are_forgotten(
+    catalog: Catalog, spec: EncodingSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert RUNS_KEPT >= 100
+    monkeypatch.setattr("polyseme.storage.maintenance.forgetting.RUNS_KEPT", 2)
+    for i in range(4):
+        lakes.begin(catalog, spec, f"r{i}")
+        if i != 1:
+            catalog.finish_run(f"r{i}", "completed", Counts(), skipped=0, deleted=0, rejected=0)
+    tidy(catalog, spec.encoding_id, now=NOW)
+    assert catalog.snapshot().runs["run_id"].to_pylist() == ["r1", "r2", "r3"]
+
+
+def test_what_was_deleted_a_month_ago_is_dropped(catalog: Catalog, spec: EncodingSpec) -> None:
+    commits(catalog, spec, [{"a": ["The bank."]}])
+    catalog.delete_documents(spec.encoding_id, ["a"], version=lakes.begin(catalog, spec, "deletes"))
+    tidy(catalog, spec.encoding_id, now=NOW + RESTORABLE - LATER)
+    assert len(deleted_documents(catalog)) == 1
+    tidy(catalog, spec.encoding_id, now=NOW + RESTORABLE + LATER)
+    assert deleted_documents(catalog) == []
