@@ -24,6 +24,7 @@ from typing import Any
 
 from tests.torture import scenario
 from tests.torture.disk import Disk
+from tests.torture.merging_mutants import MERGING_MUTANTS
 from tests.torture.tracer import Call, Verdict, trace, unavailable
 
 _SHOWN = 5
@@ -267,6 +268,7 @@ MUTANTS: dict[str, Callable[..., None]] = {
     "no-folder-fsync": _no_folder_fsync,
     "lazy-catalog": _lazy_catalog,
     "commit-first": _commit_first,
+    **MERGING_MUTANTS,
 }
 
 

@@ -15,21 +15,26 @@ from pathlib import Path
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.compaction import compact
+from polyseme.storage.maintenance.tiering import tidy
 from polyseme.storage.maintenance.vacuum import vacuum
 from polyseme.storage.maintenance.verification import verify
-from polyseme.storage.records import Counts
+from polyseme.storage.records import Counts, ShardResult
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.publish import publish
 from tests import lakes
 
 SPEC = lakes.make_spec()
 Contents = dict[str, str]
+DESCRIBED = "Described anew"
 AT_ONCE, HOUR = timedelta(0), timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`commit` of texts, `delete` of documents, or maintenance, which changes nothing that readers see."""
+    """`commit` of texts, `describe` of the same texts anew, `delete` of documents, or maintenance.
+
+    Maintenance changes nothing that readers see. After a commit or a new description small parts are merged.
+    """
 
     kind: str
     texts: Mapping[str, Sequence[str]]
@@ -40,6 +45,7 @@ def plan() -> list[Operation]:
     return [
         Operation("commit", {"a": ["The first bank.", "It closed."], "b": ["Another one.", "Also closed."]}),
         Operation("commit", {"c": ["A third document.", "With two sentences."]}),
+        Operation("describe", {"b": ["Another one.", "Also closed."]}),
         Operation("publish", {}),
         Operation("commit", {"a": ["The first bank, again.", "It opened."], "d": ["A fourth.", "Short."]}),
         Operation("delete", {"b": []}),
@@ -48,6 +54,7 @@ def plan() -> list[Operation]:
         Operation("vacuum", {}),
         Operation("compact", {}),
         Operation("vacuum", {}),
+        Operation("describe", {"b": ["Back again."], "d": ["A fourth.", "Short."]}),
         Operation("commit", {"e": ["The last one.", "It is late."]}),
         Operation("publish", {}),
     ]
@@ -59,7 +66,9 @@ def expected(operations: Sequence[Operation]) -> Contents:
     for operation in operations:
         for doc_id, sentences in operation.texts.items():
             if operation.kind == "commit":
-                held[doc_id] = " ".join(sentences)
+                held[doc_id] = f"About {doc_id}: {' '.join(sentences)}"
+            elif operation.kind == "describe":
+                held[doc_id] = f"{DESCRIBED}: {' '.join(sentences)}"
             else:
                 held.pop(doc_id, None)
     return held
@@ -68,13 +77,14 @@ def expected(operations: Sequence[Operation]) -> Contents:
 def perform(lake: Lake, operation: Operation, *, run_id: str) -> None:
     """Do one operation. Doing it again changes nothing."""
     with Catalog.create_or_open(lake) as catalog:
-        if operation.kind in ("commit", "delete"):
+        if operation.kind in ("commit", "describe", "delete"):
             catalog.register_encoding(SPEC)
             version = catalog.begin_run(run_id, SPEC.encoding_id, ["torture"])
             if operation.kind == "delete":
                 catalog.delete_documents(SPEC.encoding_id, list(operation.texts), version=version)
             else:
-                catalog.commit_shard(lakes.encode(lake, SPEC, operation.texts, run_id=run_id, version=version))
+                catalog.commit_shard(_made(catalog, operation, run_id=run_id, version=version))
+                tidy(catalog, SPEC.encoding_id, now=datetime.now(UTC))
             catalog.finish_run(run_id, "completed", Counts(), skipped=0, deleted=0, rejected=0)
         elif operation.kind == "publish":
             publish(catalog)
@@ -82,6 +92,13 @@ def perform(lake: Lake, operation: Operation, *, run_id: str) -> None:
             compact(catalog)
         else:
             vacuum(catalog, grace=AT_ONCE, now=datetime.now(UTC) + timedelta(seconds=1), unknown=True)
+
+
+def _made(catalog: Catalog, operation: Operation, *, run_id: str, version: int) -> ShardResult:
+    if operation.kind == "commit":
+        return lakes.encode(catalog.lake, SPEC, operation.texts, run_id=run_id, version=version)
+    more = {"run_id": run_id, "version": version, "rows_version": 0, "title": DESCRIBED}
+    return lakes.describe(catalog.lake, SPEC, operation.texts, **more)
 
 
 def work(root: Path, acknowledged: Path, *, start: int = 0, patience: int = 1) -> None:
@@ -126,7 +143,7 @@ def faults(root: Path, acknowledged: int, *, exactly: bool = False) -> list[str]
             contents, words = read(catalog)
     if contents not in allowed:
         found.append(f"after {acknowledged} operations the lake has {contents}, not {allowed[0]}")
-    if words != {doc_id: len(text.split()) for doc_id, text in contents.items()}:
+    if words != {doc_id: len(text.partition(": ")[2].split()) for doc_id, text in contents.items()}:
         found.append(f"words do not match: {words}")
     return found + _published_faults(Lake(root).published_path)
 
@@ -134,7 +151,7 @@ def faults(root: Path, acknowledged: int, *, exactly: bool = False) -> list[str]
 def read(catalog: Catalog) -> tuple[Contents, dict[str, int]]:
     """Return the texts and the number of word rows by document."""
     with open_snapshot(catalog.snapshot(), catalog.lake) as con:
-        rows = con.execute("SELECT doc_id, text FROM documents ORDER BY ALL").fetchall()
+        rows = con.execute("SELECT doc_id, title || ': ' || text FROM documents ORDER BY ALL").fetchall()
         words = dict(con.execute("SELECT doc_id, count(*) FROM words GROUP BY ALL").fetchall())
     if len(dict(rows)) != len(rows):
         return {"twice": str(rows)}, words

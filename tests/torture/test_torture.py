@@ -90,6 +90,16 @@ def test_kills_reveal_a_commit_before_its_parts() -> None:
     assert figures("harness", "kill", "--count", "12", "--near", "part", "--mutant", "commit-first")["violations"] > 0
 
 
+@pytest.mark.parametrize("mutant", ["old-parts-stay", "live-row-lost", "described-twice"])
+def test_the_plan_reveals_rows_that_are_shown_twice_or_lost_in_a_merge(mutant: str) -> None:
+    command = (sys.executable, "-m", "tests.torture.harness", "kill", "--count", "1", "--mutant", mutant)
+    done = processes.run(*command, check=False, cwd=ROOT)
+    if SAME_MACHINE in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode != 0
+    assert "an undisturbed run is faulty" in done.stderr
+
+
 @pytest.mark.parametrize("mutant", ["no-hash", "no-mark"])
 def test_damage_reveals_a_missing_hash_check_and_a_missing_mark(mutant: str) -> None:
     assert figures("damage", "--count", "4", "--mutant", mutant)["violations"] > 0
