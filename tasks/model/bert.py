@@ -198,21 +198,14 @@ class PackedBert:
         """
         pooled = torch.tanh(self._head("bert.pooler.dense", first))
         scores = torch.full((len(first), 3), torch.nan, dtype=torch.float32, device=first.device)
-        scores[:, :2] = self._narrow_head("cls.seq_relationship", pooled)
+        scores[:, :2] = self._head("cls.seq_relationship", pooled)
         if "cls.order_relationship.weight" in self._w:
-            order = self._narrow_head("cls.order_relationship", pooled).float()
+            order = self._head("cls.order_relationship", pooled).float()
             scores[:, 2] = order[:, 0] - order[:, 1]
         return scores
 
     def _head(self, name: str, x: Tensor) -> Tensor:
         return Dense(self._w[name + ".weight"].t(), self._w[name + ".bias"])(x)
-
-    def _narrow_head(self, name: str, x: Tensor) -> Tensor:
-        """Apply a head with a few outputs. MKL sums those in an order that depends on a row's place in the batch, so on
-        CPU it is done in double precision, whose last bits are lost when the result is rounded."""
-        if x.device.type != "cpu":
-            return self._head(name, x)
-        return F.linear(x.double(), self._w[name + ".weight"].double(), self._w[name + ".bias"].double()).to(x.dtype)
 
     def masked_lm_logits(self, states: Tensor) -> Tensor:
         """Map token states `(n, hidden)` to vocabulary logits `(n, vocabulary)`."""
