@@ -40,10 +40,10 @@ def announce(text: str, share: float | None) -> None:
 
 
 def phase(text: str) -> None:
-    """Say what the runs of this process wait for, until the model runs: it is shown with what they have read."""
+    """Say what this process waits for; if it has runs, with what they have read, and until the model runs."""
     for progress in tuple(_RUNS.values()):
         progress.phase = text
-    refresh()
+    refresh() if _RUNS else announce(text, None)
 
 
 def refresh() -> None:
