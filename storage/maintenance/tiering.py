@@ -25,6 +25,7 @@ from polyseme.storage.database import part_rows
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.maintenance.compaction import (
+    MIB,
     CompactionPolicy,
     Merge,
     compact_table,
@@ -37,7 +38,10 @@ from polyseme.storage.schemas import TABLES
 
 TIER = 2
 """How many parts make one of the next tier, and how many times as many rows it has."""
-_POLICY = CompactionPolicy()
+_LARGEST_BYTES = 32 * MIB
+"""A part of this size stays as it is: what makes a lake slow is many small files. The words of a shard of a large run
+are larger from the start, and writing them again with every merge would cost a run on a GPU its speed, and disk space
+for as long as the parts before stay."""
 _FEWEST_CORRECTIONS = 64
 _DYING = CompactionPolicy(small=1e-12, min_dead=0.1)
 """Rewrites parts with a tenth of dead rows, and no others however small."""
@@ -83,11 +87,11 @@ def _merge_tiers(catalog: Catalog, encoding: Encoding) -> list[Merge]:
 def next_group(parts: Sequence[Part]) -> list[Part]:
     """Return the newest of `parts`, oldest first, that are to become one; none if every tier has few enough.
 
-    Parts of half of compaction's target size or more stay as they are.
+    Parts of `_LARGEST_BYTES` or more stay as they are.
     """
     newest: list[Part] = []
     for part in reversed(parts):
-        if part.bytes >= _POLICY.small * _POLICY.target_bytes:
+        if part.bytes >= _LARGEST_BYTES:
             break
         newest.append(part)
     for tier in sorted({_tier(part) for part in newest}):
@@ -96,7 +100,7 @@ def next_group(parts: Sequence[Part]) -> list[Part]:
             if _tier(part) > tier:
                 break
             group.append(part)
-        if sum(_tier(part) == tier for part in group) >= TIER and sum(p.bytes for p in group) <= _POLICY.target_bytes:
+        if sum(_tier(part) == tier for part in group) >= TIER:
             return group[::-1]
     return []
 

@@ -63,7 +63,7 @@ def test_parts_and_rows_written_are_bounded_by_the_number_of_tiers(seed: int) ->
 
 
 def test_large_parts_stay_as_they_are() -> None:
-    large = part(5, size=tiering._POLICY.target_bytes // 2)
+    large = part(5, size=tiering._LARGEST_BYTES)
     assert next_group([large, large, large]) == []
     assert next_group([part(5), large, part(5, 1), part(5, 2)]) == [part(5, 1), part(5, 2)]
 
