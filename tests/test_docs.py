@@ -25,7 +25,18 @@ PAGES = [
 ]
 EXAMPLES_OF_PATHS = {"models/news-2026-11-01"}
 OTHER_NAMES = {"toml", "functions", "corpus", "source", "run", "document", "encoding", "coherence", "model", "lake"}
-OTHER_NAMES |= {"committed", "documents", "forward", "reject", "rejects", "reused", "sentences", "shards", "stage"}
+OTHER_NAMES |= {
+    "committed",
+    "documents",
+    "forward",
+    "redescribed",
+    "reject",
+    "rejects",
+    "reused",
+    "sentences",
+    "shards",
+    "stage",
+}
 OTHER_NAMES |= {"tokens", "transitions", "written"}
 """What comes after `polyseme.` in a file name, an entry point group, events, resource ids, metrics and attributes."""
 

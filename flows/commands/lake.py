@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _RUN_COLUMNS = (
     "run_id", "encoding_id", "state", "started_at", "seen_at", "host", "seconds_wall", "documents", "skipped",
-    "deleted", "rejected", "sentences", "reused_sentences", "tokens", "reused_tokens", "tokens_per_second", "lane_busy",
-    "sources", "error",
+    "redescribed", "deleted", "rejected", "sentences", "reused_sentences", "tokens", "reused_tokens",
+    "tokens_per_second", "lane_busy", "sources", "error",
 )  # fmt: skip
 _LOOKED_AT = 20
 """Runs, of the last, that are looked at for one that has to be repeated."""

@@ -131,11 +131,9 @@ def _run_facets(run: RunBegun, end: RunEnded | None = None) -> dict[str, RunFace
         counts = asdict(end.counts)
         facet.state, facet.seconds = end.state, {**counts.pop("seconds"), "wall": end.seconds}
         facet.counts = counts | {"shards": end.shards}
-        tally = end.tally
-        facet.documents = {
-            "read": tally.documents, "new": tally.new, "changed": tally.changed, "unchanged": tally.unchanged,
-            "moved": tally.moved, "deleted": tally.deleted, "rejected": tally.rejected, "heldBack": end.held_back,
-        }  # fmt: skip
+        outcomes = asdict(end.tally)
+        del outcomes["chars_to_encode"]
+        facet.documents = {"read": outcomes.pop("documents"), **outcomes, "heldBack": end.held_back}
         facet.rejects = dict(end.refused)
     engine = processing_engine_run.ProcessingEngineRunFacet(
         version=installed_version(), name="Polyseme", producer=PRODUCER

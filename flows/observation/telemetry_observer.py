@@ -130,6 +130,9 @@ class TelemetryObserver:
         meter = self._providers.meter
         self._counters = {
             "documents": meter.create_counter("polyseme.committed.documents", "{document}", "Documents committed."),
+            "redescribed": meter.create_counter(
+                "polyseme.redescribed.documents", "{document}", "Documents of which only the description changed."
+            ),
             "sentences": meter.create_counter("polyseme.sentences", "{sentence}", "Sentences committed."),
             "tokens": meter.create_counter("polyseme.tokens", "{token}", "Tokens of committed documents."),
             "forward_tokens": meter.create_counter(

@@ -58,9 +58,9 @@ def test_events_and_spans_say_what_the_report_says(
         assert written[str(folder)]["rowCount"] == rows
         assert written[str(folder)]["size"] == sum(path.stat().st_size for path in folder.iterdir())
     facet = last["run"]["facets"]["polyseme_run"]
-    assert facet["documents"] == {
+    assert facet["documents"].items() >= {
         "read": 3, "new": 3, "changed": 0, "unchanged": 0, "moved": 0, "deleted": 0, "rejected": 1, "heldBack": 0,
-    }  # fmt: skip
+    }.items()  # fmt: skip
     assert facet["counts"]["tokens"] == report["counts"]["tokens"]
     assert (facet["runId"], facet["rejects"]) == (report["run_id"], {"empty-file": 1})
     ((flow_run,),) = ask("SELECT flow_run_id FROM runs")
