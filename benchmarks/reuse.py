@@ -5,7 +5,8 @@
 The first commit fills the lake; what the later ones change is counted and timed, in turn before and after encoding the
 same documents whole into a second lake. Every tenth commit the lake must have the rows of a lake made from that commit
 alone, compared with EXCEPT ALL: all tables but times, versions and the random baseline, of which every row that can
-still be traced is scored again. Any local clone or bare repository will do.
+still be traced is scored again. Any local clone or bare repository will do. With `--model tiny`, a random network of
+one layer with the embedded model's tokenizer, what is run and what is compared are the same, in minutes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts, Document, Outputs
 from polyseme.storage.sql.connection import connect
 from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.reading.normalization import is_blank, normalise
 from polyseme.tasks.shards.scan import Scan
 from polyseme.tasks.shards.stages import commit_shard, encode_shard
@@ -113,10 +115,11 @@ class GrowingLake:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Replay, print what it came to, and fail if a lake differs."""
     options = _options(arguments)
-    engine = Engine(EngineConfig(model=options.model, device="cpu", context=options.context))
     outputs = Outputs(options.level, None, not options.no_nsp)
-    engine.in_lane(lambda encoder: encoder.label)
     with tempfile.TemporaryDirectory(prefix="polyseme-benchmark-") as folder:
+        model = str(_tiny(Path(folder) / "tiny")) if options.model == "tiny" else options.model
+        engine = Engine(EngineConfig(model=model, device="cpu", context=options.context))
+        engine.in_lane(lambda encoder: encoder.label)
         measured = replay(options, engine, outputs, Path(folder))
     _print(measured, options)
     if options.json:
@@ -133,11 +136,28 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--context", choices=("sentence", "window", "pair"), default="sentence")
     parser.add_argument("--level", choices=("sentences", "words", "tokens"), default="words")
     parser.add_argument("--no-nsp", action="store_true")
-    parser.add_argument("--model", default="polyseme-mini")
+    parser.add_argument("--model", default=EMBEDDED, help="a checkpoint, or tiny")
     parser.add_argument("--compare", type=int, default=10, help="compare with a fresh lake every so many commits")
     parser.add_argument("--no-whole", action="store_true", help="do not encode changed documents whole for comparison")
     parser.add_argument("--json", type=Path)
     return parser.parse_args(arguments)
+
+
+def _tiny(folder: Path) -> Path:
+    """Save a random network that takes no time, and return its folder."""
+    import torch
+    from transformers import BertConfig, BertForPreTraining
+
+    embedded = find(EMBEDDED).folder
+    torch.manual_seed(0)
+    vocabulary = len(json.loads((embedded / "tokenizer.json").read_text("utf-8"))["model"]["vocab"])
+    config = BertConfig(
+        vocab_size=vocabulary, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    BertForPreTraining(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((embedded / name).read_bytes())
+    return folder
 
 
 def replay(options: argparse.Namespace, engine: Engine, outputs: Outputs, folder: Path) -> Measured:
