@@ -191,7 +191,7 @@ def _may_name_a_server() -> bool:
 def _text_of(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+    except OSError:  # as a virtual environment that is named .env: Prefect passes it over
         return ""
 
 

@@ -91,6 +91,15 @@ def test_a_standing_server_is_found_wherever_prefect_reads_its_address(
     assert done.stdout.split() == expected
 
 
+def test_folders_with_the_names_of_prefects_files_name_no_server(here: Path) -> None:
+    (here / ".env" / "bin").mkdir(parents=True)
+    (here / "home").write_text("a file")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    more = {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(here / "home")}
+    done = processes.run(sys.executable, "-c", _IS_STANDING, env=plain | more, cwd=here)
+    assert done.stdout.split() == ["False", "False"], done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["PREFECT_API_URL", "prefect_api_url"])
 def test_a_standing_server_of_the_environment_is_found(here: Path, name: str) -> None:
