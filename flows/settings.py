@@ -183,9 +183,10 @@ def _may_name_a_server() -> bool:
         return True
     if "prefect" in _text_of(Path(".env")).lower() or "tool.prefect" in _text_of(Path("pyproject.toml")):
         return True
-    home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
-    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
-    return "API" in _text_of(profiles)
+    home = os.environ.get("PREFECT_HOME") or "~/.prefect"
+    profiles = os.environ.get("PREFECT_PROFILES_PATH") or f"{home}/profiles.toml"
+    # As it is if there is no home directory, which a container's user may not have: Path.home() raises.
+    return "API" in _text_of(Path(os.path.expanduser(profiles)))
 
 
 def _text_of(file: Path) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from polyseme.flows.cli import app
 from polyseme.flows.commands.options.reading import as_parameters
-from polyseme.flows.settings import prepare_prefect, read_config_file
+from polyseme.flows.settings import _may_name_a_server, prepare_prefect, read_config_file
 from polyseme.storage.errors import UsageError
 from tests import processes
 from tests.repository import ROOT
@@ -98,6 +98,17 @@ def test_folders_with_the_names_of_prefects_files_name_no_server(here: Path) -> 
     more = {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(here / "home")}
     done = processes.run(sys.executable, "-c", _IS_STANDING, env=plain | more, cwd=here)
     assert done.stdout.split() == ["False", "False"], done.stderr
+
+
+def test_a_user_without_a_home_directory_has_no_profile_that_names_a_server(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name == "HOME" or name.startswith("PREFECT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)
+    with pytest.raises(RuntimeError, match="home directory"):
+        Path.home()
+    assert not _may_name_a_server()
 
 
 @pytest.mark.slow
