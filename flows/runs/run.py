@@ -19,6 +19,7 @@ from polyseme.flows.runs.job import Job
 from polyseme.flows.runs.progress import Progress
 from polyseme.flows.runs.run_report import HELD_BACK, RunReport
 from polyseme.flows.runs.scan_thread import ScanThread
+from polyseme.flows.signals.ending import arrived
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import runs
 from polyseme.storage.database.encodings import Encoding
@@ -215,5 +216,6 @@ def _ended(failures: list[str], scan: Scan) -> tuple[str, str | None]:
 
 
 def _state_by(error: BaseException) -> str:
-    """Return the state of a run that an error ended."""
-    return "cancelled" if isinstance(error, Cancelled) or not isinstance(error, Exception) else "failed"
+    """Return the state of a run that an error ended: also one that a library made of a signal's exception."""
+    cancelled = isinstance(error, Cancelled) or not isinstance(error, Exception) or arrived() is not None
+    return "cancelled" if cancelled else "failed"

@@ -1,0 +1,39 @@
+"""How a run ends is recorded, whatever ended it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from polyseme.flows.runs.job import EmbedRequest, embed_job
+from polyseme.flows.runs.run import begun
+from polyseme.flows.signals.ending import EndedBySignal, ended_by_signals
+from polyseme.storage.sql.connection import connect
+
+
+@pytest.fixture
+def hearing() -> Iterator[None]:
+    """Signals end what this process does, as in a command; afterwards none has arrived."""
+    with ended_by_signals():
+        yield
+    with ended_by_signals():
+        pass
+
+
+@pytest.mark.usefixtures("hearing")
+def test_a_run_is_cancelled_by_a_signal_though_a_library_raises_an_error_of_its_own(corpus: Path, lake: Path) -> None:
+    def library() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except EndedBySignal as error:
+            raise ValueError("of a library") from error
+
+    job = embed_job(EmbedRequest(sources=[str(corpus)], lake=str(lake)))
+    with pytest.raises(ValueError, match="of a library"), begun(job):
+        library()
+    with connect(lake) as con:
+        assert con.execute("SELECT state FROM runs").fetchall() == [("cancelled",)]
