@@ -59,7 +59,8 @@ _running: list[_Server] = []
 def start_if_needed(meanwhile: Callable[[], object] = lambda: None) -> None:
     """Start the temporary server unless a standing one is configured, call `meanwhile`, and wait until it answers.
 
-    It ends with this process. `meanwhile` may import Prefect. Raises PolysemeError if the server ends instead.
+    It ends with this process. `meanwhile` may import Prefect. Raises PolysemeError if the server ends instead; called
+    again, this starts another.
     """
     if _running or is_standing():
         meanwhile()
@@ -70,7 +71,11 @@ def start_if_needed(meanwhile: Callable[[], object] = lambda: None) -> None:
     atexit.register(stop)
     _name_to_prefect(server)
     meanwhile()
-    _wait(server)
+    try:
+        _wait(server)
+    except PolysemeError:
+        stop()  # the next run of this process starts another
+        raise
 
 
 def is_running() -> bool:
@@ -95,6 +100,7 @@ def stop() -> None:
             server.process.wait()
         server.log.close()
         os.environ.pop("PREFECT_API_URL", None)
+        _refresh_settings()
 
 
 @contextmanager
@@ -161,6 +167,11 @@ def _started() -> _Server:
 def _name_to_prefect(server: _Server) -> None:
     """Give this process and those that it starts the server's address, by the environment."""
     os.environ["PREFECT_API_URL"] = server.url
+    _refresh_settings()
+
+
+def _refresh_settings() -> None:
+    """Let Prefect, if it is imported, read the environment again."""
     if "prefect.context" in sys.modules:
         # Settings were read when Prefect was imported, and are those of every thread that has none of its own.
         sys.modules["prefect.context"].refresh_global_settings_context()

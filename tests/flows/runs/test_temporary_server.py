@@ -47,6 +47,27 @@ print(temporary_server.is_running(), temporary_server.is_standing())
 temporary_server.stop()
 """
 
+_AGAIN = """
+import os, signal
+from polyseme.flows.runs import temporary_server
+from polyseme.flows.settings import prepare_prefect
+from polyseme.storage.errors import PolysemeError
+
+def meanwhile():
+    import prefect.main
+    os.kill(temporary_server._running[0].process.pid, signal.SIGKILL)
+
+prepare_prefect(verbose=False)
+try:
+    temporary_server.start_if_needed(meanwhile)
+except PolysemeError as error:
+    print(error)
+print(temporary_server.is_running(), temporary_server.is_standing())
+temporary_server.start_if_needed()
+print(temporary_server.is_running(), temporary_server.is_standing())
+temporary_server.stop()
+"""
+
 
 @pytest.mark.slow
 def test_a_server_that_takes_its_time_is_waited_for_and_progress_says_so(tmp_path: Path) -> None:
@@ -63,3 +84,12 @@ def test_strangers_are_not_answered(tmp_path: Path) -> None:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     done = processes.run(sys.executable, "-c", _ASK, env=plain | {"PREFECT_HOME": str(tmp_path)}, cwd=ROOT)
     assert done.stdout.split() == ["401"] * 3
+
+
+@pytest.mark.slow
+def test_the_run_after_one_whose_server_ended_starts_another(tmp_path: Path) -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    done = processes.run(sys.executable, "-c", _AGAIN, env=plain | {"PREFECT_HOME": str(tmp_path)}, cwd=ROOT)
+    said, *states = done.stdout.splitlines()[0], *done.stdout.splitlines()[-2:]
+    assert said.startswith("Prefect's temporary server was ended by SIGKILL.")
+    assert states == ["False False", "True False"]
