@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -23,6 +24,8 @@ from polyseme.flows.settings import prepare_prefect
 from polyseme.storage.errors import PolysemeError
 
 _NETWORK = "polyseme.tasks.model.encoder"
+_UNREACHABLE = "Failed to reach API at"
+"""What Prefect says, in a plain RuntimeError, of a server that does not answer when a flow begins."""
 
 
 def run_job(job: Job, request: Any, *, flow: str, verbose: bool) -> RunReport:
@@ -40,8 +43,26 @@ def run_job(job: Job, request: Any, *, flow: str, verbose: bool) -> RunReport:
         module, _, name = flow.rpartition(".")
         temporary_server.start_if_needed(meanwhile=lambda: _import(module, network=job.runner.kind == "threads"))
         call: Callable[[Any], RunReport] = getattr(import_module(module), name)
-        with temporary_server.in_use(on_death=lambda error: _end_now(run, error)), handed_over(run):
+        with (
+            temporary_server.in_use(on_death=lambda error: _end_now(run, error)),
+            handed_over(run),
+            _naming_the_server(),
+        ):
             return call(request)
+
+
+@contextmanager
+def _naming_the_server() -> Iterator[None]:
+    """Say what to do if the server that is configured does not answer."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith(_UNREACHABLE):
+            raise
+        raise PolysemeError(
+            f"No Prefect server answers at {str(error).removeprefix(_UNREACHABLE).strip()}. Start it, or remove its "
+            "address, PREFECT_API_URL in the environment or Prefect's profile, to run with a temporary one."
+        ) from error
 
 
 def _import(module: str, *, network: bool) -> None:

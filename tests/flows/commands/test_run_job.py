@@ -202,6 +202,17 @@ def started(tmp_path: Path, lake: Path) -> Iterator[Started]:
 
 
 @pytest.mark.slow
+def test_a_standing_server_that_does_not_answer_is_named_with_what_to_do(
+    corpus: Path, lake: Path, tmp_path: Path
+) -> None:
+    nobody = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_HOME": str(tmp_path / "home")}
+    code, out, err, _ = command("embed", corpus, "--lake", lake, *LEAN, cwd=tmp_path, **nobody)
+    assert (code, out) == (1, "")
+    assert err.startswith("polyseme: No Prefect server answers at http://127.0.0.1:9/api/. Start it, or remove")
+    assert [state for state, *_ in runs(lake)] == ["failed"]
+
+
+@pytest.mark.slow
 class TestTheTemporaryServer:
     def test_a_proxy_is_not_asked_for_it(self, corpus: Path, lake: Path, tmp_path: Path) -> None:
         proxy = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:9")
