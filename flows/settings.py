@@ -156,9 +156,7 @@ def history_file() -> Path:
 
 def require_server() -> None:
     """Raise UsageError if no standing Prefect server is configured: a temporary one would end with this process."""
-    from prefect.settings import PREFECT_API_URL
-
-    if not PREFECT_API_URL.value():
+    if not has_standing_server():
         raise UsageError(
             "No Prefect server is configured. Start one with `prefect server start` and set its address: "
             "export PREFECT_API_URL=http://127.0.0.1:4200/api"

@@ -91,6 +91,17 @@ def test_a_standing_server_is_found_wherever_prefect_reads_its_address(
     assert done.stdout.split() == expected
 
 
+def test_what_needs_a_server_is_refused_without_prefect_if_none_is_configured(here: Path) -> None:
+    asked = (
+        "import sys\nfrom polyseme.flows.settings import require_server\n"
+        "try:\n    require_server()\nexcept Exception as error:\n    print('prefect' in sys.modules, error)"
+    )
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    more = {"PYTHONPATH": str(ROOT), "PREFECT_HOME": str(here / "home")}
+    done = processes.run(sys.executable, "-c", asked, env=plain | more, cwd=here)
+    assert done.stdout.startswith("False No Prefect server is configured.")
+
+
 def test_folders_with_the_names_of_prefects_files_name_no_server(here: Path) -> None:
     (here / ".env" / "bin").mkdir(parents=True)
     (here / "home").write_text("a file")
