@@ -6,8 +6,10 @@ A row is found if and only if the model would be given the same input again. Not
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,9 @@ from polyseme.tasks.text.chunks import Chunk
 
 _LOGITS = ("nsp_logit_is_next", "nsp_logit_not_next", "order_margin")
 _KEPT = (*_LOGITS, "cosine", "n_truncated")
+_TRIED = 8
+"""Stored sentences of one key that are looked at: those that lack what is wanted, as after a run without words, often
+all do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +98,20 @@ class KnownRows:
                     break
         return rows
 
-    def _preferred(self, candidates: Sequence[int], doc_id: str) -> Sequence[int]:
-        """Return the candidates, those of the document's own stored version first, from where it was left."""
-        if len(candidates) == 1 or doc_id not in self._own:
-            return candidates
-        last = self._last.get(doc_id, -1)
-        return sorted(candidates, key=lambda row: (not self._is_of(row, doc_id), row <= last, row))
+    def _preferred(self, candidates: Sequence[int], doc_id: str) -> Iterator[int]:
+        """Yield a few candidates, those of the document's own stored version first, from where it was left.
+
+        `candidates` are in order, so that a sentence that stands in a document ten thousand times costs no search of
+        ten thousand rows for each.
+        """
+        if doc_id not in self._own:
+            return islice(candidates, _TRIED)
+        own = self._rows.documents[self._own[doc_id]]
+        first = bisect_left(candidates, own.first_sentence)
+        stop = bisect_left(candidates, own.first_sentence + own.n_sentences, first)
+        after = bisect_right(candidates, self._last.get(doc_id, -1), first, stop)
+        ranges = (range(after, stop), range(first, after), range(first), range(stop, len(candidates)))
+        return (candidates[at] for at in islice(chain(*ranges), _TRIED))
 
     def _is_of(self, row: int, doc_id: str) -> bool:
         return doc_id in self._own and int(self._sentences.document[row]) == self._own[doc_id]
@@ -159,7 +172,7 @@ class KnownRows:
         stored, variants = self._sentences.columns["pll"], self._sentences.columns["pll_variant"]
         for sentence in np.flatnonzero(chunk.own).tolist():
             tokens = slice(int(chunk.sentence_ptr[sentence]), int(chunk.sentence_ptr[sentence + 1]))
-            for row in self._keys.likelihoods.get(keys.likelihoods[sentence], ()):
+            for row in self._keys.likelihoods.get(keys.likelihoods[sentence], ())[:_TRIED]:
                 of_tokens = self._surprisals(row, tokens.stop - tokens.start)
                 if variants[row] == self._outputs.pll and not np.isnan(stored[row]) and of_tokens is not None:
                     found[sentence] = stored[row]

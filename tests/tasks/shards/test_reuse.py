@@ -16,6 +16,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.compaction import compact
 from polyseme.storage.records import Context, Document, Outputs
 from polyseme.tasks.encode import input_keys
+from polyseme.tasks.encode.known import KnownRows
 from polyseme.tasks.encode.passes import passes
 from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.text.chunks import chunks
@@ -134,6 +135,32 @@ def test_equal_sentences_of_a_new_document_are_run_once(engines: dict[Context, E
     often = embed(tmp_path / "often", corpus({"a": ["It rains!"] * 9}), engine, outputs)
     assert often.forward_tokens == once.forward_tokens
     assert (often.sentences, often.reused_sentences) == (9, 0)
+
+
+@pytest.mark.parametrize("grown", [Outputs("sentences", None, nsp=False), Outputs("words", pll="original", nsp=False)])
+def test_a_sentence_that_stands_in_a_document_often_is_looked_up_once_each_time(
+    engines: dict[Context, Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grown: Outputs
+) -> None:
+    looked_at = 0
+
+    def counted(name: str) -> None:
+        method = getattr(KnownRows, name)
+
+        def counting(*args: object) -> object:
+            nonlocal looked_at
+            looked_at += 1
+            return method(*args)
+
+        monkeypatch.setattr(KnownRows, name, counting)
+
+    for name in ("_is_of", "_has_words", "_surprisals"):
+        counted(name)
+    times, often = 300, "It rains!\n\n"
+    embed(tmp_path, [document("a", often * times)], engines["sentence"], Outputs("sentences", None, nsp=False))
+    counts = embed(tmp_path, [document("a", "The bank.\n\n" + often * times)], engines["sentence"], grown)
+    assert counts.sentences == times + 1
+    assert counts.reused_sentences == (times if grown.level == "sentences" else 0)
+    assert looked_at < 25 * times
 
 
 def test_vectors_of_another_kind_of_device_are_not_copied(
