@@ -10,12 +10,15 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, literal_column, select
+from sqlalchemy import ColumnElement, Connection, func, literal_column, select
 
 from polyseme.storage.database import meta, part_rows
 from polyseme.storage.database.dialects import chunks
 from polyseme.storage.database.schema import CONTENT_PREFIX, document_versions, parts
 from polyseme.storage.records import Part
+
+_SAME_TEXT = 8
+"""Documents of one text that are looked at: all of them may be made with other outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +75,25 @@ def _has(shards: Sequence[int], first: int | None, last: int | None) -> bool:
     return at < len(shards) and shards[at] <= last
 
 
-def documents_with_text(connection: Connection, encoding_id: str, contents: Sequence[str]) -> dict[str, list[str]]:
-    """Return the ids of live documents of an encoding, in order, by the hash of their text, for each of `contents`.
+def documents_with_text(
+    connection: Connection, encoding_id: str, contents: Sequence[str], *, before: int, device: str
+) -> dict[str, list[str]]:
+    """Return the ids of live documents of an encoding by the hash of their text, for each of `contents`.
 
-    Documents that were stored before the hash was recorded are not found.
+    Of documents that runs before that of ordinal `before` committed, with rows computed on that kind of `device`; a few
+    of each text, the oldest first, since a hundred thousand documents may have one. Documents that were stored before
+    the hash was recorded are not found.
     """
     d, wanted, found = document_versions.c, set(contents), dict[str, list[str]]()
     prefix: ColumnElement[str] = literal_column(CONTENT_PREFIX)
-    query = select(d.content_sha256, d.doc_id).where(d.deleted.is_(False), d.encoding_id == encoding_id)
+    age = func.row_number().over(partition_by=d.content_sha256, order_by=(d.version, d.doc_id)).label("age")
+    query = select(d.content_sha256, d.doc_id, age).where(d.deleted.is_(False), d.encoding_id == encoding_id)
+    query = query.where(d.version < before, d.device == device)
     origin = meta.origin(connection)
     for some in chunks(contents):
-        for content, doc_id in connection.execute(query.where(prefix.in_([c[:16] for c in some]))):
+        live = query.where(prefix.in_([c[:16] for c in some])).subquery()
+        few = select(live.c.content_sha256, live.c.doc_id).where(live.c.age <= _SAME_TEXT).order_by(live.c.age)
+        for content, doc_id in connection.execute(few):
             if content in wanted:
                 found.setdefault(content, []).append(origin.string(doc_id, "document_versions.doc_id"))
-    return {content: sorted(ids) for content, ids in found.items()}
+    return found

@@ -33,8 +33,8 @@ def stored_source(
     random baseline would depend on which were first.
     """
     own = {d.doc_id: d.doc_id for d in documents if d.doc_id in known and _is_usable(known[d.doc_id], outputs, engine)}
-    others = _with_equal_text([d for d in documents if d.doc_id not in own], catalog, engine, outputs)
-    own |= {doc_id: stored.doc_id for doc_id, stored in others.items() if stored.version < version}
+    others = _with_equal_text([d for d in documents if d.doc_id not in own], catalog, engine, outputs, before=version)
+    own |= {doc_id: stored.doc_id for doc_id, stored in others.items()}
     if not own:
         yield None
         return
@@ -46,17 +46,18 @@ def stored_source(
 
 
 def _with_equal_text(
-    documents: Sequence[Document], catalog: Catalog, engine: Engine, outputs: Outputs
+    documents: Sequence[Document], catalog: Catalog, engine: Engine, outputs: Outputs, *, before: int
 ) -> dict[str, DocumentVersion]:
-    """Return live documents that have the text of one of these, by its id."""
+    """Return live documents of runs before that one that have the text of one of these, by its id."""
     texts = {d.doc_id: d.content_sha256 for d in documents}
     with catalog.reading() as connection:
-        found = locating.documents_with_text(connection, engine.spec.encoding_id, sorted(set(texts.values())))
-    candidates = catalog.lookup(engine.spec.encoding_id, [doc_id for ids in found.values() for doc_id in ids])
-    usable = {
-        text: min(
-            (v for i in ids if (v := candidates.get(i)) and _is_usable(v, outputs, engine)), key=_age, default=None
+        found = locating.documents_with_text(
+            connection, engine.spec.encoding_id, sorted(set(texts.values())), before=before, device=engine.device_kind
         )
+    candidates = catalog.lookup(engine.spec.encoding_id, [doc_id for ids in found.values() for doc_id in ids])
+    candidates = {d: v for d, v in candidates.items() if v.version < before and _is_usable(v, outputs, engine)}
+    usable = {
+        text: min((candidates[i] for i in ids if i in candidates), key=_age, default=None)
         for text, ids in found.items()
     }
     return {doc_id: stored for doc_id, text in texts.items() if (stored := usable.get(text)) is not None}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,12 +61,30 @@ def test_documents_are_found_by_their_text(catalog: Catalog, spec: EncodingSpec)
     same, other, gone = "5" * 64, "5" * 63 + "6", "7" * 64
     run_version = lakes.begin(catalog, spec, "run")
     texts = {"b": same, "a": same, "c": other, "d": gone, "unknown": None}
-    documents = [lakes.document_version(d, run_version, content_sha256=text) for d, text in texts.items()]
+    documents = [
+        lakes.document_version(d, run_version, content_sha256=text, device="cpu-here") for d, text in texts.items()
+    ]
     catalog.commit_shard(lakes.make_result(spec, documents, run_id="run"))
     catalog.delete_documents(spec.encoding_id, ["d"], version=lakes.begin(catalog, spec, "deletes"))
     with catalog.reading() as connection:
-        assert documents_with_text(connection, spec.encoding_id, [same, gone]) == {same: ["a", "b"]}
-        assert documents_with_text(connection, "0" * 16, [same]) == {}
+        found = partial(documents_with_text, connection, spec.encoding_id, [same, gone], before=9, device="cpu-here")
+        assert found() == {same: ["a", "b"]}
+        assert found(device="cpu-there") == found(before=run_version) == {}
+        assert documents_with_text(connection, "0" * 16, [same], before=9, device="cpu-here") == {}
+
+
+def test_of_the_documents_of_one_text_the_oldest_few_are_found(catalog: Catalog, spec: EncodingSpec) -> None:
+    same = "5" * 64
+    for run in range(3):
+        version = lakes.begin(catalog, spec, f"run{run}")
+        documents = [
+            lakes.document_version(f"{9 - run}{number}", version, content_sha256=same, device="cpu-here")
+            for number in range(5)
+        ]
+        catalog.commit_shard(lakes.make_result(spec, documents, run_id=f"run{run}"))
+    with catalog.reading() as connection:
+        found = documents_with_text(connection, spec.encoding_id, [same], before=9, device="cpu-here")
+    assert found == {same: ["90", "91", "92", "93", "94", "80", "81", "82"]}
 
 
 STEPS = st.lists(st.one_of(st.sets(st.sampled_from("abcdef"), min_size=1, max_size=3), st.just("merge")), max_size=8)
