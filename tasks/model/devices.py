@@ -9,8 +9,9 @@ import os
 import platform
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,8 +90,12 @@ def processor() -> str:
     return f"{fields['model name']} (family {fields.get('cpu family')}, model {fields.get('model')})"
 
 
-def _cpu_fields() -> dict[str, str]:
-    """Return what Linux says of its first processor, nothing elsewhere."""
+@cache
+def _cpu_fields() -> Mapping[str, str]:
+    """Return what Linux says of its first processor, nothing elsewhere.
+
+    Read once: the kind of device is asked for with every document, and Linux writes a page for every core.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").split("\n\n", 1)[0].splitlines()
     except OSError:

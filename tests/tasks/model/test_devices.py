@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,3 +185,9 @@ def test_the_first_budget_follows_the_free_memory(
     found = token_budget(torch.device("cuda"), hidden=768, intermediate=3072)
     assert found == pytest.approx(expected, rel=0.2)
     assert token_budget(torch.device("cpu"), hidden=768, intermediate=3072) == 1024
+
+
+def test_a_process_asks_what_its_processor_is_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = devices.device_kind(torch.device("cpu"))
+    monkeypatch.setattr(Path, "read_text", lambda *_: pytest.fail("asked for a document"))
+    assert devices.device_kind(torch.device("cpu")) == first
