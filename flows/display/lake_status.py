@@ -96,6 +96,7 @@ def _runs(runs: Sequence[Mapping[str, Any]], now: datetime, width: int) -> Itera
     def column(heading: str, name: str, rank: int = 0) -> Column:
         return Column(heading=heading, texts=[count(run.get(name)) for run in runs], number=True, rank=rank)
 
+    described = [run.get("redescribed") for run in runs]
     yield from aligned(
         [
             Column(heading="run", texts=[run["run_id"] for run in runs]),
@@ -103,6 +104,9 @@ def _runs(runs: Sequence[Mapping[str, Any]], now: datetime, width: int) -> Itera
             Column(heading="state", texts=[run["state"] for run in runs]),
             Column(heading="took", texts=[duration(run["seconds_wall"]) for run in runs], number=True, rank=1),
             column("encoded", "documents"),
+            Column(
+                heading="metadata", texts=[count(n) if any(described) else "" for n in described], number=True, rank=2
+            ),
             column("skipped", "skipped", rank=3),
             column("deleted", "deleted"),
             column("rejected", "rejected"),

@@ -65,6 +65,14 @@ def test_what_was_reused_is_shown_before_what_was_skipped() -> None:
     assert "reused" not in "\n".join(drawn(status(runs=older)))
 
 
+def test_a_run_that_described_documents_anew_says_so() -> None:
+    lines = drawn(status(runs=[run(27, documents=0, redescribed=5), run(26, redescribed=0)]))
+    heading, last, older = next(lines[at : at + 3] for at, line in enumerate(lines) if "encoded" in line)
+    place = heading.split().index("metadata")  # "from (UTC)" is two words, as are its dates
+    assert (last.split()[place], older.split()[place]) == ("5", "0")
+    assert "metadata" not in "\n".join(drawn(status(runs=[run(27, redescribed=0)])))
+
+
 def test_a_command_is_never_broken_and_a_sentence_only_on_a_terminal() -> None:
     what, command = "x" * 70 + " " + "y" * 70, "polyseme embed " + "/data/" + "z" * 150
     found = status(to_do=[{"what": what, "command": command}])
