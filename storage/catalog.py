@@ -27,6 +27,7 @@ from polyseme.storage.database import (
 )
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.held_back import HeldBack
+from polyseme.storage.database.scratch import scratch_copy
 from polyseme.storage.database.snapshot import Snapshot, read_totals, take_snapshot
 from polyseme.storage.database.staleness import Staleness, damaged_documents, staleness
 from polyseme.storage.database.transactions import (
@@ -59,6 +60,7 @@ class Catalog:
         self.lake = lake
         self._engine = engine
         self._patience = patience
+        self._longest_key = longest_key(engine)
 
     @staticmethod
     def create_or_open(lake: Lake, *, patience: float = PATIENCE_SECONDS) -> Catalog:
@@ -69,6 +71,18 @@ class Catalog:
     def open(lake: Lake, *, patience: float = PATIENCE_SECONDS) -> Catalog:
         """Open the catalog of an existing lake. Raises LakeError if there is none that this Polyseme reads."""
         return Catalog(lake, opening.open_existing(lake, patience=patience), patience=patience)
+
+    @staticmethod
+    @contextmanager
+    def scratch(lake: Lake, *, patience: float = PATIENCE_SECONDS) -> Iterator[Catalog]:
+        """Open a copy of the lake's catalog, to be changed and thrown away; an empty one if there is no lake.
+
+        The lake itself is only read. Raises LakeError for a catalog that this Polyseme does not read.
+        """
+        with scratch_copy(lake, patience=patience) as (engine, longest):
+            catalog = Catalog(lake, engine, patience=patience)
+            catalog._longest_key = longest
+            yield catalog
 
     def close(self) -> None:
         """Close the connections."""
@@ -255,7 +269,7 @@ class Catalog:
     @property
     def longest_key(self) -> int | None:
         """The most bytes of UTF-8 that a document's id and uri may have together; None if there is no limit."""
-        return longest_key(self._engine)
+        return self._longest_key
 
     @property
     def version(self) -> int:

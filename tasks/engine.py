@@ -41,7 +41,8 @@ from polyseme.tasks.encode.forward import ChunkVectors, Forward
 from polyseme.tasks.encode.known import KnownRows, StoredSource
 from polyseme.tasks.encode.masked_lm import Masking
 from polyseme.tasks.encode.passes import passes
-from polyseme.tasks.encode.plan import plan
+from polyseme.tasks.encode.plan import ChunkPlan, plan
+from polyseme.tasks.encode.planned import PlannedChunk, planned_counts
 from polyseme.tasks.encode.stored_keys import Keying
 from polyseme.tasks.encode.words import ChunkWords, chunk_words
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
@@ -229,13 +230,27 @@ class Engine:
         for chunk in keying.chunks(clock.between(documents, "read", "tokenize")):
             clock.lap("tokenize")
             words = None if outputs.level == "sentences" else chunk_words(chunk, outputs.words)
-            forward = self._planned(chunk, keying, words, known, seed=seed, on_batch=on_batch)
+            planned = self._planned(chunk, keying, words, known, seed=seed)
+            forward = Forward(chunk, planned, self.config.pooling, self.spec.max_tokens, on_batch)
             clock.lap("reuse")
             vectors = self._vectors(forward, outputs, clock, device_lock=device_lock)
             tables = made.tables(chunk, vectors, words)
             clock.lap("pool")
             yield ChunkTables(tables, counts(chunk, tables, vectors, clock.reset()))
             clock.lap("outside")
+
+    def planned(
+        self, documents: Iterable[Document], outputs: Outputs, *, seed: int, stored: StoredSource | None = None
+    ) -> Iterator[PlannedChunk]:
+        """Yield what `run` would run, copy and store of every chunk of `documents`, in order. Needs no model."""
+        keying, max_tokens = self._keying(outputs), self.spec.max_tokens
+        known = None if stored is None else KnownRows(stored, keying, outputs)
+        for chunk in keying.chunks(documents):
+            words = None if outputs.level == "sentences" else chunk_words(chunk, outputs.words)
+            found = self._planned(chunk, keying, words, known, seed=seed)
+            counted = planned_counts(chunk, found, words, max_tokens)
+            anew = found if known is None else self._planned(chunk, keying, words, None, seed=seed)
+            yield PlannedChunk(counted, anew.forward_tokens(chunk, max_tokens))
 
     def _keying(self, outputs: Outputs) -> Keying:
         context, max_tokens, limit = self.config.context, self.spec.max_tokens, self.chunk_tokens
@@ -248,9 +263,8 @@ class Engine:
         )
 
     def _planned(
-        self, chunk: Chunk, keying: Keying, words: ChunkWords | None, known: KnownRows | None, *, seed: int,
-        on_batch: OnBatch,
-    ) -> Forward:  # fmt: skip
+        self, chunk: Chunk, keying: Keying, words: ChunkWords | None, known: KnownRows | None, *, seed: int
+    ) -> ChunkPlan:
         possible = keying.passes(chunk)
         keys = keying.keys(chunk, possible)
         copied = None
@@ -259,8 +273,7 @@ class Engine:
                 copied = known.copied(chunk, keys, words)
             except (OSError, pa.ArrowException) as error:
                 log.warning("stored vectors cannot be read, a chunk is encoded whole: %s", type(error).__name__)
-        planned = plan(chunk, possible, keys, seed=seed, copied=copied)
-        return Forward(chunk, planned, self.config.pooling, self.spec.max_tokens, on_batch)
+        return plan(chunk, possible, keys, seed=seed, copied=copied)
 
     def _passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
         with self._lock:

@@ -15,7 +15,6 @@ from polyseme.flows.commands.options.reading import Limit, as_parameters
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.terminal import show
-from polyseme.flows.settings import lake_at
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import EngineConfig, shared_engine
@@ -85,7 +84,7 @@ def backfill(
         texts_of=texts_of, where=where, since=_moment(since), damaged=damaged, name=name, limit=limit,
         runner=runner.runner(),
     )  # fmt: skip
-    return _print_estimate(request, json=report.json) if dry_run else _run(request, report)
+    return _show_plan(request, json=report.json) if dry_run else _run(request, report)
 
 
 def _repeating(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
@@ -144,15 +143,11 @@ def _moment(since: str | None) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _print_estimate(request: BackfillRequest, *, json: bool) -> Exit:
-    from polyseme.flows.runs.backfill_job import documents
-    from polyseme.tasks.shards.estimate import estimate_items
+def _show_plan(request: BackfillRequest, *, json: bool) -> Exit:
+    from polyseme.flows.commands.show_plan import show_plan
+    from polyseme.flows.runs.backfill_job import backfill_job
 
-    place = lake_at(request.lake, request.catalog)
-    engine = shared_engine(request.engine)
-    found = estimate_items(documents(place, request), place, engine, request.outputs, limit=request.limit)
-    write_json(found.to_dict()) if json else show(found.to_text())
-    return 0
+    return show_plan(backfill_job(request), json=json)
 
 
 def _run(request: BackfillRequest, options: ReportOptions) -> Exit:

@@ -15,9 +15,9 @@ from polyseme.flows.commands.options.panels import DOCUMENTS, REPORT
 from polyseme.flows.commands.options.reading import Limit, ReadingOptions, Sources, as_parameters, refuse_options
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
 from polyseme.flows.commands.run_job import run_job
+from polyseme.flows.commands.show_plan import show_plan
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.run_summary import show_summary
-from polyseme.flows.display.terminal import show
 from polyseme.flows.runs.job import EmbedRequest, embed_job
 from polyseme.flows.server.corpora import chosen
 from polyseme.tasks.engine import shared_engine
@@ -75,19 +75,14 @@ def embed(
     if not sources:
         raise nothing_to_embed()
     config, wanted, fields, place = encoding.config(), outputs.outputs(), reading.read_options(), lake.lake()
-    engine = shared_engine(config)
-    engine.check(wanted)
-    if dry_run:
-        from polyseme.tasks.shards.estimate import estimate
-
-        estimated = estimate(sources, place, engine, wanted, fields, limit=limit)
-        write_json(estimated.to_dict()) if report.json else show(estimated.to_text())
-        return 0
+    shared_engine(config).check(wanted)
     request = EmbedRequest(
         sources=as_parameters(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted,
         reading=fields, stdin_name=stdin_name, limit=limit, delete=not keep_missing, delete_limit=delete_limit,
         name=name, runner=runner.runner(),
     )  # fmt: skip
+    if dry_run:
+        return show_plan(embed_job(request), json=report.json)
     done = run_job(embed_job(request), request, flow=EMBED, verbose=report.verbose)
     write_json(done.to_dict()) if report.json else show_summary(done)
     return exit_code(done, strict=strict)

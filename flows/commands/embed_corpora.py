@@ -8,13 +8,14 @@ from typing import Any
 
 from polyseme.flows.commands.options.running import ReportOptions
 from polyseme.flows.commands.run_job import run_job
+from polyseme.flows.commands.show_plan import print_plan
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.run_summary import show_line
 from polyseme.flows.display.terminal import note, show
-from polyseme.flows.runs.job import EmbedRequest, embed_job
+from polyseme.flows.runs.job import embed_job
+from polyseme.flows.runs.plan import plan
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.flows.server.corpora import Corpus
-from polyseme.flows.settings import lake_at
 from polyseme.storage.errors import PolysemeError, UsageError, in_words
 from polyseme.tasks.engine import Cancelled, shared_engine
 from polyseme.tasks.shards.deletion_guard import explain
@@ -27,7 +28,7 @@ EMBED = "polyseme.flows.embed.embed_corpus"
 def embed_corpora(
     corpora: Iterable[Corpus], *, delete_limit: str | None, dry_run: bool, strict: bool, report: ReportOptions
 ) -> int:
-    """Embed each corpus, or estimate it, with a line for each; return the exit code: of the first failure, if any."""
+    """Embed each corpus, or plan it, with a line for each; return the exit code: of the first failure, if any."""
     codes, records = list[int](), list[dict[str, Any]]()
     for corpus in corpora:
         request = corpus.request()
@@ -36,7 +37,11 @@ def embed_corpora(
         try:
             shared_engine(request.engine).check(request.outputs)
             if dry_run:
-                records.append({"corpus": corpus.name, **_estimated(corpus.name, request, report)})
+                found = plan(embed_job(request))
+                records.append({"corpus": corpus.name, **found.to_dict()})
+                if not report.json:
+                    show(f"Corpus {corpus.name}, lake {found.lake}")
+                    print_plan(found)
                 continue
             done = run_job(embed_job(request), request, flow=EMBED, verbose=report.verbose)
         except Cancelled:
@@ -74,13 +79,3 @@ def nothing_to_embed() -> UsageError:
     if known := list(configured()):
         more = f" Corpora of polyseme.toml: {', '.join(known)}; --corpus {known[0]} embeds one, --all-corpora all."
     return UsageError(f"Nothing to embed: name at least one file, folder, glob or - for standard input.{more}")
-
-
-def _estimated(name: str, request: EmbedRequest, report: ReportOptions) -> dict[str, Any]:
-    from polyseme.tasks.shards.estimate import estimate
-
-    lake, engine = lake_at(request.lake, request.catalog), shared_engine(request.engine)
-    found = estimate(request.sources, lake, engine, request.outputs, request.reading, limit=None)
-    if not report.json:
-        show(f"{name}: {found.to_text()}")
-    return found.to_dict()

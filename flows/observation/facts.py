@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal, Protocol
 
 from polyseme.storage.records import Counts, EncodingSpec, Shard, ShardResult
-from polyseme.tasks.shards.scan import Tally
+from polyseme.tasks.shards.tally import Tally
 
 Kind = Literal["embed", "backfill"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts, Shard
 from polyseme.tasks.engine import Cancelled
-from polyseme.tasks.shards.scan import Tally
+from polyseme.tasks.shards.tally import Tally
 
 Listener = Callable[[str, float | None], None]
 """Takes a line about a run and the share of it that is done, None while that is not known."""

@@ -9,7 +9,7 @@ from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.records import Counts
 from polyseme.tasks.markdown import code, literal
 from polyseme.tasks.shards.deletion_guard import explain
-from polyseme.tasks.shards.scan import Tally
+from polyseme.tasks.shards.tally import Tally
 
 HELD_BACK = "held-back"
 """The state of a run that committed everything and did not make some deletions, because they were too many."""

@@ -65,7 +65,7 @@ class ScanThread:
 
     def _run(self) -> None:
         try:
-            items = self._watched(_first(self._items(), self._limit, stopped=lambda: self.progress.stopped))
+            items = self._watched(first(self._items(), self._limit, stopped=lambda: self.progress.stopped))
             for shard in self.scan.shards(items):
                 self.progress.chars_planned = self.scan.tally.chars_to_encode
                 self._staged.put(shard)
@@ -89,8 +89,8 @@ def _to_encode(scan: Scan) -> bool:
     return bool(scan.tally.new or scan.tally.changed)
 
 
-def _first(
-    items: Iterable[Document | Reject], limit: int | None, *, stopped: Callable[[], bool]
+def first(
+    items: Iterable[Document | Reject], limit: int | None, *, stopped: Callable[[], bool] = lambda: False
 ) -> Iterator[Document | Reject]:
     """Yield items up to and including document number `limit`, or until `stopped`."""
     documents = 0

@@ -42,8 +42,11 @@ def create_or_open(lake: Lake, *, patience: float) -> Engine:
     return engine
 
 
-def open_existing(lake: Lake, *, patience: float) -> Engine:
-    """Open the database of an existing lake's catalog. Raises LakeError if there is none that this Polyseme reads."""
+def open_existing(lake: Lake, *, patience: float, migrating: bool = True) -> Engine:
+    """Open the database of an existing lake's catalog, brought to today's format if `migrating`.
+
+    Raises LakeError if there is none that this Polyseme reads.
+    """
     lake.require_name()
     pointer = read_pointer(lake)
     url = resolve_catalog(lake, pointer)
@@ -57,7 +60,7 @@ def open_existing(lake: Lake, *, patience: float) -> Engine:
             check_pair(connection, lake, pointer)
             written = meta.format_version(connection)
         check_format(written, place=str(lake.root))
-        if written != FORMAT_VERSION:
+        if migrating and written != FORMAT_VERSION:
             with writing(engine, patience=patience) as connection:
                 migrate(connection, place=str(lake.root))
     return engine

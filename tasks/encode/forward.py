@@ -23,7 +23,7 @@ from polyseme.tasks.encode.plan import ChunkPlan, Equal, plan
 from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.encode.transitions import Transitions
 from polyseme.tasks.text.chunks import Chunk
-from polyseme.tasks.text.windows import SentencePairs, pair_windows, sentence_windows
+from polyseme.tasks.text.windows import pair_windows, sentence_windows
 
 if TYPE_CHECKING:
     from polyseme.tasks.model.encoder import Encoder
@@ -101,15 +101,14 @@ class Forward:
             if copied.tokens is not None:
                 copied.tokens.put(token_vectors)
         encoded_at = time.perf_counter()
-        scored, forward = self._scored(model, logits)
-        forward += int(self.plan.windows.lengths.sum())
+        scored = self._scored(model, logits)
         scored_at = time.perf_counter()
         seconds = {"encode": encoded_at - begun, "nsp": scored_at - encoded_at}
         surprisals = likelihoods = None
         if self.plan.likelihoods is not None and masking is not None:
-            surprisals, likelihoods, run = self._likelihoods(model, self.plan.likelihoods, masking)
-            forward += run
+            surprisals, likelihoods = self._likelihoods(model, self.plan.likelihoods, masking)
             seconds["pll"] = time.perf_counter() - scored_at
+        forward = self.plan.forward_tokens(self.chunk, self.max_tokens)
         return ChunkVectors(token_vectors, vectors, scored, surprisals, likelihoods, copied, forward, seconds)
 
     def _encoded(self, model: Model, width: int, tokens: bool) -> tuple[Floats, Floats, Floats]:
@@ -135,43 +134,36 @@ class Forward:
         vectors[run] = pooled[run]
         return np.empty((0, width), np.float32), vectors, logits
 
-    def _scored(self, model: Model, joined_logits: Floats) -> tuple[ScoredTransitions | None, int]:
-        """Return the scores of all pairs, and the number of tokens that were run for them alone."""
+    def _scored(self, model: Model, joined_logits: Floats) -> ScoredTransitions | None:
+        """Return the scores of all pairs."""
         wanted, steps, possible = self.plan.scored, self.plan.steps, self.plan.passes
         if wanted is None or steps is None:
-            return None, 0
-        near = wanted.adjacent
+            return None
+        near, far = wanted.adjacent, wanted.far
         logits = np.full((len(wanted.pairs), 3), np.nan, np.float32)
-        far = SentencePairs(wanted.pairs.first[near:], wanted.pairs.second[near:])
         windows, left_out = pair_windows(self.chunk.sentence_ptr, far, self.max_tokens)
-        forward = 0
         if possible.joined:
             logits[:near] = joined_logits
         elif len(steps.run):
             alone = possible.steps.chosen(steps.run)
             logits[steps.run] = model().score_pairs(self.chunk.ids, alone, on_batch=self.on_batch)
-            forward += int(alone.lengths.sum())
         if len(far):
             logits[near:] = model().score_pairs(self.chunk.ids, windows, on_batch=self.on_batch)
-            forward += int(windows.lengths.sum())
         logits[steps.places] = logits[steps.sources]
         if self.plan.copied is not None and self.plan.copied.steps is not None:
             known = np.flatnonzero(self.plan.copied.steps)
             assert self.plan.copied.logits is not None
             logits[known] = self.plan.copied.logits[known]
-        return ScoredTransitions(wanted, logits, np.concatenate([possible.left_out, left_out])), forward
+        return ScoredTransitions(wanted, logits, np.concatenate([possible.left_out, left_out]))
 
-    def _likelihoods(
-        self, model: Model, wanted: Equal, masking: Masking
-    ) -> tuple[Floats, npt.NDArray[np.float64], int]:
-        """Return surprisals, likelihoods and the number of tokens run. Each sentence is scored alone."""
-        chunk, ptr, forward = self.chunk, self.chunk.sentence_ptr, 0
+    def _likelihoods(self, model: Model, wanted: Equal, masking: Masking) -> tuple[Floats, npt.NDArray[np.float64]]:
+        """Return surprisals and likelihoods. Each sentence is scored alone."""
+        chunk, ptr = self.chunk, self.chunk.sentence_ptr
         surprisals = np.zeros(len(chunk.ids), np.float32)
         if len(wanted.run):
             words = word_numbers(chunk.word, ptr)
             windows = sentence_windows(ptr, wanted.run.tolist(), self.max_tokens)
             surprisals = token_surprisals(model(), chunk.ids, windows, words, masking=masking, on_batch=self.on_batch)
-            forward = int((windows.lengths * (windows.take_stop - windows.take_start)).sum())
         _repeat_tokens(surprisals, ptr, wanted)
         sentence = np.repeat(np.arange(chunk.sentences), np.diff(ptr))
         likelihoods = 0.0 - np.bincount(sentence, surprisals, chunk.sentences).astype(np.float64)
@@ -182,7 +174,7 @@ class Forward:
             if copied.surprisals is not None:
                 tokens = known[sentence]
                 surprisals[tokens] = copied.surprisals[tokens]
-        return surprisals, likelihoods, forward
+        return surprisals, likelihoods
 
 
 def _repeat_tokens(values: Floats, ptr: Ints, equal: Equal) -> None:

@@ -15,7 +15,7 @@ from polyseme.tasks.encode.input_keys import ChunkKeys, first_of_each
 from polyseme.tasks.encode.passes import Passes, sentences_of
 from polyseme.tasks.encode.transitions import Flags, Transitions, transitions
 from polyseme.tasks.text.chunks import Chunk
-from polyseme.tasks.text.windows import Windows
+from polyseme.tasks.text.windows import Windows, pair_windows, sentence_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,18 @@ class ChunkPlan:
         far = 0 if self.scored is None else len(self.scored.pairs) - self.scored.adjacent
         equals = [equal for equal in (self.sentences, self.steps, self.likelihoods) if equal is not None]
         return not far and not any(len(equal.run) for equal in equals)
+
+    def forward_tokens(self, chunk: Chunk, max_tokens: int) -> int:
+        """Return how many tokens are run, special tokens included. For likelihoods every token is masked once."""
+        tokens, ptr = int(self.windows.lengths.sum()), chunk.sentence_ptr
+        if self.scored is not None and self.steps is not None:
+            if not self.passes.joined:
+                tokens += int(self.passes.steps.lengths[self.steps.run].sum())
+            tokens += int(pair_windows(ptr, self.scored.far, max_tokens)[0].lengths.sum())
+        if self.likelihoods is not None and len(self.likelihoods.run):
+            windows = sentence_windows(ptr, self.likelihoods.run.tolist(), max_tokens)
+            tokens += int((windows.lengths * (windows.take_stop - windows.take_start)).sum())
+        return tokens
 
 
 def plan(chunk: Chunk, possible: Passes, keys: ChunkKeys, *, seed: int, copied: Copied | None = None) -> ChunkPlan:

@@ -31,6 +31,11 @@ class Transitions:
     pairs: SentencePairs
     adjacent: int
 
+    @property
+    def far(self) -> SentencePairs:
+        """The pairs of the random baseline."""
+        return SentencePairs(self.pairs.first[self.adjacent :], self.pairs.second[self.adjacent :])
+
 
 def adjacent_pairs(chunk: Chunk) -> SentencePairs:
     """Return all pairs of neighbouring sentences of one document whose first sentence the chunk stores."""

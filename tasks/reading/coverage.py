@@ -27,6 +27,11 @@ class Coverage:
         others = [number for number, source in self._others if source.covers(uri)]
         return tuple(sorted([*files, *others])) if others else files
 
+    def reading(self, uri: str) -> tuple[int, ...]:
+        """Return the numbers of the sources that read `uri`, ascending; also one that is no document's address."""
+        found = self.of(uri)
+        return found or tuple(number for number, source in self._others if source.scans(uri))
+
     def scans(self, uri: str) -> bool:
         """Return whether a scan of these sources replaces the rejects of `uri` by earlier ones."""
         return uri in self._files or any(source.scans(uri) for _, source in self._others)

@@ -25,23 +25,9 @@ from polyseme.tasks.shards.reject_rows import RejectRows
 from polyseme.tasks.shards.seen_ids import SeenIds
 from polyseme.tasks.shards.settling import settle
 from polyseme.tasks.shards.staging import Stage
+from polyseme.tasks.shards.tally import SourceTallies, Tally, What
 
 _LOOKUP_DOCUMENTS, _LOOKUP_CHARS = 1000, 4_000_000
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts of a scan so far. `redescribed` documents have another title or metadata, and the text they had."""
-
-    documents: int = 0
-    new: int = 0
-    changed: int = 0
-    redescribed: int = 0
-    unchanged: int = 0
-    moved: int = 0
-    rejected: int = 0
-    deleted: int = 0
-    chars_to_encode: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +53,10 @@ class Scan:
     encoding_id: str
     outputs: Outputs
     sources: Sequence[Source] | None = None
+    by_source: bool = False
+    """Whether to tally each source too, which costs a look-up for each document."""
     tally: Tally = field(default_factory=Tally)
+    of_sources: SourceTallies | None = None
     refused: Counter[str] = field(default_factory=Counter)
     """The number of rejected records by code."""
     held_back: list[HeldBack] = field(default_factory=list)
@@ -84,6 +73,8 @@ class Scan:
         self.encodings = tuple(e.encoding_id for e in self.catalog.encodings())
         self._coverage = Coverage(self.sources or ())
         self._reject_rows = RejectRows(self.catalog, self.run_id)
+        if self.by_source and self.sources is not None:
+            self.of_sources = SourceTallies.of(len(self.sources), self._coverage.reading)
         if self.sources is not None:
             seen = self.seen
             self._identities = Identities(self.catalog, self._covers, seen=lambda id_: seen.is_new(id_) is not None)
@@ -156,15 +147,16 @@ class Scan:
         arrived: list[str] = []
         changed: list[str] = []
         for document in here:
-            self.tally.documents += 1
+            self._count("documents", document.uri)
             before = known.get(document.doc_id)
             if before is not None and before.uri != document.uri:
                 left.append((document.doc_id, before.uri))
                 if not set(self._coverage.of(document.uri)) <= set(self._coverage.of(before.uri)):
                     arrived.append(document.doc_id)
             if before is not None and is_current(before, document, self.outputs):
-                self.tally.unchanged += 1
+                self._count("unchanged", document.uri)
                 if before.uri != document.uri:
+                    self._count("moved", document.uri)
                     moved.append((document.doc_id, document.uri))
                 continue
             if before is None:
@@ -172,16 +164,13 @@ class Scan:
             elif before.uri != document.uri:
                 changed.append(document.doc_id)
             if before is not None and is_redescribed(before, document, self.outputs):
-                self.tally.redescribed += 1
+                self._count("redescribed", document.uri)
                 yield Pending(document, self.outputs, redescribes=True)
                 continue
-            self.tally.new += before is None
-            self.tally.changed += before is not None
-            self.tally.chars_to_encode += len(document.text)
+            self._count("new" if before is None else "changed", document.uri, chars=len(document.text))
             outputs = self.outputs if before is None else self.outputs.union(before.outputs)
             yield Pending(document, outputs, redescribes=False)
         self.seen.mark_new([*new, *arrived])
-        self.tally.moved += len(moved)
         now = {d.doc_id: d.uri for d in here}
         in_others = self._elsewhere_in_others([*new, *changed], now)
         self._move(moved, [(doc_id, now[doc_id]) for doc_id in dict.fromkeys(doc_id for doc_id, _ in in_others)])
@@ -246,11 +235,16 @@ class Scan:
                 for encoding_id in self.encodings:
                     addresses.add_other(connection, encoding_id, kept)
 
+    def _count(self, what: What, uri: str, *, chars: int = 0) -> None:
+        self.tally.add(what, chars=chars)
+        if self.of_sources is not None:
+            self.of_sources.add(what, uri, chars=chars)
+
     def _covers(self, uri: str) -> bool:
         return bool(self._coverage.of(uri))
 
     def _reject(self, reject: Reject) -> None:
-        self.tally.rejected += 1
+        self._count("rejected", reject.uri)
         self.refused[reject.code] += 1
         if shields(reject, reject.uri):
             # One an address is enough; `unreadable` is the one that may be of a folder.

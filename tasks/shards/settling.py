@@ -144,6 +144,10 @@ def _hide(scan: Scan, page: Sequence[tuple[str, str]], covering: Covering, encod
         with scan.catalog.writing() as connection:
             addresses.drop_other(connection, encoding_id, elsewhere.items())
     gone = [doc_id for doc_id, _ in page if doc_id not in elsewhere]
+    if scan.of_sources is not None:
+        for doc_id, uri in page:
+            if doc_id not in elsewhere:
+                scan.of_sources.add_deleted(uri, encoding_id)
     everywhere = scan.encodings if encoding_id == scan.encoding_id else (encoding_id,)
     return max(scan.catalog.delete_documents(e, gone, version=scan.version) for e in everywhere) if gone else 0
 

@@ -41,7 +41,7 @@ def encode_shard(
     _require_encoding(shard, engine)
     ingested_at = datetime.now(UTC)
     seed = int(shard.shard_key[:12], 16)
-    (documents, known), outputs = _still_wanted(shard, lake, catalog), shard.outputs
+    (documents, known), outputs = still_wanted(shard, lake, catalog), shard.outputs
     described = Redescribed()
     if shard.redescribes:
         described = redescribe(shard, documents, catalog, width=engine.spec.width, ingested_at=ingested_at)
@@ -84,7 +84,7 @@ def encode_shard(
         began = time.perf_counter()
         parts += [w.result() for w in writing]
         counts += Counts(seconds={"write": time.perf_counter() - began}, bytes=sum(p.bytes for p in parts))
-    versions = [_version(by_id[d], shard, outputs, n, device=engine.device_kind) for d, n in tokens.items()]
+    versions = [version_of(by_id[d], shard, outputs, n, device=engine.device_kind) for d, n in tokens.items()]
     return ShardResult(
         shard=shard, parts=(*described.parts, *parts), documents=(*described.versions, *versions), rejects=(),
         counts=described.counts + counts,
@@ -107,7 +107,7 @@ def _require_encoding(shard: Shard, engine: Engine) -> None:
         )
 
 
-def _still_wanted(shard: Shard, lake: Lake, catalog: Catalog) -> tuple[list[Document], Mapping[str, DocumentVersion]]:
+def still_wanted(shard: Shard, lake: Lake, catalog: Catalog) -> tuple[list[Document], Mapping[str, DocumentVersion]]:
     """Return the documents that are not up to date, and the live versions of all."""
     documents = list(read_staged(lake, shard.path))
     known = catalog.lookup(shard.encoding_id, [d.doc_id for d in documents])
@@ -115,7 +115,10 @@ def _still_wanted(shard: Shard, lake: Lake, catalog: Catalog) -> tuple[list[Docu
     return wanted, known
 
 
-def _version(document: Document, shard: Shard, outputs: Outputs, n_tokens: int, *, device: str) -> DocumentVersion:
+def version_of(
+    document: Document, shard: Shard, outputs: Outputs, n_tokens: int, *, device: str | None
+) -> DocumentVersion:
+    """Return the version that a shard commits of a document."""
     return DocumentVersion(
         doc_id=document.doc_id,
         uri=document.uri,

@@ -21,7 +21,7 @@ from polyseme.flows.events import (
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.flows.server.deployments import triggers
 from polyseme.storage.records import Counts
-from polyseme.tasks.shards.scan import Tally
+from polyseme.tasks.shards.tally import Tally
 from tests.repository import ROOT
 
 PAGE = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")

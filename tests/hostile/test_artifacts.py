@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.records import Counts
-from polyseme.tasks.shards.scan import Tally
+from polyseme.tasks.shards.tally import Tally
 from polyseme.tasks.sql.run_texts import Text
 
 PARSER = MarkdownIt("commonmark").enable("table")

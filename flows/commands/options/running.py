@@ -30,7 +30,11 @@ Spill = Annotated[
 ]
 DryRun = Annotated[
     bool,
-    Parameter(negative="", group=REPORT, help="Count documents, tokens and bytes, estimate the time; write nothing."),
+    Parameter(
+        negative="",
+        group=REPORT,
+        help="Show by source what a run would do, and its cost; write nothing.",
+    ),
 ]
 
 

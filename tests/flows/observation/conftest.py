@@ -13,7 +13,7 @@ import pytest
 
 from polyseme.flows.observation.facts import RunBegun, RunEnded, Source
 from polyseme.storage.records import Counts, EncodingSpec, Outputs, Part, Shard, ShardResult
-from polyseme.tasks.shards.scan import Tally
+from polyseme.tasks.shards.tally import Tally
 
 AT = datetime(2026, 11, 27, 17, tzinfo=UTC)
 SPEC = EncodingSpec(

@@ -1,0 +1,146 @@
+"""The plan of a run, for `--dry-run`: what the run would read, encode, copy, write and hide. Changes nothing.
+
+The run's own scan, on a scratch copy of the catalog, with staged texts in a temporary folder; shards are planned and
+not encoded. Needs no Prefect, and PyTorch only if something is to be encoded.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import uuid4
+
+from polyseme.flows.runs.job import Job
+from polyseme.flows.runs.scan_thread import first
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.held_back import HeldBack
+from polyseme.storage.lake import Lake
+from polyseme.storage.records import Counts
+from polyseme.tasks.engine import shared_engine
+from polyseme.tasks.shards.deletion_guard import by_source
+from polyseme.tasks.shards.forecast import Forecast
+from polyseme.tasks.shards.scan import Scan
+from polyseme.tasks.shards.tally import Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePlan:
+    """What a run would find in one source, and hide or hold back of it. A document counts for its first source."""
+
+    source: str
+    tally: Tally
+    held_back: HeldBack | None = None
+
+    @property
+    def n_held_back(self) -> int:
+        """The number of documents that are held back from deletion."""
+        return self.held_back.documents if self.held_back else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"source": self.source, **_plain(self.tally), "held_back": self.n_held_back}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run would do. `counts` has exact numbers if `is_exact`, but for `bytes`; else they are extrapolated.
+
+    `seconds` is the time to encode at `tokens_per_second`, of tokens run, as measured; both are 0 if nothing is run.
+    """
+
+    lake: str
+    encoding_id: str
+    encoding: str
+    is_new_encoding: bool
+    tally: Tally
+    counts: Counts
+    vectors: int
+    is_exact: bool
+    tokens_per_second: float
+    sources: tuple[SourcePlan, ...] = ()
+    held_back: tuple[HeldBack, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """The time to encode."""
+        return self.counts.forward_tokens / self.tokens_per_second if self.tokens_per_second else 0.0
+
+    @property
+    def to_encode(self) -> int:
+        """The number of documents to encode."""
+        return self.tally.new + self.tally.changed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        counts, tally = asdict(self.counts), _plain(self.tally)
+        for measured_by_runs in ("documents", "redescribed", "seconds"):
+            del counts[measured_by_runs]
+        return {
+            **tally,
+            "to_encode": self.to_encode,
+            **counts,
+            "sentences_to_encode": self.counts.sentences - self.counts.reused_sentences,
+            "vectors": self.vectors,
+            "is_exact": self.is_exact,
+            "seconds": self.seconds,
+            "tokens_per_second": self.tokens_per_second,
+            "lake": self.lake,
+            "encoding": self.encoding,
+            "encoding_id": self.encoding_id,
+            "is_new_encoding": self.is_new_encoding,
+            "sources": [one.to_dict() for one in self.sources],
+            "held_back": [asdict(held) for held in self.held_back],
+        }
+
+
+def _plain(tally: Tally) -> dict[str, int]:
+    found = asdict(tally)
+    return found | {"refused": found.pop("rejected"), "chars": found.pop("chars_to_encode")}
+
+
+def plan(job: Job) -> Plan:
+    """Return what a run of the job would do now. Raises what the run would raise before it encodes anything."""
+    engine = shared_engine(job.engine)
+    encoding_id, run_id = engine.spec.encoding_id, uuid4().hex[:12]
+    with (
+        Catalog.scratch(job.lake) as catalog,
+        tempfile.TemporaryDirectory(prefix="polyseme-plan-", ignore_cleanup_errors=True) as folder,
+    ):
+        is_new = all(encoding.encoding_id != encoding_id for encoding in catalog.encodings())
+        name = catalog.register_encoding(engine.spec, name=job.name)
+        version = catalog.begin_run(run_id, encoding_id, job.sources)
+        staged = Lake(folder)
+        scan = Scan(catalog, staged, run_id, version, encoding_id, job.outputs, job.scanned, by_source=True)
+        forecast = Forecast(catalog, staged, engine)
+        try:
+            for shard in scan.shards(first(job.items(), job.limit)):
+                forecast.add(shard)
+            job.settle(scan)
+        finally:
+            scan.close()
+    counts = forecast.counts
+    held_back = tuple(by_source(scan.held_back))
+    return Plan(
+        lake=str(job.lake.root),
+        encoding_id=encoding_id,
+        encoding=name,
+        is_new_encoding=is_new,
+        tally=scan.tally,
+        counts=counts,
+        vectors=forecast.vectors,
+        is_exact=forecast.is_exact,
+        tokens_per_second=forecast.tokens_per_second() if counts.forward_tokens else 0.0,
+        sources=_by_source(job, scan, held_back),
+        held_back=held_back,
+    )
+
+
+def _by_source(job: Job, scan: Scan, held_back: tuple[HeldBack, ...]) -> tuple[SourcePlan, ...]:
+    if job.scanned is None or scan.of_sources is None:
+        return ()
+    held = {one.source: one for one in held_back}
+    pairs = zip(job.scanned, scan.of_sources.tallies, strict=True)
+    return tuple(
+        SourcePlan(source=source.spec, tally=tally, held_back=held.get(source.name)) for source, tally in pairs
+    )

@@ -1,0 +1,282 @@
+"""The plan of a run is what the run then does, figure by figure, and making it changes no byte."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyseme.flows.runs.job import EmbedRequest, embed_job
+from polyseme.flows.runs.plan import plan
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.lake import Lake
+from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.shards import forecast
+from tests import processes
+from tests.flows.conftest import write_records
+from tests.flows.test_cli import polyseme
+from tests.hostile.test_lake_paths import on_a_read_only_mount
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api")]
+
+BANK = "The bank lent him the money. He paid it back within a year. His account is closed now."
+COUNTED = (
+    "sentences", "words", "tokens", "transitions", "forward_tokens", "reused_sentences", "reused_tokens",
+)  # fmt: skip
+
+
+def bytes_of(root: Path) -> dict[str, tuple[str, int]]:
+    """Every file below a folder, with its contents and when it was written."""
+    return {
+        str(path.relative_to(root)): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+class Planned:
+    """Plans and runs one command over one lake."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str], lake: Path, *options: str | Path) -> None:
+        self._capfd, self._lake, self._options = capfd, lake, options
+
+    def plan(self, *words: str | Path) -> dict[str, Any]:
+        before, was_there = bytes_of(self._lake), self._lake.exists()
+        code, out, err = self._ask(*words, "--dry-run")
+        assert code == 0, err
+        assert bytes_of(self._lake) == before
+        assert self._lake.exists() == was_there
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    def then_run(self, *words: str | Path, code: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Plan, run, require that both say the same, and return both."""
+        planned = self.plan(*words)
+        done, out, err = self._ask(*words)
+        assert done == code, err
+        report = json.loads(out)
+        tally, counts = report["tally"], report["counts"]
+        tally["refused"], tally["chars"] = tally.pop("rejected"), tally.pop("chars_to_encode")
+        assert {name: planned[name] for name in tally} == tally
+        assert planned["is_exact"]
+        assert {name: planned[name] for name in COUNTED} == {name: counts[name] for name in COUNTED}
+        assert planned["to_encode"] == counts["documents"]
+        assert planned["redescribed"] == counts["redescribed"]
+        assert planned["encoding"] == report["encoding"]
+        assert [(h["source"], h["documents"], h["had"], h["reason"]) for h in planned["held_back"]] == [
+            (h["source"], h["documents"], h["had"], h["reason"]) for h in report["held_back"]
+        ]
+        if planned["sources"]:
+            for name in tally:
+                assert sum(source[name] for source in planned["sources"]) == tally[name], name
+        assert (planned["tokens_per_second"] > 0) == (planned["forward_tokens"] > 0)
+        return planned, report
+
+    def _ask(self, *words: str | Path) -> tuple[int, str, str]:
+        command, *sources = words
+        return polyseme(self._capfd, command, *sources, "--lake", self._lake, *self._options, "--json")
+
+
+@pytest.fixture
+def planned(capfd: pytest.CaptureFixture[str], lake: Path, tiny_folder: Path) -> Planned:
+    return Planned(capfd, lake, "--model", tiny_folder, "--device", "cpu")
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder of texts, and one of records of which one is refused."""
+    notes, mail = tmp_path / "notes", tmp_path / "mail"
+    notes.mkdir()
+    mail.mkdir()
+    for i in range(4):
+        (notes / f"{i}.txt").write_text(f"Note {i} is short. {BANK} The river rose {i} feet.")
+    write_mail(mail)
+    return notes, mail
+
+
+def write_mail(folder: Path, *, views: int = 0, text: str = "She served from the far court. It was out.") -> None:
+    records = [{"id": f"m{i}", "text": f"Mail {i}. {text}", "views": views} for i in range(3)]
+    write_records(folder / "all.jsonl", [*records, {"id": "empty"}])
+
+
+def test_a_plan_is_what_the_run_then_does(planned: Planned, sources: tuple[Path, Path]) -> None:
+    notes, mail = sources
+    embed = ("embed", notes, mail)
+    found, report = planned.then_run(*embed)
+    assert found["is_new_encoding"]
+    assert (found["new"], found["refused"]) == (7, 1)
+    assert [(s["new"], s["refused"]) for s in found["sources"]] == [(4, 0), (3, 1)]
+    assert found["vectors"] == found["sentences"] + found["words"]
+    assert found["bytes"] == pytest.approx(report["counts"]["bytes"], rel=0.35)
+
+    # Nothing new.
+    found, _ = planned.then_run(*embed)
+    assert (found["unchanged"], found["to_encode"], found["forward_tokens"], found["seconds"]) == (7, 0, 0, 0)
+    assert not found["is_new_encoding"]
+
+    # One of everything: changed, new, moved, gone in the first, described anew in the second.
+    (notes / "0.txt").write_text(f"Note 0 is longer now. {BANK} The river rose 0 feet.")
+    (notes / "new.txt").write_text("A new note. It has two sentences.")
+    (notes / "further").mkdir()
+    (notes / "1.txt").rename(notes / "further" / "1.txt")
+    (notes / "2.txt").unlink()
+    write_mail(mail, views=2)
+    found, _ = planned.then_run(*embed)
+    assert [
+        (s["new"], s["changed"], s["redescribed"], s["unchanged"], s["moved"], s["deleted"]) for s in found["sources"]
+    ] == [(1, 1, 0, 2, 1, 1), (0, 0, 3, 0, 0, 0)]
+    assert found["reused_sentences"] >= 3
+    assert 0 < found["sentences_to_encode"] < found["sentences"]
+
+
+def test_a_plan_says_what_is_held_back_and_why(planned: Planned, sources: tuple[Path, Path]) -> None:
+    notes, mail = sources
+    planned.then_run("embed", notes, mail)
+    shutil.rmtree(notes)
+    found, _ = planned.then_run("embed", notes, mail, code=6)
+    assert [(s["deleted"], s["held_back"]) for s in found["sources"]] == [(0, 4), (0, 0)]
+    assert found["held_back"][0]["reason"] == "nothing-found"
+    found, _ = planned.then_run("embed", notes, mail, "--delete-limit", "100%")
+    assert [s["deleted"] for s in found["sources"]] == [4, 0]
+
+
+def test_a_plan_of_a_limited_run_deletes_nothing(planned: Planned, sources: tuple[Path, Path]) -> None:
+    notes, mail = sources
+    planned.then_run("embed", notes, mail, "--limit", "3")
+    (notes / "0.txt").unlink()
+    found, _ = planned.then_run("embed", notes, mail, "--limit", "3")
+    assert (found["documents"], found["deleted"]) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--context", "pair", "--level", "tokens", "--pll"],
+        ["--context", "window", "--words", "bank,river"],
+        ["--level", "sentences", "--no-nsp"],
+    ],
+)
+def test_every_kind_of_encoding_is_planned_to_the_token(
+    planned: Planned, sources: tuple[Path, Path], options: list[str]
+) -> None:
+    notes, _ = sources
+    planned.then_run("embed", notes, *options)
+    (notes / "0.txt").write_text(f"An insertion. Note 0 is short. {BANK} {BANK} The river rose 0 feet.")
+    found, _ = planned.then_run("embed", notes, *options)
+    assert found["changed"] == 1
+    assert (found["reused_sentences"] > 0) == ("window" not in options)
+
+
+def test_a_backfill_is_planned_like_any_run(
+    capfd: pytest.CaptureFixture[str], planned: Planned, sources: tuple[Path, Path], lake: Path, foreign_folder: Path
+) -> None:
+    planned.then_run("embed", sources[0])
+    backfills = Planned(capfd, lake, "--model", foreign_folder, "--name", "foreign", "--device", "cpu")
+    found, _ = backfills.then_run("backfill", "--where", "text LIKE '%Note 1%'")
+    assert (found["documents"], found["new"], found["is_new_encoding"], found["sources"]) == (1, 1, True, [])
+    found, _ = backfills.then_run("backfill")
+    assert (found["documents"], found["new"], found["unchanged"]) == (4, 3, 1)
+    found, _ = planned.then_run("backfill", "--pll")
+    assert found["changed"] == found["documents"] == 4
+    assert found["sentences_to_encode"] == 0 < found["forward_tokens"]
+
+
+def test_a_large_corpus_is_extrapolated(
+    planned: Planned, tmp_path: Path, lake: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("polyseme.tasks.shards.staging.SHARD_CHARS", 2_000)
+    corpus = tmp_path / "large"
+    corpus.mkdir()
+    for i in range(60):
+        (corpus / f"{i:02}.txt").write_text(f"Note {i} is short. {BANK} The river rose {i} feet.")
+    request = EmbedRequest(
+        sources=[str(corpus)], lake=str(lake), engine=EngineConfig(model=str(tiny_folder), device="cpu")
+    )
+    exact = plan(embed_job(request))
+    assert exact.is_exact
+    with monkeypatch.context() as patch:
+        patch.setattr(forecast, "NEW_CHARS", 3_000)
+        about = plan(embed_job(request))
+    assert not about.is_exact
+    for name in ("sentences", "words", "tokens", "transitions", "forward_tokens", "bytes"):
+        assert getattr(about.counts, name) == pytest.approx(getattr(exact.counts, name), rel=0.1), name
+    assert about.counts.documents == 60
+    assert not lake.exists()
+
+
+def test_a_lake_that_cannot_be_written_can_be_planned(
+    planned: Planned, sources: tuple[Path, Path], lake: Path, tiny_folder: Path
+) -> None:
+    notes, _ = sources
+    planned.then_run("embed", notes)
+    (notes / "0.txt").unlink()
+    words = ["embed", str(notes), "--lake", str(lake), "--model", str(tiny_folder), "--device", "cpu", "--dry-run"]
+    script = f"from polyseme.flows.cli import main\nmain({words!r})"
+    done = on_a_read_only_mount(script, lake)
+    assert done.returncode == 0, done.stderr
+    assert "to delete" in done.stdout
+
+
+def test_a_plan_records_no_run(planned: Planned, sources: tuple[Path, Path], lake: Path) -> None:
+    planned.then_run("embed", sources[0])
+    with Catalog.open(Lake(lake)) as catalog:
+        version = catalog.version
+    (sources[0] / "0.txt").write_text("Another text.")
+    planned.plan("embed", sources[0])
+    with Catalog.open(Lake(lake)) as catalog:
+        assert catalog.version == version
+
+
+def test_a_plan_with_nothing_to_encode_imports_neither_prefect_nor_torch(
+    planned: Planned, sources: tuple[Path, Path], lake: Path, tiny_folder: Path
+) -> None:
+    planned.then_run("embed", *sources)
+    (sources[0] / "0.txt").unlink()
+    code = (
+        "import sys\nfrom polyseme.flows.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as e:\n"
+        "    assert not e.code\n"
+        "loaded = {'torch', 'prefect', 'transformers'} & set(sys.modules)\nassert not loaded, loaded"
+    )
+    words = ["embed", *map(str, sources), "--lake", str(lake), "--model", str(tiny_folder), "--device", "cpu"]
+    done = processes.run(sys.executable, "-c", code, *words, "--dry-run")
+    assert "Nothing to encode." in done.stdout
+    assert "to delete" in done.stdout
+
+
+def test_people_read_it_on_one_screen(
+    capfd: pytest.CaptureFixture[str], planned: Planned, sources: tuple[Path, Path], lake: Path, tiny_folder: Path
+) -> None:
+    planned.then_run("embed", *sources)
+    (sources[0] / "0.txt").write_text(f"Note 0 is longer now. {BANK} The river rose 0 feet.")
+    for name in ("1", "2", "3"):
+        (sources[0] / f"{name}.txt").unlink()
+    code, out, err = polyseme(
+        capfd, "embed", *sources, "--lake", lake, "--model", tiny_folder, "--device", "cpu", "--dry-run",
+        "--delete-limit", "2",
+    )  # fmt: skip
+    assert code == 0, err
+    lines = out.splitlines()
+    assert len(lines) <= 12
+    assert lines[0].split() == ["source", "read", "new", "changed", "unchanged", "refused", "held", "back"]
+    assert lines[3].split() == ["all", "4", "0", "1", "3", "1", "3"]
+    assert "1 documents to encode in the encoding" in out
+    assert "reused; " in out
+    assert f"Held back: 3 documents of {sources[0]}" in out
+    assert "nothing was written" in lines[-1]
+
+
+def test_standard_input_is_planned(
+    planned: Planned, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = tmp_path / "piped.jsonl"
+    write_records(records, [{"id": "a", "text": "The bank."}, {"id": "b"}])
+    with records.open() as piped:
+        monkeypatch.setattr("sys.stdin", piped)
+        (found,) = planned.plan("embed", "-")["sources"]
+    assert (found["source"], found["new"], found["refused"]) == ("-", 1, 1)
+    assert not lake.exists()
