@@ -116,7 +116,7 @@ def test_a_name_alone_begins_an_encoding_like_the_default_one_but_for_what_is_gi
     assert code == 0, err
     assert json.loads(out)["encoding"] == "windowed"
     first, second = (e.spec for e in Catalog.open(made).snapshot().encodings)
-    assert replace(second, context="sentence") == first
+    assert replace(second, context="sentence", scheme=first.scheme) == first
 
 
 def test_options_that_make_no_sense_are_refused_before_anything_runs(
