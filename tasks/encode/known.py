@@ -10,13 +10,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from polyseme.storage.records import Outputs
 from polyseme.storage.schemas import RANDOM
-from polyseme.storage.stored.rows import StoredRows, StoredTable
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.encode.copied import BaselineRow, Copied, CopiedRows
 from polyseme.tasks.encode.input_keys import ChunkKeys
@@ -24,6 +24,9 @@ from polyseme.tasks.encode.stored_keys import Keying, stored_keys
 from polyseme.tasks.encode.transitions import Flags
 from polyseme.tasks.encode.words import ChunkWords
 from polyseme.tasks.text.chunks import Chunk
+
+if TYPE_CHECKING:
+    from polyseme.storage.stored.rows import StoredRows, StoredTable
 
 _LOGITS = ("nsp_logit_is_next", "nsp_logit_not_next", "order_margin")
 _KEPT = (*_LOGITS, "cosine", "n_truncated")

@@ -6,16 +6,19 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polyseme.storage.records import Document
 from polyseme.storage.schemas import ADJACENT
-from polyseme.storage.stored.rows import StoredRows, StoredTable
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.encode.input_keys import ChunkKeys, Key, with_words
 from polyseme.tasks.encode.passes import Passes
 from polyseme.tasks.text.chunks import Chunk
+
+if TYPE_CHECKING:
+    from polyseme.storage.stored.rows import StoredRows, StoredTable
 
 log = logging.getLogger(__name__)
 

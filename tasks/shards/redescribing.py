@@ -16,7 +16,6 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.parts import write_part
 from polyseme.storage.records import Counts, Document, DocumentVersion, Outputs, Part, Shard
 from polyseme.storage.schemas import table_schema
-from polyseme.storage.sql.row_values import sentence_counts
 from polyseme.tasks.shards.scan import is_redescribed
 
 _LEAST = Outputs("sentences", None, nsp=False)
@@ -37,6 +36,9 @@ def redescribe(
     shard: Shard, documents: Sequence[Document], catalog: Catalog, *, width: int, ingested_at: datetime
 ) -> Redescribed:
     """Write the new rows of those documents whose text the lake still has with all outputs of the shard."""
+    # Needs DuckDB, and only here: a machine that encodes new documents may have none.
+    from polyseme.storage.sql.row_values import sentence_counts
+
     known = catalog.lookup(shard.encoding_id, [d.doc_id for d in documents])
     same = [d for d in documents if d.doc_id in known and is_redescribed(known[d.doc_id], d, shard.outputs)]
     sentences = sentence_counts(catalog, shard.encoding_id, {d.doc_id: known[d.doc_id].version for d in same})

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import ModelError
 from polyseme.storage.lake import Lake
-from polyseme.storage.maintenance.tiering import tidy
 from polyseme.storage.parts import write_part
 from polyseme.storage.records import Counts, Document, DocumentVersion, Outputs, Part, Shard, ShardResult
 from polyseme.storage.staging import read_staged
@@ -95,8 +94,19 @@ def commit_shard(result: ShardResult, catalog: Catalog) -> Counts:
     """Make a shard's rows visible in one transaction, remove its staged text, merge small parts. Return its counts."""
     catalog.commit_shard(result)
     catalog.lake.files.remove([result.shard.path])
-    tidy(catalog, result.shard.encoding_id, now=datetime.now(UTC))
+    _tidy(catalog, result.shard.encoding_id)
     return result.counts
+
+
+def _tidy(catalog: Catalog, encoding_id: str) -> None:
+    """Merge small parts; not on a machine that only encodes, without DuckDB: the next commit elsewhere does."""
+    try:
+        from polyseme.storage.maintenance.tiering import tidy
+    except ModuleNotFoundError as missing:
+        if missing.name != "duckdb":
+            raise
+        return
+    tidy(catalog, encoding_id, now=datetime.now(UTC))
 
 
 def _require_encoding(shard: Shard, engine: Engine) -> None:

@@ -241,7 +241,7 @@ def _compare(lake: Lake, acked: list[dict[str, Any]]) -> list[str]:
     expected = {d: a["text"] for d, a in wanted.items() if a["text"] is not None}
     bad = _faults(lake)
     with Catalog.open(lake) as catalog:
-        contents, _ = scenario.read(catalog)
+        contents = {doc_id: scenario.text_of(text) for doc_id, text in scenario.read(catalog)[0].items()}
     differ = sorted(d for d in expected.keys() | contents.keys() if expected.get(d) != contents.get(d))
     return bad + [f"{d}: the lake has {contents.get(d)!r}, acknowledged was {expected.get(d)!r}" for d in differ]
 

@@ -143,9 +143,14 @@ def faults(root: Path, acknowledged: int, *, exactly: bool = False) -> list[str]
             contents, words = read(catalog)
     if contents not in allowed:
         found.append(f"after {acknowledged} operations the lake has {contents}, not {allowed[0]}")
-    if words != {doc_id: len(text.partition(": ")[2].split()) for doc_id, text in contents.items()}:
+    if words != {doc_id: len(text_of(text).split()) for doc_id, text in contents.items()}:
         found.append(f"words do not match: {words}")
     return found + _published_faults(Lake(root).published_path)
+
+
+def text_of(described: str) -> str:
+    """Return a document's text without the title that `read` puts before it."""
+    return described.partition(": ")[2]
 
 
 def read(catalog: Catalog) -> tuple[Contents, dict[str, int]]:
