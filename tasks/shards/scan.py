@@ -21,6 +21,7 @@ from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.sources import Source, shields
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.identity import Identities, address_in, has_moved, is_derived, is_impostor
+from polyseme.tasks.shards.refusals import duplicate, key_bytes, taken, too_long
 from polyseme.tasks.shards.reject_rows import RejectRows
 from polyseme.tasks.shards.seen_ids import SeenIds
 from polyseme.tasks.shards.settling import settle
@@ -89,10 +90,10 @@ class Scan:
             if isinstance(item, Reject):
                 self._reject(item)
                 refused.append(item)
-            elif longest is not None and _key_bytes(item) > longest:
-                self._reject(_too_long(item, longest))
+            elif longest is not None and key_bytes(item) > longest:
+                self._reject(too_long(item, longest))
             elif self.sources is not None and is_impostor(item, self._covers):
-                self._reject(_taken(item))
+                self._reject(taken(item))
             else:
                 batch.append(item)
                 chars += len(item.text)
@@ -200,7 +201,7 @@ class Scan:
         for was, document in zip(batch, settled, strict=True):
             before = known.get(document.doc_id)
             if before and before.uri == address_in(document.doc_id) != document.uri and not is_derived(was):
-                self._reject(_taken(document))
+                self._reject(taken(document))
             elif self._is_first(document):
                 kept.append(document)
                 if document is not was:
@@ -212,7 +213,7 @@ class Scan:
     def _is_first(self, document: Document) -> bool:
         """Return whether the id was not read before in this scan; reject the document if it was."""
         if not self.seen.add(document.doc_id):
-            self._reject(_duplicate(document))
+            self._reject(duplicate(document))
             self.seen.add_again(document.doc_id, document.uri)
             return False
         return True
@@ -267,42 +268,3 @@ def is_redescribed(stored: DocumentVersion, document: Document, outputs: Outputs
     """Return whether a document that is not current has the text that the lake has, with all `outputs`."""
     known = stored.content_sha256 is not None and stored.outputs.covers(outputs)
     return known and stored.content_sha256 == document.content_sha256
-
-
-def _duplicate(document: Document) -> Reject:
-    return Reject(
-        document.uri,
-        document.locator,
-        "scan",
-        "duplicate-id",
-        f"The id '{document.doc_id}' was already read in this run; the first document with it was kept. "
-        "Give records distinct ids, or name another field with --id-field.",
-        doc_id=document.doc_id,
-    )
-
-
-def _taken(document: Document) -> Reject:
-    return Reject(
-        document.uri,
-        document.locator,
-        "scan",
-        "bad-id",
-        f"The id '{document.doc_id}' is the address of another file or record, whose document has this id. "
-        "Give the record another id, or name another field with --id-field.",
-    )
-
-
-def _key_bytes(document: Document) -> int:
-    return len(document.doc_id.encode()) + len(document.uri.encode())
-
-
-def _too_long(document: Document, longest: int) -> Reject:
-    return Reject(
-        document.uri,
-        document.locator,
-        "scan",
-        "id-too-long",
-        f"The id and the address have {_key_bytes(document):,} bytes together, and an index of PostgreSQL, where this "
-        f"lake has its catalog, takes {longest:,}. Give the record a shorter id, or its file a shorter path.",
-        doc_id=document.doc_id,
-    )
