@@ -26,7 +26,6 @@ from polyseme.storage.database import (
     versions,
 )
 from polyseme.storage.database.encodings import Encoding
-from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.database.scratch import scratch_copy
 from polyseme.storage.database.snapshot import Snapshot, read_totals, take_snapshot
 from polyseme.storage.database.staleness import Staleness, damaged_documents, staleness
@@ -43,6 +42,7 @@ from polyseme.storage.records import (
     Counts,
     DocumentVersion,
     EncodingSpec,
+    HeldBack,
     Outputs,
     Part,
     PrecisionLoss,

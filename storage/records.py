@@ -20,6 +20,8 @@ Precision = Literal["fp32", "bf16", "int8"]
 Level = Literal["sentences", "words", "tokens"]
 PllVariant = Literal["original", "within_word_l2r"]
 Stage = Literal["scan", "read"]
+Reason = Literal["nothing-found", "too-many"]
+"""Why deletions of a source are held back."""
 
 LEVELS: tuple[Level, ...] = ("sentences", "words", "tokens")
 LANE_STAGES = ("encode", "nsp", "pll")
@@ -274,3 +276,22 @@ class ShardResult:
     documents: tuple[DocumentVersion, ...]
     rejects: tuple[Reject, ...]
     counts: Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBack:
+    """Documents of one source that a run did not find again and did not hide, `documents` of the `had` before it.
+
+    `source` is an absolute path or pattern, `examples` a few of the addresses, `confirm_with` the least
+    `--delete-limit` that hides them, `held_at` ISO 8601 in UTC.
+    """
+
+    encoding_id: str
+    source: str
+    run_id: str
+    reason: Reason
+    documents: int
+    had: int
+    examples: tuple[str, ...]
+    confirm_with: str
+    held_at: str = ""

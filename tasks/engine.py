@@ -193,8 +193,12 @@ class Engine:
         return self._encoder_lane.submit(lambda: work(self.encoder)).result()
 
     def check(self, outputs: Outputs) -> None:
-        """Raise ModelError if checkpoint or device cannot give `outputs`, as far as files show without loading them."""
+        """Raise ModelError if checkpoint or device cannot give `outputs`, as far as files show without loading them.
+
+        Raises UsageError for windows that the model does not have.
+        """
         _ = self.checkpoint.config, self.wordpiece
+        require_max_tokens(self.checkpoint, self.config.max_tokens)
         if self.config.device != "auto" or self.config.precision != "auto":
             _ = self.spec
         if not self.checkpoint.claims_head("NSP") and outputs.nsp:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.flows.commands.embed_corpora import EMBED, embed_corpora, exit_code, nothing_to_embed
 from polyseme.flows.commands.options.corpora import CorpusOptions
 from polyseme.flows.commands.options.encoding import EncodingOptions, Name
 from polyseme.flows.commands.options.lake import LakeOptions
@@ -14,12 +13,8 @@ from polyseme.flows.commands.options.outputs import OutputOptions
 from polyseme.flows.commands.options.panels import DOCUMENTS, REPORT
 from polyseme.flows.commands.options.reading import Limit, ReadingOptions, Sources, as_parameters, refuse_options
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
-from polyseme.flows.commands.run_job import run_job
-from polyseme.flows.commands.show_plan import show_plan
-from polyseme.flows.display.output import write_json
-from polyseme.flows.display.run_summary import show_summary
-from polyseme.flows.runs.job import EmbedRequest, embed_job
-from polyseme.flows.server.corpora import chosen
+from polyseme.flows.runs.job import EmbedRequest, Job, embed_job
+from polyseme.storage.errors import UsageError
 from polyseme.tasks.engine import shared_engine
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 
@@ -70,10 +65,9 @@ def embed(
     refuse_options(sources, "embed")
     DeletionLimit.parse(delete_limit)
     if corpora.given:
-        named = chosen(None if corpora.all_corpora else dict.fromkeys(corpora.corpus))
-        return embed_corpora(named, delete_limit=delete_limit, dry_run=dry_run, strict=strict, report=report)
+        return _embed_corpora(corpora, delete_limit=delete_limit, dry_run=dry_run, strict=strict, report=report)
     if not sources:
-        raise nothing_to_embed()
+        raise _nothing_to_embed()
     config, wanted, fields, place = encoding.config(), outputs.outputs(), reading.read_options(), lake.lake()
     shared_engine(config).check(wanted)
     request = EmbedRequest(
@@ -81,8 +75,45 @@ def embed(
         reading=fields, stdin_name=stdin_name, limit=limit, delete=not keep_missing, delete_limit=delete_limit,
         name=name, runner=runner.runner(),
     )  # fmt: skip
-    if dry_run:
-        return show_plan(embed_job(request), json=report.json)
-    done = run_job(embed_job(request), request, flow=EMBED, verbose=report.verbose)
+    job = embed_job(request)
+    return _show_plan(job, report) if dry_run else _run(job, request, strict=strict, report=report)
+
+
+# What follows imports what it needs only then: a mistake in the command is told at once.
+
+
+def _show_plan(job: Job, report: ReportOptions) -> Exit:
+    from polyseme.flows.commands.show_plan import show_plan
+
+    return show_plan(job, json=report.json)
+
+
+def _run(job: Job, request: EmbedRequest, *, strict: bool, report: ReportOptions) -> Exit:
+    from polyseme.flows.commands.embed_corpora import EMBED, exit_code
+    from polyseme.flows.commands.run_job import run_job
+    from polyseme.flows.display.output import write_json
+    from polyseme.flows.display.run_summary import show_summary
+
+    done = run_job(job, request, flow=EMBED, verbose=report.verbose)
     write_json(done.to_dict()) if report.json else show_summary(done)
     return exit_code(done, strict=strict)
+
+
+def _embed_corpora(
+    corpora: CorpusOptions, *, delete_limit: str | None, dry_run: bool, strict: bool, report: ReportOptions
+) -> Exit:
+    from polyseme.flows.commands.embed_corpora import embed_corpora
+    from polyseme.flows.server.corpora import chosen
+
+    named = chosen(None if corpora.all_corpora else dict.fromkeys(corpora.corpus))
+    return embed_corpora(named, delete_limit=delete_limit, dry_run=dry_run, strict=strict, report=report)
+
+
+def _nothing_to_embed() -> UsageError:
+    """Return the error for a command that names nothing; it names the corpora that are configured here."""
+    from polyseme.flows.server.corpora import configured
+
+    more = ""
+    if known := list(configured()):
+        more = f" Corpora of polyseme.toml: {', '.join(known)}; --corpus {known[0]} embeds one, --all-corpora all."
+    return UsageError(f"Nothing to embed: name at least one file, folder, glob or - for standard input.{more}")

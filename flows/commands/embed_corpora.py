@@ -16,7 +16,7 @@ from polyseme.flows.runs.job import embed_job
 from polyseme.flows.runs.plan import plan
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.flows.server.corpora import Corpus
-from polyseme.storage.errors import PolysemeError, UsageError, in_words
+from polyseme.storage.errors import PolysemeError, in_words
 from polyseme.tasks.engine import Cancelled, shared_engine
 from polyseme.tasks.shards.deletion_guard import explain
 
@@ -69,13 +69,3 @@ def exit_code(done: RunReport, *, strict: bool) -> int:
     if done.held_back:
         return FINISHED_HELD_BACK
     return FINISHED_WITH_REJECTS if strict and done.tally.rejected else 0
-
-
-def nothing_to_embed() -> UsageError:
-    """Return the error for a command that names nothing; it names the corpora that are configured here."""
-    from polyseme.flows.server.corpora import configured
-
-    more = ""
-    if known := list(configured()):
-        more = f" Corpora of polyseme.toml: {', '.join(known)}; --corpus {known[0]} embeds one, --all-corpora all."
-    return UsageError(f"Nothing to embed: name at least one file, folder, glob or - for standard input.{more}")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Any
 
-from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.database.runs import DIED
+from polyseme.storage.records import HeldBack
 from polyseme.tasks.inference.lake_model import RENEW
 
 UNFINISHED = (DIED, "failed", "cancelled")

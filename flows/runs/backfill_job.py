@@ -15,7 +15,8 @@ from polyseme.flows.runs.runners import Runner
 from polyseme.flows.settings import lake_at
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.catalog_url import refuse_password
-from polyseme.storage.database.encodings import Encoding, check_name
+from polyseme.storage.database.encodings import Encoding
+from polyseme.storage.encoding_names import check_name
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import ENCODING_SCHEMES, Device, Document, Outputs, Reject

@@ -8,12 +8,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from polyseme.flows.observation.facts import Kind
 from polyseme.flows.runs.runners import Runner
 from polyseme.flows.settings import lake_at
 from polyseme.storage.catalog_url import refuse_password
-from polyseme.storage.database.encodings import check_name
+from polyseme.storage.encoding_names import check_name
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import Document, Outputs, Reject
@@ -22,7 +23,9 @@ from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import Source, read_sources, refuse_credentials, resolve
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to
-from polyseme.tasks.shards.scan import Scan
+
+if TYPE_CHECKING:
+    from polyseme.tasks.shards.scan import Scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,8 @@ from uuid import uuid4
 from polyseme.flows.runs.job import Job
 from polyseme.flows.runs.scan_thread import first
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.lake import Lake
-from polyseme.storage.records import Counts
+from polyseme.storage.records import Counts, HeldBack
 from polyseme.tasks.engine import shared_engine
 from polyseme.tasks.shards.deletion_guard import by_source
 from polyseme.tasks.shards.forecast import Forecast

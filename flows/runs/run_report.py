@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from polyseme.storage.database.held_back import HeldBack
-from polyseme.storage.records import Counts
+from polyseme.storage.records import Counts, HeldBack
 from polyseme.tasks.markdown import code, literal
 from polyseme.tasks.shards.deletion_guard import explain
 from polyseme.tasks.shards.tally import Tally

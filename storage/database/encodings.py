@@ -6,21 +6,16 @@ Every function works inside a transaction that it is given.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from itertools import count
 
 from sqlalchemy import Connection, insert, select
 
 from polyseme.storage import checks
 from polyseme.storage.database import meta
 from polyseme.storage.database.schema import encodings
+from polyseme.storage.encoding_names import check_name, encoding_name
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import EncodingSpec, PrecisionLoss
-
-_LONGEST = 48
-_USUAL = {"layers": "last", "pooling": "mean", "context": "sentence", "precision": "fp32"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,28 +84,3 @@ def choose_default(connection: Connection, name: str) -> None:
     if name not in known:
         raise UsageError(f"No encoding is named {name!r}; there are: {', '.join(known) or 'none yet'}.")
     meta.set_default_encoding(connection, known[name])
-
-
-def encoding_name(spec: EncodingSpec, *, taken: Collection[str]) -> str:
-    """Return the model's last path segment and its unusual options: `polyseme_mini`, `polyseme_mini_window_last4`."""
-    model = re.sub(r"[^a-z0-9]+", "_", spec.model.rstrip("/").rpartition("/")[2].lower()).strip("_")
-    if not model[:1].isalpha():
-        model = f"model_{model}".rstrip("_")
-    unusual = [
-        getattr(spec, option)
-        for option in ("context", "layers", "pooling", "precision")
-        if getattr(spec, option) != _USUAL[option]
-    ]
-    name = "_".join([model[:_LONGEST], *unusual])
-    candidates = (name if i == 1 else f"{name}_{i}" for i in count(1))
-    return next(c for c in candidates if c not in taken)
-
-
-def check_name(name: str) -> str:
-    """Return a name chosen by a user. Raises UsageError if SQL would have to quote it."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > _LONGEST:
-        raise UsageError(
-            f"An encoding's name is up to {_LONGEST} lower-case letters, digits and underscores, letter first, "
-            f"but {name!r} was given. Choose another."
-        )
-    return name

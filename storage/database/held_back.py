@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from dataclasses import asdict
+from typing import get_args
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select
 
@@ -17,28 +17,9 @@ from polyseme.storage import checks
 from polyseme.storage.database import meta
 from polyseme.storage.database.dialects import chunks
 from polyseme.storage.database.schema import held_back
+from polyseme.storage.records import HeldBack, Reason
 
-Reason = Literal["nothing-found", "too-many"]
 _LIMIT = re.compile(r"100%|[0-9]{1,18}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldBack:
-    """Documents of one source that a run did not find again and did not hide, `documents` of the `had` before it.
-
-    `source` is an absolute path or pattern, `examples` a few of the addresses, `confirm_with` the least
-    `--delete-limit` that hides them, `held_at` ISO 8601 in UTC.
-    """
-
-    encoding_id: str
-    source: str
-    run_id: str
-    reason: Reason
-    documents: int
-    had: int
-    examples: tuple[str, ...]
-    confirm_with: str
-    held_at: str = ""
 
 
 def read(connection: Connection) -> tuple[HeldBack, ...]:

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from polyseme.storage.database.held_back import HeldBack, Reason
 from polyseme.storage.errors import UsageError
+from polyseme.storage.records import HeldBack, Reason
 
 EXAMPLES = 5
 """Addresses that are kept of what was held back."""

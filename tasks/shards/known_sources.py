@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import quote_from_bytes
 
-from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import MissingLakeError
 from polyseme.storage.lake import Lake
 from polyseme.tasks.reading.folders import fixed_folder
@@ -17,6 +17,11 @@ def known_to(lake: Lake) -> Callable[[Source], bool]:
     """Return a function that looks whether a lake, which need not exist, has documents that a source covers."""
 
     def known(source: Source) -> bool:
+        if isinstance(lake.root, Path) and lake.catalog is None and not lake.root.exists():
+            return False
+        # Only now: most commands whose source is missing are mistyped, and are told at once.
+        from polyseme.storage.catalog import Catalog
+
         try:
             with Catalog.open(lake) as catalog:
                 pages = (

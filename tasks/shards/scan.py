@@ -14,9 +14,8 @@ from itertools import count
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import addresses
-from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.lake import Lake
-from polyseme.storage.records import Document, DocumentVersion, Outputs, Reject, Shard
+from polyseme.storage.records import Document, DocumentVersion, HeldBack, Outputs, Reject, Shard
 from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.sources import Source, shields
 from polyseme.tasks.shards.deletion_guard import DeletionLimit

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from polyseme.storage.database import addresses
-from polyseme.storage.database.held_back import HeldBack
+from polyseme.storage.records import HeldBack
 from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.sources import Source, path_of
 from polyseme.tasks.shards.deletion_guard import DeletionLimit, SourceCounts, judge

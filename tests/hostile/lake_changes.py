@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import addresses
-from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.database.schema import metadata
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.compaction import CompactionPolicy, compact
-from polyseme.storage.records import Counts, Document, PrecisionLoss, Reject
+from polyseme.storage.records import Counts, Document, HeldBack, PrecisionLoss, Reject
 from polyseme.storage.sql.publish import publish
 from polyseme.storage.staging import StagingWriter
 from tests import lakes

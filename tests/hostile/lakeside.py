@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.database.held_back import HeldBack
 from polyseme.storage.lake import Lake
+from polyseme.storage.records import HeldBack
 from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import read_sources, resolve

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from polyseme.storage.database.held_back import HeldBack
-from polyseme.storage.records import Counts
+from polyseme.storage.records import Counts, HeldBack
 from polyseme.tasks.shards.tally import Tally
 from polyseme.tasks.sql.run_texts import Text
 

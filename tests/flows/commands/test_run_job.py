@@ -7,7 +7,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,9 +22,11 @@ from tests.repository import ROOT
 
 LEAN = ("--level", "sentences", "--no-nsp")
 HEAVY = ("prefect", "torch", "transformers")
-_PROBE = f"""
-import atexit, sys
-atexit.register(lambda: print("loaded", *sorted({set(HEAVY)} & set(sys.modules)), file=sys.stderr))
+DATABASES = ("duckdb", "sqlalchemy")
+_PROBE = """
+import atexit, os, sys
+watched = set(os.environ["WATCHED_MODULES"].split())
+atexit.register(lambda: print("loaded", *sorted(watched & set(sys.modules)), file=sys.stderr))
 from polyseme.flows.cli import main
 main()
 """
@@ -36,9 +38,12 @@ def environment(**more: str) -> dict[str, str]:
     return mine | {"PYTHONPATH": str(ROOT)} | more
 
 
-def command(*words: str | Path, cwd: Path, **more: str) -> tuple[int, str, str, list[str]]:
-    """Run the command in a process of its own; return exit code, stdout, stderr and which of `HEAVY` it imported."""
-    done = processes.run(sys.executable, "-c", _PROBE, *words, env=environment(**more), cwd=cwd, check=False)
+def command(
+    *words: str | Path, cwd: Path, watched: Sequence[str] = HEAVY, **more: str
+) -> tuple[int, str, str, list[str]]:
+    """Run the command in a process of its own; return exit code, stdout, stderr and which of `watched` it imported."""
+    env = environment(WATCHED_MODULES=" ".join(watched), **more)
+    done = processes.run(sys.executable, "-c", _PROBE, *words, env=env, cwd=cwd, check=False)
     said, _, loaded = done.stderr.rpartition("loaded")
     return done.returncode, done.stdout, said, loaded.split()
 
@@ -146,7 +151,8 @@ class TestWithoutWork:
     )
     def test_a_mistake_is_answered_before_anything_starts(self, corpus: Path, tmp_path: Path, words: list[str]) -> None:
         before = sorted(tmp_path.rglob("*"))
-        code, _, err, loaded = command(*words, cwd=tmp_path, PREFECT_HOME=str(tmp_path / "home"))
+        watched = HEAVY + DATABASES if words[0] == "embed" else HEAVY
+        code, _, err, loaded = command(*words, cwd=tmp_path, watched=watched, PREFECT_HOME=str(tmp_path / "home"))
         assert code in (2, 4, 5)
         assert err
         assert (loaded, sorted(tmp_path.rglob("*"))) == ([], before)

@@ -12,7 +12,7 @@ from polyseme.flows.display.columns import Column, aligned
 from polyseme.flows.display.lake_status import screen
 from polyseme.flows.display.quantities import count, duration, moment, size
 from polyseme.flows.display.to_do import to_do
-from polyseme.storage.database.held_back import HeldBack
+from polyseme.storage.records import HeldBack
 
 NOW = datetime(2026, 11, 27, 17, tzinfo=UTC)
 

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import addresses
-from polyseme.storage.database.held_back import HeldBack
-from polyseme.storage.records import EncodingSpec
+from polyseme.storage.records import EncodingSpec, HeldBack
 from tests import lakes
 
 
