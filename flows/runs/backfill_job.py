@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from polyseme.flows.runs.job import Job
 from polyseme.flows.runs.runners import Runner
@@ -24,6 +25,9 @@ from polyseme.tasks.engine import EngineConfig, shared_engine
 from polyseme.tasks.inference.lake_model import place_of
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import read_sources, refuse_credentials, resolve
+
+if TYPE_CHECKING:
+    from polyseme.storage.sql.selection import Selection
 
 LEAST = Outputs("sentences", None, nsp=False)
 """Adds nothing to a document that the encoding holds already, since outputs only ever grow: it keeps what it has."""
@@ -72,8 +76,13 @@ class BackfillRequest:
 
 
 def backfill_job(request: BackfillRequest) -> Job:
-    """Resolve a request into a job. Raises UsageError for a source that cannot be read."""
+    """Resolve a request into a job.
+
+    Raises UsageError for a source that cannot be read, for an encoding that the lake does not have and for what is not
+    a condition: no run is recorded of a mistake.
+    """
     lake = lake_at(request.lake, request.catalog)
+    _check(lake, request)
     return Job(
         lake=lake,
         engine=request.engine,
@@ -89,25 +98,35 @@ def backfill_job(request: BackfillRequest) -> Job:
     )
 
 
+def _check(lake: Lake, request: BackfillRequest) -> None:
+    if not request.sources:
+        from polyseme.storage.sql.selection import check_selection
+
+        with Catalog.open(lake) as catalog:
+            check_selection(catalog, _selection(request))
+
+
+def _selection(request: BackfillRequest) -> Selection:
+    from polyseme.storage.sql.selection import Selection
+
+    return Selection(
+        encoding=request.texts_of,
+        where=request.where,
+        since=request.since,
+        damaged_in=shared_engine(request.engine).spec.encoding_id if request.damaged else None,
+    )
+
+
 def documents(lake: Lake, request: BackfillRequest) -> Iterator[Document | Reject]:
     """Yield the selected documents."""
-    from polyseme.storage.sql.selection import Selection, select_documents
+    from polyseme.storage.sql.selection import select_documents
 
-    encoding_id = shared_engine(request.engine).spec.encoding_id
     with Catalog.open(lake) as catalog:
         if not request.sources:
-            yield from select_documents(
-                catalog,
-                Selection(
-                    encoding=request.texts_of,
-                    where=request.where,
-                    since=request.since,
-                    damaged_in=encoding_id if request.damaged else None,
-                ),
-            )
+            yield from select_documents(catalog, _selection(request))
             return
         found = read_sources(resolve(request.sources, lake=lake), request.reading, stdin=sys.stdin.buffer)
-        marked = catalog.damaged_documents(encoding_id) if request.damaged else None
+        marked = catalog.damaged_documents(shared_engine(request.engine).spec.encoding_id) if request.damaged else None
         yield from found if marked is None else (d for d in found if isinstance(d, Document) and d.doc_id in marked)
 
 

@@ -128,10 +128,17 @@ class TestWithoutWork:
         assert runs(embedded)[1:] == [("completed", 0, 4, 0, 0, False)]
 
     def test_an_error_of_the_scan_is_recorded(self, embedded: Path, tmp_path: Path) -> None:
-        words = ("backfill", "--lake", embedded, "--where", "no_such_column = 1")
+        words = ("backfill", "--lake", embedded, "--where", "uri::INTEGER = 1")
         code, _, err, loaded = command(*words, cwd=tmp_path)
         assert (code, loaded) == (2, []), err
+        assert "--where takes a SQL condition" in err
         assert [state for state, *_ in runs(embedded)] == ["completed", "failed"]
+
+    def test_a_mistake_in_what_to_encode_again_is_no_run(self, embedded: Path, tmp_path: Path) -> None:
+        for words in (["--where", "no_such_column = 1"], ["--where", "title = "], ["--from", "no_such"]):
+            code, _, err, loaded = command("backfill", "--lake", embedded, *words, cwd=tmp_path)
+            assert (code, loaded) == (2, []), err
+            assert [state for state, *_ in runs(embedded)] == ["completed"]
 
     @pytest.mark.parametrize(
         "words",
