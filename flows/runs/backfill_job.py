@@ -24,7 +24,7 @@ from polyseme.storage.records import ENCODING_SCHEMES, Device, Document, Outputs
 from polyseme.tasks.engine import EngineConfig, shared_engine
 from polyseme.tasks.inference.lake_model import place_of
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import read_sources, refuse_credentials, resolve
+from polyseme.tasks.reading.sources import names, read_sources, refuse_credentials, resolve
 
 if TYPE_CHECKING:
     from polyseme.storage.sql.selection import Selection
@@ -68,11 +68,11 @@ class BackfillRequest:
             raise UsageError(f"--limit must be at least 1, got {self.limit}.")
 
     @property
-    def label(self) -> list[str]:
-        """What the view `runs` shows as the run's sources."""
+    def label(self) -> str:
+        """What the view `runs` shows as the sources of a run over the lake's own documents."""
         chosen = [f"since {self.since:%Y-%m-%d %H:%M}" if self.since else "", self.where or ""]
         chosen.append("damaged" if self.damaged else "")
-        return self.sources or [" and ".join(["lake", *filter(None, chosen)])]
+        return " and ".join(["lake", *filter(None, chosen)])
 
 
 def backfill_job(request: BackfillRequest) -> Job:
@@ -83,14 +83,15 @@ def backfill_job(request: BackfillRequest) -> Job:
     """
     lake = lake_at(request.lake, request.catalog)
     _check(lake, request)
+    scanned = resolve(request.sources, lake=lake) if request.sources else None
     return Job(
         lake=lake,
         engine=request.engine,
         outputs=request.outputs,
-        sources=request.label,
+        sources=[request.label] if scanned is None else names(scanned),
         places=request.sources,
         items=lambda: documents(lake, request),
-        scanned=resolve(request.sources, lake=lake) if request.sources else None,
+        scanned=scanned,
         limit=request.limit,
         name=request.name,
         runner=request.runner,

@@ -20,7 +20,7 @@ from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import Document, Outputs, Reject
 from polyseme.tasks.engine import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import Source, read_sources, refuse_credentials, resolve
+from polyseme.tasks.reading.sources import Source, names, read_sources, refuse_credentials, resolve
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to
 
@@ -67,8 +67,8 @@ class EmbedRequest:
 class Job:
     """One run over some selection: where its documents come from, and what to do once they are committed.
 
-    `sources` is what the view `runs` shows, `places` the files and folders that are read, `scanned` the same resolved;
-    None for documents of the lake itself.
+    `sources` is what the view `runs` shows, with whole paths, `places` the files and folders that are read, `scanned`
+    the same resolved; None for documents of the lake itself.
     """
 
     lake: Lake
@@ -104,7 +104,7 @@ def embed_job(request: EmbedRequest) -> Job:
         lake=lake,
         engine=request.engine,
         outputs=request.outputs,
-        sources=request.sources,
+        sources=names(sources),
         places=request.sources,
         items=items,
         scanned=sources,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from polyseme.flows.runs.backfill_job import BackfillRequest, backfill_job
 from polyseme.flows.runs.job import EmbedRequest, embed_job
 from polyseme.flows.runs.run import begun
 from polyseme.flows.signals.ending import EndedBySignal, ended_by_signals
@@ -37,3 +38,18 @@ def test_a_run_is_cancelled_by_a_signal_though_a_library_raises_an_error_of_its_
         library()
     with connect(lake) as con:
         assert con.execute("SELECT state FROM runs").fetchall() == [("cancelled",)]
+
+
+def test_a_run_records_its_sources_the_same_wherever_they_were_typed(
+    corpus: Path, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recorded(*sources: str) -> list[str]:
+        return embed_job(EmbedRequest(sources=list(sources), lake=str(lake))).sources
+
+    monkeypatch.chdir(corpus.parent)
+    whole = [str(corpus.resolve()), str(corpus.resolve() / "*.txt"), "-"]
+    assert recorded(corpus.name, f"{corpus.name}/*.txt", "-") == whole
+    monkeypatch.chdir(corpus)
+    assert recorded(".", "./*.txt", "-") == whole
+    request = BackfillRequest(sources=["."], lake=str(lake))
+    assert backfill_job(request).sources == whole[:1]
