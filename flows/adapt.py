@@ -39,7 +39,7 @@ from polyseme.tasks.markdown import literal
 from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress
 from polyseme.tasks.training.objective import ObjectiveConfig
-from polyseme.tasks.training.trainer import TrainingConfig
+from polyseme.tasks.training.settings import TrainingConfig
 
 OUT = "models/{corpus}-%Y-%m-%d"
 """Folders of the models of configured corpora."""
