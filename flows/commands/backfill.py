@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -161,6 +162,8 @@ def _run(request: BackfillRequest, options: ReportOptions) -> Exit:
 
 
 def _print_summary(report: RunReport) -> None:
+    from polyseme.flows.runs.run_report import broken
+
     counts, tally = report.counts, report.tally
     described = f"{tally.redescribed:,} described anew, " if tally.redescribed else ""
     show(
@@ -169,3 +172,5 @@ def _print_summary(report: RunReport) -> None:
         f"{counts.words:,} words, {counts.tokens:,} tokens in {report.wall_seconds:,.1f} s.\n"
         f"Lake {report.lake}, encoding {report.encoding}, run {report.run_id}."
     )
+    if said := broken(report):
+        show(f"{said}: polyseme verify --lake {quote(report.lake)}")

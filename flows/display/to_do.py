@@ -33,14 +33,35 @@ class ToDo:
 
 
 def to_do(
-    encodings: Sequence[Mapping[str, Any]], held: Sequence[HeldBack], runs: Sequence[Mapping[str, Any]], lake: str
+    encodings: Sequence[Mapping[str, Any]],
+    held: Sequence[HeldBack],
+    runs: Sequence[Mapping[str, Any]],
+    lake: str,
+    *,
+    broken: Sequence[str] = (),
 ) -> list[ToDo]:
     """Return what the lake at `lake` needs: confirmations, runs to repeat, repairs, backfills. `runs` are latest first.
 
-    Each run has `sources` as a list.
+    Each run has `sources` as a list; `broken` are the paths of parts that merges found missing or changed.
     """
     place = quote(lake)
-    return [*_held(held, place), *_unfinished(runs, place), *_stale(encodings, place), *_earlier(encodings, place)]
+    return [
+        *_broken(broken, place),
+        *_held(held, place),
+        *_unfinished(runs, place),
+        *_stale(encodings, place),
+        *_earlier(encodings, place),
+    ]
+
+
+def _broken(parts: Sequence[str], place: str) -> Iterator[ToDo]:
+    if parts:
+        which = f"{len(parts):,} parts are" if len(parts) > 1 else "A part is"
+        yield ToDo(
+            what=f"{which} missing or changed, such as {parts[0]}, and those before are not merged. See "
+            "what is lost with",
+            command=f"polyseme verify --lake {place}",
+        )
 
 
 def _held(held: Sequence[HeldBack], place: str) -> Iterator[ToDo]:

@@ -24,6 +24,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import runs
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.errors import PolysemeError
+from polyseme.storage.maintenance.broken_parts import broken_parts
 from polyseme.storage.records import Counts, Shard
 from polyseme.storage.sql.publish import publish
 from polyseme.storage.staging import remove_staging
@@ -122,6 +123,7 @@ class Run:
             wall_seconds=self.progress.seconds,
             error=error,
             held_back=tuple(by_source(self.scan.held_back)),
+            broken_parts=() if raised else broken_parts(self.catalog, self.scan.encoding_id),
         )
         self._ended = True
         self.catalog.finish_run(

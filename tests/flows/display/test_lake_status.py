@@ -160,6 +160,13 @@ def test_a_long_error_leaves_room_for_what_to_do() -> None:
     assert " ".join(line.strip() for line in lines).count("options as before: polyseme embed") == 1
 
 
+def test_broken_parts_are_said_once_and_first() -> None:
+    first, second = to_do([encoding("bert", damaged=1)], [], [], "/lakes/n", broken=["data/words/a.parquet", "b"])
+    assert first.what.startswith("2 parts are missing or changed, such as data/words/a.parquet, and those before")
+    assert first.command == "polyseme verify --lake /lakes/n"
+    assert "lost rows" in second.what
+
+
 def test_commands_name_their_sources_and_lakes_in_one_word_each() -> None:
     held = HeldBack(
         encoding_id="e", source="/data/it's here", run_id="r", reason="too-many", documents=3, had=4,
