@@ -75,7 +75,7 @@ def embed(
         reading=fields, stdin_name=stdin_name, limit=limit, delete=not keep_missing, delete_limit=delete_limit,
         name=name, runner=runner.runner(),
     )  # fmt: skip
-    job = embed_job(request)
+    job = embed_job(request, dry_run=dry_run)
     return _show_plan(job, report) if dry_run else _run(job, request, strict=strict, report=report)
 
 

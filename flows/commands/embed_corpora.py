@@ -40,7 +40,7 @@ def embed_corpora(
                 request = replace(request, delete_limit=delete_limit)
             shared_engine(request.engine).check(request.outputs)
             if dry_run:
-                found = plan(embed_job(request))
+                found = plan(embed_job(request, dry_run=True))
                 records.append({"corpus": name, **found.to_dict()})
                 if not report.json:
                     show(f"Corpus {name}, lake {found.lake}")

@@ -75,14 +75,14 @@ class BackfillRequest:
         return " and ".join(["lake", *filter(None, chosen)])
 
 
-def backfill_job(request: BackfillRequest) -> Job:
-    """Resolve a request into a job.
+def backfill_job(request: BackfillRequest, *, dry_run: bool = False) -> Job:
+    """Resolve a request into a job, without a change of the lake for a dry run.
 
     Raises UsageError for a source that cannot be read, for an encoding that the lake does not have and for what is not
     a condition: no run is recorded of a mistake.
     """
     lake = lake_at(request.lake, request.catalog)
-    _check(lake, request)
+    _check(lake, request, dry_run=dry_run)
     scanned = resolve(request.sources, lake=lake) if request.sources else None
     return Job(
         lake=lake,
@@ -90,7 +90,7 @@ def backfill_job(request: BackfillRequest) -> Job:
         outputs=request.outputs,
         sources=[request.label] if scanned is None else names(scanned),
         places=request.sources,
-        items=lambda: documents(lake, request),
+        items=lambda catalog: documents(catalog, request),
         scanned=scanned,
         limit=request.limit,
         name=request.name,
@@ -99,11 +99,11 @@ def backfill_job(request: BackfillRequest) -> Job:
     )
 
 
-def _check(lake: Lake, request: BackfillRequest) -> None:
+def _check(lake: Lake, request: BackfillRequest, *, dry_run: bool) -> None:
     if not request.sources:
         from polyseme.storage.sql.selection import check_selection
 
-        with Catalog.open(lake) as catalog:
+        with Catalog.opened(lake, dry_run=dry_run) as catalog:
             check_selection(catalog, _selection(request))
 
 
@@ -118,17 +118,16 @@ def _selection(request: BackfillRequest) -> Selection:
     )
 
 
-def documents(lake: Lake, request: BackfillRequest) -> Iterator[Document | Reject]:
+def documents(catalog: Catalog, request: BackfillRequest) -> Iterator[Document | Reject]:
     """Yield the selected documents."""
     from polyseme.storage.sql.selection import select_documents
 
-    with Catalog.open(lake) as catalog:
-        if not request.sources:
-            yield from select_documents(catalog, _selection(request))
-            return
-        found = read_sources(resolve(request.sources, lake=lake), request.reading, stdin=sys.stdin.buffer)
-        marked = catalog.damaged_documents(shared_engine(request.engine).spec.encoding_id) if request.damaged else None
-        yield from found if marked is None else (d for d in found if isinstance(d, Document) and d.doc_id in marked)
+    if not request.sources:
+        yield from select_documents(catalog, _selection(request))
+        return
+    found = read_sources(resolve(request.sources, lake=catalog.lake), request.reading, stdin=sys.stdin.buffer)
+    marked = catalog.damaged_documents(shared_engine(request.engine).spec.encoding_id) if request.damaged else None
+    yield from found if marked is None else (d for d in found if isinstance(d, Document) and d.doc_id in marked)
 
 
 def config_of(encoding: Encoding, device: Device, *, model: str | None = None) -> EngineConfig:

@@ -25,6 +25,7 @@ from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to
 
 if TYPE_CHECKING:
+    from polyseme.storage.catalog import Catalog
     from polyseme.tasks.shards.scan import Scan
 
 
@@ -68,7 +69,7 @@ class Job:
     """One run over some selection: where its documents come from, and what to do once they are committed.
 
     `sources` is what the view `runs` shows, with whole paths, `places` the files and folders that are read, `scanned`
-    the same resolved; None for documents of the lake itself.
+    the same resolved; None for documents of the lake itself. `items` is given the catalog of the run or of its plan.
     """
 
     lake: Lake
@@ -76,7 +77,7 @@ class Job:
     outputs: Outputs
     sources: list[str]
     places: list[str]
-    items: Callable[[], Iterator[Document | Reject]]
+    items: Callable[[Catalog], Iterator[Document | Reject]]
     scanned: Sequence[Source] | None = None
     limit: int | None = None
     settle: Callable[[Scan], None] = lambda scan: None
@@ -85,13 +86,16 @@ class Job:
     kind: Kind = "embed"
 
 
-def embed_job(request: EmbedRequest) -> Job:
-    """Resolve a request into a job. Raises UsageError for a source that cannot be read."""
+def embed_job(request: EmbedRequest, *, dry_run: bool = False) -> Job:
+    """Resolve a request into a job, without a change of the lake for a dry run.
+
+    Raises UsageError for a source that cannot be read.
+    """
     lake = lake_at(request.lake, request.catalog)
-    sources = resolve(request.sources, lake=lake, known=known_to(lake), stdin_name=request.stdin_name)
+    sources = resolve(request.sources, lake=lake, known=known_to(lake, dry_run=dry_run), stdin_name=request.stdin_name)
     delete_limit = DeletionLimit.parse(request.delete_limit)
 
-    def items() -> Iterator[Document | Reject]:
+    def items(catalog: Catalog) -> Iterator[Document | Reject]:
         return read_sources(sources, request.reading, stdin=sys.stdin.buffer)
 
     def settle(scan: Scan) -> None:

@@ -113,7 +113,7 @@ def plan(job: Job) -> Plan:
         scan = Scan(catalog, staged, run_id, version, encoding_id, job.outputs, job.scanned, by_source=True)
         forecast = Forecast(catalog, staged, engine)
         try:
-            for shard in scan.shards(first(job.items(), job.limit)):
+            for shard in scan.shards(first(job.items(catalog), job.limit)):
                 forecast.add(shard)
             job.settle(scan)
         finally:

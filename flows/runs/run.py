@@ -158,7 +158,7 @@ def begun(job: Job, flow_run_id: str | None = None) -> Iterator[Run]:
         try:
             version = catalog.begin_run(run_id, encoding_id, job.sources, flow_run_id)
             scan = Scan(catalog, lake, run_id, version, encoding_id, job.outputs, job.scanned)
-            scanning = ScanThread(scan, job.items, limit=job.limit, progress=Progress.begin(run_id))
+            scanning = ScanThread(scan, lambda: job.items(catalog), limit=job.limit, progress=Progress.begin(run_id))
             observation = observed.begin(job, catalog, name, scanning, spec=engine.spec)
             run = Run(job, catalog, engine, name, known, scanning, observation, flow_run_id)
         except BaseException as error:

@@ -21,6 +21,7 @@ from tests import processes
 from tests.flows.conftest import write_records
 from tests.flows.test_cli import polyseme
 from tests.hostile.test_lake_paths import on_a_read_only_mount
+from tests.repository import ROOT
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api")]
 
@@ -280,3 +281,21 @@ def test_standard_input_is_planned(
         (found,) = planned.plan("embed", "-")["sources"]
     assert (found["source"], found["new"], found["refused"]) == ("-", 1, 1)
     assert not lake.exists()
+
+
+def test_a_dry_run_does_not_bring_a_lake_of_an_older_format_to_todays(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    old = shutil.copytree(ROOT / "tests" / "fixtures" / "format5", tmp_path / "old")
+    before = bytes_of(old)
+    for words, count in (
+        (["backfill", "--model", "polyseme-mini", "--device", "cpu"], 3),
+        (["backfill", "--model", "polyseme-mini", "--device", "cpu", "--where", "uri LIKE '%money%'"], 1),
+        (["embed", "/corpus", "--device", "cpu"], 0),
+    ):
+        code, out, err = polyseme(capfd, *words, "--lake", old, "--dry-run", "--json")
+        assert code == 0, err
+        assert json.loads(out)["documents"] == count
+        assert bytes_of(old) == before, words
+    assert polyseme(capfd, "vacuum", "--lake", old, "--dry-run")[0] == 0
+    assert bytes_of(old) == before
