@@ -8,12 +8,11 @@ from typing import Any
 
 from polyseme.flows.commands.options.running import ReportOptions
 from polyseme.flows.commands.run_job import run_job
-from polyseme.flows.commands.show_plan import print_plan
+from polyseme.flows.commands.show_plan import planned, print_plan
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.run_summary import show_line
 from polyseme.flows.display.terminal import note, show
 from polyseme.flows.runs.job import embed_job
-from polyseme.flows.runs.plan import plan
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.flows.server.corpora import Make
 from polyseme.storage.errors import PolysemeError, in_words
@@ -40,7 +39,7 @@ def embed_corpora(
                 request = replace(request, delete_limit=delete_limit)
             shared_engine(request.engine).check(request.outputs)
             if dry_run:
-                found = plan(embed_job(request, dry_run=True))
+                found = planned(embed_job(request, dry_run=True))
                 records.append({"corpus": name, **found.to_dict()})
                 if not report.json:
                     show(f"Corpus {name}, lake {found.lake}")

@@ -13,12 +13,14 @@ import pytest
 
 from polyseme.flows.runs.job import EmbedRequest, embed_job
 from polyseme.flows.runs.plan import plan
+from polyseme.flows.runs.progress import listening
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.tasks.engine import EngineConfig
 from polyseme.tasks.shards import forecast
 from tests import processes
 from tests.flows.conftest import write_records
+from tests.flows.display.test_progress_bar import Terminal
 from tests.flows.test_cli import polyseme
 from tests.hostile.test_lake_paths import on_a_read_only_mount
 from tests.repository import ROOT
@@ -144,6 +146,22 @@ def test_a_plan_says_what_is_held_back_and_why(planned: Planned, sources: tuple[
     assert found["held_back"][0]["reason"] == "nothing-found"
     found, _ = planned.then_run("embed", notes, mail, "--delete-limit", "100%")
     assert [s["deleted"] for s in found["sources"]] == [4, 0]
+
+
+def test_a_plan_shows_on_a_terminal_how_much_it_has_read_and_nothing_elsewhere(
+    lake: Path, tiny_folder: Path, sources: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    words = ("embed", *sources, "--lake", lake, "--model", tiny_folder, "--device", "cpu", "--dry-run", "--json")
+    told = list[str]()
+    with listening(lambda text, share: told.append(text)):
+        assert polyseme(capfd, *words)[0::2] == (0, "")
+    assert any(text.split(";")[-1].lstrip().startswith("7 documents read") for text in told), told
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    assert polyseme(capfd, *words)[0] == 0
+    assert "documents read" in terminal.getvalue()
 
 
 def test_a_plan_of_a_limited_run_deletes_nothing(planned: Planned, sources: tuple[Path, Path]) -> None:
