@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from polyseme.flows.commands.options.running import ReportOptions
@@ -45,7 +46,10 @@ def embed_corpora(
                     show(f"Corpus {name}, lake {found.lake}")
                     print_plan(found)
                 continue
-            done = run_job(embed_job(request), request, flow=EMBED, verbose=report.verbose)
+            done = run_job(
+                embed_job(request), request, flow=EMBED, verbose=report.verbose,
+                at_the_end=partial(_say_what_is_left, name, [*corpora], records, codes, json=report.json),
+            )  # fmt: skip
         except Cancelled:
             raise
         except Exception as error:
@@ -60,6 +64,23 @@ def embed_corpora(
         codes.append(exit_code(done, strict=strict))
     if report.json:
         write_json(records)
+    return _worst(codes)
+
+
+def _say_what_is_left(
+    name: str, corpora: list[str], records: list[dict[str, Any]], codes: list[int], error: PolysemeError, *, json: bool
+) -> int:
+    """Say which corpora were not embedded, if the process ends with the run of one; return the exit code."""
+    left = corpora[corpora.index(name) + 1 :]
+    again = "".join(f" --corpus {one}" for one in (name, *left))
+    note(f"polyseme: corpus {name} failed; not embedded: {', '.join(left) or 'none'}. To go on: polyseme embed{again}")
+    if json:
+        undone = [{"corpus": one, "error": f"not embedded: corpus {name} failed"} for one in left]
+        write_json([*records, {"corpus": name, "error": in_words(error)}, *undone])
+    return _worst([*codes, error.exit_code])
+
+
+def _worst(codes: list[int]) -> int:
     failures = [code for code in codes if code and code not in (FINISHED_HELD_BACK, FINISHED_WITH_REJECTS)]
     return failures[0] if failures else max(codes, default=0)
 
