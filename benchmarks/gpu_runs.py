@@ -81,7 +81,8 @@ def training(setting: Setting) -> Iterator[Figure]:
     from polyseme.tasks.training.corpus import prepare
     from polyseme.tasks.training.network import start_from
     from polyseme.tasks.training.objective import Objective, ObjectiveConfig
-    from polyseme.tasks.training.trainer import Trainer, TrainingConfig
+    from polyseme.tasks.training.settings import TrainingConfig
+    from polyseme.tasks.training.trainer import Trainer
 
     checkpoint = find("polyseme-mini") if not setting.tiny else setting.checkpoint
     wordpiece = WordPiece.load(checkpoint.folder)

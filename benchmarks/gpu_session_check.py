@@ -134,7 +134,8 @@ def _training_step(setting: Setting) -> str:
     from polyseme.tasks.training.corpus import TrainingText
     from polyseme.tasks.training.network import start_from
     from polyseme.tasks.training.objective import Objective, ObjectiveConfig
-    from polyseme.tasks.training.trainer import Trainer, TrainingConfig
+    from polyseme.tasks.training.settings import TrainingConfig
+    from polyseme.tasks.training.trainer import Trainer
 
     sentences, length = 64, 8
     ids = np.random.default_rng(0).integers(5, setting.wordpiece.vocab_size, sentences * length).astype(np.int32)

@@ -25,7 +25,8 @@ from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress
 from polyseme.tasks.training.export import export
 from polyseme.tasks.training.objective import ObjectiveConfig
-from polyseme.tasks.training.trainer import Trainer, TrainingConfig
+from polyseme.tasks.training.settings import TrainingConfig
+from polyseme.tasks.training.trainer import Trainer
 
 Found = Callable[[dict[str, Any]], None]
 _CHECKPOINT_SECONDS = 60.0

@@ -28,7 +28,7 @@ from polyseme.flows.display.svg import write_picture
 from polyseme.flows.events import ModelAdapted, emit, event_id
 from polyseme.flows.runs.retries import TASK_OPTIONS
 from polyseme.flows.runs.training_progress import evaluation_reporter, step_reporter
-from polyseme.flows.server.corpora import Corpus, chosen
+from polyseme.flows.server.corpora import Corpus, makers
 from polyseme.flows.server.every_corpus import do_for_each, raise_failures
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.adaptation.request import Adaptation
@@ -39,7 +39,7 @@ from polyseme.tasks.markdown import literal
 from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress
 from polyseme.tasks.training.objective import ObjectiveConfig
-from polyseme.tasks.training.trainer import TrainingConfig
+from polyseme.tasks.training.settings import TrainingConfig
 
 OUT = "models/{corpus}-%Y-%m-%d"
 """Folders of the models of configured corpora."""
@@ -126,7 +126,7 @@ def adapt_corpora(
     run was scheduled, so that every scheduled run makes models of its own and a retry goes on with them. Raises
     PolysemeError if a corpus failed, once the others are done.
     """
-    named = chosen(corpora)
+    named = makers(corpora)
     if len(named) > 1 and "{corpus}" not in out:
         raise UsageError(f"{len(named)} corpora need as many folders: put {{corpus}} into out, which is {out!r}.")
 

@@ -14,7 +14,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
 from polyseme.flows.repair import repair_lake
-from polyseme.flows.server.corpora import chosen
+from polyseme.flows.server.corpora import makers
+from polyseme.flows.server.every_corpus import do_for_each
 from polyseme.flows.settings import lake_at
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.catalog_url import refuse_password
@@ -117,8 +118,11 @@ def maintain(lakes: list[str] | None = None) -> None:
 
     A lake that does not exist yet is skipped. Raises PolysemeError for faults, once every lake is done.
     """
-    places = {c.lake: c.catalog for c in chosen()} if lakes is None else dict.fromkeys(lakes)
-    failures = []
+    places, failures = dict[str, str | None](), list[str]()
+    if lakes is None:
+        failures = do_for_each(makers(), lambda corpus: places.update({corpus.lake: corpus.catalog}))
+    else:
+        places = dict.fromkeys(lakes)
     for lake, catalog_url in places.items():
         try:
             Catalog.open(_place(lake, catalog_url)).close()

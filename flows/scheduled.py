@@ -6,7 +6,7 @@ another scan. A corpus that fails does not stop the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from prefect import flow
@@ -18,7 +18,7 @@ from polyseme.flows.received_events import check_corpora
 from polyseme.flows.runs.endings import with_state
 from polyseme.flows.runs.job import embed_job
 from polyseme.flows.runs.run_report import RunReport
-from polyseme.flows.server.corpora import Corpus, chosen
+from polyseme.flows.server.corpora import Corpus, Make, makers
 from polyseme.flows.server.every_corpus import do_for_each, raise_failures
 from polyseme.flows.server.scan_lock import scan_lock
 
@@ -28,10 +28,10 @@ def embed_corpora(corpora: list[str] | None = None) -> Any:
     """Bring the lakes of configured corpora up to date, of all of them for None.
 
     If another run scans a corpus, wait for it; if one waits for it already, leave the corpus to that run.
-    Raises PolysemeError if a corpus failed, once the others are done. The flow run's state is `HeldBack` if deletions
-    were held back.
+    Raises PolysemeError if a corpus failed or its table makes no sense, once the others are done. The flow run's state
+    is `HeldBack` if deletions were held back.
     """
-    reports, failures = _bring_up_to_date(chosen(check_corpora(corpora)))
+    reports, failures = _bring_up_to_date(makers(check_corpora(corpora)))
     raise_failures(failures)
     return with_state(reports.values())
 
@@ -42,7 +42,7 @@ def reconcile(corpora: list[str] | None = None) -> Any:
 
     Leaves a table of what no event had brought in.
     """
-    reports, failures = _bring_up_to_date(chosen(check_corpora(corpora)))
+    reports, failures = _bring_up_to_date(makers(check_corpora(corpora)))
     table = [
         {
             "corpus": name,
@@ -61,7 +61,7 @@ def reconcile(corpora: list[str] | None = None) -> Any:
     return with_state(reports.values())
 
 
-def _bring_up_to_date(corpora: Iterable[Corpus]) -> tuple[dict[str, RunReport], list[str]]:
+def _bring_up_to_date(corpora: Mapping[str, Make]) -> tuple[dict[str, RunReport], list[str]]:
     """Return reports by corpus, and a line for each corpus that failed."""
     reports = dict[str, RunReport]()
 

@@ -7,7 +7,7 @@ files by their relative path only, and never opens one. Safe to share between th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -71,6 +71,26 @@ class Catalog:
     def open(lake: Lake, *, patience: float = PATIENCE_SECONDS) -> Catalog:
         """Open the catalog of an existing lake. Raises LakeError if there is none that this Polyseme reads."""
         return Catalog(lake, opening.open_existing(lake, patience=patience), patience=patience)
+
+    @staticmethod
+    def opened(lake: Lake, *, dry_run: bool) -> AbstractContextManager[Catalog]:
+        """Open the catalog of an existing lake: for a dry run to be read, as `unchanged`, else as `open`."""
+        return Catalog.unchanged(lake) if dry_run else Catalog.open(lake)
+
+    @staticmethod
+    @contextmanager
+    def unchanged(lake: Lake, *, patience: float = PATIENCE_SECONDS) -> Iterator[Catalog]:
+        """Open the catalog of an existing lake to be read, and do not bring it to today's format.
+
+        Of an older format a scratch copy is opened. Raises LakeError as `open` does.
+        """
+        engine = opening.open_existing(lake, patience=patience, migrating=False)
+        with Catalog(lake, engine, patience=patience) as catalog:
+            if opening.is_of_today(engine):
+                yield catalog
+                return
+        with Catalog.scratch(lake, patience=patience) as catalog:
+            yield catalog
 
     @staticmethod
     @contextmanager

@@ -64,9 +64,8 @@ def adapt(
         auto is fp32 on CPUs and bf16 on CUDA GPUs. bf16 is faster on CPUs with AVX-512 BF16 or AMX, slower on others.
     """
     refuse_options(sources, "adapt")
-    prepare_prefect(verbose=report.verbose)
+    from polyseme.tasks.adaptation.checks import check
     from polyseme.tasks.adaptation.request import Adaptation
-    from polyseme.tasks.adaptation.workspace import open_workspace
 
     adaptation = Adaptation(
         sources=list(sources), out=str(out), model=model, training=training.config(), objective=objective.config(),
@@ -75,7 +74,11 @@ def adapt(
         reading=reading.read_options(), teacher=network.teacher, blend=network.blend, add_layers=network.add_layers,
         order_head=network.order_head,
     )  # fmt: skip
-    with open_workspace(adaptation):  # errors of the request are raised before Prefect starts
+    check(adaptation)  # a mistake is told before PyTorch or Prefect is imported
+    prepare_prefect(verbose=report.verbose)
+    from polyseme.tasks.adaptation.workspace import open_workspace
+
+    with open_workspace(adaptation):  # and one about a run that is to go on before Prefect starts
         pass
     from polyseme.flows.adapt import adapt_model
     from polyseme.flows.display.progress_bar import shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -66,7 +67,7 @@ def backfill(
         a model, or --name a new encoding: like the default one, but for the settings that are given.
     """
     place = lake.lake()
-    kept, texts = _of_the_lake(place, texts_of, encoding)
+    kept, texts = _of_the_lake(place, texts_of, encoding, dry_run=dry_run)
     from polyseme.flows.runs.backfill_job import BackfillRequest
 
     if settings.model is not None and encoding is None:
@@ -77,7 +78,7 @@ def backfill(
         config = _repeating(kept, settings)
     engine = shared_engine(config)
     had_by = None if engine.spec.encoding_id == texts.encoding_id and not sources else texts
-    wanted = outputs_wanted(place, had_by, outputs)
+    wanted = outputs_wanted(place, had_by, outputs, dry_run=dry_run)
     engine.check(wanted)
     request = BackfillRequest(
         lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted, sources=as_parameters(sources),
@@ -108,17 +109,19 @@ def _like(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
     return EngineConfig(model=place_of(spec), device=settings.device, **(same | settings.settings()))
 
 
-def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None) -> tuple[Encoding, Encoding]:
+def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None, *, dry_run: bool) -> tuple[Encoding, Encoding]:
     """Return the encoding to repeat and the one whose texts to take."""
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.sql.selection import find_encoding
 
-    with Catalog.open(lake) as catalog:
+    with Catalog.opened(lake, dry_run=dry_run) as catalog:
         snapshot = catalog.snapshot()
     return find_encoding(snapshot, encoding), find_encoding(snapshot, texts_of)
 
 
-def outputs_wanted(lake: Lake, texts: Encoding | None, options: PartialOutputOptions) -> Outputs:
+def outputs_wanted(
+    lake: Lake, texts: Encoding | None, options: PartialOutputOptions, *, dry_run: bool = False
+) -> Outputs:
     """Return the outputs of every document: those of the options, else those that it has already.
 
     `texts` is the encoding whose documents have them; None if each document of this encoding keeps its own.
@@ -129,7 +132,7 @@ def outputs_wanted(lake: Lake, texts: Encoding | None, options: PartialOutputOpt
 
     if texts is None:
         return options.outputs(LEAST)
-    with Catalog.open(lake) as catalog:
+    with Catalog.opened(lake, dry_run=dry_run) as catalog:
         return options.outputs(outputs_of(catalog, texts))
 
 
@@ -147,7 +150,7 @@ def _show_plan(request: BackfillRequest, *, json: bool) -> Exit:
     from polyseme.flows.commands.show_plan import show_plan
     from polyseme.flows.runs.backfill_job import backfill_job
 
-    return show_plan(backfill_job(request), json=json)
+    return show_plan(backfill_job(request, dry_run=True), json=json)
 
 
 def _run(request: BackfillRequest, options: ReportOptions) -> Exit:
@@ -161,6 +164,8 @@ def _run(request: BackfillRequest, options: ReportOptions) -> Exit:
 
 
 def _print_summary(report: RunReport) -> None:
+    from polyseme.flows.runs.run_report import broken
+
     counts, tally = report.counts, report.tally
     described = f"{tally.redescribed:,} described anew, " if tally.redescribed else ""
     show(
@@ -169,3 +174,5 @@ def _print_summary(report: RunReport) -> None:
         f"{counts.words:,} words, {counts.tokens:,} tokens in {report.wall_seconds:,.1f} s.\n"
         f"Lake {report.lake}, encoding {report.encoding}, run {report.run_id}."
     )
+    if said := broken(report):
+        show(f"{said}: polyseme verify --lake {quote(report.lake)}")

@@ -75,7 +75,7 @@ def embed(
         reading=fields, stdin_name=stdin_name, limit=limit, delete=not keep_missing, delete_limit=delete_limit,
         name=name, runner=runner.runner(),
     )  # fmt: skip
-    job = embed_job(request)
+    job = embed_job(request, dry_run=dry_run)
     return _show_plan(job, report) if dry_run else _run(job, request, strict=strict, report=report)
 
 
@@ -103,17 +103,17 @@ def _embed_corpora(
     corpora: CorpusOptions, *, delete_limit: str | None, dry_run: bool, strict: bool, report: ReportOptions
 ) -> Exit:
     from polyseme.flows.commands.embed_corpora import embed_corpora
-    from polyseme.flows.server.corpora import chosen
+    from polyseme.flows.server.corpora import makers
 
-    named = chosen(None if corpora.all_corpora else dict.fromkeys(corpora.corpus))
+    named = makers(None if corpora.all_corpora else dict.fromkeys(corpora.corpus))
     return embed_corpora(named, delete_limit=delete_limit, dry_run=dry_run, strict=strict, report=report)
 
 
 def _nothing_to_embed() -> UsageError:
     """Return the error for a command that names nothing; it names the corpora that are configured here."""
-    from polyseme.flows.server.corpora import configured
+    from polyseme.flows.server.corpora import names_configured
 
     more = ""
-    if known := list(configured()):
+    if known := names_configured():
         more = f" Corpora of polyseme.toml: {', '.join(known)}; --corpus {known[0]} embeds one, --all-corpora all."
     return UsageError(f"Nothing to embed: name at least one file, folder, glob or - for standard input.{more}")

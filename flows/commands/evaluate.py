@@ -76,28 +76,39 @@ def evaluate(
     from itertools import islice
 
     from polyseme.tasks.engine import Engine, EngineConfig
-    from polyseme.tasks.evaluation.evaluation import EvaluationConfig, default_data
-    from polyseme.tasks.evaluation.evaluation import evaluate as run
     from polyseme.tasks.evaluation.sense_probe import read_uses
     from polyseme.tasks.evaluation.similarity_probe import read_graded_pairs
     from polyseme.tasks.reading.documents import ReadOptions
     from polyseme.tasks.reading.sources import read_sources, resolve
+    from polyseme.tasks.shipped import shipped
+    from polyseme.tasks.training.objective import ObjectiveConfig
 
     if min(pairs, masked_pairs) < 1:
         raise UsageError("--pairs and --masked-pairs must be at least 1.")
-    reading = ReadOptions(text_field=text_field)
-    items = read_sources(resolve(data or [str(default_data() / "corpus")]), reading, stdin=sys.stdin.buffer)
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit must be at least 1, got {limit}.")
+    ObjectiveConfig(max_tokens=max_tokens, seed=seed)
+    names = [model] if other is None else [model, other]
+    engines = [Engine(EngineConfig(model=name, device=device, layers=layers)) for name in names]
+    for engine in engines:
+        _ = engine.spec  # raises what is wrong with a model or the options for it
+    shipped_data = shipped("examples")
+    sources = resolve(data or [str(shipped_data / "corpus")])
+    uses = read_uses(senses or shipped_data / "senses.jsonl")
+    graded = read_graded_pairs(similarity or shipped_data / "similarity.jsonl")
+    # Only now, since it takes seconds: what follows needs PyTorch.
+    from polyseme.tasks.evaluation.evaluation import EvaluationConfig
+    from polyseme.tasks.evaluation.evaluation import evaluate as run
+
+    items = read_sources(sources, ReadOptions(text_field=text_field), stdin=sys.stdin.buffer)
     documents = list(islice((item for item in items if isinstance(item, Document)), limit))
-    uses = read_uses(senses or default_data() / "senses.jsonl")
-    graded = read_graded_pairs(similarity or default_data() / "similarity.jsonl")
     config = EvaluationConfig(masked_pairs=masked_pairs, probe_pairs=pairs, max_tokens=max_tokens, seed=seed)
     found = []
-    for name in [model] if other is None else [model, other]:
+    for name, engine in zip(names, engines, strict=True):
         note(
             f"evaluating {name} on {len(documents):,} documents, {len(graded):,} graded pairs of sentences and "
             f"{len(uses):,} uses of words"
         )
-        engine = Engine(EngineConfig(model=name, device=device, layers=layers))
         found.append(run(engine, documents, uses, config, graded=graded))
     write_json([asdict(e) for e in found]) if json else write_table(side_by_side(found), "table")
     return 0

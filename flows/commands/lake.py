@@ -58,6 +58,7 @@ def status(
     from polyseme.flows.display.to_do import to_do
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.database.runs import RUNNING
+    from polyseme.storage.maintenance.broken_parts import broken_parts
     from polyseme.storage.maintenance.recording import record_dead_runs
     from polyseme.storage.sql.publish import publish
     from polyseme.storage.sql.views import runs_table
@@ -71,6 +72,7 @@ def status(
             publish(catalog)
         snapshot = catalog.snapshot()
         remark = _published_again(catalog, snapshot)
+        broken = broken_parts(catalog)
         stale, held = catalog.staleness(), by_source(catalog.held_back())
         encodings = [_encoding_row(e, catalog, snapshot, stale[e.encoding_id]) for e in snapshot.encodings]
     begun = [_run_row(row) for row in runs_table(snapshot).to_pylist()][::-1]
@@ -82,8 +84,9 @@ def status(
         "running": [run for run in begun if run["state"] == RUNNING],
         "rejects": snapshot.rejects.num_rows,
         "rejects_by_code": dict(sorted(Counter(snapshot.rejects["code"].to_pylist()).items())),
+        "broken_parts": list(broken),
         "held_back": [asdict(one) for one in held],
-        "to_do": [asdict(one) for one in to_do(encodings, held, latest, lake.root)],
+        "to_do": [asdict(one) for one in to_do(encodings, held, latest, lake.root, broken=broken)],
     }
     if json:
         write_json(found)

@@ -102,7 +102,7 @@ def vacuum(
     from polyseme.storage.maintenance.vacuum import vacuum as run
 
     grace, now = timedelta(hours=grace_hours), datetime.now(UTC)
-    with Catalog.open(lake.lake()) as catalog:
+    with Catalog.opened(lake.lake(), dry_run=dry_run) as catalog:
         if dry_run:
             found = find_leftovers(catalog, grace=grace, now=now)
         else:

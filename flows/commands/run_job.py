@@ -27,11 +27,20 @@ _NETWORK = "polyseme.tasks.model.encoder"
 _UNREACHABLE = "Failed to reach API at"
 """What Prefect says, in a plain RuntimeError, of a server that does not answer when a flow begins."""
 
+AtTheEnd = Callable[[PolysemeError], int]
+"""Says what else there is to say before the process ends with an error, in a thread; returns the exit code."""
 
-def run_job(job: Job, request: Any, *, flow: str, verbose: bool) -> RunReport:
+
+def exit_code_of(error: PolysemeError) -> int:
+    """Return the exit code of an error, and say no more."""
+    return error.exit_code
+
+
+def run_job(job: Job, request: Any, *, flow: str, verbose: bool, at_the_end: AtTheEnd = exit_code_of) -> RunReport:
     """Do a job, which is that of `request`, show its progress, and report.
 
-    `flow` names the flow that takes a request of its kind; Prefect's log is shown if `verbose`. Raises what the flow
+    `flow` names the flow that takes a request of its kind; Prefect's log is shown if `verbose`. `at_the_end` is called
+    if this process has to end with the run. Raises what the flow
     raises, and PolysemeError if Prefect's temporary server does not start.
     """
     job.runner.check()
@@ -44,7 +53,7 @@ def run_job(job: Job, request: Any, *, flow: str, verbose: bool) -> RunReport:
         temporary_server.start_if_needed(meanwhile=lambda: _import(module, network=job.runner.kind == "threads"))
         call: Callable[[Any], RunReport] = getattr(import_module(module), name)
         with (
-            temporary_server.in_use(on_death=lambda error: _end_now(run, error)),
+            temporary_server.in_use(on_death=lambda error: _end_now(run, error, at_the_end)),
             handed_over(run),
             _naming_the_server(),
         ):
@@ -73,11 +82,16 @@ def _import(module: str, *, network: bool) -> None:
         import_module(_NETWORK)
 
 
-def _end_now(run: Run, error: PolysemeError) -> NoReturn:
+def _end_now(run: Run, error: PolysemeError, at_the_end: AtTheEnd) -> NoReturn:
     """Record that a run failed and end the process: without its server, Prefect's client tries again without end."""
+    code = error.exit_code
     try:
         run.fail(error)
     finally:
-        note(f"polyseme: {error}")
-        sys.stderr.flush()
-        os._exit(error.exit_code)
+        try:
+            note(f"polyseme: {error}")
+            code = at_the_end(error)
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)

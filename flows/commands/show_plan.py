@@ -17,12 +17,22 @@ _WIDTH = 100
 
 def show_plan(job: Job, *, json: bool) -> int:
     """Show what a run of the job would do; return the exit code."""
-    found = plan(job)
+    found = planned(job)
     if json:
         write_json(found.to_dict())
     else:
         print_plan(found)
     return 0
+
+
+def planned(job: Job) -> Plan:
+    """Return the plan of a job; on a terminal show how much has been read meanwhile."""
+    if not sys.stderr.isatty():
+        return plan(job)
+    from polyseme.flows.display.progress_bar import shown
+
+    with shown("planning", at_first="reading"):
+        return plan(job)
 
 
 def print_plan(found: Plan) -> None:

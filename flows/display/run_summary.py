@@ -5,7 +5,7 @@ from __future__ import annotations
 from shlex import quote
 
 from polyseme.flows.display.terminal import show
-from polyseme.flows.runs.run_report import RunReport
+from polyseme.flows.runs.run_report import RunReport, broken
 
 
 def show_summary(report: RunReport) -> None:
@@ -26,6 +26,8 @@ def show_summary(report: RunReport) -> None:
     ]
     if report.tally.rejected:
         lines.append(f"List what was refused: polyseme rejects --lake {quote(report.lake)}")
+    if said := broken(report):
+        lines.append(f"{said}: polyseme verify --lake {quote(report.lake)}")
     lines.append(f'Query it: polyseme sql "from sentences limit 5" --lake {quote(report.lake)}')
     show("\n".join(lines))
 
@@ -34,6 +36,8 @@ def show_line(name: str, report: RunReport) -> None:
     """Show one line about the run of a corpus."""
     done = f"{report.counts.documents:,} documents embedded in {report.wall_seconds:,.1f} s"
     show(f"{name}: {_read(report)} {done}. Lake {report.lake}, run {report.run_id}.")
+    if said := broken(report):
+        show(f"{name}: {said}: polyseme verify --lake {quote(report.lake)}")
 
 
 def _read(report: RunReport) -> str:

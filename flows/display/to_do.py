@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os.path import normpath
 from shlex import quote
 from typing import Any
 
+from polyseme.flows.display.columns import cut
 from polyseme.storage.database.runs import DIED
 from polyseme.storage.records import HeldBack
 from polyseme.tasks.inference.lake_model import RENEW
 
 UNFINISHED = (DIED, "failed", "cancelled")
 """States of a run after which some of its documents may not be encoded."""
+_LONGEST_ERROR = 200
+"""Characters of an error, which may be a page: what to do about it is said after it."""
 _MOST_SOURCES = 5
 """Sources that a command names; of a run with more, the command is not shown."""
 
@@ -29,14 +33,35 @@ class ToDo:
 
 
 def to_do(
-    encodings: Sequence[Mapping[str, Any]], held: Sequence[HeldBack], runs: Sequence[Mapping[str, Any]], lake: str
+    encodings: Sequence[Mapping[str, Any]],
+    held: Sequence[HeldBack],
+    runs: Sequence[Mapping[str, Any]],
+    lake: str,
+    *,
+    broken: Sequence[str] = (),
 ) -> list[ToDo]:
     """Return what the lake at `lake` needs: confirmations, runs to repeat, repairs, backfills. `runs` are latest first.
 
-    Each run has `sources` as a list.
+    Each run has `sources` as a list; `broken` are the paths of parts that merges found missing or changed.
     """
     place = quote(lake)
-    return [*_held(held, place), *_unfinished(runs, place), *_stale(encodings, place), *_earlier(encodings, place)]
+    return [
+        *_broken(broken, place),
+        *_held(held, place),
+        *_unfinished(runs, place),
+        *_stale(encodings, place),
+        *_earlier(encodings, place),
+    ]
+
+
+def _broken(parts: Sequence[str], place: str) -> Iterator[ToDo]:
+    if parts:
+        which = f"{len(parts):,} parts are" if len(parts) > 1 else "A part is"
+        yield ToDo(
+            what=f"{which} missing or changed, such as {parts[0]}, and those before are not merged. See "
+            "what is lost with",
+            command=f"polyseme verify --lake {place}",
+        )
 
 
 def _held(held: Sequence[HeldBack], place: str) -> Iterator[ToDo]:
@@ -50,25 +75,40 @@ def _held(held: Sequence[HeldBack], place: str) -> Iterator[ToDo]:
 
 
 def _unfinished(runs: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToDo]:
-    """Yield one for each run that did not do its work and has none after it over the same sources."""
-    seen = set()
+    """Yield one for each run that did not do its work and has none after it over its sources, in any order."""
+    later = list[tuple[str, frozenset[str]]]()
     for run in runs:
-        over = (run["encoding_id"], tuple(run["sources"]))
-        if over not in seen and run["state"] in UNFINISHED:
-            documents, said = run["documents"], run["error"] or "no reason is recorded"
+        encoding, over = run["encoding_id"], frozenset(map(_identity, run["sources"]))
+        if run["state"] in UNFINISHED and not any(encoding == of and over <= sources for of, sources in later):
+            documents, said = run["documents"], _sentence(run["error"] or "no reason is recorded")
             verb = "was cancelled" if run["state"] == "cancelled" else str(run["state"])
             yield ToDo(
-                what=f"Run {run['run_id']} {verb}: {said.rstrip('.')}. Its {documents:,} documents are committed. The "
+                what=f"Run {run['run_id']} {verb}: {said} Its {documents:,} documents are committed. The "
                 "rest, with the options as before",
                 command=_again(run["sources"], place),
             )
-        seen.add(over)
+        later.append((encoding, over))
+
+
+def _identity(source: str) -> str:
+    """Return one text for a source however it was typed; runs of earlier versions recorded it as it was."""
+    return source if source == "-" or "://" in source or _is_of_the_lake(source) else normpath(source)
+
+
+def _is_of_the_lake(source: str) -> bool:
+    return source == "lake" or source.startswith("lake and ")
+
+
+def _sentence(error: str) -> str:
+    """Return an error in one line, or as much of it as there is room for."""
+    line = cut(" ".join(error.split()), _LONGEST_ERROR).rstrip(".")
+    return line if line.endswith("…") else f"{line}."
 
 
 def _again(sources: Sequence[str], place: str) -> str:
     if not 0 < len(sources) <= _MOST_SOURCES or "-" in sources:
         return ""
-    if sources[0] == "lake" or sources[0].startswith("lake and "):
+    if _is_of_the_lake(sources[0]):
         return f"polyseme backfill --lake {place}"
     return f"polyseme embed {' '.join(map(quote, sources))} --lake {place}"
 

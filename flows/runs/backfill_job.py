@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from polyseme.flows.runs.job import Job
 from polyseme.flows.runs.runners import Runner
@@ -23,7 +24,10 @@ from polyseme.storage.records import ENCODING_SCHEMES, Device, Document, Outputs
 from polyseme.tasks.engine import EngineConfig, shared_engine
 from polyseme.tasks.inference.lake_model import place_of
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import read_sources, refuse_credentials, resolve
+from polyseme.tasks.reading.sources import names, read_sources, refuse_credentials, resolve
+
+if TYPE_CHECKING:
+    from polyseme.storage.sql.selection import Selection
 
 LEAST = Outputs("sentences", None, nsp=False)
 """Adds nothing to a document that the encoding holds already, since outputs only ever grow: it keeps what it has."""
@@ -64,24 +68,30 @@ class BackfillRequest:
             raise UsageError(f"--limit must be at least 1, got {self.limit}.")
 
     @property
-    def label(self) -> list[str]:
-        """What the view `runs` shows as the run's sources."""
+    def label(self) -> str:
+        """What the view `runs` shows as the sources of a run over the lake's own documents."""
         chosen = [f"since {self.since:%Y-%m-%d %H:%M}" if self.since else "", self.where or ""]
         chosen.append("damaged" if self.damaged else "")
-        return self.sources or [" and ".join(["lake", *filter(None, chosen)])]
+        return " and ".join(["lake", *filter(None, chosen)])
 
 
-def backfill_job(request: BackfillRequest) -> Job:
-    """Resolve a request into a job. Raises UsageError for a source that cannot be read."""
+def backfill_job(request: BackfillRequest, *, dry_run: bool = False) -> Job:
+    """Resolve a request into a job, without a change of the lake for a dry run.
+
+    Raises UsageError for a source that cannot be read, for an encoding that the lake does not have and for what is not
+    a condition: no run is recorded of a mistake.
+    """
     lake = lake_at(request.lake, request.catalog)
+    _check(lake, request, dry_run=dry_run)
+    scanned = resolve(request.sources, lake=lake) if request.sources else None
     return Job(
         lake=lake,
         engine=request.engine,
         outputs=request.outputs,
-        sources=request.label,
+        sources=[request.label] if scanned is None else names(scanned),
         places=request.sources,
-        items=lambda: documents(lake, request),
-        scanned=resolve(request.sources, lake=lake) if request.sources else None,
+        items=lambda catalog: documents(catalog, request),
+        scanned=scanned,
         limit=request.limit,
         name=request.name,
         runner=request.runner,
@@ -89,26 +99,35 @@ def backfill_job(request: BackfillRequest) -> Job:
     )
 
 
-def documents(lake: Lake, request: BackfillRequest) -> Iterator[Document | Reject]:
-    """Yield the selected documents."""
-    from polyseme.storage.sql.selection import Selection, select_documents
+def _check(lake: Lake, request: BackfillRequest, *, dry_run: bool) -> None:
+    if not request.sources:
+        from polyseme.storage.sql.selection import check_selection
 
-    encoding_id = shared_engine(request.engine).spec.encoding_id
-    with Catalog.open(lake) as catalog:
-        if not request.sources:
-            yield from select_documents(
-                catalog,
-                Selection(
-                    encoding=request.texts_of,
-                    where=request.where,
-                    since=request.since,
-                    damaged_in=encoding_id if request.damaged else None,
-                ),
-            )
-            return
-        found = read_sources(resolve(request.sources, lake=lake), request.reading, stdin=sys.stdin.buffer)
-        marked = catalog.damaged_documents(encoding_id) if request.damaged else None
-        yield from found if marked is None else (d for d in found if isinstance(d, Document) and d.doc_id in marked)
+        with Catalog.opened(lake, dry_run=dry_run) as catalog:
+            check_selection(catalog, _selection(request))
+
+
+def _selection(request: BackfillRequest) -> Selection:
+    from polyseme.storage.sql.selection import Selection
+
+    return Selection(
+        encoding=request.texts_of,
+        where=request.where,
+        since=request.since,
+        damaged_in=shared_engine(request.engine).spec.encoding_id if request.damaged else None,
+    )
+
+
+def documents(catalog: Catalog, request: BackfillRequest) -> Iterator[Document | Reject]:
+    """Yield the selected documents."""
+    from polyseme.storage.sql.selection import select_documents
+
+    if not request.sources:
+        yield from select_documents(catalog, _selection(request))
+        return
+    found = read_sources(resolve(request.sources, lake=catalog.lake), request.reading, stdin=sys.stdin.buffer)
+    marked = catalog.damaged_documents(shared_engine(request.engine).spec.encoding_id) if request.damaged else None
+    yield from found if marked is None else (d for d in found if isinstance(d, Document) and d.doc_id in marked)
 
 
 def config_of(encoding: Encoding, device: Device, *, model: str | None = None) -> EngineConfig:

@@ -20,11 +20,12 @@ from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import Document, Outputs, Reject
 from polyseme.tasks.engine import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import Source, read_sources, refuse_credentials, resolve
+from polyseme.tasks.reading.sources import Source, names, read_sources, refuse_credentials, resolve
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to
 
 if TYPE_CHECKING:
+    from polyseme.storage.catalog import Catalog
     from polyseme.tasks.shards.scan import Scan
 
 
@@ -67,8 +68,8 @@ class EmbedRequest:
 class Job:
     """One run over some selection: where its documents come from, and what to do once they are committed.
 
-    `sources` is what the view `runs` shows, `places` the files and folders that are read, `scanned` the same resolved;
-    None for documents of the lake itself.
+    `sources` is what the view `runs` shows, with whole paths, `places` the files and folders that are read, `scanned`
+    the same resolved; None for documents of the lake itself. `items` is given the catalog of the run or of its plan.
     """
 
     lake: Lake
@@ -76,7 +77,7 @@ class Job:
     outputs: Outputs
     sources: list[str]
     places: list[str]
-    items: Callable[[], Iterator[Document | Reject]]
+    items: Callable[[Catalog], Iterator[Document | Reject]]
     scanned: Sequence[Source] | None = None
     limit: int | None = None
     settle: Callable[[Scan], None] = lambda scan: None
@@ -85,13 +86,16 @@ class Job:
     kind: Kind = "embed"
 
 
-def embed_job(request: EmbedRequest) -> Job:
-    """Resolve a request into a job. Raises UsageError for a source that cannot be read."""
+def embed_job(request: EmbedRequest, *, dry_run: bool = False) -> Job:
+    """Resolve a request into a job, without a change of the lake for a dry run.
+
+    Raises UsageError for a source that cannot be read.
+    """
     lake = lake_at(request.lake, request.catalog)
-    sources = resolve(request.sources, lake=lake, known=known_to(lake), stdin_name=request.stdin_name)
+    sources = resolve(request.sources, lake=lake, known=known_to(lake, dry_run=dry_run), stdin_name=request.stdin_name)
     delete_limit = DeletionLimit.parse(request.delete_limit)
 
-    def items() -> Iterator[Document | Reject]:
+    def items(catalog: Catalog) -> Iterator[Document | Reject]:
         return read_sources(sources, request.reading, stdin=sys.stdin.buffer)
 
     def settle(scan: Scan) -> None:
@@ -104,7 +108,7 @@ def embed_job(request: EmbedRequest) -> Job:
         lake=lake,
         engine=request.engine,
         outputs=request.outputs,
-        sources=request.sources,
+        sources=names(sources),
         places=request.sources,
         items=items,
         scanned=sources,

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from polyseme.flows.runs.job import Job
+from polyseme.flows.runs.progress import Progress, phase, refresh
 from polyseme.flows.runs.scan_thread import first
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
@@ -99,7 +100,10 @@ def _plain(tally: Tally) -> dict[str, int]:
 
 
 def plan(job: Job) -> Plan:
-    """Return what a run of the job would do now. Raises what the run would raise before it encodes anything."""
+    """Return what a run of the job would do now. Listeners to progress are told how much has been read.
+
+    Raises what the run would raise before it encodes anything.
+    """
     engine = shared_engine(job.engine)
     encoding_id, run_id = engine.spec.encoding_id, uuid4().hex[:12]
     with (
@@ -112,11 +116,18 @@ def plan(job: Job) -> Plan:
         staged = Lake(folder)
         scan = Scan(catalog, staged, run_id, version, encoding_id, job.outputs, job.scanned, by_source=True)
         forecast = Forecast(catalog, staged, engine)
+        progress = Progress.begin(run_id)
+        progress.tally = scan.tally
         try:
-            for shard in scan.shards(first(job.items(), job.limit)):
+            for shard in scan.shards(first(job.items(catalog), job.limit)):
+                refresh()
                 forecast.add(shard)
+            phase("looking for what is gone")
             job.settle(scan)
+            phase("measuring how fast the model runs")
+            rate = forecast.tokens_per_second() if forecast.counts.forward_tokens else 0.0
         finally:
+            progress.end()
             scan.close()
     counts = forecast.counts
     held_back = tuple(by_source(scan.held_back))
@@ -129,7 +140,7 @@ def plan(job: Job) -> Plan:
         counts=counts,
         vectors=forecast.vectors,
         is_exact=forecast.is_exact,
-        tokens_per_second=forecast.tokens_per_second() if counts.forward_tokens else 0.0,
+        tokens_per_second=rate,
         sources=_by_source(job, scan, held_back),
         held_back=held_back,
     )

@@ -24,6 +24,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import runs
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.errors import PolysemeError
+from polyseme.storage.maintenance.broken_parts import broken_parts
 from polyseme.storage.records import Counts, Shard
 from polyseme.storage.sql.publish import publish
 from polyseme.storage.staging import remove_staging
@@ -122,6 +123,7 @@ class Run:
             wall_seconds=self.progress.seconds,
             error=error,
             held_back=tuple(by_source(self.scan.held_back)),
+            broken_parts=() if raised else broken_parts(self.catalog, self.scan.encoding_id),
         )
         self._ended = True
         self.catalog.finish_run(
@@ -156,7 +158,7 @@ def begun(job: Job, flow_run_id: str | None = None) -> Iterator[Run]:
         try:
             version = catalog.begin_run(run_id, encoding_id, job.sources, flow_run_id)
             scan = Scan(catalog, lake, run_id, version, encoding_id, job.outputs, job.scanned)
-            scanning = ScanThread(scan, job.items, limit=job.limit, progress=Progress.begin(run_id))
+            scanning = ScanThread(scan, lambda: job.items(catalog), limit=job.limit, progress=Progress.begin(run_id))
             observation = observed.begin(job, catalog, name, scanning, spec=engine.spec)
             run = Run(job, catalog, engine, name, known, scanning, observation, flow_run_id)
         except BaseException as error:

@@ -18,7 +18,8 @@ HELD_BACK = "held-back"
 class RunReport:
     """What one run found (`tally`) and did (`counts`). `state` is completed, held-back, failed or cancelled.
 
-    `held_back` has a record for each source of which documents were held back from deletion.
+    `held_back` has a record for each source of which documents were held back from deletion, `broken_parts` the paths
+    of parts of the encoding that merges found missing or changed, in this run or before.
     """
 
     run_id: str
@@ -32,6 +33,7 @@ class RunReport:
     wall_seconds: float
     error: str | None = None
     held_back: tuple[HeldBack, ...] = ()
+    broken_parts: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -41,6 +43,14 @@ class RunReport:
     def lane_busy(self) -> float:
         """Share of the run that its model was at work; above 1 if several workers encoded."""
         return self.counts.lane_seconds / self.wall_seconds if self.wall_seconds else 0.0
+
+
+def broken(report: RunReport) -> str:
+    """Return a sentence about the broken parts of the lake, with what to do; empty if none is known."""
+    if not (found := len(report.broken_parts)):
+        return ""
+    which = f"{found} parts of the lake are" if found > 1 else "A part of the lake is"
+    return f"{which} missing or changed, such as {report.broken_parts[0]}; see what is lost with"
 
 
 def markdown(report: RunReport) -> str:
@@ -90,4 +100,6 @@ def markdown(report: RunReport) -> str:
         lines += ["", *(f"**Held back:** {literal(explain(held))}" for held in report.held_back)]
     elif report.error:
         lines += ["", f"**Error:** {literal(report.error)}"]
+    if report.broken_parts:
+        lines += ["", f"**Broken:** {literal(broken(report))} {code('polyseme verify')}."]
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from polyseme.flows.runs.progress import announce, duration
 from polyseme.tasks.training.checkpoints import StepLog
-from polyseme.tasks.training.trainer import TrainingConfig
+from polyseme.tasks.training.settings import TrainingConfig
 
 _SMOOTHED_OVER = 50
 """Steps over which losses and speed are averaged."""

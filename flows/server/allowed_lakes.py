@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from polyseme.flows.received_events import check_address
-from polyseme.flows.server.corpora import configured
+from polyseme.flows.server.corpora import lakes_configured
 from polyseme.flows.settings import CONFIG_FILE, allowed_lakes, configured_lakes, lake_at
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
@@ -35,8 +35,7 @@ def allowed_lake(address: object) -> Lake:
 
 
 def _configured() -> Iterator[tuple[str, str | None]]:
-    for corpus in configured().values():
-        yield corpus.lake, corpus.catalog
+    yield from lakes_configured().items()
     yield from configured_lakes()
 
 

@@ -11,8 +11,10 @@ The flows and commands of a standing server name corpora and take the rest from 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,21 +89,26 @@ class Corpus:
         )  # fmt: skip
 
 
+Make = Callable[[], Corpus]
+"""Makes a corpus of its table. Raises UsageError if that makes no sense."""
+
+
 def configured() -> dict[str, Corpus]:
     """Return every configured corpus by name. Raises UsageError for settings that make no sense."""
-    path, config = read_config_file()
-    tables = config.get("corpus", {})
-    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
-        raise UsageError(f"{path}: a corpus is a table with a name, such as\n{EXAMPLE}")
-    usual = {"lake": config.get("lake", "lake"), "catalog": config.get("catalog")}
-    return {
-        name: _corpus(name, table if "lake" in table else usual | table, path.parent) for name, table in tables.items()
-    }
+    return {name: make() for name, make in _tables().items()}
 
 
 def chosen(names: Iterable[str] | None = None) -> list[Corpus]:
-    """Return the named corpora, all for None. Raises UsageError for one that is not configured."""
-    known = configured()
+    """Return the named corpora, all for None. Raises as `makers` does, and for a table that makes no sense."""
+    return [make() for make in makers(names).values()]
+
+
+def makers(names: Iterable[str] | None = None) -> dict[str, Make]:
+    """Return what makes each of the named corpora, all for None: a mistake in the table of one stops no other.
+
+    Raises UsageError for a corpus that is not configured; each maker does for a table that makes no sense.
+    """
+    known = _tables()
     if not known:
         raise UsageError(
             f"No corpus is configured: {CONFIG_FILE}, in this folder or in one above it, needs a table such as\n"
@@ -110,7 +117,34 @@ def chosen(names: Iterable[str] | None = None) -> list[Corpus]:
     wanted = list(known) if names is None else list(names)
     if missing := [name for name in wanted if name not in known]:
         raise UsageError(f"There is no [corpus.{missing[0]}] in {CONFIG_FILE}. Configured: {', '.join(known)}.")
-    return [known[name] for name in wanted]
+    return {name: known[name] for name in wanted}
+
+
+def names_configured() -> list[str]:
+    """Return the names of all configured corpora, whatever their tables say."""
+    return list(_tables())
+
+
+def lakes_configured() -> dict[str, str | None]:
+    """Return the lakes of all corpora whose tables make sense, each with the database of its catalog."""
+    found = dict[str, str | None]()
+    for make in _tables().values():
+        with suppress(UsageError):
+            corpus = make()
+            found[corpus.lake] = corpus.catalog
+    return found
+
+
+def _tables() -> dict[str, Make]:
+    path, config = read_config_file()
+    tables = config.get("corpus", {})
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise UsageError(f"{path}: a corpus is a table with a name, such as\n{EXAMPLE}")
+    usual = {"lake": config.get("lake", "lake"), "catalog": config.get("catalog")}
+    return {
+        name: partial(_corpus, name, table if "lake" in table else usual | table, path.parent)
+        for name, table in tables.items()
+    }
 
 
 def _corpus(name: str, table: dict[str, Any], folder: Path) -> Corpus:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 from prefect.logging import get_run_logger
 
-from polyseme.flows.server.corpora import Corpus
+from polyseme.flows.server.corpora import Corpus, Make
 from polyseme.storage.errors import PolysemeError, in_words
 from polyseme.tasks.engine import Cancelled
 
 
-def do_for_each(corpora: Iterable[Corpus], work: Callable[[Corpus], None]) -> list[str]:
-    """Do `work` for each corpus; return a line for each that failed."""
+def do_for_each(corpora: Mapping[str, Make], work: Callable[[Corpus], None]) -> list[str]:
+    """Do `work` for each corpus; return a line for each that failed, or whose table makes no sense."""
     failures = []
-    for corpus in corpora:
+    for name, make in corpora.items():
         try:
-            work(corpus)
+            work(make())
         except Cancelled:
             raise
         except Exception as error:
             # Whatever it is, a full disk or a bug of ours: the other corpora are done all the same.
             foreseen = isinstance(error, PolysemeError)
-            get_run_logger().error("corpus %s: %s", corpus.name, in_words(error), exc_info=not foreseen)
-            failures.append(f"{corpus.name}: {in_words(error)}")
+            get_run_logger().error("corpus %s: %s", name, in_words(error), exc_info=not foreseen)
+            failures.append(f"{name}: {in_words(error)}")
     return failures
 
 

@@ -7,10 +7,11 @@ inside a transaction that it is given.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, inspect, select, update
+from sqlalchemy import Connection, delete, insert, inspect, select, update
 
 from polyseme.storage import checks
 from polyseme.storage.catalog_url import place_of
@@ -28,6 +29,8 @@ _LAST_SHARD = "last_shard"
 _DEFAULT_ENCODING = "default_encoding"
 _PRECISION_LOSS = "fidelity/"
 """Followed by an encoding's id. A Polyseme that does not know these keys passes them by."""
+_BROKEN_PART = "broken_part/"
+"""Followed by a part's path."""
 
 
 def exists(connection: Connection) -> bool:
@@ -139,6 +142,23 @@ def record_precision_loss(connection: Connection, encoding_id: str, loss: Precis
         return False
     _put(connection, key, json.dumps(asdict(loss), sort_keys=True))
     return True
+
+
+def broken_parts(connection: Connection) -> frozenset[str]:
+    """Return the paths of parts that a merge found missing or changed; some may not be live any more."""
+    query = select(meta.c.key).where(meta.c.key.startswith(_BROKEN_PART, autoescape=True))
+    return frozenset(key.removeprefix(_BROKEN_PART) for key in connection.scalars(query))
+
+
+def record_broken_parts(connection: Connection, paths: Iterable[str]) -> None:
+    """Record that parts are missing or changed."""
+    for path in paths:
+        _put(connection, _BROKEN_PART + path, "")
+
+
+def forget_broken_parts(connection: Connection, paths: Iterable[str]) -> None:
+    """Drop the records of parts that are whole, or not live any more."""
+    connection.execute(delete(meta).where(meta.c.key.in_([_BROKEN_PART + path for path in paths])))
 
 
 def _get(connection: Connection, key: str) -> str | None:

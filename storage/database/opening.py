@@ -66,6 +66,12 @@ def open_existing(lake: Lake, *, patience: float, migrating: bool = True) -> Eng
     return engine
 
 
+def is_of_today(engine: Engine) -> bool:
+    """Return whether an open catalog is of today's format."""
+    with reading(engine) as connection:
+        return meta.format_version(connection) == FORMAT_VERSION
+
+
 def _require_file(lake: Lake, url: URL) -> None:
     """Raise LakeError for a catalog that is not a file: a pipe would never answer, a link leads to another's data."""
     if url.drivername != "sqlite":

@@ -113,10 +113,13 @@ def compact_table(
     return merges
 
 
-def merge_group(catalog: Catalog, encoding: Encoding, group: Sequence[Part]) -> Merge:
-    """Merge these parts of one table into one, without the rows that nothing can show again."""
+def merge_group(catalog: Catalog, encoding: Encoding, group: Sequence[Part], *, broken: list[str]) -> Merge:
+    """Merge these parts of one table into one, without the rows that nothing can show again.
+
+    Paths of broken parts are added to `broken`; then nothing is merged.
+    """
     snapshot, _ = _snapshot_and_parts(catalog, encoding)
-    return _merge_files(catalog, encoding, group, Corrections.of(snapshot, encoding.encoding_id), [])
+    return _merge_files(catalog, encoding, group, Corrections.of(snapshot, encoding.encoding_id), broken)
 
 
 def _merge_files(

@@ -3,7 +3,8 @@
 Parts are in tiers by their number of rows, each tier twice the one below. When two parts of a tier have come together,
 they and the smaller ones after them become one part of a higher tier: a row is written again about once a tier, and a
 table has about one part of each. Parts that are neighbours in time are merged, so that the shards of a merged part stay
-together. What is merged, and how a merge is replaced, is compaction's. Nothing here fails a commit.
+together. A part that is missing or changed stays and is recorded; those after it are merged. What is merged, and how a
+merge is replaced, is compaction's. Nothing here fails a commit.
 
 After 43 runs (`python -m benchmarks.many_commits --runs 43`) a lake took 1.2 times as long to open as a compacted one,
 and 7.0 times the bytes of new rows had been written; with four parts a tier it was 1.6 times and 5.2 times.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import duckdb
@@ -24,6 +25,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import part_rows
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.errors import PolysemeError
+from polyseme.storage.maintenance.broken_parts import broken_parts, record_broken_parts
 from polyseme.storage.maintenance.compaction import (
     MIB,
     CompactionPolicy,
@@ -76,22 +78,27 @@ def tidy(catalog: Catalog, encoding_id: str, *, now: datetime) -> list[Merge]:
 
 def _merge_tiers(catalog: Catalog, encoding: Encoding) -> list[Merge]:
     merges: list[Merge] = []
+    broken = set(broken_parts(catalog, encoding.encoding_id))
     for table in TABLES:
-        while group := next_group(_in_time(catalog, encoding.encoding_id, table)):
-            merges.append(merge_group(catalog, encoding, group))
-            if merges[-1].outcome != "merged":
+        while group := next_group(_in_time(catalog, encoding.encoding_id, table), broken):
+            found: list[str] = []
+            merges.append(merge_group(catalog, encoding, group, broken=found))
+            if found:
+                record_broken_parts(catalog, found)
+                broken.update(found)
+            elif merges[-1].outcome != "merged":
                 break
     return merges
 
 
-def next_group(parts: Sequence[Part]) -> list[Part]:
+def next_group(parts: Sequence[Part], broken: Collection[str] = ()) -> list[Part]:
     """Return the newest of `parts`, oldest first, that are to become one; none if every tier has few enough.
 
-    Parts of `_LARGEST_BYTES` or more stay as they are.
+    Parts of `_LARGEST_BYTES` or more stay as they are, and so do the `broken`, by path; those after them are merged.
     """
     newest: list[Part] = []
     for part in reversed(parts):
-        if part.bytes >= _LARGEST_BYTES:
+        if part.bytes >= _LARGEST_BYTES or part.path in broken:
             break
         newest.append(part)
     for tier in sorted({_tier(part) for part in newest}):

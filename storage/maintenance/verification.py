@@ -21,6 +21,7 @@ from polyseme.storage.database import part_rows, versions
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot, take_snapshot
 from polyseme.storage.lake import PUBLISHED, Lake
+from polyseme.storage.maintenance.broken_parts import settle_broken_parts
 from polyseme.storage.maintenance.vacuum import find_leftovers
 from polyseme.storage.parts import sha256_of
 from polyseme.storage.records import Part
@@ -65,7 +66,8 @@ def verify(
 ) -> Verification:
     """Check every live part, and their rows together. Unknown files are faults once they are older than `grace`.
 
-    `progress` is called with each part that was checked.
+    Parts that merges found broken and that are whole are not recorded as broken any more. `progress` is called with
+    each part that was checked.
     """
     with catalog.reading() as connection:
         parts = part_rows.live_parts(connection)
@@ -77,7 +79,8 @@ def verify(
         found = _check_file(catalog.lake, part, width=widths[part.encoding_id])
         findings += [found] if found else []
         progress(part)
-    broken = {f.subject for f in findings}
+    broken = frozenset(f.subject for f in findings)
+    settle_broken_parts(catalog, broken)
     whole = snapshot.without_parts(broken)
     for encoding in snapshot.encodings:
         complete = not any(p.path in broken for p in parts if p.encoding_id == encoding.encoding_id)

@@ -54,6 +54,18 @@ def find_encoding(snapshot: Snapshot, name: str | None) -> Encoding:
     return found
 
 
+def check_selection(catalog: Catalog, selection: Selection) -> None:
+    """Raise UsageError for an encoding that the lake does not have and for what is not a SQL condition on `documents`.
+
+    Reads no document: a cast that some document's value does not take is found only by `select_documents`.
+    """
+    snapshot = catalog.snapshot()
+    encoding = find_encoding(snapshot, selection.encoding)
+    if selection.where is not None:
+        with ConfinedConnection(snapshot, catalog.lake) as confined, explained(catalog.lake):
+            confined.call(_that_match, confined.connection, encoding, selection.where)
+
+
 def select_documents(catalog: Catalog, selection: Selection) -> Iterator[Document]:
     """Yield the selected documents. Those that another run replaced since are left to it.
 
@@ -95,11 +107,14 @@ def outputs_of(catalog: Catalog, encoding: Encoding) -> Outputs | None:
     return wanted
 
 
-def _matching(con: duckdb.DuckDBPyConnection, encoding: Encoding, selection: Selection) -> Iterator[pa.RecordBatch]:
+def _that_match(con: duckdb.DuckDBPyConnection, encoding: Encoding, where: str | None) -> duckdb.DuckDBPyRelation:
     documents = con.view(f"documents_{encoding.name}").set_alias("documents")
+    return documents if where is None else matching(documents, where)
+
+
+def _matching(con: duckdb.DuckDBPyConnection, encoding: Encoding, selection: Selection) -> Iterator[pa.RecordBatch]:
+    documents = _that_match(con, encoding, selection.where)
     columns = documents.columns
-    if selection.where is not None:
-        documents = matching(documents, selection.where)
     if selection.damaged_in is not None:
         documents = documents.join(con.table("damaged"), condition="doc_id", how="semi")
     if selection.since is not None:

@@ -1,17 +1,22 @@
-"""The models of an adaptation: the start model, the teacher and the tokenizer, and whether they fit together."""
+"""The models of an adaptation: the start model, the teacher and the tokenizer, and whether they fit together.
+
+PyTorch is imported once a network is made: a mistake is told before.
+"""
 
 from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.tasks.adaptation.request import Adaptation
 from polyseme.tasks.model.checkpoint import Checkpoint, find, load_weights
 from polyseme.tasks.text.wordpiece import WordPiece
-from polyseme.tasks.training.network import Start, blend, start_from, start_from_scratch
-from polyseme.tasks.training.trainer import require_layers
+from polyseme.tasks.training.settings import require_layers
+
+if TYPE_CHECKING:
+    from polyseme.tasks.training.network import Start
 
 
 class Models:
@@ -80,6 +85,8 @@ class Models:
 
     def network(self) -> Start:
         """Return the network before its first step."""
+        from polyseme.tasks.training.network import blend, start_from, start_from_scratch
+
         adaptation, shape = self.adaptation, self.adaptation.shape
         seed, dropout = adaptation.objective.seed, adaptation.training.dropout
         if shape is None:
@@ -103,6 +110,8 @@ class Models:
 
     def teacher_network(self) -> Any:
         """Return the model whose vectors are kept; None if none are, as from scratch."""
+        from polyseme.tasks.training.network import start_from
+
         if not self.adaptation.training.distills or self.adaptation.shape is not None:
             return None
         return start_from(self.teacher or self.start, seed=0).model

@@ -14,7 +14,7 @@ from polyseme.storage.records import Device, Precision
 from polyseme.tasks.model.checkpoint import EMBEDDED
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.training.objective import ObjectiveConfig
-from polyseme.tasks.training.trainer import TrainingConfig
+from polyseme.tasks.training.settings import TrainingConfig
 
 _EXTENDABLE = ("steps", "minutes", "checkpoint_seconds", "evaluations", "micro")
 """Training settings that may change when a run is continued: a finished run can be given more time, and batches of
@@ -89,6 +89,8 @@ class Adaptation:
             raise UsageError(f"--held-out must lie between 0 and 1, got {self.held_out}.")
         if self.evaluation_pairs is not None and self.evaluation_pairs < 0:
             raise UsageError(f"--evaluation-pairs must be 0 or more, got {self.evaluation_pairs}.")
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit must be at least 1, got {self.limit}.")
         if self.precision == "int8":
             raise UsageError("Training runs in fp32 or bf16, not int8.")
 

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.files.durable import write_atomically
 from polyseme.storage.records import Document
+from polyseme.tasks.adaptation.checks import check, training_folder
 from polyseme.tasks.adaptation.model_card import TrainingRecord, card
 from polyseme.tasks.adaptation.models import Models
 from polyseme.tasks.adaptation.request import Adaptation
@@ -56,18 +57,8 @@ def open_workspace(adaptation: Adaptation) -> Iterator[Workspace]:
     Raises UsageError if it is locked, has other settings, or no step could be taken with them, ModelError if a model is
     not available.
     """
-    resolve(adaptation.sources)
-    workspace = Workspace(adaptation)
-    workspace.models.check()
+    workspace = Workspace(adaptation, check(adaptation))
     identity = adaptation.identity(*workspace.models.fingerprints)
-    if (
-        not workspace.folder.is_dir()
-        and workspace.out.exists()
-        and not (workspace.out.is_dir() and not any(workspace.out.iterdir()))
-    ):
-        raise UsageError(
-            f"{workspace.out} exists already and is not from a run that can be continued. Name another --out."
-        )
     try:
         workspace.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(workspace.folder / "lock", timeout=0):
@@ -80,12 +71,11 @@ def open_workspace(adaptation: Adaptation) -> Iterator[Workspace]:
 class Workspace:
     """The folder of one run, and the stages of the run."""
 
-    def __init__(self, adaptation: Adaptation) -> None:
-        self.adaptation = adaptation
+    def __init__(self, adaptation: Adaptation, models: Models) -> None:
+        self.adaptation, self.models = adaptation, models
         self.out = Path(adaptation.out)
-        self.folder = self.out.with_name(f"{self.out.name}.training")
+        self.folder = training_folder(self.out)
         self.checkpoints = self.folder / "checkpoints"
-        self.models = Models(adaptation, self.folder / "tokenizer")
 
     def check_settings(self, settings: dict[str, Any]) -> None:
         """Store `settings` in a new run; raise UsageError if an existing run has others."""

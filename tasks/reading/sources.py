@@ -137,6 +137,11 @@ def resolve(
     return sources
 
 
+def names(sources: Sequence[Source]) -> list[str]:
+    """Return what each source is called where it is recorded: the same however and wherever it was typed."""
+    return ["-" if source.kind == "stdin" else source.name for source in sources]
+
+
 def refuse_credentials(specs: Sequence[str]) -> None:
     """Raise UsageError for an address with a password, without repeating it in the message.
 

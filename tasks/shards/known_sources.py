@@ -13,8 +13,11 @@ from polyseme.tasks.reading.folders import fixed_folder
 from polyseme.tasks.reading.sources import Source
 
 
-def known_to(lake: Lake) -> Callable[[Source], bool]:
-    """Return a function that looks whether a lake, which need not exist, has documents that a source covers."""
+def known_to(lake: Lake, *, dry_run: bool = False) -> Callable[[Source], bool]:
+    """Return a function that looks whether a lake, which need not exist, has documents that a source covers.
+
+    A lake of an older format is brought to today's, but not for a `dry_run`.
+    """
 
     def known(source: Source) -> bool:
         if isinstance(lake.root, Path) and lake.catalog is None and not lake.root.exists():
@@ -23,7 +26,7 @@ def known_to(lake: Lake) -> Callable[[Source], bool]:
         from polyseme.storage.catalog import Catalog
 
         try:
-            with Catalog.open(lake) as catalog:
+            with Catalog.opened(lake, dry_run=dry_run) as catalog:
                 pages = (
                     page
                     for encoding in catalog.encodings()

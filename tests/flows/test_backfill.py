@@ -126,6 +126,7 @@ def test_options_that_make_no_sense_are_refused_before_anything_runs(
         (["--where", "true) UNION SELECT 1 WHERE (true", "--dry-run"], "--where"),
         (["--where", "(SELECT content FROM read_text('/etc/hostname')) IS NULL", "--dry-run"], "--where"),
         (["--where", "no_such_column > 1", "--dry-run"], "no_such_column"),
+        (["--where", "no_such_column > 1"], "no_such_column"),
         (["--since", "yesterday"], "--since"),
         (["--encoding", "no_such"], "no_such"),
         (["--from", "no'such"], "no'such"),

@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 if TYPE_CHECKING:
     from polyseme.tasks.adaptation.request import Shape
     from polyseme.tasks.training.objective import ObjectiveConfig
-    from polyseme.tasks.training.trainer import TrainingConfig
+    from polyseme.tasks.training.settings import TrainingConfig
 
 TRAINING = Group("Training", sort_key=1)
 OBJECTIVE = Group("Objective", sort_key=2)
@@ -56,7 +56,7 @@ class TrainingOptions:
 
     def config(self) -> TrainingConfig:
         """Return the trainer's settings. Raises UsageError for those that make no sense."""
-        from polyseme.tasks.training.trainer import TrainingConfig
+        from polyseme.tasks.training.settings import TrainingConfig
 
         return TrainingConfig(
             steps=self.steps, minutes=self.minutes, pairs=self.pairs,

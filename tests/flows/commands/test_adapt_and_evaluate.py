@@ -15,7 +15,8 @@ from polyseme.flows.events import ModelAdapted
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress
 from polyseme.tasks.training.objective import ObjectiveConfig
-from polyseme.tasks.training.trainer import TrainingConfig
+from polyseme.tasks.training.settings import TrainingConfig
+from tests.flows.commands.test_run_job import command
 from tests.flows.conftest import write_records
 from tests.flows.test_cli import polyseme
 from tests.tasks.training.training_corpus import documents
@@ -45,6 +46,38 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_made(
     assert code == 2
     assert message in err
     assert not (tmp_path / "out.training").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["adapt", "nosuch/", "--out", "out", "--steps", "2"], "nosuch/"),
+        (["adapt", "notes.txt", "--out", "out"], "--steps N or --minutes M"),
+        (["adapt", "notes.txt", "--out", "out", "--steps", "2", "--learning-rate", "7"], "--learning-rate"),
+        (["adapt", "notes.txt", "--out", "out", "--steps", "2", "--model", "nosuch"], "nosuch"),
+        (["adapt", "notes.txt", "--out", "out", "--steps", "2", "--max-tokens", "9000"], "--max-tokens"),
+        (["adapt", "notes.txt", "--out", "out", "--steps", "2", "--freeze-layers", "99"], "--freeze-layers"),
+        (["adapt", "notes.txt", "--out", "out", "--steps", "2", "--limit", "-1"], "--limit"),
+        (["adapt", "notes.txt", "--out", "notes.txt", "--steps", "2"], "exists already"),
+        (["evaluate", "nosuch"], "nosuch"),
+        (["evaluate", "polyseme-mini", "nosuch"], "nosuch"),
+        (["evaluate", "--data", "nosuch/"], "nosuch/"),
+        (["evaluate", "--senses", "notes.txt"], "notes.txt"),
+        (["evaluate", "--similarity", "nosuch.jsonl"], "nosuch.jsonl"),
+        (["evaluate", "--pairs", "0"], "--pairs"),
+        (["evaluate", "--limit", "-1"], "--limit"),
+        (["evaluate", "--max-tokens", "2"], "--max-tokens"),
+    ],
+)
+def test_a_mistake_is_told_before_prefect_or_pytorch_is_imported(
+    tmp_path: Path, words: list[str], message: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("A note.")
+    code, out, err, loaded = command(*words, cwd=tmp_path)
+    assert (code in (2, 5), out, loaded) == (True, "", []), err
+    assert message in err
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.prefect

@@ -97,6 +97,19 @@ def test_a_dry_run_estimates_each(capfd: pytest.CaptureFixture[str], here: Path)
     assert not (here / "all").exists()
 
 
+def test_a_mistake_in_the_table_of_one_corpus_stops_no_other(capfd: pytest.CaptureFixture[str], here: Path) -> None:
+    faulty = TOML.replace('sources = ["nowhere/"]', 'sources = ["news/"]\nlevle = "words"')
+    (here / "polyseme.toml").write_text(faulty)
+    code, out, err = polyseme(capfd, "embed", "--corpus", "notes", "--dry-run", "--json")
+    assert (code, err) == (0, "")
+    code, out, err = polyseme(capfd, "embed", "--all-corpora", "--dry-run", "--json")
+    assert code == 2
+    assert "corpus gone: [corpus.gone]: there is no option levle" in err
+    found = json.loads(out)
+    assert [(one["corpus"], "error" in one) for one in found] == [("news", False), ("gone", True), ("notes", False)]
+    assert "Corpora of polyseme.toml: news, gone, notes" in polyseme(capfd, "embed")[2]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

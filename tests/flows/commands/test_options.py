@@ -101,7 +101,7 @@ def test_the_defaults_of_options_are_those_of_what_they_build() -> None:
     from polyseme.flows.runs.runners import Runner
     from polyseme.tasks.adaptation.request import Adaptation, Shape
     from polyseme.tasks.training.objective import ObjectiveConfig
-    from polyseme.tasks.training.trainer import TrainingConfig
+    from polyseme.tasks.training.settings import TrainingConfig
 
     assert EncodingOptions().config() == PartialEncodingOptions().config() == EngineConfig()
     assert OutputOptions().outputs() == PartialOutputOptions().outputs() == Outputs()

@@ -128,10 +128,17 @@ class TestWithoutWork:
         assert runs(embedded)[1:] == [("completed", 0, 4, 0, 0, False)]
 
     def test_an_error_of_the_scan_is_recorded(self, embedded: Path, tmp_path: Path) -> None:
-        words = ("backfill", "--lake", embedded, "--where", "no_such_column = 1")
+        words = ("backfill", "--lake", embedded, "--where", "uri::INTEGER = 1")
         code, _, err, loaded = command(*words, cwd=tmp_path)
         assert (code, loaded) == (2, []), err
+        assert "--where takes a SQL condition" in err
         assert [state for state, *_ in runs(embedded)] == ["completed", "failed"]
+
+    def test_a_mistake_in_what_to_encode_again_is_no_run(self, embedded: Path, tmp_path: Path) -> None:
+        for words in (["--where", "no_such_column = 1"], ["--where", "title = "], ["--from", "no_such"]):
+            code, _, err, loaded = command("backfill", "--lake", embedded, *words, cwd=tmp_path)
+            assert (code, loaded) == (2, []), err
+            assert [state for state, *_ in runs(embedded)] == ["completed"]
 
     @pytest.mark.parametrize(
         "words",
@@ -193,15 +200,18 @@ class Started:
 
 
 @pytest.fixture
-def started(tmp_path: Path, lake: Path) -> Iterator[Started]:
+def started(request: pytest.FixtureRequest, tmp_path: Path, lake: Path) -> Iterator[Started]:
     """A run that takes long enough to do something to it."""
     text = " ".join(f"The river left its bank in the spring of {year}." for year in range(1000))
-    folder = tmp_path / "long"
-    folder.mkdir()
-    for number in range(4):
-        (folder / f"{number}.txt").write_text(f"{number}. {text}")
+    for folder in (tmp_path / "long", tmp_path / "other"):
+        folder.mkdir()
+        for number in range(4):
+            (folder / f"{number}.txt").write_text(f"{number}. {text}")
     mark = uuid4().hex
-    words = [sys.executable, "-m", "polyseme", "embed", folder, "--lake", lake]
+    words = [sys.executable, "-m", "polyseme", "embed", *getattr(request, "param", [tmp_path / "long", "--lake", lake])]
+    if "--all-corpora" in words:
+        tables = "".join(f'[corpus.{name}]\nsources = ["{name}"]\n' for name in ("gone", "long", "other"))
+        (tmp_path / "polyseme.toml").write_text(f'lake = "{lake}"\n{tables}')
     pipes = {"stdout": processes.PIPE, "stderr": processes.PIPE}
     with processes.started(*words, env=environment(OF_THIS_TEST=mark), cwd=tmp_path, **pipes) as process:
         yield Started(process, mark)
@@ -254,6 +264,22 @@ class TestTheTemporaryServer:
         assert "temporary server was ended by SIGKILL" in err
         assert [state for state, *_ in runs(lake)] == ["failed"]
         assert processes.left(started.mark) == []
+
+    @pytest.mark.parametrize("started", [["--all-corpora", "--json"]], indirect=True)
+    def test_its_death_ends_all_corpora_with_a_line_about_those_that_are_left(
+        self, started: Started, lake: Path
+    ) -> None:
+        server = started.server()
+        processes.wait_until(lambda: runs(lake)[0][-1], "the flow has taken the run over")
+        os.kill(server, signal.SIGKILL)
+        out, err = started.process.communicate(timeout=processes.DEADLINE_SECONDS)
+        assert started.process.returncode == 2, "of the first that failed"
+        assert "temporary server was ended by SIGKILL" in err
+        assert err.endswith(
+            "polyseme: corpus long failed; not embedded: other. To go on: polyseme embed --corpus long --corpus other\n"
+        )
+        assert [record["corpus"] for record in json.loads(out)] == ["gone", "long", "other"]
+        assert [state for state, *_ in runs(lake)] == ["failed"]
 
     def test_a_database_of_a_newer_prefect_is_named(self, corpus: Path, lake: Path, tmp_path: Path) -> None:
         home = tmp_path / "home"

@@ -132,6 +132,41 @@ def test_of_runs_over_the_same_sources_the_last_says_what_there_is_to_do() -> No
     assert again.command == "polyseme backfill --lake lake"
 
 
+@pytest.mark.parametrize(
+    ("died", "later", "settled"),
+    [
+        (["./a", "b"], ["b/", "a"], True),
+        (["/x/a"], ["/x/b", "/x/a/../a"], True),
+        (["/x/a", "/x/b"], ["/x/a"], False),
+        (["a"], ["/x/a"], False),
+        (["lake and title = 'a//b'"], ["lake and title = 'a/b'"], False),
+        (["file:///x/a"], ["file:///x/a"], True),
+    ],
+)
+def test_sources_are_the_same_however_they_were_typed(died: list[str], later: list[str], settled: bool) -> None:
+    runs = [run(27, sources=later), run(26, state="died", sources=died)]
+    assert (to_do([], [], runs, "lake") == []) == settled
+    assert to_do([], [], [run(27, sources=later, encoding_id="other"), runs[1]], "lake") != []
+
+
+def test_a_long_error_leaves_room_for_what_to_do() -> None:
+    page = "Prefect's temporary server ended.\n" + "  It wrote a line.\n" * 40
+    failed = run(27, state="failed", error=page)
+    (one,) = to_do([], [], [failed], "lake")
+    assert len(one.what) < 350
+    assert "\n" not in one.what
+    assert one.what.endswith("… Its 12 documents are committed. The rest, with the options as before")
+    lines = drawn(status(to_do=[{"what": one.what, "command": one.command}]))
+    assert " ".join(line.strip() for line in lines).count("options as before: polyseme embed") == 1
+
+
+def test_broken_parts_are_said_once_and_first() -> None:
+    first, second = to_do([encoding("bert", damaged=1)], [], [], "/lakes/n", broken=["data/words/a.parquet", "b"])
+    assert first.what.startswith("2 parts are missing or changed, such as data/words/a.parquet, and those before")
+    assert first.command == "polyseme verify --lake /lakes/n"
+    assert "lost rows" in second.what
+
+
 def test_commands_name_their_sources_and_lakes_in_one_word_each() -> None:
     held = HeldBack(
         encoding_id="e", source="/data/it's here", run_id="r", reason="too-many", documents=3, had=4,

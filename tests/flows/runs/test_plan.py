@@ -13,14 +13,17 @@ import pytest
 
 from polyseme.flows.runs.job import EmbedRequest, embed_job
 from polyseme.flows.runs.plan import plan
+from polyseme.flows.runs.progress import listening
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.tasks.engine import EngineConfig
 from polyseme.tasks.shards import forecast
 from tests import processes
 from tests.flows.conftest import write_records
+from tests.flows.display.test_progress_bar import Terminal
 from tests.flows.test_cli import polyseme
 from tests.hostile.test_lake_paths import on_a_read_only_mount
+from tests.repository import ROOT
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api")]
 
@@ -143,6 +146,22 @@ def test_a_plan_says_what_is_held_back_and_why(planned: Planned, sources: tuple[
     assert found["held_back"][0]["reason"] == "nothing-found"
     found, _ = planned.then_run("embed", notes, mail, "--delete-limit", "100%")
     assert [s["deleted"] for s in found["sources"]] == [4, 0]
+
+
+def test_a_plan_shows_on_a_terminal_how_much_it_has_read_and_nothing_elsewhere(
+    lake: Path, tiny_folder: Path, sources: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    words = ("embed", *sources, "--lake", lake, "--model", tiny_folder, "--device", "cpu", "--dry-run", "--json")
+    told = list[str]()
+    with listening(lambda text, share: told.append(text)):
+        assert polyseme(capfd, *words)[0::2] == (0, "")
+    assert any(text.split(";")[-1].lstrip().startswith("7 documents read") for text in told), told
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    assert polyseme(capfd, *words)[0] == 0
+    assert "documents read" in terminal.getvalue()
 
 
 def test_a_plan_of_a_limited_run_deletes_nothing(planned: Planned, sources: tuple[Path, Path]) -> None:
@@ -280,3 +299,21 @@ def test_standard_input_is_planned(
         (found,) = planned.plan("embed", "-")["sources"]
     assert (found["source"], found["new"], found["refused"]) == ("-", 1, 1)
     assert not lake.exists()
+
+
+def test_a_dry_run_does_not_bring_a_lake_of_an_older_format_to_todays(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    old = shutil.copytree(ROOT / "tests" / "fixtures" / "format5", tmp_path / "old")
+    before = bytes_of(old)
+    for words, count in (
+        (["backfill", "--model", "polyseme-mini", "--device", "cpu"], 3),
+        (["backfill", "--model", "polyseme-mini", "--device", "cpu", "--where", "uri LIKE '%money%'"], 1),
+        (["embed", "/corpus", "--device", "cpu"], 0),
+    ):
+        code, out, err = polyseme(capfd, *words, "--lake", old, "--dry-run", "--json")
+        assert code == 0, err
+        assert json.loads(out)["documents"] == count
+        assert bytes_of(old) == before, words
+    assert polyseme(capfd, "vacuum", "--lake", old, "--dry-run")[0] == 0
+    assert bytes_of(old) == before

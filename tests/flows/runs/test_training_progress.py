@@ -8,7 +8,7 @@ from dataclasses import replace
 from polyseme.flows.runs.progress import listening
 from polyseme.flows.runs.training_progress import describe, evaluation_reporter, step_reporter
 from polyseme.tasks.training.checkpoints import StepLog
-from polyseme.tasks.training.trainer import TrainingConfig
+from polyseme.tasks.training.settings import TrainingConfig
 
 LOG = StepLog(step=1, mlm=4.0, nsp=0.7, order=0.6, drift=0.0, sentence_drift=0.1, rate=1e-4, tokens=100, seconds=2.0)
 

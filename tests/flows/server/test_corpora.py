@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from polyseme.flows.runs.runners import Runner
-from polyseme.flows.server.corpora import chosen, configured
+from polyseme.flows.server.corpora import chosen, configured, lakes_configured, makers, names_configured
 from polyseme.storage.errors import UsageError
 
 
@@ -93,6 +93,23 @@ def test_a_name_that_is_not_configured_is_refused_with_those_that_are(home: Path
     configure(home, '[corpus.news]\nsources = ["news"]\n')
     with pytest.raises(UsageError, match=r"no \[corpus.olds\].*Configured: news"):
         chosen(["olds"])
+
+
+def test_a_mistake_in_one_table_is_that_corpus_alone(home: Path) -> None:
+    configure(
+        home,
+        '[corpus.bad]\nsources = ["news"]\nlake = "b"\nlevle = "words"\n'
+        '[corpus.good]\nsources = ["news"]\nlake = "g"\n',
+    )
+    assert [corpus.name for corpus in chosen(["good"])] == ["good"]
+    assert names_configured() == ["bad", "good"]
+    assert lakes_configured() == {str(home / "g"): None}
+    makers_of = makers()
+    assert makers_of["good"]().lake == str(home / "g")
+    with pytest.raises(UsageError, match="no option levle"):
+        makers_of["bad"]()
+    with pytest.raises(UsageError, match="no option levle"):
+        chosen()
 
 
 def test_a_lake_inside_its_own_source_is_refused(home: Path) -> None:

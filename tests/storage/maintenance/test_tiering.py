@@ -14,7 +14,9 @@ from polyseme.storage.database.part_rows import live_parts, retired
 from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance import tiering
+from polyseme.storage.maintenance.broken_parts import broken_parts, record_broken_parts
 from polyseme.storage.maintenance.forgetting import RESTORABLE, RUNS_KEPT
+from polyseme.storage.maintenance.quarantine import repair
 from polyseme.storage.maintenance.restoring import deleted_documents, restore
 from polyseme.storage.maintenance.tiering import next_group, tidy
 from polyseme.storage.maintenance.vacuum import GRACE
@@ -126,24 +128,51 @@ def test_a_reader_with_the_old_parts_open_goes_on(catalog: Catalog, spec: Encodi
     assert len(words(catalog.lake)) == 2 + 18
 
 
-def test_a_broken_part_is_left_and_commits_go_on(catalog: Catalog, spec: EncodingSpec, lake: Lake) -> None:
+def test_a_broken_part_is_left_and_recorded_and_those_after_it_are_merged(
+    catalog: Catalog, spec: EncodingSpec, lake: Lake, caplog: pytest.LogCaptureFixture
+) -> None:
     lakes.commit(catalog, spec, {"a": ["The bank."]})
     with catalog.reading() as connection:
         (broken,) = live_parts(connection, table="words")
     path = lake.part_path(broken.path)
     path.chmod(0o600)  # type: ignore[union-attr]
+    whole = path.read_bytes()  # type: ignore[union-attr]
     path.write_bytes(b"broken")  # type: ignore[union-attr]
-    commits(catalog, spec, [{f"b{i}": ["Another text."]} for i in range(5)])
+    commits(catalog, spec, [{f"b{i}": ["Another text."]} for i in range(9)])
     with catalog.reading() as connection:
         assert broken in live_parts(connection, table="words")
-        assert len(live_parts(connection, table="sentences")) < 6
+        assert len(live_parts(connection, table="words")) <= 4
+        assert len(live_parts(connection, table="sentences")) <= 3
+    assert broken_parts(catalog) == broken_parts(catalog, spec.encoding_id) == (broken.path,)
+    assert broken_parts(catalog, "other") == ()
+    assert [record.message for record in caplog.records if broken.path in record.message] == [
+        f"{broken.path} in {lake.root} is missing or changed: run `polyseme verify`"
+    ], "once"
+
+    assert verify(catalog, grace=GRACE, now=NOW).broken == {broken.path}
+    assert broken_parts(catalog) == (broken.path,)
+    path.write_bytes(whole)  # type: ignore[union-attr]
+    assert not verify(catalog, grace=GRACE, now=NOW).broken
+    assert broken_parts(catalog) == ()
+    commits(catalog, spec, [{f"c{i}": ["A third text."]} for i in range(16)])
+    with catalog.reading() as connection:
+        assert broken not in live_parts(connection, table="words")
+
+
+def test_a_part_that_was_repaired_is_not_shown_as_broken_any_more(catalog: Catalog, spec: EncodingSpec) -> None:
+    lakes.commit(catalog, spec, {"a": ["The bank."]})
+    with catalog.reading() as connection:
+        (broken,) = live_parts(connection, table="words")
+    record_broken_parts(catalog, [broken.path])
+    repair(catalog, frozenset([broken.path]))
+    assert broken_parts(catalog) == ()
 
 
 @pytest.mark.parametrize("error", [LakeError("locked"), OSError("no room"), duckdb.Error("no")])
 def test_whatever_goes_wrong_the_commit_stays(
     catalog: Catalog, spec: EncodingSpec, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(tiering, "merge_group", fail)
@@ -156,9 +185,9 @@ def test_another_process_that_merges_the_same_parts_is_no_fault(
 ) -> None:
     merge = tiering.merge_group
 
-    def twice(*arguments: object) -> object:
-        merge(*arguments)  # type: ignore[arg-type]
-        return merge(*arguments)  # type: ignore[arg-type]
+    def twice(*arguments: object, broken: list[str]) -> object:
+        merge(*arguments, broken=broken)  # type: ignore[arg-type]
+        return merge(*arguments, broken=broken)  # type: ignore[arg-type]
 
     monkeypatch.setattr(tiering, "merge_group", twice)
     commits(catalog, spec, [{f"b{i}": ["Another text."]} for i in range(4)])

@@ -11,7 +11,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.staleness import Staleness
 from polyseme.storage.errors import LakeError, UsageError
 from polyseme.storage.records import Document, DocumentVersion, Outputs
-from polyseme.storage.sql.selection import Selection, outputs_of, select_documents
+from polyseme.storage.sql.selection import Selection, check_selection, outputs_of, select_documents
 from tests import lakes
 
 SPEC, WIDE = lakes.make_spec(), lakes.make_spec(width=8, model_sha256="other")
@@ -56,6 +56,15 @@ def test_what_is_not_a_condition_is_refused(full: Catalog, where: str) -> None:
     with pytest.raises(UsageError, match=r"--where|not allowed") as caught:
         ids(full, where=where)
     assert "root:" not in str(caught.value)
+    with pytest.raises(UsageError) as before:
+        check_selection(full, Selection(where=where))
+    assert str(before.value) == str(caught.value)
+
+
+def test_a_selection_can_be_checked_before_a_document_is_read(full: Catalog) -> None:
+    check_selection(full, Selection(where="doc_id = 'a'"))
+    with pytest.raises(UsageError, match="No encoding is named 'nosuch'"):
+        check_selection(full, Selection(encoding="nosuch"))
 
 
 def test_texts_of_replaced_deleted_and_backfilled_documents(full: Catalog) -> None:

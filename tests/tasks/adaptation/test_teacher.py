@@ -17,7 +17,7 @@ from polyseme.tasks.adaptation.request import Adaptation, Shape
 from polyseme.tasks.adaptation.workspace import open_workspace
 from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.training.objective import ObjectiveConfig
-from polyseme.tasks.training.trainer import TrainingConfig
+from polyseme.tasks.training.settings import TrainingConfig
 from tests.conftest import MakeCheckpoint
 from tests.tasks.training.training_corpus import documents
 

@@ -20,7 +20,8 @@ from polyseme.tasks.evaluation.comparison import COMPARISON_FILE
 from polyseme.tasks.evaluation.evaluation import FIGURES
 from polyseme.tasks.inference.predictions import next_sentence
 from polyseme.tasks.training.objective import ObjectiveConfig
-from polyseme.tasks.training.trainer import Trainer, TrainingConfig
+from polyseme.tasks.training.settings import TrainingConfig
+from polyseme.tasks.training.trainer import Trainer
 from tests import processes
 from tests.repository import ROOT
 from tests.tasks.training.training_corpus import documents

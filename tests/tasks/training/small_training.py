@@ -11,7 +11,8 @@ from polyseme.tasks.text.wordpiece import WordPiece
 from polyseme.tasks.training.corpus import prepare
 from polyseme.tasks.training.network import start_from
 from polyseme.tasks.training.objective import Objective, ObjectiveConfig
-from polyseme.tasks.training.trainer import Trainer, TrainingConfig
+from polyseme.tasks.training.settings import TrainingConfig
+from polyseme.tasks.training.trainer import Trainer
 from tests.tasks.training.training_corpus import documents
 
 CPU = torch.device("cpu")

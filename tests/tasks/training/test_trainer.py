@@ -18,7 +18,8 @@ from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.training.checkpoints import StepLog, checkpoints, latest, read_progress
 from polyseme.tasks.training.export import export
 from polyseme.tasks.training.network import forward, loss_sums, start_from
-from polyseme.tasks.training.trainer import Trainer, TrainingConfig
+from polyseme.tasks.training.settings import TrainingConfig
+from polyseme.tasks.training.trainer import Trainer
 from tests import processes
 from tests.tasks.training.small_training import CPU, objective, trainer
 
