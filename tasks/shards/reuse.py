@@ -1,7 +1,8 @@
 """Reuse: the stored documents that the documents of a shard can copy rows from.
 
-A document's own live version, or that of a live document with the same text, whatever its id; of the same encoding,
-and computed on the same kind of device. Which rows are copied is decided by `encode.known`.
+A document's own live version, or what it was before it was deleted, if it can be restored; else that of a live
+document with the same text, whatever its id. Of the same encoding, and computed on the same kind of device. Which rows
+are copied is decided by `encode.known`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ def stored_source(
     Nothing is copied from the run `version` itself, of which other shards are committed meanwhile: the pairs of the
     random baseline would depend on which were first.
     """
-    own = {d.doc_id: d.doc_id for d in documents if d.doc_id in known and _is_usable(known[d.doc_id], outputs, engine)}
+    deleted = catalog.restorable(engine.spec.encoding_id, [d.doc_id for d in documents if d.doc_id not in known])
+    before = {**deleted, **known}
+    own = {
+        d.doc_id: d.doc_id for d in documents if d.doc_id in before and _is_usable(before[d.doc_id], outputs, engine)
+    }
     others = _with_equal_text([d for d in documents if d.doc_id not in own], catalog, engine, outputs, before=version)
     own |= {doc_id: stored.doc_id for doc_id, stored in others.items()}
     if not own:
