@@ -12,8 +12,11 @@ from datetime import UTC, datetime, timedelta
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run as current
 
+from polyseme.flows.observation.maintenance import FlowRun
 from polyseme.flows.repair import repair_lake
+from polyseme.flows.runs.maintenance import compact, vacuum
 from polyseme.flows.server.corpora import makers
 from polyseme.flows.server.every_corpus import do_for_each
 from polyseme.flows.settings import lake_at
@@ -21,8 +24,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.catalog_url import refuse_password
 from polyseme.storage.errors import MissingLakeError, PolysemeError, in_words
 from polyseme.storage.lake import Lake
-from polyseme.storage.maintenance.compaction import MIB, CompactionPolicy, compact
-from polyseme.storage.maintenance.vacuum import vacuum
+from polyseme.storage.maintenance.compaction import MIB, CompactionPolicy
 from polyseme.storage.maintenance.verification import verify
 from polyseme.storage.sql.publish import publish
 from polyseme.tasks.markdown import code, literal
@@ -39,8 +41,7 @@ def compact_lake(
     policy = CompactionPolicy(target_bytes=target_mb * MIB, min_dead=0.0 if purge else CompactionPolicy().min_dead)
     log = get_run_logger()
     with Catalog.open(_place(lake, catalog_url)) as catalog:
-        report = compact(catalog, policy, progress=lambda merge: log.info("%s", merge))
-        publish(catalog)
+        report = compact(catalog, policy, progress=lambda merge: log.info("%s", merge), flow_run=_flow_run())
     if report.broken:
         raise PolysemeError(f"{len(report.broken)} parts are broken and were left alone. Run `polyseme verify`.")
     done = [merge for merge in report.merges if merge.outcome == "merged"]
@@ -61,7 +62,8 @@ def vacuum_lake(
 ) -> dict[str, int]:
     """Remove files that are no longer needed; with `unknown` also those named like parts but not in the catalog."""
     with Catalog.open(_place(lake, catalog_url)) as catalog:
-        found = vacuum(catalog, grace=timedelta(hours=grace_hours), now=datetime.now(UTC), unknown=unknown)
+        grace = timedelta(hours=grace_hours)
+        found = vacuum(catalog, grace=grace, now=datetime.now(UTC), unknown=unknown, flow_run=_flow_run())
     counts = {
         "retired": len(found.retired),
         "scratch": len(found.scratch),
@@ -90,7 +92,7 @@ def verify_lake(
     with Catalog.open(place) as catalog:
         result = verify(catalog, grace=grace, now=datetime.now(UTC))
     if repair and result.findings:
-        repair_lake(place, result.broken, model=model)
+        repair_lake(place, result.broken, model=model, flow_run=_flow_run())
         with Catalog.open(place) as catalog:
             result = verify(catalog, grace=grace, now=datetime.now(UTC))
     kinds = Counter[str](finding.kind for finding in result.findings)
@@ -144,6 +146,10 @@ def maintain(lakes: list[str] | None = None) -> None:
 def _place(lake: str, catalog_url: str | None) -> Lake:
     refuse_password(catalog_url)
     return lake_at(lake, catalog_url)
+
+
+def _flow_run() -> FlowRun:
+    return current.id, current.flow_name
 
 
 def _report(what: str, lake: str, counts: dict[str, int], lines: list[str] | None = None) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from polyseme.flows.backfill import LEAST, BackfillRequest, backfill, config_of
+from polyseme.flows.observation.maintenance import FlowRun
+from polyseme.flows.runs.maintenance import take_out
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.lake import Lake
-from polyseme.storage.maintenance.quarantine import repair
 from polyseme.storage.records import Device
-from polyseme.storage.sql.publish import publish
 from polyseme.tasks.engine import EngineConfig
 
 
@@ -33,16 +33,16 @@ class RepairReport:
 
 
 def repair_lake(
-    lake: Lake, broken: frozenset[str], *, device: Device = "auto", model: str | None = None
-) -> list[RepairReport]:
+    lake: Lake, broken: frozenset[str], *, device: Device = "auto", model: str | None = None,
+    flow_run: FlowRun | None = None,
+) -> list[RepairReport]:  # fmt: skip
     """Retire the `broken` parts, given by path, and encode the documents again that are marked as damaged.
 
     `model` is the new place of a checkpoint that has moved. Raises ModelError if an encoding's model is not available;
     its documents stay marked then.
     """
     with Catalog.open(lake) as catalog:
-        retired = {done.encoding: len(done.retired) for done in repair(catalog, broken)}
-        publish(catalog)
+        retired = {done.encoding: len(done.retired) for done in take_out(catalog, broken, flow_run)}
         encodings = catalog.encodings()
         marked = {e.name: len(catalog.damaged_documents(e.encoding_id)) for e in encodings}
     done = []

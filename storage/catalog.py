@@ -166,6 +166,11 @@ class Catalog:
         with self.reading() as connection:
             return versions.find(connection, encoding_id, doc_ids)
 
+    def restorable(self, encoding_id: str, doc_ids: Sequence[str]) -> dict[str, DocumentVersion]:
+        """Return what each of `doc_ids` that is deleted and can be restored was before."""
+        with self.reading() as connection:
+            return versions.find_restorable(connection, encoding_id, doc_ids)
+
     def outputs(self, encoding_id: str) -> list[Outputs]:
         """Return the distinct outputs that live documents of an encoding have."""
         with self.reading() as connection:

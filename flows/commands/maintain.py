@@ -47,15 +47,13 @@ def compact(
     purge
         Rewrite every part that holds a row of a replaced or deleted document, however few there are.
     """
+    from polyseme.flows.runs.maintenance import compact as run
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.maintenance.compaction import MIB, CompactionPolicy
-    from polyseme.storage.maintenance.compaction import compact as run
-    from polyseme.storage.sql.publish import publish
 
     policy = CompactionPolicy(target_bytes=target_mb * MIB, min_dead=0.0 if purge else CompactionPolicy().min_dead)
     with Catalog.open(lake.lake()) as catalog:
         report = run(catalog, policy, progress=_print_merge)
-        publish(catalog)
     if json:
         write_json({"merges": [asdict(m) for m in report.merges], "broken": report.broken})
     elif not report.merges:
@@ -97,9 +95,9 @@ def vacuum(
     dry_run
         List what would be removed; remove nothing.
     """
+    from polyseme.flows.runs.maintenance import vacuum as run
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.maintenance.vacuum import find_leftovers
-    from polyseme.storage.maintenance.vacuum import vacuum as run
 
     grace, now = timedelta(hours=grace_hours), datetime.now(UTC)
     with Catalog.opened(lake.lake(), dry_run=dry_run) as catalog:

@@ -62,9 +62,9 @@ def restore(
         return
     if replace:
         raise UsageError("--replace belongs to --from BACKUP.")
+    from polyseme.flows.runs.maintenance import restore as run_restore
     from polyseme.storage.catalog import Catalog
     from polyseme.storage.maintenance import restoring
-    from polyseme.storage.sql.publish import publish
 
     with Catalog.open(lake.lake()) as catalog:
         found = restoring.deleted_documents(catalog, run_id=run, uri_prefix=uri, doc_id=doc_id)
@@ -76,8 +76,7 @@ def restore(
                 "No deleted document that can be restored is of that run, address or id: none was deleted, or vacuum "
                 f"has ended the time for it. List what there is: polyseme restore --lake {quote(lake.root)}"
             )
-        done = restoring.restore(catalog, found)
-        publish(catalog)
+        done = run_restore(catalog, found)
     if json:
         write_json({"restored": [asdict(d) for d in done.documents], "gone": [asdict(d) for d in done.gone]})
     else:

@@ -1,11 +1,11 @@
-"""Facts about a run, as plain values: what is known when it begins, and how it ended.
+"""Facts about a run, or about maintenance, as plain values: what is known when it begins, and how it ended.
 
 Names, addresses and counts; no text of a document, no credentials.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +15,7 @@ from polyseme.storage.records import Counts, EncodingSpec, Shard, ShardResult
 from polyseme.tasks.shards.tally import Tally
 
 Kind = Literal["embed", "backfill"]
+MaintenanceKind = Literal["compact", "vacuum", "restore", "repair"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,49 @@ class RunEnded:
     flow: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceBegun:
+    """Maintenance of a lake that begins. `id` is a UUID of its own, since a catalog records none.
+
+    `lake` is its absolute path or its URL; `flow_run_id` and `flow` are those of Prefect's flow run, if there is one.
+    """
+
+    id: str
+    kind: MaintenanceKind
+    at: datetime
+    lake: str
+    lake_id: str
+    flow_run_id: str | None = None
+    flow: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedTable:
+    """A table of one encoding that maintenance changed, and what it wrote of it: nothing, or merged parts."""
+
+    table: str
+    encoding_id: str
+    width: int
+    rows: int = 0
+    bytes: int = 0
+    files: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceEnded:
+    """How maintenance ended: `state` is completed, failed or cancelled, `error` why it is not completed.
+
+    `counts` are of what it did, under names of its kind.
+    """
+
+    state: str
+    at: datetime
+    seconds: float
+    tables: Sequence[ChangedTable] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    error: str | None = None
+
+
 def installed_version() -> str:
     """Return the version of the installed distribution; 0 where the code runs from its folder."""
     try:
@@ -92,6 +136,16 @@ class Observer(Protocol):
 
     def ended(self, end: RunEnded) -> None:
         """The run ended."""
+
+    def close(self, seconds: float) -> bool:
+        """Deliver what is left, within so many seconds; return whether everything was delivered."""
+
+
+class MaintenanceObserver(Protocol):
+    """What is told how maintenance ended. Calls come from one thread; whatever one raises is logged once."""
+
+    def ended(self, end: MaintenanceEnded) -> None:
+        """Maintenance ended."""
 
     def close(self, seconds: float) -> bool:
         """Deliver what is left, within so many seconds; return whether everything was delivered."""

@@ -38,7 +38,7 @@ SCHEMA_URL = "urn:polyseme:openlineage:run-facet:1"
 FACET = "polyseme_run"
 PREFECT = "prefect"
 """The namespace of Prefect's flow runs."""
-_TYPES = {"completed": "COMPLETE", "held-back": "COMPLETE", "failed": "FAIL", "cancelled": "ABORT"}
+EVENT_TYPES = {"completed": "COMPLETE", "held-back": "COMPLETE", "failed": "FAIL", "cancelled": "ABORT"}
 
 
 @attr.define
@@ -89,34 +89,68 @@ def begun(run: RunBegun, settings: Lineage) -> event_v2.RunEvent:
 def ended(run: RunBegun, end: RunEnded, written: Mapping[str, Written], settings: Lineage) -> event_v2.RunEvent:
     """Return the event of a run that ended: COMPLETE, FAIL or ABORT."""
     facets = _run_facets(run, end)
-    if end.error and _TYPES[end.state] != "COMPLETE":
-        facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(
-            message=end.error, programmingLanguage="python", producer=PRODUCER
-        )
+    if end.error and EVENT_TYPES[end.state] != "COMPLETE":
+        facets["errorMessage"] = error_facet(end.error)
     if end.flow_run_id:
-        facets["parent"] = parent_run.ParentRunFacet(
-            run=parent_run.Run(runId=end.flow_run_id),
-            job=parent_run.Job(namespace=PREFECT, name=end.flow or run.kind),
-            producer=PRODUCER,
+        facets["parent"] = parent_facet(end.flow_run_id, end.flow or run.kind)
+    return _event(EVENT_TYPES[end.state], end.at, run, settings, facets, outputs=_outputs(run, written))
+
+
+def error_facet(message: str) -> RunFacet:
+    """Return why a run failed."""
+    return error_message_run.ErrorMessageRunFacet(message=message, programmingLanguage="python", producer=PRODUCER)
+
+
+def parent_facet(flow_run_id: str, flow: str) -> RunFacet:
+    """Return the flow run of Prefect that a run is part of."""
+    return parent_run.ParentRunFacet(
+        run=parent_run.Run(runId=flow_run_id), job=parent_run.Job(namespace=PREFECT, name=flow), producer=PRODUCER
+    )
+
+
+def engine_facet() -> RunFacet:
+    """Return that it is Polyseme that runs, in its version."""
+    return processing_engine_run.ProcessingEngineRunFacet(
+        version=installed_version(), name="Polyseme", producer=PRODUCER
+    )
+
+
+def job(kind: str, lake: str, settings: Lineage) -> event_v2.Job:
+    """Return the job of a kind over a lake, which a run is one of."""
+    facets: dict[str, JobFacet] = {
+        "jobType": job_type_job.JobTypeJobFacet(
+            processingType="BATCH", integration="POLYSEME", jobType=kind.upper(), producer=PRODUCER
         )
-    return _event(_TYPES[end.state], end.at, run, settings, facets, outputs=_outputs(run, written))
+    }
+    name = lake.rstrip("/").rpartition("/")[2]
+    return event_v2.Job(namespace=settings.namespace, name=f"{kind}.{name}", facets=facets)
+
+
+def schema_facet(table: str, width: int) -> DatasetFacet:
+    """Return the columns of a table."""
+    fields = [schema_dataset.SchemaDatasetFacetFields(name=name, type=type_) for name, type_ in columns(table, width)]
+    return schema_dataset.SchemaDatasetFacet(fields=fields, producer=PRODUCER)
+
+
+def statistics_facet(rows: int, size: int, files: int) -> OutputDatasetFacet:
+    """Return what was written to a table."""
+    return output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
+        rowCount=rows, size=size, fileCount=files, producer=PRODUCER
+    )
 
 
 def _event(
     kind: str, at: datetime, run: RunBegun, settings: Lineage, facets: dict[str, RunFacet],
     *, outputs: list[event_v2.OutputDataset],
 ) -> event_v2.RunEvent:  # fmt: skip
-    lake = run.lake.rstrip("/").rpartition("/")[2]
-    job_type: dict[str, JobFacet] = {
-        "jobType": job_type_job.JobTypeJobFacet(
-            processingType="BATCH", integration="POLYSEME", jobType=run.kind.upper(), producer=PRODUCER
-        )
-    }
+    found = job(run.kind, run.lake, settings)
+    if settings.job:
+        found.name = settings.job
     return event_v2.RunEvent(
         eventType=event_v2.RunState[kind],
         eventTime=at.isoformat(),
         run=event_v2.Run(runId=str(lineage_run_id(run)), facets=facets),
-        job=event_v2.Job(namespace=settings.namespace, name=settings.job or f"{run.kind}.{lake}", facets=job_type),
+        job=found,
         inputs=_inputs(run),
         outputs=outputs,
         producer=PRODUCER,
@@ -135,10 +169,7 @@ def _run_facets(run: RunBegun, end: RunEnded | None = None) -> dict[str, RunFace
         del outcomes["chars_to_encode"]
         facet.documents = {"read": outcomes.pop("documents"), **outcomes, "heldBack": end.held_back}
         facet.rejects = dict(end.refused)
-    engine = processing_engine_run.ProcessingEngineRunFacet(
-        version=installed_version(), name="Polyseme", producer=PRODUCER
-    )
-    return {FACET: facet, "processing_engine": engine}
+    return {FACET: facet, "processing_engine": engine_facet()}
 
 
 def _inputs(run: RunBegun) -> list[event_v2.InputDataset]:
@@ -156,17 +187,12 @@ def _outputs(run: RunBegun, written: Mapping[str, Written]) -> list[event_v2.Out
     found = []
     for table in run.tables:
         namespace, name = table_name(run.lake, table, run.spec.encoding_id)
-        fields = [schema_dataset.SchemaDatasetFacetFields(name=n, type=t) for n, t in columns(table, run.spec.width)]
-        facets: dict[str, DatasetFacet] = {
-            "schema": schema_dataset.SchemaDatasetFacet(fields=fields, producer=PRODUCER)
-        }
+        facets: dict[str, DatasetFacet] = {"schema": schema_facet(table, run.spec.width)}
         if derived := derived_columns(table):
             facets["columnLineage"] = _column_lineage(run, [n for n, _ in columns(table, 1) if n in derived])
         statistics: dict[str, OutputDatasetFacet] = {}
         if done := written.get(table):
-            statistics["outputStatistics"] = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
-                rowCount=done.rows, size=done.bytes, fileCount=done.files, producer=PRODUCER
-            )
+            statistics["outputStatistics"] = statistics_facet(done.rows, done.bytes, done.files)
         found.append(event_v2.OutputDataset(namespace=namespace, name=name, facets=facets, outputFacets=statistics))
     return found
 

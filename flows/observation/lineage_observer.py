@@ -1,4 +1,4 @@
-"""OpenLineage: the events of a run, sent by a thread of their own.
+"""OpenLineage: the events of a run, or of maintenance, sent by a thread of their own.
 
 A server that is slow or not there is waited for at the end of the run, and no longer than the caller allows.
 """
@@ -12,8 +12,9 @@ from typing import Any
 
 from openlineage.client import OpenLineageClient, event_v2
 
+from polyseme.flows.observation import maintenance_events
 from polyseme.flows.observation.configuration import Lineage
-from polyseme.flows.observation.facts import RunBegun, RunEnded
+from polyseme.flows.observation.facts import MaintenanceBegun, MaintenanceEnded, RunBegun, RunEnded
 from polyseme.flows.observation.lineage_events import Written, add, begun, ended
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Shard, ShardResult
@@ -30,12 +31,8 @@ class LineageObserver:
     def __init__(self, run: RunBegun, settings: Lineage) -> None:
         self._run, self._settings = run, settings
         self._written: dict[str, Written] = {}
-        self._events: queue.SimpleQueue[event_v2.RunEvent | None] = queue.SimpleQueue()
-        self._error: Exception | None = None
-        self._client = OpenLineageClient(config=_config(settings))
-        self._thread = threading.Thread(target=self._send, name="polyseme-openlineage", daemon=True)
-        self._thread.start()
-        self._events.put(begun(run, settings))
+        self._sender = _Sender(settings)
+        self._sender.put(begun(run, settings))
 
     def submitted(self, shard: Shard) -> None:
         """Nothing: events are of runs."""
@@ -55,7 +52,42 @@ class LineageObserver:
 
     def ended(self, end: RunEnded) -> None:
         """Send the event of the run's end."""
-        self._events.put(ended(self._run, end, self._written, self._settings))
+        self._sender.put(ended(self._run, end, self._written, self._settings))
+
+    def close(self, seconds: float) -> bool:
+        """Wait for the events. Raises PolysemeError for one that could not be sent."""
+        return self._sender.close(seconds)
+
+
+class MaintenanceLineage:
+    """Tells OpenLineage that maintenance begins, and how it ended."""
+
+    def __init__(self, work: MaintenanceBegun, settings: Lineage) -> None:
+        self._work, self._settings, self._sender = work, settings, _Sender(settings)
+        self._sender.put(maintenance_events.begun(work, settings))
+
+    def ended(self, end: MaintenanceEnded) -> None:
+        """Send the event of the end."""
+        self._sender.put(maintenance_events.ended(self._work, end, self._settings))
+
+    def close(self, seconds: float) -> bool:
+        """Wait for the events. Raises PolysemeError for one that could not be sent."""
+        return self._sender.close(seconds)
+
+
+class _Sender:
+    """A thread that sends events in their order."""
+
+    def __init__(self, settings: Lineage) -> None:
+        self._events: queue.SimpleQueue[event_v2.RunEvent | None] = queue.SimpleQueue()
+        self._error: Exception | None = None
+        self._client = OpenLineageClient(config=_config(settings))
+        self._thread = threading.Thread(target=self._send, name="polyseme-openlineage", daemon=True)
+        self._thread.start()
+
+    def put(self, event: event_v2.RunEvent) -> None:
+        """Send an event after those before."""
+        self._events.put(event)
 
     def close(self, seconds: float) -> bool:
         """Wait for the thread. Raises PolysemeError for an event that could not be sent."""

@@ -24,6 +24,7 @@ from opentelemetry.trace import Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from polyseme.flows.observation.configuration import Telemetry
+from polyseme.storage.errors import PolysemeError
 
 SERVICE = "polyseme"
 _EXPORTERS = "opentelemetry.exporter.otlp"
@@ -52,6 +53,16 @@ class Providers:
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
         return not (self.undelivered or any(thread.is_alive() for thread in threads))
+
+    def delivered(self, seconds: float) -> bool:
+        """Close, and return whether everything was delivered. Raises PolysemeError if some of it was refused."""
+        delivered = self.close(seconds)
+        if self.undelivered:
+            raise PolysemeError(
+                "some spans or metrics could not be delivered. Check OTEL_EXPORTER_OTLP_ENDPOINT, or [opentelemetry] "
+                "in polyseme.toml; the run itself is not affected."
+            )
+        return delivered
 
     def failed(self, error: object) -> None:
         """Count an export that failed."""

@@ -7,15 +7,16 @@ have none of it.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, func, literal_column, select
 
 from polyseme.storage.database import meta, part_rows
+from polyseme.storage.database import versions as stored_versions
 from polyseme.storage.database.dialects import chunks
 from polyseme.storage.database.schema import CONTENT_PREFIX, document_versions, parts
-from polyseme.storage.records import Part
+from polyseme.storage.records import DocumentVersion, Part
 
 _SAME_TEXT = 8
 """Documents of one text that are looked at: all of them may be made with other outputs."""
@@ -24,33 +25,28 @@ _SAME_TEXT = 8
 @dataclass(frozen=True, slots=True)
 class Located:
     """Where the rows of some documents are: the live `parts` of one table that can hold them, oldest first, and the
-    version that these rows have, by doc_id. Documents that are not live are missing."""
+    version that these rows have, by doc_id. Documents that are neither live nor can be restored are missing."""
 
     parts: tuple[Part, ...]
     versions: dict[str, int]
 
 
 def parts_holding(connection: Connection, encoding_id: str, table: str, doc_ids: Sequence[str]) -> Located:
-    """Return the live parts of a table that can hold rows of live documents, and the version of these rows.
+    """Return the live parts of a table that can hold rows of documents, and the version of these rows.
+
+    Of live documents and of deleted ones that can be restored: compaction keeps the rows of both.
 
     All parts of the table if a document was stored by a Polyseme that did not record where, and for a row of
     `documents` that is newer than the others.
     """
-    d, versions, shards, anywhere = document_versions.c, dict[str, int](), set[int](), False
-    query = select(d.doc_id, d.version, d.rows_version, d.rows_shard)
-    query = query.where(d.encoding_id == encoding_id, d.deleted.is_(False))
-    origin = meta.origin(connection)
-    for some in chunks(doc_ids):
-        for doc_id, version, rows_version, shard in connection.execute(query.where(d.doc_id.in_(some))).all():
-            is_redescribed = table == "documents" and version != rows_version
-            found = version if table == "documents" else rows_version
-            versions[origin.string(doc_id, "document_versions.doc_id")] = origin.integer(
-                found, "document_versions.rows_version"
-            )
-            if is_redescribed or shard is None:
-                anywhere = True
-            else:
-                shards.add(origin.integer(shard, "document_versions.rows_shard"))
+    versions, shards, anywhere = dict[str, int](), set[int](), False
+    for found in _with_rows(connection, encoding_id, doc_ids):
+        rows_version = found.version if found.rows_version is None else found.rows_version
+        versions[found.doc_id] = found.version if table == "documents" else rows_version
+        if found.rows_shard is None or (table == "documents" and found.version != rows_version):
+            anywhere = True
+        else:
+            shards.add(found.rows_shard)
     if not versions:
         return Located((), {})
     live = part_rows.live_parts(connection, encoding_id=encoding_id, table=table)
@@ -59,6 +55,14 @@ def parts_holding(connection: Connection, encoding_id: str, table: str, doc_ids:
     wanted = sorted(shards)
     holding = {path for path, first, last in _ranges(connection, encoding_id, table) if _has(wanted, first, last)}
     return Located(tuple(part for part in live if part.path in holding), versions)
+
+
+def _with_rows(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> Iterator[DocumentVersion]:
+    """Yield the live documents among `doc_ids`, and what the deleted ones were that can be restored."""
+    live = stored_versions.find(connection, encoding_id, doc_ids)
+    yield from live.values()
+    if missing := [doc_id for doc_id in doc_ids if doc_id not in live]:
+        yield from stored_versions.find_restorable(connection, encoding_id, missing).values()
 
 
 def _ranges(connection: Connection, encoding_id: str, table: str) -> list[tuple[str, int | None, int | None]]:

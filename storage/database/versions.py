@@ -16,8 +16,11 @@ from polyseme.storage import checks
 from polyseme.storage.database import meta
 from polyseme.storage.database.arrow import read_table
 from polyseme.storage.database.dialects import chunks
-from polyseme.storage.database.schema import document_versions
+from polyseme.storage.database.schema import deleted_documents, document_versions
 from polyseme.storage.records import DocumentVersion, Outputs
+
+_WHEN_DELETED = ("version", "text_version", "rows_version")
+"""What a tombstone has of the deletion, and `deleted_documents` of the document."""
 
 
 def find(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> dict[str, DocumentVersion]:
@@ -29,6 +32,20 @@ def find(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> di
         row["doc_id"]: checked(origin, row)
         for ids in chunks(doc_ids)
         for row in connection.execute(query.where(d.doc_id.in_(ids))).mappings().all()
+    }
+
+
+def find_restorable(connection: Connection, encoding_id: str, doc_ids: Sequence[str]) -> dict[str, DocumentVersion]:
+    """Return what each of `doc_ids` that is deleted and can be restored was before."""
+    d, x = document_versions.c, deleted_documents.c
+    columns = (x[column.name] if column.name in _WHEN_DELETED else column for column in d)
+    query = select(*columns).join(deleted_documents, (x.encoding_id == d.encoding_id) & (x.doc_id == d.doc_id))
+    query = query.where(x.encoding_id == encoding_id, d.deleted.is_(True))
+    origin = meta.origin(connection)
+    return {
+        row["doc_id"]: checked(origin, row)
+        for ids in chunks(doc_ids)
+        for row in connection.execute(query.where(x.doc_id.in_(ids))).mappings().all()
     }
 
 

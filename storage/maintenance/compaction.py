@@ -61,6 +61,7 @@ class Merge:
     parts: int
     bytes_before: int
     bytes_after: int
+    rows_after: int
     rows_dropped: int
     outcome: str
 
@@ -200,6 +201,7 @@ def _merge(catalog: Catalog, encoding: Encoding, group: Sequence[Part], merged: 
         parts=len(group),
         bytes_before=sum(part.bytes for part in group),
         bytes_after=made.bytes if made else 0,
+        rows_after=made.rows if made else 0,
         rows_dropped=rows - (made.rows if made else 0) if outcome == "merged" else 0,
         outcome=outcome,
     )

@@ -95,16 +95,22 @@ class StoredRows:
 
 @contextmanager
 def stored_rows(
-    catalog: Catalog, encoding_id: str, doc_ids: Sequence[str], *, tables: Sequence[str], width: int
-) -> Iterator[StoredRows]:
-    """Yield the rows that live documents have in `tables` besides `documents` and `sentences`, as of now.
+    catalog: Catalog, encoding_id: str, doc_ids: Sequence[str], *, tables: Sequence[str], width: int,
+    most_bytes: int | None = None,
+) -> Iterator[StoredRows]:  # fmt: skip
+    """Yield the rows that documents have in `tables` besides `documents` and `sentences`, as of now.
 
-    A document is left out if it is not live, or if a part that holds rows of it is gone or is not what the catalog
-    says. Vectors can be read within the block.
+    A document is left out if it is neither live nor can be restored, or if a part that holds rows of it is gone or is
+    not what the catalog says; all are if the parts that can hold rows have more than `most_bytes`. Vectors can be read
+    within the block.
     """
     names = ("documents", "sentences", *tables)
     with catalog.reading() as connection:
         located = {name: locating.parts_holding(connection, encoding_id, name, sorted(set(doc_ids))) for name in names}
+    size = sum(part.bytes for where in located.values() for part in where.parts)
+    if most_bytes is not None and size > most_bytes:
+        log.info("%d documents are encoded whole: their parts have %d bytes", len(located["documents"].versions), size)
+        located = dict.fromkeys(names, Located((), {}))
     with ExitStack() as held:
         yield _Reader(catalog.lake, held, width).read(located)
 

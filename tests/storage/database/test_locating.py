@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.database import deletions
 from polyseme.storage.database.locating import Located, documents_with_text, parts_holding
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.compaction import CompactionPolicy, compact
@@ -33,9 +34,13 @@ def test_a_document_is_in_the_part_of_its_shard(catalog: Catalog, spec: Encoding
     assert located(catalog, spec, "words", "nobody") == Located((), {})
 
 
-def test_a_deleted_document_is_nowhere(catalog: Catalog, spec: EncodingSpec) -> None:
+def test_a_deleted_document_is_where_it_was_until_it_cannot_be_restored(catalog: Catalog, spec: EncodingSpec) -> None:
     lakes.commit(catalog, spec, {"a": ["The bank."]})
+    before = located(catalog, spec, "words", "a")
     catalog.delete_documents(spec.encoding_id, ["a"], version=lakes.begin(catalog, spec, "deletes"))
+    assert located(catalog, spec, "words", "a") == before
+    with catalog.writing() as connection:
+        deletions.forget_older(connection, than="9999")
     assert located(catalog, spec, "words", "a") == Located((), {})
 
 
