@@ -83,6 +83,8 @@ torture: dev
 	$(BIN)/python -m tests.torture.harness full --count 0
 	$(BIN)/python -m tests.torture.damage --count 150
 	$(BIN)/python -m tests.torture.crowd --writers 4 --commits 100
+	$(BIN)/python -m tests.torture.reuse --count 60
+	$(BIN)/python -m tests.torture.reuse_crowd --writers 3 --commits 20
 	$(BIN)/python -m tests.torture.interrupts --count 30
 	$(BIN)/python -m tests.torture.week --runs 1000
 	$(BIN)/python -m tests.hostile.fuzz --seconds 600    # ten minutes in all: names, catalogs, events and readers

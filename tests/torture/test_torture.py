@@ -62,6 +62,20 @@ def test_writers_maintenance_and_readers_do_not_disturb_each_other() -> None:
     # Two of the writers were stopped across a vacuum, found their parts gone and wrote them again.
     assert found["refused_after_a_vacuum_and_retried"] > 0
     assert min(found["merges"], found["files_vacuumed"], found["reader_queries"]) > 0
+    # Documents were described anew, and writers merged small parts after their commits.
+    assert min(found["descriptions"], found["merges_of_writers"]["merged"]) > 0
+
+
+def test_runs_that_copy_vectors_are_killed_amid_maintenance_and_end_with_the_lake_made_at_once() -> None:
+    found = figures("reuse", "--count", "3")
+    assert (found["kills"], found["violations"], found["first"]) == (3, 0, [])
+    assert found["maintained"] > 3
+
+
+def test_writers_that_copy_each_others_vectors_are_killed_and_leave_what_a_lake_made_at_once_has() -> None:
+    found = figures("reuse_crowd", "--writers", "2", "--commits", "6")
+    assert (found["violations"], found["first"]) == (0, [])
+    assert min(found["killed"], found["merges"], found["reused_sentences"], found["reader_queries"]) > 0
 
 
 def test_a_week_in_small_ends_with_the_lake_equal_to_the_folders() -> None:
@@ -105,6 +119,21 @@ def test_damage_reveals_a_missing_hash_check_and_a_missing_mark(mutant: str) -> 
     assert figures("damage", "--count", "4", "--mutant", mutant)["violations"] > 0
 
 
-@pytest.mark.parametrize("mutant", ["no-fence", "no-key", "no-check", "forgetful"])
+@pytest.mark.parametrize("mutant", ["no-fence", "no-key", "no-check", "forgetful", "no-text", "no-live"])
 def test_a_crowd_reveals_which_safeguard_is_missing(mutant: str) -> None:
     assert figures("crowd", "--writers", "3", "--commits", "8", "--mutant", mutant)["violations"] > 0
+
+
+@pytest.mark.parametrize("mutant", ["keys-ignore-text", "superseded-rows"])
+def test_an_undisturbed_run_reveals_a_stale_vector(mutant: str) -> None:
+    assert figures("reuse", "--count", "0", "--mutant", mutant)["violations"] > 0
+
+
+@pytest.mark.parametrize("mutant", ["deleted-part-read", "deleted-part-committed", "retired-part-merged"])
+def test_maintenance_amid_a_run_reveals_the_use_of_a_deleted_part(mutant: str) -> None:
+    assert figures("reuse", "--count", "2", "--often", "0.08", "--mutant", mutant)["violations"] > 0
+
+
+def test_a_crowd_reveals_a_stale_vector() -> None:
+    found = figures("reuse_crowd", "--writers", "2", "--commits", "6", "--mutant", "keys-ignore-text")
+    assert found["violations"] > 0
