@@ -41,7 +41,7 @@ def run(writers: int, count: int, mutant: str) -> dict[str, Any]:
     housekeepers = [context.Process(target=keep_house, args=(root, over, w, mutant)) for w in ("compact", "vacuum")]
     readers = [context.Process(target=read, args=(root, over, 0))]
     keeper = context.Process(target=back_up, args=(root, over))
-    working = [context.Process(target=write, args=(root, n, count, mutant)) for n in range(writers)]
+    working = [context.Process(target=write, args=(root, n, count, mutant, writers - 1)) for n in range(writers)]
     for process in (*housekeepers, keeper, *readers, *working):
         process.daemon = True  # ended with this one, however it ends
         process.start()

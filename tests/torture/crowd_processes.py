@@ -40,16 +40,19 @@ STOP_SECONDS, STOPS = 12.0, {(0, 0), (1, 4)}
 """How long a writer is stopped, and where: `(writer, commit)`."""
 SHOWN = 5
 _ATTEMPTS = 20
+_NEWER_IN = 3
+"""The step in which the other writers commit the document that the first writer is stopped with."""
+_PATIENCE_SECONDS = 120
 _WORDS = "SELECT doc_id, string_agg(word, ' ' ORDER BY sentence_index, word_index) FROM words GROUP BY ALL"
 _SLOWLY = 0.01
 Texts = dict[str, list[str]]
 
 
-def write(root: Path, number: int, count: int, mutant: str) -> None:
-    """Commit `count` shards, and append what was acknowledged to this writer's file."""
+def write(root: Path, number: int, count: int, mutant: str, others: int) -> None:
+    """Commit `count` shards beside as many `others`, and append what was acknowledged to this writer's file."""
     mutate(mutant)
     with (root.parent / f"acks-{number}").open("a") as acks, Catalog.open(Lake(root)) as catalog:
-        writer = _Writer(catalog, number, acks)
+        writer = _Writer(catalog, number, acks, others if count > _NEWER_IN else 0)
         for i in range(count):
             writer.step(i)
 
@@ -61,6 +64,8 @@ class _Writer:
     catalog: Catalog
     number: int
     acks: IO[str]
+    others: int
+    """How many other writers commit a newer text of the document that the first writer is stopped with."""
     chance: random.Random = field(init=False)
     last: Texts = field(default_factory=dict)
     """The texts that this writer committed last."""
@@ -84,12 +89,14 @@ class _Writer:
 
     def embed(self, i: int) -> ShardResult:
         """Commit texts, in a third of the cases as a backfill, which took them in an older version."""
-        run_id = f"w{self.number}-{i}"
+        run_id, slow = f"w{self.number}-{i}", i == (0 if self.number == 0 else _NEWER_IN)
+        if slow and self.number > 0:
+            self.wait_for_the_first()
         version = self.catalog.begin_run(run_id, scenario.SPEC.encoding_id, [])
-        ids = [f"s{self.chance.randrange(SHARED)}", self.own(i)]
-        if i == (0 if self.number == 0 else 3):
-            # The first writer is stopped with this one while the others commit newer texts of it.
-            ids.append("slow")
+        if slow and self.number == 0:
+            self.begun.touch()
+        # The first writer is stopped with a document while the others commit newer texts of it.
+        ids = [f"s{self.chance.randrange(SHARED)}", self.own(i), *(["slow"] if slow else [])]
         texts = {d: [f"Text {self.number} {i} of {d}.", "The bank."] for d in ids}
         read = self.texts_read(ids, backfill=self.chance.random() < 0.3 and "slow" not in ids)
         pause = STOP_SECONDS if (self.number, i) in STOPS else self.chance.random() * _SLOWLY
@@ -105,9 +112,37 @@ class _Writer:
             self.acknowledge(d, (read[d] or version, version), f"About {d}: {' '.join(texts[d])}")
         return made
 
+    @property
+    def place(self) -> Path:
+        """The folder of the lake and of what the processes note."""
+        return Path(self.catalog.lake.root).parent
+
+    @property
+    def begun(self) -> Path:
+        """A file that is there once the first writer has the version of its first commit."""
+        return self.place / "begun"
+
+    def wait_for_the_first(self) -> None:
+        """Wait until the first writer has its version, so that this one's is newer."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while not self.begun.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+
+    def stop(self, seconds: float) -> None:
+        """Stop this process as a debugger or a suspended machine does; a child process continues it.
+
+        The first writer stays stopped until every other one has committed its newer text, however busy the machine is.
+        """
+        newer = f"$(grep -l '\"slow\"' acks-[!0]* | wc -l) -ge {self.others if self.number == 0 else 0}"
+        waiting = f"for i in $(seq {_PATIENCE_SECONDS}); do [ {newer} ] && break; sleep 1; done"
+        script = f"sleep {seconds}; {waiting}; kill -CONT {os.getpid()}"
+        with subprocess.Popen(["sh", "-c", script], cwd=self.place):
+            os.kill(os.getpid(), signal.SIGSTOP)
+
     def describe(self, i: int) -> None:
         """Give two documents another title. Refused if another writer has changed the text of one."""
-        texts = {d: self.last[d] for d in self.chance.sample(sorted(self.last), 2)}
+        # Not the first writer's stopped document: a description is newer than the texts that were committed meanwhile.
+        texts = {d: self.last[d] for d in self.chance.sample(sorted(self.last.keys() - {"slow"}), 2)}
         run_id, title = f"w{self.number}-{i}-described", f"Told by {self.number} in {i}"
         version = self.catalog.begin_run(run_id, scenario.SPEC.encoding_id, [])
         more: dict[str, Any] = {"run_id": run_id, "version": version, "rows_version": 0, "title": title}
@@ -137,7 +172,7 @@ class _Writer:
             made = make()
             if attempt == 0:
                 # Between the parts and their commit, where a vacuum can take them for leftovers.
-                _stop(pause) if pause == STOP_SECONDS else time.sleep(pause)
+                self.stop(pause) if pause == STOP_SECONDS else time.sleep(pause)
             try:
                 self.catalog.commit_shard(made)
                 break
@@ -162,12 +197,6 @@ class _Writer:
         """Append a line to this writer's file."""
         self.acks.write(json.dumps(line) + "\n")
         self.acks.flush()
-
-
-def _stop(seconds: float) -> None:
-    """Stop this process as a debugger or a suspended machine does; a child process continues it."""
-    with subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -CONT {os.getpid()}"]):
-        os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def keep_house(root: Path, over: Event, what: str, mutant: str) -> None:
