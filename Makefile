@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 # What was installed has to be a file that constraints-hashed.txt knows; HASHES=no leaves that out.
 HASHES ?= yes
 CHECKED := $(if $(filter no,$(HASHES)),true,$(BIN)/python .ci/hashes.py check $(VENV)/report.json)
-.PHONY: demo test test-all check bench rehearse torture install dev full clean
+.PHONY: demo test test-rest test-all check bench rehearse torture install dev full clean
 
 install: $(VENV)/installed
 dev: $(VENV)/installed-dev
@@ -45,6 +45,10 @@ test: dev
 # Every test, with every extra. PostgreSQL's are skipped, and say so, where it is not installed.
 test-all: full
 	$(BIN)/pytest
+
+# What `make test` leaves out, or skips for want of an extra: both together are every test, once.
+test-rest: full
+	$(BIN)/pytest -m "slow or server or servers or cluster or torture or extra"
 
 check: dev
 	$(BIN)/ruff check .

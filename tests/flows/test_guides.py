@@ -76,6 +76,7 @@ def test_the_snippets_for_python_run_in_order_inside_an_event_loop(
     assert len(names["answers"]) == 2
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize(("package", "method"), [("pandas", "df"), ("polars", "pl")])
 def test_a_query_becomes_a_data_frame_with_a_vector_in_each_row(package: str, method: str) -> None:
     pytest.importorskip(package, reason=f"a data frame of {package} needs {package}, which is not a dependency")

@@ -27,6 +27,8 @@ from tests.repository import ROOT
 jsonschema = pytest.importorskip("jsonschema")
 require("openlineage.client", "openlineage")
 
+pytestmark = pytest.mark.extra
+
 OURS = {
     f"polyseme_{name}": json.loads((ROOT / f"docs/schemas/openlineage-{name}-facet.json").read_text("utf-8"))
     for name in ("run", "maintenance")

@@ -25,6 +25,8 @@ from tests.flows.test_cli import polyseme
 require("openlineage.client", "openlineage")
 require("opentelemetry.exporter.otlp.proto.http", "otel")
 
+pytestmark = pytest.mark.extra
+
 from tests.flows.observation.test_lineage import events  # noqa: E402
 from tests.flows.observation.test_telemetry import attributes, metrics, spans  # noqa: E402
 

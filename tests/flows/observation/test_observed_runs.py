@@ -26,7 +26,7 @@ require("opentelemetry.exporter.otlp.proto.http", "otel")
 from tests.flows.observation.test_lineage import events  # noqa: E402
 from tests.flows.observation.test_telemetry import attributes, metrics, spans  # noqa: E402
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api")]
+pytestmark = [pytest.mark.extra, pytest.mark.prefect, pytest.mark.usefixtures("prefect_api")]
 
 
 @pytest.fixture

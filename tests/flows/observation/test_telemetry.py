@@ -22,6 +22,8 @@ from tests.repository import ROOT
 
 require("opentelemetry.exporter.otlp.proto.http", "otel")
 
+pytestmark = pytest.mark.extra
+
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest  # noqa: E402
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest  # noqa: E402
 

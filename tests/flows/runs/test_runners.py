@@ -198,6 +198,7 @@ def test_each_worker_of_a_local_cluster_has_a_gpu_of_its_own() -> None:
         assert set(client.nthreads().values()) == {SHARDS_FOR_A_GPU}
 
 
+@pytest.mark.extra
 def test_more_workers_than_gpus_share_them_in_turn() -> None:
     require("distributed", "dask")
     from polyseme.flows.runs.runners import gpu_cluster
