@@ -8,12 +8,14 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from polyseme.storage.errors import MissingLakeError
 from polyseme.storage.sql.connection import connect
 from tests import processes
 from tests.flows.conftest import write_records
@@ -253,7 +255,9 @@ class TestTheTemporaryServer:
         assert started.process.returncode == 128 + signal.SIGINT
         assert err.endswith("Interrupted. What was committed is kept; run the same command again to go on.\n")
         assert processes.left(started.mark) == []
-        assert [state for state, *_ in runs(lake)] in ([], ["cancelled"])
+        # The catalog's file may be there before its tables are.
+        with suppress(MissingLakeError):
+            assert [state for state, *_ in runs(lake)] in ([], ["cancelled"])
 
     def test_its_death_ends_the_run_which_says_so(self, started: Started, lake: Path) -> None:
         server = started.server()
