@@ -19,7 +19,7 @@ from tests.repository import ROOT
 
 EXAMPLES = ROOT / "examples"
 Ask = Callable[..., list[tuple[object, ...]]]
-_DRAIN_SECONDS = 240
+_DRAIN_SECONDS = 60
 
 TEXTS = {
     "river": "The river left its bank in spring. The fields were under water for a week. Nobody was hurt.",
