@@ -29,8 +29,6 @@ from tests.torture.merging_mutants import MERGING_MUTANTS
 from tests.torture.tracer import Call, Verdict, trace, unavailable
 
 _SHOWN = 5
-_COMMIT = 3
-"""The operation of the plan that replaces one document and adds another."""
 _NEEDS_SPACE = ("write", "pwrite", "open", "mkdir", "rename", "truncate")
 Figures = dict[str, Any]
 
@@ -52,7 +50,8 @@ def commit(count: int, seed: int, work: Callable[..., None]) -> Figures:
     """SIGKILL before `count` calls of one commit, its acknowledgement included; before each for a count of 0."""
     place, acknowledged = _place(), list[int]()
     _record(place / "all", work, acknowledged=acknowledged)
-    first, last = acknowledged[_COMMIT - 1], acknowledged[_COMMIT]
+    number = scenario.replacing_commit()
+    first, last = acknowledged[number - 1], acknowledged[number]
     points = list(range(first, last + 1))
     if count:
         points = sorted(random.Random(seed).sample(points, count))

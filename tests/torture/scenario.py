@@ -60,6 +60,17 @@ def plan() -> list[Operation]:
     ]
 
 
+def replacing_commit() -> int:
+    """Return the number of the first operation that replaces a document and adds another."""
+    held = set[str]()
+    for number, operation in enumerate(plan()):
+        if operation.kind == "commit":
+            if held & operation.texts.keys() and operation.texts.keys() - held:
+                return number
+            held |= operation.texts.keys()
+    raise ValueError("the plan has no such commit")
+
+
 def expected(operations: Sequence[Operation]) -> Contents:
     """Return the texts by document after these operations."""
     held: Contents = {}

@@ -38,6 +38,7 @@ def test_a_writer_killed_at_any_call_leaves_exactly_what_was_acknowledged() -> N
 def test_a_writer_killed_inside_a_commit_leaves_all_of_it_or_nothing() -> None:
     found = figures("harness", "commit", "--count", "8")
     assert (found["kills"], found["violations"], found["first"]) == (8, 0, [])
+    assert found["calls_in_the_commit"] > 100, "parts are written, the catalog changed and small parts merged"
 
 
 def test_power_lost_at_any_call_costs_nothing_that_was_acknowledged() -> None:
