@@ -20,6 +20,8 @@ UNFINISHED = (DIED, "failed", "cancelled")
 """States of a run after which some of its documents may not be encoded."""
 _LONGEST_ERROR = 200
 """Characters of an error, which may be a page: what to do about it is said after it."""
+_WHOLE_LAKE = "lake"
+"""The source of a backfill of all documents; of one with a condition it is `lake and CONDITION`."""
 _MOST_SOURCES = 5
 """Sources that a command names; of a run with more, the command is not shown."""
 
@@ -79,7 +81,7 @@ def _unfinished(runs: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToDo]
     later = list[tuple[str, frozenset[str]]]()
     for run in runs:
         encoding, over = run["encoding_id"], frozenset(map(_identity, run["sources"]))
-        if run["state"] in UNFINISHED and not any(encoding == of and over <= sources for of, sources in later):
+        if run["state"] in UNFINISHED and not any(encoding == of and _covers(sources, over) for of, sources in later):
             documents, said = run["documents"], _sentence(run["error"] or "no reason is recorded")
             verb = "was cancelled" if run["state"] == "cancelled" else str(run["state"])
             yield ToDo(
@@ -90,13 +92,18 @@ def _unfinished(runs: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToDo]
         later.append((encoding, over))
 
 
+def _covers(later: frozenset[str], sources: frozenset[str]) -> bool:
+    """Whether a run over `later` did what one over these sources had to: one over all of the lake, any part of it."""
+    return sources <= later or (_WHOLE_LAKE in later and all(map(_is_of_the_lake, sources)))
+
+
 def _identity(source: str) -> str:
     """Return one text for a source however it was typed; runs of earlier versions recorded it as it was."""
     return source if source == "-" or "://" in source or _is_of_the_lake(source) else normpath(source)
 
 
 def _is_of_the_lake(source: str) -> bool:
-    return source == "lake" or source.startswith("lake and ")
+    return source == _WHOLE_LAKE or source.startswith("lake and ")
 
 
 def _sentence(error: str) -> str:

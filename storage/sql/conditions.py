@@ -16,11 +16,14 @@ NOT_A_CONDITION = (
     duckdb.PermissionException,
     duckdb.ConversionException,
     duckdb.InvalidInputException,
+    duckdb.OutOfRangeException,
+    duckdb.SyntaxException,
 )
 """What DuckDB raises for a condition that is wrong, some of it only once a document is compared."""
 
 _NO_COLUMN = re.compile(r'Referenced column "([^"]*)" not found')
 _KIND = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
+_VALUE = re.compile(r"['\"(:].*")
 
 
 def matching(documents: duckdb.DuckDBPyRelation, where: str) -> duckdb.DuckDBPyRelation:
@@ -44,6 +47,16 @@ def not_a_condition(error: Exception, columns: list[str]) -> UsageError:
     return UsageError(
         f"--where names a column that documents does not have: {absent[1]}. It has {', '.join(columns)}. Other fields "
         f"of a record are in metadata: \"metadata->>'{absent[1]}' = '...'\". Text is quoted with ', names with \"."
+    )
+
+
+def not_comparable(error: Exception) -> UsageError:
+    """Return DuckDB's error about a document that was compared, without what it quotes: logs may not have texts."""
+    problem = _VALUE.sub("…", first_line(error)).strip()
+    return UsageError(
+        "--where takes a SQL condition on the columns of documents, and one of them cannot be compared "
+        f"({problem}). TRY_CAST(title AS INTEGER) is NULL where CAST fails, and so is "
+        "TRY(…) for any expression."
     )
 
 

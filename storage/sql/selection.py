@@ -18,7 +18,7 @@ from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.errors import LakeError, UsageError
 from polyseme.storage.records import Document, Outputs
-from polyseme.storage.sql.conditions import NOT_A_CONDITION, matching, not_a_condition
+from polyseme.storage.sql.conditions import NOT_A_CONDITION, matching, not_comparable
 from polyseme.storage.sql.confined_connection import ConfinedConnection
 from polyseme.storage.sql.views import explained
 
@@ -114,7 +114,6 @@ def _that_match(con: duckdb.DuckDBPyConnection, encoding: Encoding, where: str |
 
 def _matching(con: duckdb.DuckDBPyConnection, encoding: Encoding, selection: Selection) -> Iterator[pa.RecordBatch]:
     documents = _that_match(con, encoding, selection.where)
-    columns = documents.columns
     if selection.damaged_in is not None:
         documents = documents.join(con.table("damaged"), condition="doc_id", how="semi")
     if selection.since is not None:
@@ -124,4 +123,6 @@ def _matching(con: duckdb.DuckDBPyConnection, encoding: Encoding, selection: Sel
     try:
         yield from documents.select(*_COLUMNS).to_arrow_reader(_BATCH)
     except NOT_A_CONDITION as error:  # such as a cast that a value of some document does not take
-        raise not_a_condition(error, columns) from error
+        if selection.where is None:
+            raise
+        raise not_comparable(error) from None  # its cause has the value, and Prefect logs causes

@@ -140,6 +140,9 @@ def test_of_runs_over_the_same_sources_the_last_says_what_there_is_to_do() -> No
         (["/x/a", "/x/b"], ["/x/a"], False),
         (["a"], ["/x/a"], False),
         (["lake and title = 'a//b'"], ["lake and title = 'a/b'"], False),
+        (["lake and title = 'a'"], ["lake"], True),
+        (["lake"], ["lake and title = 'a'"], False),
+        (["/x/a"], ["lake"], False),
         (["file:///x/a"], ["file:///x/a"], True),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,6 +66,27 @@ def test_a_selection_can_be_checked_before_a_document_is_read(full: Catalog) -> 
     check_selection(full, Selection(where="doc_id = 'a'"))
     with pytest.raises(UsageError, match="No encoding is named 'nosuch'"):
         check_selection(full, Selection(encoding="nosuch"))
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "CAST(text AS INTEGER) = 1",
+        "strptime(text, '%d') IS NULL",
+        "text::JSON IS NULL",
+        "regexp_matches('a', '(' || text)",
+        "date_trunc(text, ingested_at) IS NULL",
+        "factorial(1000 + n_chars::INTEGER) > 1",
+        "title LIKE 'a' ESCAPE left(text, 2)",
+    ],
+)
+def test_a_document_that_cannot_be_compared_is_a_mistake_in_the_condition_and_not_quoted(
+    full: Catalog, where: str
+) -> None:
+    check_selection(full, Selection(where=where))
+    with pytest.raises(UsageError, match=r"--where .* cannot be compared .*TRY_CAST") as caught:
+        ids(full, where=where)
+    assert "Text of" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_texts_of_replaced_deleted_and_backfilled_documents(full: Catalog) -> None:
