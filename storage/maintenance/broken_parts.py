@@ -1,13 +1,14 @@
 """Broken parts: what merges at commit found missing or changed, recorded in the catalog until it is mended.
 
-A run reports them and `status` does: what is before such a part is not merged any more, and its rows may be lost.
-Checks no file.
+A run reports them and `status` does: what is before such a part is not merged any more, and its rows may be lost. On
+this machine a part that is gone is one at once. Reads no part.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import meta, part_rows
@@ -16,13 +17,19 @@ _log = logging.getLogger(__name__)
 
 
 def broken_parts(catalog: Catalog, encoding_id: str | None = None) -> tuple[str, ...]:
-    """Return the paths of the live parts that are recorded as broken, of one encoding or of all."""
+    """Return the paths of the live parts that are recorded as broken or have no file, of one encoding or of all.
+
+    Files are looked for in a folder only: in an object store that would be a request for each part.
+    """
     with catalog.reading() as connection:
         recorded = meta.broken_parts(connection)
-        if not recorded:
-            return ()
         live = part_rows.live_parts(connection, encoding_id=encoding_id)
-    return tuple(part.path for part in live if part.path in recorded)
+    root = catalog.lake.root
+    return tuple(
+        part.path
+        for part in live
+        if part.path in recorded or (isinstance(root, Path) and not (root / part.path).exists())
+    )
 
 
 def record_broken_parts(catalog: Catalog, paths: Sequence[str]) -> None:

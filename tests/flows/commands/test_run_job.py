@@ -129,6 +129,20 @@ class TestWithoutWork:
         assert (code, err, loaded) == (0, "", [])
         assert runs(embedded)[1:] == [("completed", 0, 4, 0, 0, False)]
 
+    def test_a_part_that_is_gone_is_named_by_status_though_the_run_is_complete(
+        self, corpus: Path, embedded: Path, tmp_path: Path
+    ) -> None:
+        (part,) = (embedded / "data" / "sentences").rglob("*.parquet")
+        part.unlink()
+        (corpus / "tennis.txt").unlink()
+        code, _, err, _ = command("embed", corpus, "--lake", embedded, *LEAN, "--delete-limit", "50%", cwd=tmp_path)
+        assert (code, "verify" in err) == (4, True), "it cannot be published"
+        code, out, err, _ = command("status", "--lake", embedded, "--json", cwd=tmp_path)
+        assert code == 0, err
+        found = json.loads(out)
+        assert found["broken_parts"] == [str(part.relative_to(embedded))]
+        assert "verify" in found["to_do"][0]["command"]
+
     def test_an_error_of_the_scan_is_recorded(self, embedded: Path, tmp_path: Path) -> None:
         words = ("backfill", "--lake", embedded, "--where", "uri::INTEGER = 1")
         code, _, err, loaded = command(*words, cwd=tmp_path)

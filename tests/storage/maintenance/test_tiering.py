@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -157,6 +158,14 @@ def test_a_broken_part_is_left_and_recorded_and_those_after_it_are_merged(
     commits(catalog, spec, [{f"c{i}": ["A third text."]} for i in range(16)])
     with catalog.reading() as connection:
         assert broken not in live_parts(connection, table="words")
+
+
+def test_a_part_that_is_gone_is_broken_before_a_merge_meets_it(catalog: Catalog, spec: EncodingSpec) -> None:
+    lakes.commit(catalog, spec, {"a": ["The bank."]})
+    with catalog.reading() as connection:
+        (gone,) = live_parts(connection, table="words")
+    Path(catalog.lake.part_path(gone.path)).unlink()
+    assert broken_parts(catalog) == (gone.path,)
 
 
 def test_a_part_that_was_repaired_is_not_shown_as_broken_any_more(catalog: Catalog, spec: EncodingSpec) -> None:
