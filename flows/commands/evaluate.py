@@ -20,7 +20,10 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document, Layers
 
 if TYPE_CHECKING:
-    from polyseme.tasks.evaluation.evaluation import Evaluation
+    from polyseme.tasks.engine import Engine
+    from polyseme.tasks.evaluation.evaluation import Evaluation, EvaluationConfig
+    from polyseme.tasks.evaluation.sense_probe import Use
+    from polyseme.tasks.evaluation.similarity_probe import GradedPair
 
 Exit = int
 
@@ -96,22 +99,31 @@ def evaluate(
     sources = resolve(data or [str(shipped_data / "corpus")])
     uses = read_uses(senses or shipped_data / "senses.jsonl")
     graded = read_graded_pairs(similarity or shipped_data / "similarity.jsonl")
-    # Only now, since it takes seconds: what follows needs PyTorch.
-    from polyseme.tasks.evaluation.evaluation import EvaluationConfig
-    from polyseme.tasks.evaluation.evaluation import evaluate as run
-
     items = read_sources(sources, ReadOptions(text_field=text_field), stdin=sys.stdin.buffer)
     documents = list(islice((item for item in items if isinstance(item, Document)), limit))
+    # Only now, since it takes seconds: what follows needs PyTorch.
+    from polyseme.tasks.evaluation.evaluation import EvaluationConfig
+
     config = EvaluationConfig(masked_pairs=masked_pairs, probe_pairs=pairs, max_tokens=max_tokens, seed=seed)
+    found = _evaluated(list(zip(names, engines, strict=True)), documents, uses, graded, config)
+    write_json([asdict(e) for e in found]) if json else write_table(side_by_side(found), "table")
+    return 0
+
+
+def _evaluated(
+    models: Sequence[tuple[str, Engine]], documents: Sequence[Document], uses: Sequence[Use],
+    graded: Sequence[GradedPair], config: EvaluationConfig,
+) -> list[Evaluation]:  # fmt: skip
+    from polyseme.tasks.evaluation.evaluation import evaluate as run
+
     found = []
-    for name, engine in zip(names, engines, strict=True):
+    for name, engine in models:
         note(
             f"evaluating {name} on {len(documents):,} documents, {len(graded):,} graded pairs of sentences and "
             f"{len(uses):,} uses of words"
         )
         found.append(run(engine, documents, uses, config, graded=graded))
-    write_json([asdict(e) for e in found]) if json else write_table(side_by_side(found), "table")
-    return 0
+    return found
 
 
 def side_by_side(found: Sequence[Evaluation]) -> pa.Table:

@@ -33,8 +33,8 @@ def encode_shard(
 ) -> ShardResult:  # fmt: skip
     """Encode a shard's documents and write their parts. Nothing is visible before `commit_shard`.
 
-    With `reuse`, what live documents of the encoding have already is copied, and only the rest is run. Documents that
-    another run has finished meanwhile are left out. `on_batch` is called after every batch, `device_lock` entered for
+    With `reuse`, what `stored_source` finds in the lake is copied, and only the rest is run. Documents that another run
+    has finished meanwhile are left out. `on_batch` is called after every batch, `device_lock` entered for
     every chunk. Raises ModelError if the engine's encoding is not the shard's, as on a machine with other model files.
     """
     _require_encoding(shard, engine)
