@@ -74,11 +74,13 @@ def measure(sources: Sequence[str], model: str, repeat: int, tree: Path, folder:
         (corpus / f"{number}.txt").write_text(f"The river left its bank in {1900 + number}. The fields were dry again.")
     embed = ["embed", *(sources or [str(corpus)]), "--lake", str(lake), "--model", model]
 
-    def run(what: str, words: Sequence[str], before: Callable[[int], object] = lambda number: None) -> Figures:
+    def run(
+        what: str, words: Sequence[str], before: Callable[[int], object] = lambda number: None, code: int = 0
+    ) -> Figures:
         found = []
         for number in range(repeat):
             before(number)
-            found.append(_once(words, tree, folder))
+            found.append(_once(words, tree, folder, code))
         process, children, elapsed = (statistics.median(column) for column in list(zip(*found, strict=True))[:3])
         return Figures(what, process, children, elapsed, found[0][3])
 
@@ -89,21 +91,24 @@ def measure(sources: Sequence[str], model: str, repeat: int, tree: Path, folder:
     measured = [
         run("--help", ["--help"]),
         run("status", ["status", "--lake", str(lake)]),
-        run("a source that is not", ["embed", str(folder / "nosuch"), "--lake", str(lake)]),
+        run("a source that is not", ["embed", str(folder / "nosuch"), "--lake", str(lake)], code=2),
         run("nothing to do", embed),
     ]
     return measured if sources else [*measured, run(f"one of {DOCUMENTS} changed", embed, change)]
 
 
-def _once(words: Sequence[str], tree: Path, folder: Path) -> tuple[float, float, float, list[str]]:
+def _once(words: Sequence[str], tree: Path, folder: Path, code: int = 0) -> tuple[float, float, float, list[str]]:
+    """Run a command, which has to end with `code`, and return what it said of itself."""
     figures = folder / "figures.json"
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "POLYSEME_"))}
     more = {"PYTHONPATH": str(tree), "PREFECT_HOME": str(folder / "prefect"), "STARTUP_FIGURES": str(figures)}
     more["STARTUP_HEAVY"] = " ".join(HEAVY)
     command = [sys.executable, "-c", _PROBE, *words]
-    subprocess.run(
-        command, check=False, env=mine | more, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    done = subprocess.run(
+        command, check=False, env=mine | more, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
+    if done.returncode != code:
+        raise SystemExit(f"{' '.join(words)} ended with {done.returncode}: {done.stderr.decode(errors='replace')}")
     process, children, elapsed, loaded = json.loads(figures.read_text())
     return process, children, elapsed, loaded
 
