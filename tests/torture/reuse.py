@@ -1,12 +1,13 @@
 """Reuse: runs that copy vectors from the lake, killed at system calls while another process merges and removes parts.
 
-    python -m tests.torture.reuse [--count N] [--seed S] [--often SHARE] [--mutant M]
+    python -m tests.torture.reuse [--count N] [--seed S] [--often SHARE] [--near KIND] [--mutant M]
 
 The writer is stopped at a few of its calls on parts, meanwhile all small parts are merged and every file that is not
 needed is removed, without a grace period; at another call it is killed. Then each document must have the rows that it
 has in a lake made at once of the texts before or after the run, and once the runs are resumed the whole lake must equal
 one made at once. A model with threads can be traced like any other writer: it is loaded once, before the writers fork,
-and has no thread until one of them encodes. Prints figures as JSON.
+and has no thread until one of them encodes. A run with a mutant ends at the first kill that reveals it. Prints figures
+as JSON.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class _Disturbed:
     root: Path
     chance: random.Random
     often: float
+    near: str = ""
     last: int | None = None
     calls: int = 0
     maintained: int = 0
@@ -52,14 +54,14 @@ class _Disturbed:
         if self.last is not None and self.calls > self.last:
             self.killed_before.append(f"{call.kind} {'part' if is_of_part else 'other'}")
             return Verdict.KILL
-        if is_of_part and self.chance.random() < self.often:
+        if is_of_part and self.near in call.kind and self.chance.random() < self.often:
             self.maintained += scenario.keep_house(self.root, self.chance.randrange(4))
         return Verdict.PASS
 
 
 def kill(options: argparse.Namespace, engine: Engine, place: Path) -> dict[str, Any]:
     """SIGKILL before `count` calls spread over all runs, resume them, and count what differs from a fresh lake."""
-    count, mutant, often = options.count, options.mutant, options.often
+    count, mutant, often, near = options.count, options.mutant, options.often, options.near
     states = _states(place, engine)
     chance = random.Random(options.seed)
     kinds: Counter[str] = Counter()
@@ -70,22 +72,24 @@ def kill(options: argparse.Namespace, engine: Engine, place: Path) -> dict[str, 
     bad = [f"undisturbed: {fault}" for fault in _ended(code) + _faults(whole / "lake", states[-1:])]
     calls = undisturbed.calls
     for trial in range(count):
+        if bad and mutant != "none":
+            break
         point, folder = int((trial + chance.random()) * calls / count), place / f"trial-{trial}"
         folder.mkdir()
-        killing = _Disturbed(folder / "lake", chance, often, point)
+        killing = _Disturbed(folder / "lake", chance, often, near, point)
         code = _traced(folder, engine, killing, mutant)
         kinds[killing.killed_before[0] if killing.killed_before else "finished"] += 1
         done = _done(folder)
         found = _ended(code) + _faults(folder / "lake", states[done : done + 2])
         bad += [f"killed at call {point}: {fault}" for fault in found]
-        resuming = _Disturbed(folder / "lake", chance, often)
+        resuming = _Disturbed(folder / "lake", chance, often, near)
         code = _traced(folder, engine, resuming, mutant, start=done)
         found = _ended(code) + _faults(folder / "lake", states[-1:])
         bad += [f"resumed after call {point}: {fault}" for fault in found]
         maintained += killing.maintained + resuming.maintained
         shutil.rmtree(folder)
     return {
-        "calls_in_a_run": calls, "kills": count, "killed_before": dict(kinds), "maintained": maintained,
+        "calls_in_a_run": calls, "kills": kinds.total(), "killed_before": dict(kinds), "maintained": maintained,
         "violations": len(bad), "first": [line[:300] for line in bad[:_SHOWN]],
     }  # fmt: skip
 
@@ -151,6 +155,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--often", type=float, default=_OFTEN, help="maintain at this share of the calls on parts")
+    parser.add_argument("--near", default="", help="maintain at calls of this kind: open, write, fsync, rename, unlink")
     parser.add_argument("--mutant", choices=REUSE_MUTANTS, default="none")
     options = parser.parse_args()
     if reason := unavailable():

@@ -130,9 +130,17 @@ def test_an_undisturbed_run_reveals_a_stale_vector(mutant: str) -> None:
     assert figures("reuse", "--count", "0", "--mutant", mutant)["violations"] > 0
 
 
-@pytest.mark.parametrize("mutant", ["deleted-part-read", "deleted-part-committed", "retired-part-merged"])
-def test_maintenance_amid_a_run_reveals_the_use_of_a_deleted_part(mutant: str) -> None:
-    assert figures("reuse", "--count", "2", "--often", "0.08", "--mutant", mutant)["violations"] > 0
+@pytest.mark.parametrize(
+    ("mutant", "moments"),
+    [
+        ("deleted-part-read", ("--often", "0.08")),
+        # A shard's next part is opened when its first is named already and not committed yet.
+        ("deleted-part-committed", ("--near", "open", "--often", "0.3")),
+        ("retired-part-merged", ("--often", "0.08")),
+    ],
+)
+def test_maintenance_amid_a_run_reveals_the_use_of_a_deleted_part(mutant: str, moments: tuple[str, ...]) -> None:
+    assert figures("reuse", "--count", "12", *moments, "--mutant", mutant)["violations"] > 0
 
 
 def test_a_crowd_reveals_a_stale_vector() -> None:
