@@ -15,6 +15,8 @@ from tests import processes
 from tests.repository import ROOT
 
 SAME_MACHINE = "skipped:"
+BETWEEN_PARTS = ("--near", "open", "--often", "0.3")
+"""A shard's next part is opened when its first is named already and not committed yet."""
 
 pytestmark = pytest.mark.torture
 
@@ -67,8 +69,11 @@ def test_writers_maintenance_and_readers_do_not_disturb_each_other() -> None:
     assert min(found["descriptions"], found["merges_of_writers"]["merged"]) > 0
 
 
-def test_runs_that_copy_vectors_are_killed_amid_maintenance_and_end_with_the_lake_made_at_once() -> None:
-    found = figures("reuse", "--count", "3")
+@pytest.mark.parametrize("moments", [(), BETWEEN_PARTS], ids=["anywhere", "between-parts"])
+def test_runs_that_copy_vectors_are_killed_amid_maintenance_and_end_with_the_lake_made_at_once(
+    moments: tuple[str, ...],
+) -> None:
+    found = figures("reuse", "--count", "3", *moments)
     assert (found["kills"], found["violations"], found["first"]) == (3, 0, [])
     assert found["maintained"] > 3
 
@@ -134,8 +139,7 @@ def test_an_undisturbed_run_reveals_a_stale_vector(mutant: str) -> None:
     ("mutant", "moments"),
     [
         ("deleted-part-read", ("--often", "0.08")),
-        # A shard's next part is opened when its first is named already and not committed yet.
-        ("deleted-part-committed", ("--near", "open", "--often", "0.3")),
+        ("deleted-part-committed", BETWEEN_PARTS),
         ("retired-part-merged", ("--often", "0.08")),
     ],
 )
