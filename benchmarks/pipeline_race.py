@@ -125,6 +125,7 @@ def model_alone(
             chunk_vectors(
                 engine.encoder,
                 chunk,
+                engine.frame,
                 context=context,
                 pooling="mean",
                 max_tokens=engine.spec.max_tokens,

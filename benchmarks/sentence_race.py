@@ -55,7 +55,7 @@ def compare(engine: Engine, sentences: Sequence[str], rounds: int) -> tuple[dict
         runners[f"sentence-transformers, batch {best} (its best)"] = sizes[best]
     multiply()
     times = race(runners, rounds, warm=True)
-    windows = sentence_windows(tokenized.sentence_ptr, range(len(sentences)), engine.spec.max_tokens)
+    windows = sentence_windows(tokenized.sentence_ptr, range(len(sentences)), engine.spec.max_tokens, engine.frame)
     tokens, flops = int(windows.lengths.sum()), model_flops(engine.encoder.bert, windows)
     rate = product_flops / times.pop("matrix products alone").typical
     return times, {
@@ -78,7 +78,7 @@ def tokenize(engine: Engine, sentences: Sequence[str]) -> TokenizedDocument:
 def pooled(engine: Engine, tokenized: TokenizedDocument) -> Vectors:
     """Return the mean-pooled vectors `(sentences, width)` by Polyseme."""
     count = tokenized.n_sentences
-    windows = sentence_windows(tokenized.sentence_ptr, range(count), engine.spec.max_tokens)
+    windows = sentence_windows(tokenized.sentence_ptr, range(count), engine.spec.max_tokens, engine.frame)
     encoded = engine.encoder.encode(tokenized.ids, windows, sentences=count)
     return sentence_vectors(encoded, tokenized.sentence_ptr, "mean")
 

@@ -48,6 +48,7 @@ from polyseme.tasks.encode.words import ChunkWords, chunk_words
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
 from polyseme.tasks.model.device_kind import device_and_precision
 from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
+from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
 from polyseme.tasks.text.sentences import SPLITTER
@@ -124,6 +125,11 @@ class Engine:
         self.checkpoint.require_vocabulary(wordpiece.vocab_size)
         return wordpiece
 
+    @property
+    def frame(self) -> Frame:
+        """The special tokens around the text of every window."""
+        return self.wordpiece.frame
+
     @cached_property
     def vocabulary(self) -> pa.Array:
         """`(vocabulary,)`: the WordPiece of every id."""
@@ -176,7 +182,6 @@ class Engine:
         """The loaded model. Use it in the encoder lane only (`in_lane`)."""
         from polyseme.tasks.model.devices import resolve_device
         from polyseme.tasks.model.encoder import Encoder
-        from polyseme.tasks.model.packing import Specials
 
         device, precision = resolve_device(self.config.device, self.config.precision)
         return Encoder(
@@ -184,7 +189,6 @@ class Engine:
             device=device,
             precision=precision,
             layers=self.config.layers,
-            specials=Specials(self.wordpiece.cls_id, self.wordpiece.sep_id),
             budget=self.config.budget,
         )
 
@@ -257,10 +261,10 @@ class Engine:
             yield PlannedChunk(counted, anew.forward_tokens(chunk, max_tokens))
 
     def _keying(self, outputs: Outputs) -> Keying:
-        context, max_tokens, limit = self.config.context, self.spec.max_tokens, self.chunk_tokens
+        context, max_tokens, limit, frame = self.config.context, self.spec.max_tokens, self.chunk_tokens, self.frame
         return Keying(
             chunks=lambda documents: chunks(self._passages(documents), limit),
-            passes=lambda chunk: passes(chunk, context=context, max_tokens=max_tokens, nsp=outputs.nsp),
+            passes=lambda chunk: passes(chunk, frame, context=context, max_tokens=max_tokens, nsp=outputs.nsp),
             nsp=outputs.nsp,
             pll=outputs.pll is not None,
             words=outputs.level != "sentences",

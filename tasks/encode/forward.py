@@ -23,6 +23,7 @@ from polyseme.tasks.encode.plan import ChunkPlan, Equal, plan
 from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.encode.transitions import Transitions
 from polyseme.tasks.text.chunks import Chunk
+from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.windows import pair_windows, sentence_windows
 
 if TYPE_CHECKING:
@@ -64,15 +65,15 @@ class ChunkVectors:
 
 
 def chunk_vectors(
-    encoder: Encoder, chunk: Chunk, *, context: Context, pooling: Pooling, max_tokens: int, nsp: bool, seed: int,
-    on_batch: Callable[[int], None], masking: Masking | None = None, tokens: bool = True,
+    encoder: Encoder, chunk: Chunk, frame: Frame, *, context: Context, pooling: Pooling, max_tokens: int, nsp: bool,
+    seed: int, on_batch: Callable[[int], None], masking: Masking | None = None, tokens: bool = True,
 ) -> ChunkVectors:  # fmt: skip
     """Run all passes over a chunk of which nothing is known: vectors, NSP if `nsp`, surprisals if `masking` is given.
 
     Without `tokens`, a GPU returns no token vectors. `seed` draws the random pairs. Raises PolysemeError if a token
     would be left without a vector.
     """
-    possible = passes(chunk, context=context, max_tokens=max_tokens, nsp=nsp)
+    possible = passes(chunk, frame, context=context, max_tokens=max_tokens, nsp=nsp)
     keys = ChunkKeys.of(chunk, possible, nsp=nsp, pll=masking is not None)
     found = Forward(chunk, plan(chunk, possible, keys, seed=seed), pooling, max_tokens, on_batch)
     return found.run(lambda: encoder, width=encoder.width, masking=masking, tokens=tokens)
@@ -141,7 +142,7 @@ class Forward:
             return None
         near, far = wanted.adjacent, wanted.far
         logits = np.full((len(wanted.pairs), 3), np.nan, np.float32)
-        windows, left_out = pair_windows(self.chunk.sentence_ptr, far, self.max_tokens)
+        windows, left_out = pair_windows(self.chunk.sentence_ptr, far, self.max_tokens, self.plan.windows.frame)
         if possible.joined:
             logits[:near] = joined_logits
         elif len(steps.run):
@@ -162,7 +163,7 @@ class Forward:
         surprisals = np.zeros(len(chunk.ids), np.float32)
         if len(wanted.run):
             words = word_numbers(chunk.word, ptr)
-            windows = sentence_windows(ptr, wanted.run.tolist(), self.max_tokens)
+            windows = sentence_windows(ptr, wanted.run.tolist(), self.max_tokens, self.plan.windows.frame)
             surprisals = token_surprisals(model(), chunk.ids, windows, words, masking=masking, on_batch=self.on_batch)
         _repeat_tokens(surprisals, ptr, wanted)
         sentence = np.repeat(np.arange(chunk.sentences), np.diff(ptr))

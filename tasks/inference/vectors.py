@@ -67,8 +67,8 @@ def _windows(engine: Engine, ptr: Ints) -> Windows:
     """Return the windows of texts without neighbours; with context `window` special tokens are left out of the mean."""
     alone, limit = range(len(ptr) - 1), engine.spec.max_tokens
     if engine.config.context == "window":
-        return context_windows(ptr, [(i, i + 1) for i in alone], limit, np.zeros(len(alone), np.uint64))
-    return sentence_windows(ptr, alone, limit)
+        return context_windows(ptr, [(i, i + 1) for i in alone], limit, np.zeros(len(alone), np.uint64), engine.frame)
+    return sentence_windows(ptr, alone, limit, engine.frame)
 
 
 def _first(document: TokenizedDocument, text: str, word: str) -> tuple[int, int] | None:

@@ -26,7 +26,7 @@ from polyseme.tasks.model.checkpoint import Checkpoint, load_weights, missing_he
 from polyseme.tasks.model.devices import BATCHES_AT_ONCE, DTYPES, on_own_stream, to_device, to_numpy, token_budget
 from polyseme.tasks.model.linear import Int8, exact_for
 from polyseme.tasks.model.memory import DeviceMemory
-from polyseme.tasks.model.packing import Specials, pack
+from polyseme.tasks.model.packing import pack
 from polyseme.tasks.model.segment_sums import SentencePooling, sums
 from polyseme.tasks.text.windows import Windows, batches
 
@@ -69,7 +69,6 @@ class Encoder:
         checkpoint: Checkpoint,
         *,
         device: torch.device,
-        specials: Specials,
         precision: Precision = "fp32",
         layers: Layers = "last",
         budget: int | None = None,
@@ -79,7 +78,7 @@ class Encoder:
         Raises ModelError if the checkpoint is incomplete, or has too few layers.
         """
         weights = load_weights(checkpoint)
-        self.label, self.device, self.specials = checkpoint.label, device, specials
+        self.label, self.device = checkpoint.label, device
         self.has_nsp, self.has_mlm, self.has_order = weights.has_nsp, weights.has_mlm, weights.has_order
         self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
         self.pool = BatchPool(BATCHES_AT_ONCE.get(device.type))
@@ -237,7 +236,7 @@ class Encoder:
         result = np.empty(len(windows), dtype=np.float32)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
-            rows = packed.starts + 1 + to_device(at[numbers], self.device)  # 1: [CLS]
+            rows = packed.starts + len(windows.frame.before) + to_device(at[numbers], self.device)
             states = self.bert.chosen_states(packed, rows)
             wanted = to_device(targets[numbers].astype(np.int64), self.device)
             parts = [slice(row, row + _HEAD_ROWS) for row in range(0, len(states), _HEAD_ROWS)]
@@ -259,7 +258,7 @@ class Encoder:
         """Yield for every batch, in order: its windows, the token position of each row, and the result of `forward`."""
 
         def run(numbers: Ints) -> tuple[Ints, Ints, Result]:
-            packed, source = pack(ids, windows, numbers, self.specials, self.device)
+            packed, source = pack(ids, windows, numbers, self.device)
             with torch.inference_mode():
                 return numbers, source, forward(packed, numbers, source)
 

@@ -21,6 +21,7 @@ from tokenizers import Encoding, Tokenizer, models
 
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Sentence
+from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.tokenizer_definition import MOST_BYTES, as_configured, check_definition
 
 GROUP_CHARS = 200_000
@@ -119,6 +120,11 @@ class WordPiece:
         self.cls_id, self.sep_id, self.pad_id, self.mask_id, self.unk_id = (vocab[specials[key]] for key in SPECIALS)
         self.vocab_size = max(vocab.values()) + 1
         self.sha256 = sha256
+
+    @property
+    def frame(self) -> Frame:
+        """The special tokens around the text of a window: `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`."""
+        return Frame((self.cls_id,), (self.sep_id,), (self.sep_id,))
 
     @classmethod
     def load(cls, folder: Path) -> WordPiece:

@@ -19,6 +19,7 @@ from polyseme.tasks.model.bert import PackedBatch
 from polyseme.tasks.model.devices import resolve_device, token_budget
 from polyseme.tasks.model.memory import DeviceMemory, run_in_halves
 from polyseme.tasks.text.windows import batches, sentence_windows
+from tests.frames import CASED
 from tests.processes import DEADLINE_SECONDS
 
 
@@ -110,7 +111,7 @@ def test_an_encoder_with_too_little_memory_gives_the_same_vectors_in_smaller_bat
 ) -> None:
     small = Engine(EngineConfig(model=foreign.config.model, device="cpu", budget=1000)).encoder
     ids = np.random.default_rng(0).integers(5, 140, 2400).astype(np.int32)
-    windows = sentence_windows(np.arange(0, 2401, 20), range(120), 37)
+    windows = sentence_windows(np.arange(0, 2401, 20), range(120), 37, CASED)
     expected = foreign.encoder.encode(ids, windows, sentences=120)
     forward, ran = small.bert.vector_states, list[int]()
 

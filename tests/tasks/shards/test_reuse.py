@@ -271,8 +271,9 @@ class TestMutants:
         assert self.is_caught(engines["window"], tmp_path / "wrong", *texts, outputs)
 
     def test_a_key_without_word_boundaries(self, engines: dict[Context, Engine]) -> None:
+        frame = engines["sentence"].frame
         (chunk,) = chunks(passages(corpus({"a": STORY}), engines["sentence"].wordpiece), 1000)
-        keys = input_keys.vector_keys(chunk, passes(chunk, context="sentence", max_tokens=37, nsp=False).windows)
+        keys = input_keys.vector_keys(chunk, passes(chunk, frame, context="sentence", max_tokens=37, nsp=False).windows)
         other = replace(chunk, word=np.zeros_like(chunk.word))
         pairs = zip(input_keys.with_words(keys, chunk), input_keys.with_words(keys, other), strict=True)
         assert all(one != two for one, two in pairs)
