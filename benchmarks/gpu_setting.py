@@ -25,8 +25,8 @@ from polyseme.tasks.model.checkpoint import Checkpoint, embedded_folder
 from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.model.safetensors_fast_path import shapes
 from polyseme.tasks.text.frames import Frame
+from polyseme.tasks.text.tokenizer import TextTokenizer
 from polyseme.tasks.text.windows import sentence_windows
-from polyseme.tasks.text.wordpiece import WordPiece
 
 CORPUS = Path(__file__).parents[1] / "examples" / "corpus"
 BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
@@ -94,7 +94,7 @@ class Setting:
         folder = self.folder / "random-bert"
         folder.mkdir()
         config = _COMMON | (TINY if self.tiny else BASE)
-        config |= {"vocab_size": WordPiece.load(self.tokenizer).vocab_size}
+        config |= {"vocab_size": TextTokenizer.load(self.tokenizer).vocab_size}
         generator = torch.Generator().manual_seed(0)
         tensors = {}
         for name, shape in shapes(config).items():
@@ -107,9 +107,9 @@ class Setting:
         return Checkpoint("random-bert", folder)
 
     @cached_property
-    def wordpiece(self) -> WordPiece:
+    def wordpiece(self) -> TextTokenizer:
         """The tokenizer of the checkpoint."""
-        return WordPiece.load(self.checkpoint.folder)
+        return TextTokenizer.load(self.checkpoint.folder)
 
     @property
     def frame(self) -> Frame:

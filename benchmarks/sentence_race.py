@@ -20,8 +20,8 @@ from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Sentence
 from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.engine import Engine
+from polyseme.tasks.text.tokens import TokenizedDocument
 from polyseme.tasks.text.windows import sentence_windows
-from polyseme.tasks.text.wordpiece import TokenizedDocument
 
 DEFAULT_BATCH = 32
 BATCHES = (8, 16, 32, 64, 128)

@@ -52,7 +52,7 @@ from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
 from polyseme.tasks.text.sentences import SPLITTER
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.text.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
     from polyseme.tasks.model.encoder import Encoder
@@ -119,9 +119,9 @@ class Engine:
         return find(self.config.model)
 
     @cached_property
-    def wordpiece(self) -> WordPiece:
+    def wordpiece(self) -> TextTokenizer:
         """The tokenizer of the checkpoint. Raises ModelError if BERT cannot use it."""
-        wordpiece = WordPiece.load(self.checkpoint.folder)
+        wordpiece = TextTokenizer.load(self.checkpoint.folder)
         self.checkpoint.require_vocabulary(wordpiece.vocab_size)
         return wordpiece
 
@@ -237,7 +237,7 @@ class Engine:
         clock.lap("reuse")
         for chunk in keying.chunks(clock.between(documents, "read", "tokenize")):
             clock.lap("tokenize")
-            words = None if outputs.level == "sentences" else chunk_words(chunk, outputs.words)
+            words = None if outputs.level == "sentences" else chunk_words(chunk, outputs.words, self.wordpiece.words)
             planned = self._planned(chunk, keying, words, known, seed=seed)
             forward = Forward(chunk, planned, self.config.pooling, self.spec.max_tokens, on_batch)
             clock.lap("reuse")
@@ -254,7 +254,7 @@ class Engine:
         keying, max_tokens = self._keying(outputs), self.spec.max_tokens
         known = None if stored is None else KnownRows(stored, keying, outputs)
         for chunk in keying.chunks(documents):
-            words = None if outputs.level == "sentences" else chunk_words(chunk, outputs.words)
+            words = None if outputs.level == "sentences" else chunk_words(chunk, outputs.words, self.wordpiece.words)
             found = self._planned(chunk, keying, words, known, seed=seed)
             counted = planned_counts(chunk, found, words, max_tokens)
             anew = found if known is None else self._planned(chunk, keying, words, None, seed=seed)

@@ -16,8 +16,8 @@ from polyseme.tasks.encode.pooling import sentence_vectors, word_vectors
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.inference.texts import Texts, tokenize_texts
 from polyseme.tasks.reading.normalization import normalise
+from polyseme.tasks.text.tokens import TokenizedDocument
 from polyseme.tasks.text.windows import Windows, context_windows, sentence_windows
-from polyseme.tasks.text.wordpiece import TokenizedDocument
 
 if TYPE_CHECKING:
     from polyseme.tasks.model.encoder import Encoded

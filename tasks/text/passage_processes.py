@@ -14,7 +14,8 @@ from typing import TypeAlias
 from polyseme.storage.records import Document
 from polyseme.tasks.groups import document_size, groups_of
 from polyseme.tasks.text.passages import Passage, PassageGroup, passage_groups, passages, with_documents
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.text.text_words import WordScheme
+from polyseme.tasks.text.tokenizer import TextTokenizer
 from polyseme.tasks.worker_processes import Worker, WorkerPool
 
 _REQUEST_CHARS = 200_000
@@ -30,9 +31,10 @@ Texts: TypeAlias = list[str]
 class PassageProcesses:
     """As many as `size` processes with the tokenizer in a folder, shared by all threads that call `passages`."""
 
-    def __init__(self, wordpiece: WordPiece, folder: Path, size: int) -> None:
+    def __init__(self, wordpiece: TextTokenizer, folder: Path, size: int) -> None:
         self._wordpiece, self._folder = wordpiece, folder
-        self._pool: WorkerPool[Texts, PassageGroup] = WorkerPool(tokenizing, folder, size)
+        self._setup = tokenizing if wordpiece.words == "text" else tokenizing_by_tokenizer
+        self._pool: WorkerPool[Texts, PassageGroup] = WorkerPool(self._setup, folder, size)
 
     def passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
         """Yield the passages of all documents in order.
@@ -60,13 +62,22 @@ class PassageProcesses:
         One of the pool's would wait too, and the caller of another iterator for it: for ever, in the same thread.
         """
         for request in requests:
-            with Worker(tokenizing, self._folder) as worker:
+            with Worker(self._setup, self._folder) as worker:
                 yield from with_documents(worker.answers(_texts(request)), request)
 
 
 def tokenizing(folder: Path) -> Callable[[Texts], Iterator[PassageGroup]]:
     """Return the function of a worker, with the tokenizer in a folder: texts to groups of their passages."""
-    wordpiece = WordPiece.load(folder)
+    return _tokenizing(folder, "text")
+
+
+def tokenizing_by_tokenizer(folder: Path) -> Callable[[Texts], Iterator[PassageGroup]]:
+    """Return the same function with the words of the tokenizer, not of the text."""
+    return _tokenizing(folder, "tokenizer")
+
+
+def _tokenizing(folder: Path, words: WordScheme) -> Callable[[Texts], Iterator[PassageGroup]]:
+    wordpiece = TextTokenizer.load(folder, words=words)
 
     def work(texts: Texts) -> Iterator[PassageGroup]:
         return passage_groups(texts, wordpiece)

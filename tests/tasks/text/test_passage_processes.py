@@ -24,7 +24,7 @@ from polyseme.tasks.model.checkpoint import embedded_folder
 from polyseme.tasks.text import passage_processes
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.text.tokenizer import TextTokenizer
 from tests import processes
 
 ARRAYS = ("spans", "lengths", "ids", "char_start", "char_end", "word")
@@ -48,10 +48,10 @@ from itertools import cycle
 from pathlib import Path
 from polyseme.storage.records import Document
 from polyseme.tasks.text import passage_processes
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.text.tokenizer import TextTokenizer
 passage_processes._REQUEST_CHARS = 1000
 folder = Path(sys.argv[1])
-pool = passage_processes.PassageProcesses(WordPiece.load(folder), folder, 2)
+pool = passage_processes.PassageProcesses(TextTokenizer.load(folder), folder, 2)
 for number, passage in enumerate(pool.passages(cycle([Document("d", "file:///d", "It rains. " * 150)]))):
     if number == 20:
         print("under way", flush=True)
@@ -74,12 +74,12 @@ def _small_requests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def wordpiece() -> WordPiece:
-    return WordPiece.load(embedded_folder())
+def wordpiece() -> TextTokenizer:
+    return TextTokenizer.load(embedded_folder())
 
 
 @pytest.fixture(scope="module")
-def shared(wordpiece: WordPiece) -> PassageProcesses:
+def shared(wordpiece: TextTokenizer) -> PassageProcesses:
     return PassageProcesses(wordpiece, embedded_folder(), 2)
 
 
@@ -93,14 +93,14 @@ def assert_same(found: list[Passage], expected: list[Passage]) -> None:
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
-def test_the_passages_are_those_of_one_process(shared: PassageProcesses, wordpiece: WordPiece) -> None:
+def test_the_passages_are_those_of_one_process(shared: PassageProcesses, wordpiece: TextTokenizer) -> None:
     mixed = documents()
     expected = list(passages(mixed, wordpiece))
     assert len(expected) > len(mixed)
     assert_same(list(shared.passages(iter(mixed))), expected)
 
 
-def test_threads_share_the_processes(shared: PassageProcesses, wordpiece: WordPiece) -> None:
+def test_threads_share_the_processes(shared: PassageProcesses, wordpiece: TextTokenizer) -> None:
     given = [list(small()) for _ in range(5)]
     with ThreadPoolExecutor(5) as threads:
         found = threads.map(lambda some: list(shared.passages(some)), given)
@@ -131,7 +131,7 @@ def test_a_bounded_part_of_the_documents_is_read_ahead(shared: PassageProcesses,
 
 @pytest.mark.parametrize("texts", [[], ["", SENTENCE, ""]])
 def test_a_small_text_starts_no_process(
-    wordpiece: WordPiece, monkeypatch: pytest.MonkeyPatch, texts: list[str]
+    wordpiece: TextTokenizer, monkeypatch: pytest.MonkeyPatch, texts: list[str]
 ) -> None:
     monkeypatch.setattr(worker_processes, "PROGRAM", "raise SystemExit(3)")
     given = documents(texts)
@@ -149,7 +149,7 @@ def test_an_error_of_tokenizing_reaches_the_caller(shared: PassageProcesses) -> 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 def test_a_killed_process_is_an_error_and_the_next_call_works(
-    wordpiece: WordPiece, monkeypatch: pytest.MonkeyPatch
+    wordpiece: TextTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = uuid4().hex
     monkeypatch.setenv("PASSAGES", mark)
