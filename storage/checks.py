@@ -28,6 +28,7 @@ from polyseme.storage.records import (
     Pooling,
     Precision,
     PrecisionLoss,
+    Words,
 )
 from polyseme.storage.schemas import TABLES
 
@@ -51,6 +52,9 @@ MOST = 2**62
 WIDEST = 65_536
 LONGEST_JSON = 1 << 20
 _SHOWN = 80
+_LONGEST_PROMPT = 4_096
+PROMPT = re.compile(rf"[^\x00\ud800-\udfff]{{0,{_LONGEST_PROMPT}}}")
+_CHOICES = {"layers": Layers, "pooling": Pooling, "context": Context, "precision": Precision, "words": Words}
 _A_TIME = "a time in ISO 8601"
 PART = re.compile(rf"data/(?:{'|'.join(TABLES)})/encoding=[0-9a-f]{{16}}/[0-9a-f]{{32}}\.parquet")
 
@@ -178,8 +182,13 @@ def spec(origin: Origin, text: object) -> EncodingSpec:
     origin.integer(found["width"], f"{what} width", least=1, most=WIDEST)
     origin.integer(found["max_tokens"], f"{what} max_tokens", least=1)
     origin.integer(found["scheme"], f"{what} scheme", least=0)
-    for name, kind in (("layers", Layers), ("pooling", Pooling), ("context", Context), ("precision", Precision)):
+    for name, kind in _CHOICES.items():
         origin.one_of(found[name], f"{what} {name}", get_args(kind))
+    if not isinstance(found["normalize"], bool):
+        origin.refuse(f"{what} normalize", found["normalize"], "true or false")
+    origin.text(found["dense"], f"{what} dense", re.compile(f"({SHA256.pattern})?"), "64 hex digits, or nothing")
+    for name in ("prompt", "query_prompt"):
+        origin.text(found[name], f"{what} {name}", PROMPT, f"up to {_LONGEST_PROMPT:,} characters of text")
     return EncodingSpec(**found)
 
 

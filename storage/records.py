@@ -13,7 +13,11 @@ from json.encoder import encode_basestring
 from typing import Any, Literal
 
 Layers = Literal["last", "last4"]
-Pooling = Literal["mean", "cls"]
+Pooling = Literal["mean", "cls", "max", "last", "weighted"]
+"""Of a sentence's tokens: their mean, the first special token, the greatest value of each dimension, the last special
+token, or the mean with weights that rise by one from token to token."""
+Words = Literal["text", "tokenizer"]
+"""What a word is: of the text, the same for every model, or what the tokenizer splits first."""
 Context = Literal["sentence", "window", "pair"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16", "int8"]
@@ -89,7 +93,10 @@ class Sentence:
 class EncodingSpec:
     """Everything that determines a vector. Two specs with the same `encoding_id` give equal vectors.
 
-    `width` is the number of dimensions, `max_tokens` the limit of a window.
+    `width` is the number of dimensions, `max_tokens` the limit of a window. Sentence vectors are pooled, go through the
+    dense layers with the SHA-256 `dense` and are scaled to length 1 with `normalize`; `prompt` stands before each
+    sentence. Vectors of words and tokens are the model's own. `query_prompt` stands before texts that are searched for:
+    no stored vector depends on it, so that it is in no id.
 
     A field added later has a default that means "as before", and counts only where it differs: the encodings of
     existing lakes keep their ids, and an earlier release reads what is described without it.
@@ -106,12 +113,18 @@ class EncodingSpec:
     precision: Precision
     splitter: str
     scheme: int = 1
+    normalize: bool = False
+    dense: str = ""
+    prompt: str = ""
+    query_prompt: str = ""
+    words: Words = "tokenizer"
 
     @property
     def encoding_id(self) -> str:
-        """Sixteen hex digits over every field but the model's label: a renamed folder is the same model."""
+        """Sixteen hex digits over all that determines stored vectors: a renamed folder is the same model."""
         settings = self.stated()
         del settings["model"]
+        settings.pop("query_prompt", None)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     @classmethod

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import pyarrow as pa
 
-from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.errors import ModelError, PolysemeError, UsageError
 from polyseme.storage.records import (
     ENCODING_SCHEMES,
     Context,
@@ -34,6 +34,7 @@ from polyseme.storage.records import (
     Outputs,
     Pooling,
     Precision,
+    Words,
 )
 from polyseme.tasks.encode.chunk_tables import ChunkTables, TableMaker, counts
 from polyseme.tasks.encode.clock import StageClock
@@ -43,10 +44,12 @@ from polyseme.tasks.encode.masked_lm import Masking
 from polyseme.tasks.encode.passes import passes
 from polyseme.tasks.encode.plan import ChunkPlan, plan
 from polyseme.tasks.encode.planned import PlannedChunk, planned_counts
+from polyseme.tasks.encode.sentence_head import SentenceHead
 from polyseme.tasks.encode.stored_keys import Keying
 from polyseme.tasks.encode.words import ChunkWords, chunk_words
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
 from polyseme.tasks.model.device_kind import device_and_precision
+from polyseme.tasks.model.own_settings import OwnSettings, own_settings
 from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
 from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
@@ -77,25 +80,45 @@ class Cancelled(PolysemeError):
 class EngineConfig:
     """What to load and how to encode, as plain values that can be sent to workers.
 
-    `max_tokens` is the window size (None: the model's limit), `budget` the tokens of a batch (None: by device).
+    `max_tokens` is the window size, `budget` the tokens of a batch (None: by device). `pooling`, `normalize`, `dense`,
+    `prompt`, `query_prompt` and `max_tokens` are the checkpoint's own if they are None; False for `dense` leaves its
+    dense layers out. `words` is what a word is (None: by the kind of tokenizer).
     """
 
     model: str = EMBEDDED
     device: Device = "auto"
     precision: Precision | Literal["auto"] = "auto"
     layers: Layers = "last"
-    pooling: Pooling = "mean"
+    pooling: Pooling | None = None
     context: Context = "sentence"
     max_tokens: int | None = None
     budget: int | None = None
+    normalize: bool | None = None
+    dense: bool | None = None
+    prompt: str | None = None
+    query_prompt: str | None = None
+    words: Words | None = None
 
     def __post_init__(self) -> None:
-        if self.pooling == "cls" and self.context != "sentence":
-            raise UsageError(
-                f"--pooling cls needs --context sentence: with '{self.context}' a sentence has no [CLS] of its own."
-            )
+        require_context(self.context, self.pooling or "mean", self.prompt or "")
         if self.budget is not None and self.budget < 1:
             raise UsageError(f"The token budget of a batch must be at least 1, got {self.budget}.")
+
+
+def require_context(context: Context, pooling: Pooling, prompt: str) -> None:
+    """Raise UsageError for a way to make sentence vectors that needs windows of one sentence."""
+    if context == "sentence":
+        return
+    if pooling not in ("mean", "max"):
+        raise UsageError(
+            f"--pooling {pooling} needs --context sentence: with '{context}' a sentence has no [CLS] or other special "
+            "token of its own. Add --pooling mean."
+        )
+    if prompt:
+        raise UsageError(
+            f"A prompt stands before each sentence, and with --context {context} windows have several. Use --context "
+            "sentence, or leave the prompt out with --prompt ''."
+        )
 
 
 @dataclass
@@ -121,9 +144,39 @@ class Engine:
     @cached_property
     def wordpiece(self) -> TextTokenizer:
         """The tokenizer of the checkpoint. Raises ModelError if BERT cannot use it."""
-        wordpiece = TextTokenizer.load(self.checkpoint.folder)
+        wordpiece = TextTokenizer.load(self.checkpoint.folder, words=self.config.words)
         self.checkpoint.require_vocabulary(wordpiece.vocab_size)
         return wordpiece
+
+    @cached_property
+    def document_tokenizer(self) -> TextTokenizer:
+        """The tokenizer for sentences of documents, behind their prompt if they have one."""
+        return self._behind(self.spec.prompt)
+
+    @cached_property
+    def query_tokenizer(self) -> TextTokenizer:
+        """The tokenizer for texts that are searched for, behind their prompt if they have one."""
+        return self._behind(self.spec.query_prompt)
+
+    def _behind(self, prompt: str) -> TextTokenizer:
+        return self.wordpiece.with_prompt(prompt) if prompt else self.wordpiece
+
+    @cached_property
+    def own_settings(self) -> OwnSettings:
+        """What the checkpoint says of sentence vectors; nothing is asked of it if all of that is configured.
+
+        Raises ModelError for what cannot be honoured.
+        """
+        asked = ("pooling", "normalize", "prompt", "query_prompt", "max_tokens")
+        if self.config.dense is False and all(getattr(self.config, name) is not None for name in asked):
+            return OwnSettings()
+        return own_settings(self.checkpoint.folder)
+
+    @cached_property
+    def sentence_head(self) -> SentenceHead:
+        """What happens to a sentence's vector after pooling."""
+        layers = self.own_settings.dense if self.spec.dense else ()
+        return SentenceHead.load(layers, normalize=self.spec.normalize)
 
     @property
     def frame(self) -> Frame:
@@ -138,21 +191,36 @@ class Engine:
     @cached_property
     def spec(self) -> EncodingSpec:
         """The encoding that this engine makes. Reads the weight files for their hash, but does not load them."""
-        config = self.config
+        config, own = self.config, self.own_settings
         _, precision = device_and_precision(config.device, config.precision)
+        pooling, prompt = config.pooling or own.pooling, own.prompt if config.prompt is None else config.prompt
+        require_context(config.context, pooling, prompt)
+        dense = own.dense if config.dense is not False else ()
         return EncodingSpec(
             model=self.checkpoint.label,
             model_sha256=self.checkpoint.sha256,
             tokenizer_sha256=self.wordpiece.sha256,
-            width=self.checkpoint.width,
+            width=dense[-1].width_out if dense else self.checkpoint.width,
             layers=config.layers,
-            pooling=config.pooling,
+            pooling=pooling,
             context=config.context,
-            max_tokens=require_max_tokens(self.checkpoint, config.max_tokens),
+            max_tokens=self._max_tokens,
             precision=precision,
             splitter=SPLITTER,
             scheme=ENCODING_SCHEMES[config.context],
+            normalize=own.normalize if config.normalize is None else config.normalize,
+            dense=own.dense_sha256 if dense else "",
+            prompt=prompt,
+            query_prompt=own.query_prompt if config.query_prompt is None else config.query_prompt,
+            words=self.wordpiece.words,
         )
+
+    @property
+    def _max_tokens(self) -> int:
+        own = self.own_settings.max_tokens
+        if self.config.max_tokens is None and own is not None:
+            return min(own, self.checkpoint.max_tokens)
+        return require_max_tokens(self.checkpoint, self.config.max_tokens)
 
     @property
     def device_type(self) -> str:
@@ -203,12 +271,27 @@ class Engine:
         """
         _ = self.checkpoint.config, self.wordpiece
         require_max_tokens(self.checkpoint, self.config.max_tokens)
+        if self.own_settings.dense or self.own_settings.is_stated:
+            self._check_dense(outputs)
         if self.config.device != "auto" or self.config.precision != "auto":
             _ = self.spec
         if not self.checkpoint.claims_head("NSP") and outputs.nsp:
             raise missing_head(self.checkpoint.label, "NSP")
         if outputs.pll is not None and not self.checkpoint.claims_head("MLM"):
             raise missing_head(self.checkpoint.label, "MLM")
+
+    def _check_dense(self, outputs: Outputs) -> None:
+        width = self.checkpoint.width
+        if self.spec.dense and self.own_settings.dense[0].width_in != width:
+            raise ModelError(
+                f"{self.checkpoint.folder} has a dense layer for {self.own_settings.dense[0].width_in} dimensions, and "
+                f"its model {width}. Fetch the checkpoint again, or leave the layer out with --no-dense."
+            )
+        if self.spec.width != width and outputs.level != "sentences":
+            raise UsageError(
+                f"The dense layers of {self.checkpoint.label} make {self.spec.width} dimensions of {width}, for "
+                "sentences only. Use --level sentences, or leave the layers out with --no-dense."
+            )
 
     def run(
         self,
@@ -239,7 +322,7 @@ class Engine:
             clock.lap("tokenize")
             words = None if outputs.level == "sentences" else chunk_words(chunk, outputs.words, self.wordpiece.words)
             planned = self._planned(chunk, keying, words, known, seed=seed)
-            forward = Forward(chunk, planned, self.config.pooling, self.spec.max_tokens, on_batch)
+            forward = Forward(chunk, planned, self.spec.pooling, self.spec.max_tokens, on_batch, self.sentence_head)
             clock.lap("reuse")
             vectors = self._vectors(forward, outputs, clock, device_lock=device_lock)
             tables = made.tables(chunk, vectors, words)
@@ -262,9 +345,12 @@ class Engine:
 
     def _keying(self, outputs: Outputs) -> Keying:
         context, max_tokens, limit, frame = self.config.context, self.spec.max_tokens, self.chunk_tokens, self.frame
+        prompted = self.document_tokenizer.prompted_frame
         return Keying(
             chunks=lambda documents: chunks(self._passages(documents), limit),
-            passes=lambda chunk: passes(chunk, frame, context=context, max_tokens=max_tokens, nsp=outputs.nsp),
+            passes=lambda chunk: passes(
+                chunk, frame, context=context, max_tokens=max_tokens, nsp=outputs.nsp, prompted=prompted
+            ),
             nsp=outputs.nsp,
             pll=outputs.pll is not None,
             words=outputs.level != "sentences",
@@ -286,7 +372,7 @@ class Engine:
     def _passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
         with self._lock:
             processes = self._processes
-        return passages(documents, self.wordpiece) if processes is None else processes.passages(documents)
+        return passages(documents, self.document_tokenizer) if processes is None else processes.passages(documents)
 
     @cached_property
     def _processes(self) -> PassageProcesses | None:
@@ -296,13 +382,13 @@ class Engine:
         count = self.passage_processes
         if count is None:
             count = 0 if self.device_type == "cpu" else processes_beside_a_gpu(cores())
-        return PassageProcesses(self.wordpiece, self.checkpoint.folder, count) if count else None
+        return PassageProcesses(self.document_tokenizer, self.checkpoint.folder, count) if count else None
 
     def _vectors(
         self, forward: Forward, outputs: Outputs, clock: StageClock, *, device_lock: AbstractContextManager[object]
     ) -> ChunkVectors:
         masking = None if outputs.pll is None else Masking(outputs.pll, self.wordpiece.mask_id)
-        width, tokens = self.spec.width, outputs.level != "sentences"
+        width, tokens = self.checkpoint.width, outputs.level != "sentences"
 
         def work() -> ChunkVectors:
             with device_lock:

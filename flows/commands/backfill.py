@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
@@ -102,11 +103,11 @@ def _repeating(encoding: Encoding, settings: PartialEncodingOptions) -> EngineCo
 
 def _like(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
     """Return settings of a new encoding: those of one of the lake, but for what was given."""
-    from polyseme.tasks.inference.lake_model import place_of
+    from polyseme.tasks.inference.lake_model import config_like, place_of
 
     spec = encoding.spec
-    same = {name: getattr(spec, name) for name in ("precision", "context", "layers", "pooling", "max_tokens")}
-    return EngineConfig(model=place_of(spec), device=settings.device, **(same | settings.settings()))
+    like = config_like(spec, model=place_of(spec), device=settings.device, precision=spec.precision)
+    return replace(like, **settings.settings())
 
 
 def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None, *, dry_run: bool) -> tuple[Encoding, Encoding]:

@@ -77,13 +77,17 @@ def _device() -> str:
 
 
 def _model(model: str) -> str:
+    from polyseme.flows.runs.continued import described
     from polyseme.tasks.engine import Engine, EngineConfig
 
     engine = Engine(EngineConfig(model=model))
     nsp, mlm = engine.in_lane(lambda encoder: (encoder.has_nsp, encoder.has_mlm))
     spec = engine.spec
     heads = f"NSP head {'yes' if nsp else 'no'}, MLM head {'yes' if mlm else 'no'}"
-    return f"{spec.model}: hidden size {spec.width}, {spec.max_tokens} tokens a window, {heads}"
+    sentences = f"sentences {described(spec)}, {engine.wordpiece.kind} tokenizer"
+    return (
+        f"{spec.model}: hidden size {engine.checkpoint.width}, {spec.max_tokens} tokens a window, {heads}; {sentences}"
+    )
 
 
 def _nsp(model: str) -> str:

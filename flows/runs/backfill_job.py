@@ -22,7 +22,7 @@ from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import ENCODING_SCHEMES, Device, Document, Outputs, Reject
 from polyseme.tasks.engine import EngineConfig, shared_engine
-from polyseme.tasks.inference.lake_model import place_of
+from polyseme.tasks.inference.lake_model import config_like, place_of
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import names, read_sources, refuse_credentials, resolve
 
@@ -137,10 +137,7 @@ def config_of(encoding: Encoding, device: Device, *, model: str | None = None) -
     """
     spec, why = encoding.spec, ""
     for place in filter(None, (model, place_of(spec))):
-        config = EngineConfig(
-            model=place, device=device, precision=spec.precision, layers=spec.layers, pooling=spec.pooling,
-            context=spec.context, max_tokens=spec.max_tokens,
-        )  # fmt: skip
+        config = config_like(spec, model=place, device=device, precision=spec.precision)
         try:
             if shared_engine(config).spec.encoding_id == encoding.encoding_id:
                 return config

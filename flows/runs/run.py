@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from polyseme.flows.observation.observation import Observation
 from polyseme.flows.runs import observed
+from polyseme.flows.runs.continued import continued
 from polyseme.flows.runs.heartbeat import heartbeat
 from polyseme.flows.runs.job import Job
 from polyseme.flows.runs.progress import Progress
@@ -150,10 +151,12 @@ def begun(job: Job, flow_run_id: str | None = None) -> Iterator[Run]:
     Raises ModelError if the model is not available, LakeError if the lake is not.
     """
     run_id = uuid4().hex[:12]
-    lake, engine = job.lake, shared_engine(job.engine)
-    encoding_id = engine.spec.encoding_id
+    lake = job.lake
+    _ = shared_engine(job.engine).spec  # no lake is made for a model that is not there
     with Catalog.create_or_open(lake) as catalog, heartbeat(catalog, run_id):
         known = catalog.encodings()
+        engine = shared_engine(continued(job.engine, known))
+        encoding_id = engine.spec.encoding_id
         name = catalog.register_encoding(engine.spec, name=job.name)
         try:
             version = catalog.begin_run(run_id, encoding_id, job.sources, flow_run_id)

@@ -266,7 +266,8 @@ WHERE w.word_lower = lower(word)"""
 
 
 def _encodings(snapshot: Snapshot) -> pa.Table:
-    shown = ("model", "width", "layers", "pooling", "context", "max_tokens", "precision", "splitter", "scheme")
+    shown = ("model", "width", "layers", "pooling", "context", "max_tokens", "precision", "splitter", "scheme",
+             "normalize", "dense", "prompt", "query_prompt", "words")  # fmt: skip
     measured = ("token_cosine", "least_token_cosine", "recall_at_10")
     columns: dict[str, list[Any]] = {
         "name": [e.name for e in snapshot.encodings],
@@ -279,7 +280,7 @@ def _encodings(snapshot: Snapshot) -> pa.Table:
         "created_at": [e.created_at for e in snapshot.encodings],
     }
     types = {
-        "is_default": pa.bool_(),
+        **dict.fromkeys(("is_default", "normalize"), pa.bool_()),
         **dict.fromkeys(("width", "max_tokens", "scheme"), pa.int64()),
         **dict.fromkeys(measured, pa.float64()),
     }

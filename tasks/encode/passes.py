@@ -41,17 +41,19 @@ class Passes:
     joined: bool
 
 
-def passes(chunk: Chunk, frame: Frame, *, context: Context, max_tokens: int, nsp: bool) -> Passes:
+def passes(
+    chunk: Chunk, frame: Frame, *, context: Context, max_tokens: int, nsp: bool, prompted: Frame | None = None
+) -> Passes:
     """Return the windows of a chunk in `frame`, those of its transitions if `nsp`.
 
-    Raises PolysemeError if a token has none.
+    Windows of one sentence are in the frame `prompted`, if it is given. Raises PolysemeError if a token has none.
     """
     ptr, joined = chunk.sentence_ptr, context == "pair"
     nothing = np.empty(0, np.int64)
     pairs = adjacent_pairs(chunk) if nsp or joined else SentencePairs(nothing, nothing)
     steps, left_out = pair_windows(ptr, pairs, max_tokens, frame)
     if context == "sentence":
-        windows = sentence_windows(ptr, range(chunk.sentences), max_tokens, frame)
+        windows = sentence_windows(ptr, range(chunk.sentences), max_tokens, prompted or frame)
     elif context == "window":
         windows = context_windows(ptr, chunk.documents, max_tokens, sentence_marks(chunk.ids, ptr), frame)
     else:

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from polyseme.storage.records import Words
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.chunks import Chunk
-from polyseme.tasks.text.text_words import WordScheme, joined, kinds_of, words_of_tokens
+from polyseme.tasks.text.text_words import joined, kinds_of, words_of_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class ChunkWords:
         return len(self.start)
 
 
-def chunk_words(chunk: Chunk, only: frozenset[str] | None, scheme: WordScheme = "text") -> ChunkWords:
+def chunk_words(chunk: Chunk, only: frozenset[str] | None, scheme: Words = "text") -> ChunkWords:
     """Return the words of the sentences that the chunk stores. `only`, if not None, are those to keep, lower case.
 
     `scheme` is the one that the chunk was tokenized with.

@@ -151,8 +151,13 @@ def _sentence_vectors(engine: Engine, text: TrainingText, chosen: Ints, on_batch
     ids = np.asarray(text.ids)[np.repeat(wanted, lengths)]
     ptr = np.concatenate([[0], np.cumsum(lengths[chosen])]).astype(np.int64)
     windows = sentence_windows(ptr, range(len(chosen)), engine.spec.max_tokens, engine.frame)
-    encoded = engine.in_lane(lambda encoder: encoder.encode(ids, windows, sentences=len(chosen), on_batch=on_batch))
-    return sentence_vectors(encoded, ptr, engine.config.pooling)
+    pooling = engine.spec.pooling
+    encoded = engine.in_lane(
+        lambda encoder: encoder.encode(
+            ids, windows, sentences=len(chosen), on_batch=on_batch, sentence_ptr=ptr, pooling=pooling
+        )
+    )
+    return engine.sentence_head(sentence_vectors(encoded, ptr, pooling))
 
 
 def _masked_tokens(

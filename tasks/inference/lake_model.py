@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from polyseme.storage.errors import ModelError
-from polyseme.storage.records import Device, EncodingSpec
+from polyseme.storage.records import Device, EncodingSpec, Precision
 from polyseme.tasks.engine import Engine, EngineConfig, shared_engine
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find
 
@@ -30,13 +30,20 @@ def engine_for(spec: EncodingSpec | None, *, model: str | None = None, device: D
     if spec is None:
         return shared_engine(EngineConfig(model=model or EMBEDDED, device=device))
     precision: Literal["fp32", "auto"] = "fp32" if spec.precision == "fp32" else "auto"
-    config = EngineConfig(
-        model=model or place_of(spec), device=device, precision=precision, layers=spec.layers, pooling=spec.pooling,
-        context=spec.context, max_tokens=spec.max_tokens,
-    )  # fmt: skip
-    engine = shared_engine(config)
+    engine = shared_engine(config_like(spec, model=model or place_of(spec), device=device, precision=precision))
     _verify(engine, spec)
     return engine
+
+
+def config_like(
+    spec: EncodingSpec, *, model: str, device: Device, precision: Precision | Literal["auto"]
+) -> EngineConfig:
+    """Return the settings that encode as `spec` does: nothing is left to the checkpoint's own."""
+    return EngineConfig(
+        model=model, device=device, precision=precision, layers=spec.layers, pooling=spec.pooling,
+        context=spec.context, max_tokens=spec.max_tokens, normalize=spec.normalize, dense=bool(spec.dense),
+        prompt=spec.prompt, query_prompt=spec.query_prompt, words=spec.words,
+    )  # fmt: skip
 
 
 def place_of(spec: EncodingSpec) -> str:
@@ -77,5 +84,7 @@ def _verify(engine: Engine, spec: EncodingSpec) -> None:
             f"'{checkpoint.label}' at {checkpoint.folder} is not the model of this lake's vectors: its fingerprint "
             f"begins with {checkpoint.sha256[:12]}. {what_to_do}"
         )
+    if engine.spec.dense != spec.dense:
+        raise ModelError(f"The dense layers in {checkpoint.folder} are not those of this lake's vectors. {what_to_do}")
     if engine.wordpiece.sha256 != spec.tokenizer_sha256:
         raise ModelError(f"The tokenizer in {checkpoint.folder} is not the one this lake was made with. {what_to_do}")

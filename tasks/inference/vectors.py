@@ -16,6 +16,7 @@ from polyseme.tasks.encode.pooling import sentence_vectors, word_vectors
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.inference.texts import Texts, tokenize_texts
 from polyseme.tasks.reading.normalization import normalise
+from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.tokens import TokenizedDocument
 from polyseme.tasks.text.windows import Windows, context_windows, sentence_windows
 
@@ -26,16 +27,17 @@ OnBatch = Callable[[int], None]
 
 
 def text_vectors(engine: Engine, texts: Sequence[str], *, on_batch: OnBatch = lambda tokens: None) -> Floats:
-    """Return `(texts, width)` in the order of `texts`."""
-    tokenized = tokenize_texts(engine.wordpiece, texts)
-    return sentence_vectors(_encode(engine, tokenized, on_batch), tokenized.ptr, engine.config.pooling)
+    """Return `(texts, width)` in the order of `texts`, each behind the query prompt of the encoding if it has one."""
+    tokenized = tokenize_texts(engine.query_tokenizer, texts)
+    encoded = _encode(engine, tokenized, on_batch, frame=engine.query_tokenizer.prompted_frame)
+    return engine.sentence_head(sentence_vectors(encoded, tokenized.ptr, engine.spec.pooling))
 
 
 def token_and_text_vectors(engine: Engine, texts: Sequence[str]) -> tuple[Floats, Floats]:
-    """Return `(tokens, width)` over all texts and `(texts, width)`, both in the order of `texts`."""
-    tokenized = tokenize_texts(engine.wordpiece, texts)
+    """Return `(tokens, hidden)` over all texts and `(texts, width)`, both in the order of `texts`, as of documents."""
+    tokenized = tokenize_texts(engine.document_tokenizer, texts)
     encoded = _encode(engine, tokenized, lambda tokens: None)
-    return encoded.tokens, sentence_vectors(encoded, tokenized.ptr, engine.config.pooling)
+    return encoded.tokens, engine.sentence_head(sentence_vectors(encoded, tokenized.ptr, engine.spec.pooling))
 
 
 def word_in_text_vectors(
@@ -45,7 +47,7 @@ def word_in_text_vectors(
 
     None if the word is not in the text. Words are those of the tokenizer: `don't` is three.
     """
-    tokenized = tokenize_texts(engine.wordpiece, [text for text, _ in questions])
+    tokenized = tokenize_texts(engine.document_tokenizer, [text for text, _ in questions])
     tokens = _encode(engine, tokenized, on_batch).tokens
     found: list[Floats | None] = []
     for i, (_, word) in enumerate(questions):
@@ -58,24 +60,34 @@ def word_in_text_vectors(
     return found
 
 
-def _encode(engine: Engine, tokenized: Texts, on_batch: OnBatch) -> Encoded:
-    windows, count = _windows(engine, tokenized.ptr), len(tokenized.texts)
-    return engine.in_lane(lambda encoder: encoder.encode(tokenized.ids, windows, sentences=count, on_batch=on_batch))
+def _encode(engine: Engine, tokenized: Texts, on_batch: OnBatch, *, frame: Frame | None = None) -> Encoded:
+    """Encode texts, in the frame of documents unless another is given."""
+    windows = _windows(engine, tokenized.ptr, frame or engine.document_tokenizer.prompted_frame)
+    return engine.in_lane(
+        lambda encoder: encoder.encode(
+            tokenized.ids,
+            windows,
+            sentences=len(tokenized.texts),
+            on_batch=on_batch,
+            sentence_ptr=tokenized.ptr,
+            pooling=engine.spec.pooling,
+        )
+    )
 
 
-def _windows(engine: Engine, ptr: Ints) -> Windows:
+def _windows(engine: Engine, ptr: Ints, frame: Frame) -> Windows:
     """Return the windows of texts without neighbours; with context `window` special tokens are left out of the mean."""
     alone, limit = range(len(ptr) - 1), engine.spec.max_tokens
     if engine.config.context == "window":
-        return context_windows(ptr, [(i, i + 1) for i in alone], limit, np.zeros(len(alone), np.uint64), engine.frame)
-    return sentence_windows(ptr, alone, limit, engine.frame)
+        return context_windows(ptr, [(i, i + 1) for i in alone], limit, np.zeros(len(alone), np.uint64), frame)
+    return sentence_windows(ptr, alone, limit, frame)
 
 
 def _first(document: TokenizedDocument, text: str, word: str) -> tuple[int, int] | None:
     """Return the half-open token range of the word's first occurrence; None if there is none."""
-    starts = np.flatnonzero(np.diff(document.word, prepend=-1))
-    stops = np.append(starts[1:], document.n_tokens)
-    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+    for number in range(int(document.last_word.max(initial=-1)) + 1):
+        start = int(np.searchsorted(document.last_word, number, side="left"))
+        stop = int(np.searchsorted(document.word, number, side="right"))
         if text[document.char_start[start] : document.char_end[stop - 1]].lower() == word:
             return start, stop
     return None

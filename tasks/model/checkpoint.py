@@ -24,8 +24,10 @@ from polyseme.tasks.model.checkpoint_checks import (
     check_vocabulary,
     read_shapes,
 )
+from polyseme.tasks.model.own_settings import FILES as OWN_SETTINGS
 from polyseme.tasks.model.safetensors_fast_path import read_complete
 from polyseme.tasks.shipped import shipped
+from polyseme.tasks.text.tokenizer_files import VOCABULARIES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +38,10 @@ _SILENT = 50
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
 _HUB_SECONDS = 10.0
 """How long to wait for the hub's answer: its client would wait for ever, though a cached copy may exist."""
-_HUB_FILES = ["config.json", "model*.safetensors*", "tokenizer*.json", "vocab.txt", "special_tokens_map.json"]
+_HUB_FILES = [
+    "config.json", "model*.safetensors*", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json",
+    "merges.txt", *VOCABULARIES, *OWN_SETTINGS,
+]  # fmt: skip
 
 _DEFAULTS: dict[str, Any] = {
     "vocab_size": 30522,

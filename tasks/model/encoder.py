@@ -19,7 +19,7 @@ import torch
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Layers, Pooling, Precision
 from polyseme.tasks.arrays import Floats, Ints
-from polyseme.tasks.model.accumulation import SpecialTokenVectors, add_at
+from polyseme.tasks.model.accumulation import SpecialTokenVectors
 from polyseme.tasks.model.batch_pool import BatchPool
 from polyseme.tasks.model.bert import PackedBatch, PackedBert, activation_named
 from polyseme.tasks.model.checkpoint import Checkpoint, load_weights, missing_head
@@ -27,13 +27,15 @@ from polyseme.tasks.model.devices import BATCHES_AT_ONCE, DTYPES, on_own_stream,
 from polyseme.tasks.model.linear import Int8, exact_for
 from polyseme.tasks.model.memory import DeviceMemory
 from polyseme.tasks.model.packing import pack
-from polyseme.tasks.model.segment_sums import SentencePooling, sums
+from polyseme.tasks.model.segment_sums import Segments, SentencePooling, needs_rows, pooled
 from polyseme.tasks.text.windows import Windows, batches
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 OnBatch = Callable[[int], None]
+Reduced = tuple[Segments, Ints, Floats]
+"""The segments of a batch, and of those of a sentence: the sentence and what its rows are reduced to."""
 
 _LEAST_BUDGET = 256
 """Tokens of a batch below which matrix products lose more by being small than a second core gains."""
@@ -47,6 +49,7 @@ class Encoded:
 
     `tokens` is `(tokens, hidden)` in token order. `first` and `final` are `(sentences, hidden)`: the `[CLS]` and
     closing `[SEP]` vectors of sentences that have windows of their own (`alone`), averaged over these, else zeros.
+    `pooled` is `(sentences, hidden)` if their vectors need other rows than these, else None.
     `logits` is `(pairs, 3)` as `score_pairs` returns, NaN if no window scored the pair.
     """
 
@@ -55,6 +58,7 @@ class Encoded:
     final: Floats
     alone: npt.NDArray[np.bool_]
     logits: Floats
+    pooled: Floats | None = None
 
 
 class Encoder:
@@ -109,20 +113,28 @@ class Encoder:
 
     def encode(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentences: int, pairs: int = 0,
-        on_batch: OnBatch = lambda tokens: None,
+        on_batch: OnBatch = lambda tokens: None, sentence_ptr: Ints | None = None, pooling: Pooling = "mean",
     ) -> Encoded:  # fmt: skip
         """Return the vectors of all tokens that `windows` take, zeros for others, and the logits of the `pairs`.
 
+        `sentence_ptr`, as of `encode_sentences`, is needed for a `pooling` other than `mean` and `cls`.
         `on_batch` is called after every batch with its number of tokens, and may raise to stop. Raises ModelError for
         pairs without an NSP head.
         """
         tokens = np.zeros((len(ids), self.width), dtype=np.float32)
         special = SpecialTokenVectors(windows, sentences, self.width)
 
-        def copy(states: torch.Tensor, numbers: Ints, source: Ints) -> Floats:
-            return to_numpy(states)
+        by_row = None
+        if sentence_ptr is not None and needs_rows(pooling, windows.frame):
+            by_row = SentencePooling(windows, sentence_ptr, pooling)
 
-        def collect(rows: Floats, numbers: Ints, source: Ints) -> None:
+        def copy(states: torch.Tensor, numbers: Ints, source: Ints) -> tuple[Floats, Reduced | None]:
+            return to_numpy(states), None if by_row is None else _reduced(states, by_row, numbers, source)
+
+        def collect(copied: tuple[Floats, Reduced | None], numbers: Ints, source: Ints) -> None:
+            rows, reduced = copied
+            if by_row is not None and reduced is not None:
+                by_row.add(*reduced)
             taken = windows.takes(numbers, source)
             tokens[source[taken]] = rows[taken]
             lengths = windows.lengths[numbers]
@@ -130,7 +142,8 @@ class Encoder:
             special.add(numbers, rows[stops - lengths], rows[stops - 1])
 
         logits = self._encode(ids, windows, copy, collect, pairs=pairs, on_batch=on_batch)
-        return Encoded(tokens, special.first, special.final, special.alone, logits)
+        by_sentence = None if by_row is None else by_row.vectors(self.width)
+        return Encoded(tokens, special.first, special.final, special.alone, logits, by_sentence)
 
     def encode_sentences(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentence_ptr: Ints, pooling: Pooling, pairs: int = 0,
@@ -143,17 +156,15 @@ class Encoder:
         takes longer than the model.
         """
         rows = SentencePooling(windows, sentence_ptr, pooling)
-        totals = np.zeros((len(sentence_ptr) - 1, self.width), dtype=np.float32)
 
-        def reduce(states: torch.Tensor, numbers: Ints, source: Ints) -> tuple[Ints, Floats]:
-            sentence, added = sums(states, rows.segments(numbers, source))
-            return sentence, to_numpy(added)
+        def reduce(states: torch.Tensor, numbers: Ints, source: Ints) -> Reduced:
+            return _reduced(states, rows, numbers, source)
 
-        def collect(reduced: tuple[Ints, Floats], numbers: Ints, source: Ints) -> None:
-            add_at(totals, *reduced)
+        def collect(reduced: Reduced, numbers: Ints, source: Ints) -> None:
+            rows.add(*reduced)
 
         logits = self._encode(ids, windows, reduce, collect, pairs=pairs, on_batch=on_batch)
-        return totals / rows.divisors[:, None], logits
+        return rows.vectors(self.width), logits
 
     def _encode(
         self, ids: npt.NDArray[np.int32], windows: Windows, reduce: Callable[[torch.Tensor, Ints, Ints], Result],
@@ -278,3 +289,9 @@ class Encoder:
                 if self.device.type == "cuda":
                     # The caller's work on this batch must end before another thread reuses its memory.
                     torch.cuda.current_stream(self.device).synchronize()
+
+
+def _reduced(states: torch.Tensor, rows: SentencePooling, numbers: Ints, source: Ints) -> Reduced:
+    segments = rows.segments(numbers, source)
+    sentence, found = pooled(states, segments, rows.pooling)
+    return segments, sentence, to_numpy(found)

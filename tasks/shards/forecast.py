@@ -161,7 +161,7 @@ class Forecast:
         def encode() -> int:
             return engine.in_lane(
                 lambda encoder: chunk_vectors(
-                    encoder, chunk, engine.frame, context=engine.config.context, pooling=engine.config.pooling,
+                    encoder, chunk, engine.frame, context=engine.config.context, pooling=engine.spec.pooling,
                     max_tokens=engine.spec.max_tokens, nsp=outputs.nsp, seed=0, on_batch=lambda tokens: None,
                 ).forward_tokens
             )  # fmt: skip

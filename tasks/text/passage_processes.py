@@ -11,10 +11,9 @@ from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import TypeAlias
 
-from polyseme.storage.records import Document
+from polyseme.storage.records import Document, Words
 from polyseme.tasks.groups import document_size, groups_of
 from polyseme.tasks.text.passages import Passage, PassageGroup, passage_groups, passages, with_documents
-from polyseme.tasks.text.text_words import WordScheme
 from polyseme.tasks.text.tokenizer import TextTokenizer
 from polyseme.tasks.worker_processes import Worker, WorkerPool
 
@@ -26,6 +25,8 @@ _PROCESSES_MOST = 12
 """More are of no use: each has its memory, and the caller's thread takes what they return."""
 
 Texts: TypeAlias = list[str]
+Request: TypeAlias = tuple[str, Texts]
+"""The prompt of the sentences, and texts."""
 
 
 class PassageProcesses:
@@ -34,7 +35,7 @@ class PassageProcesses:
     def __init__(self, wordpiece: TextTokenizer, folder: Path, size: int) -> None:
         self._wordpiece, self._folder = wordpiece, folder
         self._setup = tokenizing if wordpiece.words == "text" else tokenizing_by_tokenizer
-        self._pool: WorkerPool[Texts, PassageGroup] = WorkerPool(self._setup, folder, size)
+        self._pool: WorkerPool[Request, PassageGroup] = WorkerPool(self._setup, folder, size)
 
     def passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
         """Yield the passages of all documents in order.
@@ -51,9 +52,12 @@ class PassageProcesses:
             passages_of = self._streamed if large else self._pooled
             yield from passages_of(alike)
 
+    def _request(self, documents: list[Document]) -> Request:
+        return self._wordpiece.prompt, [document.text for document in documents]
+
     def _pooled(self, requests: Iterable[list[Document]]) -> Iterator[Passage]:
         ahead = 2 * self._pool.size * _REQUEST_CHARS
-        for request, groups in self._pool.map(requests, _texts, size=_chars, most=ahead):
+        for request, groups in self._pool.map(requests, self._request, size=_chars, most=ahead):
             yield from with_documents(groups, request)
 
     def _streamed(self, requests: Iterable[list[Document]]) -> Iterator[Passage]:
@@ -63,24 +67,25 @@ class PassageProcesses:
         """
         for request in requests:
             with Worker(self._setup, self._folder) as worker:
-                yield from with_documents(worker.answers(_texts(request)), request)
+                yield from with_documents(worker.answers(self._request(request)), request)
 
 
-def tokenizing(folder: Path) -> Callable[[Texts], Iterator[PassageGroup]]:
+def tokenizing(folder: Path) -> Callable[[Request], Iterator[PassageGroup]]:
     """Return the function of a worker, with the tokenizer in a folder: texts to groups of their passages."""
     return _tokenizing(folder, "text")
 
 
-def tokenizing_by_tokenizer(folder: Path) -> Callable[[Texts], Iterator[PassageGroup]]:
+def tokenizing_by_tokenizer(folder: Path) -> Callable[[Request], Iterator[PassageGroup]]:
     """Return the same function with the words of the tokenizer, not of the text."""
     return _tokenizing(folder, "tokenizer")
 
 
-def _tokenizing(folder: Path, words: WordScheme) -> Callable[[Texts], Iterator[PassageGroup]]:
+def _tokenizing(folder: Path, words: Words) -> Callable[[Request], Iterator[PassageGroup]]:
     wordpiece = TextTokenizer.load(folder, words=words)
 
-    def work(texts: Texts) -> Iterator[PassageGroup]:
-        return passage_groups(texts, wordpiece)
+    def work(request: Request) -> Iterator[PassageGroup]:
+        prompt, texts = request
+        return passage_groups(texts, wordpiece.with_prompt(prompt) if prompt else wordpiece)
 
     return work
 
@@ -101,10 +106,6 @@ def _requests(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 def _is_large(request: list[Document]) -> bool:
     return len(request[0].text) >= _LARGE_CHARS
-
-
-def _texts(request: list[Document]) -> Texts:
-    return [document.text for document in request]
 
 
 def _chars(request: list[Document]) -> int:

@@ -11,16 +11,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import normalizers, pre_tokenizers
 
 from polyseme.tasks.arrays import Ints
-
-WordScheme = Literal["text", "tokenizer"]
-"""What a word is: of the `text`, or what the `tokenizer` splits first, as in encodings of earlier releases."""
 
 UNREADABLE = re.compile(r"[\v\f\x1c-\x1f\x85\ud800-\udfff]")
 """Characters that count as spaces: BERT deletes them, which joins the words around them, and no tokenizer accepts lone

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from polyseme.storage.errors import ModelError
-from polyseme.storage.records import Sentence
+from polyseme.storage.records import Sentence, Words
 from polyseme.tasks.arrays import Ints
-from polyseme.tasks.text.text_words import UNREADABLE, WordScheme, is_space, joined, kinds_of, words_of_tokens
+from polyseme.tasks.text.frames import Frame
+from polyseme.tasks.text.text_words import UNREADABLE, is_space, joined, kinds_of, words_of_tokens
 from polyseme.tasks.text.tokenizer_files import unreadable
 from polyseme.tasks.text.tokenizer_source import TokenizerSource, read_tokenizer
 from polyseme.tasks.text.tokens import Token, TokenizedDocument, Tokens
@@ -41,11 +44,12 @@ class TextTokenizer:
     which is what the WordPiece encodings of earlier releases have; None is the latter for WordPiece.
     """
 
-    def __init__(self, source: TokenizerSource, *, words: WordScheme | None = None) -> None:
+    def __init__(self, source: TokenizerSource, *, words: Words | None = None) -> None:
         """Load a tokenizer, without its truncation and padding. Raises ModelError if its definition is malformed."""
         self._tokenizer = _loaded(source)
         self._source = source
-        self.words: WordScheme = words or ("tokenizer" if self.kind == "WordPiece" else "text")
+        self.prompt, self._prefix = "", tuple[int, ...]()
+        self.words: Words = words or ("tokenizer" if self.kind == "WordPiece" else "text")
         self._pieces = {number: piece for piece, number in source.ids.items()}
         self._looks_up = self.kind in ("WordPiece", "WordLevel")
         names = source.names
@@ -58,12 +62,27 @@ class TextTokenizer:
         self.vocab_size = max(source.ids.values()) + 1
 
     @classmethod
-    def load(cls, folder: Path, *, words: WordScheme | None = None) -> TextTokenizer:
+    def load(cls, folder: Path, *, words: Words | None = None) -> TextTokenizer:
         """Load the tokenizer of a checkpoint as transformers' `AutoTokenizer` does. Never uses the network.
 
         Raises ModelError if there is none, or none that may run.
         """
         return cls(read_tokenizer(folder), words=words)
+
+    def with_prompt(self, prompt: str) -> TextTokenizer:
+        """Return this tokenizer for sentences behind a prompt, which is tokenized with them and then left out.
+
+        What follows a prompt may have other tokens than what begins a text: `query: a` has ` a`.
+        """
+        prompted = copy(self)
+        prompted.prompt = prompt
+        prompted._prefix = tuple(self._encoded([prompt.rstrip()])[0].ids)
+        return prompted
+
+    @property
+    def prompted_frame(self) -> Frame:
+        """The special tokens around a text, and the prompt before it."""
+        return replace(self.frame, before=(*self.frame.before, *self._prefix))
 
     @property
     def sha256(self) -> str:
@@ -115,8 +134,8 @@ class TextTokenizer:
         """
         spans = [(text, sentence) for text, sentences in texts for sentence in sentences]
         readable = [UNREADABLE.sub(" ", text[sentence.start : sentence.stop]) for text, sentence in spans]
-        encodings: list[Encoding] = self._tokenizer.encode_batch(readable, add_special_tokens=False)
-        lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
+        encodings: Sequence[Encoding | _Cut] = self._encoded(readable) if not self.prompt else self._behind(readable)
+        lengths = np.fromiter((len(e.ids) for e in encodings), np.int64, len(encodings))
         n = int(lengths.sum())
         ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.int32, n)
         if self._looks_up and self.unk_id is not None:
@@ -143,6 +162,24 @@ class TextTokenizer:
             base = base - np.repeat(places[:, 0], lengths)[:, None]
         char_start, char_end = np.ascontiguousarray((offsets + base).T)
         return Tokens(lengths, ids, char_start, char_end, word, last_word)
+
+    def _encoded(self, texts: Sequence[str]) -> list[Encoding]:
+        found: list[Encoding] = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        return found
+
+    def _behind(self, texts: Sequence[str]) -> list[_Cut]:
+        """Return the tokens of texts behind the prompt; as if there were none where prompt and text share a token."""
+        skip, size, least = len(self._prefix), len(self.prompt), len(self.prompt.rstrip())
+        found = []
+        for text, encoding in zip(texts, self._encoded([self.prompt + text for text in texts]), strict=True):
+            ids, offsets, words = encoding.ids, encoding.offsets, encoding.word_ids
+            if tuple(ids[:skip]) != self._prefix or any(start < least for start, _ in offsets[skip:]):
+                (alone,) = self._encoded([text])
+                found.append(_Cut(alone.ids, alone.offsets, alone.word_ids))
+                continue
+            spans = [(max(start - size, 0), max(stop - size, 0)) for start, stop in offsets[skip:]]
+            found.append(_Cut(ids[skip:], spans, words[skip:]))
+        return found
 
     def tokenize_prompt(self, text: str) -> list[int]:
         """Return the ids of a prompt, in which the mask token is recognised. Not for documents."""
@@ -172,6 +209,14 @@ class TextTokenizer:
                 f"set {role}_token in its tokenizer_config.json; else choose another checkpoint."
             )
         return self._ids[role]
+
+
+class _Cut(NamedTuple):
+    """The part of a tokenizer's answer that is behind a prompt, with its names."""
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+    word_ids: list[int | None]
 
 
 def _loaded(source: TokenizerSource) -> Tokenizer:

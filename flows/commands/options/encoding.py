@@ -23,6 +23,12 @@ Name = Annotated[
 ]
 
 
+SETTINGS = (
+    "precision", "context", "layers", "pooling", "normalize", "dense", "prompt", "query_prompt", "max_tokens",
+)  # fmt: skip
+"""The options that fix an encoding of a model."""
+
+
 @Parameter(name="*", group=ENCODING)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartialEncodingOptions:
@@ -46,15 +52,30 @@ class PartialEncodingOptions:
     """The last layer (default), or the mean of the last four."""
 
     pooling: Pooling | None = None
-    """A sentence's vector: the mean of its tokens (default), or that of [CLS]."""
+    """A sentence's vector: the mean of its tokens, that of [CLS], the greatest value of each dimension, the last
+    special token, or a mean with weights that rise. By default what the checkpoint's sentence-transformers files say,
+    else the mean."""
+
+    normalize: bool | None = None
+    """Scale sentence vectors to length 1. By default what the checkpoint says; else they stay as they are."""
+
+    dense: Annotated[bool | None, Parameter(negative="--no-dense")] = None
+    """Put sentence vectors through the dense layers of the checkpoint, if it has any (default)."""
+
+    prompt: str | None = None
+    """Text before each sentence of a document, e.g. 'passage: '; by default the checkpoint's own, '' for none."""
+
+    query_prompt: str | None = None
+    """Text before each text that is searched for, e.g. 'query: '; by default the checkpoint's own, '' for none. Kept
+    with a new encoding."""
 
     max_tokens: int | None = None
-    """Length of a window in tokens, special tokens included, e.g. 256; by default the model's own limit."""
+    """Length of a window in tokens, special tokens included, e.g. 256; by default the checkpoint's own, at most the
+    model's limit."""
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that were given, besides model and device."""
-        named = ("precision", "context", "layers", "pooling", "max_tokens")
-        return {name: value for name in named if (value := getattr(self, name)) is not None}
+        return {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
 
     def config(self) -> EngineConfig:
         """Return the engine's settings. What was left open has the engine's default."""
@@ -73,4 +94,3 @@ class EncodingOptions(PartialEncodingOptions):
     precision: Precision | Literal["auto"] = "auto"
     context: Context = "sentence"
     layers: Layers = "last"
-    pooling: Pooling = "mean"

@@ -9,7 +9,7 @@ import torch
 from polyseme.storage.records import Context, Pooling
 from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.engine import Engine
-from polyseme.tasks.model.segment_sums import Segments, SentencePooling, sums
+from polyseme.tasks.model.segment_sums import Segments, SentencePooling, pooled
 from polyseme.tasks.text.windows import (
     SentencePairs,
     Windows,
@@ -70,7 +70,7 @@ def test_the_special_tokens_of_several_windows_of_a_sentence_are_averaged() -> N
 def test_sums_are_of_each_segment_in_float32() -> None:
     rows = torch.arange(10, dtype=torch.bfloat16).reshape(5, 2)
     weights = np.array([1, 0.5, 1, 1, 1], dtype=np.float32)
-    sentence, added = sums(rows, Segments(np.array([3, -1, 0]), np.array([2, 1, 2]), weights))
+    sentence, added = pooled(rows, Segments(np.array([3, -1, 0]), np.array([2, 1, 2]), weights), "mean")
     assert sentence.tolist() == [3, 0]
     assert added.dtype == torch.float32
     assert added.tolist() == [[0 + 1, 1 + 1.5], [6 + 8, 7 + 9]]

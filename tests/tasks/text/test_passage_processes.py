@@ -38,7 +38,7 @@ import sys
 from pathlib import Path
 from polyseme.tasks import worker_processes
 from polyseme.tasks.text.passage_processes import tokenizing
-(group,) = tokenizing(Path(sys.argv[1]))(["It rains."])
+(group,) = tokenizing(Path(sys.argv[1]))(("", ["It rains."]))
 assert len(group.tokens.ids) == 3
 assert not {"torch", "transformers", "pyarrow", "prefect"} & sys.modules.keys()
 """

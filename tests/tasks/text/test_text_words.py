@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from polyseme.storage.records import Document
+from polyseme.storage.records import Document, Words
 from polyseme.tasks.encode.words import chunk_words
 from polyseme.tasks.model.checkpoint import embedded_folder
 from polyseme.tasks.text.chunks import Chunk, chunks
 from polyseme.tasks.text.passages import passages
-from polyseme.tasks.text.text_words import WordScheme, kinds_of, words_in
+from polyseme.tasks.text.text_words import kinds_of, words_in
 from polyseme.tasks.text.tokenizer import TextTokenizer
 from tests.tokenizers import CLASSES, SENTENCES, save_tokenizer
 
@@ -23,7 +23,7 @@ WITHOUT_MARKS = st.characters(exclude_categories=["Cs", "Cc", "Cn", "Mn", "Mc", 
 
 
 @cache
-def mini(words: WordScheme) -> TextTokenizer:
+def mini(words: Words) -> TextTokenizer:
     return TextTokenizer.load(embedded_folder(), words=words)
 
 
@@ -84,10 +84,12 @@ def test_words_are_the_same_for_every_tokenizer_and_have_all_its_tokens(model_ty
 
 
 def test_a_token_of_two_words_is_a_token_of_each() -> None:
-    tokenizer = loaded("roberta")
-    text = SENTENCES[0]
-    chunk = chunk_of(text, tokenizer)
-    found = chunk_words(chunk, None)
-    dots = [i for i, word in enumerate(found.surface) if word == "."][:3]
-    assert len({(int(found.start[i]), int(found.stop[i])) for i in dots}) == 1
-    assert [int(found.index[i]) for i in dots] == list(range(int(found.index[dots[0]]), int(found.index[dots[0]]) + 3))
+    found = chunk_words(chunk_of(SENTENCES[0], loaded("roberta")), None)
+    of_word = {
+        found.surface[i]: (int(found.start[i]), int(found.stop[i]), int(found.index[i])) for i in (14, 15, 16, 17)
+    }
+    first, last = of_word[")"], int(found.stop[17])
+    assert [found.surface[i] for i in (14, 15, 16, 17)] == [")", ".", ".", "."]
+    # `)..` is one token and the last stop another.
+    assert (int(found.start[15]), int(found.stop[16])) == first[:2]
+    assert (int(found.start[17]), last) == (first[1], first[1] + 1)
