@@ -13,10 +13,10 @@ from benchmarks.machine import model_flops
 from polyseme.storage.records import Precision
 from polyseme.tasks.encode.masked_lm import Ids, Masking, token_surprisals, word_numbers
 from polyseme.tasks.encode.pooling import sentence_vectors
-from polyseme.tasks.model.bert import PackedBatch
 from polyseme.tasks.model.checkpoint import Checkpoint, embedded_folder
 from polyseme.tasks.model.devices import DTYPES
 from polyseme.tasks.model.encoder import Encoded, Encoder
+from polyseme.tasks.model.packed import PackedBatch
 from polyseme.tasks.model.packing import pack
 from polyseme.tasks.text.windows import (
     SentencePairs,
@@ -92,7 +92,7 @@ def square_rate(setting: Setting) -> float:
 
 def forward_pass(setting: Setting, ids: Ids, windows: Windows, budget: int) -> tuple[Callable[[], None], int]:
     """Return a function that encodes `windows` in batches of `budget` tokens packed beforehand, and its operations."""
-    bert = setting.encoder.bert
+    bert = setting.encoder.network
     packed = [pack(ids, windows, numbers, setting.device)[0] for numbers in batches(windows.lengths, budget)]
 
     def forward() -> None:
@@ -209,14 +209,14 @@ def _little_memory(setting: Setting, encoder: Encoder, free: int) -> Iterator[No
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
         return
-    forward = encoder.bert.vector_states
+    forward = encoder.network.vector_states
 
     def refuse(batch: PackedBatch, *, last: int = 1) -> torch.Tensor:
         if len(batch.ids) > encoder.max_tokens // 2:
             raise torch.OutOfMemoryError("out of memory (simulated)")
         return forward(batch, last=last)
 
-    encoder.bert.vector_states = refuse  # type: ignore[method-assign]
+    encoder.network.vector_states = refuse  # type: ignore[method-assign]
     yield
 
 

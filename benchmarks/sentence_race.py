@@ -56,7 +56,7 @@ def compare(engine: Engine, sentences: Sequence[str], rounds: int) -> tuple[dict
     multiply()
     times = race(runners, rounds, warm=True)
     windows = sentence_windows(tokenized.sentence_ptr, range(len(sentences)), engine.spec.max_tokens, engine.frame)
-    tokens, flops = int(windows.lengths.sum()), model_flops(engine.encoder.bert, windows)
+    tokens, flops = int(windows.lengths.sum()), model_flops(engine.encoder.network, windows)
     rate = product_flops / times.pop("matrix products alone").typical
     return times, {
         "sentences": len(sentences),

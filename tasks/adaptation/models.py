@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.tasks.adaptation.request import Adaptation
-from polyseme.tasks.model.checkpoint import Checkpoint, find, load_weights
+from polyseme.tasks.model.checkpoint import Checkpoint, find
+from polyseme.tasks.model.weights import load_weights
 from polyseme.tasks.text.tokenizer import TextTokenizer
 from polyseme.tasks.training.settings import require_layers
 

@@ -22,6 +22,7 @@ from polyseme.tasks.evaluation.nsp_probe import Doubles, nsp_figures, order_accu
 from polyseme.tasks.evaluation.sense_probe import Use, sense_accuracy
 from polyseme.tasks.evaluation.similarity_probe import GradedPair, similarity
 from polyseme.tasks.model.devices import resolve_device
+from polyseme.tasks.model.families.bert import BERT
 from polyseme.tasks.shipped import shipped
 from polyseme.tasks.text.windows import SentencePairs, pair_windows, sentence_windows
 from polyseme.tasks.training.corpus import TrainingText, prepare, require_pairs
@@ -163,7 +164,7 @@ def _sentence_vectors(engine: Engine, text: TrainingText, chosen: Ints, on_batch
 def _masked_tokens(
     engine: Engine, text: TrainingText, config: EvaluationConfig, on_batch: OnBatch
 ) -> tuple[Figures, int]:
-    if not engine.in_lane(lambda encoder: encoder.has_mlm):
+    if engine.checkpoint.family is not BERT or not engine.in_lane(lambda encoder: encoder.has_mlm):
         return {}, 0
     device, precision = resolve_device(engine.config.device, engine.config.precision)
     model = start_from(engine.checkpoint, seed=0).model.to(device).eval()

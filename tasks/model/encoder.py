@@ -21,13 +21,15 @@ from polyseme.storage.records import Layers, Pooling, Precision
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.model.accumulation import SpecialTokenVectors
 from polyseme.tasks.model.batch_pool import BatchPool
-from polyseme.tasks.model.bert import PackedBatch, PackedBert, activation_named
-from polyseme.tasks.model.checkpoint import Checkpoint, load_weights, missing_head
+from polyseme.tasks.model.checkpoint import Checkpoint, missing_head
 from polyseme.tasks.model.devices import BATCHES_AT_ONCE, DTYPES, on_own_stream, to_device, to_numpy, token_budget
 from polyseme.tasks.model.linear import Int8, exact_for
 from polyseme.tasks.model.memory import DeviceMemory
+from polyseme.tasks.model.networks import network_of
+from polyseme.tasks.model.packed import PackedBatch
 from polyseme.tasks.model.packing import pack
 from polyseme.tasks.model.segment_sums import Segments, SentencePooling, needs_rows, pooled
+from polyseme.tasks.model.weights import load_weights
 from polyseme.tasks.text.windows import Windows, batches
 
 log = logging.getLogger(__name__)
@@ -88,22 +90,18 @@ class Encoder:
         self.pool = BatchPool(BATCHES_AT_ONCE.get(device.type))
         self._memory = DeviceMemory(self.pool.size)
         self._last = 4 if layers == "last4" else 1
-        self.bert = PackedBert(
-            weights.tensors,
-            heads=int(checkpoint.config["num_attention_heads"]),
-            eps=float(checkpoint.config["layer_norm_eps"]),
-            activation=activation_named(str(checkpoint.config["hidden_act"])),
+        self.network = network_of(
+            checkpoint,
+            weights,
             dtype=DTYPES[precision],
             device=device,
-            vector_layer=checkpoint.vector_layer,
             linear=Int8.of if precision == "int8" else exact_for(device, DTYPES[precision]),
         )
-        intermediate = int(checkpoint.config["intermediate_size"])
-        self.budget = budget or token_budget(device, hidden=self.width, intermediate=intermediate)
-        if self._last > self.bert.vector_layer:
+        self.budget = budget or token_budget(device, hidden=self.width, intermediate=checkpoint.intermediate)
+        if self._last > self.network.vector_layer:
             raise ModelError(
-                f"--layers last4 needs at least four layers; {self.label} has {self.bert.vector_layer} up to the one "
-                "that vectors are taken from. Use --layers last."
+                f"--layers last4 needs at least four layers; {self.label} has {self.network.vector_layer} up to the "
+                "one that vectors are taken from. Use --layers last."
             )
 
     def require(self, head: Literal["NSP", "MLM"]) -> None:
@@ -182,9 +180,9 @@ class Encoder:
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Result, Floats | None]:
             wanted = windows.pair[numbers] >= 0
             if not pairs or not wanted.any():
-                return reduce(self.bert.vector_states(packed, last=self._last), numbers, source), None
-            states, first = self.bert.vector_and_first_states(packed, last=self._last)
-            return reduce(states, numbers, source), to_numpy(self.bert.pair_scores(first))[wanted]
+                return reduce(self.network.vector_states(packed, last=self._last), numbers, source), None
+            states, first = self.network.vector_and_first_states(packed, last=self._last)
+            return reduce(states, numbers, source), to_numpy(self.network.pair_scores(first))[wanted]
 
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, (reduced, scored) in done:
@@ -207,7 +205,7 @@ class Encoder:
         logits = np.empty((len(windows), 3), dtype=np.float32)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
-            return to_numpy(self.bert.pair_scores(self.bert.first_states(packed)))
+            return to_numpy(self.network.pair_scores(self.network.first_states(packed)))
 
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, scored in done:
@@ -222,16 +220,16 @@ class Encoder:
         """
         self.require("MLM")
         at = {int(position): row for row, position in enumerate(wanted)}
-        states = torch.empty((len(wanted), self.width), dtype=self.bert.dtype, device=self.device)
+        states = torch.empty((len(wanted), self.width), dtype=self.network.dtype, device=self.device)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> torch.Tensor:
-            return self.bert.hidden_states(packed)
+            return self.network.hidden_states(packed)
 
         with torch.inference_mode(), closing(self._run(ids, windows, forward)) as done:
             for numbers, source, hidden in done:
                 for row in np.flatnonzero(windows.takes(numbers, source) & np.isin(source, wanted)):
                     states[at[int(source[row])]] = hidden[row]
-            logits: Floats = to_numpy(self.bert.masked_lm_logits(states).float())
+            logits: Floats = to_numpy(self.network.masked_lm_logits(states).float())
             return logits
 
     def surprisals(
@@ -248,7 +246,7 @@ class Encoder:
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
             rows = packed.starts + len(windows.frame.before) + to_device(at[numbers], self.device)
-            states = self.bert.chosen_states(packed, rows)
+            states = self.network.chosen_states(packed, rows)
             wanted = to_device(targets[numbers].astype(np.int64), self.device)
             parts = [slice(row, row + _HEAD_ROWS) for row in range(0, len(states), _HEAD_ROWS)]
             return to_numpy(torch.cat([self._surprisal(states[part], wanted[part]) for part in parts]))
@@ -260,7 +258,7 @@ class Encoder:
         return result
 
     def _surprisal(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        logits = self.bert.masked_lm_logits(states).float()
+        logits = self.network.masked_lm_logits(states).float()
         return torch.logsumexp(logits, 1) - logits.gather(1, targets[:, None])[:, 0]
 
     def _run(

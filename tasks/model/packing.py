@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 
 from polyseme.tasks.arrays import Ints
-from polyseme.tasks.model.bert import PackedBatch
 from polyseme.tasks.model.devices import to_device
+from polyseme.tasks.model.packed import PackedBatch
 from polyseme.tasks.text.windows import Windows
 
 

@@ -17,8 +17,9 @@ from transformers.utils import logging
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import Engine, EngineConfig
-from polyseme.tasks.model import checkpoint as module
-from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, load_weights
+from polyseme.tasks.model import weights as module
+from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find
+from polyseme.tasks.model.weights import load_weights
 from polyseme.tasks.text.windows import sentence_windows
 from tests.conftest import MakeCheckpoint
 from tests.frames import MINI
@@ -81,7 +82,7 @@ def test_pickled_weights_are_never_loaded(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "roberta"}, "'roberta' model"),
+        ({"model_type": "gpt2"}, "'gpt2' model"),
         ({"is_decoder": True}, "bidirectional"),
         ({"position_embedding_type": "relative_key"}, "absolute positions"),
     ],

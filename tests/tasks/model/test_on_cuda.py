@@ -24,9 +24,10 @@ from polyseme.storage.records import Layers, Precision
 from polyseme.tasks.model import encoder as encoder_module
 from polyseme.tasks.model import packing, segment_sums
 from polyseme.tasks.model.attention import by_flash, by_groups
-from polyseme.tasks.model.checkpoint import Checkpoint, Weights, load_weights
+from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.model.packing import pack
+from polyseme.tasks.model.weights import Weights, load_weights
 from polyseme.tasks.text.windows import SentencePairs, pair_windows, paired_context_windows, sentence_windows
 from tests.conftest import MakeCheckpoint
 from tests.frames import MINI
@@ -140,9 +141,9 @@ def make_encoder(make_checkpoint: MakeCheckpoint, request: pytest.FixtureRequest
 
 
 def test_flash_attention_is_used_if_heads_and_dtype_allow_it(make_encoder: MakeEncoder) -> None:
-    assert make_encoder("bf16", heads=3).bert._attention is by_flash
-    assert make_encoder("bf16", heads=4).bert._attention is by_groups
-    assert make_encoder("fp32", heads=3).bert._attention is by_groups
+    assert make_encoder("bf16", heads=3).network._attention is by_flash
+    assert make_encoder("bf16", heads=4).network._attention is by_groups
+    assert make_encoder("fp32", heads=3).network._attention is by_groups
 
 
 @pytest.mark.parametrize("layers", ["last", "last4"])
@@ -153,7 +154,7 @@ def test_sentences_and_pairs_are_encoded(
     encoder = make_encoder(precision, heads=heads, layers=layers)
     encoded = encoder.encode(IDS, sentence_windows(PTR, SENTENCES, LIMIT, MINI), sentences=len(SENTENCES))
     assert encoded.tokens.shape == (len(IDS), 48)
-    assert {tensor.dtype for tensor in copied} == {encoder.bert.dtype}
+    assert {tensor.dtype for tensor in copied} == {encoder.network.dtype}
 
     copied.clear()
     windows = sentence_windows(PTR, SENTENCES, LIMIT, MINI)
@@ -169,7 +170,7 @@ def test_sentences_and_pairs_are_encoded(
     assert np.isfinite(encoded.logits[:, :2]).all()
     windows, _ = pair_windows(PTR, near, LIMIT, MINI)
     assert encoder.score_pairs(IDS, windows).shape == (5, 3)
-    assert {tensor.dtype for tensor in copied} == {encoder.bert.dtype, torch.float32}
+    assert {tensor.dtype for tensor in copied} == {encoder.network.dtype, torch.float32}
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
@@ -183,7 +184,7 @@ def test_masked_tokens_are_scored(make_encoder: MakeEncoder, precision: Precisio
 
 def test_a_tensor_left_on_the_cpu_is_an_error(make_encoder: MakeEncoder) -> None:
     """The premise of the tests above: an error of CUDA is raised here too."""
-    bert = make_encoder().bert
+    bert = make_encoder().network
     packed, _ = pack(IDS, sentence_windows(PTR, [0, 1], LIMIT, MINI), np.array([1, 0]), CUDA)
     stray = replace(packed, positions=torch.zeros(len(packed.ids), dtype=torch.int64))
     # torch 2.11 and later do not use the same words for it.

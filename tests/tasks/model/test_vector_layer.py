@@ -73,7 +73,7 @@ def test_one_pass_over_pairs_gives_both(folder: Path, layers: Layers, last: int)
 
 def test_layers_above_the_vectors_are_not_run_for_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = encoder(folder)
-    monkeypatch.setattr(ours.bert, "layers", ours.bert.layers[:4])
+    monkeypatch.setattr(ours.network, "layers", ours.network.layers[:4])
     ours.encode(IDS, sentence_windows(PTR, range(4), 64, MINI), sentences=4)
 
 
