@@ -270,6 +270,10 @@ class Engine:
         Raises UsageError for windows that the model does not have.
         """
         _ = self.checkpoint.config, self.wordpiece
+        if self.checkpoint.family.kind == "generic":
+            from polyseme.tasks.model.generic import require_runnable
+
+            require_runnable(self.checkpoint)
         require_max_tokens(self.checkpoint, self.config.max_tokens)
         if self.own_settings.dense or self.own_settings.is_stated:
             self._check_dense(outputs)

@@ -25,6 +25,7 @@ from polyseme.tasks.model.checkpoint_checks import (
 )
 from polyseme.tasks.model.families.bert import BERT
 from polyseme.tasks.model.families.family import Family, HeadName
+from polyseme.tasks.model.families.generic import generic_family
 from polyseme.tasks.model.families.known import PACKED
 from polyseme.tasks.model.family_weights import Located, locate
 from polyseme.tasks.model.own_settings import FILES as OWN_SETTINGS
@@ -64,14 +65,14 @@ class Checkpoint:
 
     @cached_property
     def family(self) -> Family:
-        """The family of the model. Raises ModelError for an unknown one, or if `config.json` is unreadable."""
+        """The family of the model. Raises ModelError if `config.json` is unreadable or names none."""
         model_type = self._stored_config.get("model_type")
-        if not isinstance(model_type, str) or model_type not in PACKED:
+        if not isinstance(model_type, str) or not model_type:
             raise ModelError(
-                f"{self.label} is a '{str(model_type)[:40]}' model; Polyseme runs {', '.join(sorted(PACKED))}, "
-                "for example google-bert/bert-base-uncased or the embedded polyseme-mini."
+                f"{self.folder}/config.json names no model_type, so that nothing can tell which model it is. Fetch the "
+                "checkpoint again, or choose another --model."
             )
-        return PACKED[model_type]
+        return PACKED.get(model_type) or generic_family(model_type[:40], self._stored_config)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -106,7 +107,7 @@ class Checkpoint:
     @property
     def max_tokens(self) -> int:
         """The model's limit on tokens in one window, special tokens included."""
-        return int(self.config["max_position_embeddings"]) - self.family.first_position(self.config)
+        return int(self.family.get(self.config, "max_position_embeddings")) - self.family.first_position(self.config)
 
     @property
     def vector_layer(self) -> int:
@@ -142,6 +143,8 @@ class Checkpoint:
 
         Raises ModelError for a file that is not safetensors, or of another size than `config.json` gives.
         """
+        if self.family.kind == "generic":
+            return False
         if self.family is not BERT:
             return head in self.located.heads
         wanted = {"NSP": "seq_relationship.weight", "MLM": "predictions.transform.dense.weight"}

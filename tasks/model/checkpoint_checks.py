@@ -29,9 +29,11 @@ _MATRICES = {
 def check_config(path: Path, family: Family, config: Mapping[str, Any]) -> None:
     """Raise ModelError for sizes that no model of the family has, naming the field and its value."""
     for field, most in family.own_sizes().items():
-        value = config[field]
+        value = config.get(field)
         if type(value) is not int or not 1 <= value <= most:
             raise _wrong(path, field, value, f"an integer from 1 to {most:,}")
+    if family.kind == "generic":
+        return
     heads, hidden = family.get(config, "num_attention_heads"), family.get(config, "hidden_size")
     if hidden % heads:
         raise _wrong(

@@ -23,13 +23,14 @@ from polyseme.tasks.model.accumulation import SpecialTokenVectors
 from polyseme.tasks.model.batch_pool import BatchPool
 from polyseme.tasks.model.checkpoint import Checkpoint, missing_head
 from polyseme.tasks.model.devices import BATCHES_AT_ONCE, DTYPES, on_own_stream, to_device, to_numpy, token_budget
+from polyseme.tasks.model.generic import GenericNetwork
 from polyseme.tasks.model.linear import Int8, exact_for
 from polyseme.tasks.model.memory import DeviceMemory
 from polyseme.tasks.model.networks import network_of
 from polyseme.tasks.model.packed import PackedBatch
 from polyseme.tasks.model.packing import pack
 from polyseme.tasks.model.segment_sums import Segments, SentencePooling, needs_rows, pooled
-from polyseme.tasks.model.weights import load_weights
+from polyseme.tasks.model.weights import Weights, load_weights
 from polyseme.tasks.text.windows import Windows, batches
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,12 @@ class Encoder:
 
         Raises ModelError if the checkpoint is incomplete, or has too few layers.
         """
-        weights = load_weights(checkpoint)
+        generic = checkpoint.family.kind == "generic"
+        if generic and precision == "int8":
+            raise ModelError(
+                f"{checkpoint.label} is run by transformers itself, which has no int8. Use --precision fp32."
+            )
+        weights = Weights({}, False, False) if generic else load_weights(checkpoint)
         self.label, self.device = checkpoint.label, device
         self.has_nsp, self.has_mlm, self.has_order = weights.has_nsp, weights.has_mlm, weights.has_order
         self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
@@ -97,6 +103,8 @@ class Encoder:
             device=device,
             linear=Int8.of if precision == "int8" else exact_for(device, DTYPES[precision]),
         )
+        if self._last > 1 and isinstance(self.network, GenericNetwork):
+            self.network.require_layers(self.label)
         self.budget = budget or token_budget(device, hidden=self.width, intermediate=checkpoint.intermediate)
         if self._last > self.network.vector_layer:
             raise ModelError(

@@ -11,6 +11,7 @@ from polyseme.storage.errors import ModelError
 from polyseme.tasks.model.bert import PackedBert
 from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.model.families.modernbert import LAYER_TYPES, layer_types, theta
+from polyseme.tasks.model.generic import GenericNetwork
 from polyseme.tasks.model.linear import Linear
 from polyseme.tasks.model.modernbert import PackedModernBert
 from polyseme.tasks.model.packed import Network, activation_named
@@ -30,6 +31,8 @@ def network_of(
     `linear` makes the linear maps of its layers. Raises ModelError for an activation that transformers does not have.
     """
     family, config = checkpoint.family, checkpoint.config
+    if family.kind == "generic":
+        return GenericNetwork(checkpoint, dtype=dtype, device=device)
     heads = int(family.get(config, "num_attention_heads"))
     eps = float(family.get(config, "layer_norm_eps")) if family.eps is None else family.eps
     activation = _activation(checkpoint, family.get(config, "hidden_act"))

@@ -5,6 +5,8 @@ Only safetensors. A head that the checkpoint lacks is reported as missing, never
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +49,22 @@ def load_weights(checkpoint: Checkpoint) -> Weights:
     return weights
 
 
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Keep transformers from logging and from showing progress in the block."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(_SILENT)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def _load_bert(checkpoint: Checkpoint) -> Weights:
     plain = read_complete(checkpoint.weight_files, checkpoint.config)
     if plain is None:
@@ -63,29 +81,22 @@ def _load_family(checkpoint: Checkpoint) -> Weights:
 def _load_with_transformers(checkpoint: Checkpoint) -> Weights:
     import torch
     from transformers import BertForPreTraining
-    from transformers.utils import logging
 
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(_SILENT)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        loaded: Any = BertForPreTraining.from_pretrained(
-            checkpoint.folder,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # reported as absent below, not kept
-        )
+        with silenced():
+            loaded: Any = BertForPreTraining.from_pretrained(
+                checkpoint.folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # reported as absent below, not kept
+            )
     except Exception as error:
         raise ModelError(
             f"The weights in {checkpoint.folder} could not be loaded ({type(error).__name__}: {error}). "
             "The files may be damaged or belong to another architecture: fetch the checkpoint again or choose another."
         ) from error
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     model, info = loaded
     absent = set(info["missing_keys"]) | {str(key[0]) for key in info["mismatched_keys"]}
     body = sorted(n for n in absent if n.startswith("bert.") and ".pooler." not in n)

@@ -85,6 +85,8 @@ class Family:
     def own_sizes(self) -> dict[str, int]:
         """Return the most of every size that the family has, by its name of the field."""
         named = {self.fields.get(name, name): most for name, most in SIZES.items()}
+        if self.kind == "generic":
+            return {self.fields[name]: most for name, most in SIZES.items() if name in self.fields}
         return {name: most for name, most in named.items() if name in self.defaults} | dict(self.sizes)
 
 

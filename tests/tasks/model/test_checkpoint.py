@@ -82,7 +82,8 @@ def test_pickled_weights_are_never_loaded(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "gpt2"}, "'gpt2' model"),
+        ({"model_type": "gpt2"}, "'gpt2' model.*decoder"),
+        ({"model_type": "their_own", "auto_map": {"AutoModel": "x.py"}}, "never runs"),
         ({"is_decoder": True}, "bidirectional"),
         ({"position_embedding_type": "relative_key"}, "absolute positions"),
     ],
