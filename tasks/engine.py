@@ -280,9 +280,9 @@ class Engine:
         if self.config.device != "auto" or self.config.precision != "auto":
             _ = self.spec
         if not self.checkpoint.claims_head("NSP") and outputs.nsp:
-            raise missing_head(self.checkpoint.label, "NSP")
+            raise missing_head(self.checkpoint, "NSP")
         if outputs.pll is not None and not self.checkpoint.claims_head("MLM"):
-            raise missing_head(self.checkpoint.label, "MLM")
+            raise missing_head(self.checkpoint, "MLM")
 
     def _check_dense(self, outputs: Outputs) -> None:
         width = self.checkpoint.width

@@ -15,6 +15,7 @@ from polyseme.flows.commands.options.outputs import PartialOutputOptions
 from polyseme.flows.commands.options.panels import DOCUMENTS, ENCODING
 from polyseme.flows.commands.options.reading import Limit, as_parameters
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
+from polyseme.flows.commands.scores import without_missing_scores
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
@@ -80,6 +81,7 @@ def backfill(
     engine = shared_engine(config)
     had_by = None if engine.spec.encoding_id == texts.encoding_id and not sources else texts
     wanted = outputs_wanted(place, had_by, outputs, dry_run=dry_run)
+    wanted = without_missing_scores(engine, wanted, asked=outputs.nsp)
     engine.check(wanted)
     request = BackfillRequest(
         lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted, sources=as_parameters(sources),

@@ -235,13 +235,17 @@ def _download(name: str, revision: str | None) -> Checkpoint:
     return Checkpoint(f"{name}@{folder.name[:12]}", folder)
 
 
-def missing_head(checkpoint_label: str, head: str) -> ModelError:
-    """Return the error for a head that the checkpoint lacks. `head` is `NSP` or `MLM`."""
-    without = " or leave scoring out with --no-nsp" if head == "NSP" else ""
+def missing_head(checkpoint: Checkpoint, head: HeadName) -> ModelError:
+    """Return the error for a head that the checkpoint lacks."""
+    family, without = checkpoint.family, " or leave scoring out with --no-nsp" if head == "NSP" else ""
+    why = "it was saved without it, and a random one would give meaningless scores"
+    if family.kind == "generic":
+        why = f"Polyseme reads the vectors of a '{family.title}' model, and no heads"
+    elif family is not BERT and head not in family.heads(checkpoint.config):
+        why = f"no {family.title} has one"
     return ModelError(
-        f"{checkpoint_label} has no {head} head: it was saved without it, and a random one would give meaningless "
-        f"scores. Choose a checkpoint with both pretraining heads (polyseme-mini, google-bert/bert-base-uncased)"
-        f"{without}."
+        f"{checkpoint.label} has no {head} head: {why}. Choose a checkpoint with both pretraining heads "
+        f"(polyseme-mini, google-bert/bert-base-uncased){without}."
     )
 
 

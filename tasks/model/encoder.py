@@ -90,7 +90,7 @@ class Encoder:
                 f"{checkpoint.label} is run by transformers itself, which has no int8. Use --precision fp32."
             )
         weights = Weights({}, False, False) if generic else load_weights(checkpoint)
-        self.label, self.device = checkpoint.label, device
+        self.checkpoint, self.label, self.device = checkpoint, checkpoint.label, device
         self.has_nsp, self.has_mlm, self.has_order = weights.has_nsp, weights.has_mlm, weights.has_order
         self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
         self.pool = BatchPool(BATCHES_AT_ONCE.get(device.type))
@@ -115,7 +115,7 @@ class Encoder:
     def require(self, head: Literal["NSP", "MLM"]) -> None:
         """Raise ModelError if the checkpoint lacks that head."""
         if not (self.has_nsp if head == "NSP" else self.has_mlm):
-            raise missing_head(self.label, head)
+            raise missing_head(self.checkpoint, head)
 
     def encode(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentences: int, pairs: int = 0,

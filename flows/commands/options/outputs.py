@@ -63,8 +63,8 @@ class OutputOptions(PartialOutputOptions):
     level: Level | None = None
     """Vectors to store besides those of sentences: of words (default), of words and tokens, or of none (sentences)."""
 
-    nsp: bool = True
-    """Score each step from a sentence to the next."""
+    nsp: bool | None = None
+    """Score each step from a sentence to the next; by default if the model has a head for it."""
 
     pll: Annotated[bool, Parameter(negative="")] = False
     """Store each sentence's pseudo-log-likelihood, and with --level tokens each token's surprisal. Costs a forward pass
