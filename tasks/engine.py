@@ -82,7 +82,7 @@ class EngineConfig:
 
     `max_tokens` is the window size, `budget` the tokens of a batch (None: by device). `pooling`, `normalize`, `dense`,
     `prompt`, `query_prompt` and `max_tokens` are the checkpoint's own if they are None; False for `dense` leaves its
-    dense layers out. `words` is what a word is (None: by the kind of tokenizer).
+    dense layers out. `words` is what a word is (None: of the text).
     """
 
     model: str = EMBEDDED
@@ -144,7 +144,7 @@ class Engine:
     @cached_property
     def wordpiece(self) -> TextTokenizer:
         """The tokenizer of the checkpoint. Raises ModelError if BERT cannot use it."""
-        wordpiece = TextTokenizer.load(self.checkpoint.folder, words=self.config.words)
+        wordpiece = TextTokenizer.load(self.checkpoint.folder, words=self.config.words or "text")
         self.checkpoint.require_vocabulary(wordpiece.vocab_size)
         return wordpiece
 
@@ -243,7 +243,7 @@ class Engine:
         """Return settings that mean the same in another process or on another machine: one precision, full paths."""
         folder = Path(self.config.model)
         model = str(folder.resolve()) if folder.is_dir() else self.config.model
-        return replace(self.config, model=model, precision=self.spec.precision)
+        return replace(self.config, model=model, precision=self.spec.precision, words=self.spec.words)
 
     @cached_property
     def encoder(self) -> Encoder:

@@ -104,12 +104,12 @@ def _repeating(encoding: Encoding, settings: PartialEncodingOptions) -> EngineCo
 
 
 def _like(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
-    """Return settings of a new encoding: those of one of the lake, but for what was given."""
+    """Return settings of a new encoding: those of one of the lake, but for what was given, and words of the text."""
     from polyseme.tasks.inference.lake_model import config_like, place_of
 
     spec = encoding.spec
     like = config_like(spec, model=place_of(spec), device=settings.device, precision=spec.precision)
-    return replace(like, **settings.settings())
+    return replace(like, words=None, **settings.settings())
 
 
 def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None, *, dry_run: bool) -> tuple[Encoding, Encoding]:

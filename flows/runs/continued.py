@@ -1,8 +1,8 @@
-"""Whether a run goes on with an encoding from before a checkpoint's own settings were heeded.
+"""Whether a run goes on with an encoding of an earlier release, whose defaults were others.
 
-Earlier releases took the mean of every checkpoint's tokens. The same command would now begin another encoding and
-encode the whole lake again, by surprise: it goes on with the one that is there, and says which command begins the
-other.
+Earlier releases took the mean of every checkpoint's tokens, whatever it says, and the words of its tokenizer. The same
+command would now begin another encoding and encode the whole lake again, by surprise: it goes on with the one that is
+there, and says which command begins the other.
 """
 
 from __future__ import annotations
@@ -20,28 +20,39 @@ from polyseme.tasks.engine import EngineConfig, shared_engine
 log = logging.getLogger(__name__)
 
 
-def continued(config: EngineConfig, encodings: Sequence[Encoding]) -> EngineConfig:
-    """Return the settings of a run: those of the lake's only encoding of this model, if that has the former defaults.
+def continued(config: EngineConfig, encodings: Sequence[Encoding], *, name: str | None = None) -> EngineConfig:
+    """Return the settings of a run: with former defaults in place of what was not asked for, if the lake has that.
 
-    What was asked for stays as it is. `encodings` are those of the lake.
+    `encodings` are those of the lake. A new `name` begins an encoding. The words of an encoding stay as they are; the
+    mean of tokens stays if it is the lake's only encoding of a model that says otherwise.
     """
-    engine = shared_engine(config)
-    if not engine.own_settings.is_stated:
+    alike = [e for e in encodings if name in (None, e.name)]
+    of_model = [e for e in alike if e.spec.model_sha256 == shared_engine(config).checkpoint.sha256]
+    if not of_model or _makes_one_of(config, of_model):
         return config
-    spec = engine.spec
-    of_model = [e for e in encodings if e.spec.model_sha256 == spec.model_sha256]
-    former = _former(config, engine.checkpoint.max_tokens)
-    if former == config or len(of_model) != 1 or of_model[0].encoding_id == spec.encoding_id:
+    by_words = replace(config, words=config.words or "tokenizer")
+    if _makes_one_of(by_words, of_model):
+        return by_words
+    if not shared_engine(config).own_settings.is_stated or len(of_model) != 1:
         return config
-    known = of_model[0].spec
-    if not _same(known, shared_engine(former).spec):
+    former = _former(by_words, shared_engine(config).checkpoint.max_tokens)
+    if not _makes_one_of(former, of_model):
         return config
+    spec = shared_engine(config).spec
     log.warning(
         "encoding %s goes on as it was made, with the mean of all tokens. The checkpoint's own settings (%s) are "
         "another encoding, which this command begins: polyseme backfill --model %s %s",
         of_model[0].name, described(spec), shlex.quote(config.model), _flags(spec),
     )  # fmt: skip
     return former
+
+
+def _makes_one_of(config: EngineConfig, encodings: Sequence[Encoding]) -> bool:
+    """Return whether the settings make one of the encodings, which may have another splitter."""
+    spec = shared_engine(config).spec
+    return any(
+        e.encoding_id == replace(spec, splitter=e.spec.splitter, scheme=e.spec.scheme).encoding_id for e in encodings
+    )
 
 
 def described(spec: EncodingSpec) -> str:
@@ -60,11 +71,6 @@ def _former(config: EngineConfig, limit: int) -> EngineConfig:
         "pooling": "mean", "normalize": False, "dense": False, "prompt": "", "query_prompt": "", "max_tokens": limit,
     }  # fmt: skip
     return replace(config, **{name: value for name, value in former.items() if getattr(config, name) is None})
-
-
-def _same(known: EncodingSpec, former: EncodingSpec) -> bool:
-    """Return whether two encodings differ in their splitters at most."""
-    return known.encoding_id == replace(former, splitter=known.splitter, scheme=known.scheme).encoding_id
 
 
 def _flags(spec: EncodingSpec) -> str:

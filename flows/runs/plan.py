@@ -110,7 +110,7 @@ def plan(job: Job) -> Plan:
         Catalog.scratch(job.lake) as catalog,
         tempfile.TemporaryDirectory(prefix="polyseme-plan-", ignore_cleanup_errors=True) as folder,
     ):
-        engine = shared_engine(continued(job.engine, catalog.encodings()))
+        engine = shared_engine(continued(job.engine, catalog.encodings(), name=job.name))
         encoding_id = engine.spec.encoding_id
         is_new = all(encoding.encoding_id != encoding_id for encoding in catalog.encodings())
         name = catalog.register_encoding(engine.spec, name=job.name)

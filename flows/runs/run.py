@@ -155,7 +155,7 @@ def begun(job: Job, flow_run_id: str | None = None) -> Iterator[Run]:
     _ = shared_engine(job.engine).spec  # no lake is made for a model that is not there
     with Catalog.create_or_open(lake) as catalog, heartbeat(catalog, run_id):
         known = catalog.encodings()
-        engine = shared_engine(continued(job.engine, known))
+        engine = shared_engine(continued(job.engine, known, name=job.name))
         encoding_id = engine.spec.encoding_id
         name = catalog.register_encoding(engine.spec, name=job.name)
         try:

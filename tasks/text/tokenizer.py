@@ -41,15 +41,15 @@ class TextTokenizer:
     """A loaded tokenizer and the ids of its special tokens. Thread-safe.
 
     `words` says what a word is: of the `text`, the same for every model, or what the `tokenizer` itself splits first,
-    which is what the WordPiece encodings of earlier releases have; None is the latter for WordPiece.
+    which is what encodings of earlier releases have.
     """
 
-    def __init__(self, source: TokenizerSource, *, words: Words | None = None) -> None:
+    def __init__(self, source: TokenizerSource, *, words: Words = "text") -> None:
         """Load a tokenizer, without its truncation and padding. Raises ModelError if its definition is malformed."""
         self._tokenizer = _loaded(source)
         self._source = source
         self.prompt, self._prefix = "", tuple[int, ...]()
-        self.words: Words = words or ("tokenizer" if self.kind == "WordPiece" else "text")
+        self.words: Words = words
         self._pieces = {number: piece for piece, number in source.ids.items()}
         self._looks_up = self.kind in ("WordPiece", "WordLevel")
         names = source.names
@@ -62,7 +62,7 @@ class TextTokenizer:
         self.vocab_size = max(source.ids.values()) + 1
 
     @classmethod
-    def load(cls, folder: Path, *, words: Words | None = None) -> TextTokenizer:
+    def load(cls, folder: Path, *, words: Words = "text") -> TextTokenizer:
         """Load the tokenizer of a checkpoint as transformers' `AutoTokenizer` does. Never uses the network.
 
         Raises ModelError if there is none, or none that may run.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -28,16 +29,15 @@ def config(make_checkpoint: MakeCheckpoint, tmp_path_factory: pytest.TempPathFac
 
 
 def encoding(config: EngineConfig, name: str = "e", **changes: object) -> Encoding:
-    from dataclasses import replace
-
     spec = replace(shared_engine(config).spec, **changes)  # type: ignore[arg-type]
     return Encoding(encoding_id=spec.encoding_id, name=name, spec=spec, created_at=AT)
 
 
 def former(config: EngineConfig) -> EngineConfig:
-    from dataclasses import replace
-
-    return replace(config, pooling="mean", normalize=False, dense=False, prompt="", query_prompt="", max_tokens=64)
+    return replace(
+        config, pooling="mean", normalize=False, dense=False, prompt="", query_prompt="", max_tokens=64,
+        words="tokenizer",
+    )  # fmt: skip
 
 
 def test_the_only_encoding_of_the_model_goes_on(config: EngineConfig, caplog: pytest.LogCaptureFixture) -> None:
@@ -48,8 +48,6 @@ def test_the_only_encoding_of_the_model_goes_on(config: EngineConfig, caplog: py
 
 
 def test_what_is_asked_for_begins_another_encoding(config: EngineConfig) -> None:
-    from dataclasses import replace
-
     asked = replace(config, pooling="cls")
     assert continued(asked, [encoding(former(config))]) == asked
 
@@ -62,8 +60,17 @@ def test_a_new_lake_heeds_the_checkpoint(config: EngineConfig) -> None:
 def test_a_lake_that_has_the_own_encoding_goes_on_with_it(config: EngineConfig) -> None:
     assert continued(config, [encoding(config)]) == config
     assert continued(config, [encoding(former(config)), encoding(config, "own")]) == config
+    assert continued(config, [encoding(former(config))], name="new") == config
 
 
 def test_a_checkpoint_that_says_nothing_changes_nothing(make_checkpoint: MakeCheckpoint) -> None:
     plain = EngineConfig(model=str(make_checkpoint()), device="cpu")
     assert continued(plain, [encoding(plain)]) == plain
+
+
+def test_an_encoding_keeps_its_words(make_checkpoint: MakeCheckpoint) -> None:
+    plain = EngineConfig(model=str(make_checkpoint()), device="cpu")
+    earlier = replace(plain, words="tokenizer")
+    assert continued(plain, [encoding(earlier, splitter="an older one")]) == earlier
+    assert continued(plain, [encoding(earlier), encoding(plain, "new")]) == plain
+    assert continued(plain, [encoding(earlier)], name="new") == plain

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -10,8 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from polyseme.storage.records import Document, Words
+from polyseme.storage.records import Document, Outputs, Words
 from polyseme.tasks.encode.words import chunk_words
+from polyseme.tasks.engine import Engine
 from polyseme.tasks.model.checkpoint import embedded_folder
 from polyseme.tasks.text.chunks import Chunk, chunks
 from polyseme.tasks.text.passages import passages
@@ -23,7 +26,7 @@ WITHOUT_MARKS = st.characters(exclude_categories=["Cs", "Cc", "Cn", "Mn", "Mc", 
 
 
 @cache
-def mini(words: Words) -> TextTokenizer:
+def wordpiece(words: Words) -> TextTokenizer:
     return TextTokenizer.load(embedded_folder(), words=words)
 
 
@@ -62,7 +65,7 @@ def test_words_have_the_marks_that_belong_to_them(text: str, expected: list[str]
 @given(st.text(WITHOUT_MARKS, max_size=60))
 @example("The Bank of İstanbul, née «Ottoman», isn't. Ｗｉｄｅ 東京 — a≠b (x)")
 def test_words_of_the_text_are_those_of_bert(text: str) -> None:
-    found, expected = (chunk_words(chunk_of(text, mini(scheme)), None, scheme) for scheme in ("text", "tokenizer"))
+    found, expected = (chunk_words(chunk_of(text, wordpiece(scheme)), None, scheme) for scheme in ("text", "tokenizer"))
     for name in ("start", "stop", "sentence", "index", "char_start", "char_end", "surface"):
         assert list(getattr(found, name)) == list(getattr(expected, name)), name
 
@@ -93,3 +96,17 @@ def test_a_token_of_two_words_is_a_token_of_each() -> None:
     # `)..` is one token and the last stop another.
     assert (int(found.start[15]), int(found.stop[16])) == first[:2]
     assert (int(found.start[17]), last) == (first[1], first[1] + 1)
+
+
+def test_stored_words_have_the_marks_that_stand_in_the_text(mini: Engine) -> None:
+    texts = [
+        "An ọkọ̀ stood by the gate. The ọkọ̀ was red. An ọkọ lay there.",
+        "The word كِتَابٌ means book.",
+        "The mean x̄ was 4.",
+    ]
+    documents = [Document(str(i), "file:///d", text) for i, text in enumerate(texts)]
+    (chunk,) = mini.run(documents, Outputs(nsp=False), version=1, seed=0, ingested_at=datetime(2026, 11, 1, tzinfo=UTC))
+    found = Counter(chunk.tables["words"]["word"].to_pylist())
+    assert [found[word] for word in ("ọkọ̀", "ọkọ", "كِتَابٌ", "x̄", "x")] == [2, 1, 1, 1, 0]
+    for row in chunk.tables["words"].to_pylist():
+        assert texts[int(row["doc_id"])][row["char_start"] : row["char_end"]] == row["word"]
