@@ -1,14 +1,14 @@
 """Any encoder through transformers' own forward: slower than the packed networks, and right.
 
-Sequences of one length run together, so that none is padded and no mask is needed. A vector may differ from that of
-another batch in its last bits, because products of other sizes are summed in another order; nothing else of a batch
-has an influence.
+Sequences of about one length run together: a few are padded to the longest and masked, if the model keeps what is
+masked out of the other vectors, which is tried once. A vector may differ from that of another batch in its last bits,
+because products of other sizes are summed in another order; nothing else of a batch has an influence.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,8 @@ from polyseme.tasks.model.checkpoint_checks import check_finite
 from polyseme.tasks.model.packed import PackedBatch
 from polyseme.tasks.model.weights import silenced
 
+_PADDING = 0.08
+"""Padding of a batch, as a share of its tokens. More forwards of fewer sequences cost more than this."""
 _PROBE = 5
 """Tokens of the sequence that is run once to see what a model gives."""
 _MOST_MISSING = 2
@@ -41,6 +43,8 @@ class GenericNetwork:
         types = getattr(self._model.config, "type_vocab_size", 0) or 0
         self._types = int(types) if "token_type_ids" in parameters else 0
         self._needs_mask = "attention_mask" in parameters
+        pad = getattr(self._model.config, "pad_token_id", 0)
+        self._pad = pad if type(pad) is int and 0 <= pad < int(checkpoint.config["vocab_size"]) else 0
         self._check(checkpoint, device)
 
     def vector_states(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
@@ -78,16 +82,23 @@ class GenericNetwork:
 
     def _by_groups(self, batch: PackedBatch, taken: Callable[[Any], Tensor], *, all_layers: bool) -> Tensor:
         parts, row = [], 0
-        for count, length in batch.groups:
-            rows = slice(row, row + count * length)
-            ids, types = (values[rows].view(count, length) for values in (batch.ids, batch.types))
-            output = taken(self._forward(ids, types, all_layers=all_layers))
-            parts.append(output.reshape(count * length, self.hidden))
-            row = rows.stop
+        for groups in joined(batch.groups, _PADDING if self._may_pad else 0.0):
+            shape = sum(count for count, _ in groups), groups[0][1]
+            ids, types = batch.ids.new_full(shape, self._pad), batch.types.new_zeros(shape)
+            mask, places, done = torch.zeros_like(ids), list[tuple[slice, int]](), 0
+            for count, length in groups:
+                rows, place = slice(row, row + count * length), slice(done, done + count)
+                for padded, values in ((ids, batch.ids), (types, batch.types)):
+                    padded[place, :length] = values[rows].view(count, length)
+                mask[place, :length] = 1
+                places.append((place, length))
+                row, done = rows.stop, place.stop
+            output = taken(self._forward(ids, types, mask, all_layers=all_layers))
+            parts += [output[place, :length].reshape(-1, self.hidden) for place, length in places]
         return torch.cat(parts)
 
-    def _forward(self, ids: Tensor, types: Tensor, *, all_layers: bool) -> Any:
-        options: dict[str, object] = {"attention_mask": torch.ones_like(ids)} if self._needs_mask else {}
+    def _forward(self, ids: Tensor, types: Tensor, mask: Tensor, *, all_layers: bool) -> Any:
+        options: dict[str, object] = {"attention_mask": mask} if self._needs_mask else {}
         if self._types:
             options["token_type_ids"] = types.clamp_max(self._types - 1)
         return self._model(input_ids=ids, output_hidden_states=all_layers, **options)
@@ -95,22 +106,51 @@ class GenericNetwork:
     def _check(self, checkpoint: Checkpoint, device: torch.device) -> None:
         """Raise ModelError unless the model gives one vector for each token, of the size in `config.json`."""
         length = min(_PROBE, checkpoint.max_tokens)
-        ids = torch.ones(1, length, dtype=torch.int64, device=device)
+        vocabulary = int(checkpoint.config["vocab_size"])
+        ids = (self._pad + 1 + torch.arange(length, device=device)[None]) % vocabulary
+        mask = torch.ones_like(ids)
         try:
             with torch.inference_mode():
-                output = self._forward(ids, torch.zeros_like(ids), all_layers=True)
+                output = self._forward(ids, torch.zeros_like(ids), mask, all_layers=True)
             found = {tuple(output.last_hidden_state.shape), tuple(output.hidden_states[self.vector_layer].shape)}
             layers = len(output.hidden_states) - 1
         except Exception as error:
             raise _not_an_encoder(checkpoint, f"its forward fails ({type(error).__name__}: {error})") from error
         if tuple(output.last_hidden_state.shape) != (1, length, self.hidden):
             raise _not_an_encoder(checkpoint, f"it gives {found} for {length} tokens of {self.hidden}")
+        self._may_pad = self._needs_mask and self._keeps_padding_out(ids, output.last_hidden_state)
         self._same_length = found == {(1, length, self.hidden)} and layers == len(self.layers)
+
+    def _keeps_padding_out(self, ids: Tensor, alone: Tensor) -> bool:
+        """Return whether the states of `ids` `(1, length)` are those that they have `alone` if padding follows."""
+        padded = torch.nn.functional.pad(ids, (0, 2), value=self._pad)
+        mask = torch.nn.functional.pad(torch.ones_like(ids), (0, 2))
+        with torch.inference_mode():
+            states = self._forward(padded, torch.zeros_like(padded), mask, all_layers=False).last_hidden_state
+        length, tolerance = ids.shape[1], 1e-4 if self.dtype == torch.float32 else 5e-2
+        same = states.shape[1] == length + 2 and torch.allclose(
+            states[:, :length], alone, atol=tolerance, rtol=tolerance
+        )
+        return bool(same)
 
     def require_layers(self, label: str) -> None:
         """Raise ModelError if states of single layers are not those of tokens, as in models that shorten sequences."""
         if not self._same_length:
             raise ModelError(f"The layers of {label} do not have a vector for each token. Use --layers last.")
+
+
+def joined(groups: Sequence[tuple[int, int]], most: float) -> Iterator[list[tuple[int, int]]]:
+    """Yield runs of `groups` (sequences, length), longest first, that padding makes at most a share `most` larger."""
+    run: list[tuple[int, int]] = []
+    for group in groups:
+        wider = [*run, group]
+        tokens = sum(count * length for count, length in wider)
+        if run and sum(count for count, _ in wider) * wider[0][1] > (1 + most) * tokens:
+            yield run
+            run = []
+        run.append(group)
+    if run:
+        yield run
 
 
 def require_runnable(checkpoint: Checkpoint) -> None:

@@ -14,6 +14,7 @@ from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Layers
 from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.model.encoder import Encoder
+from polyseme.tasks.model.generic import GenericNetwork, joined
 from polyseme.tasks.text.windows import sentence_windows
 from tests.random_models import BERT_FRAME, VOCABULARY, Kind, save_random
 from tests.reference import assert_close
@@ -122,3 +123,19 @@ def test_masked_tokens_are_refused_as_for_a_missing_head(tmp_path: Path) -> None
     ids, ptr = tokens([9])
     with pytest.raises(ModelError, match="no MLM head"):
         loaded.token_logits(ids, sentence_windows(ptr, range(1), 48, BERT_FRAME), wanted=np.array([3]))
+
+
+def test_groups_are_joined_up_to_a_share_of_padding() -> None:
+    groups = ((1, 10), (1, 9), (2, 9), (1, 5), (4, 4))
+    assert list(joined(groups, 0.0)) == [[(1, 10)], [(1, 9), (2, 9)], [(1, 5)], [(4, 4)]]
+    assert list(joined(groups, 0.1)) == [[(1, 10), (1, 9), (2, 9)], [(1, 5)], [(4, 4)]]
+    assert [group for run in joined(groups, 9.0) for group in run] == list(groups)
+
+
+def test_a_model_that_mixes_what_is_masked_into_other_vectors_is_not_padded(tmp_path: Path) -> None:
+    sizes = {name: size for name, size in _SIZES.items() if name != "num_attention_heads"}
+    mixing, masking = Kind("FNet", sizes, 48), KINDS["deberta-v2"]
+    for name, kind, pads in (("a", mixing, False), ("b", masking, True)):
+        network = encoder(save_random(tmp_path / name, kind)).network
+        assert isinstance(network, GenericNetwork)
+        assert network._may_pad is pads
