@@ -106,10 +106,11 @@ class PackedModernBert(PackedEncoder[_Layer]):
         return layer.down(self.activation(up) * gate).add_(x)
 
     def _attended(self, layer: _Layer, x: Tensor, batch: PackedBatch) -> Tensor:
-        q, k, v = layer.qkv(x).view(len(x), 3, self.heads, -1).unbind(1)
+        qkv = layer.qkv(x).view(len(x), 3 * self.heads, -1)
         angles = self._rotaries[layer.is_local].angles(batch.positions, rows=len(x))
         attention = self._attentions[layer.is_local]
-        return attention(turned(q, angles), turned(k, angles), v, batch.groups, batch.bounds)
+        q, k = turned(qkv[:, : 2 * self.heads], angles).chunk(2, dim=1)
+        return attention(q, k, qkv[:, 2 * self.heads :], batch.groups, batch.bounds)
 
     def finished(self, x: Tensor) -> Tensor:
         return self._norm_named(x, "model.final_norm")
