@@ -127,7 +127,7 @@ class PrecisionLoss:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Which rows a document has besides its sentences. `words` limits word rows to these (lower case), None is all.
+    """Which rows a document has besides its sentences. `words` limits word rows to these keys, None is all.
 
     `pll` is the variant of pseudo-log-likelihood of its sentences, None for none.
     """

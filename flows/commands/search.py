@@ -27,8 +27,8 @@ _OCCURRENCES = """
 WITH question AS (SELECT {question} AS vector),
 hit AS (
     SELECT array_cosine_similarity(w.embedding, question.vector)::DOUBLE AS similarity, w.* EXCLUDE (embedding)
-    FROM words AS w, question
-    WHERE {of_word} AND array_contains({docs}, CASE WHEN {docs} = ['*'] THEN '*' ELSE w.doc_id END)
+    FROM {rows} AS w, question
+    WHERE array_contains({docs}, CASE WHEN {docs} = ['*'] THEN '*' ELSE w.doc_id END)
     ORDER BY similarity DESC, w.doc_id, w.sentence_index, w.word_index
     LIMIT $k
 )
@@ -38,6 +38,10 @@ FROM hit
 JOIN documents AS d ON d.doc_id = hit.doc_id
 JOIN sentences AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence_index
 ORDER BY hit.similarity DESC, hit.doc_id, hit.sentence_index, hit.word_index"""
+
+
+_READABLE = "(FROM words WHERE regexp_matches(word_lower, '[\\pL\\pN]'))"
+"""Words with a letter or a digit."""
 
 
 def search(
@@ -92,10 +96,8 @@ def search(
             query = _SENTENCES.format(docs=docs)
         else:
             question = "embed_word($text, $word)" if word else "coalesce(embed_word($text, $text), embed($text))"
-            of_word = (
-                "w.word_lower = lower($word)" if word and not words else "regexp_matches(w.word_lower, '[\\pL\\pN]')"
-            )
-            query = _OCCURRENCES.format(docs=docs, question=question, of_word=of_word)
+            rows = "occurrences($word)" if word and not words else _READABLE
+            query = _OCCURRENCES.format(docs=docs, question=question, rows=rows)
         found = queries.ask(query, timeout=timeout, **parameters)
     if json:
         write_json(found)

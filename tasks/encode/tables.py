@@ -98,7 +98,7 @@ class TableBuilder:
                 "char_start": words.char_start,
                 "char_end": words.char_end,
                 "word": words.surface,
-                "word_lower": words.lower,
+                "word_lower": words.key,
                 "tokens": names,
             },
             lambda order: self._word_vectors(words, tokens, copied, order),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polyseme.storage.word_keys import word_key
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.chunks import Chunk
 
@@ -15,7 +16,7 @@ class ChunkWords:
     """Words in the order of the text, columns of equal length.
 
     A word has the tokens `start:stop` of the chunk and is number `index` of `sentence`, a sentence of the chunk.
-    `surface` is as the text has it, `lower` the same in lower case.
+    `surface` is as the text has it, `key` what it is looked up by.
     """
 
     start: Ints
@@ -25,14 +26,14 @@ class ChunkWords:
     char_start: Ints
     char_end: Ints
     surface: list[str]
-    lower: list[str]
+    key: list[str]
 
     def __len__(self) -> int:
         return len(self.start)
 
 
 def chunk_words(chunk: Chunk, only: frozenset[str] | None) -> ChunkWords:
-    """Return the words of the sentences that the chunk stores. `only`, if not None, are those to keep, lower case."""
+    """Return the words of the sentences that the chunk stores. `only`, if not None, are those to keep."""
     sentence = sentence_of_token(chunk)
     new = np.ones(len(sentence), dtype=bool)
     new[1:] = (np.diff(sentence) != 0) | (np.diff(chunk.word[: len(sentence)]) != 0)
@@ -41,15 +42,19 @@ def chunk_words(chunk: Chunk, only: frozenset[str] | None) -> ChunkWords:
     sentence = sentence[start]
     char_start, char_end = chunk.char_start[start], chunk.char_end[stop - 1]
     surface = slices(chunk, sentence, char_start, char_end)
-    lower = [word.lower() for word in surface]
-    found = ChunkWords(start, stop, sentence, chunk.word[start].astype(np.int64), char_start, char_end, surface, lower)
-    return found if only is None else _chosen(found, np.flatnonzero([word in only for word in lower]))
+    keys = [word_key(word) for word in surface]
+    found = ChunkWords(start, stop, sentence, chunk.word[start].astype(np.int64), char_start, char_end, surface, keys)
+    if only is None:
+        return found
+    # Outputs of earlier releases have words in lower case.
+    wanted = {word_key(word) for word in only}
+    return _chosen(found, np.flatnonzero([key in wanted for key in keys]))
 
 
 def _chosen(words: ChunkWords, keep: Ints) -> ChunkWords:
     return ChunkWords(
         words.start[keep], words.stop[keep], words.sentence[keep], words.index[keep], words.char_start[keep],
-        words.char_end[keep], [words.surface[k] for k in keep], [words.lower[k] for k in keep],
+        words.char_end[keep], [words.surface[k] for k in keep], [words.key[k] for k in keep],
     )  # fmt: skip
 
 

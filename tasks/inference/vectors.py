@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polyseme.storage.word_keys import word_key
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.encode.pooling import sentence_vectors, word_vectors
 from polyseme.tasks.engine import Engine
@@ -41,7 +42,7 @@ def token_and_text_vectors(engine: Engine, texts: Sequence[str]) -> tuple[Floats
 def word_in_text_vectors(
     engine: Engine, questions: Sequence[tuple[str, str]], *, on_batch: OnBatch = lambda tokens: None
 ) -> list[Floats | None]:
-    """Return for each `(text, word)` the vector `(width,)` of the word's first occurrence in the text, in any case.
+    """Return for each `(text, word)` the vector `(width,)` of the first word of the text with the same key.
 
     None if the word is not in the text. Words are those of the tokenizer: `don't` is three.
     """
@@ -49,7 +50,7 @@ def word_in_text_vectors(
     tokens = _encode(engine, tokenized, on_batch).tokens
     found: list[Floats | None] = []
     for i, (_, word) in enumerate(questions):
-        span = _first(tokenized.documents[i], tokenized.texts[i], normalise(word).lower())
+        span = _first(tokenized.documents[i], tokenized.texts[i], word_key(normalise(word)))
         if span is None:
             found.append(None)
             continue
@@ -71,11 +72,11 @@ def _windows(engine: Engine, ptr: Ints) -> Windows:
     return sentence_windows(ptr, alone, limit)
 
 
-def _first(document: TokenizedDocument, text: str, word: str) -> tuple[int, int] | None:
-    """Return the half-open token range of the word's first occurrence; None if there is none."""
+def _first(document: TokenizedDocument, text: str, key: str) -> tuple[int, int] | None:
+    """Return the half-open token range of the first word with that key; None if there is none."""
     starts = np.flatnonzero(np.diff(document.word, prepend=-1))
     stops = np.append(starts[1:], document.n_tokens)
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        if text[document.char_start[start] : document.char_end[stop - 1]].lower() == word:
+        if word_key(text[document.char_start[start] : document.char_end[stop - 1]]) == key:
             return start, stop
     return None

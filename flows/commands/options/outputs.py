@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from polyseme.flows.commands.options.panels import OUTPUTS
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Level, Outputs, PllVariant
+from polyseme.storage.word_keys import word_key
 
 
 @Parameter(name="*", group=OUTPUTS)
@@ -47,7 +48,7 @@ class PartialOutputOptions:
     def _rows(self) -> tuple[Level, frozenset[str] | None]:
         if self.words is None:
             return self.level or "words", None
-        wanted = frozenset(word.strip().lower() for word in self.words.split(",") if word.strip())
+        wanted = frozenset(word_key(word.strip()) for word in self.words.split(",") if word.strip())
         if not wanted:
             raise UsageError("--words names no word. Give one or several with commas between: --words bank,court")
         if self.level == "sentences":
