@@ -127,7 +127,8 @@ class PrecisionLoss:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Which rows a document has besides its sentences. `words` limits word rows to these keys, None is all.
+    """Which rows a document has besides its sentences. `words` limits word rows to these keys and phrases of
+    keys with spaces between, None is all.
 
     `pll` is the variant of pseudo-log-likelihood of its sentences, None for none.
     """

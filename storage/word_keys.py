@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 IGNORED = (
@@ -50,12 +51,14 @@ JOINERS = (
 By UAX 31, section 2.3, as far as it looks back. Patterns with code points in hexadecimal; if there is a group, it is
 kept in front of what is put in. Text is in NFC before them.
 """
+ALONE = "21-2F 3A-40 5B-60 7B-7E 3400-4DBF 4E00-9FFF F900-FAFF 20000-2A6DF 2A700-2CEAF 2F800-2FA1F"
+"""Characters that are words: signs of ASCII and Chinese characters, as BERT has it, besides all punctuation."""
 _POINTS = re.compile(r"(?<![0-9A-Z])[0-9A-F]{2,5}(?![0-9A-Z])")
 
 
-def pattern_of(points: str, *, escape: str = r"\x{%s}") -> str:
+def pattern_of(points: str, *, escape: Callable[[str], str] = r"\x{{{}}}".format) -> str:
     """Return a pattern in which code points are escapes: by default those of RE2, which DuckDB uses."""
-    return _POINTS.sub(lambda found: escape % found[0], points).replace(" ", "")
+    return _POINTS.sub(lambda found: escape(found[0]), points).replace(" ", "")
 
 
 def word_key(word: str) -> str:
@@ -65,12 +68,39 @@ def word_key(word: str) -> str:
     return _composed(_without_ignored(word).casefold()) or word
 
 
+def word_keys(text: str) -> list[str]:
+    """Return the keys of the words of a text, in order: one for a word, several for a phrase such as `supreme court`.
+
+    Words are BERT's: between spaces, with every punctuation mark and every Chinese character for itself.
+    """
+    return [word_key(word) for word in _words_of(text)]
+
+
+def phrases(texts: Iterable[str]) -> frozenset[str]:
+    """Return the words and phrases to store: the keys of each text's words with spaces between; blank ones are none."""
+    return frozenset(" ".join(keys) for text in texts if (keys := word_keys(text)))
+
+
+def _words_of(text: str) -> Iterator[str]:
+    start, signs = 0, _compiled()[2]
+    for at, character in enumerate(text):
+        alone = signs.match(character) or unicodedata.category(character).startswith("P")
+        if alone or character.isspace():
+            if at > start:
+                yield text[start:at]
+            if alone:
+                yield character
+            start = at + 1
+    if start < len(text):
+        yield text[start:]
+
+
 def _composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
 def _without_ignored(text: str) -> str:
-    ignored, joiners = _compiled()
+    ignored, joiners, _ = _compiled()
     text = _composed(ignored.sub("", text))
     if "\u200c" in text or "\u200d" in text:
         for pattern, put_in in joiners:
@@ -80,11 +110,12 @@ def _without_ignored(text: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _compiled() -> tuple[re.Pattern[str], list[tuple[re.Pattern[str], str]]]:
+def _compiled() -> tuple[re.Pattern[str], list[tuple[re.Pattern[str], str]], re.Pattern[str]]:
     def compiled(points: str) -> re.Pattern[str]:
-        return re.compile(_POINTS.sub(lambda found: chr(int(found[0], 16)), points).replace(" ", ""))
+        return re.compile(pattern_of(points, escape=lambda point: f"\\U{int(point, 16):08x}"))
 
-    return compiled(f"[{IGNORED}]"), [
+    joiners = [
         (compiled(pattern), (r"\1" if "(" in pattern else "") + (chr(int(put_in, 16)) if put_in else ""))
         for pattern, put_in in JOINERS
     ]
+    return compiled(f"[{IGNORED}]"), joiners, compiled(f"[{ALONE}]")

@@ -40,6 +40,7 @@ JOIN sentences AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence
 ORDER BY hit.similarity DESC, hit.doc_id, hit.sentence_index, hit.word_index"""
 
 
+_QUESTION = "CASE WHEN len(word_keys($text)) = 1 THEN embed_word($text, $text) ELSE embed($text) END"
 _READABLE = "(FROM words WHERE regexp_matches(word_lower, '[\\pL\\pN]'))"
 """Words with a letter or a digit."""
 
@@ -71,7 +72,7 @@ def search(
     k
         Hits to show.
     word
-        A word of TEXT: find the occurrences of this word whose use is most similar.
+        A word or a phrase of TEXT: find the occurrences of it whose use is most similar.
     words
         Find occurrences of any word instead of sentences, which reads the vectors of all words. With --word those whose
         use is most similar to that word of TEXT: "We walked along the stream." --word stream --words. A word alone has
@@ -91,11 +92,13 @@ def search(
             parameters["word"] = word
             known = queries.ask("SELECT embed_word($text, $word) IS NOT NULL AS known", text=text, word=word)
             if not known[0]["known"]:
-                raise UsageError(f"'{word}' is not a word of the text. Write a text that uses it, or leave --word out.")
+                raise UsageError(
+                    f"'{word}' is not a word of the text, nor words in a row. Use it in the text, or leave --word out."
+                )
         if word is None and not words:
             query = _SENTENCES.format(docs=docs)
         else:
-            question = "embed_word($text, $word)" if word else "coalesce(embed_word($text, $text), embed($text))"
+            question = "embed_word($text, $word)" if word else _QUESTION
             rows = "occurrences($word)" if word and not words else _READABLE
             query = _OCCURRENCES.format(docs=docs, question=question, rows=rows)
         found = queries.ask(query, timeout=timeout, **parameters)

@@ -23,7 +23,7 @@ from polyseme.storage.records import Counts
 from polyseme.storage.schemas import ADDED, ADJACENT, RANDOM, TABLES, table_schema
 from polyseme.storage.sql.literals import escaped, quote, quote_name
 from polyseme.storage.sql.relocation import Place
-from polyseme.storage.sql.word_lookup import key_macro, occurrences_macro
+from polyseme.storage.sql.word_lookup import key_macros, occurrences_macro
 
 HIDDEN = "internal"
 """Schema of the small tables that views join; `SHOW TABLES` does not list it."""
@@ -89,8 +89,9 @@ def tables(snapshot: Snapshot, root: str) -> dict[str, pa.Table]:
 def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None) -> list[str]:
     """Return the CREATE statements: views and macros of every encoding, then the default's under their plain names."""
     place = None if at is None else Place(at, snapshot.lake_id, _META)
-    made = [key_macro(), *([] if place is None else place.guard(_GUARD))]
+    made = [*key_macros(), *([] if place is None else place.guard(_GUARD))]
     of_default: str | None = None
+    width = None if snapshot.default is None else snapshot.default.spec.width
     corrected = {name: set(getattr(snapshot, name)["encoding_id"].unique().to_pylist()) for name in _CORRECTIONS}
     for encoding in snapshot.encodings:
         joins = {name for name, ids in corrected.items() if encoding.encoding_id in ids}
@@ -103,13 +104,13 @@ def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None) -> list
         if encoding is snapshot.default:
             of_default = older
         made += [_coherence_view(suffix), _perplexity_view(suffix)]
-        made.append(occurrences_macro(suffix, older, None if place is None else _GUARD))
+        made.append(occurrences_macro(suffix, encoding.spec.width, older, None if place is None else _GUARD))
     if snapshot.default is None:
         made += [f"CREATE VIEW {table} AS {_no_rows(table, None)}" for table in TABLES]
         made += [_coherence_view(""), _perplexity_view("")]
     else:
         made += [f"CREATE VIEW {view} AS FROM {quote_name(f'{view}_{snapshot.default.name}')}" for view in _VIEWS]
-    made.append(occurrences_macro("", of_default, None if place is None else _GUARD))
+    made.append(occurrences_macro("", width, of_default, None if place is None else _GUARD))
     return made
 
 

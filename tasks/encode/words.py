@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from polyseme.storage.word_keys import word_key
+from polyseme.storage.word_keys import word_key, word_keys
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.chunks import Chunk
 
@@ -33,7 +35,7 @@ class ChunkWords:
 
 
 def chunk_words(chunk: Chunk, only: frozenset[str] | None) -> ChunkWords:
-    """Return the words of the sentences that the chunk stores. `only`, if not None, are those to keep."""
+    """Return the words of the sentences that the chunk stores. `only`, if not None, are those to keep, and phrases."""
     sentence = sentence_of_token(chunk)
     new = np.ones(len(sentence), dtype=bool)
     new[1:] = (np.diff(sentence) != 0) | (np.diff(chunk.word[: len(sentence)]) != 0)
@@ -46,9 +48,29 @@ def chunk_words(chunk: Chunk, only: frozenset[str] | None) -> ChunkWords:
     found = ChunkWords(start, stop, sentence, chunk.word[start].astype(np.int64), char_start, char_end, surface, keys)
     if only is None:
         return found
+    return _chosen(found, np.flatnonzero(_of_phrases(found, only)))
+
+
+def _of_phrases(words: ChunkWords, phrases: Iterable[str]) -> list[bool]:
+    """Return for each word whether it is one of `phrases`, or stands in one: words in a row within a sentence."""
+    keys, sentence, index = words.key, words.sentence.tolist(), words.index.tolist()
     # Outputs of earlier releases have words in lower case.
-    wanted = {word_key(word) for word in only}
-    return _chosen(found, np.flatnonzero([key in wanted for key in keys]))
+    sought: defaultdict[str, list[list[str]]] = defaultdict(list)
+    for phrase in {word_key(phrase) for phrase in phrases}:
+        sought[phrase].append([phrase])
+        if len(parts := word_keys(phrase)) > 1:
+            sought[parts[0]].append(parts)
+    kept = [False] * len(keys)
+    for at, key in enumerate(keys):
+        for parts in sought.get(key, ()):
+            last = at + len(parts) - 1
+            if (
+                keys[at : last + 1] == parts
+                and sentence[last] == sentence[at]
+                and index[last] - index[at] == len(parts) - 1
+            ):
+                kept[at : last + 1] = [True] * len(parts)
+    return kept
 
 
 def _chosen(words: ChunkWords, keep: Ints) -> ChunkWords:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polyseme.storage.word_keys import word_key
+from polyseme.storage.word_keys import word_key, word_keys
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.encode.pooling import sentence_vectors, word_vectors
 from polyseme.tasks.engine import Engine
@@ -42,15 +42,16 @@ def token_and_text_vectors(engine: Engine, texts: Sequence[str]) -> tuple[Floats
 def word_in_text_vectors(
     engine: Engine, questions: Sequence[tuple[str, str]], *, on_batch: OnBatch = lambda tokens: None
 ) -> list[Floats | None]:
-    """Return for each `(text, word)` the vector `(width,)` of the first word of the text with the same key.
+    """Return for each `(text, word)` the vector `(width,)` of the first such word of the text, by its key.
 
-    None if the word is not in the text. Words are those of the tokenizer: `don't` is three.
+    None if the word is not in the text. Of several words, a phrase, it is the mean of all their tokens where they first
+    follow each other.
     """
     tokenized = tokenize_texts(engine.wordpiece, [text for text, _ in questions])
     tokens = _encode(engine, tokenized, on_batch).tokens
     found: list[Floats | None] = []
     for i, (_, word) in enumerate(questions):
-        span = _first(tokenized.documents[i], tokenized.texts[i], word_key(normalise(word)))
+        span = _first(tokenized.documents[i], tokenized.texts[i], normalise(word))
         if span is None:
             found.append(None)
             continue
@@ -72,11 +73,14 @@ def _windows(engine: Engine, ptr: Ints) -> Windows:
     return sentence_windows(ptr, alone, limit)
 
 
-def _first(document: TokenizedDocument, text: str, key: str) -> tuple[int, int] | None:
-    """Return the half-open token range of the first word with that key; None if there is none."""
+def _first(document: TokenizedDocument, text: str, phrase: str) -> tuple[int, int] | None:
+    """Return the half-open token range of the first such word, or of the first such words in a row; None for none."""
     starts = np.flatnonzero(np.diff(document.word, prepend=-1))
     stops = np.append(starts[1:], document.n_tokens)
-    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        if word_key(text[document.char_start[start] : document.char_end[stop - 1]]) == key:
-            return start, stop
+    spans = zip(document.char_start[starts].tolist(), document.char_end[stops - 1].tolist(), strict=True)
+    keys = [word_key(text[start:stop]) for start, stop in spans]
+    for sought in ([word_key(phrase)], word_keys(phrase)):
+        for at in range(len(keys) - len(sought) + 1 if sought else 0):
+            if keys[at : at + len(sought)] == sought:
+                return int(starts[at]), int(stops[at + len(sought) - 1])
     return None

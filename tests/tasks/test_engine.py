@@ -261,6 +261,19 @@ def test_words_can_be_restricted_to_a_list(tiny: Engine) -> None:
     assert found["words"].to_pylist() == kept
 
 
+def test_of_a_phrase_the_words_are_kept_where_they_stand_together(tiny: Engine) -> None:
+    text = "The Supreme Court met. A court sat. So the supreme, court. He is so so so. Supreme. Court is out."
+    for wanted, kept in {
+        frozenset({"supreme court"}): ["Supreme", "Court"],
+        frozenset({"a court", "so so"}): ["A", "court", "so", "so", "so"],
+        frozenset({"supreme, court", "met"}): ["met", "supreme", ",", "court"],
+    }.items():
+        found = tables(tiny, [document(text)], Outputs("words", wanted, False))["words"].to_pylist()
+        assert [r["word"] for r in sorted(found, key=lambda r: r["char_start"])] == kept
+        every = tables(tiny, [document(text)])["words"].to_pylist()
+        assert all(row in every for row in found)
+
+
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_a_documents_rows_do_not_depend_on_other_documents(by_context: dict[Context, Engine], context: Context) -> None:
     engine = by_context[context]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
 import duckdb
 import pyarrow as pa
@@ -18,8 +20,8 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.compaction import compact
 from polyseme.storage.sql.connection import connect
 from polyseme.storage.sql.publish import publish
-from polyseme.storage.sql.word_lookup import key_macro
-from polyseme.storage.word_keys import word_key
+from polyseme.storage.sql.word_lookup import key_macros
+from polyseme.storage.word_keys import word_key, word_keys
 from tests import lakes
 
 TEXTS = {
@@ -44,7 +46,8 @@ Keys = Callable[[list[str]], list[str]]
 @pytest.fixture(scope="module")
 def keys() -> Keys:
     con = duckdb.connect()
-    con.execute(key_macro())
+    for statement in key_macros():
+        con.execute(statement)
 
     def keys_of(words: list[str]) -> list[str]:
         found = con.register("words", pa.table({"word": words})).execute("SELECT word_key(word) FROM words").fetchall()
@@ -68,6 +71,19 @@ def test_sql_has_the_same_key_for_every_character(keys: Keys) -> None:
 @given(st.lists(ANY | JOINING, min_size=1, max_size=20))
 def test_sql_has_the_same_key_for_every_word(keys: Keys, words: list[str]) -> None:
     assert keys(words) == [word_key(word) for word in words]
+
+
+def test_sql_has_the_same_words_around_every_character() -> None:
+    # DuckDB's own classes may know later characters than Python does.
+    assigned = [c for c in map(chr, range(1, 0x30000)) if unicodedata.category(c) not in ("Cs", "Cn")]
+    texts = [f"aB{c}c" for c in assigned]
+    texts += ["", " ", " the  Supreme\tCourt ", "don't", "東京タワー", "a—b", "x\u2028y"]
+    with duckdb.connect() as con:
+        for statement in key_macros():
+            con.execute(statement)
+        con.register("texts", pa.table({"text": texts}))
+        found = con.execute("SELECT word_keys(text) FROM texts").fetchall()
+    assert [words for (words,) in found] == [word_keys(text) for text in texts]
 
 
 def test_every_spelling_is_found_in_any_duckdb(catalog: Catalog, lake: Lake) -> None:
@@ -123,6 +139,41 @@ class TestOlderParts:
             lakes.commit(fresh, lakes.make_spec(), TEXTS)
             with connect(fresh.lake) as con:
                 assert con.execute(f"{made} 'occurrences'").fetchall() == [(False,)]
+
+
+class TestPhrases:
+    """`lakes.commit` makes words of what is between spaces, each of one token with another vector."""
+
+    SENTENCES: ClassVar = {
+        "a": ["Supreme Court rulings and the supreme", "court of appeal", "the court supreme", "SUPREME COURT"],
+        "b": ["so so so it goes", "Die Straße lang", "die STRASSE lang"],
+    }
+
+    def rows(self, lake: Lake, phrase: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(lake.published_path), read_only=True) as con:
+            query = """
+                SELECT o.doc_id, sentence_index, word_index, word, text[char_start + 1 : char_end]
+                FROM occurrences(?) AS o JOIN documents AS d ON d.doc_id = o.doc_id ORDER BY ALL
+            """
+            return con.execute(query, [phrase]).fetchall()
+
+    @pytest.fixture
+    def published(self, catalog: Catalog, lake: Lake) -> Lake:
+        lakes.commit(catalog, lakes.make_spec(), self.SENTENCES)
+        publish(catalog)
+        return lake
+
+    def test_a_phrase_is_words_in_a_row_within_one_sentence(self, published: Lake) -> None:
+        assert self.rows(published, " supreme  COURT ") == [
+            ("a", 0, 0, "Supreme Court", "Supreme Court"),
+            ("a", 3, 0, "SUPREME COURT", "SUPREME COURT"),
+        ]
+        assert self.rows(published, "die strasse lang") == [
+            ("b", 1, 0, "Die Straße lang", "Die Straße lang"),
+            ("b", 2, 0, "die STRASSE lang", "die STRASSE lang"),
+        ]
+        assert [row[2] for row in self.rows(published, "so so")] == [0, 1]
+        assert self.rows(published, "so so so so") == self.rows(published, "rulings court") == []
 
 
 def test_a_look_up_reads_only_the_row_groups_of_its_word(catalog: Catalog, lake: Lake) -> None:
