@@ -145,7 +145,7 @@ def _table_view(encoding: Encoding, table: str, files: str | None, corrections: 
     lines = [
         f"CREATE VIEW {view} AS",
         f"SELECT {', '.join(columns)}",
-        f"FROM {_rows_of(table, files)} AS r",
+        f"FROM {rows_of(table, files)} AS r",
     ]
     of_encoding = f"WHERE encoding_id = {quote(encoding.encoding_id)}"
     hiding = ("superseded", "redescribed") if table == "documents" else ("superseded",)
@@ -161,7 +161,7 @@ def _table_view(encoding: Encoding, table: str, files: str | None, corrections: 
     return "\n".join(lines)
 
 
-def _rows_of(table: str, files: str) -> str:
+def rows_of(table: str, files: str) -> str:
     """Return SQL for the rows of some parts, with NULL in the columns that older parts lack."""
     # Without hive_partitioning off, the folder's name `encoding=...` would become a column.
     if table not in ADDED:

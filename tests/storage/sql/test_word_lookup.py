@@ -106,6 +106,8 @@ class TestOlderParts:
             before.setattr(lakes, "word_key", str.lower)
             lakes.commit(catalog, lakes.make_spec(), TEXTS)
         with catalog.writing() as connection:
+            for column in ("unknown_tokens", "unknown_documents"):
+                connection.execute(text(f"ALTER TABLE runs DROP COLUMN {column}"))
             connection.execute(text("UPDATE meta SET value = '6' WHERE key = 'format_version'"))
         catalog.close()
         return Catalog.open(lake)
