@@ -15,11 +15,14 @@ from polyseme.storage.word_keys import ALONE, IGNORED, JOINERS, pattern_of
 _CASED = (range(0x80, 0x2000), range(0xAB70, 0xABC0), range(0xFB00, 0xFB18))
 """Where the characters are whose full case folding is not their lower case."""
 
+_SIGNS = rf"{pattern_of(ALONE)}\pP"
+_BREAKS = rf"\s\x0b\x1c-\x1f\x85\pZ{_SIGNS}"
+"""Characters that are words, and those with spaces, as RE2 has them in a class."""
+
 
 def key_macros() -> list[str]:
     """Return the statements that make `word_key(word)` and `word_keys(text)`, which agree with `storage.word_keys`."""
-    alone = rf"{pattern_of(ALONE)}\pP"
-    words = quote(rf"[{alone}]|[^\s\x0b\x1c-\x1f\x85\pZ{alone}]+")
+    words = quote(rf"[{_SIGNS}]|[^{_BREAKS}]+")
     return [
         f"CREATE MACRO word_key(word) AS {_key_of('word')}",
         f"CREATE MACRO word_keys(text) AS "
@@ -39,21 +42,24 @@ def occurrences_macro(suffix: str, width: int | None, older_files: str | None = 
         older = _older_forms(older_files, guard)
         matching = f"SELECT form FROM ({older}) WHERE {_has_key('word_key(word)')}"
         is_word = f"w.word_lower IN (SELECT word_key(word) UNION ALL {matching})"
-        forms = f" UNION ALL SELECT place, form FROM asked JOIN ({older}) ON {_has_key('key')}"
+        forms = f" UNION ALL SELECT place, n, form FROM asked JOIN ({older}) ON {_has_key('key')}"
+    # A constant, by which nothing of phrases is run for a word. The keys stand there once: they are long to plan.
+    several = f"regexp_matches(word, {quote(f'[{_BREAKS}]')})"
     pooled = "list_transform(list_reduce(list(list_transform(w.embedding, lambda x: x::DOUBLE * len(w.tokens)))"
     pooled += ", lambda a, b: list_transform(list_zip(a, b), lambda pair: pair[1] + pair[2]))"
     pooled += f", lambda x: x / sum(len(w.tokens)))::FLOAT[{width or ''}]"
     return f"""
 CREATE MACRO "occurrences{suffix}"(word) AS TABLE
 WITH asked AS (
-    SELECT unnest(word_keys(word)) AS key, generate_subscripts(word_keys(word), 1) AS place
+    SELECT unnest(keys) AS key, generate_subscripts(keys, 1) AS place, len(keys) AS n
+    FROM (SELECT word_keys(word) AS keys) WHERE len(keys) > 1
 ), form AS (
-    SELECT place, key AS form FROM asked{forms}
+    SELECT place, n, key AS form FROM asked{forms}
 ), phrase AS (
-    SELECT w.doc_id, w.sentence_index, w.word_index - form.place + 1 AS word_index
+    SELECT w.doc_id, w.sentence_index, w.word_index - form.place + 1 AS word_index, form.n
     FROM "words{suffix}" AS w JOIN form ON form.form = w.word_lower
-    WHERE len(word_keys(word)) > 1
-    GROUP BY ALL HAVING count(*) = len(word_keys(word))
+    WHERE {several}
+    GROUP BY ALL HAVING count(*) = form.n
 ), found AS (
     SELECT w.doc_id, w.sentence_index, w.word_index, w.word, w.char_start, w.char_end, w.embedding
     FROM "words{suffix}" AS w
@@ -61,8 +67,8 @@ WITH asked AS (
     UNION ALL
     SELECT phrase.doc_id, phrase.sentence_index, phrase.word_index, NULL, min(w.char_start), max(w.char_end), {pooled}
     FROM "words{suffix}" AS w JOIN phrase ON phrase.doc_id = w.doc_id AND phrase.sentence_index = w.sentence_index
-    WHERE len(word_keys(word)) > 1 AND w.word_lower IN (SELECT form FROM form)
-        AND w.word_index BETWEEN phrase.word_index AND phrase.word_index + len(word_keys(word)) - 1
+    WHERE {several} AND w.word_lower IN (SELECT form FROM form)
+        AND w.word_index BETWEEN phrase.word_index AND phrase.word_index + phrase.n - 1
     GROUP BY phrase.doc_id, phrase.sentence_index, phrase.word_index
 )
 SELECT
