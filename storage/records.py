@@ -153,7 +153,8 @@ class PrecisionLoss:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Which rows a document has besides its sentences. `words` limits word rows to these (lower case), None is all.
+    """Which rows a document has besides its sentences. `words` limits word rows to these keys and phrases of
+    keys with spaces between, None is all.
 
     `pll` is the variant of pseudo-log-likelihood of its sentences, None for none.
     """
@@ -266,7 +267,8 @@ class Counts:
     `documents` were encoded; `redescribed` have the same text as before and another title or metadata: nothing was
     encoded for them.
     `forward_tokens` are the tokens that went through the model, special tokens included. Of the sentences and tokens,
-    `reused_sentences` and `reused_tokens` have vectors that were copied and not computed.
+    `reused_sentences` and `reused_tokens` have vectors that were copied and not computed. `unknown_tokens` stand for
+    text that the model's vocabulary does not have, and `unknown_documents` are full of it.
     """
 
     documents: int = 0
@@ -278,6 +280,8 @@ class Counts:
     forward_tokens: int = 0
     reused_sentences: int = 0
     reused_tokens: int = 0
+    unknown_tokens: int = 0
+    unknown_documents: int = 0
     bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 

@@ -46,6 +46,7 @@ from polyseme.tasks.encode.plan import ChunkPlan, plan
 from polyseme.tasks.encode.planned import PlannedChunk, planned_counts
 from polyseme.tasks.encode.sentence_head import SentenceHead
 from polyseme.tasks.encode.stored_keys import Keying
+from polyseme.tasks.encode.unknown import UnknownTokens
 from polyseme.tasks.encode.words import ChunkWords, chunk_words
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
 from polyseme.tasks.model.device_kind import device_and_precision
@@ -321,6 +322,7 @@ class Engine:
         keying = self._keying(outputs)
         known = None if stored is None else KnownRows(stored, keying, outputs)
         made = TableMaker(outputs, version, ingested_at, self.spec.width, self.config.layers, self.vocabulary)
+        unknown = UnknownTokens(self.wordpiece.unk_id)
         clock.lap("reuse")
         for chunk in keying.chunks(clock.between(documents, "read", "tokenize")):
             clock.lap("tokenize")
@@ -329,7 +331,7 @@ class Engine:
             forward = Forward(chunk, planned, self.spec.pooling, self.spec.max_tokens, on_batch, self.sentence_head)
             clock.lap("reuse")
             vectors = self._vectors(forward, outputs, clock, device_lock=device_lock)
-            tables = made.tables(chunk, vectors, words)
+            tables = made.tables(chunk, vectors, words, unknown.ended(chunk))
             clock.lap("pool")
             yield ChunkTables(tables, counts(chunk, tables, vectors, clock.reset()))
             clock.lap("outside")

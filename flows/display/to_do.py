@@ -12,6 +12,7 @@ from shlex import quote
 from typing import Any
 
 from polyseme.flows.display.columns import cut
+from polyseme.flows.display.unknown_text import unknown_text
 from polyseme.storage.database.runs import DIED
 from polyseme.storage.records import HeldBack
 from polyseme.tasks.inference.lake_model import RENEW
@@ -53,6 +54,7 @@ def to_do(
         *_unfinished(runs, place),
         *_stale(encodings, place),
         *_earlier(encodings, place),
+        *_unknown(runs),
     ]
 
 
@@ -90,6 +92,14 @@ def _unfinished(runs: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToDo]
                 command=_again(run["sources"], place),
             )
         later.append((encoding, over))
+
+
+def _unknown(runs: Sequence[Mapping[str, Any]]) -> Iterator[ToDo]:
+    """Yield one if a tenth or more of what the last run encoded is text that its model does not know."""
+    last = next((run for run in runs if run["documents"]), None)
+    if last and 10 * last["unknown_documents"] >= last["documents"]:
+        said = unknown_text(last["unknown_documents"], last["documents"])
+        yield ToDo(what=f"Run {last['run_id']}: {said.rstrip('.')}")
 
 
 def _covers(later: frozenset[str], sources: frozenset[str]) -> bool:

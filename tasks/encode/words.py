@@ -5,12 +5,15 @@ A token may be of several words, and is then a token of each.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from polyseme.storage.records import Words
+from polyseme.storage.word_keys import word_key, word_keys
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.chunks import Chunk
 from polyseme.tasks.text.text_words import joined, kinds_of, words_of_tokens
@@ -21,7 +24,7 @@ class ChunkWords:
     """Words in the order of the text, columns of equal length.
 
     A word has the tokens `start:stop` of the chunk and is number `index` of `sentence`, a sentence of the chunk.
-    `surface` is as the text has it, `lower` the same in lower case.
+    `surface` is as the text has it, `key` what it is looked up by.
     """
 
     start: Ints
@@ -31,22 +34,21 @@ class ChunkWords:
     char_start: Ints
     char_end: Ints
     surface: list[str]
-    lower: list[str]
+    key: list[str]
 
     def __len__(self) -> int:
         return len(self.start)
 
 
 def chunk_words(chunk: Chunk, only: frozenset[str] | None, scheme: Words = "text") -> ChunkWords:
-    """Return the words of the sentences that the chunk stores. `only`, if not None, are those to keep, lower case.
+    """Return the words of the sentences that the chunk stores. `only`, if not None, are those to keep, and phrases.
 
     `scheme` is the one that the chunk was tokenized with.
     """
     places = _words_of_text(chunk) if scheme == "text" else _words_of_tokenizer(chunk)
     surface = slices(chunk, places.sentence, places.char_start, places.char_end)
-    lower = [word.lower() for word in surface]
-    found = ChunkWords(*places, surface, lower)
-    return found if only is None else _chosen(found, np.flatnonzero([word in only for word in lower]))
+    found = ChunkWords(*places, surface, [word_key(word) for word in surface])
+    return found if only is None else _chosen(found, np.flatnonzero(_of_phrases(found, only)))
 
 
 class _Places(NamedTuple):
@@ -92,10 +94,32 @@ def _words_of_text(chunk: Chunk) -> _Places:
     )  # fmt: skip
 
 
+def _of_phrases(words: ChunkWords, phrases: Iterable[str]) -> list[bool]:
+    """Return for each word whether it is one of `phrases`, or stands in one: words in a row within a sentence."""
+    keys, sentence, index = words.key, words.sentence.tolist(), words.index.tolist()
+    # Outputs of earlier releases have words in lower case.
+    sought: defaultdict[str, list[list[str]]] = defaultdict(list)
+    for phrase in {word_key(phrase) for phrase in phrases}:
+        sought[phrase].append([phrase])
+        if len(parts := word_keys(phrase)) > 1:
+            sought[parts[0]].append(parts)
+    kept = [False] * len(keys)
+    for at, key in enumerate(keys):
+        for parts in sought.get(key, ()):
+            last = at + len(parts) - 1
+            if (
+                keys[at : last + 1] == parts
+                and sentence[last] == sentence[at]
+                and index[last] - index[at] == len(parts) - 1
+            ):
+                kept[at : last + 1] = [True] * len(parts)
+    return kept
+
+
 def _chosen(words: ChunkWords, keep: Ints) -> ChunkWords:
     return ChunkWords(
         words.start[keep], words.stop[keep], words.sentence[keep], words.index[keep], words.char_start[keep],
-        words.char_end[keep], [words.surface[k] for k in keep], [words.lower[k] for k in keep],
+        words.char_end[keep], [words.surface[k] for k in keep], [words.key[k] for k in keep],
     )  # fmt: skip
 
 

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polyseme.storage.records import Words
+from polyseme.storage.word_keys import word_key, word_keys
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.encode.pooling import sentence_vectors, word_vectors
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.inference.texts import Texts, tokenize_texts
 from polyseme.tasks.reading.normalization import normalise
 from polyseme.tasks.text.frames import Frame
+from polyseme.tasks.text.text_words import kinds_of, words_of_tokens
 from polyseme.tasks.text.tokens import TokenizedDocument
 from polyseme.tasks.text.windows import Windows, context_windows, sentence_windows
 
@@ -43,15 +46,16 @@ def token_and_text_vectors(engine: Engine, texts: Sequence[str]) -> tuple[Floats
 def word_in_text_vectors(
     engine: Engine, questions: Sequence[tuple[str, str]], *, on_batch: OnBatch = lambda tokens: None
 ) -> list[Floats | None]:
-    """Return for each `(text, word)` the vector `(width,)` of the word's first occurrence in the text, in any case.
+    """Return for each `(text, word)` the vector `(width,)` of the first such word of the text, by its key.
 
-    None if the word is not in the text. Words are those of the tokenizer: `don't` is three.
+    None if the word is not in the text. Of several words, a phrase, it is the mean of all their tokens where they first
+    follow each other.
     """
     tokenized = tokenize_texts(engine.document_tokenizer, [text for text, _ in questions])
     tokens = _encode(engine, tokenized, on_batch).tokens
     found: list[Floats | None] = []
     for i, (_, word) in enumerate(questions):
-        span = _first(tokenized.documents[i], tokenized.texts[i], normalise(word).lower())
+        span = _first(tokenized.documents[i], tokenized.texts[i], normalise(word), engine.spec.words)
         if span is None:
             found.append(None)
             continue
@@ -83,11 +87,19 @@ def _windows(engine: Engine, ptr: Ints, frame: Frame) -> Windows:
     return sentence_windows(ptr, alone, limit, frame)
 
 
-def _first(document: TokenizedDocument, text: str, word: str) -> tuple[int, int] | None:
-    """Return the half-open token range of the word's first occurrence; None if there is none."""
-    for number in range(int(document.last_word.max(initial=-1)) + 1):
-        start = int(np.searchsorted(document.last_word, number, side="left"))
-        stop = int(np.searchsorted(document.word, number, side="right"))
-        if text[document.char_start[start] : document.char_end[stop - 1]].lower() == word:
-            return start, stop
+def _first(document: TokenizedDocument, text: str, phrase: str, scheme: Words) -> tuple[int, int] | None:
+    """Return the half-open token range of the first such word, or of the first such words in a row; None for none."""
+    numbers = np.arange(int(document.last_word.max(initial=-1)) + 1)
+    starts = np.searchsorted(document.last_word, numbers, side="left")
+    stops = np.searchsorted(document.word, numbers, side="right")
+    char_start, char_end = document.char_start[starts], document.char_end[stops - 1]
+    if scheme == "text":
+        whole, length = np.array([[0, len(text)]]), np.array([document.n_tokens])
+        words = words_of_tokens(kinds_of(text), whole, length, document.char_start, document.char_end)
+        char_start, char_end = words.start, words.stop
+    keys = [word_key(text[start:stop]) for start, stop in zip(char_start.tolist(), char_end.tolist(), strict=True)]
+    for sought in ([word_key(phrase)], word_keys(phrase)):
+        for at in range(len(keys) - len(sought) + 1 if sought else 0):
+            if keys[at : at + len(sought)] == sought:
+                return int(starts[at]), int(stops[at + len(sought) - 1])
     return None

@@ -31,7 +31,8 @@ def run(day: int, **changes: Any) -> dict[str, Any]:
         "run_id": f"8c1f2b3d4e{day}", "encoding_id": "polyseme_mini", "state": "completed",
         "started_at": f"2026-11-{day}T02:00:04", "seen_at": "2026-11-27T16:59:20", "host": "worker-3",
         "seconds_wall": 754.2, "documents": 12, "skipped": 1_204_112, "deleted": 3, "rejected": 14, "tokens": 10_203,
-        "reused_tokens": 8_000, "tokens_per_second": 1203, "sources": ["/data/news"], "error": None,
+        "reused_tokens": 8_000, "unknown_documents": 0, "tokens_per_second": 1203,
+        "sources": ["/data/news"], "error": None,
     } | changes  # fmt: skip
 
 
@@ -118,6 +119,13 @@ def test_characters_that_a_terminal_obeys_are_escaped_in_every_line() -> None:
     text = "\n".join(drawn(found))
     assert "\x1b" not in text
     assert "\u202e" not in text
+
+
+def test_text_that_the_model_does_not_know_is_told_while_the_last_run_had_much_of_it() -> None:
+    (told,) = to_do([], [], [run(27, documents=0), run(26, documents=40, unknown_documents=4), run(25)], "lake")
+    assert told.what.startswith("Run 8c1f2b3d4e26: 4 of 40 documents are in a language or script that the model does")
+    assert "--model google-bert/bert-base-multilingual-cased" in told.what
+    assert to_do([], [], [run(26, documents=41, unknown_documents=4), run(25, unknown_documents=12)], "lake") == []
 
 
 def test_of_runs_over_the_same_sources_the_last_says_what_there_is_to_do() -> None:
