@@ -171,13 +171,13 @@ def spec(origin: Origin, text: object) -> EncodingSpec:
     """Return the encoding that the catalog describes in JSON."""
     what = "encodings.spec"
     found = origin.object(text, what)
-    names = list(EncodingSpec.__dataclass_fields__)
-    origin.fields({"scheme": 1} | found, what, names)
+    found = EncodingSpec.defaults() | found
+    origin.fields(found, what, list(EncodingSpec.__dataclass_fields__))
     for name in ("model", "model_sha256", "tokenizer_sha256", "splitter"):
         origin.text(found[name], f"{what} {name}", LINE, "one line of text")
     origin.integer(found["width"], f"{what} width", least=1, most=WIDEST)
     origin.integer(found["max_tokens"], f"{what} max_tokens", least=1)
-    origin.integer(found.get("scheme", 1), f"{what} scheme", least=0)
+    origin.integer(found["scheme"], f"{what} scheme", least=0)
     for name, kind in (("layers", Layers), ("pooling", Pooling), ("context", Context), ("precision", Precision)):
         origin.one_of(found[name], f"{what} {name}", get_args(kind))
     return EncodingSpec(**found)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from json.encoder import encode_basestring
-from typing import Literal
+from typing import Any, Literal
 
 Layers = Literal["last", "last4"]
 Pooling = Literal["mean", "cls"]
@@ -90,6 +90,9 @@ class EncodingSpec:
     """Everything that determines a vector. Two specs with the same `encoding_id` give equal vectors.
 
     `width` is the number of dimensions, `max_tokens` the limit of a window.
+
+    A field added later has a default that means "as before", and counts only where it differs: the encodings of
+    existing lakes keep their ids, and an earlier release reads what is described without it.
     """
 
     model: str
@@ -107,9 +110,19 @@ class EncodingSpec:
     @property
     def encoding_id(self) -> str:
         """Sixteen hex digits over every field but the model's label: a renamed folder is the same model."""
-        settings = asdict(self)
+        settings = self.stated()
         del settings["model"]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return the fields that a stored description may lack, and what they then are."""
+        return {f.name: f.default for f in fields(cls) if f.default is not MISSING}
+
+    def stated(self) -> dict[str, Any]:
+        """Return the fields to store and to hash: all but later ones that have their default."""
+        unsaid = {name: value for name, value in self.defaults().items() if name != "scheme"}
+        return {k: v for k, v in asdict(self).items() if k not in unsaid or v != unsaid[k]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
