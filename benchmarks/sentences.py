@@ -19,8 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
-from polyseme.tasks.text.sentences import split
-from polyseme.tasks.text.splitting.rules import sentences
+from polyseme.tasks.text.splitting import punkt, rules
 
 Span: TypeAlias = tuple[int, int]
 Splitter: TypeAlias = Callable[[str, str], Iterable[Span]]
@@ -118,12 +117,12 @@ def splitters() -> dict[str, Splitter]:
 
 def old(text: str, language: str) -> Iterator[Span]:
     """Split by the splitter of encodings made before there were rules."""
-    return ((sentence.start, sentence.stop) for sentence in split(text))
+    return ((sentence.start, sentence.stop) for sentence in punkt.sentences(text))
 
 
 def polyseme(text: str, language: str) -> Iterator[Span]:
     """Split by Polyseme's own splitter."""
-    return ((sentence.start, sentence.stop) for sentence in sentences(text, language))
+    return ((sentence.start, sentence.stop) for sentence in rules.sentences(text, language))
 
 
 def by_rule(text: str, language: str) -> Iterator[Span]:

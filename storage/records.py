@@ -89,7 +89,8 @@ class Sentence:
 class EncodingSpec:
     """Everything that determines a vector. Two specs with the same `encoding_id` give equal vectors.
 
-    `width` is the number of dimensions, `max_tokens` the limit of a window.
+    `width` is the number of dimensions, `max_tokens` the limit of a window, `language` that of the texts as their
+    splitter was told it: a code of ISO 639, empty for English.
 
     A field added later has a default that means "as before", and counts only where it differs: the encodings of
     existing lakes keep their ids, and an earlier release reads what is described without it.
@@ -106,6 +107,7 @@ class EncodingSpec:
     precision: Precision
     splitter: str
     scheme: int = 1
+    language: str = ""
 
     @property
     def encoding_id(self) -> str:

@@ -50,7 +50,7 @@ from polyseme.tasks.model.device_kind import device_and_precision
 from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
-from polyseme.tasks.text.sentences import SPLITTER
+from polyseme.tasks.text.sentences import AUTO, SPLITTER, Split, Splitting, split_by, takes_language, whole_name
 from polyseme.tasks.text.wordpiece import WordPiece
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ class Cancelled(PolysemeError):
 class EngineConfig:
     """What to load and how to encode, as plain values that can be sent to workers.
 
-    `max_tokens` is the window size (None: the model's limit), `budget` the tokens of a batch (None: by device).
+    `max_tokens` is the window size (None: the model's limit), `budget` the tokens of a batch (None: by device),
+    `splitter` the name of what splits texts into sentences (None: the best), `language` that of the texts (None:
+    found in each).
     """
 
     model: str = EMBEDDED
@@ -87,6 +89,8 @@ class EngineConfig:
     context: Context = "sentence"
     max_tokens: int | None = None
     budget: int | None = None
+    splitter: str | None = None
+    language: str | None = None
 
     def __post_init__(self) -> None:
         if self.pooling == "cls" and self.context != "sentence":
@@ -95,6 +99,15 @@ class EngineConfig:
             )
         if self.budget is not None and self.budget < 1:
             raise UsageError(f"The token budget of a batch must be at least 1, got {self.budget}.")
+        _ = self.splitting
+
+    @property
+    def splitting(self) -> Splitting:
+        """How texts are split into sentences. Raises UsageError if the language is not one."""
+        splitter = whole_name(self.splitter or SPLITTER)
+        unsaid = AUTO if takes_language(splitter) else "en"
+        language = self.language or unsaid
+        return Splitting(splitter, "" if language == "en" else language)
 
 
 @dataclass
@@ -125,6 +138,11 @@ class Engine:
         return wordpiece
 
     @cached_property
+    def split(self) -> Split:
+        """The function that splits a text into sentences. Raises ModelError if it is not installed as it was."""
+        return split_by(self.config.splitting)
+
+    @cached_property
     def vocabulary(self) -> pa.Array:
         """`(vocabulary,)`: the WordPiece of every id."""
         return pa.array(self.wordpiece.pieces(range(self.wordpiece.vocab_size)), pa.string())
@@ -144,7 +162,8 @@ class Engine:
             context=config.context,
             max_tokens=require_max_tokens(self.checkpoint, config.max_tokens),
             precision=precision,
-            splitter=SPLITTER,
+            splitter=config.splitting.splitter,
+            language=config.splitting.language,
             scheme=ENCODING_SCHEMES[config.context],
         )
 
@@ -169,7 +188,10 @@ class Engine:
         """Return settings that mean the same in another process or on another machine: one precision, full paths."""
         folder = Path(self.config.model)
         model = str(folder.resolve()) if folder.is_dir() else self.config.model
-        return replace(self.config, model=model, precision=self.spec.precision)
+        spec = self.spec
+        return replace(
+            self.config, model=model, precision=spec.precision, splitter=spec.splitter, language=spec.language or "en"
+        )
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -195,8 +217,9 @@ class Engine:
     def check(self, outputs: Outputs) -> None:
         """Raise ModelError if checkpoint or device cannot give `outputs`, as far as files show without loading them.
 
-        Raises UsageError for windows that the model does not have.
+        Raises UsageError for windows that the model does not have, ModelError for a splitter that is not installed.
         """
+        _ = self.split
         _ = self.checkpoint.config, self.wordpiece
         require_max_tokens(self.checkpoint, self.config.max_tokens)
         if self.config.device != "auto" or self.config.precision != "auto":
@@ -282,7 +305,9 @@ class Engine:
     def _passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
         with self._lock:
             processes = self._processes
-        return passages(documents, self.wordpiece) if processes is None else processes.passages(documents)
+        if processes is not None:
+            return processes.passages(documents)
+        return passages(documents, self.wordpiece, self.split)
 
     @cached_property
     def _processes(self) -> PassageProcesses | None:
@@ -292,7 +317,9 @@ class Engine:
         count = self.passage_processes
         if count is None:
             count = 0 if self.device_type == "cpu" else processes_beside_a_gpu(cores())
-        return PassageProcesses(self.wordpiece, self.checkpoint.folder, count) if count else None
+        if not count:
+            return None
+        return PassageProcesses(self.wordpiece, self.checkpoint.folder, count, self.config.splitting)
 
     def _vectors(
         self, forward: Forward, outputs: Outputs, clock: StageClock, *, device_lock: AbstractContextManager[object]

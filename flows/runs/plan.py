@@ -18,6 +18,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts, HeldBack
 from polyseme.tasks.engine import shared_engine
+from polyseme.tasks.inference.lake_model import as_the_lake
 from polyseme.tasks.shards.deletion_guard import by_source
 from polyseme.tasks.shards.forecast import Forecast
 from polyseme.tasks.shards.scan import Scan
@@ -104,13 +105,15 @@ def plan(job: Job) -> Plan:
 
     Raises what the run would raise before it encodes anything.
     """
-    engine = shared_engine(job.engine)
-    encoding_id, run_id = engine.spec.encoding_id, uuid4().hex[:12]
+    run_id = uuid4().hex[:12]
     with (
         Catalog.scratch(job.lake) as catalog,
         tempfile.TemporaryDirectory(prefix="polyseme-plan-", ignore_cleanup_errors=True) as folder,
     ):
-        is_new = all(encoding.encoding_id != encoding_id for encoding in catalog.encodings())
+        known = catalog.encodings()
+        engine = shared_engine(as_the_lake(job.engine, known, default=catalog.default_encoding(), name=job.name))
+        encoding_id = engine.spec.encoding_id
+        is_new = all(encoding.encoding_id != encoding_id for encoding in known)
         name = catalog.register_encoding(engine.spec, name=job.name)
         version = catalog.begin_run(run_id, encoding_id, job.sources)
         staged = Lake(folder)

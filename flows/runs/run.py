@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from polyseme.flows.observation.observation import Observation
@@ -29,6 +29,7 @@ from polyseme.storage.records import Counts, Shard
 from polyseme.storage.sql.publish import publish
 from polyseme.storage.staging import remove_staging
 from polyseme.tasks.engine import Cancelled, Engine, shared_engine
+from polyseme.tasks.inference.lake_model import as_the_lake
 from polyseme.tasks.shards.deletion_guard import by_source, explain
 from polyseme.tasks.shards.scan import Scan
 from polyseme.tasks.shards.stages import commit_shard, encode_shard
@@ -147,13 +148,17 @@ class Run:
 def begun(job: Job, flow_run_id: str | None = None) -> Iterator[Run]:
     """Begin a run and its scan; on leaving, both have ended. An error that leaves the body is recorded with the run.
 
-    Raises ModelError if the model is not available, LakeError if the lake is not.
+    The run's job has the splitter of the encoding that it makes, if the lake has one. Raises ModelError if the model is
+    not available, LakeError if the lake is not.
     """
     run_id = uuid4().hex[:12]
-    lake, engine = job.lake, shared_engine(job.engine)
-    encoding_id = engine.spec.encoding_id
+    lake, _ = job.lake, shared_engine(job.engine).spec
     with Catalog.create_or_open(lake) as catalog, heartbeat(catalog, run_id):
         known = catalog.encodings()
+        config = as_the_lake(job.engine, known, default=catalog.default_encoding(), name=job.name)
+        job, engine = replace(job, engine=config), shared_engine(config)
+        _ = engine.split  # raises if it is not installed as it was
+        encoding_id = engine.spec.encoding_id
         name = catalog.register_encoding(engine.spec, name=job.name)
         try:
             version = catalog.begin_run(run_id, encoding_id, job.sources, flow_run_id)

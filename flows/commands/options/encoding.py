@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from polyseme.flows.commands.options.model import DeviceName, Model
 from polyseme.flows.commands.options.panels import ENCODING
 from polyseme.storage.records import Context, Layers, Pooling, Precision
+from polyseme.tasks.text.sentences import splitter_named
 
 if TYPE_CHECKING:
     from polyseme.tasks.engine import EngineConfig
@@ -51,10 +52,17 @@ class PartialEncodingOptions:
     max_tokens: int | None = None
     """Length of a window in tokens, special tokens included, e.g. 256; by default the model's own limit."""
 
+    language: str | None = None
+    """The language of the texts, which the splitter is told: en, de, fr and so on, or auto (default): found in each."""
+
+    splitter: str | None = None
+    """What splits texts into sentences: rules (default), or nupunkt, which encodings of earlier releases keep."""
+
     def settings(self) -> dict[str, Any]:
         """Return the settings that were given, besides model and device."""
-        named = ("precision", "context", "layers", "pooling", "max_tokens")
-        return {name: value for name in named if (value := getattr(self, name)) is not None}
+        named = ("precision", "context", "layers", "pooling", "max_tokens", "language")
+        given = {name: value for name in named if (value := getattr(self, name)) is not None}
+        return given if self.splitter is None else given | {"splitter": splitter_named(self.splitter)}
 
     def config(self) -> EngineConfig:
         """Return the engine's settings. What was left open has the engine's default."""

@@ -266,3 +266,13 @@ def words_of(language: str) -> Words:
     for kind in (*_KINDS, "starters"):
         kinds[kind] |= {word for word in english.get(kind, "").split() if word.lower() not in taken}
     return Words(**kinds)
+
+
+def own_starters(language: str) -> frozenset[str]:
+    """Return the words that begin sentences in a language, without those of English."""
+    return frozenset(_TEXTS.get(language, {}).get("starters", "").split())
+
+
+def languages() -> tuple[str, ...]:
+    """Return the languages that have words, by their codes of ISO 639-1."""
+    return tuple(_TEXTS)

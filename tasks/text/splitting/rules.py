@@ -15,7 +15,8 @@ from polyseme.tasks.text.splitting.boundaries import Rules, ends, rules_of
 from polyseme.tasks.text.splitting.layout import Block, blocks
 from polyseme.tasks.text.splitting.stops import ENDING, other_endings
 
-NAME = "rules/1"
+KIND = "rules/"
+NAME = f"{KIND}1"
 """The splitter's name, part of an encoding. The number is raised with any change of what it finds."""
 
 MAX_CHARS = 10_000
