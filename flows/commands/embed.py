@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -69,6 +70,7 @@ def embed(
     if not sources:
         raise _nothing_to_embed()
     config, wanted, fields, place = encoding.config(), outputs.outputs(), reading.read_options(), lake.lake()
+    fields = replace(fields, presplit=encoding.presplit == "field")
     shared_engine(config).check(wanted)
     request = EmbedRequest(
         sources=as_parameters(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted,

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.records import Sentence
 from polyseme.tasks.text.language import language_of
-from polyseme.tasks.text.splitting import punkt, rules
+from polyseme.tasks.text.splitting import lines, own, punkt, rules
 
 SPLITTER = rules.NAME
 """The splitter of new encodings."""
@@ -25,7 +25,7 @@ AUTO = "auto"
 
 Split: TypeAlias = Callable[[str], Iterator[Sentence]]
 
-_NAMES = {"rules": rules.NAME, "nupunkt": punkt.NAME}
+_NAMES = {"rules": rules.NAME, "nupunkt": punkt.NAME, "lines": lines.NAME}
 _CODE = re.compile(r"[a-z]{2,3}")
 
 
@@ -52,14 +52,18 @@ def splitter_named(name: str) -> str:
 
     Raises UsageError for a name that there is not.
     """
-    if name not in _NAMES and name not in _NAMES.values():
-        raise UsageError(f"No splitter is named {name!r}; there are {', '.join(_NAMES)}. Name one of them.")
-    return whole_name(name)
+    whole = whole_name(name)
+    if whole not in _NAMES.values() and whole not in own.installed():
+        there_are = ", ".join([*_NAMES, *(entry.name for entry in own.installed().values())])
+        raise UsageError(f"No splitter is named {name!r}; there are {there_are}. Name one of them.")
+    return whole
 
 
 def whole_name(name: str) -> str:
     """Return the name of a splitter with its version, which that of an encoding has already."""
-    return _NAMES.get(name, name)
+    if name in _NAMES or name in _NAMES.values():
+        return _NAMES.get(name, name)
+    return next((whole for whole, entry in own.installed().items() if entry.name == name), name)
 
 
 def takes_language(name: str) -> bool:
@@ -82,8 +86,13 @@ def split_by(splitting: Splitting) -> Split:
         return _by_its_language if told == AUTO else partial(rules.sentences, language=told)
     if splitting.splitter == punkt.NAME:
         return punkt.sentences
+    if splitting.splitter == lines.NAME:
+        return lines.sentences
+    if (entry := own.installed().get(splitting.splitter)) is not None:
+        return own.checked(splitting.splitter, entry.load())
+    there_are = ", ".join([*_NAMES.values(), *own.installed()])
     raise ModelError(
-        f"Sentences were split by {splitting.splitter}, and this installation has {rules.NAME} and {punkt.NAME}. "
+        f"Sentences were split by {splitting.splitter}, and this installation has {there_are}. "
         "Install what the name says (nupunkt-0.8.0/1 is nupunkt 0.8.0), or begin another encoding: polyseme backfill "
         "--splitter rules --name NAME."
     )

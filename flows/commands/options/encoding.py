@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from polyseme.flows.commands.options.model import DeviceName, Model
 from polyseme.flows.commands.options.panels import ENCODING
+from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Context, Layers, Pooling, Precision
 from polyseme.tasks.text.sentences import splitter_named
 
@@ -53,10 +54,11 @@ class PartialEncodingOptions:
     """Length of a window in tokens, special tokens included, e.g. 256; by default the model's own limit."""
 
     language: str | None = None
-    """The language of the texts, which the splitter is told: en, de, fr and so on, or auto (default): found in each."""
+    """The language of the texts, which the splitter is told: en, de and so on, or auto (default): found in each."""
 
     splitter: str | None = None
-    """What splits texts into sentences: rules (default), or nupunkt, which encodings of earlier releases keep."""
+    """What splits texts into sentences: rules (default), lines (each is one, as in verse), one that a package installs
+    as an entry point polyseme.splitters, or nupunkt, which encodings of earlier releases keep."""
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that were given, besides model and device."""
@@ -82,3 +84,15 @@ class EncodingOptions(PartialEncodingOptions):
     context: Context = "sentence"
     layers: Layers = "last"
     pooling: Pooling = "mean"
+
+    presplit: Literal["lines", "field"] | None = None
+    """The text is split already: each line is a sentence, or the field of the text is a list of sentences."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that were given, besides model and device. Raises UsageError for two splitters."""
+        given = PartialEncodingOptions.settings(self)
+        if self.presplit is None:
+            return given
+        if "splitter" in given:
+            raise UsageError("--presplit leaves nothing to --splitter. Give one of the two.")
+        return given | {"splitter": splitter_named("lines")}

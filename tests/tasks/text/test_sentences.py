@@ -30,7 +30,7 @@ def test_a_splitter_that_is_not_here_as_it_was_is_refused_with_what_to_install()
 def test_short_names_stand_for_those_of_this_release() -> None:
     assert splitter_named("rules") == splitter_named(SPLITTER) == SPLITTER
     assert splitter_named("nupunkt") == punkt.NAME
-    with pytest.raises(UsageError, match="No splitter is named 'pysbd'; there are rules, nupunkt"):
+    with pytest.raises(UsageError, match="No splitter is named 'pysbd'; there are rules, nupunkt, lines"):
         splitter_named("pysbd")
 
 
