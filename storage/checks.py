@@ -182,6 +182,8 @@ def spec(origin: Origin, text: object) -> EncodingSpec:
     origin.integer(found["width"], f"{what} width", least=1, most=WIDEST)
     origin.integer(found["max_tokens"], f"{what} max_tokens", least=1)
     origin.integer(found["scheme"], f"{what} scheme", least=0)
+    if found["language"] != "":
+        origin.text(found["language"], f"{what} language", LINE, "a code of ISO 639")
     for name, kind in _CHOICES.items():
         origin.one_of(found[name], f"{what} {name}", get_args(kind))
     if not isinstance(found["normalize"], bool):

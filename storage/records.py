@@ -93,10 +93,11 @@ class Sentence:
 class EncodingSpec:
     """Everything that determines a vector. Two specs with the same `encoding_id` give equal vectors.
 
-    `width` is the number of dimensions, `max_tokens` the limit of a window. Sentence vectors are pooled, go through the
-    dense layers with the SHA-256 `dense` and are scaled to length 1 with `normalize`; `prompt` stands before each
-    sentence. Vectors of words and tokens are the model's own. `query_prompt` stands before texts that are searched for:
-    no stored vector depends on it, so that it is in no id.
+    `width` is the number of dimensions, `max_tokens` the limit of a window, `language` that of the texts as their
+    splitter was told it: a code of ISO 639, empty for English. Sentence vectors are pooled, go through the dense layers
+    with the SHA-256 `dense` and are scaled to length 1 with `normalize`; `prompt` stands before each sentence. Vectors
+    of words and tokens are the model's own. `query_prompt` stands before texts that are searched for: no stored vector
+    depends on it, so that it is in no id.
 
     A field added later has a default that means "as before", and counts only where it differs: the encodings of
     existing lakes keep their ids, and an earlier release reads what is described without it.
@@ -118,6 +119,7 @@ class EncodingSpec:
     prompt: str = ""
     query_prompt: str = ""
     words: Words = "tokenizer"
+    language: str = ""
 
     @property
     def encoding_id(self) -> str:

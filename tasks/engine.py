@@ -55,7 +55,7 @@ from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
 from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
-from polyseme.tasks.text.sentences import SPLITTER
+from polyseme.tasks.text.sentences import AUTO, SPLITTER, Split, Splitting, split_by, takes_language, whole_name
 from polyseme.tasks.text.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ class EngineConfig:
 
     `max_tokens` is the window size, `budget` the tokens of a batch (None: by device). `pooling`, `normalize`, `dense`,
     `prompt`, `query_prompt` and `max_tokens` are the checkpoint's own if they are None; False for `dense` leaves its
-    dense layers out. `words` is what a word is (None: of the text).
+    dense layers out. `words` is what a word is (None: of the text), `splitter` the name of what splits texts into
+    sentences (None: the best), `language` that of the texts (None: found in each).
     """
 
     model: str = EMBEDDED
@@ -99,11 +100,22 @@ class EngineConfig:
     prompt: str | None = None
     query_prompt: str | None = None
     words: Words | None = None
+    splitter: str | None = None
+    language: str | None = None
 
     def __post_init__(self) -> None:
         require_context(self.context, self.pooling or "mean", self.prompt or "")
         if self.budget is not None and self.budget < 1:
             raise UsageError(f"The token budget of a batch must be at least 1, got {self.budget}.")
+        _ = self.splitting
+
+    @property
+    def splitting(self) -> Splitting:
+        """How texts are split into sentences. Raises UsageError if the language is not one."""
+        splitter = whole_name(self.splitter or SPLITTER)
+        unsaid = AUTO if takes_language(splitter) else "en"
+        language = self.language or unsaid
+        return Splitting(splitter, "" if language == "en" else language)
 
 
 def require_context(context: Context, pooling: Pooling, prompt: str) -> None:
@@ -148,6 +160,11 @@ class Engine:
         wordpiece = TextTokenizer.load(self.checkpoint.folder, words=self.config.words or "text")
         self.checkpoint.require_vocabulary(wordpiece.vocab_size)
         return wordpiece
+
+    @cached_property
+    def split(self) -> Split:
+        """The function that splits a text into sentences. Raises ModelError if it is not installed as it was."""
+        return split_by(self.config.splitting)
 
     @cached_property
     def document_tokenizer(self) -> TextTokenizer:
@@ -207,7 +224,8 @@ class Engine:
             context=config.context,
             max_tokens=self._max_tokens,
             precision=precision,
-            splitter=SPLITTER,
+            splitter=config.splitting.splitter,
+            language=config.splitting.language,
             scheme=ENCODING_SCHEMES[config.context],
             normalize=own.normalize if config.normalize is None else config.normalize,
             dense=own.dense_sha256 if dense else "",
@@ -244,7 +262,11 @@ class Engine:
         """Return settings that mean the same in another process or on another machine: one precision, full paths."""
         folder = Path(self.config.model)
         model = str(folder.resolve()) if folder.is_dir() else self.config.model
-        return replace(self.config, model=model, precision=self.spec.precision, words=self.spec.words)
+        spec = self.spec
+        return replace(
+            self.config, model=model, precision=spec.precision, words=spec.words, splitter=spec.splitter,
+            language=spec.language or "en",
+        )  # fmt: skip
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -268,8 +290,9 @@ class Engine:
     def check(self, outputs: Outputs) -> None:
         """Raise ModelError if checkpoint or device cannot give `outputs`, as far as files show without loading them.
 
-        Raises UsageError for windows that the model does not have.
+        Raises UsageError for windows that the model does not have, ModelError for a splitter that is not installed.
         """
+        _ = self.split
         _ = self.checkpoint.config, self.wordpiece
         if self.checkpoint.family.kind == "generic":
             from polyseme.tasks.model.generic import require_runnable
@@ -378,7 +401,9 @@ class Engine:
     def _passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
         with self._lock:
             processes = self._processes
-        return passages(documents, self.document_tokenizer) if processes is None else processes.passages(documents)
+        if processes is not None:
+            return processes.passages(documents)
+        return passages(documents, self.document_tokenizer, self.split)
 
     @cached_property
     def _processes(self) -> PassageProcesses | None:
@@ -388,7 +413,9 @@ class Engine:
         count = self.passage_processes
         if count is None:
             count = 0 if self.device_type == "cpu" else processes_beside_a_gpu(cores())
-        return PassageProcesses(self.document_tokenizer, self.checkpoint.folder, count) if count else None
+        if not count:
+            return None
+        return PassageProcesses(self.document_tokenizer, self.checkpoint.folder, count, self.config.splitting)
 
     def _vectors(
         self, forward: Forward, outputs: Outputs, clock: StageClock, *, device_lock: AbstractContextManager[object]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from polyseme.flows.runs.backfill_job import BackfillRequest
     from polyseme.flows.runs.run_report import RunReport
     from polyseme.storage.database.encodings import Encoding
+    from polyseme.storage.database.snapshot import Snapshot
     from polyseme.storage.lake import Lake
 
 Exit = int
@@ -68,12 +69,16 @@ def backfill(
         Encode as this encoding of the lake was, e.g. polyseme_mini; by default as the default one, unless --model names
         a model, or --name a new encoding: like the default one, but for the settings that are given.
     """
+    from polyseme.storage.sql.selection import find_encoding
+
     place = lake.lake()
-    kept, texts = _of_the_lake(place, texts_of, encoding, dry_run=dry_run)
+    snapshot = _snapshot(place, dry_run=dry_run)
+    kept, texts = find_encoding(snapshot, encoding), find_encoding(snapshot, texts_of)
     from polyseme.flows.runs.backfill_job import BackfillRequest
+    from polyseme.flows.runs.continued import continued
 
     if settings.model is not None and encoding is None:
-        config = settings.config()
+        config = continued(settings.config(), snapshot.encodings, default=snapshot.default_encoding, name=name)
     elif name not in (None, kept.name) and encoding is None:
         config = _like(kept, settings)
     else:
@@ -112,14 +117,11 @@ def _like(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
     return replace(like, words=None, **settings.settings())
 
 
-def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None, *, dry_run: bool) -> tuple[Encoding, Encoding]:
-    """Return the encoding to repeat and the one whose texts to take."""
+def _snapshot(lake: Lake, *, dry_run: bool) -> Snapshot:
     from polyseme.storage.catalog import Catalog
-    from polyseme.storage.sql.selection import find_encoding
 
     with Catalog.opened(lake, dry_run=dry_run) as catalog:
-        snapshot = catalog.snapshot()
-    return find_encoding(snapshot, encoding), find_encoding(snapshot, texts_of)
+        return catalog.snapshot()
 
 
 def outputs_wanted(

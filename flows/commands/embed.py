@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -70,6 +71,7 @@ def embed(
     if not sources:
         raise _nothing_to_embed()
     config, fields, place = encoding.config(), reading.read_options(), lake.lake()
+    fields = replace(fields, presplit=encoding.presplit == "field")
     engine = shared_engine(config)
     wanted = without_missing_scores(engine, outputs.outputs(), asked=outputs.nsp)
     engine.check(wanted)

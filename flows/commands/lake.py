@@ -102,6 +102,7 @@ def status(
 
 def _encoding_row(e: Encoding, catalog: Catalog, snapshot: Snapshot, stale: Staleness) -> dict[str, Any]:
     from polyseme.tasks.inference.lake_model import by_earlier_version
+    from polyseme.tasks.text.sentences import has_better
 
     return {
         "name": e.name,
@@ -118,6 +119,9 @@ def _encoding_row(e: Encoding, catalog: Catalog, snapshot: Snapshot, stale: Stal
         "prompt": e.spec.prompt,
         "query_prompt": e.spec.query_prompt,
         "width": e.spec.width,
+        "splitter": e.spec.splitter,
+        "language": e.spec.language or "en",
+        "earlier_splitter": has_better(e.spec.splitter),
         "earlier_model": by_earlier_version(e.spec),
         **catalog.totals(e.encoding_id),
         "superseded": snapshot.superseded["encoding_id"].to_pylist().count(e.encoding_id),

@@ -55,6 +55,7 @@ def to_do(
         *_stale(encodings, place),
         *_earlier(encodings, place),
         *_unknown(runs),
+        *_earlier_splitter(encodings, place),
     ]
 
 
@@ -159,4 +160,18 @@ def _earlier(encodings: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToD
             yield ToDo(
                 what=f"{e['name']} was made by an earlier version of {e['model']}. With the present one",
                 command=f"{command} --lake {place}",
+            )
+
+
+def _earlier_splitter(encodings: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToDo]:
+    """Yield one for each encoding whose sentences a better splitter would find otherwise, unless it was done."""
+    alike = ("model", "layers", "context", "precision", "language")
+    for e in encodings:
+        others = [o for o in encodings if not o["earlier_splitter"] and all(o[name] == e[name] for name in alike)]
+        if e["earlier_splitter"] and not e["earlier_model"] and not others:
+            yield ToDo(
+                what=f"{e['name']} keeps the sentences of {e['splitter']}, and this release finds them better. To "
+                f"encode its {e['documents']:,} documents ({e['tokens']:,} tokens) again, as another encoding",
+                command=f"polyseme backfill --from {e['name']} --splitter rules --name {e['name'][:40]}_rules "
+                f"--lake {place}",
             )

@@ -2,7 +2,7 @@
 
 Earlier releases took the mean of every checkpoint's tokens, whatever it says, and the words of its tokenizer. The same
 command would now begin another encoding and encode the whole lake again, by surprise: it goes on with the one that is
-there, and says which command begins the other.
+there, and says which command begins the other. So it does with the splitter and language of an encoding.
 """
 
 from __future__ import annotations
@@ -16,16 +16,24 @@ from typing import Any
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.records import EncodingSpec
 from polyseme.tasks.engine import EngineConfig, shared_engine
+from polyseme.tasks.inference.lake_model import as_the_lake
 
 log = logging.getLogger(__name__)
 
 
-def continued(config: EngineConfig, encodings: Sequence[Encoding], *, name: str | None = None) -> EngineConfig:
+def continued(
+    config: EngineConfig, encodings: Sequence[Encoding], *, default: str | None, name: str | None = None
+) -> EngineConfig:
     """Return the settings of a run: with former defaults in place of what was not asked for, if the lake has that.
 
-    `encodings` are those of the lake. A new `name` begins an encoding. The words of an encoding stay as they are; the
-    mean of tokens stays if it is the lake's only encoding of a model that says otherwise.
+    `encodings` are those of the lake, `default` the id of its default. A new `name` begins an encoding. The words and
+    the splitter of an encoding stay as they are; the mean of tokens stays if it is the lake's only encoding of a model
+    that says otherwise.
     """
+    return as_the_lake(_as_before(config, encodings, name), encodings, default=default, name=name)
+
+
+def _as_before(config: EngineConfig, encodings: Sequence[Encoding], name: str | None) -> EngineConfig:
     alike = [e for e in encodings if name in (None, e.name)]
     of_model = [e for e in alike if e.spec.model_sha256 == shared_engine(config).checkpoint.sha256]
     if not of_model or _makes_one_of(config, of_model):
@@ -48,11 +56,15 @@ def continued(config: EngineConfig, encodings: Sequence[Encoding], *, name: str 
 
 
 def _makes_one_of(config: EngineConfig, encodings: Sequence[Encoding]) -> bool:
-    """Return whether the settings make one of the encodings, which may have another splitter."""
+    """Return whether the settings make one of the encodings, which may have another splitter or language."""
     spec = shared_engine(config).spec
-    return any(
-        e.encoding_id == replace(spec, splitter=e.spec.splitter, scheme=e.spec.scheme).encoding_id for e in encodings
-    )
+
+    def alike(other: EncodingSpec) -> EncodingSpec:
+        splitter = spec.splitter if config.splitter else other.splitter
+        language = spec.language if config.splitter or config.language else other.language
+        return replace(spec, splitter=splitter, language=language, scheme=other.scheme)
+
+    return any(e.encoding_id == alike(e.spec).encoding_id for e in encodings)
 
 
 def described(spec: EncodingSpec) -> str:

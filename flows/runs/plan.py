@@ -110,9 +110,10 @@ def plan(job: Job) -> Plan:
         Catalog.scratch(job.lake) as catalog,
         tempfile.TemporaryDirectory(prefix="polyseme-plan-", ignore_cleanup_errors=True) as folder,
     ):
-        engine = shared_engine(continued(job.engine, catalog.encodings(), name=job.name))
+        known = catalog.encodings()
+        engine = shared_engine(continued(job.engine, known, default=catalog.default_encoding(), name=job.name))
         encoding_id = engine.spec.encoding_id
-        is_new = all(encoding.encoding_id != encoding_id for encoding in catalog.encodings())
+        is_new = all(encoding.encoding_id != encoding_id for encoding in known)
         name = catalog.register_encoding(engine.spec, name=job.name)
         version = catalog.begin_run(run_id, encoding_id, job.sources)
         staged = Lake(folder)

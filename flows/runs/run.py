@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from polyseme.flows.observation.observation import Observation
@@ -148,14 +148,17 @@ class Run:
 def begun(job: Job, flow_run_id: str | None = None) -> Iterator[Run]:
     """Begin a run and its scan; on leaving, both have ended. An error that leaves the body is recorded with the run.
 
-    Raises ModelError if the model is not available, LakeError if the lake is not.
+    The run's job has the splitter of the encoding that it makes, if the lake has one. Raises ModelError if the model is
+    not available, LakeError if the lake is not.
     """
     run_id = uuid4().hex[:12]
     lake = job.lake
     _ = shared_engine(job.engine).spec  # no lake is made for a model that is not there
     with Catalog.create_or_open(lake) as catalog, heartbeat(catalog, run_id):
         known = catalog.encodings()
-        engine = shared_engine(continued(job.engine, known, name=job.name))
+        config = continued(job.engine, known, default=catalog.default_encoding(), name=job.name)
+        job, engine = replace(job, engine=config), shared_engine(config)
+        _ = engine.split  # raises if it is not installed as it was
         encoding_id = engine.spec.encoding_id
         name = catalog.register_encoding(engine.spec, name=job.name)
         try:

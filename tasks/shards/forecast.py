@@ -155,7 +155,7 @@ class Forecast:
         """Return how many tokens are run a second here: measured on the first text that is to be encoded, loaded."""
         engine, outputs = self.engine, self._outputs
         assert outputs is not None
-        found = passages([Document(doc_id="trial", uri="trial:", text=self._trial)], engine.wordpiece)
+        found = passages([Document(doc_id="trial", uri="trial:", text=self._trial)], engine.wordpiece, engine.split)
         chunk = next(chunks(found, min(_TRIAL_TOKENS, chunk_tokens(engine.spec.width))))
 
         def encode() -> int:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from polyseme.storage.records import Document, Words
 from polyseme.tasks.groups import document_size, groups_of
 from polyseme.tasks.text.passages import Passage, PassageGroup, passage_groups, passages, with_documents
+from polyseme.tasks.text.sentences import Splitting, split_by
 from polyseme.tasks.text.tokenizer import TextTokenizer
 from polyseme.tasks.worker_processes import Worker, WorkerPool
 
@@ -24,16 +25,15 @@ _LARGE_CHARS = 2_000_000
 _PROCESSES_MOST = 12
 """More are of no use: each has its memory, and the caller's thread takes what they return."""
 
-Texts: TypeAlias = list[str]
-Request: TypeAlias = tuple[str, Texts]
-"""The prompt of the sentences, and texts."""
+Request: TypeAlias = tuple[Splitting, str, list[str]]
+"""How to split, the prompt of the sentences, and texts."""
 
 
 class PassageProcesses:
     """As many as `size` processes with the tokenizer in a folder, shared by all threads that call `passages`."""
 
-    def __init__(self, wordpiece: TextTokenizer, folder: Path, size: int) -> None:
-        self._wordpiece, self._folder = wordpiece, folder
+    def __init__(self, wordpiece: TextTokenizer, folder: Path, size: int, splitting: Splitting) -> None:
+        self._wordpiece, self._folder, self._splitting = wordpiece, folder, splitting
         self._setup = tokenizing if wordpiece.words == "text" else tokenizing_by_tokenizer
         self._pool: WorkerPool[Request, PassageGroup] = WorkerPool(self._setup, folder, size)
 
@@ -46,14 +46,14 @@ class PassageProcesses:
         first = list(islice(requests, 2))
         if len(first) == 1 and not _is_large(first[0]):
             # Another process takes half a second of a core to start.
-            yield from passages(first[0], self._wordpiece)
+            yield from passages(first[0], self._wordpiece, split_by(self._splitting))
             return
         for large, alike in groupby(chain(first, requests), key=_is_large):
             passages_of = self._streamed if large else self._pooled
             yield from passages_of(alike)
 
     def _request(self, documents: list[Document]) -> Request:
-        return self._wordpiece.prompt, [document.text for document in documents]
+        return self._splitting, self._wordpiece.prompt, [document.text for document in documents]
 
     def _pooled(self, requests: Iterable[list[Document]]) -> Iterator[Passage]:
         ahead = 2 * self._pool.size * _REQUEST_CHARS
@@ -84,8 +84,9 @@ def _tokenizing(folder: Path, words: Words) -> Callable[[Request], Iterator[Pass
     wordpiece = TextTokenizer.load(folder, words=words)
 
     def work(request: Request) -> Iterator[PassageGroup]:
-        prompt, texts = request
-        return passage_groups(texts, wordpiece.with_prompt(prompt) if prompt else wordpiece)
+        splitting, prompt, texts = request
+        prompted = wordpiece.with_prompt(prompt) if prompt else wordpiece
+        return passage_groups(texts, prompted, split_by(splitting))
 
     return work
 

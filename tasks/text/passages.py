@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from polyseme.storage.records import Document, Sentence
 from polyseme.tasks.arrays import Ints
-from polyseme.tasks.text.sentences import sentences
+from polyseme.tasks.text.sentences import Split
 from polyseme.tasks.text.tokenizer import GROUP_CHARS, TextTokenizer
 from polyseme.tasks.text.tokens import Tokens
 
@@ -95,18 +95,18 @@ class _Untokenized:
     sentences: list[Sentence]
 
 
-def passages(documents: Iterable[Document], wordpiece: TextTokenizer) -> Iterator[Passage]:
+def passages(documents: Iterable[Document], wordpiece: TextTokenizer, split: Split) -> Iterator[Passage]:
     """Yield the passages of all documents in order. Those of a document do not depend on the other documents."""
     documents, read = tee(documents)
-    return with_documents(passage_groups((document.text for document in read), wordpiece), documents)
+    return with_documents(passage_groups((document.text for document in read), wordpiece, split), documents)
 
 
-def passage_groups(texts: Iterable[str], wordpiece: TextTokenizer) -> Iterator[PassageGroup]:
+def passage_groups(texts: Iterable[str], wordpiece: TextTokenizer, split: Split) -> Iterator[PassageGroup]:
     """Yield the passages of all texts in order, as many together as are tokenized in one call."""
     waiting: list[_Untokenized] = []
     size = 0
     for text in texts:
-        for part in _split(text):
+        for part in _parts(text, split):
             waiting.append(part)
             size += _OVERHEAD + sum(map(_size, part.sentences))
             if size >= GROUP_CHARS:
@@ -133,11 +133,11 @@ def with_documents(groups: Iterable[PassageGroup], documents: Iterable[Document]
             )  # fmt: skip
 
 
-def _split(text: str) -> Iterator[_Untokenized]:
+def _parts(text: str, split: Split) -> Iterator[_Untokenized]:
     """Split one text into passages; the last may be empty if the others are full."""
     first, size = 0, 0
     taken: list[Sentence] = []
-    for sentence in sentences(text):
+    for sentence in split(text):
         if size >= GROUP_CHARS:
             yield _Untokenized(text, first, False, taken)
             first, size, taken = first + len(taken), 0, []

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.records import Document, Sentence
 from polyseme.tasks.arrays import Ints
-from polyseme.tasks.text.sentences import SPLITTER, split
+from polyseme.tasks.text.sentences import AUTO, SPLITTER, Splitting, split
 from polyseme.tasks.text.tokenizer import TextTokenizer
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -149,7 +149,7 @@ def require_pairs(text: TrainingText, what: str) -> None:
 
 def _tokenized(text: str, wordpiece: TextTokenizer) -> TrainingText:
     """Return the text of one document."""
-    sentences = split(text)
+    sentences = split(text, Splitting(language=AUTO))
     tokens = wordpiece.tokenize(text, sentences)
     lengths = np.diff(tokens.sentence_ptr)
     kept = lengths > 0

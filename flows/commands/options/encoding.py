@@ -9,7 +9,9 @@ from cyclopts import Parameter
 
 from polyseme.flows.commands.options.model import DeviceName, Model
 from polyseme.flows.commands.options.panels import ENCODING
+from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Context, Layers, Pooling, Precision
+from polyseme.tasks.text.sentences import splitter_named
 
 if TYPE_CHECKING:
     from polyseme.tasks.engine import EngineConfig
@@ -73,9 +75,17 @@ class PartialEncodingOptions:
     """Length of a window in tokens, special tokens included, e.g. 256; by default the checkpoint's own, at most the
     model's limit."""
 
+    language: str | None = None
+    """The language of the texts, which the splitter is told: en, de and so on, or auto (default): found in each."""
+
+    splitter: str | None = None
+    """What splits texts into sentences: rules (default), lines (each is one, as in verse), one that a package installs
+    as an entry point polyseme.splitters, or nupunkt, which encodings of earlier releases keep."""
+
     def settings(self) -> dict[str, Any]:
         """Return the settings that were given, besides model and device."""
-        return {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
+        given = {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
+        return given if self.splitter is None else given | {"splitter": splitter_named(self.splitter)}
 
     def config(self) -> EngineConfig:
         """Return the engine's settings. What was left open has the engine's default."""
@@ -94,3 +104,15 @@ class EncodingOptions(PartialEncodingOptions):
     precision: Precision | Literal["auto"] = "auto"
     context: Context = "sentence"
     layers: Layers = "last"
+
+    presplit: Literal["lines", "field"] | None = None
+    """The text is split already: each line is a sentence, or the field of the text is a list of sentences."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that were given, besides model and device. Raises UsageError for two splitters."""
+        given = PartialEncodingOptions.settings(self)
+        if self.presplit is None:
+            return given
+        if "splitter" in given:
+            raise UsageError("--presplit leaves nothing to --splitter. Give one of the two.")
+        return given | {"splitter": splitter_named("lines")}

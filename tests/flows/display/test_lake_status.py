@@ -21,6 +21,7 @@ def encoding(name: str, **changes: Any) -> dict[str, Any]:
     return {
         "name": name, "default": name == "polyseme_mini", "encoding_id": name, "model": "polyseme-mini",
         "context": "sentence", "layers": "last", "precision": "fp32", "width": 384, "earlier_model": False,
+        "splitter": "rules/1", "language": "en", "earlier_splitter": False,
         "documents": 1204, "tokens": 1_203_441, "parts": 84, "bytes": 1_303_441_234, "sentence_rows": 48_210,
         "superseded": 0, "missing": 0, "outdated": 0, "damaged": 0,
     } | changes  # fmt: skip
@@ -189,6 +190,17 @@ def test_commands_name_their_sources_and_lakes_in_one_word_each() -> None:
     assert words[0] == ["polyseme", "embed", "/data/it's here", "--lake", "/my lakes/n", "--delete-limit", "3"]
     assert words[1][1:4] == ["backfill", "--encoding", "bert"]
     assert words[2][1:3] == ["verify", "--repair"]
+
+
+def test_an_encoding_with_an_earlier_splitter_says_what_changing_costs_until_there_is_one_like_it() -> None:
+    old = encoding("polyseme_mini", splitter="nupunkt-0.8.0/1", earlier_splitter=True)
+    (one,) = to_do([old], [], [], "/my lakes/n")
+    assert "its 1,204 documents (1,203,441 tokens)" in one.what
+    assert one.command == (
+        "polyseme backfill --from polyseme_mini --splitter rules --name polyseme_mini_rules --lake '/my lakes/n'"
+    )
+    assert to_do([old, encoding("another", layers="last4")], [], [], "l")
+    assert not to_do([old, encoding("polyseme_mini_rules")], [], [], "l")
 
 
 def test_columns_are_left_out_by_rank_and_the_flexible_one_is_cut() -> None:

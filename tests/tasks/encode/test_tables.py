@@ -34,7 +34,7 @@ TEXTS = {
 
 def chunks_of(mini: Engine, texts: dict[str, str], limit: int = 10_000) -> list[Chunk]:
     found = [Document(name, f"file:///{name}", text, title=name.upper()) for name, text in texts.items()]
-    return list(chunks(passages(found, mini.wordpiece), limit))
+    return list(chunks(passages(found, mini.wordpiece, mini.split), limit))
 
 
 @pytest.fixture(scope="module")

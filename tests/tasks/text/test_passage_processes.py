@@ -24,6 +24,7 @@ from polyseme.tasks.model.checkpoint import embedded_folder
 from polyseme.tasks.text import passage_processes
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
+from polyseme.tasks.text.sentences import Splitting, split_by
 from polyseme.tasks.text.tokenizer import TextTokenizer
 from tests import processes
 
@@ -38,7 +39,8 @@ import sys
 from pathlib import Path
 from polyseme.tasks import worker_processes
 from polyseme.tasks.text.passage_processes import tokenizing
-(group,) = tokenizing(Path(sys.argv[1]))(("", ["It rains."]))
+from polyseme.tasks.text.sentences import Splitting
+(group,) = tokenizing(Path(sys.argv[1]))((Splitting(), "", ["It rains."]))
 assert len(group.tokens.ids) == 3
 assert not {"torch", "transformers", "pyarrow", "prefect"} & sys.modules.keys()
 """
@@ -48,10 +50,11 @@ from itertools import cycle
 from pathlib import Path
 from polyseme.storage.records import Document
 from polyseme.tasks.text import passage_processes
+from polyseme.tasks.text.sentences import Splitting
 from polyseme.tasks.text.tokenizer import TextTokenizer
 passage_processes._REQUEST_CHARS = 1000
 folder = Path(sys.argv[1])
-pool = passage_processes.PassageProcesses(TextTokenizer.load(folder), folder, 2)
+pool = passage_processes.PassageProcesses(TextTokenizer.load(folder), folder, 2, Splitting())
 for number, passage in enumerate(pool.passages(cycle([Document("d", "file:///d", "It rains. " * 150)]))):
     if number == 20:
         print("under way", flush=True)
@@ -80,7 +83,7 @@ def wordpiece() -> TextTokenizer:
 
 @pytest.fixture(scope="module")
 def shared(wordpiece: TextTokenizer) -> PassageProcesses:
-    return PassageProcesses(wordpiece, embedded_folder(), 2)
+    return PassageProcesses(wordpiece, embedded_folder(), 2, Splitting())
 
 
 def assert_same(found: list[Passage], expected: list[Passage]) -> None:
@@ -95,7 +98,7 @@ def assert_same(found: list[Passage], expected: list[Passage]) -> None:
 
 def test_the_passages_are_those_of_one_process(shared: PassageProcesses, wordpiece: TextTokenizer) -> None:
     mixed = documents()
-    expected = list(passages(mixed, wordpiece))
+    expected = list(passages(mixed, wordpiece, split_by(Splitting())))
     assert len(expected) > len(mixed)
     assert_same(list(shared.passages(iter(mixed))), expected)
 
@@ -105,7 +108,7 @@ def test_threads_share_the_processes(shared: PassageProcesses, wordpiece: TextTo
     with ThreadPoolExecutor(5) as threads:
         found = threads.map(lambda some: list(shared.passages(some)), given)
     for some, own in zip(given, found, strict=True):
-        assert_same(own, list(passages(some, wordpiece)))
+        assert_same(own, list(passages(some, wordpiece, split_by(Splitting()))))
 
 
 def test_callers_that_wait_do_not_hold_up_others(shared: PassageProcesses) -> None:
@@ -135,8 +138,8 @@ def test_a_small_text_starts_no_process(
 ) -> None:
     monkeypatch.setattr(worker_processes, "PROGRAM", "raise SystemExit(3)")
     given = documents(texts)
-    found = list(PassageProcesses(wordpiece, embedded_folder(), 2).passages(given))
-    assert_same(found, list(passages(given, wordpiece)))
+    found = list(PassageProcesses(wordpiece, embedded_folder(), 2, Splitting()).passages(given))
+    assert_same(found, list(passages(given, wordpiece, split_by(Splitting()))))
 
 
 def test_an_error_of_tokenizing_reaches_the_caller(shared: PassageProcesses) -> None:
@@ -153,7 +156,7 @@ def test_a_killed_process_is_an_error_and_the_next_call_works(
 ) -> None:
     mark = uuid4().hex
     monkeypatch.setenv("PASSAGES", mark)
-    pool = PassageProcesses(wordpiece, embedded_folder(), 1)
+    pool = PassageProcesses(wordpiece, embedded_folder(), 1, Splitting())
     assert len(list(pool.passages(small()))) == 50
     (idle,) = processes.marked(mark)
     os.kill(idle, signal.SIGKILL)
