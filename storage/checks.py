@@ -28,7 +28,7 @@ from polyseme.storage.records import (
     Pooling,
     Precision,
     PrecisionLoss,
-    Words,
+    WordDefinition,
 )
 from polyseme.storage.schemas import TABLES
 
@@ -54,7 +54,10 @@ LONGEST_JSON = 1 << 20
 _SHOWN = 80
 _LONGEST_PROMPT = 4_096
 PROMPT = re.compile(rf"[^\x00\ud800-\udfff]{{0,{_LONGEST_PROMPT}}}")
-_CHOICES = {"layers": Layers, "pooling": Pooling, "context": Context, "precision": Precision, "words": Words}
+_CHOICES = {
+    "layers": Layers, "pooling": Pooling, "context": Context, "precision": Precision,
+    "word_definition": WordDefinition,
+}  # fmt: skip
 _A_TIME = "a time in ISO 8601"
 PART = re.compile(rf"data/(?:{'|'.join(TABLES)})/encoding=[0-9a-f]{{16}}/[0-9a-f]{{32}}\.parquet")
 

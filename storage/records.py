@@ -16,7 +16,7 @@ Layers = Literal["last", "last4"]
 Pooling = Literal["mean", "cls", "max", "last", "weighted"]
 """Of a sentence's tokens: their mean, the first special token, the greatest value of each dimension, the last special
 token, or the mean with weights that rise by one from token to token."""
-Words = Literal["text", "tokenizer"]
+WordDefinition = Literal["text", "tokenizer"]
 """What a word is: of the text, the same for every model, or what the tokenizer splits first."""
 Context = Literal["sentence", "window", "pair"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -118,7 +118,7 @@ class EncodingSpec:
     dense: str = ""
     prompt: str = ""
     query_prompt: str = ""
-    words: Words = "tokenizer"
+    word_definition: WordDefinition = "tokenizer"
     language: str = ""
 
     @property

@@ -34,7 +34,7 @@ from polyseme.storage.records import (
     Outputs,
     Pooling,
     Precision,
-    Words,
+    WordDefinition,
 )
 from polyseme.tasks.encode.chunk_tables import ChunkTables, TableMaker, counts
 from polyseme.tasks.encode.clock import StageClock
@@ -83,8 +83,8 @@ class EngineConfig:
 
     `max_tokens` is the window size, `budget` the tokens of a batch (None: by device). `pooling`, `normalize`, `dense`,
     `prompt`, `query_prompt` and `max_tokens` are the checkpoint's own if they are None; False for `dense` leaves its
-    dense layers out. `words` is what a word is (None: of the text), `splitter` the name of what splits texts into
-    sentences (None: the best), `language` that of the texts (None: found in each).
+    dense layers out. `word_definition` is what a word is (None: of the text), `splitter` the name of what splits texts
+    into sentences (None: the best), `language` that of the texts (None: found in each).
     """
 
     model: str = EMBEDDED
@@ -99,7 +99,7 @@ class EngineConfig:
     dense: bool | None = None
     prompt: str | None = None
     query_prompt: str | None = None
-    words: Words | None = None
+    word_definition: WordDefinition | None = None
     splitter: str | None = None
     language: str | None = None
 
@@ -157,7 +157,7 @@ class Engine:
     @cached_property
     def wordpiece(self) -> TextTokenizer:
         """The tokenizer of the checkpoint. Raises ModelError if BERT cannot use it."""
-        wordpiece = TextTokenizer.load(self.checkpoint.folder, words=self.config.words or "text")
+        wordpiece = TextTokenizer.load(self.checkpoint.folder, words=self.config.word_definition or "text")
         self.checkpoint.require_vocabulary(wordpiece.vocab_size)
         return wordpiece
 
@@ -231,7 +231,7 @@ class Engine:
             dense=own.dense_sha256 if dense else "",
             prompt=prompt,
             query_prompt=own.query_prompt if config.query_prompt is None else config.query_prompt,
-            words=self.wordpiece.words,
+            word_definition=self.wordpiece.word_definition,
         )
 
     @property
@@ -264,8 +264,8 @@ class Engine:
         model = str(folder.resolve()) if folder.is_dir() else self.config.model
         spec = self.spec
         return replace(
-            self.config, model=model, precision=spec.precision, words=spec.words, splitter=spec.splitter,
-            language=spec.language or "en",
+            self.config, model=model, precision=spec.precision, word_definition=spec.word_definition,
+            splitter=spec.splitter, language=spec.language or "en",
         )  # fmt: skip
 
     @cached_property
@@ -349,7 +349,7 @@ class Engine:
         clock.lap("reuse")
         for chunk in keying.chunks(clock.between(documents, "read", "tokenize")):
             clock.lap("tokenize")
-            words = None if outputs.level == "sentences" else chunk_words(chunk, outputs.words, self.wordpiece.words)
+            words = self._words(chunk, outputs)
             planned = self._planned(chunk, keying, words, known, seed=seed)
             forward = Forward(chunk, planned, self.spec.pooling, self.spec.max_tokens, on_batch, self.sentence_head)
             clock.lap("reuse")
@@ -366,7 +366,7 @@ class Engine:
         keying, max_tokens = self._keying(outputs), self.spec.max_tokens
         known = None if stored is None else KnownRows(stored, keying, outputs)
         for chunk in keying.chunks(documents):
-            words = None if outputs.level == "sentences" else chunk_words(chunk, outputs.words, self.wordpiece.words)
+            words = self._words(chunk, outputs)
             found = self._planned(chunk, keying, words, known, seed=seed)
             counted = planned_counts(chunk, found, words, max_tokens)
             anew = found if known is None else self._planned(chunk, keying, words, None, seed=seed)
@@ -397,6 +397,11 @@ class Engine:
             except (OSError, pa.ArrowException) as error:
                 log.warning("stored vectors cannot be read, a chunk is encoded whole: %s", type(error).__name__)
         return plan(chunk, possible, keys, seed=seed, copied=copied)
+
+    def _words(self, chunk: Chunk, outputs: Outputs) -> ChunkWords | None:
+        if outputs.level == "sentences":
+            return None
+        return chunk_words(chunk, outputs.words, self.wordpiece.word_definition)
 
     def _passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
         with self._lock:

@@ -114,7 +114,7 @@ def _like(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
 
     spec = encoding.spec
     like = config_like(spec, model=place_of(spec), device=settings.device, precision=spec.precision)
-    return replace(like, words=None, **settings.settings())
+    return replace(like, word_definition=None, **settings.settings())
 
 
 def _snapshot(lake: Lake, *, dry_run: bool) -> Snapshot:

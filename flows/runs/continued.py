@@ -38,7 +38,7 @@ def _as_before(config: EngineConfig, encodings: Sequence[Encoding], name: str | 
     of_model = [e for e in alike if e.spec.model_sha256 == shared_engine(config).checkpoint.sha256]
     if not of_model or _makes_one_of(config, of_model):
         return config
-    by_words = replace(config, words=config.words or "tokenizer")
+    by_words = replace(config, word_definition=config.word_definition or "tokenizer")
     if _makes_one_of(by_words, of_model):
         return by_words
     if not shared_engine(config).own_settings.is_stated or len(of_model) != 1:

@@ -266,7 +266,7 @@ GROUP BY doc_id"""
 
 def _encodings(snapshot: Snapshot) -> pa.Table:
     shown = ("model", "width", "layers", "pooling", "context", "max_tokens", "precision", "splitter", "scheme",
-             "normalize", "dense", "prompt", "query_prompt", "words")  # fmt: skip
+             "normalize", "dense", "prompt", "query_prompt", "word_definition")  # fmt: skip
     measured = ("token_cosine", "least_token_cosine", "recall_at_10")
     columns: dict[str, list[Any]] = {
         "name": [e.name for e in snapshot.encodings],

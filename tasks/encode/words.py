@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polyseme.storage.records import Words
+from polyseme.storage.records import WordDefinition
 from polyseme.storage.word_keys import word_key, word_keys
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.chunks import Chunk
@@ -40,7 +40,7 @@ class ChunkWords:
         return len(self.start)
 
 
-def chunk_words(chunk: Chunk, only: frozenset[str] | None, scheme: Words = "text") -> ChunkWords:
+def chunk_words(chunk: Chunk, only: frozenset[str] | None, scheme: WordDefinition = "text") -> ChunkWords:
     """Return the words of the sentences that the chunk stores. `only`, if not None, are those to keep, and phrases.
 
     `scheme` is the one that the chunk was tokenized with.

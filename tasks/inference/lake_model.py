@@ -47,8 +47,8 @@ def config_like(
     return EngineConfig(
         model=model, device=device, precision=precision, layers=spec.layers, pooling=spec.pooling,
         context=spec.context, max_tokens=spec.max_tokens, normalize=spec.normalize, dense=bool(spec.dense),
-        prompt=spec.prompt, query_prompt=spec.query_prompt, words=spec.words, splitter=spec.splitter,
-        language=spec.language or "en",
+        prompt=spec.prompt, query_prompt=spec.query_prompt, word_definition=spec.word_definition,
+        splitter=spec.splitter, language=spec.language or "en",
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polyseme.storage.records import Words
+from polyseme.storage.records import WordDefinition
 from polyseme.storage.word_keys import word_key, word_keys
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.encode.pooling import sentence_vectors, word_vectors
@@ -55,7 +55,7 @@ def word_in_text_vectors(
     tokens = _encode(engine, tokenized, on_batch).tokens
     found: list[Floats | None] = []
     for i, (_, word) in enumerate(questions):
-        span = _first(tokenized.documents[i], tokenized.texts[i], normalise(word), engine.spec.words)
+        span = _first(tokenized.documents[i], tokenized.texts[i], normalise(word), engine.spec.word_definition)
         if span is None:
             found.append(None)
             continue
@@ -87,7 +87,7 @@ def _windows(engine: Engine, ptr: Ints, frame: Frame) -> Windows:
     return sentence_windows(ptr, alone, limit, frame)
 
 
-def _first(document: TokenizedDocument, text: str, phrase: str, scheme: Words) -> tuple[int, int] | None:
+def _first(document: TokenizedDocument, text: str, phrase: str, scheme: WordDefinition) -> tuple[int, int] | None:
     """Return the half-open token range of the first such word, or of the first such words in a row; None for none."""
     numbers = np.arange(int(document.last_word.max(initial=-1)) + 1)
     starts = np.searchsorted(document.last_word, numbers, side="left")

@@ -11,7 +11,7 @@ from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import TypeAlias
 
-from polyseme.storage.records import Document, Words
+from polyseme.storage.records import Document, WordDefinition
 from polyseme.tasks.groups import document_size, groups_of
 from polyseme.tasks.text.passages import Passage, PassageGroup, passage_groups, passages, with_documents
 from polyseme.tasks.text.sentences import Splitting, split_by
@@ -34,7 +34,7 @@ class PassageProcesses:
 
     def __init__(self, wordpiece: TextTokenizer, folder: Path, size: int, splitting: Splitting) -> None:
         self._wordpiece, self._folder, self._splitting = wordpiece, folder, splitting
-        self._setup = tokenizing if wordpiece.words == "text" else tokenizing_by_tokenizer
+        self._setup = tokenizing if wordpiece.word_definition == "text" else tokenizing_by_tokenizer
         self._pool: WorkerPool[Request, PassageGroup] = WorkerPool(self._setup, folder, size)
 
     def passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
@@ -80,7 +80,7 @@ def tokenizing_by_tokenizer(folder: Path) -> Callable[[Request], Iterator[Passag
     return _tokenizing(folder, "tokenizer")
 
 
-def _tokenizing(folder: Path, words: Words) -> Callable[[Request], Iterator[PassageGroup]]:
+def _tokenizing(folder: Path, words: WordDefinition) -> Callable[[Request], Iterator[PassageGroup]]:
     wordpiece = TextTokenizer.load(folder, words=words)
 
     def work(request: Request) -> Iterator[PassageGroup]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from polyseme.storage.errors import ModelError
-from polyseme.storage.records import Sentence, Words
+from polyseme.storage.records import Sentence, WordDefinition
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.text_words import UNREADABLE, is_space, joined, kinds_of, words_of_tokens
@@ -44,12 +44,12 @@ class TextTokenizer:
     which is what encodings of earlier releases have.
     """
 
-    def __init__(self, source: TokenizerSource, *, words: Words = "text") -> None:
+    def __init__(self, source: TokenizerSource, *, words: WordDefinition = "text") -> None:
         """Load a tokenizer, without its truncation and padding. Raises ModelError if its definition is malformed."""
         self._tokenizer = _loaded(source)
         self._source = source
         self.prompt, self._prefix = "", tuple[int, ...]()
-        self.words: Words = words
+        self.word_definition: WordDefinition = words
         self._pieces = {number: piece for piece, number in source.ids.items()}
         self._looks_up = self.kind in ("WordPiece", "WordLevel")
         names = source.names
@@ -62,7 +62,7 @@ class TextTokenizer:
         self.vocab_size = max(source.ids.values()) + 1
 
     @classmethod
-    def load(cls, folder: Path, *, words: Words = "text") -> TextTokenizer:
+    def load(cls, folder: Path, *, words: WordDefinition = "text") -> TextTokenizer:
         """Load the tokenizer of a checkpoint as transformers' `AutoTokenizer` does. Never uses the network.
 
         Raises ModelError if there is none, or none that may run.
@@ -145,7 +145,7 @@ class TextTokenizer:
         ends = chain.from_iterable(chain.from_iterable(e.offsets for e in encodings))
         offsets = np.fromiter(ends, np.int64, 2 * n).reshape(n, 2)
         base = np.repeat(np.array([sentence.start for _, sentence in spans], np.int64), lengths)[:, None]
-        if self.words == "tokenizer":
+        if self.word_definition == "tokenizer":
             words = np.fromiter(chain.from_iterable(e.word_ids for e in encodings), np.int32, n)
             word = last_word = _renumber(words, lengths)
         else:

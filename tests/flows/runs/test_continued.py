@@ -36,41 +36,41 @@ def encoding(config: EngineConfig, name: str = "e", **changes: object) -> Encodi
 def former(config: EngineConfig) -> EngineConfig:
     return replace(
         config, pooling="mean", normalize=False, dense=False, prompt="", query_prompt="", max_tokens=64,
-        words="tokenizer",
+        word_definition="tokenizer",
     )  # fmt: skip
 
 
 def test_the_only_encoding_of_the_model_goes_on(config: EngineConfig, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert continued(config, [encoding(former(config), splitter="an older one")]) == former(config)
+        assert continued(config, [encoding(former(config), splitter="an older one")], default=None) == former(config)
     assert "polyseme backfill --model" in caplog.text
     assert "--pooling cls" in caplog.text
 
 
 def test_what_is_asked_for_begins_another_encoding(config: EngineConfig) -> None:
     asked = replace(config, pooling="cls")
-    assert continued(asked, [encoding(former(config))]) == asked
+    assert continued(asked, [encoding(former(config))], default=None) == asked
 
 
 def test_a_new_lake_heeds_the_checkpoint(config: EngineConfig) -> None:
-    assert continued(config, []) == config
-    assert continued(config, [encoding(former(config), model_sha256="another")]) == config
+    assert continued(config, [], default=None) == config
+    assert continued(config, [encoding(former(config), model_sha256="another")], default=None) == config
 
 
 def test_a_lake_that_has_the_own_encoding_goes_on_with_it(config: EngineConfig) -> None:
-    assert continued(config, [encoding(config)]) == config
-    assert continued(config, [encoding(former(config)), encoding(config, "own")]) == config
-    assert continued(config, [encoding(former(config))], name="new") == config
+    assert continued(config, [encoding(config)], default=None) == config
+    assert continued(config, [encoding(former(config)), encoding(config, "own")], default=None) == config
+    assert continued(config, [encoding(former(config))], default=None, name="new") == config
 
 
 def test_a_checkpoint_that_says_nothing_changes_nothing(make_checkpoint: MakeCheckpoint) -> None:
     plain = EngineConfig(model=str(make_checkpoint()), device="cpu")
-    assert continued(plain, [encoding(plain)]) == plain
+    assert continued(plain, [encoding(plain)], default=None) == plain
 
 
 def test_an_encoding_keeps_its_words(make_checkpoint: MakeCheckpoint) -> None:
     plain = EngineConfig(model=str(make_checkpoint()), device="cpu")
-    earlier = replace(plain, words="tokenizer")
-    assert continued(plain, [encoding(earlier, splitter="an older one")]) == earlier
-    assert continued(plain, [encoding(earlier), encoding(plain, "new")]) == plain
-    assert continued(plain, [encoding(earlier)], name="new") == plain
+    earlier = replace(plain, word_definition="tokenizer")
+    assert continued(plain, [encoding(earlier, splitter="an older one")], default=None) == earlier
+    assert continued(plain, [encoding(earlier), encoding(plain, "new")], default=None) == plain
+    assert continued(plain, [encoding(earlier)], default=None, name="new") == plain

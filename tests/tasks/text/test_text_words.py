@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from polyseme.storage.records import Document, Outputs, Words
+from polyseme.storage.records import Document, Outputs, WordDefinition
 from polyseme.tasks.encode.words import chunk_words
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.model.checkpoint import embedded_folder
@@ -26,7 +26,7 @@ WITHOUT_MARKS = st.characters(exclude_categories=["Cs", "Cc", "Cn", "Mn", "Mc", 
 
 
 @cache
-def wordpiece(words: Words) -> TextTokenizer:
+def wordpiece(words: WordDefinition) -> TextTokenizer:
     return TextTokenizer.load(embedded_folder(), words=words)
 
 
