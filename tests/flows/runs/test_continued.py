@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -40,37 +41,46 @@ def former(config: EngineConfig) -> EngineConfig:
     )  # fmt: skip
 
 
+def made(config: EngineConfig, encodings: Sequence[Encoding], *, name: str | None = None) -> str:
+    """Return the id of the encoding that a run makes in a lake which has these."""
+    return shared_engine(continued(config, encodings, default=None, name=name)).spec.encoding_id
+
+
 def test_the_only_encoding_of_the_model_goes_on(config: EngineConfig, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert continued(config, [encoding(former(config), splitter="an older one")], default=None) == former(config)
+        only = encoding(former(config), splitter="lines/1")
+        assert made(config, [only]) == only.encoding_id
     assert "polyseme backfill --model" in caplog.text
     assert "--pooling cls" in caplog.text
 
 
 def test_what_is_asked_for_begins_another_encoding(config: EngineConfig) -> None:
     asked = replace(config, pooling="cls")
-    assert continued(asked, [encoding(former(config))], default=None) == asked
+    assert made(asked, [encoding(former(config))]) == encoding(asked).encoding_id
 
 
 def test_a_new_lake_heeds_the_checkpoint(config: EngineConfig) -> None:
-    assert continued(config, [], default=None) == config
-    assert continued(config, [encoding(former(config), model_sha256="another")], default=None) == config
+    own = encoding(config).encoding_id
+    assert made(config, []) == own
+    assert made(config, [encoding(former(config), model_sha256="another")]) == own
 
 
 def test_a_lake_that_has_the_own_encoding_goes_on_with_it(config: EngineConfig) -> None:
-    assert continued(config, [encoding(config)], default=None) == config
-    assert continued(config, [encoding(former(config)), encoding(config, "own")], default=None) == config
-    assert continued(config, [encoding(former(config))], default=None, name="new") == config
+    own = encoding(config, "own")
+    assert made(config, [own]) == own.encoding_id
+    assert made(config, [encoding(former(config)), own]) == own.encoding_id
+    assert made(config, [encoding(former(config))], name="new") == own.encoding_id
 
 
 def test_a_checkpoint_that_says_nothing_changes_nothing(make_checkpoint: MakeCheckpoint) -> None:
     plain = EngineConfig(model=str(make_checkpoint()), device="cpu")
-    assert continued(plain, [encoding(plain)], default=None) == plain
+    assert made(plain, [encoding(plain)]) == encoding(plain).encoding_id
 
 
 def test_an_encoding_keeps_its_words(make_checkpoint: MakeCheckpoint) -> None:
     plain = EngineConfig(model=str(make_checkpoint()), device="cpu")
-    earlier = replace(plain, word_definition="tokenizer")
-    assert continued(plain, [encoding(earlier, splitter="an older one")], default=None) == earlier
-    assert continued(plain, [encoding(earlier), encoding(plain, "new")], default=None) == plain
-    assert continued(plain, [encoding(earlier)], default=None, name="new") == plain
+    earlier = encoding(replace(plain, word_definition="tokenizer"), splitter="lines/1")
+    new = encoding(plain, "new")
+    assert made(plain, [earlier]) == earlier.encoding_id
+    assert made(plain, [earlier, new]) == new.encoding_id
+    assert made(plain, [earlier], name="new") == new.encoding_id
