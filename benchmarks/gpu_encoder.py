@@ -13,10 +13,10 @@ from benchmarks.machine import model_flops
 from polyseme.storage.records import Precision
 from polyseme.tasks.encode.masked_lm import Ids, Masking, token_surprisals, word_numbers
 from polyseme.tasks.encode.pooling import sentence_vectors
-from polyseme.tasks.model.bert import PackedBatch
 from polyseme.tasks.model.checkpoint import Checkpoint, embedded_folder
 from polyseme.tasks.model.devices import DTYPES
 from polyseme.tasks.model.encoder import Encoded, Encoder
+from polyseme.tasks.model.packed import PackedBatch
 from polyseme.tasks.model.packing import pack
 from polyseme.tasks.text.windows import (
     SentencePairs,
@@ -70,7 +70,7 @@ def utilisation(setting: Setting) -> Iterator[Figure]:
     count = 4 if setting.tiny else max(1, 2 * encoder.budget // _WINDOW)
     ptr = np.arange(count + 1, dtype=np.int64) * (_WINDOW - 2)
     ids = np.random.default_rng(0).integers(1000, 30_000, int(ptr[-1])).astype(np.int32)
-    windows = sentence_windows(ptr, range(count), _WINDOW)
+    windows = sentence_windows(ptr, range(count), _WINDOW, setting.frame)
     forward, flops = forward_pass(setting, ids, windows, encoder.budget)
     tokens = int(windows.lengths.sum())
     seconds = setting.timed(forward, of=3)
@@ -92,8 +92,8 @@ def square_rate(setting: Setting) -> float:
 
 def forward_pass(setting: Setting, ids: Ids, windows: Windows, budget: int) -> tuple[Callable[[], None], int]:
     """Return a function that encodes `windows` in batches of `budget` tokens packed beforehand, and its operations."""
-    bert, specials = setting.encoder.bert, setting.encoder.specials
-    packed = [pack(ids, windows, numbers, specials, setting.device)[0] for numbers in batches(windows.lengths, budget)]
+    bert = setting.encoder.network
+    packed = [pack(ids, windows, numbers, setting.device)[0] for numbers in batches(windows.lengths, budget)]
 
     def forward() -> None:
         with torch.inference_mode():
@@ -108,8 +108,9 @@ def pairs(setting: Setting) -> Iterator[Figure]:
     encoder, text = setting.encoder, setting.text_for(setting.seconds / 20)
     ptr, count = text.sentence_ptr, len(text.sentences)
     near = SentencePairs(np.arange(count - 1), np.arange(1, count))
-    alone, scored = sentence_windows(ptr, range(count), encoder.max_tokens), pair_windows(ptr, near, encoder.max_tokens)
-    both, left_out = paired_context_windows(ptr, near, count, encoder.max_tokens)
+    limit, frame = encoder.max_tokens, setting.frame
+    alone, scored = sentence_windows(ptr, range(count), limit, frame), pair_windows(ptr, near, limit, frame)
+    both, left_out = paired_context_windows(ptr, near, count, limit, frame)
 
     def apart() -> None:
         encoder.encode_sentences(text.ids, alone, sentence_ptr=ptr, pooling="mean")
@@ -138,7 +139,7 @@ def _compared(setting: Setting, checkpoint: Checkpoint, name: str) -> Iterator[F
     text = setting.text(1)
     ptr = text.sentence_ptr[: _CHECKED + 1]
     ids, count = text.ids[: ptr[-1]], len(ptr) - 1
-    windows = sentence_windows(ptr, range(count), setting.encoder.max_tokens)
+    windows = sentence_windows(ptr, range(count), setting.encoder.max_tokens, setting.frame)
     cpu = setting.new_encoder(torch.device("cpu"), "fp32", checkpoint=checkpoint)
     truth = cpu.encode(ids, windows, sentences=count)
     for precision, bound in _PRECISIONS.items():
@@ -174,7 +175,7 @@ def memory(setting: Setting) -> Iterator[Figure]:
     """The token budget, its peak memory, and halving of batches with less memory."""
     text = setting.text(1 if setting.tiny else 2 * setting.encoder.budget)
     ptr, count = text.sentence_ptr, len(text.sentences)
-    windows = sentence_windows(ptr, range(count), setting.encoder.max_tokens)
+    windows = sentence_windows(ptr, range(count), setting.encoder.max_tokens, setting.frame)
     yield Figure("budget found", setting.encoder.budget, "tokens a batch")
     cuda = setting.device.type == "cuda"
     if cuda:
@@ -208,14 +209,14 @@ def _little_memory(setting: Setting, encoder: Encoder, free: int) -> Iterator[No
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
         return
-    forward = encoder.bert.vector_states
+    forward = encoder.network.vector_states
 
     def refuse(batch: PackedBatch, *, last: int = 1) -> torch.Tensor:
         if len(batch.ids) > encoder.max_tokens // 2:
             raise torch.OutOfMemoryError("out of memory (simulated)")
         return forward(batch, last=last)
 
-    encoder.bert.vector_states = refuse  # type: ignore[method-assign]
+    encoder.network.vector_states = refuse  # type: ignore[method-assign]
     yield
 
 
@@ -225,7 +226,7 @@ def likelihood(setting: Setting) -> Iterator[Figure]:
     text = setting.text(1) if setting.tiny else setting.text_for(setting.seconds / 200)
     count = 8 if setting.tiny else len(text.sentences)
     ptr = text.sentence_ptr[: count + 1]
-    windows = sentence_windows(ptr, range(count), encoder.max_tokens)
+    windows = sentence_windows(ptr, range(count), encoder.max_tokens, setting.frame)
     words = word_numbers(text.word[: ptr[-1]], ptr)
     masking = Masking("within_word_l2r", setting.wordpiece.mask_id)
 

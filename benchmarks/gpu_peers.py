@@ -75,7 +75,7 @@ def _require_alike(name: str, found: Vectors, truth: Vectors) -> None:
 
 def _mine(setting: Setting, text: Text) -> Vectors:
     encoder, count = setting.encoder, len(text.sentences)
-    windows = sentence_windows(text.sentence_ptr, range(count), encoder.max_tokens)
+    windows = sentence_windows(text.sentence_ptr, range(count), encoder.max_tokens, setting.frame)
     vectors, _ = encoder.encode_sentences(text.ids, windows, sentence_ptr=text.sentence_ptr, pooling="mean")
     return vectors
 
@@ -142,10 +142,11 @@ def _of_transformers(setting: Setting, text: Text, *, padded: bool) -> Ways:
 
 def _rows(setting: Setting, text: Text) -> Rows:
     """Return the ids of each sentence with special tokens, prepared before the measurement."""
-    specials, most = setting.encoder.specials, setting.encoder.max_tokens - 2
+    frame = setting.frame
+    most = setting.encoder.max_tokens - frame.single
     bounds = itertools.pairwise(text.sentence_ptr.tolist())
     return [
-        np.array([specials.cls, *text.ids[a : min(b, a + most)].tolist(), specials.sep], dtype=np.int64)
+        np.array([*frame.before, *text.ids[a : min(b, a + most)].tolist(), *frame.after], dtype=np.int64)
         for a, b in bounds
     ]
 

@@ -77,7 +77,7 @@ def _switching(seconds: float) -> Iterator[None]:
 def training(setting: Setting) -> Iterator[Figure]:
     """Steps of MLM + NSP on the embedded model; a step includes data preparation, optimizer and log."""
     from polyseme.tasks.model.checkpoint import find
-    from polyseme.tasks.text.wordpiece import WordPiece
+    from polyseme.tasks.text.tokenizer import TextTokenizer
     from polyseme.tasks.training.corpus import prepare
     from polyseme.tasks.training.network import start_from
     from polyseme.tasks.training.objective import Objective, ObjectiveConfig
@@ -85,7 +85,7 @@ def training(setting: Setting) -> Iterator[Figure]:
     from polyseme.tasks.training.trainer import Trainer
 
     checkpoint = find("polyseme-mini") if not setting.tiny else setting.checkpoint
-    wordpiece = WordPiece.load(checkpoint.folder)
+    wordpiece = TextTokenizer.load(checkpoint.folder)
     text = prepare(setting.documents * (1 if setting.tiny else 20), wordpiece)
     for micro in (4,) if setting.tiny else (16, 128):
         config = TrainingConfig(

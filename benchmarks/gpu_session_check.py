@@ -116,7 +116,7 @@ def _toy(plan: Plan, folder: Path) -> Setting:
 def _forward(setting: Setting) -> str:
     """Compare bf16 and float32 vectors of the device with the CPU's."""
     text = setting.tokenized(["The river left its bank.", "The robbers emptied the bank vault at night."])
-    windows = sentence_windows(text.sentence_ptr, range(2), 64)
+    windows = sentence_windows(text.sentence_ptr, range(2), 64, setting.frame)
     truth = setting.new_encoder(torch.device("cpu"), "fp32").encode(text.ids, windows, sentences=2).tokens
     found = {}
     for precision in ("bf16", "fp32"):

@@ -23,10 +23,10 @@ from polyseme.storage.records import Document, Precision, Sentence
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.model.checkpoint import Checkpoint, embedded_folder
 from polyseme.tasks.model.encoder import Encoder
-from polyseme.tasks.model.packing import Specials
 from polyseme.tasks.model.safetensors_fast_path import shapes
+from polyseme.tasks.text.frames import Frame
+from polyseme.tasks.text.tokenizer import TextTokenizer
 from polyseme.tasks.text.windows import sentence_windows
-from polyseme.tasks.text.wordpiece import WordPiece
 
 CORPUS = Path(__file__).parents[1] / "examples" / "corpus"
 BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
@@ -94,7 +94,7 @@ class Setting:
         folder = self.folder / "random-bert"
         folder.mkdir()
         config = _COMMON | (TINY if self.tiny else BASE)
-        config |= {"vocab_size": WordPiece.load(self.tokenizer).vocab_size}
+        config |= {"vocab_size": TextTokenizer.load(self.tokenizer).vocab_size}
         generator = torch.Generator().manual_seed(0)
         tensors = {}
         for name, shape in shapes(config).items():
@@ -107,9 +107,14 @@ class Setting:
         return Checkpoint("random-bert", folder)
 
     @cached_property
-    def wordpiece(self) -> WordPiece:
+    def wordpiece(self) -> TextTokenizer:
         """The tokenizer of the checkpoint."""
-        return WordPiece.load(self.checkpoint.folder)
+        return TextTokenizer.load(self.checkpoint.folder)
+
+    @property
+    def frame(self) -> Frame:
+        """The special tokens around the text of a window."""
+        return self.wordpiece.frame
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -121,10 +126,7 @@ class Setting:
         checkpoint: Checkpoint | None = None,
     ) -> Encoder:  # fmt: skip
         """Return another encoder, by default of the same checkpoint; another one must have the same tokenizer."""
-        specials = Specials(self.wordpiece.cls_id, self.wordpiece.sep_id)
-        return Encoder(
-            checkpoint or self.checkpoint, device=device, specials=specials, precision=precision, budget=budget
-        )
+        return Encoder(checkpoint or self.checkpoint, device=device, precision=precision, budget=budget)
 
     @cached_property
     def documents(self) -> list[Document]:
@@ -158,7 +160,7 @@ class Setting:
     def rate(self) -> float:
         """Approximate tokens per second of the encoder on natural sentences, to choose the sizes of measurements."""
         text = self.text(1 if self.tiny else 4 * self.encoder.budget)
-        windows = sentence_windows(text.sentence_ptr, range(len(text.sentences)), self.encoder.max_tokens)
+        windows = sentence_windows(text.sentence_ptr, range(len(text.sentences)), self.encoder.max_tokens, self.frame)
 
         def run() -> None:
             self.encoder.encode_sentences(text.ids, windows, sentence_ptr=text.sentence_ptr, pooling="mean")

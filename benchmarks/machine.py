@@ -17,6 +17,7 @@ from polyseme.tasks.model.bert import PackedBert
 from polyseme.tasks.model.devices import processor
 from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.model.linear import Dense, Packed
+from polyseme.tasks.model.packed import Network
 from polyseme.tasks.text.windows import Windows
 
 ROWS = 1024
@@ -59,25 +60,27 @@ def disk_bandwidth(folder: str) -> float:
     return _TRANSFER / min(_seconds(write) for _ in range(3))
 
 
-def model_flops(bert: PackedBert, windows: Windows) -> int:
+def model_flops(network: Network, windows: Windows) -> int:
     """Return the floating-point operations of all matrix products over `windows`, without padding and heads."""
-    return int(windows.lengths.sum()) * linear_flops(bert) + attention_flops(bert, windows)
+    return int(windows.lengths.sum()) * linear_flops(network) + attention_flops(network, windows)
 
 
-def linear_flops(bert: PackedBert) -> int:
+def linear_flops(network: Network) -> int:
     """Return the floating-point operations of the matrix products with weights, per token, up to the vector layer."""
-    layers = bert.layers[: bert.vector_layer]
+    assert isinstance(network, PackedBert)
+    layers = network.layers[: network.vector_layer]
     return sum(2 * w.size for layer in layers for w in (layer.qkv, layer.out, layer.up, layer.down))
 
 
-def attention_flops(bert: PackedBert, windows: Windows) -> int:
+def attention_flops(network: Network, windows: Windows) -> int:
     """Return the floating-point operations of attention's two products over all `windows`."""
-    return 4 * bert.vector_layer * bert.hidden * int((windows.lengths**2).sum())
+    return 4 * network.vector_layer * network.hidden * int((windows.lengths**2).sum())
 
 
 def products(encoder: Encoder) -> tuple[Callable[[], object], int]:
     """Return a function that runs one layer's products on every core, and its floating-point operations."""
-    pool, layer = encoder.pool, encoder.bert.layers[0]
+    assert isinstance(encoder.network, PackedBert)
+    pool, layer = encoder.pool, encoder.network.layers[0]
     linears = [m for m in (layer.qkv, layer.out, layer.up, layer.down) if isinstance(m, Dense | Packed)]
     inputs = [torch.randn(ROWS, m.size // len(m.bias), dtype=m.bias.dtype) for m in linears]
 

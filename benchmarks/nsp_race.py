@@ -17,9 +17,9 @@ CONTEXTS: tuple[Context, ...] = ("sentence", "pair")
 
 def compare(engine: Engine, laid_out: Sequence[Chunk], rounds: int) -> tuple[dict[str, Times], dict[str, float]]:
     """Time scoring alone, `--context sentence` with NSP and `--context pair`; return times and facts."""
-    limit = engine.spec.max_tokens
+    limit, frame = engine.spec.max_tokens, engine.frame
     pairs = [transitions(chunk, 0).pairs for chunk in laid_out]
-    windows = [pair_windows(chunk.sentence_ptr, p, limit)[0] for chunk, p in zip(laid_out, pairs, strict=True)]
+    windows = [pair_windows(chunk.sentence_ptr, p, limit, frame)[0] for chunk, p in zip(laid_out, pairs, strict=True)]
     both = {c: model_alone(engine, laid_out, nsp=True, context=c) for c in CONTEXTS}
     forward = {c: sum(made.forward_tokens for made in run()) for c, run in both.items()}
 

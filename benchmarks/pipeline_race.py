@@ -112,7 +112,7 @@ def overheads(engine: Engine, source: Path, documents: Sequence[Document], round
 
 def lay_out(engine: Engine, documents: Sequence[Document]) -> list[Chunk]:
     """Tokenize `documents` into the chunks of the engine."""
-    return list(chunks(passages(documents, engine.wordpiece), engine.chunk_tokens))
+    return list(chunks(passages(documents, engine.wordpiece, engine.split), engine.chunk_tokens))
 
 
 def model_alone(
@@ -125,6 +125,7 @@ def model_alone(
             chunk_vectors(
                 engine.encoder,
                 chunk,
+                engine.frame,
                 context=context,
                 pooling="mean",
                 max_tokens=engine.spec.max_tokens,

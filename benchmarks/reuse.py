@@ -252,7 +252,7 @@ def _check_baseline(measured: Measured, rows: Sequence[tuple[str, str, float, fl
     ptr = np.append(0, np.cumsum(lengths)).astype(np.int64)
     ids = np.concatenate([np.asarray(sentence, np.int32) for sentence in sentences])
     first = np.arange(0, len(sentences), 2)
-    windows, _ = pair_windows(ptr, SentencePairs(first, first + 1), engine.spec.max_tokens)
+    windows, _ = pair_windows(ptr, SentencePairs(first, first + 1), engine.spec.max_tokens, engine.frame)
     logits = engine.in_lane(lambda encoder: encoder.score_pairs(ids, windows))
     expected = np.array([row[2:4] for row in rows], np.float32)
     measured.baseline_checked += len(rows)

@@ -20,8 +20,8 @@ from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Sentence
 from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.engine import Engine
+from polyseme.tasks.text.tokens import TokenizedDocument
 from polyseme.tasks.text.windows import sentence_windows
-from polyseme.tasks.text.wordpiece import TokenizedDocument
 
 DEFAULT_BATCH = 32
 BATCHES = (8, 16, 32, 64, 128)
@@ -55,8 +55,8 @@ def compare(engine: Engine, sentences: Sequence[str], rounds: int) -> tuple[dict
         runners[f"sentence-transformers, batch {best} (its best)"] = sizes[best]
     multiply()
     times = race(runners, rounds, warm=True)
-    windows = sentence_windows(tokenized.sentence_ptr, range(len(sentences)), engine.spec.max_tokens)
-    tokens, flops = int(windows.lengths.sum()), model_flops(engine.encoder.bert, windows)
+    windows = sentence_windows(tokenized.sentence_ptr, range(len(sentences)), engine.spec.max_tokens, engine.frame)
+    tokens, flops = int(windows.lengths.sum()), model_flops(engine.encoder.network, windows)
     rate = product_flops / times.pop("matrix products alone").typical
     return times, {
         "sentences": len(sentences),
@@ -78,7 +78,7 @@ def tokenize(engine: Engine, sentences: Sequence[str]) -> TokenizedDocument:
 def pooled(engine: Engine, tokenized: TokenizedDocument) -> Vectors:
     """Return the mean-pooled vectors `(sentences, width)` by Polyseme."""
     count = tokenized.n_sentences
-    windows = sentence_windows(tokenized.sentence_ptr, range(count), engine.spec.max_tokens)
+    windows = sentence_windows(tokenized.sentence_ptr, range(count), engine.spec.max_tokens, engine.frame)
     encoded = engine.encoder.encode(tokenized.ids, windows, sentences=count)
     return sentence_vectors(encoded, tokenized.sentence_ptr, "mean")
 

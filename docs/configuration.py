@@ -26,6 +26,7 @@ from polyseme.flows.settings import ENVIRONMENT_PREFIX
 PAGE = DOCS / "configuration.md"
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", Path: "path"}
 _CORPUS_HELP = {
+    "word_definition": "What a word is: those of the text (default), or of the tokenizer, as in earlier releases.",
     "sources": "Files, folders and globs; relative to the file. Required.",
     "lake": "The lake; relative to the file. By default the line `lake` at the top of the file, else `lake`.",
     "catalog": "The database of the lake's catalog. By default the line `catalog` at the top of the file, if `lake` is "

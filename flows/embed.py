@@ -83,7 +83,7 @@ def _encode(run: Run) -> None:
     artifact = cast("UUID", create_progress_artifact(0.0, key="embed-progress", description="Share of the run done"))
     in_flight: deque[tuple[Shard, PrefectFuture[ShardResult], PrefectFuture[Counts]]] = deque()
     job = run.job
-    config = job.engine if job.runner.kind == "threads" else run.engine.portable_config()
+    config = run.engine.config if job.runner.kind == "threads" else run.engine.portable_config()
     with started(job.runner, gpu=run.engine.device_type == "cuda") as workers:
         try:
             for shard in run.scanning.shards():

@@ -130,6 +130,11 @@ class Catalog:
         with self.reading() as connection:
             return encodings.read_encodings(connection)
 
+    def default_encoding(self) -> str | None:
+        """Return the id of the default encoding; None without encodings."""
+        with self.reading() as connection:
+            return meta.default_encoding(connection)
+
     def record_precision_loss(self, encoding_id: str, fidelity: PrecisionLoss) -> None:
         """Record what was measured of an encoding, unless something is recorded already."""
         with self.writing() as connection:

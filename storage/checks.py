@@ -28,6 +28,7 @@ from polyseme.storage.records import (
     Pooling,
     Precision,
     PrecisionLoss,
+    WordDefinition,
 )
 from polyseme.storage.schemas import TABLES
 
@@ -51,6 +52,12 @@ MOST = 2**62
 WIDEST = 65_536
 LONGEST_JSON = 1 << 20
 _SHOWN = 80
+_LONGEST_PROMPT = 4_096
+PROMPT = re.compile(rf"[^\x00\ud800-\udfff]{{0,{_LONGEST_PROMPT}}}")
+_CHOICES = {
+    "layers": Layers, "pooling": Pooling, "context": Context, "precision": Precision,
+    "word_definition": WordDefinition,
+}  # fmt: skip
 _A_TIME = "a time in ISO 8601"
 PART = re.compile(rf"data/(?:{'|'.join(TABLES)})/encoding=[0-9a-f]{{16}}/[0-9a-f]{{32}}\.parquet")
 
@@ -171,15 +178,22 @@ def spec(origin: Origin, text: object) -> EncodingSpec:
     """Return the encoding that the catalog describes in JSON."""
     what = "encodings.spec"
     found = origin.object(text, what)
-    names = list(EncodingSpec.__dataclass_fields__)
-    origin.fields({"scheme": 1} | found, what, names)
+    found = EncodingSpec.defaults() | found
+    origin.fields(found, what, list(EncodingSpec.__dataclass_fields__))
     for name in ("model", "model_sha256", "tokenizer_sha256", "splitter"):
         origin.text(found[name], f"{what} {name}", LINE, "one line of text")
     origin.integer(found["width"], f"{what} width", least=1, most=WIDEST)
     origin.integer(found["max_tokens"], f"{what} max_tokens", least=1)
-    origin.integer(found.get("scheme", 1), f"{what} scheme", least=0)
-    for name, kind in (("layers", Layers), ("pooling", Pooling), ("context", Context), ("precision", Precision)):
+    origin.integer(found["scheme"], f"{what} scheme", least=0)
+    if found["language"] != "":
+        origin.text(found["language"], f"{what} language", LINE, "a code of ISO 639")
+    for name, kind in _CHOICES.items():
         origin.one_of(found[name], f"{what} {name}", get_args(kind))
+    if not isinstance(found["normalize"], bool):
+        origin.refuse(f"{what} normalize", found["normalize"], "true or false")
+    origin.text(found["dense"], f"{what} dense", re.compile(f"({SHA256.pattern})?"), "64 hex digits, or nothing")
+    for name in ("prompt", "query_prompt"):
+        origin.text(found[name], f"{what} {name}", PROMPT, f"up to {_LONGEST_PROMPT:,} characters of text")
     return EncodingSpec(**found)
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from json.encoder import encode_basestring
-from typing import Literal
+from typing import Any, Literal
 
 Layers = Literal["last", "last4"]
-Pooling = Literal["mean", "cls"]
+Pooling = Literal["mean", "cls", "max", "last", "weighted"]
+"""Of a sentence's tokens: their mean, the first special token, the greatest value of each dimension, the last special
+token, or the mean with weights that rise by one from token to token."""
+WordDefinition = Literal["text", "tokenizer"]
+"""What a word is: of the text, the same for every model, or what the tokenizer splits first."""
 Context = Literal["sentence", "window", "pair"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16", "int8"]
@@ -89,7 +93,14 @@ class Sentence:
 class EncodingSpec:
     """Everything that determines a vector. Two specs with the same `encoding_id` give equal vectors.
 
-    `width` is the number of dimensions, `max_tokens` the limit of a window.
+    `width` is the number of dimensions, `max_tokens` the limit of a window, `language` that of the texts as their
+    splitter was told it: a code of ISO 639, empty for English. Sentence vectors are pooled, go through the dense layers
+    with the SHA-256 `dense` and are scaled to length 1 with `normalize`; `prompt` stands before each sentence. Vectors
+    of words and tokens are the model's own. `query_prompt` stands before texts that are searched for: no stored vector
+    depends on it, so that it is in no id.
+
+    A field added later has a default that means "as before", and counts only where it differs: the encodings of
+    existing lakes keep their ids, and an earlier release reads what is described without it.
     """
 
     model: str
@@ -103,13 +114,30 @@ class EncodingSpec:
     precision: Precision
     splitter: str
     scheme: int = 1
+    normalize: bool = False
+    dense: str = ""
+    prompt: str = ""
+    query_prompt: str = ""
+    word_definition: WordDefinition = "tokenizer"
+    language: str = ""
 
     @property
     def encoding_id(self) -> str:
-        """Sixteen hex digits over every field but the model's label: a renamed folder is the same model."""
-        settings = asdict(self)
+        """Sixteen hex digits over all that determines stored vectors: a renamed folder is the same model."""
+        settings = self.stated()
         del settings["model"]
+        settings.pop("query_prompt", None)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return the fields that a stored description may lack, and what they then are."""
+        return {f.name: f.default for f in fields(cls) if f.default is not MISSING}
+
+    def stated(self) -> dict[str, Any]:
+        """Return the fields to store and to hash: all but later ones that have their default."""
+        unsaid = {name: value for name, value in self.defaults().items() if name != "scheme"}
+        return {k: v for k, v in asdict(self).items() if k not in unsaid or v != unsaid[k]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +155,8 @@ class PrecisionLoss:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Which rows a document has besides its sentences. `words` limits word rows to these (lower case), None is all.
+    """Which rows a document has besides its sentences. `words` limits word rows to these keys and phrases of
+    keys with spaces between, None is all.
 
     `pll` is the variant of pseudo-log-likelihood of its sentences, None for none.
     """
@@ -240,7 +269,8 @@ class Counts:
     `documents` were encoded; `redescribed` have the same text as before and another title or metadata: nothing was
     encoded for them.
     `forward_tokens` are the tokens that went through the model, special tokens included. Of the sentences and tokens,
-    `reused_sentences` and `reused_tokens` have vectors that were copied and not computed.
+    `reused_sentences` and `reused_tokens` have vectors that were copied and not computed. `unknown_tokens` stand for
+    text that the model's vocabulary does not have, and `unknown_documents` are full of it.
     """
 
     documents: int = 0
@@ -252,6 +282,8 @@ class Counts:
     forward_tokens: int = 0
     reused_sentences: int = 0
     reused_tokens: int = 0
+    unknown_tokens: int = 0
+    unknown_documents: int = 0
     bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 

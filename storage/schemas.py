@@ -22,6 +22,7 @@ SORT_KEYS: dict[str, tuple[str, ...]] = {
 """Row order inside a part. `words` and `tokens` sort by form, so that one word is a few row groups."""
 
 ADDED: dict[str, tuple[str, ...]] = {
+    "documents": ("n_unknown",),
     "sentences": ("pll", "pll_variant"),
     "tokens": ("surprisal",),
     "transitions": ("order_margin",),
@@ -56,6 +57,7 @@ def table_schema(table: str, width: int) -> pa.Schema:
             pa.field("n_chars", pa.int64(), nullable=False),
             pa.field("n_sentences", pa.int32(), nullable=False),
             pa.field("n_tokens", pa.int64(), nullable=False),
+            pa.field("n_unknown", pa.int64()),
             pa.field("content_sha256", pa.string(), nullable=False),
             pa.field("ingested_at", pa.timestamp("us", tz="UTC"), nullable=False),
         ],

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import pyarrow as pa
 
-from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.errors import ModelError, PolysemeError, UsageError
 from polyseme.storage.records import (
     ENCODING_SCHEMES,
     Context,
@@ -34,6 +34,7 @@ from polyseme.storage.records import (
     Outputs,
     Pooling,
     Precision,
+    WordDefinition,
 )
 from polyseme.tasks.encode.chunk_tables import ChunkTables, TableMaker, counts
 from polyseme.tasks.encode.clock import StageClock
@@ -43,15 +44,19 @@ from polyseme.tasks.encode.masked_lm import Masking
 from polyseme.tasks.encode.passes import passes
 from polyseme.tasks.encode.plan import ChunkPlan, plan
 from polyseme.tasks.encode.planned import PlannedChunk, planned_counts
+from polyseme.tasks.encode.sentence_head import SentenceHead
 from polyseme.tasks.encode.stored_keys import Keying
+from polyseme.tasks.encode.unknown import UnknownTokens
 from polyseme.tasks.encode.words import ChunkWords, chunk_words
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
 from polyseme.tasks.model.device_kind import device_and_precision
+from polyseme.tasks.model.own_settings import OwnSettings, own_settings
 from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
+from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
-from polyseme.tasks.text.sentences import SPLITTER
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.text.sentences import AUTO, SPLITTER, Split, Splitting, split_by, takes_language, whole_name
+from polyseme.tasks.text.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
     from polyseme.tasks.model.encoder import Encoder
@@ -76,25 +81,57 @@ class Cancelled(PolysemeError):
 class EngineConfig:
     """What to load and how to encode, as plain values that can be sent to workers.
 
-    `max_tokens` is the window size (None: the model's limit), `budget` the tokens of a batch (None: by device).
+    `max_tokens` is the window size, `budget` the tokens of a batch (None: by device). `pooling`, `normalize`, `dense`,
+    `prompt`, `query_prompt` and `max_tokens` are the checkpoint's own if they are None; False for `dense` leaves its
+    dense layers out. `word_definition` is what a word is (None: of the text), `splitter` the name of what splits texts
+    into sentences (None: the best), `language` that of the texts (None: found in each).
     """
 
     model: str = EMBEDDED
     device: Device = "auto"
     precision: Precision | Literal["auto"] = "auto"
     layers: Layers = "last"
-    pooling: Pooling = "mean"
+    pooling: Pooling | None = None
     context: Context = "sentence"
     max_tokens: int | None = None
     budget: int | None = None
+    normalize: bool | None = None
+    dense: bool | None = None
+    prompt: str | None = None
+    query_prompt: str | None = None
+    word_definition: WordDefinition | None = None
+    splitter: str | None = None
+    language: str | None = None
 
     def __post_init__(self) -> None:
-        if self.pooling == "cls" and self.context != "sentence":
-            raise UsageError(
-                f"--pooling cls needs --context sentence: with '{self.context}' a sentence has no [CLS] of its own."
-            )
+        require_context(self.context, self.pooling or "mean", self.prompt or "")
         if self.budget is not None and self.budget < 1:
             raise UsageError(f"The token budget of a batch must be at least 1, got {self.budget}.")
+        _ = self.splitting
+
+    @property
+    def splitting(self) -> Splitting:
+        """How texts are split into sentences. Raises UsageError if the language is not one."""
+        splitter = whole_name(self.splitter or SPLITTER)
+        unsaid = AUTO if takes_language(splitter) else "en"
+        language = self.language or unsaid
+        return Splitting(splitter, "" if language == "en" else language)
+
+
+def require_context(context: Context, pooling: Pooling, prompt: str) -> None:
+    """Raise UsageError for a way to make sentence vectors that needs windows of one sentence."""
+    if context == "sentence":
+        return
+    if pooling not in ("mean", "max"):
+        raise UsageError(
+            f"--pooling {pooling} needs --context sentence: with '{context}' a sentence has no [CLS] or other special "
+            "token of its own. Add --pooling mean."
+        )
+    if prompt:
+        raise UsageError(
+            f"A prompt stands before each sentence, and with --context {context} windows have several. Use --context "
+            "sentence, or leave the prompt out with --prompt ''."
+        )
 
 
 @dataclass
@@ -118,11 +155,51 @@ class Engine:
         return find(self.config.model)
 
     @cached_property
-    def wordpiece(self) -> WordPiece:
+    def wordpiece(self) -> TextTokenizer:
         """The tokenizer of the checkpoint. Raises ModelError if BERT cannot use it."""
-        wordpiece = WordPiece.load(self.checkpoint.folder)
+        wordpiece = TextTokenizer.load(self.checkpoint.folder, words=self.config.word_definition or "text")
         self.checkpoint.require_vocabulary(wordpiece.vocab_size)
         return wordpiece
+
+    @cached_property
+    def split(self) -> Split:
+        """The function that splits a text into sentences. Raises ModelError if it is not installed as it was."""
+        return split_by(self.config.splitting)
+
+    @cached_property
+    def document_tokenizer(self) -> TextTokenizer:
+        """The tokenizer for sentences of documents, behind their prompt if they have one."""
+        return self._behind(self.spec.prompt)
+
+    @cached_property
+    def query_tokenizer(self) -> TextTokenizer:
+        """The tokenizer for texts that are searched for, behind their prompt if they have one."""
+        return self._behind(self.spec.query_prompt)
+
+    def _behind(self, prompt: str) -> TextTokenizer:
+        return self.wordpiece.with_prompt(prompt) if prompt else self.wordpiece
+
+    @cached_property
+    def own_settings(self) -> OwnSettings:
+        """What the checkpoint says of sentence vectors; nothing is asked of it if all of that is configured.
+
+        Raises ModelError for what cannot be honoured.
+        """
+        asked = ("pooling", "normalize", "prompt", "query_prompt", "max_tokens")
+        if self.config.dense is False and all(getattr(self.config, name) is not None for name in asked):
+            return OwnSettings()
+        return own_settings(self.checkpoint.folder)
+
+    @cached_property
+    def sentence_head(self) -> SentenceHead:
+        """What happens to a sentence's vector after pooling."""
+        layers = self.own_settings.dense if self.spec.dense else ()
+        return SentenceHead.load(layers, normalize=self.spec.normalize)
+
+    @property
+    def frame(self) -> Frame:
+        """The special tokens around the text of every window."""
+        return self.wordpiece.frame
 
     @cached_property
     def vocabulary(self) -> pa.Array:
@@ -132,21 +209,37 @@ class Engine:
     @cached_property
     def spec(self) -> EncodingSpec:
         """The encoding that this engine makes. Reads the weight files for their hash, but does not load them."""
-        config = self.config
+        config, own = self.config, self.own_settings
         _, precision = device_and_precision(config.device, config.precision)
+        pooling, prompt = config.pooling or own.pooling, own.prompt if config.prompt is None else config.prompt
+        require_context(config.context, pooling, prompt)
+        dense = own.dense if config.dense is not False else ()
         return EncodingSpec(
             model=self.checkpoint.label,
             model_sha256=self.checkpoint.sha256,
             tokenizer_sha256=self.wordpiece.sha256,
-            width=self.checkpoint.width,
+            width=dense[-1].width_out if dense else self.checkpoint.width,
             layers=config.layers,
-            pooling=config.pooling,
+            pooling=pooling,
             context=config.context,
-            max_tokens=require_max_tokens(self.checkpoint, config.max_tokens),
+            max_tokens=self._max_tokens,
             precision=precision,
-            splitter=SPLITTER,
+            splitter=config.splitting.splitter,
+            language=config.splitting.language,
             scheme=ENCODING_SCHEMES[config.context],
+            normalize=own.normalize if config.normalize is None else config.normalize,
+            dense=own.dense_sha256 if dense else "",
+            prompt=prompt,
+            query_prompt=own.query_prompt if config.query_prompt is None else config.query_prompt,
+            word_definition=self.wordpiece.word_definition,
         )
+
+    @property
+    def _max_tokens(self) -> int:
+        own = self.own_settings.max_tokens
+        if self.config.max_tokens is None and own is not None:
+            return min(own, self.checkpoint.max_tokens)
+        return require_max_tokens(self.checkpoint, self.config.max_tokens)
 
     @property
     def device_type(self) -> str:
@@ -169,14 +262,17 @@ class Engine:
         """Return settings that mean the same in another process or on another machine: one precision, full paths."""
         folder = Path(self.config.model)
         model = str(folder.resolve()) if folder.is_dir() else self.config.model
-        return replace(self.config, model=model, precision=self.spec.precision)
+        spec = self.spec
+        return replace(
+            self.config, model=model, precision=spec.precision, word_definition=spec.word_definition,
+            splitter=spec.splitter, language=spec.language or "en",
+        )  # fmt: skip
 
     @cached_property
     def encoder(self) -> Encoder:
         """The loaded model. Use it in the encoder lane only (`in_lane`)."""
         from polyseme.tasks.model.devices import resolve_device
         from polyseme.tasks.model.encoder import Encoder
-        from polyseme.tasks.model.packing import Specials
 
         device, precision = resolve_device(self.config.device, self.config.precision)
         return Encoder(
@@ -184,7 +280,6 @@ class Engine:
             device=device,
             precision=precision,
             layers=self.config.layers,
-            specials=Specials(self.wordpiece.cls_id, self.wordpiece.sep_id),
             budget=self.config.budget,
         )
 
@@ -195,16 +290,36 @@ class Engine:
     def check(self, outputs: Outputs) -> None:
         """Raise ModelError if checkpoint or device cannot give `outputs`, as far as files show without loading them.
 
-        Raises UsageError for windows that the model does not have.
+        Raises UsageError for windows that the model does not have, ModelError for a splitter that is not installed.
         """
+        _ = self.split
         _ = self.checkpoint.config, self.wordpiece
+        if self.checkpoint.family.kind == "generic":
+            from polyseme.tasks.model.generic import require_runnable
+
+            require_runnable(self.checkpoint)
         require_max_tokens(self.checkpoint, self.config.max_tokens)
+        if self.own_settings.dense or self.own_settings.is_stated:
+            self._check_dense(outputs)
         if self.config.device != "auto" or self.config.precision != "auto":
             _ = self.spec
         if not self.checkpoint.claims_head("NSP") and outputs.nsp:
-            raise missing_head(self.checkpoint.label, "NSP")
+            raise missing_head(self.checkpoint, "NSP")
         if outputs.pll is not None and not self.checkpoint.claims_head("MLM"):
-            raise missing_head(self.checkpoint.label, "MLM")
+            raise missing_head(self.checkpoint, "MLM")
+
+    def _check_dense(self, outputs: Outputs) -> None:
+        width = self.checkpoint.width
+        if self.spec.dense and self.own_settings.dense[0].width_in != width:
+            raise ModelError(
+                f"{self.checkpoint.folder} has a dense layer for {self.own_settings.dense[0].width_in} dimensions, and "
+                f"its model {width}. Fetch the checkpoint again, or leave the layer out with --no-dense."
+            )
+        if self.spec.width != width and outputs.level != "sentences":
+            raise UsageError(
+                f"The dense layers of {self.checkpoint.label} make {self.spec.width} dimensions of {width}, for "
+                "sentences only. Use --level sentences, or leave the layers out with --no-dense."
+            )
 
     def run(
         self,
@@ -230,15 +345,16 @@ class Engine:
         keying = self._keying(outputs)
         known = None if stored is None else KnownRows(stored, keying, outputs)
         made = TableMaker(outputs, version, ingested_at, self.spec.width, self.config.layers, self.vocabulary)
+        unknown = UnknownTokens(self.wordpiece.unk_id)
         clock.lap("reuse")
         for chunk in keying.chunks(clock.between(documents, "read", "tokenize")):
             clock.lap("tokenize")
-            words = None if outputs.level == "sentences" else chunk_words(chunk, outputs.words)
+            words = self._words(chunk, outputs)
             planned = self._planned(chunk, keying, words, known, seed=seed)
-            forward = Forward(chunk, planned, self.config.pooling, self.spec.max_tokens, on_batch)
+            forward = Forward(chunk, planned, self.spec.pooling, self.spec.max_tokens, on_batch, self.sentence_head)
             clock.lap("reuse")
             vectors = self._vectors(forward, outputs, clock, device_lock=device_lock)
-            tables = made.tables(chunk, vectors, words)
+            tables = made.tables(chunk, vectors, words, unknown.ended(chunk))
             clock.lap("pool")
             yield ChunkTables(tables, counts(chunk, tables, vectors, clock.reset()))
             clock.lap("outside")
@@ -250,17 +366,20 @@ class Engine:
         keying, max_tokens = self._keying(outputs), self.spec.max_tokens
         known = None if stored is None else KnownRows(stored, keying, outputs)
         for chunk in keying.chunks(documents):
-            words = None if outputs.level == "sentences" else chunk_words(chunk, outputs.words)
+            words = self._words(chunk, outputs)
             found = self._planned(chunk, keying, words, known, seed=seed)
             counted = planned_counts(chunk, found, words, max_tokens)
             anew = found if known is None else self._planned(chunk, keying, words, None, seed=seed)
             yield PlannedChunk(counted, anew.forward_tokens(chunk, max_tokens))
 
     def _keying(self, outputs: Outputs) -> Keying:
-        context, max_tokens, limit = self.config.context, self.spec.max_tokens, self.chunk_tokens
+        context, max_tokens, limit, frame = self.config.context, self.spec.max_tokens, self.chunk_tokens, self.frame
+        prompted = self.document_tokenizer.prompted_frame
         return Keying(
             chunks=lambda documents: chunks(self._passages(documents), limit),
-            passes=lambda chunk: passes(chunk, context=context, max_tokens=max_tokens, nsp=outputs.nsp),
+            passes=lambda chunk: passes(
+                chunk, frame, context=context, max_tokens=max_tokens, nsp=outputs.nsp, prompted=prompted
+            ),
             nsp=outputs.nsp,
             pll=outputs.pll is not None,
             words=outputs.level != "sentences",
@@ -279,10 +398,17 @@ class Engine:
                 log.warning("stored vectors cannot be read, a chunk is encoded whole: %s", type(error).__name__)
         return plan(chunk, possible, keys, seed=seed, copied=copied)
 
+    def _words(self, chunk: Chunk, outputs: Outputs) -> ChunkWords | None:
+        if outputs.level == "sentences":
+            return None
+        return chunk_words(chunk, outputs.words, self.wordpiece.word_definition)
+
     def _passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
         with self._lock:
             processes = self._processes
-        return passages(documents, self.wordpiece) if processes is None else processes.passages(documents)
+        if processes is not None:
+            return processes.passages(documents)
+        return passages(documents, self.document_tokenizer, self.split)
 
     @cached_property
     def _processes(self) -> PassageProcesses | None:
@@ -292,13 +418,15 @@ class Engine:
         count = self.passage_processes
         if count is None:
             count = 0 if self.device_type == "cpu" else processes_beside_a_gpu(cores())
-        return PassageProcesses(self.wordpiece, self.checkpoint.folder, count) if count else None
+        if not count:
+            return None
+        return PassageProcesses(self.document_tokenizer, self.checkpoint.folder, count, self.config.splitting)
 
     def _vectors(
         self, forward: Forward, outputs: Outputs, clock: StageClock, *, device_lock: AbstractContextManager[object]
     ) -> ChunkVectors:
         masking = None if outputs.pll is None else Masking(outputs.pll, self.wordpiece.mask_id)
-        width, tokens = self.spec.width, outputs.level != "sentences"
+        width, tokens = self.checkpoint.width, outputs.level != "sentences"
 
         def work() -> ChunkVectors:
             with device_lock:

@@ -25,6 +25,7 @@ from polyseme.storage.parts import fetched_parts, write_part
 from polyseme.storage.records import Counts, DocumentVersion, EncodingSpec, Outputs, Part, Reject, Shard, ShardResult
 from polyseme.storage.schemas import ADJACENT, RANDOM, SORT_KEYS, embedding_type, table_schema
 from polyseme.storage.sql.publish import publish
+from polyseme.storage.word_keys import word_key
 
 Texts = Mapping[str, Sequence[str]]
 """Sentences by doc_id."""
@@ -266,7 +267,7 @@ def _words(at: Row, sentence: str, start: int) -> list[Row]:
     for i, word in enumerate(re.finditer(r"\S+", sentence)):
         span = {"char_start": start + word.start(), "char_end": start + word.end()}
         rows.append(
-            {**at, **span, "word_index": i, "word": word[0], "word_lower": word[0].lower(), "tokens": [word[0]]}
+            {**at, **span, "word_index": i, "word": word[0], "word_lower": word_key(word[0]), "tokens": [word[0]]}
         )
     return rows
 

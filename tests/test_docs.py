@@ -37,7 +37,7 @@ OTHER_NAMES |= {
     "shards",
     "stage",
 }
-OTHER_NAMES |= {"maintenance", "tokens", "transitions", "written"}
+OTHER_NAMES |= {"maintenance", "splitters", "tokens", "transitions", "written"}
 """What comes after `polyseme.` in a file name, an entry point group, events, resource ids, metrics and attributes."""
 
 

@@ -105,5 +105,5 @@ def compete(
 def _work(engine: Engine, sentences: Sequence[str]) -> tuple[int, int]:
     """Return the number of tokens, special tokens included, and the floating-point operations for them."""
     pointers = tokenize(engine, sentences).sentence_ptr
-    windows = sentence_windows(pointers, range(len(sentences)), engine.spec.max_tokens)
-    return int(windows.lengths.sum()), model_flops(engine.encoder.bert, windows)
+    windows = sentence_windows(pointers, range(len(sentences)), engine.spec.max_tokens, engine.frame)
+    return int(windows.lengths.sum()), model_flops(engine.encoder.network, windows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ from polyseme.flows.commands.options.outputs import PartialOutputOptions
 from polyseme.flows.commands.options.panels import DOCUMENTS, ENCODING
 from polyseme.flows.commands.options.reading import Limit, as_parameters
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
+from polyseme.flows.commands.scores import without_missing_scores
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from polyseme.flows.runs.backfill_job import BackfillRequest
     from polyseme.flows.runs.run_report import RunReport
     from polyseme.storage.database.encodings import Encoding
+    from polyseme.storage.database.snapshot import Snapshot
     from polyseme.storage.lake import Lake
 
 Exit = int
@@ -66,12 +69,16 @@ def backfill(
         Encode as this encoding of the lake was, e.g. polyseme_mini; by default as the default one, unless --model names
         a model, or --name a new encoding: like the default one, but for the settings that are given.
     """
+    from polyseme.storage.sql.selection import find_encoding
+
     place = lake.lake()
-    kept, texts = _of_the_lake(place, texts_of, encoding, dry_run=dry_run)
+    snapshot = _snapshot(place, dry_run=dry_run)
+    kept, texts = find_encoding(snapshot, encoding), find_encoding(snapshot, texts_of)
     from polyseme.flows.runs.backfill_job import BackfillRequest
+    from polyseme.flows.runs.continued import continued
 
     if settings.model is not None and encoding is None:
-        config = settings.config()
+        config = continued(settings.config(), snapshot.encodings, default=snapshot.default_encoding, name=name)
     elif name not in (None, kept.name) and encoding is None:
         config = _like(kept, settings)
     else:
@@ -79,6 +86,7 @@ def backfill(
     engine = shared_engine(config)
     had_by = None if engine.spec.encoding_id == texts.encoding_id and not sources else texts
     wanted = outputs_wanted(place, had_by, outputs, dry_run=dry_run)
+    wanted = without_missing_scores(engine, wanted, asked=outputs.nsp)
     engine.check(wanted)
     request = BackfillRequest(
         lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted, sources=as_parameters(sources),
@@ -101,22 +109,19 @@ def _repeating(encoding: Encoding, settings: PartialEncodingOptions) -> EngineCo
 
 
 def _like(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
-    """Return settings of a new encoding: those of one of the lake, but for what was given."""
-    from polyseme.tasks.inference.lake_model import place_of
+    """Return settings of a new encoding: those of one of the lake, but for what was given, and words of the text."""
+    from polyseme.tasks.inference.lake_model import config_like, place_of
 
     spec = encoding.spec
-    same = {name: getattr(spec, name) for name in ("precision", "context", "layers", "pooling", "max_tokens")}
-    return EngineConfig(model=place_of(spec), device=settings.device, **(same | settings.settings()))
+    like = config_like(spec, model=place_of(spec), device=settings.device, precision=spec.precision)
+    return replace(like, word_definition=None, **settings.settings())
 
 
-def _of_the_lake(lake: Lake, texts_of: str | None, encoding: str | None, *, dry_run: bool) -> tuple[Encoding, Encoding]:
-    """Return the encoding to repeat and the one whose texts to take."""
+def _snapshot(lake: Lake, *, dry_run: bool) -> Snapshot:
     from polyseme.storage.catalog import Catalog
-    from polyseme.storage.sql.selection import find_encoding
 
     with Catalog.opened(lake, dry_run=dry_run) as catalog:
-        snapshot = catalog.snapshot()
-    return find_encoding(snapshot, encoding), find_encoding(snapshot, texts_of)
+        return catalog.snapshot()
 
 
 def outputs_wanted(

@@ -76,14 +76,24 @@ def _device() -> str:
     return f"cpu, {torch.get_num_threads()} threads"
 
 
+_SLOW = (
+    "run by transformers itself: slower than a family that Polyseme has a network for, and a vector may differ in its "
+    "last bits with its batch"
+)
+
+
 def _model(model: str) -> str:
+    from polyseme.flows.runs.continued import described
     from polyseme.tasks.engine import Engine, EngineConfig
 
     engine = Engine(EngineConfig(model=model))
     nsp, mlm = engine.in_lane(lambda encoder: (encoder.has_nsp, encoder.has_mlm))
-    spec = engine.spec
+    spec, family = engine.spec, engine.checkpoint.family
     heads = f"NSP head {'yes' if nsp else 'no'}, MLM head {'yes' if mlm else 'no'}"
-    return f"{spec.model}: hidden size {spec.width}, {spec.max_tokens} tokens a window, {heads}"
+    sentences = f"sentences {described(spec)}, {engine.wordpiece.kind} tokenizer"
+    size, limit = engine.checkpoint.width, spec.max_tokens
+    how = f"; {_SLOW}" if family.kind == "generic" else ""
+    return f"{spec.model}: {family.title}, hidden size {size}, {limit} tokens a window, {heads}; {sentences}{how}"
 
 
 def _nsp(model: str) -> str:
@@ -94,7 +104,10 @@ def _nsp(model: str) -> str:
         ("He went to the store.", "He bought some milk."),
         ("He went to the store.", "Penguins are flightless birds."),
     ]
-    follows, random = next_sentence(Engine(EngineConfig(model=model)), pairs)
+    engine = Engine(EngineConfig(model=model))
+    if not engine.checkpoint.claims_head("NSP"):
+        return "not scored: the model has no NSP head"
+    follows, random = next_sentence(engine, pairs)
     if follows.margin <= random.margin:
         raise PolysemeError(
             "the model scores an unrelated sentence as high as a fitting one: its NSP head is not trained. Name "

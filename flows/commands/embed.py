@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -13,6 +14,7 @@ from polyseme.flows.commands.options.outputs import OutputOptions
 from polyseme.flows.commands.options.panels import DOCUMENTS, REPORT
 from polyseme.flows.commands.options.reading import Limit, ReadingOptions, Sources, as_parameters, refuse_options
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
+from polyseme.flows.commands.scores import without_missing_scores
 from polyseme.flows.runs.job import EmbedRequest, Job, embed_job
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.engine import shared_engine
@@ -68,8 +70,11 @@ def embed(
         return _embed_corpora(corpora, delete_limit=delete_limit, dry_run=dry_run, strict=strict, report=report)
     if not sources:
         raise _nothing_to_embed()
-    config, wanted, fields, place = encoding.config(), outputs.outputs(), reading.read_options(), lake.lake()
-    shared_engine(config).check(wanted)
+    config, fields, place = encoding.config(), reading.read_options(), lake.lake()
+    fields = replace(fields, presplit=encoding.presplit == "field")
+    engine = shared_engine(config)
+    wanted = without_missing_scores(engine, outputs.outputs(), asked=outputs.nsp)
+    engine.check(wanted)
     request = EmbedRequest(
         sources=as_parameters(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted,
         reading=fields, stdin_name=stdin_name, limit=limit, delete=not keep_missing, delete_limit=delete_limit,

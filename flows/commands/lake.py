@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _RUN_COLUMNS = (
     "run_id", "encoding_id", "state", "started_at", "seen_at", "host", "seconds_wall", "documents", "skipped",
     "redescribed", "deleted", "rejected", "sentences", "reused_sentences", "tokens", "reused_tokens",
+    "unknown_tokens", "unknown_documents",
     "tokens_per_second", "lane_busy", "sources", "error",
 )  # fmt: skip
 _LOOKED_AT = 20
@@ -101,6 +102,7 @@ def status(
 
 def _encoding_row(e: Encoding, catalog: Catalog, snapshot: Snapshot, stale: Staleness) -> dict[str, Any]:
     from polyseme.tasks.inference.lake_model import by_earlier_version
+    from polyseme.tasks.text.sentences import has_better
 
     return {
         "name": e.name,
@@ -110,7 +112,16 @@ def _encoding_row(e: Encoding, catalog: Catalog, snapshot: Snapshot, stale: Stal
         "context": e.spec.context,
         "layers": e.spec.layers,
         "precision": e.spec.precision,
+        "pooling": e.spec.pooling,
+        "normalize": e.spec.normalize,
+        "dense": bool(e.spec.dense),
+        "max_tokens": e.spec.max_tokens,
+        "prompt": e.spec.prompt,
+        "query_prompt": e.spec.query_prompt,
         "width": e.spec.width,
+        "splitter": e.spec.splitter,
+        "language": e.spec.language or "en",
+        "earlier_splitter": has_better(e.spec.splitter),
         "earlier_model": by_earlier_version(e.spec),
         **catalog.totals(e.encoding_id),
         "superseded": snapshot.superseded["encoding_id"].to_pylist().count(e.encoding_id),

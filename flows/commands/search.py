@@ -27,8 +27,8 @@ _OCCURRENCES = """
 WITH question AS (SELECT {question} AS vector),
 hit AS (
     SELECT array_cosine_similarity(w.embedding, question.vector)::DOUBLE AS similarity, w.* EXCLUDE (embedding)
-    FROM words AS w, question
-    WHERE {of_word} AND array_contains({docs}, CASE WHEN {docs} = ['*'] THEN '*' ELSE w.doc_id END)
+    FROM {rows} AS w, question
+    WHERE array_contains({docs}, CASE WHEN {docs} = ['*'] THEN '*' ELSE w.doc_id END)
     ORDER BY similarity DESC, w.doc_id, w.sentence_index, w.word_index
     LIMIT $k
 )
@@ -38,6 +38,11 @@ FROM hit
 JOIN documents AS d ON d.doc_id = hit.doc_id
 JOIN sentences AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence_index
 ORDER BY hit.similarity DESC, hit.doc_id, hit.sentence_index, hit.word_index"""
+
+
+_QUESTION = "CASE WHEN len(word_keys($text)) = 1 THEN embed_word($text, $text) ELSE embed($text) END"
+_READABLE = "(FROM words WHERE regexp_matches(word_lower, '[\\pL\\pN]'))"
+"""Words with a letter or a digit."""
 
 
 def search(
@@ -67,7 +72,7 @@ def search(
     k
         Hits to show.
     word
-        A word of TEXT: find the occurrences of this word whose use is most similar.
+        A word or a phrase of TEXT: find the occurrences of it whose use is most similar.
     words
         Find occurrences of any word instead of sentences, which reads the vectors of all words. With --word those whose
         use is most similar to that word of TEXT: "We walked along the stream." --word stream --words. A word alone has
@@ -87,15 +92,15 @@ def search(
             parameters["word"] = word
             known = queries.ask("SELECT embed_word($text, $word) IS NOT NULL AS known", text=text, word=word)
             if not known[0]["known"]:
-                raise UsageError(f"'{word}' is not a word of the text. Write a text that uses it, or leave --word out.")
+                raise UsageError(
+                    f"'{word}' is not a word of the text, nor words in a row. Use it in the text, or leave --word out."
+                )
         if word is None and not words:
             query = _SENTENCES.format(docs=docs)
         else:
-            question = "embed_word($text, $word)" if word else "coalesce(embed_word($text, $text), embed($text))"
-            of_word = (
-                "w.word_lower = lower($word)" if word and not words else "regexp_matches(w.word_lower, '[\\pL\\pN]')"
-            )
-            query = _OCCURRENCES.format(docs=docs, question=question, of_word=of_word)
+            question = "embed_word($text, $word)" if word else _QUESTION
+            rows = "occurrences($word)" if word and not words else _READABLE
+            query = _OCCURRENCES.format(docs=docs, question=question, rows=rows)
         found = queries.ask(query, timeout=timeout, **parameters)
     if json:
         write_json(found)

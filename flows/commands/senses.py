@@ -33,7 +33,7 @@ def senses(
     Parameters
     ----------
     word
-        A word, e.g. bank; upper and lower case are the same.
+        A word, e.g. bank, or a phrase, e.g. "supreme court"; upper and lower case are the same.
     k
         Occurrences to show of each sense.
     plot

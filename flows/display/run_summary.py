@@ -5,6 +5,7 @@ from __future__ import annotations
 from shlex import quote
 
 from polyseme.flows.display.terminal import show
+from polyseme.flows.display.unknown_text import unknown_text
 from polyseme.flows.runs.run_report import RunReport, broken
 
 
@@ -24,6 +25,8 @@ def show_summary(report: RunReport) -> None:
         f"in {report.wall_seconds:,.1f} s{rate}.",
         f"Lake {report.lake}, encoding {report.encoding}, run {report.run_id}.",
     ]
+    if said := unknown_text(counts.unknown_documents, counts.documents):
+        lines.append(said)
     if report.tally.rejected:
         lines.append(f"List what was refused: polyseme rejects --lake {quote(report.lake)}")
     if said := broken(report):
@@ -36,6 +39,8 @@ def show_line(name: str, report: RunReport) -> None:
     """Show one line about the run of a corpus."""
     done = f"{report.counts.documents:,} documents embedded in {report.wall_seconds:,.1f} s"
     show(f"{name}: {_read(report)} {done}. Lake {report.lake}, run {report.run_id}.")
+    if said := unknown_text(report.counts.unknown_documents, report.counts.documents):
+        show(f"{name}: {said}")
     if said := broken(report):
         show(f"{name}: {said}: polyseme verify --lake {quote(report.lake)}")
 

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from polyseme.storage.errors import UsageError
+from polyseme.storage.word_keys import word_key, word_keys
 
 _WORDS = re.compile(r"[^\W\d_]{4,}")
 """Shorter ones are mostly grammar."""
@@ -21,7 +22,8 @@ def summarise(word: str, found: list[dict[str, Any]], k: int) -> list[dict[str, 
     """Return a record for each sense: size, silhouette of the grouping, neighbours, typical occurrences."""
     from polyseme.tasks.analysis.senses import distinguishing
 
-    texts = [[w for w in _WORDS.findall(row["sentence"].lower()) if w != word.lower()] for row in found]
+    own = {word_key(word), *word_keys(word)}
+    texts = [[w for w in _WORDS.findall(row["sentence"].lower()) if word_key(w) not in own] for row in found]
     near = distinguishing(texts, [row["sense"] for row in found], most=8)
     groups = []
     for sense in sorted(near):

@@ -16,6 +16,8 @@ FUNCTIONS: tuple[tuple[str, str], ...] = (
     ("array_cosine_similarity(a, b) -> FLOAT", "cosine similarity of two vectors, -1 to 1 (DuckDB's)"),
     ("FROM nearest(text, k := 10, docs := ['*'])", "the stored sentences nearest to a text"),
     ("FROM nearest_to(vector, k := 10, docs := ['*'])", "the stored sentences nearest to a vector"),
+    ("word_key(word)", "what a word is looked up by"),
+    ("word_keys(text)", "the keys of the words of a text"),
     ("FROM occurrences(word)", "every occurrence of a word with its sentence and vector"),
     ("FROM senses(word)", "every occurrence of a word with its sense"),
     ("FROM polysemy(at_least := 10)", "words by how varied their use is"),

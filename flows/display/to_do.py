@@ -12,6 +12,7 @@ from shlex import quote
 from typing import Any
 
 from polyseme.flows.display.columns import cut
+from polyseme.flows.display.unknown_text import unknown_text
 from polyseme.storage.database.runs import DIED
 from polyseme.storage.records import HeldBack
 from polyseme.tasks.inference.lake_model import RENEW
@@ -53,6 +54,8 @@ def to_do(
         *_unfinished(runs, place),
         *_stale(encodings, place),
         *_earlier(encodings, place),
+        *_unknown(runs),
+        *_earlier_splitter(encodings, place),
     ]
 
 
@@ -90,6 +93,14 @@ def _unfinished(runs: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToDo]
                 command=_again(run["sources"], place),
             )
         later.append((encoding, over))
+
+
+def _unknown(runs: Sequence[Mapping[str, Any]]) -> Iterator[ToDo]:
+    """Yield one if a tenth or more of what the last run encoded is text that its model does not know."""
+    last = next((run for run in runs if run["documents"]), None)
+    if last and 10 * last["unknown_documents"] >= last["documents"]:
+        said = unknown_text(last["unknown_documents"], last["documents"])
+        yield ToDo(what=f"Run {last['run_id']}: {said.rstrip('.')}")
 
 
 def _covers(later: frozenset[str], sources: frozenset[str]) -> bool:
@@ -149,4 +160,18 @@ def _earlier(encodings: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToD
             yield ToDo(
                 what=f"{e['name']} was made by an earlier version of {e['model']}. With the present one",
                 command=f"{command} --lake {place}",
+            )
+
+
+def _earlier_splitter(encodings: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToDo]:
+    """Yield one for each encoding whose sentences a better splitter would find otherwise, unless it was done."""
+    alike = ("model", "layers", "context", "precision", "language")
+    for e in encodings:
+        others = [o for o in encodings if not o["earlier_splitter"] and all(o[name] == e[name] for name in alike)]
+        if e["earlier_splitter"] and not e["earlier_model"] and not others:
+            yield ToDo(
+                what=f"{e['name']} keeps the sentences of {e['splitter']}, and this release finds them better. To "
+                f"encode its {e['documents']:,} documents ({e['tokens']:,} tokens) again, as another encoding",
+                command=f"polyseme backfill --from {e['name']} --splitter rules --name {e['name'][:40]}_rules "
+                f"--lake {place}",
             )

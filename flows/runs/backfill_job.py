@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from polyseme.flows.runs.continued import continued
 from polyseme.flows.runs.job import Job
 from polyseme.flows.runs.runners import Runner
 from polyseme.flows.settings import lake_at
@@ -18,11 +19,11 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.catalog_url import refuse_password
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.encoding_names import check_name
-from polyseme.storage.errors import ModelError, UsageError
+from polyseme.storage.errors import MissingLakeError, ModelError, UsageError
 from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import ENCODING_SCHEMES, Device, Document, Outputs, Reject
 from polyseme.tasks.engine import EngineConfig, shared_engine
-from polyseme.tasks.inference.lake_model import place_of
+from polyseme.tasks.inference.lake_model import config_like, place_of
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import names, read_sources, refuse_credentials, resolve
 
@@ -82,6 +83,7 @@ def backfill_job(request: BackfillRequest, *, dry_run: bool = False) -> Job:
     a condition: no run is recorded of a mistake.
     """
     lake = lake_at(request.lake, request.catalog)
+    request = replace(request, engine=_continued(lake, request, dry_run=dry_run))
     _check(lake, request, dry_run=dry_run)
     scanned = resolve(request.sources, lake=lake) if request.sources else None
     return Job(
@@ -97,6 +99,15 @@ def backfill_job(request: BackfillRequest, *, dry_run: bool = False) -> Job:
         runner=request.runner,
         kind="backfill",
     )
+
+
+def _continued(lake: Lake, request: BackfillRequest, *, dry_run: bool) -> EngineConfig:
+    try:
+        with Catalog.opened(lake, dry_run=dry_run) as catalog:
+            known, default = catalog.encodings(), catalog.default_encoding()
+    except MissingLakeError:
+        return request.engine
+    return continued(request.engine, known, default=default, name=request.name)
 
 
 def _check(lake: Lake, request: BackfillRequest, *, dry_run: bool) -> None:
@@ -137,10 +148,7 @@ def config_of(encoding: Encoding, device: Device, *, model: str | None = None) -
     """
     spec, why = encoding.spec, ""
     for place in filter(None, (model, place_of(spec))):
-        config = EngineConfig(
-            model=place, device=device, precision=spec.precision, layers=spec.layers, pooling=spec.pooling,
-            context=spec.context, max_tokens=spec.max_tokens,
-        )  # fmt: skip
+        config = config_like(spec, model=place, device=device, precision=spec.precision)
         try:
             if shared_engine(config).spec.encoding_id == encoding.encoding_id:
                 return config

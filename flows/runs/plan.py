@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
 
+from polyseme.flows.runs.continued import continued
 from polyseme.flows.runs.job import Job
 from polyseme.flows.runs.progress import Progress, phase, refresh
 from polyseme.flows.runs.scan_thread import first
@@ -104,13 +105,15 @@ def plan(job: Job) -> Plan:
 
     Raises what the run would raise before it encodes anything.
     """
-    engine = shared_engine(job.engine)
-    encoding_id, run_id = engine.spec.encoding_id, uuid4().hex[:12]
+    run_id = uuid4().hex[:12]
     with (
         Catalog.scratch(job.lake) as catalog,
         tempfile.TemporaryDirectory(prefix="polyseme-plan-", ignore_cleanup_errors=True) as folder,
     ):
-        is_new = all(encoding.encoding_id != encoding_id for encoding in catalog.encodings())
+        known = catalog.encodings()
+        engine = shared_engine(continued(job.engine, known, default=catalog.default_encoding(), name=job.name))
+        encoding_id = engine.spec.encoding_id
+        is_new = all(encoding.encoding_id != encoding_id for encoding in known)
         name = catalog.register_encoding(engine.spec, name=job.name)
         version = catalog.begin_run(run_id, encoding_id, job.sources)
         staged = Lake(folder)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from polyseme.flows.observation.observation import Observation
 from polyseme.flows.runs import observed
+from polyseme.flows.runs.continued import continued
 from polyseme.flows.runs.heartbeat import heartbeat
 from polyseme.flows.runs.job import Job
 from polyseme.flows.runs.progress import Progress
@@ -147,13 +148,18 @@ class Run:
 def begun(job: Job, flow_run_id: str | None = None) -> Iterator[Run]:
     """Begin a run and its scan; on leaving, both have ended. An error that leaves the body is recorded with the run.
 
-    Raises ModelError if the model is not available, LakeError if the lake is not.
+    The run's job has the splitter of the encoding that it makes, if the lake has one. Raises ModelError if the model is
+    not available, LakeError if the lake is not.
     """
     run_id = uuid4().hex[:12]
-    lake, engine = job.lake, shared_engine(job.engine)
-    encoding_id = engine.spec.encoding_id
+    lake = job.lake
+    _ = shared_engine(job.engine).spec  # no lake is made for a model that is not there
     with Catalog.create_or_open(lake) as catalog, heartbeat(catalog, run_id):
         known = catalog.encodings()
+        config = continued(job.engine, known, default=catalog.default_encoding(), name=job.name)
+        job, engine = replace(job, engine=config), shared_engine(config)
+        _ = engine.split  # raises if it is not installed as it was
+        encoding_id = engine.spec.encoding_id
         name = catalog.register_encoding(engine.spec, name=job.name)
         try:
             version = catalog.begin_run(run_id, encoding_id, job.sources, flow_run_id)

@@ -71,6 +71,8 @@ def markdown(report: RunReport) -> str:
         ("words", counts.words),
         ("tokens", counts.tokens),
         ("tokens whose vectors were reused", counts.reused_tokens),
+        ("tokens that the model does not know", counts.unknown_tokens),
+        ("documents in a language that the model does not know", counts.unknown_documents),
         ("tokens run through the model", counts.forward_tokens),
         ("transitions scored", counts.transitions),
         ("bytes written", counts.bytes),

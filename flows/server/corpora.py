@@ -27,6 +27,7 @@ from polyseme.storage.catalog_url import refuse_password
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import Outputs
+from polyseme.storage.word_keys import phrases
 from polyseme.tasks.engine import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import Source, refuse_credentials, resolve
@@ -159,7 +160,7 @@ def _corpus(name: str, table: dict[str, Any], folder: Path) -> Corpus:
     if (folder / str(engine.get("model", "\0"))).is_dir():
         engine["model"] = str(folder / engine["model"])
     if isinstance(outputs.get("words"), list):
-        outputs["words"] = frozenset(word.lower() for word in outputs["words"])
+        outputs["words"] = phrases(outputs["words"])
     built = {
         "name": name,
         "lake": from_folder(own.pop("lake"), folder),

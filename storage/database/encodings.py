@@ -6,7 +6,7 @@ Every function works inside a transaction that it is given.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select
 
@@ -68,7 +68,7 @@ def register(connection: Connection, spec: EncodingSpec, name: str | None, *, at
         insert(encodings).values(
             encoding_id=spec.encoding_id,
             name=chosen,
-            spec=json.dumps(asdict(spec), sort_keys=True),
+            spec=json.dumps(spec.stated(), sort_keys=True),
             width=spec.width,
             created_at=at,
         )

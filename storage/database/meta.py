@@ -27,6 +27,7 @@ _EPOCH = "catalog_epoch"
 _LAST_ORDINAL = "last_ordinal"
 _LAST_SHARD = "last_shard"
 _DEFAULT_ENCODING = "default_encoding"
+_LOWER_CASE = "last_shard_in_lower_case"
 _PRECISION_LOSS = "fidelity/"
 """Followed by an encoding's id. A Polyseme that does not know these keys passes them by."""
 _BROKEN_PART = "broken_part/"
@@ -97,6 +98,17 @@ def next_shard(connection: Connection) -> int:
     number = 1 + origin(connection).counter(_get(connection, _LAST_SHARD) or "0", f"meta {_LAST_SHARD}")
     _put(connection, _LAST_SHARD, str(number))
     return number
+
+
+def last_shard_in_lower_case(connection: Connection) -> int | None:
+    """Return the number of the last shard whose words are stored in lower case, not by their key; None if none are."""
+    found = _get(connection, _LOWER_CASE)
+    return None if found is None else origin(connection).counter(found, f"meta {_LOWER_CASE}")
+
+
+def record_lower_case(connection: Connection) -> None:
+    """Record that the words of all shards so far are stored in lower case."""
+    _put(connection, _LOWER_CASE, _get(connection, _LAST_SHARD) or "0")
 
 
 def counters(connection: Connection) -> tuple[int, int]:

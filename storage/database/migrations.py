@@ -129,5 +129,12 @@ def _to_6(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6}
+def _to_7(connection: Connection) -> None:
+    """Words are stored by their key, and those that are stored already in lower case. Runs count unknown text."""
+    meta.record_lower_case(connection)
+    for column in ("unknown_tokens", "unknown_documents"):
+        connection.execute(text(f"ALTER TABLE runs ADD COLUMN {column} BIGINT NOT NULL DEFAULT 0"))
+
+
+STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6, 6: _to_7}
 """Migration steps by the format that they start from."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, func, or_, select
 
 from polyseme.storage import checks
 from polyseme.storage.database import dead_runs, deletions, meta, run_process, schema
@@ -21,7 +21,8 @@ from polyseme.storage.database.encodings import Encoding, read_encodings
 class Snapshot:
     """What was live at `catalog_version`. `epoch` tells it from the same number after a restore.
 
-    `parts` maps `(encoding_id, table)` to paths relative to the lake.
+    `parts` maps `(encoding_id, table)` to paths relative to the lake; those in `lower_case` may have words in lower
+    case in place of their key.
 
     `superseded(encoding_id, doc_id, version)`, `redescribed` with the same columns for the table `documents` alone, and
     `moved(encoding_id, doc_id, version, uri)` correct the rows of the parts; `restorable(encoding_id, doc_id, version)`
@@ -41,6 +42,7 @@ class Snapshot:
     restorable: pa.Table
     runs: pa.Table
     rejects: pa.Table
+    lower_case: frozenset[str] = frozenset()
 
     @property
     def default(self) -> Encoding | None:
@@ -70,6 +72,7 @@ def take_snapshot(connection: Connection) -> Snapshot:
         restorable=deletions.restorable_versions(connection),
         runs=_runs(connection),
         rejects=read_table(connection, rejects),
+        lower_case=_in_lower_case(connection),
     )
 
 
@@ -116,6 +119,16 @@ def _default(connection: Connection, encoding_ids: Sequence[str]) -> str | None:
     if encoding_ids:
         meta.origin(connection).one_of(found, "meta default_encoding", encoding_ids)
     return found
+
+
+def _in_lower_case(connection: Connection) -> frozenset[str]:
+    """Return the paths of parts that may have words of a release before word keys, merged with newer ones or not."""
+    last = meta.last_shard_in_lower_case(connection)
+    if last is None:
+        return frozenset()
+    p = schema.parts.c
+    is_older = or_(p.first_shard.is_(None), p.first_shard <= last)
+    return frozenset(connection.scalars(select(p.path).where(p.table_name == "words", is_older)))
 
 
 def _live_parts(connection: Connection, encoding_ids: Sequence[str]) -> dict[tuple[str, str], tuple[str, ...]]:

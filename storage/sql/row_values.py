@@ -11,13 +11,14 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.locating import parts_holding
 from polyseme.storage.errors import LakeError
 from polyseme.storage.sql.literals import quote
-from polyseme.storage.sql.views import explained
+from polyseme.storage.sql.views import explained, rows_of
 
 
-def sentence_counts(catalog: Catalog, encoding_id: str, versions: Mapping[str, int]) -> dict[str, int]:
-    """Return the number of sentences of documents in these versions, by doc_id; those without a row are missing.
+def stored_counts(catalog: Catalog, encoding_id: str, versions: Mapping[str, int]) -> dict[str, tuple[int, int | None]]:
+    """Return the numbers of sentences and of unknown tokens of documents in these versions, by doc_id.
 
-    Empty if a part cannot be read.
+    Documents without a row are missing. The second number is None for rows of releases that did not count it. Empty if
+    a part cannot be read.
     """
     with catalog.reading() as connection:
         parts = parts_holding(connection, encoding_id, "documents", list(versions)).parts
@@ -31,8 +32,9 @@ def sentence_counts(catalog: Catalog, encoding_id: str, versions: Mapping[str, i
         with explained(catalog.lake), duckdb.connect() as con:
             catalog.lake.files.attach(con, [part.path for part in parts])
             con.register("wanted", wanted)
-            rows = f"read_parquet([{files}], hive_partitioning = false)"
-            found = con.execute(f"SELECT doc_id, n_sentences FROM {rows} SEMI JOIN wanted USING (doc_id, version)")
-            return dict(found.fetchall())
+            rows = rows_of("documents", f"[{files}]")
+            columns = "doc_id, n_sentences, n_unknown"
+            found = con.execute(f"SELECT {columns} FROM {rows} SEMI JOIN wanted USING (doc_id, version)").fetchall()
+            return {doc_id: (sentences, unknown) for doc_id, sentences, unknown in found}
     except LakeError:
         return {}

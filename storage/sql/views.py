@@ -7,7 +7,7 @@ dialect and which rows are live, nothing of how the lake is written.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +23,7 @@ from polyseme.storage.records import Counts
 from polyseme.storage.schemas import ADDED, ADJACENT, RANDOM, TABLES, table_schema
 from polyseme.storage.sql.literals import escaped, quote, quote_name
 from polyseme.storage.sql.relocation import Place
+from polyseme.storage.sql.word_lookup import key_macros, occurrences_macro
 
 HIDDEN = "internal"
 """Schema of the small tables that views join; `SHOW TABLES` does not list it."""
@@ -88,24 +89,36 @@ def tables(snapshot: Snapshot, root: str) -> dict[str, pa.Table]:
 def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None) -> list[str]:
     """Return the CREATE statements: views and macros of every encoding, then the default's under their plain names."""
     place = None if at is None else Place(at, snapshot.lake_id, _META)
-    made = [] if place is None else place.guard(_GUARD)
+    made = [*key_macros(), *([] if place is None else place.guard(_GUARD))]
+    of_default: str | None = None
+    width = None if snapshot.default is None else snapshot.default.spec.width
     corrected = {name: set(getattr(snapshot, name)["encoding_id"].unique().to_pylist()) for name in _CORRECTIONS}
     for encoding in snapshot.encodings:
         joins = {name for name, ids in corrected.items() if encoding.encoding_id in ids}
         for table in TABLES:
             parts = snapshot.parts.get((encoding.encoding_id, table), ())
-            files = [str(lake.part_path(path)) for path in parts]
-            listed = place.files(parts) if place else f"[{', '.join(quote(file) for file in files)}]"
-            made.append(_table_view(encoding, table, listed if parts else None, joins, guarded=place is not None))
+            made.append(_table_view(encoding, table, _listed(parts, lake, place), joins, guarded=place is not None))
         suffix = f"_{escaped(encoding.name)}"
-        made += [_coherence_view(suffix), _perplexity_view(suffix), _occurrences_macro(suffix)]
+        words = snapshot.parts.get((encoding.encoding_id, "words"), ())
+        older = _listed([path for path in words if path in snapshot.lower_case], lake, place)
+        if encoding is snapshot.default:
+            of_default = older
+        made += [_coherence_view(suffix), _perplexity_view(suffix)]
+        made.append(occurrences_macro(suffix, encoding.spec.width, older, None if place is None else _GUARD))
     if snapshot.default is None:
         made += [f"CREATE VIEW {table} AS {_no_rows(table, None)}" for table in TABLES]
         made += [_coherence_view(""), _perplexity_view("")]
     else:
         made += [f"CREATE VIEW {view} AS FROM {quote_name(f'{view}_{snapshot.default.name}')}" for view in _VIEWS]
-    made.append(_occurrences_macro(""))
+    made.append(occurrences_macro("", width, of_default, None if place is None else _GUARD))
     return made
+
+
+def _listed(parts: Sequence[str], lake: Lake, place: Place | None) -> str | None:
+    """Return SQL for the list of the files of parts, None for no parts."""
+    if not parts:
+        return None
+    return place.files(parts) if place else f"[{', '.join(quote(str(lake.part_path(path))) for path in parts)}]"
 
 
 def runs_table(snapshot: Snapshot) -> pa.Table:
@@ -132,7 +145,7 @@ def _table_view(encoding: Encoding, table: str, files: str | None, corrections: 
     lines = [
         f"CREATE VIEW {view} AS",
         f"SELECT {', '.join(columns)}",
-        f"FROM {_rows_of(table, files)} AS r",
+        f"FROM {rows_of(table, files)} AS r",
     ]
     of_encoding = f"WHERE encoding_id = {quote(encoding.encoding_id)}"
     hiding = ("superseded", "redescribed") if table == "documents" else ("superseded",)
@@ -148,7 +161,7 @@ def _table_view(encoding: Encoding, table: str, files: str | None, corrections: 
     return "\n".join(lines)
 
 
-def _rows_of(table: str, files: str) -> str:
+def rows_of(table: str, files: str) -> str:
     """Return SQL for the rows of some parts, with NULL in the columns that older parts lack."""
     # Without hive_partitioning off, the folder's name `encoding=...` would become a column.
     if table not in ADDED:
@@ -251,22 +264,9 @@ WHERE pll IS NOT NULL
 GROUP BY doc_id"""
 
 
-def _occurrences_macro(suffix: str) -> str:
-    """Every occurrence of a word in any case, with its sentence and its document's title."""
-    return f"""
-CREATE MACRO "occurrences{suffix}"(word) AS TABLE
-SELECT
-    w.doc_id, d.title, w.sentence_index, w.word_index, w.word, w.char_start, w.char_end,
-    s.text AS sentence,
-    w.embedding
-FROM "words{suffix}" AS w
-JOIN "sentences{suffix}" AS s ON s.doc_id = w.doc_id AND s.sentence_index = w.sentence_index
-JOIN "documents{suffix}" AS d ON d.doc_id = w.doc_id
-WHERE w.word_lower = lower(word)"""
-
-
 def _encodings(snapshot: Snapshot) -> pa.Table:
-    shown = ("model", "width", "layers", "pooling", "context", "max_tokens", "precision", "splitter", "scheme")
+    shown = ("model", "width", "layers", "pooling", "context", "max_tokens", "precision", "splitter", "scheme",
+             "normalize", "dense", "prompt", "query_prompt", "word_definition")  # fmt: skip
     measured = ("token_cosine", "least_token_cosine", "recall_at_10")
     columns: dict[str, list[Any]] = {
         "name": [e.name for e in snapshot.encodings],
@@ -279,7 +279,7 @@ def _encodings(snapshot: Snapshot) -> pa.Table:
         "created_at": [e.created_at for e in snapshot.encodings],
     }
     types = {
-        "is_default": pa.bool_(),
+        **dict.fromkeys(("is_default", "normalize"), pa.bool_()),
         **dict.fromkeys(("width", "max_tokens", "scheme"), pa.int64()),
         **dict.fromkeys(measured, pa.float64()),
     }

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.tasks.adaptation.request import Adaptation
-from polyseme.tasks.model.checkpoint import Checkpoint, find, load_weights
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.model.checkpoint import Checkpoint, find
+from polyseme.tasks.model.weights import load_weights
+from polyseme.tasks.text.tokenizer import TextTokenizer
 from polyseme.tasks.training.settings import require_layers
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Models:
                 "be compared. Name a teacher of the same size."
             )
         every = range(self.wordpiece.vocab_size)
-        if WordPiece.load(teacher.folder).pieces(every) != self.wordpiece.pieces(every):
+        if TextTokenizer.load(teacher.folder).pieces(every) != self.wordpiece.pieces(every):
             raise UsageError(
                 f"--teacher {teacher.label} has another vocabulary than --model {self.start.label}: it cannot read the "
                 "same tokens. Name a teacher with the vocabulary of --model."
@@ -59,9 +60,9 @@ class Models:
         return self.learned if self.adaptation.shape else self.start.folder
 
     @cached_property
-    def wordpiece(self) -> WordPiece:
+    def wordpiece(self) -> TextTokenizer:
         """The tokenizer of the run."""
-        return WordPiece.load(self.tokenizer)
+        return TextTokenizer.load(self.tokenizer)
 
     @cached_property
     def start(self) -> Checkpoint:

@@ -10,10 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polyseme.storage.records import Counts, Layers, Outputs
+from polyseme.tasks.arrays import Ints
 from polyseme.tasks.encode.forward import ChunkVectors
 from polyseme.tasks.encode.tables import TableBuilder
+from polyseme.tasks.encode.unknown import LEAST_TOKENS, UNKNOWN_SHARE
 from polyseme.tasks.encode.words import ChunkWords
 from polyseme.tasks.text.chunks import Chunk
+
+_NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,17 @@ class TableMaker:
     layers: Layers
     vocabulary: pa.Array
 
-    def tables(self, chunk: Chunk, vectors: ChunkVectors, words: ChunkWords | None) -> dict[str, pa.Table]:
-        """Return the tables of a chunk that have rows. `words` are those that get rows."""
+    def tables(
+        self, chunk: Chunk, vectors: ChunkVectors, words: ChunkWords | None, unknown: Ints
+    ) -> dict[str, pa.Table]:
+        """Return the tables of a chunk that have rows. `words` are those that get rows.
+
+        `unknown` is `(documents,)`, the unknown tokens of each document that ends in it.
+        """
         rows = TableBuilder(chunk, self.version, self.width)
         copied = vectors.copied
         tables = {
-            "documents": rows.documents(self.ingested_at),
+            "documents": rows.documents(self.ingested_at, unknown),
             "sentences": rows.sentences(vectors.sentences, vectors.likelihoods, self.outputs.pll),
         }
         if words is not None:
@@ -61,6 +70,8 @@ def counts(chunk: Chunk, tables: dict[str, pa.Table], vectors: ChunkVectors, sec
         return tables[name].num_rows if name in tables else 0
 
     reused = np.flatnonzero(chunk.own & vectors.copied.sentences.there) if vectors.copied else np.empty(0, np.int64)
+    ended = tables.get("documents")
+    unknown, long = (ended[name].to_numpy() for name in ("n_unknown", "n_tokens")) if ended else (_NONE, _NONE)
     return Counts(
         documents=rows("documents"),
         sentences=rows("sentences"),
@@ -70,5 +81,7 @@ def counts(chunk: Chunk, tables: dict[str, pa.Table], vectors: ChunkVectors, sec
         forward_tokens=vectors.forward_tokens,
         reused_sentences=len(reused),
         reused_tokens=int(np.diff(chunk.sentence_ptr)[reused].sum()),
+        unknown_tokens=int(unknown.sum()),
+        unknown_documents=int(((unknown >= UNKNOWN_SHARE * long) & (long >= LEAST_TOKENS)).sum()),
         seconds=seconds,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +21,10 @@ from polyseme.tasks.encode.masked_lm import Masking, token_surprisals, word_numb
 from polyseme.tasks.encode.passes import passes
 from polyseme.tasks.encode.plan import ChunkPlan, Equal, plan
 from polyseme.tasks.encode.pooling import sentence_vectors
+from polyseme.tasks.encode.sentence_head import SentenceHead
 from polyseme.tasks.encode.transitions import Transitions
 from polyseme.tasks.text.chunks import Chunk
+from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.windows import pair_windows, sentence_windows
 
 if TYPE_CHECKING:
@@ -64,15 +66,15 @@ class ChunkVectors:
 
 
 def chunk_vectors(
-    encoder: Encoder, chunk: Chunk, *, context: Context, pooling: Pooling, max_tokens: int, nsp: bool, seed: int,
-    on_batch: Callable[[int], None], masking: Masking | None = None, tokens: bool = True,
+    encoder: Encoder, chunk: Chunk, frame: Frame, *, context: Context, pooling: Pooling, max_tokens: int, nsp: bool,
+    seed: int, on_batch: Callable[[int], None], masking: Masking | None = None, tokens: bool = True,
 ) -> ChunkVectors:  # fmt: skip
     """Run all passes over a chunk of which nothing is known: vectors, NSP if `nsp`, surprisals if `masking` is given.
 
     Without `tokens`, a GPU returns no token vectors. `seed` draws the random pairs. Raises PolysemeError if a token
     would be left without a vector.
     """
-    possible = passes(chunk, context=context, max_tokens=max_tokens, nsp=nsp)
+    possible = passes(chunk, frame, context=context, max_tokens=max_tokens, nsp=nsp)
     keys = ChunkKeys.of(chunk, possible, nsp=nsp, pll=masking is not None)
     found = Forward(chunk, plan(chunk, possible, keys, seed=seed), pooling, max_tokens, on_batch)
     return found.run(lambda: encoder, width=encoder.width, masking=masking, tokens=tokens)
@@ -80,13 +82,17 @@ def chunk_vectors(
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """The passes of one chunk as planned. `on_batch` is called after every batch with its number of tokens."""
+    """The passes of one chunk as planned. `on_batch` is called after every batch with its number of tokens.
+
+    Pooled sentence vectors go through the `head`.
+    """
 
     chunk: Chunk
     plan: ChunkPlan
     pooling: Pooling
     max_tokens: int
     on_batch: Callable[[int], None]
+    head: SentenceHead = field(default_factory=SentenceHead)
 
     def run(self, model: Model, *, width: int, masking: Masking | None = None, tokens: bool = True) -> ChunkVectors:
         """Run them. Without `tokens`, a GPU returns no token vectors. `masking` is needed for likelihoods."""
@@ -115,7 +121,7 @@ class Forward:
         """Return the vectors of tokens and sentences, zeros for what is not run, and the logits of joined passes."""
         chunk, windows, run = self.chunk, self.plan.windows, self.plan.sentences.run
         scores = len(self.plan.passes.pairs) if self.plan.passes.joined and self.plan.scored is not None else 0
-        vectors = np.zeros((chunk.sentences, width), np.float32)
+        vectors = np.zeros((chunk.sentences, self.head.width(width)), np.float32)
         if not len(windows):
             has_tokens = tokens and (self.plan.copied is None or self.plan.copied.tokens is not None)
             nothing = np.full((scores, 3), np.nan, np.float32)
@@ -123,15 +129,16 @@ class Forward:
         encoder = model()
         if tokens or encoder.device.type != "cuda":
             encoded = encoder.encode(
-                chunk.ids, windows, sentences=chunk.sentences, pairs=scores, on_batch=self.on_batch
-            )
-            vectors[run] = sentence_vectors(encoded, chunk.sentence_ptr, self.pooling, run)
+                chunk.ids, windows, sentences=chunk.sentences, pairs=scores, on_batch=self.on_batch,
+                sentence_ptr=chunk.sentence_ptr, pooling=self.pooling,
+            )  # fmt: skip
+            vectors[run] = self.head(sentence_vectors(encoded, chunk.sentence_ptr, self.pooling, run))
             return encoded.tokens, vectors, encoded.logits
         pooled, logits = encoder.encode_sentences(
             chunk.ids, windows, sentence_ptr=chunk.sentence_ptr, pooling=self.pooling, pairs=scores,
             on_batch=self.on_batch,
         )  # fmt: skip
-        vectors[run] = pooled[run]
+        vectors[run] = self.head(pooled[run])
         return np.empty((0, width), np.float32), vectors, logits
 
     def _scored(self, model: Model, joined_logits: Floats) -> ScoredTransitions | None:
@@ -141,7 +148,7 @@ class Forward:
             return None
         near, far = wanted.adjacent, wanted.far
         logits = np.full((len(wanted.pairs), 3), np.nan, np.float32)
-        windows, left_out = pair_windows(self.chunk.sentence_ptr, far, self.max_tokens)
+        windows, left_out = pair_windows(self.chunk.sentence_ptr, far, self.max_tokens, self.plan.passes.steps.frame)
         if possible.joined:
             logits[:near] = joined_logits
         elif len(steps.run):
@@ -162,7 +169,7 @@ class Forward:
         surprisals = np.zeros(len(chunk.ids), np.float32)
         if len(wanted.run):
             words = word_numbers(chunk.word, ptr)
-            windows = sentence_windows(ptr, wanted.run.tolist(), self.max_tokens)
+            windows = sentence_windows(ptr, wanted.run.tolist(), self.max_tokens, self.plan.passes.steps.frame)
             surprisals = token_surprisals(model(), chunk.ids, windows, words, masking=masking, on_batch=self.on_batch)
         _repeat_tokens(surprisals, ptr, wanted)
         sentence = np.repeat(np.arange(chunk.sentences), np.diff(ptr))

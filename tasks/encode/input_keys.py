@@ -21,6 +21,7 @@ from polyseme.tasks.text.windows import Windows
 Key = bytes
 _KEY_BYTES = 20
 _ID_BYTES = 4
+_WORD_BYTES = 8
 _TAKEN = Struct("<4i?")
 _LEFT_OUT = Struct("<3i")
 
@@ -65,7 +66,7 @@ def vector_keys(chunk: Chunk, windows: Windows) -> list[Key]:
 def with_words(keys: list[Key], chunk: Chunk) -> list[Key]:
     """Return keys of vectors that include where words begin, which the vectors of words depend on."""
     words, ptr = _bytes_of_words(chunk), chunk.sentence_ptr.tolist()
-    return [_digest(key + words[_ID_BYTES * ptr[i] : _ID_BYTES * ptr[i + 1]]) for i, key in enumerate(keys)]
+    return [_digest(key + words[_WORD_BYTES * ptr[i] : _WORD_BYTES * ptr[i + 1]]) for i, key in enumerate(keys)]
 
 
 def step_keys(chunk: Chunk, passes: Passes) -> list[Key]:
@@ -85,8 +86,10 @@ def step_keys(chunk: Chunk, passes: Passes) -> list[Key]:
 def likelihood_keys(chunk: Chunk) -> list[Key]:
     """Return one key per sentence for surprisals: its ids and where its words begin."""
     ids, words = chunk.ids.astype(np.int32, copy=False).tobytes(), _bytes_of_words(chunk)
-    edges = [_ID_BYTES * edge for edge in chunk.sentence_ptr.tolist()]
-    return [_digest(ids[a:b] + words[a:b]) for a, b in pairwise(edges)]
+    return [
+        _digest(ids[_ID_BYTES * a : _ID_BYTES * b] + words[_WORD_BYTES * a : _WORD_BYTES * b])
+        for a, b in pairwise(chunk.sentence_ptr.tolist())
+    ]
 
 
 def first_of_each(keys: list[Key]) -> Ints:
@@ -96,7 +99,8 @@ def first_of_each(keys: list[Key]) -> Ints:
 
 
 def _bytes_of_words(chunk: Chunk) -> bytes:
-    return chunk.word.astype(np.int32, copy=False).tobytes()
+    """Return for each token the first and the last of its words, eight bytes."""
+    return np.stack([chunk.word, chunk.last_word], axis=1).astype(np.int32, copy=False).tobytes()
 
 
 def _digest(data: bytes) -> Key:

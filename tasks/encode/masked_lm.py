@@ -101,4 +101,5 @@ def _masked_copies(
         masked |= (source > target) & (same_word[source] == same_word[target])
     copies[masked] = mask_id
     none = np.full(len(window), -1, np.int64)
-    return copies, Windows(starts, stops, stops, stops, starts, stops, none, none), token - windows.a_start[window]
+    inside = Windows(windows.frame, starts, stops, stops, stops, starts, stops, none, none)
+    return copies, inside, token - windows.a_start[window]

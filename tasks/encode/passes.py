@@ -15,6 +15,7 @@ from polyseme.tasks.arrays import Ints
 from polyseme.tasks.encode.transitions import adjacent_pairs
 from polyseme.tasks.text.chunks import Chunk
 from polyseme.tasks.text.cut_points import sentence_marks
+from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.windows import (
     SentencePairs,
     Windows,
@@ -40,18 +41,23 @@ class Passes:
     joined: bool
 
 
-def passes(chunk: Chunk, *, context: Context, max_tokens: int, nsp: bool) -> Passes:
-    """Return the windows of a chunk, those of its transitions if `nsp`. Raises PolysemeError if a token has none."""
+def passes(
+    chunk: Chunk, frame: Frame, *, context: Context, max_tokens: int, nsp: bool, prompted: Frame | None = None
+) -> Passes:
+    """Return the windows of a chunk in `frame`, those of its transitions if `nsp`.
+
+    Windows of one sentence are in the frame `prompted`, if it is given. Raises PolysemeError if a token has none.
+    """
     ptr, joined = chunk.sentence_ptr, context == "pair"
     nothing = np.empty(0, np.int64)
     pairs = adjacent_pairs(chunk) if nsp or joined else SentencePairs(nothing, nothing)
-    steps, left_out = pair_windows(ptr, pairs, max_tokens)
+    steps, left_out = pair_windows(ptr, pairs, max_tokens, frame)
     if context == "sentence":
-        windows = sentence_windows(ptr, range(chunk.sentences), max_tokens)
+        windows = sentence_windows(ptr, range(chunk.sentences), max_tokens, prompted or frame)
     elif context == "window":
-        windows = context_windows(ptr, chunk.documents, max_tokens, sentence_marks(chunk.ids, ptr))
+        windows = context_windows(ptr, chunk.documents, max_tokens, sentence_marks(chunk.ids, ptr), frame)
     else:
-        windows, left_out = paired_context_windows(ptr, pairs, chunk.sentences, max_tokens)
+        windows, left_out = paired_context_windows(ptr, pairs, chunk.sentences, max_tokens, frame)
     if windows.taken != len(chunk.ids):
         raise PolysemeError(f"{len(chunk.ids)} tokens went in and {windows.taken} came out; nothing was stored.")
     return Passes(windows, pairs, steps, left_out, joined)

@@ -67,9 +67,9 @@ class ChunkPlan:
         if self.scored is not None and self.steps is not None:
             if not self.passes.joined:
                 tokens += int(self.passes.steps.lengths[self.steps.run].sum())
-            tokens += int(pair_windows(ptr, self.scored.far, max_tokens)[0].lengths.sum())
+            tokens += int(pair_windows(ptr, self.scored.far, max_tokens, self.passes.steps.frame)[0].lengths.sum())
         if self.likelihoods is not None and len(self.likelihoods.run):
-            windows = sentence_windows(ptr, self.likelihoods.run.tolist(), max_tokens)
+            windows = sentence_windows(ptr, self.likelihoods.run.tolist(), max_tokens, self.passes.steps.frame)
             tokens += int((windows.lengths * (windows.take_stop - windows.take_start)).sum())
         return tokens
 

@@ -51,7 +51,10 @@ def sentence_vectors(encoded: Encoded, sentence_ptr: Ints, pooling: Pooling, cho
 
     `mean` is the mean over the sentence's tokens and, if it has windows of its own, their `[CLS]` and `[SEP]`, as mean
     pooling in sentence-transformers. `cls` is the `[CLS]` vector, which only a sentence with windows of its own has.
+    All else the encoder has pooled by row.
     """
+    if encoded.pooled is not None:
+        return encoded.pooled[chosen]
     if pooling == "cls":
         return encoded.first[chosen]
     starts, stops = sentence_ptr[:-1][chosen], sentence_ptr[1:][chosen]

@@ -137,7 +137,7 @@ def _word_counts(chunk: Chunk) -> Ints:
     """Return `(sentences,)`: the number of words of each."""
     counts, ends = np.zeros(chunk.sentences, np.int64), chunk.sentence_ptr[1:]
     filled = np.flatnonzero(np.diff(chunk.sentence_ptr) > 0)
-    counts[filled] = chunk.word[ends[filled] - 1] + 1
+    counts[filled] = chunk.last_word[ends[filled] - 1] + 1
     return counts
 
 

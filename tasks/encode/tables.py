@@ -33,8 +33,11 @@ class TableBuilder:
     version: int
     width: int
 
-    def documents(self, ingested_at: datetime) -> pa.Table:
-        """Return one row per document that ends in this chunk, where its counts are complete."""
+    def documents(self, ingested_at: datetime, unknown: Ints) -> pa.Table:
+        """Return one row per document that ends in this chunk, where its counts are complete.
+
+        `unknown` is `(documents,)`, the unknown tokens of each.
+        """
         ended = [part for part in self.chunk.slices if part.ends]
         texts = [part.document for part in ended]
         return self._table(
@@ -49,6 +52,7 @@ class TableBuilder:
                 "n_chars": [len(d.text) for d in texts],
                 "n_sentences": [part.stop for part in ended],
                 "n_tokens": [part.document_tokens for part in ended],
+                "n_unknown": unknown,
                 "content_sha256": [d.content_sha256 for d in texts],
                 "ingested_at": [ingested_at] * len(texts),
             },
@@ -98,7 +102,7 @@ class TableBuilder:
                 "char_start": words.char_start,
                 "char_end": words.char_end,
                 "word": words.surface,
-                "word_lower": words.lower,
+                "word_lower": words.key,
                 "tokens": names,
             },
             lambda order: self._word_vectors(words, tokens, copied, order),

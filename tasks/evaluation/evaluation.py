@@ -22,6 +22,7 @@ from polyseme.tasks.evaluation.nsp_probe import Doubles, nsp_figures, order_accu
 from polyseme.tasks.evaluation.sense_probe import Use, sense_accuracy
 from polyseme.tasks.evaluation.similarity_probe import GradedPair, similarity
 from polyseme.tasks.model.devices import resolve_device
+from polyseme.tasks.model.families.bert import BERT
 from polyseme.tasks.shipped import shipped
 from polyseme.tasks.text.windows import SentencePairs, pair_windows, sentence_windows
 from polyseme.tasks.training.corpus import TrainingText, prepare, require_pairs
@@ -150,15 +151,20 @@ def _sentence_vectors(engine: Engine, text: TrainingText, chosen: Ints, on_batch
     wanted[chosen] = True
     ids = np.asarray(text.ids)[np.repeat(wanted, lengths)]
     ptr = np.concatenate([[0], np.cumsum(lengths[chosen])]).astype(np.int64)
-    windows = sentence_windows(ptr, range(len(chosen)), engine.spec.max_tokens)
-    encoded = engine.in_lane(lambda encoder: encoder.encode(ids, windows, sentences=len(chosen), on_batch=on_batch))
-    return sentence_vectors(encoded, ptr, engine.config.pooling)
+    windows = sentence_windows(ptr, range(len(chosen)), engine.spec.max_tokens, engine.frame)
+    pooling = engine.spec.pooling
+    encoded = engine.in_lane(
+        lambda encoder: encoder.encode(
+            ids, windows, sentences=len(chosen), on_batch=on_batch, sentence_ptr=ptr, pooling=pooling
+        )
+    )
+    return engine.sentence_head(sentence_vectors(encoded, ptr, pooling))
 
 
 def _masked_tokens(
     engine: Engine, text: TrainingText, config: EvaluationConfig, on_batch: OnBatch
 ) -> tuple[Figures, int]:
-    if not engine.in_lane(lambda encoder: encoder.has_mlm):
+    if engine.checkpoint.family is not BERT or not engine.in_lane(lambda encoder: encoder.has_mlm):
         return {}, 0
     device, precision = resolve_device(engine.config.device, engine.config.precision)
     model = start_from(engine.checkpoint, seed=0).model.to(device).eval()
@@ -179,7 +185,7 @@ def _next_sentence(engine: Engine, text: TrainingText, config: EvaluationConfig,
     ids = np.asarray(text.ids)
 
     def logits(pairs: SentencePairs) -> Doubles:
-        windows, _ = pair_windows(text.sentence_ptr, pairs, engine.spec.max_tokens)
+        windows, _ = pair_windows(text.sentence_ptr, pairs, engine.spec.max_tokens, engine.frame)
         return engine.in_lane(lambda encoder: encoder.score_pairs(ids, windows, on_batch=on_batch)).astype(np.float64)
 
     scores = {kind: logits(getattr(probe, kind)) for kind in ("true", "random", "same_document", "reversed")}
@@ -194,7 +200,7 @@ def _tokens_per_second(engine: Engine, text: TrainingText, on_batch: OnBatch) ->
     count = int(np.searchsorted(text.sentence_ptr, _TIMED_TOKENS, side="right")) - 1
     count = max(1, min(count, len(text.document)))
     ids = np.asarray(text.ids)
-    windows = sentence_windows(text.sentence_ptr[: count + 1], range(count), engine.spec.max_tokens)
+    windows = sentence_windows(text.sentence_ptr[: count + 1], range(count), engine.spec.max_tokens, engine.frame)
     seconds = []
     for _ in range(2):  # the first pass warms up
         begun = time.perf_counter()

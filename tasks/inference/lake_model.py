@@ -7,13 +7,18 @@ never a fallback.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from polyseme.storage.errors import ModelError
-from polyseme.storage.records import Device, EncodingSpec
+from polyseme.storage.records import Device, EncodingSpec, Precision
 from polyseme.tasks.engine import Engine, EngineConfig, shared_engine
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find
+
+if TYPE_CHECKING:
+    from polyseme.storage.database.encodings import Encoding
 
 RENEW = f"polyseme backfill --model {EMBEDDED} --from {{name}}"
 """The command that encodes the texts of the encoding `name` with the present embedded model."""
@@ -30,13 +35,46 @@ def engine_for(spec: EncodingSpec | None, *, model: str | None = None, device: D
     if spec is None:
         return shared_engine(EngineConfig(model=model or EMBEDDED, device=device))
     precision: Literal["fp32", "auto"] = "fp32" if spec.precision == "fp32" else "auto"
-    config = EngineConfig(
-        model=model or place_of(spec), device=device, precision=precision, layers=spec.layers, pooling=spec.pooling,
-        context=spec.context, max_tokens=spec.max_tokens,
-    )  # fmt: skip
-    engine = shared_engine(config)
+    engine = shared_engine(config_like(spec, model=model or place_of(spec), device=device, precision=precision))
     _verify(engine, spec)
     return engine
+
+
+def config_like(
+    spec: EncodingSpec, *, model: str, device: Device, precision: Precision | Literal["auto"]
+) -> EngineConfig:
+    """Return the settings that encode as `spec` does: nothing is left to the checkpoint's own."""
+    return EngineConfig(
+        model=model, device=device, precision=precision, layers=spec.layers, pooling=spec.pooling,
+        context=spec.context, max_tokens=spec.max_tokens, normalize=spec.normalize, dense=bool(spec.dense),
+        prompt=spec.prompt, query_prompt=spec.query_prompt, word_definition=spec.word_definition,
+        splitter=spec.splitter, language=spec.language or "en",
+    )  # fmt: skip
+
+
+def as_the_lake(
+    config: EngineConfig, encodings: Sequence[Encoding], *, default: str | None, name: str | None = None
+) -> EngineConfig:
+    """Return the settings with splitter and language of the encoding that they make in a lake, if they ask for none.
+
+    An encoding keeps its splitter: one that differs in nothing else is taken, of several the lake's `default`, else the
+    latest. With a `name` only the one of that name is; without one of it a new encoding begins, by the best splitter.
+    """
+    if config.splitter is not None or not encodings:
+        return config
+    wanted = shared_engine(config).spec
+
+    def differs_only_in_what_is_open(spec: EncodingSpec) -> bool:
+        language = spec.language if config.language else wanted.language
+        return replace(spec, splitter=wanted.splitter, language=language).encoding_id == wanted.encoding_id
+
+    alike = [e for e in encodings if differs_only_in_what_is_open(e.spec)]
+    if name is not None:
+        alike = [e for e in alike if e.name == name]
+    chosen = next((e for e in alike if e.encoding_id == default), alike[-1] if alike else None)
+    if chosen is None:
+        return config
+    return replace(config, splitter=chosen.spec.splitter, language=chosen.spec.language or "en")
 
 
 def place_of(spec: EncodingSpec) -> str:
@@ -77,5 +115,7 @@ def _verify(engine: Engine, spec: EncodingSpec) -> None:
             f"'{checkpoint.label}' at {checkpoint.folder} is not the model of this lake's vectors: its fingerprint "
             f"begins with {checkpoint.sha256[:12]}. {what_to_do}"
         )
+    if engine.spec.dense != spec.dense:
+        raise ModelError(f"The dense layers in {checkpoint.folder} are not those of this lake's vectors. {what_to_do}")
     if engine.wordpiece.sha256 != spec.tokenizer_sha256:
         raise ModelError(f"The tokenizer in {checkpoint.folder} is not the one this lake was made with. {what_to_do}")

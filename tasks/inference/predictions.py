@@ -60,7 +60,9 @@ def next_sentence(
     """Score each pair, in order. Raises ModelError without an NSP head."""
     tokenized = tokenize_texts(engine.wordpiece, [text for pair in pairs for text in pair])
     first = np.arange(0, len(tokenized.texts), 2, dtype=np.int64)
-    windows, left_out = pair_windows(tokenized.ptr, SentencePairs(first, first + 1), engine.spec.max_tokens)
+    windows, left_out = pair_windows(
+        tokenized.ptr, SentencePairs(first, first + 1), engine.spec.max_tokens, engine.frame
+    )
     logits = engine.in_lane(lambda encoder: encoder.score_pairs(tokenized.ids, windows, on_batch=on_batch))
     margins = logits[:, 0] - logits[:, 1]
     return [
@@ -83,7 +85,7 @@ def surprisals(
     """
     tokenized = tokenize_texts(engine.wordpiece, texts)
     words = word_numbers(np.concatenate([d.word for d in tokenized.documents]), tokenized.ptr)
-    windows = sentence_windows(tokenized.ptr, range(len(texts)), engine.spec.max_tokens)
+    windows = sentence_windows(tokenized.ptr, range(len(texts)), engine.spec.max_tokens, engine.frame)
     masking = Masking(variant, engine.wordpiece.mask_id)
     found = engine.in_lane(
         lambda encoder: token_surprisals(encoder, tokenized.ids, windows, words, masking=masking, on_batch=on_batch)
@@ -118,10 +120,10 @@ def fill_masks(engine: Engine, text: str, *, k: int, targets: Sequence[str] | No
     wanted = np.flatnonzero(ids == engine.wordpiece.mask_id)
     if not len(wanted):
         raise UsageError(f"There is no {mask} in the text. Write {mask} in place of the word to predict.")
-    limit = engine.spec.max_tokens - 2
+    limit = engine.spec.max_tokens - engine.frame.single
     if len(ids) > limit:
         raise UsageError(f"The text has {len(ids)} tokens; {engine.checkpoint.label} takes {limit}. Shorten it.")
-    windows = sentence_windows(np.array([0, len(ids)], dtype=np.int64), range(1), engine.spec.max_tokens)
+    windows = sentence_windows(np.array([0, len(ids)], dtype=np.int64), range(1), engine.spec.max_tokens, engine.frame)
 
     logits = engine.in_lane(lambda encoder: encoder.token_logits(ids, windows, wanted=wanted))
     best = (_best(engine, prompt, mask, i, logits=row, k=k, among=among) for i, row in enumerate(logits))

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from polyseme.storage.records import Sentence
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.reading.normalization import normalise
-from polyseme.tasks.text.wordpiece import TokenizedDocument, WordPiece
+from polyseme.tasks.text.tokenizer import TextTokenizer
+from polyseme.tasks.text.tokens import TokenizedDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Texts:
         return np.concatenate([np.empty(0, np.int32), *(d.ids for d in self.documents)]).astype(np.int32)
 
 
-def tokenize_texts(wordpiece: WordPiece, texts: Sequence[str]) -> Texts:
+def tokenize_texts(wordpiece: TextTokenizer, texts: Sequence[str]) -> Texts:
     """Normalise (NFC) and tokenize `texts` like documents, in order; special tokens in a text are plain characters."""
     clean = [normalise(text) for text in texts]
     documents = [wordpiece.tokenize(text, [Sentence(0, len(text))]) for text in clean]

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polyseme.storage.records import WordDefinition
+from polyseme.storage.word_keys import word_key, word_keys
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.encode.pooling import sentence_vectors, word_vectors
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.inference.texts import Texts, tokenize_texts
 from polyseme.tasks.reading.normalization import normalise
+from polyseme.tasks.text.frames import Frame
+from polyseme.tasks.text.text_words import kinds_of, words_of_tokens
+from polyseme.tasks.text.tokens import TokenizedDocument
 from polyseme.tasks.text.windows import Windows, context_windows, sentence_windows
-from polyseme.tasks.text.wordpiece import TokenizedDocument
 
 if TYPE_CHECKING:
     from polyseme.tasks.model.encoder import Encoded
@@ -26,30 +30,32 @@ OnBatch = Callable[[int], None]
 
 
 def text_vectors(engine: Engine, texts: Sequence[str], *, on_batch: OnBatch = lambda tokens: None) -> Floats:
-    """Return `(texts, width)` in the order of `texts`."""
-    tokenized = tokenize_texts(engine.wordpiece, texts)
-    return sentence_vectors(_encode(engine, tokenized, on_batch), tokenized.ptr, engine.config.pooling)
+    """Return `(texts, width)` in the order of `texts`, each behind the query prompt of the encoding if it has one."""
+    tokenized = tokenize_texts(engine.query_tokenizer, texts)
+    encoded = _encode(engine, tokenized, on_batch, frame=engine.query_tokenizer.prompted_frame)
+    return engine.sentence_head(sentence_vectors(encoded, tokenized.ptr, engine.spec.pooling))
 
 
 def token_and_text_vectors(engine: Engine, texts: Sequence[str]) -> tuple[Floats, Floats]:
-    """Return `(tokens, width)` over all texts and `(texts, width)`, both in the order of `texts`."""
-    tokenized = tokenize_texts(engine.wordpiece, texts)
+    """Return `(tokens, hidden)` over all texts and `(texts, width)`, both in the order of `texts`, as of documents."""
+    tokenized = tokenize_texts(engine.document_tokenizer, texts)
     encoded = _encode(engine, tokenized, lambda tokens: None)
-    return encoded.tokens, sentence_vectors(encoded, tokenized.ptr, engine.config.pooling)
+    return encoded.tokens, engine.sentence_head(sentence_vectors(encoded, tokenized.ptr, engine.spec.pooling))
 
 
 def word_in_text_vectors(
     engine: Engine, questions: Sequence[tuple[str, str]], *, on_batch: OnBatch = lambda tokens: None
 ) -> list[Floats | None]:
-    """Return for each `(text, word)` the vector `(width,)` of the word's first occurrence in the text, in any case.
+    """Return for each `(text, word)` the vector `(width,)` of the first such word of the text, by its key.
 
-    None if the word is not in the text. Words are those of the tokenizer: `don't` is three.
+    None if the word is not in the text. Of several words, a phrase, it is the mean of all their tokens where they first
+    follow each other.
     """
-    tokenized = tokenize_texts(engine.wordpiece, [text for text, _ in questions])
+    tokenized = tokenize_texts(engine.document_tokenizer, [text for text, _ in questions])
     tokens = _encode(engine, tokenized, on_batch).tokens
     found: list[Floats | None] = []
     for i, (_, word) in enumerate(questions):
-        span = _first(tokenized.documents[i], tokenized.texts[i], normalise(word).lower())
+        span = _first(tokenized.documents[i], tokenized.texts[i], normalise(word), engine.spec.word_definition)
         if span is None:
             found.append(None)
             continue
@@ -58,24 +64,42 @@ def word_in_text_vectors(
     return found
 
 
-def _encode(engine: Engine, tokenized: Texts, on_batch: OnBatch) -> Encoded:
-    windows, count = _windows(engine, tokenized.ptr), len(tokenized.texts)
-    return engine.in_lane(lambda encoder: encoder.encode(tokenized.ids, windows, sentences=count, on_batch=on_batch))
+def _encode(engine: Engine, tokenized: Texts, on_batch: OnBatch, *, frame: Frame | None = None) -> Encoded:
+    """Encode texts, in the frame of documents unless another is given."""
+    windows = _windows(engine, tokenized.ptr, frame or engine.document_tokenizer.prompted_frame)
+    return engine.in_lane(
+        lambda encoder: encoder.encode(
+            tokenized.ids,
+            windows,
+            sentences=len(tokenized.texts),
+            on_batch=on_batch,
+            sentence_ptr=tokenized.ptr,
+            pooling=engine.spec.pooling,
+        )
+    )
 
 
-def _windows(engine: Engine, ptr: Ints) -> Windows:
+def _windows(engine: Engine, ptr: Ints, frame: Frame) -> Windows:
     """Return the windows of texts without neighbours; with context `window` special tokens are left out of the mean."""
     alone, limit = range(len(ptr) - 1), engine.spec.max_tokens
     if engine.config.context == "window":
-        return context_windows(ptr, [(i, i + 1) for i in alone], limit, np.zeros(len(alone), np.uint64))
-    return sentence_windows(ptr, alone, limit)
+        return context_windows(ptr, [(i, i + 1) for i in alone], limit, np.zeros(len(alone), np.uint64), frame)
+    return sentence_windows(ptr, alone, limit, frame)
 
 
-def _first(document: TokenizedDocument, text: str, word: str) -> tuple[int, int] | None:
-    """Return the half-open token range of the word's first occurrence; None if there is none."""
-    starts = np.flatnonzero(np.diff(document.word, prepend=-1))
-    stops = np.append(starts[1:], document.n_tokens)
-    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        if text[document.char_start[start] : document.char_end[stop - 1]].lower() == word:
-            return start, stop
+def _first(document: TokenizedDocument, text: str, phrase: str, scheme: WordDefinition) -> tuple[int, int] | None:
+    """Return the half-open token range of the first such word, or of the first such words in a row; None for none."""
+    numbers = np.arange(int(document.last_word.max(initial=-1)) + 1)
+    starts = np.searchsorted(document.last_word, numbers, side="left")
+    stops = np.searchsorted(document.word, numbers, side="right")
+    char_start, char_end = document.char_start[starts], document.char_end[stops - 1]
+    if scheme == "text":
+        whole, length = np.array([[0, len(text)]]), np.array([document.n_tokens])
+        words = words_of_tokens(kinds_of(text), whole, length, document.char_start, document.char_end)
+        char_start, char_end = words.start, words.stop
+    keys = [word_key(text[start:stop]) for start, stop in zip(char_start.tolist(), char_end.tolist(), strict=True)]
+    for sought in ([word_key(phrase)], word_keys(phrase)):
+        for at in range(len(keys) - len(sought) + 1 if sought else 0):
+            if keys[at : at + len(sought)] == sought:
+                return int(starts[at]), int(stops[at + len(sought) - 1])
     return None

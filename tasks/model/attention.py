@@ -47,7 +47,7 @@ def by_groups(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tensor) -
         rows, mine = slice(row, row + count * length), slice(done, done + count * queries)
         q_heads = q[mine].view(count, queries, heads, size).transpose(1, 2)
         k_heads, v_heads = (x[rows].view(count, length, heads, size).transpose(1, 2) for x in (k, v))
-        attended = _attention(q_heads, k_heads, v_heads).transpose(1, 2)
+        attended = attend(q_heads, k_heads, v_heads).transpose(1, 2)
         out[mine].view(count, queries, heads, size).copy_(attended)
         row, done = rows.stop, mine.stop
     out[done:] = 0
@@ -55,7 +55,12 @@ def by_groups(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tensor) -
 
 
 def by_flash(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tensor) -> Tensor:
-    """Attend in all sequences at once, each within its bounds (Dao 2023, *FlashAttention-2*, variable length).
+    """Attend in all sequences at once, each within its bounds (Dao 2023, *FlashAttention-2*, variable length)."""
+    return unsplit_flash(q, k, v, groups, bounds)
+
+
+def unsplit_flash(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tensor, **options: Any) -> Tensor:
+    """Attend as `by_flash`, with further `options` of its kernel.
 
     A sequence's keys are never split, which would sum them in an order that depends on the longest sequence of the
     batch. Since torch 2.13 that is an argument. In 2.11 there is none: its FlashAttention-2 splits only for a paged
@@ -65,7 +70,7 @@ def by_flash(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tensor) ->
     from torch.nn.attention import varlen
 
     longest = max(length for _, length in groups)
-    options = _unsplit(varlen.varlen_attn)
+    options |= _unsplit(varlen.varlen_attn)
     if len(q) == len(k):
         out = varlen.varlen_attn(q, k, v, bounds, bounds, longest, longest, **options)
     else:
@@ -85,10 +90,15 @@ def _unsplit(kernel: Callable[..., object]) -> Mapping[str, Any]:
     return {"num_splits": 1} if known and torch.version.hip is None else {}
 
 
-def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attention over `(sequences, heads, length, size)`, rounded the same wherever a sequence lies in memory."""
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Attention over `(sequences, heads, length, size)`, rounded the same wherever a sequence lies in memory.
+
+    A `bias` of the scores, or a boolean mask of the keys to attend to, is `(heads or 1, queries, keys)`.
+    """
     size = q.shape[-1]
     missing = -size % _HEAD_STEP
     if missing:
         q, k, v = (F.pad(x, (0, missing)) for x in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v, scale=size**-0.5)[..., :size]
+    if bias is None:
+        return F.scaled_dot_product_attention(q, k, v, scale=size**-0.5)[..., :size]
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=size**-0.5)[..., :size]

@@ -1,8 +1,7 @@
-"""Checkpoints: find one by folder or hub id, fingerprint it, load its weights.
+"""Checkpoints: find one by folder or hub id, read its configuration and what its weights are, fingerprint it.
 
-Only safetensors, never remote code. A head that the checkpoint lacks is reported as missing, never filled with random
-numbers. Importing this module, finding and fingerprinting need neither torch nor transformers: an unchanged corpus is
-recognised without loading either.
+Only safetensors, never remote code. Importing this module, finding and fingerprinting need neither torch nor
+transformers: an unchanged corpus is recognised without loading either.
 """
 
 from __future__ import annotations
@@ -14,86 +13,101 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.tasks.model.checkpoint_checks import (
     MOST_CONFIG_BYTES,
+    check_bert,
     check_config,
-    check_finite,
     check_vocabulary,
     read_shapes,
 )
-from polyseme.tasks.model.safetensors_fast_path import read_complete
+from polyseme.tasks.model.families.bert import BERT
+from polyseme.tasks.model.families.family import Family, HeadName
+from polyseme.tasks.model.families.generic import generic_family
+from polyseme.tasks.model.families.known import PACKED
+from polyseme.tasks.model.family_weights import Located, locate
+from polyseme.tasks.model.own_settings import FILES as OWN_SETTINGS
 from polyseme.tasks.shipped import shipped
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from polyseme.tasks.text.tokenizer_files import VOCABULARIES
 
 EMBEDDED = "polyseme-mini"
-_SILENT = 50
-"""Logging level above all of transformers' messages: our own errors report missing heads."""
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
 _HUB_SECONDS = 10.0
 """How long to wait for the hub's answer: its client would wait for ever, though a cached copy may exist."""
-_HUB_FILES = ["config.json", "model*.safetensors*", "tokenizer*.json", "vocab.txt", "special_tokens_map.json"]
-
-_DEFAULTS: dict[str, Any] = {
-    "vocab_size": 30522,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "hidden_act": "gelu",
-    "max_position_embeddings": 512,
-    "type_vocab_size": 2,
-    "layer_norm_eps": 1e-12,
-}
-"""The defaults of a `config.json`; the oldest checkpoints leave half of it out."""
+_HUB_FILES = [
+    "config.json", "model*.safetensors*", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json",
+    "merges.txt", *VOCABULARIES, *OWN_SETTINGS,
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A BERT checkpoint on disk. `label` is the name that the user gave, with the revision for a hub id."""
+    """A checkpoint on disk. `label` is the name that the user gave, with the revision for a hub id."""
 
     label: str
     folder: Path
 
     @cached_property
-    def config(self) -> dict[str, Any]:
-        """The parsed `config.json` with BERT's defaults. Raises ModelError if unreadable or not of a BERT encoder."""
+    def _stored_config(self) -> dict[str, Any]:
         path = self.folder / "config.json"
         try:
             if path.is_file() and path.stat().st_size > MOST_CONFIG_BYTES:
                 raise ValueError(f"it has more than {MOST_CONFIG_BYTES:,} bytes")
-            config: dict[str, Any] = _DEFAULTS | json.loads(path.read_text("utf-8"))
+            stored: dict[str, Any] = {} | json.loads(path.read_text("utf-8"))
+            return stored
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise ModelError(
                 f"{self.folder} is not a readable checkpoint: {path.name} could not be read ({error}). "
                 "Give --model a folder with config.json, model.safetensors and a tokenizer."
             ) from error
-        if config.get("model_type") != "bert":
+
+    @cached_property
+    def family(self) -> Family:
+        """The family of the model. Raises ModelError if `config.json` is unreadable or names none."""
+        model_type = self._stored_config.get("model_type")
+        if not isinstance(model_type, str) or not model_type:
             raise ModelError(
-                f"{self.label} is a '{config.get('model_type')}' model; Polyseme runs the BERT family "
-                "(model_type 'bert'), for example google-bert/bert-base-uncased or the embedded polyseme-mini."
+                f"{self.folder}/config.json names no model_type, so that nothing can tell which model it is. Fetch the "
+                "checkpoint again, or choose another --model."
             )
-        if config.get("is_decoder") or config.get("position_embedding_type", "absolute") != "absolute":
+        return PACKED.get(model_type) or generic_family(model_type[:40], self._stored_config)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The parsed `config.json` with its family's defaults. Raises ModelError if unreadable or not of an encoder."""
+        family = self.family
+        config: dict[str, Any] = {**family.defaults, **self._stored_config}
+        check_config(self.folder / "config.json", family, config)
+        if why := family.refuses(config):
             raise ModelError(
-                f"{self.label} is a BERT decoder or uses relative positions; Polyseme needs a bidirectional "
-                "encoder with absolute positions, for example google-bert/bert-base-uncased."
+                f"{self.label}, a {family.title}, {why}. Polyseme needs a bidirectional encoder with absolute "
+                "positions, for example google-bert/bert-base-uncased."
             )
-        check_config(path, config)
         return config
 
     @property
     def width(self) -> int:
         """The hidden size: dimensions of a vector."""
-        return int(self.config["hidden_size"])
+        return int(self.family.get(self.config, "hidden_size"))
+
+    @property
+    def layers(self) -> int:
+        """The number of layers. Where layers share their weights, each time they are run counts."""
+        order = self.family.layer_order(self.config)
+        return int(self.family.get(self.config, "num_hidden_layers")) if order is None else len(order)
+
+    @property
+    def intermediate(self) -> int:
+        """The most values that a token has within a layer: what a batch takes of the device's memory goes by it."""
+        wide = int(self.family.get(self.config, "intermediate_size"))
+        return 2 * wide if self.family.kind == "modernbert" else wide
 
     @property
     def max_tokens(self) -> int:
         """The model's limit on tokens in one window, special tokens included."""
-        return int(self.config["max_position_embeddings"])
+        return int(self.family.get(self.config, "max_position_embeddings")) - self.family.first_position(self.config)
 
     @property
     def vector_layer(self) -> int:
@@ -102,7 +116,7 @@ class Checkpoint:
         Layers above it, which a checkpoint's `vector_layer` in `config.json` declares, serve NSP and MLM only. Raises
         ModelError if it is not a layer of this model.
         """
-        layers = int(self.config["num_hidden_layers"])
+        layers = self.layers
         layer = self.config.get("vector_layer", layers)
         if type(layer) is not int or not 1 <= layer <= layers:
             raise ModelError(
@@ -124,13 +138,17 @@ class Checkpoint:
             )
         return files
 
-    def claims_head(self, head: Literal["NSP", "MLM"]) -> bool:
+    def claims_head(self, head: HeadName) -> bool:
         """Return whether the files name that head's weights: a quick check; `load_weights` makes sure.
 
         Raises ModelError for a file that is not safetensors, or of another size than `config.json` gives.
         """
-        wanted = "seq_relationship.weight" if head == "NSP" else "predictions.transform.dense.weight"
-        return any(name.endswith(wanted) for name in self.shapes)
+        if self.family.kind == "generic":
+            return False
+        if self.family is not BERT:
+            return head in self.located.heads
+        wanted = {"NSP": "seq_relationship.weight", "MLM": "predictions.transform.dense.weight"}
+        return any(name.endswith(wanted.get(head, "order_relationship.weight")) for name in self.shapes)
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -138,7 +156,19 @@ class Checkpoint:
 
         Raises ModelError as `claims_head` does.
         """
-        return read_shapes(self.weight_files, self.config)
+        config, files = self.config, self.weight_files
+        shapes = read_shapes(files)
+        if self.family is BERT:
+            check_bert(files[0] if len(files) == 1 else self.folder, config, shapes)
+        return shapes
+
+    @cached_property
+    def located(self) -> Located:
+        """Where the weights of a family other than BERT are, and which heads are there.
+
+        Raises ModelError as `claims_head` does, and for a body that lacks weights.
+        """
+        return locate(self.folder, self.family, self.config, self.shapes)
 
     def require_vocabulary(self, size: int) -> None:
         """Raise ModelError if ids below `size`, those of its tokenizer, have no vector in the model."""
@@ -205,83 +235,17 @@ def _download(name: str, revision: str | None) -> Checkpoint:
     return Checkpoint(f"{name}@{folder.name[:12]}", folder)
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """Tensors by their names in transformers' `BertForPreTraining`, and which heads the checkpoint has.
-
-    The order head (is a pair of sentences in order, or swapped?) is not in transformers; only a checkpoint that has all
-    three heads can have it.
-    """
-
-    tensors: dict[str, Tensor]
-    has_nsp: bool
-    has_mlm: bool
-    has_order: bool = False
-
-
-def load_weights(checkpoint: Checkpoint) -> Weights:
-    """Load a checkpoint, through transformers if the fast path cannot read it, and find out which heads are missing.
-
-    Raises ModelError if the body itself is incomplete or unreadable, or weights are not finite.
-    """
-    _ = checkpoint.shapes  # before transformers takes memory for a model as large as config.json says
-    plain = read_complete(checkpoint.weight_files, checkpoint.config)
-    if plain is None:
-        weights = _load_with_transformers(checkpoint)
-    else:
-        order = "cls.order_relationship.weight" in plain
-        weights = Weights(plain, has_nsp=True, has_mlm=True, has_order=order)
-    check_finite(checkpoint.folder, weights.tensors)
-    return weights
-
-
-def _load_with_transformers(checkpoint: Checkpoint) -> Weights:
-    import torch
-    from transformers import BertForPreTraining
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(_SILENT)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        loaded: Any = BertForPreTraining.from_pretrained(
-            checkpoint.folder,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # reported as absent below, not kept
-        )
-    except Exception as error:
-        raise ModelError(
-            f"The weights in {checkpoint.folder} could not be loaded ({type(error).__name__}: {error}). "
-            "The files may be damaged or belong to another architecture: fetch the checkpoint again or choose another."
-        ) from error
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-    model, info = loaded
-    absent = set(info["missing_keys"]) | {str(key[0]) for key in info["mismatched_keys"]}
-    body = sorted(n for n in absent if n.startswith("bert.") and ".pooler." not in n)
-    if body:
-        raise ModelError(
-            f"{checkpoint.label} lacks {len(body)} weights of the BERT body, or has them in another shape than in its "
-            f"config.json (first: {body[0]}), so its vectors would be random. Choose a complete checkpoint."
-        )
-    tensors = {name: tensor.detach() for name, tensor in model.state_dict().items() if name not in absent}
-    has_nsp = not any(".pooler." in n or n.startswith("cls.seq_relationship") for n in absent)
-    has_mlm = not any(n.startswith("cls.predictions") for n in absent)
-    return Weights(tensors, has_nsp, has_mlm)
-
-
-def missing_head(checkpoint_label: str, head: str) -> ModelError:
-    """Return the error for a head that the checkpoint lacks. `head` is `NSP` or `MLM`."""
-    without = " or leave scoring out with --no-nsp" if head == "NSP" else ""
+def missing_head(checkpoint: Checkpoint, head: HeadName) -> ModelError:
+    """Return the error for a head that the checkpoint lacks."""
+    family, without = checkpoint.family, " or leave scoring out with --no-nsp" if head == "NSP" else ""
+    why = "it was saved without it, and a random one would give meaningless scores"
+    if family.kind == "generic":
+        why = f"Polyseme reads the vectors of a '{family.title}' model, and no heads"
+    elif family is not BERT and head not in family.heads(checkpoint.config):
+        why = f"no {family.title} has one"
     return ModelError(
-        f"{checkpoint_label} has no {head} head: it was saved without it, and a random one would give meaningless "
-        f"scores. Choose a checkpoint with both pretraining heads (polyseme-mini, google-bert/bert-base-uncased)"
-        f"{without}."
+        f"{checkpoint.label} has no {head} head: {why}. Choose a checkpoint with both pretraining heads "
+        f"(polyseme-mini, google-bert/bert-base-uncased){without}."
     )
 
 

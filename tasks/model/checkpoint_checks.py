@@ -11,21 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.storage.errors import ModelError
+from polyseme.tasks.model.families.family import Family
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_CONFIG_BYTES = 16 << 20
-_LIMITS = {
-    "vocab_size": 1 << 24,
-    "hidden_size": 1 << 16,
-    "num_hidden_layers": 1 << 10,
-    "num_attention_heads": 1 << 12,
-    "intermediate_size": 1 << 20,
-    "max_position_embeddings": 1 << 20,
-    "type_vocab_size": 1 << 10,
-}
-"""The most of each size; the largest BERT has a thousandth of the product."""
 _MATRICES = {
     "embeddings.word_embeddings.weight": ("vocab_size", "hidden_size"),
     "embeddings.position_embeddings.weight": ("max_position_embeddings", "hidden_size"),
@@ -35,26 +26,29 @@ _MATRICES = {
 """The large ones; every layer has the last of them."""
 
 
-def check_config(path: Path, config: Mapping[str, Any]) -> None:
-    """Raise ModelError for sizes that no model has, naming the field and its value."""
-    for field, most in _LIMITS.items():
-        value = config[field]
+def check_config(path: Path, family: Family, config: Mapping[str, Any]) -> None:
+    """Raise ModelError for sizes that no model of the family has, naming the field and its value."""
+    for field, most in family.own_sizes().items():
+        value = config.get(field)
         if type(value) is not int or not 1 <= value <= most:
             raise _wrong(path, field, value, f"an integer from 1 to {most:,}")
-    if config["hidden_size"] % config["num_attention_heads"]:
+    if family.kind == "generic":
+        return
+    heads, hidden = family.get(config, "num_attention_heads"), family.get(config, "hidden_size")
+    if hidden % heads:
         raise _wrong(
-            path, "num_attention_heads", config["num_attention_heads"], f"a divisor of {config['hidden_size']}"
+            path, family.fields.get("num_attention_heads", "num_attention_heads"), heads, f"a divisor of {hidden}"
         )
-    eps = config["layer_norm_eps"]
-    if type(eps) not in (int, float) or not 0 <= eps < 1:
-        raise _wrong(path, "layer_norm_eps", eps, "a number from 0 to 1")
+    if family.eps is None:
+        eps = family.get(config, "layer_norm_eps")
+        if type(eps) not in (int, float) or not 0 <= eps < 1:
+            raise _wrong(path, family.fields.get("layer_norm_eps", "layer_norm_eps"), eps, "a number from 0 to 1")
 
 
-def read_shapes(files: Sequence[Path], config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def read_shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor by name, from the headers of safetensors files.
 
-    Raises ModelError for a file that is not safetensors, or of other sizes than `config.json` gives, and for a model
-    whose large matrices are not among them: it would be made before they are missed.
+    Raises ModelError for a file that is not safetensors.
     """
     from safetensors import safe_open
 
@@ -65,10 +59,17 @@ def read_shapes(files: Sequence[Path], config: Mapping[str, Any]) -> dict[str, t
                 shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         except Exception as error:
             raise ModelError(f"{path} is not a readable safetensors file ({error}). Fetch it again.") from error
-        _check_shapes(path, config, shapes)
         found |= shapes
-    _check_body(files[0].parent, config, found)
     return found
+
+
+def check_bert(path: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise ModelError if a BERT in `path` has other sizes than `config.json` gives, or lacks its large matrices.
+
+    It would be made before they are missed.
+    """
+    _check_shapes(path, config, shapes)
+    _check_body(path if path.is_dir() else path.parent, config, shapes)
 
 
 def _check_shapes(path: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:

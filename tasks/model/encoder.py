@@ -19,21 +19,26 @@ import torch
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Layers, Pooling, Precision
 from polyseme.tasks.arrays import Floats, Ints
-from polyseme.tasks.model.accumulation import SpecialTokenVectors, add_at
+from polyseme.tasks.model.accumulation import SpecialTokenVectors
 from polyseme.tasks.model.batch_pool import BatchPool
-from polyseme.tasks.model.bert import PackedBatch, PackedBert, activation_named
-from polyseme.tasks.model.checkpoint import Checkpoint, load_weights, missing_head
+from polyseme.tasks.model.checkpoint import Checkpoint, missing_head
 from polyseme.tasks.model.devices import BATCHES_AT_ONCE, DTYPES, on_own_stream, to_device, to_numpy, token_budget
+from polyseme.tasks.model.generic import GenericNetwork
 from polyseme.tasks.model.linear import Int8, exact_for
 from polyseme.tasks.model.memory import DeviceMemory
-from polyseme.tasks.model.packing import Specials, pack
-from polyseme.tasks.model.segment_sums import SentencePooling, sums
+from polyseme.tasks.model.networks import network_of
+from polyseme.tasks.model.packed import PackedBatch
+from polyseme.tasks.model.packing import pack
+from polyseme.tasks.model.segment_sums import Segments, SentencePooling, needs_rows, pooled
+from polyseme.tasks.model.weights import Weights, load_weights
 from polyseme.tasks.text.windows import Windows, batches
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 OnBatch = Callable[[int], None]
+Reduced = tuple[Segments, Ints, Floats]
+"""The segments of a batch, and of those of a sentence: the sentence and what its rows are reduced to."""
 
 _LEAST_BUDGET = 256
 """Tokens of a batch below which matrix products lose more by being small than a second core gains."""
@@ -47,6 +52,7 @@ class Encoded:
 
     `tokens` is `(tokens, hidden)` in token order. `first` and `final` are `(sentences, hidden)`: the `[CLS]` and
     closing `[SEP]` vectors of sentences that have windows of their own (`alone`), averaged over these, else zeros.
+    `pooled` is `(sentences, hidden)` if their vectors need other rows than these, else None.
     `logits` is `(pairs, 3)` as `score_pairs` returns, NaN if no window scored the pair.
     """
 
@@ -55,6 +61,7 @@ class Encoded:
     final: Floats
     alone: npt.NDArray[np.bool_]
     logits: Floats
+    pooled: Floats | None = None
 
 
 class Encoder:
@@ -69,7 +76,6 @@ class Encoder:
         checkpoint: Checkpoint,
         *,
         device: torch.device,
-        specials: Specials,
         precision: Precision = "fp32",
         layers: Layers = "last",
         budget: int | None = None,
@@ -78,52 +84,63 @@ class Encoder:
 
         Raises ModelError if the checkpoint is incomplete, or has too few layers.
         """
-        weights = load_weights(checkpoint)
-        self.label, self.device, self.specials = checkpoint.label, device, specials
+        generic = checkpoint.family.kind == "generic"
+        if generic and precision == "int8":
+            raise ModelError(
+                f"{checkpoint.label} is run by transformers itself, which has no int8. Use --precision fp32."
+            )
+        weights = Weights({}, False, False) if generic else load_weights(checkpoint)
+        self.checkpoint, self.label, self.device = checkpoint, checkpoint.label, device
         self.has_nsp, self.has_mlm, self.has_order = weights.has_nsp, weights.has_mlm, weights.has_order
         self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
         self.pool = BatchPool(BATCHES_AT_ONCE.get(device.type))
         self._memory = DeviceMemory(self.pool.size)
         self._last = 4 if layers == "last4" else 1
-        self.bert = PackedBert(
-            weights.tensors,
-            heads=int(checkpoint.config["num_attention_heads"]),
-            eps=float(checkpoint.config["layer_norm_eps"]),
-            activation=activation_named(str(checkpoint.config["hidden_act"])),
+        self.network = network_of(
+            checkpoint,
+            weights,
             dtype=DTYPES[precision],
             device=device,
-            vector_layer=checkpoint.vector_layer,
             linear=Int8.of if precision == "int8" else exact_for(device, DTYPES[precision]),
         )
-        intermediate = int(checkpoint.config["intermediate_size"])
-        self.budget = budget or token_budget(device, hidden=self.width, intermediate=intermediate)
-        if self._last > self.bert.vector_layer:
+        if self._last > 1 and isinstance(self.network, GenericNetwork):
+            self.network.require_layers(self.label)
+        self.budget = budget or token_budget(device, hidden=self.width, intermediate=checkpoint.intermediate)
+        if self._last > self.network.vector_layer:
             raise ModelError(
-                f"--layers last4 needs at least four layers; {self.label} has {self.bert.vector_layer} up to the one "
-                "that vectors are taken from. Use --layers last."
+                f"--layers last4 needs at least four layers; {self.label} has {self.network.vector_layer} up to the "
+                "one that vectors are taken from. Use --layers last."
             )
 
     def require(self, head: Literal["NSP", "MLM"]) -> None:
         """Raise ModelError if the checkpoint lacks that head."""
         if not (self.has_nsp if head == "NSP" else self.has_mlm):
-            raise missing_head(self.label, head)
+            raise missing_head(self.checkpoint, head)
 
     def encode(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentences: int, pairs: int = 0,
-        on_batch: OnBatch = lambda tokens: None,
+        on_batch: OnBatch = lambda tokens: None, sentence_ptr: Ints | None = None, pooling: Pooling = "mean",
     ) -> Encoded:  # fmt: skip
         """Return the vectors of all tokens that `windows` take, zeros for others, and the logits of the `pairs`.
 
+        `sentence_ptr`, as of `encode_sentences`, is needed for a `pooling` other than `mean` and `cls`.
         `on_batch` is called after every batch with its number of tokens, and may raise to stop. Raises ModelError for
         pairs without an NSP head.
         """
         tokens = np.zeros((len(ids), self.width), dtype=np.float32)
         special = SpecialTokenVectors(windows, sentences, self.width)
 
-        def copy(states: torch.Tensor, numbers: Ints, source: Ints) -> Floats:
-            return to_numpy(states)
+        by_row = None
+        if sentence_ptr is not None and needs_rows(pooling, windows.frame):
+            by_row = SentencePooling(windows, sentence_ptr, pooling)
 
-        def collect(rows: Floats, numbers: Ints, source: Ints) -> None:
+        def copy(states: torch.Tensor, numbers: Ints, source: Ints) -> tuple[Floats, Reduced | None]:
+            return to_numpy(states), None if by_row is None else _reduced(states, by_row, numbers, source)
+
+        def collect(copied: tuple[Floats, Reduced | None], numbers: Ints, source: Ints) -> None:
+            rows, reduced = copied
+            if by_row is not None and reduced is not None:
+                by_row.add(*reduced)
             taken = windows.takes(numbers, source)
             tokens[source[taken]] = rows[taken]
             lengths = windows.lengths[numbers]
@@ -131,7 +148,8 @@ class Encoder:
             special.add(numbers, rows[stops - lengths], rows[stops - 1])
 
         logits = self._encode(ids, windows, copy, collect, pairs=pairs, on_batch=on_batch)
-        return Encoded(tokens, special.first, special.final, special.alone, logits)
+        by_sentence = None if by_row is None else by_row.vectors(self.width)
+        return Encoded(tokens, special.first, special.final, special.alone, logits, by_sentence)
 
     def encode_sentences(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentence_ptr: Ints, pooling: Pooling, pairs: int = 0,
@@ -144,17 +162,15 @@ class Encoder:
         takes longer than the model.
         """
         rows = SentencePooling(windows, sentence_ptr, pooling)
-        totals = np.zeros((len(sentence_ptr) - 1, self.width), dtype=np.float32)
 
-        def reduce(states: torch.Tensor, numbers: Ints, source: Ints) -> tuple[Ints, Floats]:
-            sentence, added = sums(states, rows.segments(numbers, source))
-            return sentence, to_numpy(added)
+        def reduce(states: torch.Tensor, numbers: Ints, source: Ints) -> Reduced:
+            return _reduced(states, rows, numbers, source)
 
-        def collect(reduced: tuple[Ints, Floats], numbers: Ints, source: Ints) -> None:
-            add_at(totals, *reduced)
+        def collect(reduced: Reduced, numbers: Ints, source: Ints) -> None:
+            rows.add(*reduced)
 
         logits = self._encode(ids, windows, reduce, collect, pairs=pairs, on_batch=on_batch)
-        return totals / rows.divisors[:, None], logits
+        return rows.vectors(self.width), logits
 
     def _encode(
         self, ids: npt.NDArray[np.int32], windows: Windows, reduce: Callable[[torch.Tensor, Ints, Ints], Result],
@@ -172,9 +188,9 @@ class Encoder:
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Result, Floats | None]:
             wanted = windows.pair[numbers] >= 0
             if not pairs or not wanted.any():
-                return reduce(self.bert.vector_states(packed, last=self._last), numbers, source), None
-            states, first = self.bert.vector_and_first_states(packed, last=self._last)
-            return reduce(states, numbers, source), to_numpy(self.bert.pair_scores(first))[wanted]
+                return reduce(self.network.vector_states(packed, last=self._last), numbers, source), None
+            states, first = self.network.vector_and_first_states(packed, last=self._last)
+            return reduce(states, numbers, source), to_numpy(self.network.pair_scores(first))[wanted]
 
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, (reduced, scored) in done:
@@ -197,7 +213,7 @@ class Encoder:
         logits = np.empty((len(windows), 3), dtype=np.float32)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
-            return to_numpy(self.bert.pair_scores(self.bert.first_states(packed)))
+            return to_numpy(self.network.pair_scores(self.network.first_states(packed)))
 
         with closing(self._run(ids, windows, forward)) as done:
             for numbers, source, scored in done:
@@ -212,16 +228,16 @@ class Encoder:
         """
         self.require("MLM")
         at = {int(position): row for row, position in enumerate(wanted)}
-        states = torch.empty((len(wanted), self.width), dtype=self.bert.dtype, device=self.device)
+        states = torch.empty((len(wanted), self.width), dtype=self.network.dtype, device=self.device)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> torch.Tensor:
-            return self.bert.hidden_states(packed)
+            return self.network.hidden_states(packed)
 
         with torch.inference_mode(), closing(self._run(ids, windows, forward)) as done:
             for numbers, source, hidden in done:
                 for row in np.flatnonzero(windows.takes(numbers, source) & np.isin(source, wanted)):
                     states[at[int(source[row])]] = hidden[row]
-            logits: Floats = to_numpy(self.bert.masked_lm_logits(states).float())
+            logits: Floats = to_numpy(self.network.masked_lm_logits(states).float())
             return logits
 
     def surprisals(
@@ -237,8 +253,8 @@ class Encoder:
         result = np.empty(len(windows), dtype=np.float32)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:
-            rows = packed.starts + 1 + to_device(at[numbers], self.device)  # 1: [CLS]
-            states = self.bert.chosen_states(packed, rows)
+            rows = packed.starts + len(windows.frame.before) + to_device(at[numbers], self.device)
+            states = self.network.chosen_states(packed, rows)
             wanted = to_device(targets[numbers].astype(np.int64), self.device)
             parts = [slice(row, row + _HEAD_ROWS) for row in range(0, len(states), _HEAD_ROWS)]
             return to_numpy(torch.cat([self._surprisal(states[part], wanted[part]) for part in parts]))
@@ -250,7 +266,7 @@ class Encoder:
         return result
 
     def _surprisal(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        logits = self.bert.masked_lm_logits(states).float()
+        logits = self.network.masked_lm_logits(states).float()
         return torch.logsumexp(logits, 1) - logits.gather(1, targets[:, None])[:, 0]
 
     def _run(
@@ -259,7 +275,7 @@ class Encoder:
         """Yield for every batch, in order: its windows, the token position of each row, and the result of `forward`."""
 
         def run(numbers: Ints) -> tuple[Ints, Ints, Result]:
-            packed, source = pack(ids, windows, numbers, self.specials, self.device)
+            packed, source = pack(ids, windows, numbers, self.device)
             with torch.inference_mode():
                 return numbers, source, forward(packed, numbers, source)
 
@@ -279,3 +295,9 @@ class Encoder:
                 if self.device.type == "cuda":
                     # The caller's work on this batch must end before another thread reuses its memory.
                     torch.cuda.current_stream(self.device).synchronize()
+
+
+def _reduced(states: torch.Tensor, rows: SentencePooling, numbers: Ints, source: Ints) -> Reduced:
+    segments = rows.segments(numbers, source)
+    sentence, found = pooled(states, segments, rows.pooling)
+    return segments, sentence, to_numpy(found)

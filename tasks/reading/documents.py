@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 MIB = 1 << 20
 MAX_ID_CHARS = 1024
 _ID_FIELDS = ("doc_id", "id")
+_LINE_BREAKS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _NOT_IN_AN_ID = re.compile("[\0\ud800-\udfff]")
 
 
@@ -33,7 +34,8 @@ _NOT_IN_AN_ID = re.compile("[\0\ud800-\udfff]")
 class ReadOptions:
     """The fields of a record, and limits.
 
-    `id_field` None takes the first of `doc_id`, `id` that a record has, else its position in the file.
+    `id_field` None takes the first of `doc_id`, `id` that a record has, else its position in the file. With `presplit`
+    the text is a list of sentences, each of which becomes a line of the document's text.
     `max_document_bytes` counts UTF-8 text; `max_line_bytes` one line of JSONL or one row of CSV. Raises UsageError for
     empty names and limits below 1.
     """
@@ -43,6 +45,7 @@ class ReadOptions:
     title_field: str = "title"
     max_document_bytes: int = 64 * MIB
     max_line_bytes: int = 64 * MIB
+    presplit: bool = False
 
     def __post_init__(self) -> None:
         if not self.text_field or not self.title_field or self.id_field == "":
@@ -128,6 +131,8 @@ def checked_text(value: object, place: Place, options: ReadOptions, *, doc_id: s
     """Return `value` as normalised text, or the reject of a record that cannot be a document."""
     if value is None:
         return place.refuse("empty-text", "the text is null; give it a text or drop the record", doc_id=doc_id)
+    if options.presplit and isinstance(value, list) and all(isinstance(sentence, str) for sentence in value):
+        value = "\n".join(_LINE_BREAKS.sub(" ", sentence) for sentence in value)
     if not isinstance(value, str):
         message = f"the text must be a string, this is {_kind(value)}; convert it, or name another with --text-field"
         return place.refuse("wrong-type", message, of=_scalar(value), doc_id=doc_id)

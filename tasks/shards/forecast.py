@@ -155,13 +155,13 @@ class Forecast:
         """Return how many tokens are run a second here: measured on the first text that is to be encoded, loaded."""
         engine, outputs = self.engine, self._outputs
         assert outputs is not None
-        found = passages([Document(doc_id="trial", uri="trial:", text=self._trial)], engine.wordpiece)
+        found = passages([Document(doc_id="trial", uri="trial:", text=self._trial)], engine.wordpiece, engine.split)
         chunk = next(chunks(found, min(_TRIAL_TOKENS, chunk_tokens(engine.spec.width))))
 
         def encode() -> int:
             return engine.in_lane(
                 lambda encoder: chunk_vectors(
-                    encoder, chunk, context=engine.config.context, pooling=engine.config.pooling,
+                    encoder, chunk, engine.frame, context=engine.config.context, pooling=engine.spec.pooling,
                     max_tokens=engine.spec.max_tokens, nsp=outputs.nsp, seed=0, on_batch=lambda tokens: None,
                 ).forward_tokens
             )  # fmt: skip

@@ -52,6 +52,7 @@ class DocumentSlice:
 class Chunk:
     """Slices of documents as flat arrays over their tokens, in order.
 
+    `word` and `last_word` are the first and the last word of a token, counted from 0 within its sentence.
     For every sentence, `slice_of` is its slice, `index` its number within the document and `spans` its character span
     there. A slice that was cut also has the sentence after the cut, with `own` False: it is encoded here, but stored by
     the next chunk.
@@ -62,6 +63,7 @@ class Chunk:
     char_start: Ints
     char_end: Ints
     word: npt.NDArray[np.int32]
+    last_word: npt.NDArray[np.int32]
     sentence_ptr: Ints
     slice_of: Ints
     index: Ints
@@ -143,6 +145,7 @@ def _chunk(slices: list[DocumentSlice]) -> Chunk:
         char_start=flat("char_start"),
         char_end=flat("char_end"),
         word=flat("word").astype(np.int32),
+        last_word=flat("last_word").astype(np.int32),
         sentence_ptr=np.append(0, np.cumsum(flat("lengths"))),
         slice_of=slice_of,
         index=index,

@@ -11,10 +11,11 @@ from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import TypeAlias
 
-from polyseme.storage.records import Document
+from polyseme.storage.records import Document, WordDefinition
 from polyseme.tasks.groups import document_size, groups_of
 from polyseme.tasks.text.passages import Passage, PassageGroup, passage_groups, passages, with_documents
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.text.sentences import Splitting, split_by
+from polyseme.tasks.text.tokenizer import TextTokenizer
 from polyseme.tasks.worker_processes import Worker, WorkerPool
 
 _REQUEST_CHARS = 200_000
@@ -24,15 +25,17 @@ _LARGE_CHARS = 2_000_000
 _PROCESSES_MOST = 12
 """More are of no use: each has its memory, and the caller's thread takes what they return."""
 
-Texts: TypeAlias = list[str]
+Request: TypeAlias = tuple[Splitting, str, list[str]]
+"""How to split, the prompt of the sentences, and texts."""
 
 
 class PassageProcesses:
     """As many as `size` processes with the tokenizer in a folder, shared by all threads that call `passages`."""
 
-    def __init__(self, wordpiece: WordPiece, folder: Path, size: int) -> None:
-        self._wordpiece, self._folder = wordpiece, folder
-        self._pool: WorkerPool[Texts, PassageGroup] = WorkerPool(tokenizing, folder, size)
+    def __init__(self, wordpiece: TextTokenizer, folder: Path, size: int, splitting: Splitting) -> None:
+        self._wordpiece, self._folder, self._splitting = wordpiece, folder, splitting
+        self._setup = tokenizing if wordpiece.word_definition == "text" else tokenizing_by_tokenizer
+        self._pool: WorkerPool[Request, PassageGroup] = WorkerPool(self._setup, folder, size)
 
     def passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
         """Yield the passages of all documents in order.
@@ -43,15 +46,18 @@ class PassageProcesses:
         first = list(islice(requests, 2))
         if len(first) == 1 and not _is_large(first[0]):
             # Another process takes half a second of a core to start.
-            yield from passages(first[0], self._wordpiece)
+            yield from passages(first[0], self._wordpiece, split_by(self._splitting))
             return
         for large, alike in groupby(chain(first, requests), key=_is_large):
             passages_of = self._streamed if large else self._pooled
             yield from passages_of(alike)
 
+    def _request(self, documents: list[Document]) -> Request:
+        return self._splitting, self._wordpiece.prompt, [document.text for document in documents]
+
     def _pooled(self, requests: Iterable[list[Document]]) -> Iterator[Passage]:
         ahead = 2 * self._pool.size * _REQUEST_CHARS
-        for request, groups in self._pool.map(requests, _texts, size=_chars, most=ahead):
+        for request, groups in self._pool.map(requests, self._request, size=_chars, most=ahead):
             yield from with_documents(groups, request)
 
     def _streamed(self, requests: Iterable[list[Document]]) -> Iterator[Passage]:
@@ -60,16 +66,27 @@ class PassageProcesses:
         One of the pool's would wait too, and the caller of another iterator for it: for ever, in the same thread.
         """
         for request in requests:
-            with Worker(tokenizing, self._folder) as worker:
-                yield from with_documents(worker.answers(_texts(request)), request)
+            with Worker(self._setup, self._folder) as worker:
+                yield from with_documents(worker.answers(self._request(request)), request)
 
 
-def tokenizing(folder: Path) -> Callable[[Texts], Iterator[PassageGroup]]:
+def tokenizing(folder: Path) -> Callable[[Request], Iterator[PassageGroup]]:
     """Return the function of a worker, with the tokenizer in a folder: texts to groups of their passages."""
-    wordpiece = WordPiece.load(folder)
+    return _tokenizing(folder, "text")
 
-    def work(texts: Texts) -> Iterator[PassageGroup]:
-        return passage_groups(texts, wordpiece)
+
+def tokenizing_by_tokenizer(folder: Path) -> Callable[[Request], Iterator[PassageGroup]]:
+    """Return the same function with the words of the tokenizer, not of the text."""
+    return _tokenizing(folder, "tokenizer")
+
+
+def _tokenizing(folder: Path, words: WordDefinition) -> Callable[[Request], Iterator[PassageGroup]]:
+    wordpiece = TextTokenizer.load(folder, words=words)
+
+    def work(request: Request) -> Iterator[PassageGroup]:
+        splitting, prompt, texts = request
+        prompted = wordpiece.with_prompt(prompt) if prompt else wordpiece
+        return passage_groups(texts, prompted, split_by(splitting))
 
     return work
 
@@ -90,10 +107,6 @@ def _requests(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 def _is_large(request: list[Document]) -> bool:
     return len(request[0].text) >= _LARGE_CHARS
-
-
-def _texts(request: list[Document]) -> Texts:
-    return [document.text for document in request]
 
 
 def _chars(request: list[Document]) -> int:

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from polyseme.storage.records import Document, Sentence
 from polyseme.tasks.arrays import Ints
-from polyseme.tasks.text.sentences import sentences
-from polyseme.tasks.text.wordpiece import GROUP_CHARS, Tokens, WordPiece
+from polyseme.tasks.text.sentences import Split
+from polyseme.tasks.text.tokenizer import GROUP_CHARS, TextTokenizer
+from polyseme.tasks.text.tokens import Tokens
 
 _OVERHEAD = 20
 """Characters that every sentence and every document counts in addition to its text, which bounds their number."""
@@ -27,9 +28,9 @@ class Passage:
     """Consecutive sentences of a document from sentence `first` on, as flat arrays over their tokens.
 
     `spans` is `(sentences, 2)`, the character span of each sentence in the document's text; `char_start` and `char_end`
-    are those of each token. `lengths` is `(sentences,)`, tokens per sentence, 0 included. `word` counts whole words
-    from 0 within a sentence. `last` marks the document's last passage. A document without sentences has one empty
-    passage.
+    are those of each token. `lengths` is `(sentences,)`, tokens per sentence, 0 included. `word` and `last_word` are
+    the first and the last word of each token, counted from 0 within a sentence. `last` marks the document's last
+    passage. A document without sentences has one empty passage.
     """
 
     document: Document
@@ -41,6 +42,7 @@ class Passage:
     char_start: Ints
     char_end: Ints
     word: npt.NDArray[np.int32]
+    last_word: npt.NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -57,14 +59,14 @@ class Passage:
         return Passage(
             self.document, self.first + start, self.last and stop == len(self), self.spans[sentences],
             self.lengths[sentences], self.ids[tokens], self.char_start[tokens], self.char_end[tokens],
-            self.word[tokens],
+            self.word[tokens], self.last_word[tokens],
         )  # fmt: skip
 
     def joined(self, following: Passage) -> Passage:
         """Return this passage and the one that follows it as one."""
         arrays = (
             np.concatenate([getattr(self, name), getattr(following, name)])
-            for name in ("spans", "lengths", "ids", "char_start", "char_end", "word")
+            for name in ("spans", "lengths", "ids", "char_start", "char_end", "word", "last_word")
         )
         return Passage(self.document, self.first, following.last, *arrays)
 
@@ -93,18 +95,18 @@ class _Untokenized:
     sentences: list[Sentence]
 
 
-def passages(documents: Iterable[Document], wordpiece: WordPiece) -> Iterator[Passage]:
+def passages(documents: Iterable[Document], wordpiece: TextTokenizer, split: Split) -> Iterator[Passage]:
     """Yield the passages of all documents in order. Those of a document do not depend on the other documents."""
     documents, read = tee(documents)
-    return with_documents(passage_groups((document.text for document in read), wordpiece), documents)
+    return with_documents(passage_groups((document.text for document in read), wordpiece, split), documents)
 
 
-def passage_groups(texts: Iterable[str], wordpiece: WordPiece) -> Iterator[PassageGroup]:
+def passage_groups(texts: Iterable[str], wordpiece: TextTokenizer, split: Split) -> Iterator[PassageGroup]:
     """Yield the passages of all texts in order, as many together as are tokenized in one call."""
     waiting: list[_Untokenized] = []
     size = 0
     for text in texts:
-        for part in _split(text):
+        for part in _parts(text, split):
             waiting.append(part)
             size += _OVERHEAD + sum(map(_size, part.sentences))
             if size >= GROUP_CHARS:
@@ -127,14 +129,15 @@ def with_documents(groups: Iterable[PassageGroup], documents: Iterable[Document]
             yield Passage(
                 document, first, last, group.spans[a:b], tokens.lengths[a:b],
                 tokens.ids[x:y], tokens.char_start[x:y], tokens.char_end[x:y], tokens.word[x:y],
+                tokens.last_word[x:y],
             )  # fmt: skip
 
 
-def _split(text: str) -> Iterator[_Untokenized]:
+def _parts(text: str, split: Split) -> Iterator[_Untokenized]:
     """Split one text into passages; the last may be empty if the others are full."""
     first, size = 0, 0
     taken: list[Sentence] = []
-    for sentence in sentences(text):
+    for sentence in split(text):
         if size >= GROUP_CHARS:
             yield _Untokenized(text, first, False, taken)
             first, size, taken = first + len(taken), 0, []
@@ -147,7 +150,7 @@ def _size(sentence: Sentence) -> int:
     return sentence.stop - sentence.start + _OVERHEAD
 
 
-def _tokenized(waiting: list[_Untokenized], wordpiece: WordPiece) -> PassageGroup:
+def _tokenized(waiting: list[_Untokenized], wordpiece: TextTokenizer) -> PassageGroup:
     return PassageGroup(
         first=[part.first for part in waiting],
         last=[part.last for part in waiting],

@@ -1,110 +1,107 @@
-"""Sentence splitting: text to character spans.
+"""Sentences: text to character spans, by the splitter and the language that an encoding names.
 
-Blank lines and list items end a sentence by layout, Punkt (Kiss & Strunk 2006, as trained by nupunkt) decides within a
-block, and full stops unknown to Punkt (`。`, `।`, `؟`) end one too. Knows nothing of tokens or models. Spans are
-half-open ranges of characters; the text is only ever *cut*, so no character can be lost.
+A splitter only ever *cuts* a text: its spans are in order, disjoint, never blank, and every character that is not
+whitespace is in exactly one. Knows nothing of tokens or models.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from heapq import merge
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
+from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.records import Sentence
+from polyseme.tasks.text.language import language_of
+from polyseme.tasks.text.splitting import lines, own, punkt, rules
+
+SPLITTER = rules.NAME
+"""The splitter of new encodings."""
+
+AUTO = "auto"
+"""The language of each text, found in the text."""
+
+Split: TypeAlias = Callable[[str], Iterator[Sentence]]
+
+_NAMES = {"rules": rules.NAME, "nupunkt": punkt.NAME, "lines": lines.NAME}
+_CODE = re.compile(r"[a-z]{2,3}")
 
 
-def _punkt_version() -> str:
-    """Return the version of nupunkt without importing it. Only splitting needs it: texts are encoded without."""
-    try:
-        return version("nupunkt")
-    except PackageNotFoundError:
-        return "missing"
+@dataclass(frozen=True, slots=True)
+class Splitting:
+    """How the texts of an encoding are split, as plain values: the splitter's name, and a language's code of ISO 639.
 
-
-SPLITTER = f"nupunkt-{_punkt_version()}/1"
-"""The splitter's name, part of every encoding. The number after `/` is raised with any change below."""
-
-MAX_CHARS = 10_000
-"""The most characters passed to Punkt at once. A longer sentence is cut at whitespace, between two words."""
-
-_NEWLINE = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
-_BLANK = rf"[^\S{_NEWLINE}]*+"
-_CRLF = r"(?:(?<=\r)\n|(?!(?<=\r)\n))"
-_LIST_MARKER = r"(?:[-*•‣◦▪·]|\(?\d{1,3}[.)]|\(?[A-Za-z]\))[ \t]"
-# No possessive group: CPython before 3.11.5 matches those wrongly, and finds the same empty match for ever.
-_BLOCK_BREAK = re.compile(
-    rf"[{_NEWLINE}]{_CRLF}(?:(?:{_BLANK}[{_NEWLINE}]{_CRLF})+|(?<=\u2029)|(?={_BLANK}{_LIST_MARKER}))"
-)
-_FOREIGN_STOP = re.compile(r"[。｡！？।॥؟۔][。｡！？।॥؟۔」』】》〉）”’»\"')\]]*+")
-_SPACE = re.compile("[^\\S ]")
-_LONG_RUN = re.compile(r"(?<![^ ])([^ ]{100})([^ ]+)(?=[^ ]{100}(?: |$))")
-
-
-def split(text: str) -> list[Sentence]:
-    """Return all `sentences` of a text as a list."""
-    return list(sentences(text))
-
-
-def sentences(text: str) -> Iterator[Sentence]:
-    """Yield the sentences of `text`: in order, disjoint, never blank, no whitespace at either end.
-
-    Every character that is not whitespace is in exactly one of them. Time is linear in any text.
+    `auto` is the language of each text, as far as it is clear; without a language texts are taken for English. Raises
+    UsageError for what is not a code.
     """
-    foreign = (match.end() for match in _FOREIGN_STOP.finditer(text))
-    start = 0
-    for cut in merge(foreign, _cuts(text), (len(text),)):
-        # Two rules may cut at one position, and there may be only whitespace between cuts.
-        if start < cut and (sentence := _strip(text, start, cut)).start < sentence.stop:
-            yield sentence
-        start = cut
+
+    splitter: str = SPLITTER
+    language: str = ""
+
+    def __post_init__(self) -> None:
+        if self.language not in ("", AUTO) and not _CODE.fullmatch(self.language):
+            raise UsageError(
+                f"A language is a code of ISO 639 such as en, de or zh, or auto, but {self.language!r} was given."
+            )
 
 
-def _cuts(text: str) -> Iterator[int]:
-    """Yield the positions where a sentence begins by layout or Punkt, in order, some more than once."""
-    begin = 0
-    for match in _BLOCK_BREAK.finditer(text):
-        yield from (begin + cut for cut in _punkt_cuts(text[begin : match.start()]))
-        begin = match.end()
-    yield from (begin + cut for cut in _punkt_cuts(text[begin:]))
+def splitter_named(name: str) -> str:
+    """Return the whole name of a splitter from one that a user typed: `rules` is `rules/1`, of this release.
+
+    Raises UsageError for a name that there is not.
+    """
+    whole = whole_name(name)
+    if whole not in _NAMES.values() and whole not in own.installed():
+        there_are = ", ".join([*_NAMES, *(entry.name for entry in own.installed().values())])
+        raise UsageError(f"No splitter is named {name!r}; there are {there_are}. Name one of them.")
+    return whole
 
 
-def _punkt_cuts(block: str) -> Iterator[int]:
-    """Yield the positions in a block where sentences begin, 0 included."""
-    # Punkt takes a newline for the end of a paragraph, which is wrong for hard-wrapped lines: each becomes one space,
-    # so that positions stay.
-    flat = _SPACE.sub(" ", block)
-    begin, end = 0, len(flat)
-    while begin < end:
-        stop = end if end - begin <= MAX_CHARS else _word_break(flat, begin, end)
-        starts = _sentence_starts(flat[begin:stop])
-        if stop < end and len(starts) > 1:
-            # The last sentence may continue after this part: it begins the next one.
-            stop = begin + starts.pop()
-        yield from (begin + start for start in starts)
-        begin = stop
+def whole_name(name: str) -> str:
+    """Return the name of a splitter with its version, which that of an encoding has already."""
+    if name in _NAMES or name in _NAMES.values():
+        return _NAMES.get(name, name)
+    return next((whole for whole, entry in own.installed().items() if entry.name == name), name)
 
 
-def _word_break(flat: str, begin: int, end: int) -> int:
-    """Return the last space within `MAX_CHARS` of `begin`, or the end of a longer word."""
-    last = flat.rfind(" ", begin + 1, begin + MAX_CHARS)
-    if last < 0:
-        last = flat.find(" ", begin + MAX_CHARS, end)
-    return end if last < 0 else last
+def takes_language(name: str) -> bool:
+    """Return whether a splitter heeds the language of a text."""
+    return name.startswith(rules.KIND)
 
 
-def _sentence_starts(part: str) -> list[int]:
-    """Return the positions where Punkt begins a sentence in `part`, which has no whitespace but spaces. First is 0."""
-    from nupunkt import sent_spans
-
-    # Punkt's time is quadratic in a run of punctuation without a space (100,000 characters of `.)` take 13 s). There is
-    # no sentence boundary to find within a run this long: its middle is replaced with letters.
-    replaced = _LONG_RUN.sub(lambda run: run[1] + "x" * len(run[2]), part)
-    return sorted({0, *(start for start, _ in sent_spans(replaced))})
+def has_better(name: str) -> bool:
+    """Return whether a splitter was the one of earlier releases, which finds fewer of the sentences."""
+    return name.startswith(punkt.KIND) or (name.startswith(rules.KIND) and name != rules.NAME)
 
 
-def _strip(text: str, start: int, stop: int) -> Sentence:
-    raw = text[start:stop]
-    start += len(raw) - len(raw.lstrip())
-    return Sentence(start, start + len(raw.strip()))
+def split_by(splitting: Splitting) -> Split:
+    """Return the function that splits a text.
+
+    Raises ModelError if the splitter is not here as it was: its name has the version of what it rests on.
+    """
+    if splitting.splitter == rules.NAME:
+        told = splitting.language or "en"
+        return _by_its_language if told == AUTO else partial(rules.sentences, language=told)
+    if splitting.splitter == punkt.NAME:
+        return punkt.sentences
+    if splitting.splitter == lines.NAME:
+        return lines.sentences
+    if (entry := own.installed().get(splitting.splitter)) is not None:
+        return own.checked(splitting.splitter, entry.load())
+    there_are = ", ".join([*_NAMES.values(), *own.installed()])
+    raise ModelError(
+        f"Sentences were split by {splitting.splitter}, and this installation has {there_are}. "
+        "Install what the name says (nupunkt-0.8.0/1 is nupunkt 0.8.0), or begin another encoding: polyseme backfill "
+        "--splitter rules --name NAME."
+    )
+
+
+def _by_its_language(text: str) -> Iterator[Sentence]:
+    return rules.sentences(text, language_of(text) or "en")
+
+
+def split(text: str, splitting: Splitting = Splitting()) -> list[Sentence]:
+    """Return all sentences of a text as a list."""
+    return list(split_by(splitting)(text))

@@ -3,35 +3,34 @@
 Works on token *positions* only: token `t` is the t-th content token of a flat array of the sentences of a chunk
 (`sentence_ptr` as in `TokenizedDocument`). Knows nothing of token ids, text, models or torch.
 
-A window is `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, where A and B are half-open ranges of token positions. The
-vectors of the positions in its *take* range come from this window; the take ranges of all windows of an encoding cover
-every token exactly once.
+A window is one or two segments in a `Frame` of special tokens, such as `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`,
+where A and B are half-open ranges of token positions. The vectors of the positions in its *take* range come from this
+window; the take ranges of all windows of an encoding cover every token exactly once.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.cut_points import Marks, cut_before
-
-SPECIALS_ONE = 2  # [CLS] A [SEP]
-SPECIALS_PAIR = 3  # [CLS] A [SEP] B [SEP]
+from polyseme.tasks.text.frames import Frame
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
     """Columns of equal length, one row per window. B is empty (`b_start == b_stop`) for a single segment.
 
-    `owner` is the one sentence that the window has tokens of, which its `[CLS]` and closing `[SEP]` belong to, or -1
-    for several; `pair` is the transition that the window scores, or -1.
+    `frame` has the special tokens of all of them. `owner` is the one sentence that the window has tokens of, which its
+    special tokens belong to, or -1 for several; `pair` is the transition that the window scores, or -1.
     """
 
+    frame: Frame
     a_start: Ints
     a_stop: Ints
     b_start: Ints
@@ -48,7 +47,7 @@ class Windows:
     def lengths(self) -> Ints:
         """Tokens of each window, special tokens included."""
         b = self.b_stop - self.b_start
-        return self.a_stop - self.a_start + b + np.where(b > 0, SPECIALS_PAIR, SPECIALS_ONE)
+        return self.a_stop - self.a_start + b + np.where(b > 0, self.frame.pair, self.frame.single)
 
     @property
     def taken(self) -> int:
@@ -57,7 +56,7 @@ class Windows:
 
     def chosen(self, numbers: Ints) -> Windows:
         """Return the windows `numbers`, in that order."""
-        return Windows(*(getattr(self, name)[numbers] for name in Windows.__slots__))
+        return Windows(self.frame, *(getattr(self, name)[numbers] for name in _COLUMNS))
 
     def takes(self, numbers: Ints, source: Ints) -> npt.NDArray[np.bool_]:
         """Return `(rows,)`: True for the rows of a batch whose token gets its vector from that row's window.
@@ -69,22 +68,23 @@ class Windows:
         return (source >= self.take_start[window]) & (source < self.take_stop[window])
 
 
+_COLUMNS = ("a_start", "a_stop", "b_start", "b_stop", "take_start", "take_stop", "owner", "pair")
 Row = tuple[int, int, int, int, int, int, int, int]
 """The columns of `Windows`, in their order."""
 
 
-def _columns(rows: Sequence[Row]) -> Windows:
-    table = np.asarray(rows, dtype=np.int64).reshape(-1, 8)
-    return Windows(*(np.ascontiguousarray(table[:, i]) for i in range(8)))
+def _columns(rows: Sequence[Row], frame: Frame) -> Windows:
+    table = np.asarray(rows, dtype=np.int64).reshape(-1, len(_COLUMNS))
+    return Windows(frame, *(np.ascontiguousarray(table[:, i]) for i in range(len(_COLUMNS))))
 
 
-def sentence_windows(sentence_ptr: Ints, sentences: Sequence[int] | range, limit: int) -> Windows:
+def sentence_windows(sentence_ptr: Ints, sentences: Sequence[int] | range, limit: int, frame: Frame) -> Windows:
     """Return one window per sentence, or several overlapping ones if it exceeds `limit` tokens.
 
     An overlong sentence is covered by evenly spaced windows that overlap by at least half, and each token is taken from
     the window whose centre is nearest.
     """
-    capacity = limit - SPECIALS_ONE
+    capacity = limit - frame.single
     rows: list[Row] = []
     for s in sentences:
         start, stop = int(sentence_ptr[s]), int(sentence_ptr[s + 1])
@@ -96,17 +96,19 @@ def sentence_windows(sentence_ptr: Ints, sentences: Sequence[int] | range, limit
         cuts = [start, *((x + y + capacity) // 2 for x, y in itertools.pairwise(starts)), stop]
         for i, x in enumerate(starts):
             rows.append((x, x + capacity, x + capacity, x + capacity, cuts[i], cuts[i + 1], s, -1))
-    return _columns(rows)
+    return _columns(rows, frame)
 
 
-def context_windows(sentence_ptr: Ints, documents: Sequence[tuple[int, int]], limit: int, marks: Marks) -> Windows:
+def context_windows(
+    sentence_ptr: Ints, documents: Sequence[tuple[int, int]], limit: int, marks: Marks, frame: Frame
+) -> Windows:
     """Return windows of at most `limit` tokens, filled with neighbouring sentences of one document.
 
     `documents` are half-open ranges of sentences, `marks` is `(sentences,)` and says where windows end (`cut_points`).
     Windows are at least half full where neighbours fit. Neighbouring windows share up to a quarter of their tokens, in
     whole sentences; a shared sentence is taken from the window in which it is more central.
     """
-    capacity = limit - SPECIALS_ONE
+    capacity = limit - frame.single
     ptr = sentence_ptr
     plain: list[Row] = []
     alone: list[int] = []
@@ -131,8 +133,8 @@ def context_windows(sentence_ptr: Ints, documents: Sequence[tuple[int, int]], li
             while i - 1 > spans[-1][0] and ptr[j] - ptr[i - 1] <= capacity // 4 and ptr[j + 1] - ptr[i - 1] <= capacity:
                 i -= 1
         plain += _take_most_central(ptr, spans)
-    single = sentence_windows(ptr, alone, limit)
-    return concatenate(_columns(plain), single)
+    single = sentence_windows(ptr, alone, limit, frame)
+    return concatenate(_columns(plain, frame), single)
 
 
 def _take_most_central(ptr: Ints, spans: Sequence[tuple[int, int]]) -> list[Row]:
@@ -163,13 +165,13 @@ class SentencePairs:
         return len(self.first)
 
 
-def pair_windows(sentence_ptr: Ints, pairs: SentencePairs, limit: int) -> tuple[Windows, Ints]:
+def pair_windows(sentence_ptr: Ints, pairs: SentencePairs, limit: int, frame: Frame) -> tuple[Windows, Ints]:
     """Return one window per pair, and `(pairs,)`: the number of tokens that did not fit.
 
     Over the limit the END of the first sentence and the START of the second are kept, half of the window each unless
     one needs less. No vectors are taken from these windows: they only score.
     """
-    capacity = limit - SPECIALS_PAIR
+    capacity = limit - frame.pair
     a_start, a_stop = sentence_ptr[pairs.first], sentence_ptr[pairs.first + 1]
     b_start, b_stop = sentence_ptr[pairs.second], sentence_ptr[pairs.second + 1]
     a_len, b_len = a_stop - a_start, b_stop - b_start
@@ -178,12 +180,12 @@ def pair_windows(sentence_ptr: Ints, pairs: SentencePairs, limit: int) -> tuple[
     left_out = a_len + b_len - keep_a - keep_b
     number = np.arange(len(pairs), dtype=np.int64)
     none = np.zeros(len(pairs), dtype=np.int64)
-    windows = Windows(a_stop - keep_a, a_stop, b_start, b_start + keep_b, none, none, none - 1, number)
+    windows = Windows(frame, a_stop - keep_a, a_stop, b_start, b_start + keep_b, none, none, none - 1, number)
     return windows, left_out
 
 
 def paired_context_windows(
-    sentence_ptr: Ints, pairs: SentencePairs, sentences: int, limit: int
+    sentence_ptr: Ints, pairs: SentencePairs, sentences: int, limit: int, frame: Frame
 ) -> tuple[Windows, Ints]:
     """Return windows that score adjacent `pairs` and give every sentence its vectors in one pass.
 
@@ -191,7 +193,7 @@ def paired_context_windows(
     in which it is second. A sentence whose pair is over the limit, or without a neighbour, gets windows of its own.
     The second result is `(pairs,)`: the number of tokens that did not fit.
     """
-    windows, left_out = pair_windows(sentence_ptr, pairs, limit)
+    windows, left_out = pair_windows(sentence_ptr, pairs, limit, frame)
     whole = np.flatnonzero(left_out == 0)
     as_first, as_second = (np.full(sentences, -1, dtype=np.int64) for _ in range(2))
     as_first[pairs.first[whole]] = whole
@@ -202,22 +204,19 @@ def paired_context_windows(
     take_start, take_stop = windows.take_start.copy(), windows.take_stop.copy()
     first = np.flatnonzero((as_first >= 0) & filled)
     take_start[as_first[first]], take_stop[as_first[first]] = sentence_ptr[first], sentence_ptr[first + 1]
-    # `[CLS] A [SEP] B [SEP]` of neighbours is one contiguous range, so A and B can both be taken.
+    # A and B of neighbours are one contiguous range, so both can be taken.
     take_start[as_second[last]] = np.where(
         take_stop[as_second[last]] > take_start[as_second[last]], take_start[as_second[last]], sentence_ptr[last]
     )
     take_stop[as_second[last]] = sentence_ptr[last + 1]
-    joined = Windows(
-        windows.a_start, windows.a_stop, windows.b_start, windows.b_stop, take_start, take_stop,
-        windows.owner, windows.pair,
-    )  # fmt: skip
-    return concatenate(joined, sentence_windows(sentence_ptr, alone.tolist(), limit)), left_out
+    joined = replace(windows, take_start=take_start, take_stop=take_stop)
+    return concatenate(joined, sentence_windows(sentence_ptr, alone.tolist(), limit, frame)), left_out
 
 
-def concatenate(*windows: Windows) -> Windows:
-    """Return all windows in the order given."""
-    names = Windows.__slots__
-    return Windows(*(np.concatenate([getattr(w, name) for w in windows]) for name in names))
+def concatenate(first: Windows, *others: Windows) -> Windows:
+    """Return all windows in the order given. They have one frame."""
+    parts = (first, *others)
+    return Windows(first.frame, *(np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS))
 
 
 def batches(lengths: Ints, budget: int | Callable[[], int]) -> Iterator[Ints]:

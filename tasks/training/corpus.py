@@ -19,8 +19,8 @@ import numpy.typing as npt
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.records import Document, Sentence
 from polyseme.tasks.arrays import Ints
-from polyseme.tasks.text.sentences import SPLITTER, split
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.text.sentences import AUTO, SPLITTER, Splitting, split
+from polyseme.tasks.text.tokenizer import TextTokenizer
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -71,7 +71,7 @@ class TrainingText:
         )
 
 
-def prepare(documents: Iterable[Document], wordpiece: WordPiece) -> TrainingText:
+def prepare(documents: Iterable[Document], wordpiece: TextTokenizer) -> TrainingText:
     """Split and tokenize `documents`; those without a token are skipped."""
     return join(_tokenized(document.text, wordpiece) for document in documents)
 
@@ -147,9 +147,9 @@ def require_pairs(text: TrainingText, what: str) -> None:
         )
 
 
-def _tokenized(text: str, wordpiece: WordPiece) -> TrainingText:
+def _tokenized(text: str, wordpiece: TextTokenizer) -> TrainingText:
     """Return the text of one document."""
-    sentences = split(text)
+    sentences = split(text, Splitting(language=AUTO))
     tokens = wordpiece.tokenize(text, sentences)
     lengths = np.diff(tokens.sentence_ptr)
     kept = lengths > 0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from polyseme.storage.records import Document
 from polyseme.tasks.groups import document_size, groups_of
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.text.tokenizer import TextTokenizer
 from polyseme.tasks.training.corpus import TrainingText, join, prepare
 from polyseme.tasks.worker_processes import WorkerPool
 
@@ -28,7 +28,7 @@ def prepare_in_processes(documents: Iterable[Document], tokenizer: Path, process
     Whatever ends this function or this process ends them too. Raises ModelError if the tokenizer cannot be loaded,
     PolysemeError if a process ends before its work.
     """
-    wordpiece = WordPiece.load(tokenizer)
+    wordpiece = TextTokenizer.load(tokenizer)
     chunks = groups_of(documents, document_size, _CHUNK_CHARS)
     first = list(islice(chunks, max(_LEAST_CHUNKS, processes)))
     chunks = chain(first, chunks)
@@ -41,7 +41,7 @@ def prepare_in_processes(documents: Iterable[Document], tokenizer: Path, process
 
 def preparing(tokenizer: Path) -> Callable[[list[Document]], Iterator[TrainingText]]:
     """Return the function of a worker, with the tokenizer in a folder: a chunk of documents to its text."""
-    wordpiece = WordPiece.load(tokenizer)
+    wordpiece = TextTokenizer.load(tokenizer)
 
     def work(chunk: list[Document]) -> Iterator[TrainingText]:
         yield prepare(chunk, wordpiece)

@@ -16,7 +16,9 @@ from torch.nn import functional as F
 
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Precision
-from polyseme.tasks.model.checkpoint import Checkpoint, load_weights
+from polyseme.tasks.model.checkpoint import Checkpoint
+from polyseme.tasks.model.families.bert import BERT
+from polyseme.tasks.model.weights import load_weights
 from polyseme.tasks.training.objective import Examples
 from polyseme.tasks.training.segment_pairs import NEXT, SWAPPED
 
@@ -55,8 +57,13 @@ def start_from(
 
     `add_layers` are put above its layers, which still give the vectors: they begin as layers that change nothing (Wu et
     al. 2024, *LLaMA Pro*), so that heads trained on the layer below stay of use. With `order_head` it gets one if it
-    lacks it. Raises ModelError if the body is incomplete or unreadable.
+    lacks it. Raises ModelError if the body is incomplete or unreadable, or not a BERT's.
     """
+    if checkpoint.family is not BERT:
+        raise ModelError(
+            f"{checkpoint.label} is a {checkpoint.family.title}; Polyseme trains BERTs only (model_type 'bert'), which "
+            "have heads for masked tokens and next sentences, for example google-bert/bert-base-uncased."
+        )
     weights = load_weights(checkpoint)
     torch.manual_seed(seed)
     layers = int(checkpoint.config["num_hidden_layers"])

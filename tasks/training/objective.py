@@ -13,7 +13,7 @@ import numpy as np
 
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.arrays import Ints
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.text.tokenizer import TextTokenizer
 from polyseme.tasks.training.corpus import TrainingText
 from polyseme.tasks.training.masking import choose, mask_tokens
 from polyseme.tasks.training.segment_pairs import IS_NEXT, NEXT, NOT_NEXT, PairSampler, PairShape, SegmentPairs
@@ -96,7 +96,7 @@ class Examples:
 class Objective:
     """All steps of a training run over one text. Steps can be requested in any order."""
 
-    def __init__(self, text: TrainingText, wordpiece: WordPiece, config: ObjectiveConfig, *, pairs: int) -> None:
+    def __init__(self, text: TrainingText, wordpiece: TextTokenizer, config: ObjectiveConfig, *, pairs: int) -> None:
         """`pairs` is the number of pairs per step."""
         self.text, self.wordpiece, self.config, self.pairs = text, wordpiece, config, pairs
         self.sampler = PairSampler(text, config.shape)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from polyseme.storage.errors import UsageError
-from polyseme.tasks.text.wordpiece import SPECIALS
+from polyseme.tasks.text.special_tokens import SPECIALS
 
 LEAST_SIZE = 200
 

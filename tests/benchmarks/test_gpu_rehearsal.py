@@ -6,27 +6,23 @@ With the versions installed here; `make rehearse` does the same with the oldest 
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
-import zipfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from tests import processes
-from tests.benchmarks.bare import CARRIED, environment, make_wheels
+from tests.benchmarks.bare import CARRIED, environment
 from tests.repository import ROOT
 
 SECTION = (ROOT / "docs/python.md").read_text("utf-8").partition("\n## On a GPU machine without a network\n")[2]
 VECTORS, TABLES = re.findall(r"```python\n(.*?)```", SECTION, re.S)[:2]
 
 
-def run(*command: str, cwd: Path = ROOT, wheel: Path | None = None) -> processes.Completed:
+def run(*command: str, cwd: Path = ROOT) -> processes.Completed:
     env = environment()
-    if wheel is not None:
-        env["PYTHONPATH"] += f"{os.pathsep}{wheel}"
     return processes.run(sys.executable, *command, env=env, cwd=cwd, check=False)
 
 
@@ -45,13 +41,8 @@ def test_vectors_need_none_of_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_documents_need_the_sentence_splitter_alone_and_say_so(tmp_path: Path) -> None:
+def test_documents_need_none_of_them_either(tmp_path: Path) -> None:
     done = run("-c", VECTORS + TABLES, cwd=tmp_path)
-    assert "No module named 'nupunkt'" in done.stderr.splitlines()[-1]
-    (wheel,) = make_wheels(tmp_path / "wheels", ["nupunkt"]).iterdir()
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path / "unpacked")
-    done = run("-c", VECTORS + TABLES, cwd=tmp_path, wheel=tmp_path / "unpacked")
     assert done.returncode == 0, done.stderr
     sentences = pq.read_table(tmp_path / "sentences-0.parquet")
     assert sentences["text"].to_pylist() == ["The river left its bank.", "The fields were wet."]
@@ -64,6 +55,6 @@ def test_every_part_runs_or_names_what_is_missing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     found = json.loads(written.read_text())["parts"]
     missing = {name: part["not measured"] for name, part in found.items() if "not measured" in part}
-    assert set(missing) == {"pipeline", "training"}
+    assert set(missing) == {"pipeline"}
     assert all(any(name in reason for name in CARRIED) for reason in missing.values())
     assert all(part["figures"] for name, part in found.items() if name not in missing)

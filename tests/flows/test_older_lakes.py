@@ -1,11 +1,13 @@
 """A lake made by an earlier version stays readable, and its texts can be encoded with the present embedded model.
 
 `tests/fixtures/format3` holds two runs of `polyseme embed` over four documents: one document was replaced, one deleted,
-one record refused.
+one record refused. `tests/fixtures/format6` was written before word keys: one run over seven documents, and one over
+another with `--words bank,Mill`.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +15,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from polyseme import EmbedRequest, EngineConfig, Lake, ModelFunctions, connect, embed_corpus
+from polyseme import EmbedRequest, EngineConfig, Lake, ModelFunctions, Outputs, connect, embed_corpus
 from polyseme.flows.backfill import BackfillRequest, backfill
+from polyseme.flows.runs.run_report import RunReport
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.maintenance.compaction import compact
 from polyseme.storage.maintenance.verification import verify
+from polyseme.storage.sql.publish import publish
 from tests.flows.test_cli import polyseme
 from tests.repository import ROOT
 
@@ -24,6 +29,12 @@ REPLACED = r"earlier version of polyseme-mini.* polyseme backfill --model polyse
 NEAREST = "SELECT text FROM nearest('The meadows were flooded.', k := 1)"
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api")]
+
+
+FORMAT_6 = ROOT / "tests" / "fixtures" / "format6"
+SPELLINGS = {"İstanbul": 2, "i\u0307stanbul": 2, "ΟΔΟΣ": 2, "οδοσ": 2, "STRASSE": 3, "straße": 3, "cafe\u0301": 2,
+             "cooperate": 2, "co\u00adoperate": 2, "Einband": 2, "bank": 3}  # fmt: skip
+"""How many occurrences of each the lake of format 6 has."""
 
 
 @pytest.fixture
@@ -86,3 +97,44 @@ def test_a_run_with_the_present_model_adds_an_encoding_of_its_own(
     shown = polyseme(capfd, "status", *at(old))[1]
     assert "--default" not in shown, "it would hide three documents"
     assert "polyseme backfill --model polyseme-mini --from polyseme_mini " in shown
+
+
+class TestWordsInLowerCase:
+    """A lake whose words are stored in lower case and not by their key."""
+
+    @pytest.fixture
+    def lake(self, tmp_path: Path) -> Lake:
+        return Lake(shutil.copytree(FORMAT_6, tmp_path / "old"))
+
+    def embed(self, lake: Lake, source: Path, records: dict[str, str], outputs: Outputs) -> RunReport:
+        lines = [json.dumps({"id": doc_id, "text": text}) for doc_id, text in records.items()]
+        source.write_text("\n".join(lines), encoding="utf-8")
+        return embed_corpus(
+            EmbedRequest(sources=[str(source)], lake=str(lake.root), engine=EngineConfig(device="cpu"), outputs=outputs)
+        )
+
+    def found(self, lake: Lake) -> dict[str, int]:
+        with duckdb.connect(str(lake.published_path), read_only=True) as con:
+            return {word: len(con.execute("FROM occurrences(?)", [word]).fetchall()) for word in SPELLINGS}
+
+    def test_every_spelling_is_found_before_and_after_new_documents(self, lake: Lake, tmp_path: Path) -> None:
+        assert {word: len(rows(lake, f"FROM occurrences('{word}')")) for word in SPELLINGS} == SPELLINGS
+        new = {"new": "The STRAẞE from İstanbul. An ΟΔΟΣ. A cafe\u0301 and a bank. An Ein\u00adband. They cooperate."}
+        report = self.embed(lake, tmp_path / "new.jsonl", new, Outputs())
+        assert report.tally.new == 1
+        assert self.found(lake) == {word: count + 1 for word, count in SPELLINGS.items()}
+        with Catalog.open(lake) as catalog:
+            assert [m.outcome for m in compact(catalog).merges if m.table == "words"] == ["merged"]
+            publish(catalog)
+        assert self.found(lake) == {word: count + 1 for word, count in SPELLINGS.items()}
+
+    def test_documents_with_chosen_words_are_not_encoded_again(self, lake: Lake, tmp_path: Path) -> None:
+        text = {"chosen": "The bank lent him money. The mill stood by the river."}
+        for words in ({"bank", "mill"}, {"bank"}):
+            report = self.embed(lake, tmp_path / "chosen.jsonl", text, Outputs("words", frozenset(words)))
+            assert (report.tally.unchanged, report.counts.documents) == (1, 0)
+        report = self.embed(lake, tmp_path / "chosen.jsonl", text, Outputs("words", frozenset({"river"})))
+        assert (report.tally.changed, report.counts.reused_sentences) == (1, 1)
+        assert sorted(rows(lake, "SELECT word_lower FROM words WHERE doc_id = 'chosen'")) == [
+            ("bank",), ("mill",), ("river",)
+        ]  # fmt: skip

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.records import Context, Document, Layers, Outputs
 from polyseme.storage.schemas import SORT_KEYS, table_schema
+from polyseme.storage.word_keys import word_key
 from polyseme.tasks.engine import Cancelled, Engine, EngineConfig
 from polyseme.tasks.reading.normalization import is_blank, normalise
 from tests import processes
@@ -81,7 +82,7 @@ def test_offsets_are_the_sentence_and_the_word_whatever_the_script(
     if "words" in found:
         for start, stop, word, lower in rows(found["words"], "char_start", "char_end", "word", "word_lower"):
             assert stored[start:stop] == word
-            assert word.lower() == lower
+            assert word_key(word) == lower
     assert found["documents"]["n_tokens"].to_pylist() == [sum(found["sentences"]["n_tokens"].to_pylist())]
     n_tokens = found["tokens"].num_rows if "tokens" in found else 0
     assert [n_tokens] == found["documents"]["n_tokens"].to_pylist()
@@ -258,6 +259,19 @@ def test_words_can_be_restricted_to_a_list(tiny: Engine) -> None:
     everything = tables(tiny, [document(STORY)])["words"]
     kept = [r for r in everything.to_pylist() if r["word_lower"] in {"the", "zürich"}]
     assert found["words"].to_pylist() == kept
+
+
+def test_of_a_phrase_the_words_are_kept_where_they_stand_together(tiny: Engine) -> None:
+    text = "The Supreme Court met. A court sat. So the supreme, court. He is so so so. Supreme. Court is out."
+    for wanted, kept in {
+        frozenset({"supreme court"}): ["Supreme", "Court"],
+        frozenset({"a court", "so so"}): ["A", "court", "so", "so", "so"],
+        frozenset({"supreme, court", "met"}): ["met", "supreme", ",", "court"],
+    }.items():
+        found = tables(tiny, [document(text)], Outputs("words", wanted, False))["words"].to_pylist()
+        assert [r["word"] for r in sorted(found, key=lambda r: r["char_start"])] == kept
+        every = tables(tiny, [document(text)])["words"].to_pylist()
+        assert all(row in every for row in found)
 
 
 @pytest.mark.parametrize("context", CONTEXTS)

@@ -9,7 +9,9 @@ from cyclopts import Parameter
 
 from polyseme.flows.commands.options.model import DeviceName, Model
 from polyseme.flows.commands.options.panels import ENCODING
+from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Context, Layers, Pooling, Precision
+from polyseme.tasks.text.sentences import splitter_named
 
 if TYPE_CHECKING:
     from polyseme.tasks.engine import EngineConfig
@@ -21,6 +23,12 @@ Name = Annotated[
         help="Name of a new encoding, e.g. mini: its views are sentences_mini and so on. By default after the model.",
     ),
 ]
+
+
+SETTINGS = (
+    "precision", "context", "layers", "pooling", "normalize", "dense", "prompt", "query_prompt", "max_tokens",
+)  # fmt: skip
+"""The options that fix an encoding of a model."""
 
 
 @Parameter(name="*", group=ENCODING)
@@ -46,15 +54,38 @@ class PartialEncodingOptions:
     """The last layer (default), or the mean of the last four."""
 
     pooling: Pooling | None = None
-    """A sentence's vector: the mean of its tokens (default), or that of [CLS]."""
+    """A sentence's vector: the mean of its tokens, that of [CLS], the greatest value of each dimension, the last
+    special token, or a mean with weights that rise. By default what the checkpoint's sentence-transformers files say,
+    else the mean."""
+
+    normalize: bool | None = None
+    """Scale sentence vectors to length 1. By default what the checkpoint says; else they stay as they are."""
+
+    dense: Annotated[bool | None, Parameter(negative="--no-dense")] = None
+    """Put sentence vectors through the dense layers of the checkpoint, if it has any (default)."""
+
+    prompt: str | None = None
+    """Text before each sentence of a document, e.g. 'passage: '; by default the checkpoint's own, '' for none."""
+
+    query_prompt: str | None = None
+    """Text before each text that is searched for, e.g. 'query: '; by default the checkpoint's own, '' for none. Kept
+    with a new encoding."""
 
     max_tokens: int | None = None
-    """Length of a window in tokens, special tokens included, e.g. 256; by default the model's own limit."""
+    """Length of a window in tokens, special tokens included, e.g. 256; by default the checkpoint's own, at most the
+    model's limit."""
+
+    language: str | None = None
+    """The language of the texts, which the splitter is told: en, de and so on, or auto (default): found in each."""
+
+    splitter: str | None = None
+    """What splits texts into sentences: rules (default), lines (each is one, as in verse), one that a package installs
+    as an entry point polyseme.splitters, or nupunkt, which encodings of earlier releases keep."""
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that were given, besides model and device."""
-        named = ("precision", "context", "layers", "pooling", "max_tokens")
-        return {name: value for name in named if (value := getattr(self, name)) is not None}
+        given = {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}
+        return given if self.splitter is None else given | {"splitter": splitter_named(self.splitter)}
 
     def config(self) -> EngineConfig:
         """Return the engine's settings. What was left open has the engine's default."""
@@ -73,4 +104,15 @@ class EncodingOptions(PartialEncodingOptions):
     precision: Precision | Literal["auto"] = "auto"
     context: Context = "sentence"
     layers: Layers = "last"
-    pooling: Pooling = "mean"
+
+    presplit: Literal["lines", "field"] | None = None
+    """The text is split already: each line is a sentence, or the field of the text is a list of sentences."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that were given, besides model and device. Raises UsageError for two splitters."""
+        given = PartialEncodingOptions.settings(self)
+        if self.presplit is None:
+            return given
+        if "splitter" in given:
+            raise UsageError("--presplit leaves nothing to --splitter. Give one of the two.")
+        return given | {"splitter": splitter_named("lines")}

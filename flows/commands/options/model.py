@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Model = Annotated[
     str,
     Parameter(
-        help="A checkpoint with BERT's architecture: a folder, a hub id (owner/name[@revision]) such as "
+        help="A checkpoint of an encoder, such as BERT or RoBERTa: a folder, a hub id (owner/name[@revision]) such as "
         "google-bert/bert-base-uncased, or polyseme-mini, which comes with Polyseme."
     ),
 ]

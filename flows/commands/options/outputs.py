@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from polyseme.flows.commands.options.panels import OUTPUTS
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Level, Outputs, PllVariant
+from polyseme.storage.word_keys import phrases
 
 
 @Parameter(name="*", group=OUTPUTS)
@@ -22,7 +23,8 @@ class PartialOutputOptions:
     what the documents have already."""
 
     words: str | None = None
-    """Store the vectors of these words alone, separated by commas: bank,court."""
+    """Store the vectors of these words alone, separated by commas, and of the words of these phrases where they stand
+    together: bank,supreme court."""
 
     nsp: bool | None = None
     """Score each step from a sentence to the next; by default as the documents have it."""
@@ -47,7 +49,7 @@ class PartialOutputOptions:
     def _rows(self) -> tuple[Level, frozenset[str] | None]:
         if self.words is None:
             return self.level or "words", None
-        wanted = frozenset(word.strip().lower() for word in self.words.split(",") if word.strip())
+        wanted = phrases(self.words.split(","))
         if not wanted:
             raise UsageError("--words names no word. Give one or several with commas between: --words bank,court")
         if self.level == "sentences":
@@ -63,8 +65,8 @@ class OutputOptions(PartialOutputOptions):
     level: Level | None = None
     """Vectors to store besides those of sentences: of words (default), of words and tokens, or of none (sentences)."""
 
-    nsp: bool = True
-    """Score each step from a sentence to the next."""
+    nsp: bool | None = None
+    """Score each step from a sentence to the next; by default if the model has a head for it."""
 
     pll: Annotated[bool, Parameter(negative="")] = False
     """Store each sentence's pseudo-log-likelihood, and with --level tokens each token's surprisal. Costs a forward pass

@@ -164,7 +164,7 @@ def test_a_flag_beats_the_environment_which_beats_the_table_of_a_command_which_b
     found = bound("embed", "x", "--lake", "flag", "--runner", "threads")
     assert found["lake"] == LakeOptions(root="flag", catalog="sqlite:////top")
     assert found["encoding"] == EncodingOptions(model="env", max_tokens=44)
-    assert (found["outputs"], found["runner"]) == (OutputOptions(), RunnerOptions())
+    assert (found["outputs"], found["runner"]) == (OutputOptions(nsp=True), RunnerOptions())
     assert bound("status")["lake"].root == "env"
 
 

@@ -21,6 +21,7 @@ def encoding(name: str, **changes: Any) -> dict[str, Any]:
     return {
         "name": name, "default": name == "polyseme_mini", "encoding_id": name, "model": "polyseme-mini",
         "context": "sentence", "layers": "last", "precision": "fp32", "width": 384, "earlier_model": False,
+        "splitter": "rules/1", "language": "en", "earlier_splitter": False,
         "documents": 1204, "tokens": 1_203_441, "parts": 84, "bytes": 1_303_441_234, "sentence_rows": 48_210,
         "superseded": 0, "missing": 0, "outdated": 0, "damaged": 0,
     } | changes  # fmt: skip
@@ -31,7 +32,8 @@ def run(day: int, **changes: Any) -> dict[str, Any]:
         "run_id": f"8c1f2b3d4e{day}", "encoding_id": "polyseme_mini", "state": "completed",
         "started_at": f"2026-11-{day}T02:00:04", "seen_at": "2026-11-27T16:59:20", "host": "worker-3",
         "seconds_wall": 754.2, "documents": 12, "skipped": 1_204_112, "deleted": 3, "rejected": 14, "tokens": 10_203,
-        "reused_tokens": 8_000, "tokens_per_second": 1203, "sources": ["/data/news"], "error": None,
+        "reused_tokens": 8_000, "unknown_documents": 0, "tokens_per_second": 1203,
+        "sources": ["/data/news"], "error": None,
     } | changes  # fmt: skip
 
 
@@ -120,6 +122,13 @@ def test_characters_that_a_terminal_obeys_are_escaped_in_every_line() -> None:
     assert "\u202e" not in text
 
 
+def test_text_that_the_model_does_not_know_is_told_while_the_last_run_had_much_of_it() -> None:
+    (told,) = to_do([], [], [run(27, documents=0), run(26, documents=40, unknown_documents=4), run(25)], "lake")
+    assert told.what.startswith("Run 8c1f2b3d4e26: 4 of 40 documents are in a language or script that the model does")
+    assert "--model google-bert/bert-base-multilingual-cased" in told.what
+    assert to_do([], [], [run(26, documents=41, unknown_documents=4), run(25, unknown_documents=12)], "lake") == []
+
+
 def test_of_runs_over_the_same_sources_the_last_says_what_there_is_to_do() -> None:
     died = run(25, state="died", error="process 7 on worker-3 ended.", sources=["/data/a b"])
     (one,) = to_do([], [], [run(26), died], "/lakes/n")
@@ -181,6 +190,17 @@ def test_commands_name_their_sources_and_lakes_in_one_word_each() -> None:
     assert words[0] == ["polyseme", "embed", "/data/it's here", "--lake", "/my lakes/n", "--delete-limit", "3"]
     assert words[1][1:4] == ["backfill", "--encoding", "bert"]
     assert words[2][1:3] == ["verify", "--repair"]
+
+
+def test_an_encoding_with_an_earlier_splitter_says_what_changing_costs_until_there_is_one_like_it() -> None:
+    old = encoding("polyseme_mini", splitter="nupunkt-0.8.0/1", earlier_splitter=True)
+    (one,) = to_do([old], [], [], "/my lakes/n")
+    assert "its 1,204 documents (1,203,441 tokens)" in one.what
+    assert one.command == (
+        "polyseme backfill --from polyseme_mini --splitter rules --name polyseme_mini_rules --lake '/my lakes/n'"
+    )
+    assert to_do([old, encoding("another", layers="last4")], [], [], "l")
+    assert not to_do([old, encoding("polyseme_mini_rules")], [], [], "l")
 
 
 def test_columns_are_left_out_by_rank_and_the_flexible_one_is_cut() -> None:

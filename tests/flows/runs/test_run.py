@@ -12,13 +12,18 @@ import pytest
 
 from polyseme.flows.display.run_summary import show_line, show_summary
 from polyseme.flows.runs.backfill_job import BackfillRequest, backfill_job
-from polyseme.flows.runs.job import EmbedRequest, embed_job
+from polyseme.flows.runs.job import EmbedRequest, Job, embed_job
+from polyseme.flows.runs.plan import plan
 from polyseme.flows.runs.run import begun
 from polyseme.flows.runs.run_report import RunReport, broken, markdown
 from polyseme.flows.signals.ending import EndedBySignal, ended_by_signals
 from polyseme.storage.records import Counts
 from polyseme.storage.sql.connection import connect
+from polyseme.tasks.engine import EngineConfig
 from polyseme.tasks.shards.tally import Tally
+from polyseme.tasks.text.sentences import SPLITTER
+from polyseme.tasks.text.splitting import punkt
+from tests import embedded_lakes
 
 
 @pytest.fixture
@@ -58,6 +63,28 @@ def test_a_run_records_its_sources_the_same_wherever_they_were_typed(
     assert recorded(".", "./*.txt", "-") == whole
     request = BackfillRequest(sources=["."], lake=str(lake))
     assert backfill_job(request).sources == whole[:1]
+
+
+def test_a_run_keeps_the_splitter_of_the_lakes_encoding_unless_another_is_asked_for(
+    corpus: Path, lake: Path, tiny_folder: Path
+) -> None:
+    config = EngineConfig(model=str(tiny_folder), device="cpu")
+    old = replace(config, splitter=punkt.NAME)
+    made = embedded_lakes.make(lake, embedded_lakes.documents(), config=old)
+
+    def job(config: EngineConfig) -> Job:
+        return embed_job(EmbedRequest(sources=[str(corpus)], lake=str(made.root), engine=config))
+
+    assert not plan(job(config)).is_new_encoding
+    assert plan(job(replace(config, splitter=SPLITTER))).is_new_encoding
+    with begun(job(config)) as run:
+        assert run.engine.spec.splitter == run.job.engine.splitter == punkt.NAME
+        assert run.engine.portable_config().splitter == punkt.NAME
+        assert len(run.catalog.encodings()) == 1
+    with begun(job(replace(config, splitter=SPLITTER))) as run:
+        assert run.engine.portable_config().splitter == SPLITTER
+        assert len(run.catalog.encodings()) == 2
+    assert backfill_job(BackfillRequest(lake=str(made.root), engine=config)).engine.splitter == punkt.NAME
 
 
 def test_a_report_says_once_that_a_part_is_broken_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

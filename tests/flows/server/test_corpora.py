@@ -36,13 +36,17 @@ def test_paths_are_relative_to_the_file_wherever_the_command_runs(home: Path, mo
 def test_a_corpus_takes_every_option_of_embed(home: Path) -> None:
     configure(
         home,
-        '[corpus.news]\nsources = ["news"]\nlake = "x"\ncontext = "pair"\nwords = ["Bank"]\nnsp = true\n'
-        'text_field = "body"\ndelete = false\n[corpus.two]\nsources = ["news"]\nlevel = "sentences"\n',
+        '[corpus.news]\nsources = ["news"]\nlake = "x"\ncontext = "pair"\nwords = ["Bank", " Supreme  COURT", "Fuß"]\n'
+        'nsp = true\ntext_field = "body"\ndelete = false\n[corpus.two]\nsources = ["news"]\nlevel = "sentences"\n',
     )
     found = configured()
     assert list(found) == ["news", "two"]
     news = found["news"]
-    assert (news.engine.context, news.outputs.words, news.reading.text_field) == ("pair", frozenset({"bank"}), "body")
+    assert (news.engine.context, news.outputs.words, news.reading.text_field) == (
+        "pair",
+        frozenset({"bank", "supreme court", "fuss"}),
+        "body",
+    )
     assert not news.delete
     assert found["two"].outputs.level == "sentences"
 

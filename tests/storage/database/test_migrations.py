@@ -175,7 +175,7 @@ def undo_6(connection: Connection) -> None:
     connection.execute(text("DROP INDEX document_versions_by_content"))
     connection.execute(text("DROP TABLE redescribed"))
     for table, added in {
-        "runs": ("redescribed", "reused_sentences", "reused_tokens"),
+        "runs": ("redescribed", "reused_sentences", "reused_tokens", "unknown_tokens", "unknown_documents"),
         "parts": ("first_shard", "last_shard"),
         "document_versions": ("rows_version", "rows_shard", "content_sha256", "device"),
         "deleted_documents": ("rows_version",),

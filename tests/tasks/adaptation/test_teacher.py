@@ -45,7 +45,7 @@ def test_the_model_begins_between_both_and_has_the_layers_and_heads(adaptation: 
     assert all(log.sentence_drift > 0 for log in progress.log)
     engine = Engine(EngineConfig(model=str(out), device="cpu"))
     assert engine.checkpoint.vector_layer == 5
-    assert engine.in_lane(lambda encoder: (encoder.has_order, len(encoder.bert.layers))) == (True, 6)
+    assert engine.in_lane(lambda encoder: (encoder.has_order, len(encoder.network.layers))) == (True, 6)
     card = (out / "README.md").read_text("utf-8")
     assert "Vectors are taken from layer 5 of 6" in card
     assert "In transformers they are `hidden_states[5]`, not `last_hidden_state`." in card

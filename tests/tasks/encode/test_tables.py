@@ -16,6 +16,7 @@ from polyseme.tasks.arrays import Floats
 from polyseme.tasks.encode.forward import ScoredTransitions
 from polyseme.tasks.encode.tables import TableBuilder
 from polyseme.tasks.encode.transitions import Transitions
+from polyseme.tasks.encode.unknown import UnknownTokens
 from polyseme.tasks.encode.words import chunk_words
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.text.chunks import Chunk, chunks
@@ -33,7 +34,7 @@ TEXTS = {
 
 def chunks_of(mini: Engine, texts: dict[str, str], limit: int = 10_000) -> list[Chunk]:
     found = [Document(name, f"file:///{name}", text, title=name.upper()) for name, text in texts.items()]
-    return list(chunks(passages(found, mini.wordpiece), limit))
+    return list(chunks(passages(found, mini.wordpiece, mini.split), limit))
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,10 @@ def chunk(mini: Engine) -> Chunk:
 @pytest.fixture(scope="module")
 def builder(chunk: Chunk) -> TableBuilder:
     return TableBuilder(chunk, version=7, width=WIDTH)
+
+
+def documents(builder: TableBuilder) -> pa.Table:
+    return builder.documents(NOW, UnknownTokens(None).ended(builder.chunk))
 
 
 def numbered(count: int) -> Floats:
@@ -71,7 +76,7 @@ def scored(chunk: Chunk, pairs: Sequence[tuple[int, int]], adjacent: int) -> Sco
 
 
 def test_every_document_has_a_row_with_its_counts(builder: TableBuilder) -> None:
-    rows = {row["doc_id"]: row for row in builder.documents(NOW).to_pylist()}
+    rows = {row["doc_id"]: row for row in documents(builder).to_pylist()}
     assert list(rows) == ["a", "b", "empty"]
     assert {name: row["text"] for name, row in rows.items()} == TEXTS
     assert [row["n_sentences"] for row in rows.values()] == [3, 2, 0]
@@ -162,7 +167,7 @@ def test_every_table_has_its_schema_its_order_and_its_version(
 ) -> None:
     sentences, tokens = numbered(chunk.sentences), numbered(len(chunk.ids))
     tables = {
-        "documents": builder.documents(NOW),
+        "documents": documents(builder),
         "sentences": builder.sentences(sentences),
         "words": builder.words(chunk_words(chunk, None), tokens, mini.vocabulary),
         "tokens": builder.tokens(tokens, mini.vocabulary, "last"),
@@ -180,7 +185,7 @@ def test_a_document_without_tokens_has_rows_for_itself_and_its_sentences(mini: E
     (chunk,) = chunks_of(mini, {"d": text})
     builder = TableBuilder(chunk, version=1, width=WIDTH)
     nothing = numbered(0)
-    assert builder.documents(NOW).num_rows == 1
+    assert documents(builder).num_rows == 1
     assert builder.sentences(numbered(chunk.sentences)).num_rows == text.count("\ufffd")
     assert builder.words(chunk_words(chunk, None), nothing, mini.vocabulary).num_rows == 0
     assert builder.tokens(nothing, mini.vocabulary, "last").num_rows == 0
@@ -196,7 +201,7 @@ def test_a_cut_document_stores_every_row_in_one_chunk_only(mini: Engine) -> None
         lambda b: b.sentences(numbered(b.chunk.sentences)),
         lambda b: b.words(chunk_words(b.chunk, None), numbered(len(b.chunk.ids)), mini.vocabulary),
         lambda b: b.tokens(numbered(len(b.chunk.ids)), mini.vocabulary, "last"),
-        lambda b: b.documents(NOW),
+        documents,
     ]
     for rows in tables:
         expected, *parts = (rows(builder) for builder in builders)

@@ -40,6 +40,7 @@ def chunks_of(counts: list[int], limit: int = 10_000) -> list[Chunk]:
             char_start=2 * place,
             char_end=2 * place + 1,
             word=np.zeros(count, np.int32),
+            last_word=np.zeros(count, np.int32),
         )
 
     return list(chunks([passage(name, count) for name, count in enumerate(counts)], limit))

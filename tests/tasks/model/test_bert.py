@@ -15,9 +15,10 @@ from torch import Tensor
 from transformers.activations import ACT2FN
 
 from polyseme.tasks.engine import Engine
-from polyseme.tasks.model.bert import PackedBatch, PackedBert, activation_named
-from polyseme.tasks.model.checkpoint import load_weights
+from polyseme.tasks.model.bert import PackedBert
 from polyseme.tasks.model.linear import Dense, Linear
+from polyseme.tasks.model.packed import PackedBatch, activation_named
+from polyseme.tasks.model.weights import load_weights
 from tests.reference import one_thread
 
 LENGTHS = st.lists(st.integers(2, 37), min_size=1, max_size=12).map(lambda lengths: sorted(lengths, reverse=True))
@@ -50,7 +51,9 @@ def as_in_a_batch_pool() -> Iterator[None]:
 
 @pytest.fixture
 def bert(foreign: Engine) -> PackedBert:
-    return foreign.encoder.bert
+    network = foreign.encoder.network
+    assert isinstance(network, PackedBert)
+    return network
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -58,9 +61,9 @@ def bert(foreign: Engine) -> PackedBert:
 @torch.inference_mode()
 def test_a_sequence_has_the_same_states_alone_and_in_a_batch(foreign: Engine, lengths: list[int], last: int) -> None:
     found = sequences(lengths)
-    rows = foreign.encoder.bert.vector_states(packed(found), last=last)
+    rows = foreign.encoder.network.vector_states(packed(found), last=last)
     for sequence, part in zip(found, torch.split(rows, lengths), strict=True):
-        alone = foreign.encoder.bert.vector_states(packed([sequence]), last=last)
+        alone = foreign.encoder.network.vector_states(packed([sequence]), last=last)
         assert (part == alone).all()
 
 
@@ -69,8 +72,8 @@ def test_a_sequence_has_the_same_states_alone_and_in_a_batch(foreign: Engine, le
 @torch.inference_mode()
 def test_first_states_are_the_first_rows_of_the_hidden_states(foreign: Engine, lengths: list[int]) -> None:
     batch = packed(sequences(lengths))
-    whole = foreign.encoder.bert.hidden_states(batch)[batch.starts]
-    torch.testing.assert_close(foreign.encoder.bert.first_states(batch), whole, atol=1e-5, rtol=0)
+    whole = foreign.encoder.network.hidden_states(batch)[batch.starts]
+    torch.testing.assert_close(foreign.encoder.network.first_states(batch), whole, atol=1e-5, rtol=0)
 
 
 @torch.inference_mode()
@@ -99,7 +102,7 @@ def test_layers_hold_their_weights_once(bert: PackedBert) -> None:
 def test_no_bit_of_a_head_depends_on_how_many_rows_it_has(mini: Engine, tiny: Engine, head: str) -> None:
     for engine in (mini, tiny):
         states = torch.randn(40, engine.spec.width, generator=torch.Generator().manual_seed(0))
-        logits = getattr(engine.encoder.bert, head)
+        logits = getattr(engine.encoder.network, head)
         together = logits(states)
         for count in range(1, 40):
             assert logits(states[:count]).equal(together[:count]) or torch.equal(
@@ -161,7 +164,7 @@ class Watched:
 @torch.inference_mode()
 def test_linear_maps_get_the_number_of_rows_they_prefer_and_added_rows_change_nothing(foreign: Engine) -> None:
     batch = packed(sequences([20, 20, 5]))
-    plain, watched = foreign.encoder.bert, rebuilt(foreign, torch.float32, Watched.of)
+    plain, watched = foreign.encoder.network, rebuilt(foreign, torch.float32, Watched.of)
     for rows in ("hidden_states", "first_states"):
         torch.testing.assert_close(getattr(watched, rows)(batch), getattr(plain, rows)(batch))
     assert Watched.seen == {49, 7}
@@ -172,5 +175,5 @@ def test_bfloat16_states_are_close_to_float32(foreign: Engine) -> None:
     """bfloat16 has eight significant bits: the direction of a vector changes a little."""
     half = rebuilt(foreign, torch.bfloat16)
     batch = packed(sequences([20, 20, 5]))
-    exact, rough = (bert.hidden_states(batch).float() for bert in (foreign.encoder.bert, half))
+    exact, rough = (bert.hidden_states(batch).float() for bert in (foreign.encoder.network, half))
     assert torch.cosine_similarity(exact, rough).min() > 0.99

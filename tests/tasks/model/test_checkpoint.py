@@ -17,10 +17,12 @@ from transformers.utils import logging
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import Engine, EngineConfig
-from polyseme.tasks.model import checkpoint as module
-from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, load_weights
+from polyseme.tasks.model import weights as module
+from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find
+from polyseme.tasks.model.weights import load_weights
 from polyseme.tasks.text.windows import sentence_windows
 from tests.conftest import MakeCheckpoint
+from tests.frames import MINI
 from tests.reference import assert_close, reference
 
 
@@ -80,7 +82,8 @@ def test_pickled_weights_are_never_loaded(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "roberta"}, "'roberta' model"),
+        ({"model_type": "gpt2"}, "'gpt2' model.*decoder"),
+        ({"model_type": "their_own", "auto_map": {"AutoModel": "x.py"}}, "never runs"),
         ({"is_decoder": True}, "bidirectional"),
         ({"position_embedding_type": "relative_key"}, "absolute positions"),
     ],
@@ -129,7 +132,9 @@ def test_a_head_of_another_shape_is_a_missing_head(copied: Path) -> None:
 
 def vectors(folder: Path) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     ids = np.arange(1000, 1020, dtype=np.int32)
-    return engine(folder).encoder.encode(ids, sentence_windows(np.array([0, 20]), range(1), 64), sentences=1).tokens
+    return (
+        engine(folder).encoder.encode(ids, sentence_windows(np.array([0, 20]), range(1), 64, MINI), sentences=1).tokens
+    )
 
 
 def test_weights_under_their_old_names_are_the_same_weights(copied: Path, tiny_folder: Path) -> None:

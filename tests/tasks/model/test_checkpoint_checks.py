@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import Engine, EngineConfig
-from polyseme.tasks.model import checkpoint
-from polyseme.tasks.model.checkpoint import EMBEDDED, find, load_weights
+from polyseme.tasks.model import weights as weights_module
+from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.model.checkpoint_checks import check_finite
+from polyseme.tasks.model.weights import load_weights
 from tests.conftest import MakeCheckpoint
 
 Edit = Callable[[dict[str, Any]], object]
@@ -101,7 +102,7 @@ def test_a_model_whose_matrices_are_missing_is_refused_before_it_is_made(
     edit(copied / "config.json", lambda config: config.update(change))
     if "vocab_size" in change:
         save_file({"other": torch.zeros(1)}, copied / "model.safetensors")
-    monkeypatch.delattr(checkpoint, "_load_with_transformers")
+    monkeypatch.delattr(weights_module, "_load_with_transformers")
     assert "weights of the BERT body" in refused(copied)
 
 

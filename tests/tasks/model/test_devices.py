@@ -15,10 +15,11 @@ from polyseme.storage.errors import ModelError
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.model import devices, linear
-from polyseme.tasks.model.bert import PackedBatch
 from polyseme.tasks.model.devices import resolve_device, token_budget
 from polyseme.tasks.model.memory import DeviceMemory, run_in_halves
+from polyseme.tasks.model.packed import PackedBatch
 from polyseme.tasks.text.windows import batches, sentence_windows
+from tests.frames import CASED
 from tests.processes import DEADLINE_SECONDS
 
 
@@ -110,9 +111,9 @@ def test_an_encoder_with_too_little_memory_gives_the_same_vectors_in_smaller_bat
 ) -> None:
     small = Engine(EngineConfig(model=foreign.config.model, device="cpu", budget=1000)).encoder
     ids = np.random.default_rng(0).integers(5, 140, 2400).astype(np.int32)
-    windows = sentence_windows(np.arange(0, 2401, 20), range(120), 37)
+    windows = sentence_windows(np.arange(0, 2401, 20), range(120), 37, CASED)
     expected = foreign.encoder.encode(ids, windows, sentences=120)
-    forward, ran = small.bert.vector_states, list[int]()
+    forward, ran = small.network.vector_states, list[int]()
 
     def in_little_memory(batch: PackedBatch, *, last: int = 1) -> torch.Tensor:
         if len(batch.ids) > 200:
@@ -120,7 +121,7 @@ def test_an_encoder_with_too_little_memory_gives_the_same_vectors_in_smaller_bat
         ran.append(len(batch.ids))
         return forward(batch, last=last)
 
-    monkeypatch.setattr(small.bert, "vector_states", in_little_memory)
+    monkeypatch.setattr(small.network, "vector_states", in_little_memory)
     found = small.encode(ids, windows, sentences=120)
     assert (found.tokens == expected.tokens).all()
     assert sum(ran) == windows.lengths.sum()

@@ -17,6 +17,7 @@ from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.model.checkpoint import embedded_folder
 from polyseme.tasks.model.encoder import Encoded, Encoder
 from polyseme.tasks.model.linear import runs_int8
+from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.sentences import split
 from polyseme.tasks.text.windows import (
     SentencePairs,
@@ -26,6 +27,7 @@ from polyseme.tasks.text.windows import (
     sentence_windows,
 )
 from tests.conftest import MakeCheckpoint
+from tests.frames import CASED, MINI
 from tests.reference import assert_close, reference
 from tests.repository import ROOT
 
@@ -59,8 +61,8 @@ def neighbours(count: int) -> SentencePairs:
     return SentencePairs(first, first + 1)
 
 
-def encode(encoder: Encoder, ids: Ids, ptr: Ints, limit: int) -> Encoded:
-    windows = sentence_windows(ptr, range(len(ptr) - 1), limit)
+def encode(encoder: Encoder, ids: Ids, ptr: Ints, limit: int, frame: Frame = CASED) -> Encoded:
+    windows = sentence_windows(ptr, range(len(ptr) - 1), limit, frame)
     return encoder.encode(ids, windows, sentences=len(ptr) - 1)
 
 
@@ -93,7 +95,7 @@ def test_a_body_saved_under_another_head_gives_the_same_vectors(make_checkpoint:
 def test_the_embedded_model_equals_transformers(mini: Engine, layers: Layers) -> None:
     engine = mini if layers == "last" else Engine(EngineConfig(device="cpu", layers=layers))
     ids, ptr = tokens([1, 25, 25, 110, 510, 3], vocabulary=30000)
-    encoded = encode(engine.encoder, ids, ptr, 512)
+    encoded = encode(engine.encoder, ids, ptr, 512, MINI)
     means = sentence_vectors(encoded, ptr, "mean")
     truth = reference(embedded_folder())
     for i in range(len(ptr) - 1):
@@ -104,7 +106,7 @@ def test_the_embedded_model_equals_transformers(mini: Engine, layers: Layers) ->
 
 def test_the_heads_of_the_embedded_model_equal_transformers(mini: Engine) -> None:
     ids, ptr = tokens([1, 25, 110, 300, 420, 3], vocabulary=30000)
-    windows, left_out = pair_windows(ptr, neighbours(6), 512)
+    windows, left_out = pair_windows(ptr, neighbours(6), 512, MINI)
     logits = mini.encoder.score_pairs(ids, windows)
     truth = reference(embedded_folder())
     assert left_out.tolist() == [0, 0, 0, 211, 0]
@@ -112,7 +114,7 @@ def test_the_heads_of_the_embedded_model_equal_transformers(mini: Engine) -> Non
         assert_close(logits[i, :2], truth.next_sentence(sentence(ids, ptr, i), sentence(ids, ptr, i + 1)))
     assert_close(logits[3, :2], truth.next_sentence(sentence(ids, ptr, 3)[-254:], sentence(ids, ptr, 4)[:255]))
     wanted = np.array([30, 60], dtype=np.int64)
-    masked = mini.encoder.token_logits(ids, sentence_windows(ptr, [2], 512), wanted=wanted)
+    masked = mini.encoder.token_logits(ids, sentence_windows(ptr, [2], 512, MINI), wanted=wanted)
     assert_close(masked, truth.masked(sentence(ids, ptr, 2))[wanted - ptr[2]])
 
 
@@ -121,7 +123,7 @@ def test_a_token_of_an_overlong_sentence_comes_from_its_most_central_window(
     foreign: Engine, foreign_folder: Path, length: int
 ) -> None:
     ids, ptr = tokens([length])
-    windows = sentence_windows(ptr, range(1), 37)
+    windows = sentence_windows(ptr, range(1), 37, CASED)
     encoded = foreign.encoder.encode(ids, windows, sentences=1)
     centres = (windows.a_start + windows.a_stop - 1) / 2
     states = []
@@ -148,7 +150,7 @@ def test_a_sentence_of_twenty_thousand_tokens_is_encoded_completely(foreign: Eng
 def test_next_sentence_logits_equal_transformers(foreign: Engine, foreign_folder: Path) -> None:
     ids, ptr = tokens([1, 7, 20, 30, 2, 14])
     pairs = SentencePairs(np.array([0, 1, 2, 3, 4, 5, 0]), np.array([1, 2, 5, 4, 5, 2, 3]))
-    windows, left_out = pair_windows(ptr, pairs, 37)
+    windows, left_out = pair_windows(ptr, pairs, 37, CASED)
     logits = foreign.encoder.score_pairs(ids, windows)
     assert not left_out.any()
     for row, (a, b) in enumerate(zip(pairs.first, pairs.second, strict=True)):
@@ -160,7 +162,7 @@ def test_next_sentence_logits_equal_transformers(foreign: Engine, foreign_folder
 def test_a_pair_over_the_limit_keeps_the_end_of_a_and_the_start_of_b(tiny: Engine, tiny_folder: Path) -> None:
     ids, ptr = tokens([50, 45, 5, 90])
     pairs = SentencePairs(np.array([0, 3, 2]), np.array([1, 2, 3]))
-    windows, left_out = pair_windows(ptr, pairs, 64)
+    windows, left_out = pair_windows(ptr, pairs, 64, MINI)
     logits = tiny.encoder.score_pairs(ids, windows)
     assert left_out.tolist() == [34, 34, 34]
     expected = [
@@ -179,7 +181,7 @@ def test_masked_lm_logits_equal_transformers(make_checkpoint: MakeCheckpoint, sh
     ids[[3, 11]] = 1
     wanted = np.array([11, 3], dtype=np.int64)
     encoder = Engine(EngineConfig(model=str(folder), device="cpu")).encoder
-    logits = encoder.token_logits(ids, sentence_windows(ptr, range(2), 64), wanted=wanted)
+    logits = encoder.token_logits(ids, sentence_windows(ptr, range(2), 64, CASED), wanted=wanted)
     assert_close(logits, reference(folder).masked(sentence(ids, ptr, 0))[wanted])
 
 
@@ -188,9 +190,9 @@ def test_one_pass_over_pairs_gives_the_vectors_and_the_logits(make_checkpoint: M
     folder = make_checkpoint(**SMALL)
     encoder = Engine(EngineConfig(model=str(folder), device="cpu", layers=layers)).encoder
     ids, ptr = tokens([5, 9, 12, 50, 40, 0, 8])
-    windows, left_out = paired_context_windows(ptr, neighbours(7), 7, 64)
+    windows, left_out = paired_context_windows(ptr, neighbours(7), 7, 64, CASED)
     encoded = encoder.encode(ids, windows, sentences=7, pairs=6)
-    assert_close(encoded.logits[:, :2], encoder.score_pairs(ids, pair_windows(ptr, neighbours(7), 64)[0])[:, :2])
+    assert_close(encoded.logits[:, :2], encoder.score_pairs(ids, pair_windows(ptr, neighbours(7), 64, CASED)[0])[:, :2])
     assert left_out.tolist() == [0, 0, 1, 29, 0, 0]
     last = 4 if layers == "last4" else 1
 
@@ -210,7 +212,7 @@ def test_one_pass_over_pairs_gives_the_vectors_and_the_logits(make_checkpoint: M
 def test_vectors_from_pairs_need_no_next_sentence_head(make_checkpoint: MakeCheckpoint) -> None:
     encoder = Engine(EngineConfig(model=str(make_checkpoint("BertModel", **SMALL)), device="cpu")).encoder
     ids, ptr = tokens([5, 9])
-    windows, _ = paired_context_windows(ptr, neighbours(2), 2, 64)
+    windows, _ = paired_context_windows(ptr, neighbours(2), 2, 64, CASED)
     assert np.isfinite(encoder.encode(ids, windows, sentences=2).tokens).all()
     with pytest.raises(ModelError, match="no NSP head"):
         encoder.encode(ids, windows, sentences=2, pairs=1)
@@ -218,7 +220,7 @@ def test_vectors_from_pairs_need_no_next_sentence_head(make_checkpoint: MakeChec
 
 def test_context_windows_see_their_neighbours(foreign: Engine, foreign_folder: Path) -> None:
     ids, ptr = tokens([10, 12, 13, 30])
-    windows = context_windows(ptr, [(0, 4)], 37, np.array([9, 9, 9, 0], np.uint64))
+    windows = context_windows(ptr, [(0, 4)], 37, np.array([9, 9, 9, 0], np.uint64), CASED)
     encoded = foreign.encoder.encode(ids, windows, sentences=4)
     assert_close(encoded.tokens[:35], reference(foreign_folder).hidden(ids[:35].tolist())[1:-1])
     assert_close(encoded.tokens[35:], reference(foreign_folder).hidden(ids[35:].tolist())[1:-1])
@@ -251,13 +253,13 @@ def test_no_bit_of_the_embedded_model_depends_on_the_batch_or_its_order(mini: En
     encoder = mini.encoder if precision == "fp32" else Engine(EngineConfig(device="cpu", precision=precision)).encoder
     lengths = [1, 3, 12, 25, 25, 26, 60, 200]
     ids, ptr = tokens(lengths, vocabulary=30000)
-    together = encode(encoder, ids, ptr, 512)
+    together = encode(encoder, ids, ptr, 512, MINI)
     for i, length in enumerate(lengths):
-        alone = encode(encoder, ids[ptr[i] : ptr[i + 1]], np.array([0, length]), 512)
+        alone = encode(encoder, ids[ptr[i] : ptr[i + 1]], np.array([0, length]), 512, MINI)
         assert (alone.tokens == together.tokens[ptr[i] : ptr[i + 1]]).all()
         assert (alone.first[0] == together.first[i]).all()
     backwards = np.concatenate([ids[ptr[i] : ptr[i + 1]] for i in reversed(range(len(lengths)))])
-    reordered = encode(encoder, backwards, np.concatenate([[0], np.cumsum(lengths[::-1])]), 512)
+    reordered = encode(encoder, backwards, np.concatenate([[0], np.cumsum(lengths[::-1])]), 512, MINI)
     assert (reordered.tokens[-lengths[0] :] == together.tokens[: lengths[0]]).all()
     assert (reordered.tokens[: lengths[-1]] == together.tokens[-lengths[-1] :]).all()
 
@@ -269,7 +271,7 @@ def test_int8_vectors_of_real_sentences_are_close_to_the_exact_ones(mini: Engine
     folder = ROOT / "examples" / "corpus"
     text = " ".join(path.read_text("utf-8") for path in sorted(folder.rglob("*.txt"))[:3])
     tokenized = mini.wordpiece.tokenize(text, split(text)[:60])
-    exact, rough = (encode(e, tokenized.ids, tokenized.sentence_ptr, 512) for e in (mini.encoder, encoder))
+    exact, rough = (encode(e, tokenized.ids, tokenized.sentence_ptr, 512, MINI) for e in (mini.encoder, encoder))
     for name in ("tokens", "first", "final"):
         pair = (torch.from_numpy(getattr(encoded, name)) for encoded in (exact, rough))
         assert torch.cosine_similarity(*pair).mean() > 0.995
@@ -280,9 +282,9 @@ def test_int8_scores_of_pairs_are_those_of_the_complete_last_layer(mini: Engine)
     """Computing only the `[CLS]` rows of the last layer gives the same as computing all rows."""
     encoder = Engine(EngineConfig(device="cpu", precision="int8")).encoder
     ids, ptr = tokens([5, 25, 40, 12], vocabulary=30000)
-    windows, _ = paired_context_windows(ptr, neighbours(4), 4, 512)
+    windows, _ = paired_context_windows(ptr, neighbours(4), 4, 512, MINI)
     both = encoder.encode(ids, windows, sentences=4, pairs=3)
-    scored = encoder.score_pairs(ids, pair_windows(ptr, neighbours(4), 512)[0])
+    scored = encoder.score_pairs(ids, pair_windows(ptr, neighbours(4), 512, MINI)[0])
     assert_close(both.logits[:, :2], scored[:, :2])
 
 
@@ -295,7 +297,7 @@ def test_the_caller_can_stop_between_batches(foreign: Engine) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        foreign.encoder.encode(ids, sentence_windows(ptr, range(400), 37), sentences=400, on_batch=stop)
+        foreign.encoder.encode(ids, sentence_windows(ptr, range(400), 37, CASED), sentences=400, on_batch=stop)
     assert ran == [1012]
     assert encode(foreign.encoder, ids, ptr, 37).tokens.shape == (8000, 30)
 

@@ -24,11 +24,13 @@ from polyseme.storage.records import Layers, Precision
 from polyseme.tasks.model import encoder as encoder_module
 from polyseme.tasks.model import packing, segment_sums
 from polyseme.tasks.model.attention import by_flash, by_groups
-from polyseme.tasks.model.checkpoint import Checkpoint, Weights, load_weights
+from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.model.encoder import Encoder
-from polyseme.tasks.model.packing import Specials, pack
+from polyseme.tasks.model.packing import pack
+from polyseme.tasks.model.weights import Weights, load_weights
 from polyseme.tasks.text.windows import SentencePairs, pair_windows, paired_context_windows, sentence_windows
 from tests.conftest import MakeCheckpoint
+from tests.frames import MINI
 
 CUDA = torch.device("cuda", 0)
 PTR = np.array([0, 7, 12, 29, 60, 60, 180], dtype=np.int64)
@@ -129,7 +131,7 @@ def make_encoder(make_checkpoint: MakeCheckpoint, request: pytest.FixtureRequest
 
     def make(precision: Precision = "bf16", *, heads: int = 3, layers: Layers = "last") -> Encoder:
         encoder = Encoder(
-            Checkpoint("random", folders[heads]), device=CUDA, specials=Specials(101, 102), precision=precision,
+            Checkpoint("random", folders[heads]), device=CUDA, precision=precision,
             layers=layers, budget=100,
         )  # fmt: skip
         encoder.pool = CallersThread()  # type: ignore[assignment]
@@ -139,9 +141,9 @@ def make_encoder(make_checkpoint: MakeCheckpoint, request: pytest.FixtureRequest
 
 
 def test_flash_attention_is_used_if_heads_and_dtype_allow_it(make_encoder: MakeEncoder) -> None:
-    assert make_encoder("bf16", heads=3).bert._attention is by_flash
-    assert make_encoder("bf16", heads=4).bert._attention is by_groups
-    assert make_encoder("fp32", heads=3).bert._attention is by_groups
+    assert make_encoder("bf16", heads=3).network._attention is by_flash
+    assert make_encoder("bf16", heads=4).network._attention is by_groups
+    assert make_encoder("fp32", heads=3).network._attention is by_groups
 
 
 @pytest.mark.parametrize("layers", ["last", "last4"])
@@ -150,12 +152,12 @@ def test_sentences_and_pairs_are_encoded(
     make_encoder: MakeEncoder, copied: list[FakeTensor], precision: Precision, heads: int, layers: Layers
 ) -> None:
     encoder = make_encoder(precision, heads=heads, layers=layers)
-    encoded = encoder.encode(IDS, sentence_windows(PTR, SENTENCES, LIMIT), sentences=len(SENTENCES))
+    encoded = encoder.encode(IDS, sentence_windows(PTR, SENTENCES, LIMIT, MINI), sentences=len(SENTENCES))
     assert encoded.tokens.shape == (len(IDS), 48)
-    assert {tensor.dtype for tensor in copied} == {encoder.bert.dtype}
+    assert {tensor.dtype for tensor in copied} == {encoder.network.dtype}
 
     copied.clear()
-    windows = sentence_windows(PTR, SENTENCES, LIMIT)
+    windows = sentence_windows(PTR, SENTENCES, LIMIT, MINI)
     vectors, _ = encoder.encode_sentences(IDS, windows, sentence_ptr=PTR, pooling="mean")
     assert vectors.shape == (len(SENTENCES), 48)
     assert sum(len(tensor) for tensor in copied) < len(IDS) / 2
@@ -163,18 +165,18 @@ def test_sentences_and_pairs_are_encoded(
 
     copied.clear()
     near = SentencePairs(np.arange(5), np.arange(1, 6))
-    paired, left_out = paired_context_windows(PTR, near, len(SENTENCES), LIMIT)
+    paired, left_out = paired_context_windows(PTR, near, len(SENTENCES), LIMIT, MINI)
     encoded = encoder.encode(IDS, paired, sentences=len(SENTENCES), pairs=len(left_out))
     assert np.isfinite(encoded.logits[:, :2]).all()
-    windows, _ = pair_windows(PTR, near, LIMIT)
+    windows, _ = pair_windows(PTR, near, LIMIT, MINI)
     assert encoder.score_pairs(IDS, windows).shape == (5, 3)
-    assert {tensor.dtype for tensor in copied} == {encoder.bert.dtype, torch.float32}
+    assert {tensor.dtype for tensor in copied} == {encoder.network.dtype, torch.float32}
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_masked_tokens_are_scored(make_encoder: MakeEncoder, precision: Precision) -> None:
     encoder = make_encoder(precision)
-    windows = sentence_windows(PTR, [0, 1, 2], LIMIT)
+    windows = sentence_windows(PTR, [0, 1, 2], LIMIT, MINI)
     at, targets = np.array([3, 0, 16]), np.array([7, 8, 9], dtype=np.int32)
     assert encoder.surprisals(IDS, windows, at=at, targets=targets).shape == (3,)
     assert encoder.token_logits(IDS, windows, wanted=np.array([2, 9])).shape == (2, 30522)
@@ -182,8 +184,8 @@ def test_masked_tokens_are_scored(make_encoder: MakeEncoder, precision: Precisio
 
 def test_a_tensor_left_on_the_cpu_is_an_error(make_encoder: MakeEncoder) -> None:
     """The premise of the tests above: an error of CUDA is raised here too."""
-    bert = make_encoder().bert
-    packed, _ = pack(IDS, sentence_windows(PTR, [0, 1], LIMIT), np.array([1, 0]), Specials(1, 2), CUDA)
+    bert = make_encoder().network
+    packed, _ = pack(IDS, sentence_windows(PTR, [0, 1], LIMIT, MINI), np.array([1, 0]), CUDA)
     stray = replace(packed, positions=torch.zeros(len(packed.ids), dtype=torch.int64))
     # torch 2.11 and later do not use the same words for it.
     with pytest.raises(RuntimeError, match=r"same device|two different devices cuda:0, cpu"):

@@ -9,7 +9,7 @@ import torch
 from polyseme.storage.records import Context, Pooling
 from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.engine import Engine
-from polyseme.tasks.model.segment_sums import Segments, SentencePooling, sums
+from polyseme.tasks.model.segment_sums import Segments, SentencePooling, pooled
 from polyseme.tasks.text.windows import (
     SentencePairs,
     Windows,
@@ -17,6 +17,7 @@ from polyseme.tasks.text.windows import (
     paired_context_windows,
     sentence_windows,
 )
+from tests.frames import CASED
 from tests.reference import TOLERANCE
 
 PTR = np.array([0, 7, 12, 12, 29, 60, 61, 180], dtype=np.int64)
@@ -27,10 +28,10 @@ NEAR = SentencePairs(np.array([0, 1, 3, 4, 5]), np.array([1, 2, 4, 5, 6]))
 
 def windows_for(context: Context) -> Windows:
     if context == "sentence":
-        return sentence_windows(PTR, range(7), 37)
+        return sentence_windows(PTR, range(7), 37, CASED)
     if context == "window":
-        return context_windows(PTR, [(0, 3), (3, 7)], 37, np.zeros(7, np.uint64))
-    return paired_context_windows(PTR, NEAR, 7, 37)[0]
+        return context_windows(PTR, [(0, 3), (3, 7)], 37, np.zeros(7, np.uint64), CASED)
+    return paired_context_windows(PTR, NEAR, 7, 37, CASED)[0]
 
 
 @pytest.mark.parametrize("context", ["sentence", "window", "pair"])
@@ -45,7 +46,7 @@ def test_sentences_are_the_same_as_from_tokens(foreign: Engine, context: Context
 
 
 def test_segments_cover_every_row_and_special_tokens_belong_to_their_sentence() -> None:
-    windows = sentence_windows(PTR, [0, 1], 37)
+    windows = sentence_windows(PTR, [0, 1], 37, CASED)
     source = np.array([-1, *range(7), -1, -1, *range(7, 12), -1])
     segments = SentencePooling(windows, PTR, "mean").segments(np.array([0, 1]), source)
     assert segments.sentence.tolist() == [0, 1]
@@ -58,7 +59,7 @@ def test_segments_cover_every_row_and_special_tokens_belong_to_their_sentence() 
 
 
 def test_the_special_tokens_of_several_windows_of_a_sentence_are_averaged() -> None:
-    windows = sentence_windows(np.array([0, 50], dtype=np.int64), [0], 37)
+    windows = sentence_windows(np.array([0, 50], dtype=np.int64), [0], 37, CASED)
     source = np.concatenate([[-1, *range(a, b), -1] for a, b in zip(windows.a_start, windows.a_stop, strict=True)])
     segments = SentencePooling(windows, np.array([0, 50]), "mean").segments(np.arange(len(windows)), source)
     kept = np.repeat(segments.sentence, segments.lengths) == 0
@@ -69,7 +70,7 @@ def test_the_special_tokens_of_several_windows_of_a_sentence_are_averaged() -> N
 def test_sums_are_of_each_segment_in_float32() -> None:
     rows = torch.arange(10, dtype=torch.bfloat16).reshape(5, 2)
     weights = np.array([1, 0.5, 1, 1, 1], dtype=np.float32)
-    sentence, added = sums(rows, Segments(np.array([3, -1, 0]), np.array([2, 1, 2]), weights))
+    sentence, added = pooled(rows, Segments(np.array([3, -1, 0]), np.array([2, 1, 2]), weights), "mean")
     assert sentence.tolist() == [3, 0]
     assert added.dtype == torch.float32
     assert added.tolist() == [[0 + 1, 1 + 1.5], [6 + 8, 7 + 9]]

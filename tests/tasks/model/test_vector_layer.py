@@ -18,6 +18,7 @@ from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.text.windows import SentencePairs, pair_windows, paired_context_windows, sentence_windows
 from tests.conftest import MakeCheckpoint
+from tests.frames import MINI
 from tests.reference import assert_close, reference
 
 PTR = np.array([0, 7, 12, 40, 60], dtype=np.int64)
@@ -49,31 +50,31 @@ def test_vectors_are_those_of_the_vector_layer_and_scores_those_of_the_top(
     folder: Path, layers: Layers, last: int
 ) -> None:
     ours, truth = encoder(folder, layers), reference(folder)
-    encoded = ours.encode(IDS, sentence_windows(PTR, range(4), 64), sentences=4)
-    scores = ours.score_pairs(IDS, pair_windows(PTR, NEAR, 64)[0])
+    encoded = ours.encode(IDS, sentence_windows(PTR, range(4), 64, MINI), sentences=4)
+    scores = ours.score_pairs(IDS, pair_windows(PTR, NEAR, 64, MINI)[0])
     for i in range(4):
         assert_close(encoded.tokens[PTR[i] : PTR[i + 1]], truth.hidden(sentence(i), last=last)[1:-1])
     for i in range(3):
         assert_close(scores[i, :2], truth.next_sentence(sentence(i), sentence(i + 1)))
     masked = IDS.copy()
     masked[9] = 103
-    found = ours.token_logits(masked, sentence_windows(PTR, range(4), 64), wanted=np.array([9]))
+    found = ours.token_logits(masked, sentence_windows(PTR, range(4), 64, MINI), wanted=np.array([9]))
     assert_close(found, truth.masked(masked[PTR[1] : PTR[2]].tolist())[[2]])
 
 
 @pytest.mark.parametrize(("layers", "last"), [("last", 1), ("last4", 4)])
 def test_one_pass_over_pairs_gives_both(folder: Path, layers: Layers, last: int) -> None:
     ours = encoder(folder, layers)
-    windows, _ = paired_context_windows(PTR, NEAR, 4, 64)
+    windows, _ = paired_context_windows(PTR, NEAR, 4, 64, MINI)
     both = ours.encode(IDS, windows, sentences=4, pairs=3)
-    assert_close(both.logits[:, :2], ours.score_pairs(IDS, pair_windows(PTR, NEAR, 64)[0])[:, :2])
+    assert_close(both.logits[:, :2], ours.score_pairs(IDS, pair_windows(PTR, NEAR, 64, MINI)[0])[:, :2])
     assert_close(both.tokens[:7], reference(folder).hidden(sentence(0), sentence(1), last=last)[1:8])
 
 
 def test_layers_above_the_vectors_are_not_run_for_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = encoder(folder)
-    monkeypatch.setattr(ours.bert, "layers", ours.bert.layers[:4])
-    ours.encode(IDS, sentence_windows(PTR, range(4), 64), sentences=4)
+    monkeypatch.setattr(ours.network, "layers", ours.network.layers[:4])
+    ours.encode(IDS, sentence_windows(PTR, range(4), 64, MINI), sentences=4)
 
 
 def test_four_layers_are_counted_from_the_vector_layer_down(folder: Path, tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_surprisals_are_those_of_the_top(folder: Path) -> None:
     ids = IDS[:7]
     masking = Masking("original", 103)
     found = token_surprisals(
-        encoder(folder), ids, sentence_windows(PTR[:2], range(1), 64), np.arange(7), masking=masking
+        encoder(folder), ids, sentence_windows(PTR[:2], range(1), 64, MINI), np.arange(7), masking=masking
     )
     for at in (0, 6):
         row = ids.copy()
@@ -96,7 +97,7 @@ def test_surprisals_are_those_of_the_top(folder: Path) -> None:
 
 
 def test_an_order_head_scores_pairs_and_without_one_the_margin_is_nan(folder: Path, tmp_path: Path) -> None:
-    windows, _ = pair_windows(PTR, NEAR, 64)
+    windows, _ = pair_windows(PTR, NEAR, 64, MINI)
     plain = encoder(folder)
     assert not plain.has_order
     assert np.isnan(plain.score_pairs(IDS, windows)[:, 2]).all()

@@ -348,3 +348,13 @@ def test_a_text_that_parquet_stores_once_for_many_rows_is_in_memory_once(tmp_pat
     first = [next(found) for _ in range(3)]
     assert [isinstance(d, Document) and len(d.text) for d in first] == [len(text.strip()) + 1] * 3
     assert pa.default_memory_pool().max_memory() - before < 500 << 20
+
+
+def test_a_list_of_sentences_becomes_lines_where_it_is_asked_for(tmp_path: Path) -> None:
+    rows = [{"id": "a", "text": ["One,\nand more.", "Two."]}, {"id": "b", "text": "Whole."}, {"id": "c", "text": [1]}]
+    (tmp_path / "a.jsonl").write_bytes("\n".join(map(json.dumps, rows)).encode())
+    table = pa.table({"id": ["d"], "text": [["Three.", "Four."]]})
+    pq.write_table(table, tmp_path / "b.parquet")
+    found = list(read_sources(resolve([str(tmp_path)]), ReadOptions(presplit=True), stdin=io.BytesIO()))
+    texts = [item.text if isinstance(item, Document) else item.code for item in found]
+    assert texts == ["One, and more.\nTwo.", "Whole.", "wrong-type", "Three.\nFour."]

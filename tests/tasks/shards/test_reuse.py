@@ -200,7 +200,7 @@ def test_a_baseline_grows_with_what_is_new_and_moves_with_its_sentences(
     engines: dict[Context, Engine], tmp_path: Path
 ) -> None:
     engine, outputs = engines["sentence"], Outputs("sentences")
-    texts = {name: [f"{'ab'[i % 2]} {name} {'cdefghij'[i % 8]}{'klmn'[i // 8]}." for i in range(30)] for name in "xy"}
+    texts = {name: [f"{'ab'[i % 2]} {name} {'cdefghij'[i % 8]}{'oaeu'[i // 8]}n." for i in range(30)] for name in "xy"}
     embed(tmp_path, corpus(texts), engine, outputs)
     sql = "SELECT count(*) FROM transitions WHERE kind = 'random'"
     ((before,),) = rows(tmp_path, sql)
@@ -271,8 +271,10 @@ class TestMutants:
         assert self.is_caught(engines["window"], tmp_path / "wrong", *texts, outputs)
 
     def test_a_key_without_word_boundaries(self, engines: dict[Context, Engine]) -> None:
-        (chunk,) = chunks(passages(corpus({"a": STORY}), engines["sentence"].wordpiece), 1000)
-        keys = input_keys.vector_keys(chunk, passes(chunk, context="sentence", max_tokens=37, nsp=False).windows)
+        engine = engines["sentence"]
+        (chunk,) = chunks(passages(corpus({"a": STORY}), engine.wordpiece, engine.split), 1000)
+        possible = passes(chunk, engine.frame, context="sentence", max_tokens=37, nsp=False)
+        keys = input_keys.vector_keys(chunk, possible.windows)
         other = replace(chunk, word=np.zeros_like(chunk.word))
         pairs = zip(input_keys.with_words(keys, chunk), input_keys.with_words(keys, other), strict=True)
         assert all(one != two for one, two in pairs)

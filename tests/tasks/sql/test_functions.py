@@ -81,6 +81,27 @@ def test_next_sentence_prefers_a_continuation(con: duckdb.DuckDBPyConnection) ->
     assert one(con, "SELECT 1 / (1 + exp(-$1))", margin) == pytest.approx(fits)
 
 
+def test_a_phrase_has_the_mean_of_all_its_tokens_as_stored_and_as_embedded(con: duckdb.DuckDBPyConnection) -> None:
+    pairs = rows(
+        con,
+        """
+        SELECT a.doc_id, a.sentence_index, a.word_index, a.word || ' ' || b.word, s.text,
+               a.embedding, len(a.tokens), b.embedding, len(b.tokens)
+        FROM words AS a JOIN words AS b ON b.doc_id = a.doc_id AND b.sentence_index = a.sentence_index
+            AND b.word_index = a.word_index + 1 AND b.char_start = a.char_end + 1
+        JOIN sentences AS s ON s.doc_id = a.doc_id AND s.sentence_index = a.sentence_index
+        WHERE len(a.tokens) <> len(b.tokens)
+        """,
+    )
+    assert pairs
+    for doc_id, sentence, word, phrase, text, first, m, second, n in pairs:
+        mean = [(m * x + n * y) / (m + n) for x, y in zip(first, second, strict=True)]
+        found = rows(con, "SELECT doc_id, sentence_index, word_index, embedding FROM occurrences(?)", phrase.upper())
+        (stored,) = [vector for *place, vector in found if place == [doc_id, sentence, word]]
+        assert stored == pytest.approx(mean, abs=1e-6)
+        assert one(con, "SELECT embed_word(?, ?)", text, phrase) == pytest.approx(mean, abs=2e-3)
+
+
 def test_wordpiece_returns_the_tokens(con: duckdb.DuckDBPyConnection) -> None:
     assert one(con, "SELECT wordpiece('Unbelievableness!')") == ["unbelievable", "##ness", "!"]
     assert one(con, "SELECT wordpiece('')") == []

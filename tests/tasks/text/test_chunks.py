@@ -34,6 +34,7 @@ def whole(lengths: list[int], name: int = 0) -> Passage:
         char_start=place,
         char_end=place + 1,
         word=(place - np.repeat(stops - counts, counts)).astype(np.int32),
+        last_word=(place - np.repeat(stops - counts, counts)).astype(np.int32),
     )
 
 

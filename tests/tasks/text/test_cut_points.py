@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from polyseme.tasks.text.cut_points import cut_before, sentence_marks
 from polyseme.tasks.text.windows import context_windows
+from tests.frames import MINI
 
 LIMIT = 66
 
@@ -17,7 +18,7 @@ def windows_of(sentences: list[list[int]]) -> list[tuple[int, ...]]:
     """Return the token ids of each window of a document of these sentences."""
     ids = np.array([token for sentence in sentences for token in sentence], np.int32)
     ptr = np.cumsum([0, *map(len, sentences)]).astype(np.int64)
-    found = context_windows(ptr, [(0, len(sentences))], LIMIT, sentence_marks(ids, ptr))
+    found = context_windows(ptr, [(0, len(sentences))], LIMIT, sentence_marks(ids, ptr), MINI)
     return [tuple(ids[a:b].tolist()) for a, b in zip(found.a_start, found.a_stop, strict=True)]
 
 

@@ -24,7 +24,8 @@ from polyseme.tasks.model.checkpoint import embedded_folder
 from polyseme.tasks.text import passage_processes
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.text.sentences import Splitting, split_by
+from polyseme.tasks.text.tokenizer import TextTokenizer
 from tests import processes
 
 ARRAYS = ("spans", "lengths", "ids", "char_start", "char_end", "word")
@@ -38,7 +39,8 @@ import sys
 from pathlib import Path
 from polyseme.tasks import worker_processes
 from polyseme.tasks.text.passage_processes import tokenizing
-(group,) = tokenizing(Path(sys.argv[1]))(["It rains."])
+from polyseme.tasks.text.sentences import Splitting
+(group,) = tokenizing(Path(sys.argv[1]))((Splitting(), "", ["It rains."]))
 assert len(group.tokens.ids) == 3
 assert not {"torch", "transformers", "pyarrow", "prefect"} & sys.modules.keys()
 """
@@ -48,10 +50,11 @@ from itertools import cycle
 from pathlib import Path
 from polyseme.storage.records import Document
 from polyseme.tasks.text import passage_processes
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.text.sentences import Splitting
+from polyseme.tasks.text.tokenizer import TextTokenizer
 passage_processes._REQUEST_CHARS = 1000
 folder = Path(sys.argv[1])
-pool = passage_processes.PassageProcesses(WordPiece.load(folder), folder, 2)
+pool = passage_processes.PassageProcesses(TextTokenizer.load(folder), folder, 2, Splitting())
 for number, passage in enumerate(pool.passages(cycle([Document("d", "file:///d", "It rains. " * 150)]))):
     if number == 20:
         print("under way", flush=True)
@@ -74,13 +77,13 @@ def _small_requests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def wordpiece() -> WordPiece:
-    return WordPiece.load(embedded_folder())
+def wordpiece() -> TextTokenizer:
+    return TextTokenizer.load(embedded_folder())
 
 
 @pytest.fixture(scope="module")
-def shared(wordpiece: WordPiece) -> PassageProcesses:
-    return PassageProcesses(wordpiece, embedded_folder(), 2)
+def shared(wordpiece: TextTokenizer) -> PassageProcesses:
+    return PassageProcesses(wordpiece, embedded_folder(), 2, Splitting())
 
 
 def assert_same(found: list[Passage], expected: list[Passage]) -> None:
@@ -93,19 +96,19 @@ def assert_same(found: list[Passage], expected: list[Passage]) -> None:
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
-def test_the_passages_are_those_of_one_process(shared: PassageProcesses, wordpiece: WordPiece) -> None:
+def test_the_passages_are_those_of_one_process(shared: PassageProcesses, wordpiece: TextTokenizer) -> None:
     mixed = documents()
-    expected = list(passages(mixed, wordpiece))
+    expected = list(passages(mixed, wordpiece, split_by(Splitting())))
     assert len(expected) > len(mixed)
     assert_same(list(shared.passages(iter(mixed))), expected)
 
 
-def test_threads_share_the_processes(shared: PassageProcesses, wordpiece: WordPiece) -> None:
+def test_threads_share_the_processes(shared: PassageProcesses, wordpiece: TextTokenizer) -> None:
     given = [list(small()) for _ in range(5)]
     with ThreadPoolExecutor(5) as threads:
         found = threads.map(lambda some: list(shared.passages(some)), given)
     for some, own in zip(given, found, strict=True):
-        assert_same(own, list(passages(some, wordpiece)))
+        assert_same(own, list(passages(some, wordpiece, split_by(Splitting()))))
 
 
 def test_callers_that_wait_do_not_hold_up_others(shared: PassageProcesses) -> None:
@@ -131,12 +134,12 @@ def test_a_bounded_part_of_the_documents_is_read_ahead(shared: PassageProcesses,
 
 @pytest.mark.parametrize("texts", [[], ["", SENTENCE, ""]])
 def test_a_small_text_starts_no_process(
-    wordpiece: WordPiece, monkeypatch: pytest.MonkeyPatch, texts: list[str]
+    wordpiece: TextTokenizer, monkeypatch: pytest.MonkeyPatch, texts: list[str]
 ) -> None:
     monkeypatch.setattr(worker_processes, "PROGRAM", "raise SystemExit(3)")
     given = documents(texts)
-    found = list(PassageProcesses(wordpiece, embedded_folder(), 2).passages(given))
-    assert_same(found, list(passages(given, wordpiece)))
+    found = list(PassageProcesses(wordpiece, embedded_folder(), 2, Splitting()).passages(given))
+    assert_same(found, list(passages(given, wordpiece, split_by(Splitting()))))
 
 
 def test_an_error_of_tokenizing_reaches_the_caller(shared: PassageProcesses) -> None:
@@ -149,11 +152,11 @@ def test_an_error_of_tokenizing_reaches_the_caller(shared: PassageProcesses) -> 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 def test_a_killed_process_is_an_error_and_the_next_call_works(
-    wordpiece: WordPiece, monkeypatch: pytest.MonkeyPatch
+    wordpiece: TextTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = uuid4().hex
     monkeypatch.setenv("PASSAGES", mark)
-    pool = PassageProcesses(wordpiece, embedded_folder(), 1)
+    pool = PassageProcesses(wordpiece, embedded_folder(), 1, Splitting())
     assert len(list(pool.passages(small()))) == 50
     (idle,) = processes.marked(mark)
     os.kill(idle, signal.SIGKILL)

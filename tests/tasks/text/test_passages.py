@@ -40,7 +40,7 @@ def joined(found: list[Passage]) -> list[Passage]:
 @pytest.mark.parametrize("chars", [1, 60, 300, 100_000])
 def test_every_document_has_the_tokens_it_has_alone(mini: Engine, monkeypatch: pytest.MonkeyPatch, chars: int) -> None:
     monkeypatch.setattr("polyseme.tasks.text.passages.GROUP_CHARS", chars)
-    found = joined(list(passages(documents(), mini.wordpiece)))
+    found = joined(list(passages(documents(), mini.wordpiece, mini.split)))
     assert [passage.document.doc_id for passage in found] == [str(name) for name in range(len(TEXTS))]
     for passage, text in zip(found, TEXTS, strict=True):
         sentences = split(text)
@@ -58,7 +58,7 @@ def test_a_large_document_has_several_passages_that_do_not_depend_on_other_docum
     monkeypatch.setattr("polyseme.tasks.text.passages.GROUP_CHARS", 100)
     large, *others = documents()
     alone, together = (
-        [(s.first, len(s), s.last) for s in passages(some, mini.wordpiece) if s.document is large]
+        [(s.first, len(s), s.last) for s in passages(some, mini.wordpiece, mini.split) if s.document is large]
         for some in ([large], [*others, large])
     )
     assert alone == together
@@ -75,5 +75,5 @@ def test_no_more_is_read_than_one_passage_needs(mini: Engine, monkeypatch: pytes
             read.append(number)
             yield Document(str(number), "file:///x", "Some text of forty characters, more or less.")
 
-    assert next(passages(reading(), mini.wordpiece)).document.doc_id == "0"
+    assert next(passages(reading(), mini.wordpiece, mini.split)).document.doc_id == "0"
     assert len(read) < 4

@@ -19,6 +19,7 @@ from polyseme.tasks.text.windows import (
     paired_context_windows,
     sentence_windows,
 )
+from tests.frames import MINI
 
 LIMITS = st.integers(16, 70)
 LENGTHS = st.lists(st.one_of(st.integers(0, 12), st.integers(0, 200)), max_size=25)
@@ -55,7 +56,7 @@ def assert_complete(windows: Windows, ptr: Ints, limit: int) -> None:
 @given(LENGTHS, LIMITS)
 def test_sentence_windows_take_every_token_once(lengths: list[int], limit: int) -> None:
     ptr = pointer(lengths)
-    windows = sentence_windows(ptr, range(len(lengths)), limit)
+    windows = sentence_windows(ptr, range(len(lengths)), limit, MINI)
     assert_complete(windows, ptr, limit)
     assert set(windows.owner.tolist()) == set(range(len(lengths)))
 
@@ -63,7 +64,7 @@ def test_sentence_windows_take_every_token_once(lengths: list[int], limit: int) 
 @given(LENGTHS, LIMITS)
 def test_a_sentence_that_fits_has_one_window_of_its_own(lengths: list[int], limit: int) -> None:
     ptr = pointer(lengths)
-    windows = sentence_windows(ptr, range(len(lengths)), limit)
+    windows = sentence_windows(ptr, range(len(lengths)), limit, MINI)
     for s, length in enumerate(lengths):
         (mine,) = np.nonzero(windows.owner == s)
         assert (len(mine) == 1) == (length <= limit - 2)
@@ -74,7 +75,7 @@ def test_a_sentence_that_fits_has_one_window_of_its_own(lengths: list[int], limi
 
 @given(LENGTHS, LIMITS)
 def test_a_token_of_an_overlong_sentence_is_taken_where_it_is_most_central(lengths: list[int], limit: int) -> None:
-    windows = sentence_windows(pointer(lengths), range(len(lengths)), limit)
+    windows = sentence_windows(pointer(lengths), range(len(lengths)), limit, MINI)
     for s in range(len(lengths)):
         (mine,) = np.nonzero(windows.owner == s)
         centres = (windows.a_start[mine] + windows.a_stop[mine] - 1) / 2
@@ -87,7 +88,7 @@ def test_a_token_of_an_overlong_sentence_is_taken_where_it_is_most_central(lengt
 
 @given(LENGTHS, LIMITS)
 def test_overlong_sentences_overlap_by_at_least_half_a_window(lengths: list[int], limit: int) -> None:
-    windows = sentence_windows(pointer(lengths), range(len(lengths)), limit)
+    windows = sentence_windows(pointer(lengths), range(len(lengths)), limit, MINI)
     same = windows.owner[1:] == windows.owner[:-1]
     overlap = (windows.a_stop[:-1] - windows.a_start[1:])[same]
     assert (overlap >= (limit - 2) // 2).all()
@@ -98,7 +99,7 @@ def test_context_windows_take_every_token_once_and_stay_in_their_document(
     documents: list[list[int]], limit: int
 ) -> None:
     ptr, ranges = concatenated(documents)
-    windows = context_windows(ptr, ranges, limit, marks_of(ptr))
+    windows = context_windows(ptr, ranges, limit, marks_of(ptr), MINI)
     assert_complete(windows, ptr, limit)
     borders = ptr[[0, *(last for _, last in ranges)]]
     document_of_start = np.searchsorted(borders, windows.a_start, side="right")
@@ -112,7 +113,7 @@ def test_context_windows_have_complete_sentences_and_are_half_full_where_they_fi
     documents: list[list[int]], limit: int
 ) -> None:
     ptr, ranges = concatenated(documents)
-    windows = context_windows(ptr, ranges, limit, marks_of(ptr))
+    windows = context_windows(ptr, ranges, limit, marks_of(ptr), MINI)
     joined = windows.owner < 0
     ends = {int(ptr[last]) for _, last in ranges}
     for start, stop in zip(windows.a_start[joined], windows.a_stop[joined], strict=True):
@@ -126,7 +127,7 @@ def test_context_windows_have_complete_sentences_and_are_half_full_where_they_fi
 @given(st.lists(LENGTHS, min_size=1, max_size=3), LIMITS)
 def test_neighbouring_context_windows_share_at_most_a_quarter(documents: list[list[int]], limit: int) -> None:
     ptr, ranges = concatenated(documents)
-    windows = context_windows(ptr, ranges, limit, marks_of(ptr))
+    windows = context_windows(ptr, ranges, limit, marks_of(ptr), MINI)
     (joined,) = np.nonzero(windows.owner < 0)
     starts, stops = windows.a_start[joined], windows.a_stop[joined]
     assert (np.diff(starts) > 0).all()
@@ -139,7 +140,7 @@ def test_only_sentences_without_tokens_or_beyond_the_limit_have_windows_of_their
     documents: list[list[int]], limit: int
 ) -> None:
     ptr, ranges = concatenated(documents)
-    windows = context_windows(ptr, ranges, limit, marks_of(ptr))
+    windows = context_windows(ptr, ranges, limit, marks_of(ptr), MINI)
     lengths = np.diff(ptr)
     alone = np.flatnonzero((lengths == 0) | (lengths > limit - 2))
     assert sorted(set(windows.owner[windows.owner >= 0].tolist())) == alone.tolist()
@@ -147,7 +148,7 @@ def test_only_sentences_without_tokens_or_beyond_the_limit_have_windows_of_their
 
 def test_a_shared_sentence_is_taken_where_it_is_more_central() -> None:
     ptr = pointer([20, 20, 5, 5, 20, 20])
-    windows = context_windows(ptr, [(0, 6)], 62, np.array([9, 9, 9, 9, 0, 9], np.uint64))
+    windows = context_windows(ptr, [(0, 6)], 62, np.array([9, 9, 9, 9, 0, 9], np.uint64), MINI)
     spans = list(zip(windows.a_start, windows.a_stop, windows.take_start, windows.take_stop, strict=True))
     assert spans == [(0, 50, 0, 45), (40, 90, 45, 90)]
 
@@ -156,7 +157,7 @@ def test_a_shared_sentence_is_taken_where_it_is_more_central() -> None:
 def test_pair_windows_keep_what_fits_and_count_the_rest(lengths: list[int], limit: int) -> None:
     ptr = pointer(lengths)
     first = np.arange(max(0, len(lengths) - 1), dtype=np.int64)
-    windows, left_out = pair_windows(ptr, SentencePairs(first, first + 1), limit)
+    windows, left_out = pair_windows(ptr, SentencePairs(first, first + 1), limit, MINI)
     total = ptr[first + 2] - ptr[first]
     kept = windows.a_stop - windows.a_start + windows.b_stop - windows.b_start
     assert (kept + left_out == total).all()
@@ -178,7 +179,7 @@ def test_paired_windows_take_every_token_once_and_score_every_pair(documents: li
     ptr, _ = concatenated(documents)
     document = np.repeat(np.arange(len(documents)), [len(d) for d in documents])
     first = np.flatnonzero(document[:-1] == document[1:]).astype(np.int64)
-    windows, _ = paired_context_windows(ptr, SentencePairs(first, first + 1), len(document), limit)
+    windows, _ = paired_context_windows(ptr, SentencePairs(first, first + 1), len(document), limit, MINI)
     assert_complete(windows, ptr, limit)
     assert windows.pair[windows.pair >= 0].tolist() == list(range(len(first)))
 
@@ -187,7 +188,7 @@ def test_paired_windows_take_every_token_once_and_score_every_pair(documents: li
 def test_a_sentence_is_taken_as_the_first_of_its_pair_if_that_fits(lengths: list[int], limit: int) -> None:
     ptr = pointer(lengths)
     first = np.arange(len(lengths) - 1, dtype=np.int64)
-    windows, left_out = paired_context_windows(ptr, SentencePairs(first, first + 1), len(lengths), limit)
+    windows, left_out = paired_context_windows(ptr, SentencePairs(first, first + 1), len(lengths), limit, MINI)
     for s in np.flatnonzero((left_out == 0) & (np.diff(ptr)[:-1] > 0)):
         assert windows.take_start[s] == windows.a_start[s] == ptr[s]
         assert windows.take_stop[s] >= ptr[s + 1]
@@ -205,7 +206,7 @@ def test_batches_run_every_window_once_longest_first_within_the_budget(lengths: 
 
 @given(LENGTHS, LIMITS, st.integers(1, 500))
 def test_every_token_is_taken_from_one_row_of_all_batches(lengths: list[int], limit: int, budget: int) -> None:
-    windows = sentence_windows(pointer(lengths), range(len(lengths)), limit)
+    windows = sentence_windows(pointer(lengths), range(len(lengths)), limit, MINI)
     taken = np.zeros(sum(lengths), dtype=int)
     for numbers in batches(windows.lengths, budget):
         bounds = zip(windows.a_start[numbers].tolist(), windows.a_stop[numbers].tolist(), strict=True)

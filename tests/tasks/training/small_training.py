@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from polyseme.tasks.model.checkpoint import Checkpoint
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.text.tokenizer import TextTokenizer
 from polyseme.tasks.training.corpus import prepare
 from polyseme.tasks.training.network import start_from
 from polyseme.tasks.training.objective import Objective, ObjectiveConfig
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 def objective(model: Path, *, pairs: int = 8, max_tokens: int = 48) -> Objective:
-    wordpiece = WordPiece.load(model)
+    wordpiece = TextTokenizer.load(model)
     chosen = ObjectiveConfig(max_tokens=max_tokens)
     return Objective(prepare(documents(24), wordpiece), wordpiece, chosen, pairs=pairs)
 

@@ -15,7 +15,7 @@ from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Document
 from polyseme.tasks import worker_processes
 from polyseme.tasks.model.checkpoint import embedded_folder
-from polyseme.tasks.text.wordpiece import WordPiece
+from polyseme.tasks.text.tokenizer import TextTokenizer
 from polyseme.tasks.training import corpus_processes
 from polyseme.tasks.training.corpus import TrainingText, prepare
 from polyseme.tasks.training.corpus_processes import prepare_in_processes
@@ -64,14 +64,14 @@ def test_the_text_does_not_depend_on_the_number_of_processes(count: int) -> None
     ]  # fmt: skip
     text = prepare_in_processes(iter(mixed), embedded_folder(), count)
     assert text.n_documents == 25
-    assert_same(text, prepare(mixed, WordPiece.load(embedded_folder())))
+    assert_same(text, prepare(mixed, TextTokenizer.load(embedded_folder())))
 
 
 @pytest.mark.parametrize("given", [[], [NO_TOKEN], [NO_TOKEN] * 2000], ids=["none", "one", "chunks"])
 def test_documents_without_a_token_are_an_empty_text(given: list[Document]) -> None:
     text = prepare_in_processes(given, embedded_folder(), 2)
     assert (text.n_documents, text.n_tokens, text.sentence_ptr.tolist()) == (0, 0, [0])
-    assert_same(text, prepare([], WordPiece.load(embedded_folder())))
+    assert_same(text, prepare([], TextTokenizer.load(embedded_folder())))
 
 
 def test_a_small_text_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:

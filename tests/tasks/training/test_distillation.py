@@ -14,6 +14,7 @@ from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.text.windows import sentence_windows
 from polyseme.tasks.training.distillation import Teacher, sentence_drift
 from polyseme.tasks.training.network import start_from
+from tests.frames import MINI
 from tests.tasks.training.small_training import CPU, objective
 
 
@@ -28,7 +29,7 @@ def test_sentences_are_compared_as_polyseme_embeds_them(tiny_folder: Path, tiny:
         segments.append(row[(attention == 1) & (types == 0)])
     ptr = np.cumsum([0, *(len(segment) - 2 for segment in segments)]).astype(np.int64)
     inner = np.concatenate([segment[1:-1] for segment in segments]).astype(np.int32)
-    encoded = tiny.encoder.encode(inner, sentence_windows(ptr, range(count), 64), sentences=count)
+    encoded = tiny.encoder.encode(inner, sentence_windows(ptr, range(count), 64, MINI), sentences=count)
     ours = sentence_vectors(encoded, ptr, "mean")
     with torch.inference_mode():
         theirs = [other.bert(torch.from_numpy(segment)[None]).last_hidden_state[0].mean(0) for segment in segments]

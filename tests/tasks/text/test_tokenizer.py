@@ -19,9 +19,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Sentence
-from polyseme.tasks.text import wordpiece as module
+from polyseme.tasks.text import tokenizer as module
 from polyseme.tasks.text.sentences import split
-from polyseme.tasks.text.wordpiece import SPECIALS, TokenizedDocument, WordPiece
+from polyseme.tasks.text.special_tokens import SPECIALS
+from polyseme.tasks.text.tokenizer import TextTokenizer
+from polyseme.tasks.text.tokens import TokenizedDocument
 from tests.repository import ROOT
 
 MINI = ROOT / "models" / "polyseme-mini"
@@ -38,8 +40,8 @@ UNICODE = st.one_of(
 
 
 @cache
-def mini() -> WordPiece:
-    return WordPiece.load(MINI)
+def mini() -> TextTokenizer:
+    return TextTokenizer.load(MINI)
 
 
 @cache
@@ -158,11 +160,12 @@ def test_a_document_cannot_write_a_special_token(name: str) -> None:
     assert not specials & {token.token_id for token in tokens}
 
 
-def test_no_document_has_special_tokens_whatever_the_pre_tokenizer() -> None:
+def test_no_document_has_special_tokens_whatever_the_pre_tokenizer(tmp_path: Path) -> None:
     vocab = {name: i for i, name in enumerate([*SPECIALS.values(), "a"])}
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    wordpiece = WordPiece(tokenizer, specials=SPECIALS, sha256="", source="here")
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    wordpiece = TextTokenizer.load(tmp_path)
     assert [t.token for t in wordpiece.explain("a [SEP] [MASK] [CLS] [PAD] a")] == ["a", *["[UNK]"] * 4, "a"]
 
 
@@ -195,7 +198,7 @@ def test_truncation_and_padding_stored_with_the_tokenizer_are_ignored(tmp_path: 
     stored.enable_truncation(max_length=8)
     stored.enable_padding(length=32)
     stored.save(str(tmp_path / "tokenizer.json"))
-    loaded = WordPiece.load(tmp_path)
+    loaded = TextTokenizer.load(tmp_path)
     text = "one two three. " * 50
     assert np.array_equal(loaded.tokenize(text, split(text)).ids, mini().tokenize(text, split(text)).ids)
     assert loaded.tokenize(text, whole(text)).n_tokens == 200
@@ -206,7 +209,7 @@ def test_a_folder_with_only_a_vocabulary_gives_the_same_tokenizer(tmp_path: Path
     vocab = reference().get_vocab()
     (tmp_path / "vocab.txt").write_text("".join(f"{piece}\n" for piece in sorted(vocab, key=vocab.__getitem__)))
     shutil.copy(MINI / "config.json", tmp_path)
-    loaded = WordPiece.load(tmp_path)
+    loaded = TextTokenizer.load(tmp_path)
     assert loaded.explain(TEXT) == mini().explain(TEXT)
     assert loaded.sha256 == mini().sha256
 
@@ -222,48 +225,55 @@ def test_a_folder_with_only_a_vocabulary_gives_the_same_tokenizer(tmp_path: Path
 def test_the_fingerprint_changes_with_everything_that_changes_ids(
     tmp_path: Path, change: Callable[[dict[str, Any]], object]
 ) -> None:
-    assert WordPiece.load(copy_of_mini(tmp_path, change)).sha256 != mini().sha256
+    assert TextTokenizer.load(copy_of_mini(tmp_path, change)).sha256 != mini().sha256
 
 
 def test_special_tokens_have_the_names_of_the_checkpoint(tmp_path: Path) -> None:
     copy_of_mini(tmp_path, lambda d: None)
     (tmp_path / "tokenizer_config.json").write_text(
-        json.dumps({"cls_token": "[unused1]", "sep_token": {"content": "[unused2]"}, "mask_token": None})
+        json.dumps(
+            {
+                "tokenizer_class": "BertTokenizer",
+                "cls_token": "[unused1]",
+                "sep_token": {"content": "[unused2]"},
+                "mask_token": None,
+            }
+        )
     )
-    loaded = WordPiece.load(tmp_path)
+    loaded = TextTokenizer.load(tmp_path)
     assert loaded.pieces([loaded.cls_id, loaded.sep_id, loaded.mask_id]) == ["[unused1]", "[unused2]", "[MASK]"]
     assert loaded.sha256 != mini().sha256
 
 
 def test_a_checkpoint_without_a_tokenizer_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"No tokenizer in .*tokenizer\.json or vocab\.txt"):
-        WordPiece.load(tmp_path)
+        TextTokenizer.load(tmp_path)
 
 
-def test_a_tokenizer_of_another_kind_is_rejected(tmp_path: Path) -> None:
-    Tokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
-    with pytest.raises(ModelError, match=r"Expected a WordPiece tokenizer .*, got BPE"):
-        WordPiece.load(tmp_path)
+def test_a_tokenizer_that_puts_nothing_around_a_text_is_rejected(tmp_path: Path) -> None:
+    Tokenizer(models.BPE({"a": 0}, [])).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ModelError, match=r"lacks the special tokens cls_token, sep_token\."):
+        TextTokenizer.load(tmp_path)
 
 
 def test_the_error_for_a_missing_special_token_names_it(tmp_path: Path) -> None:
     copy_of_mini(tmp_path, lambda d: None)
-    (tmp_path / "tokenizer_config.json").write_text('{"cls_token": "<s>"}')
+    (tmp_path / "tokenizer_config.json").write_text('{"cls_token": "<s>", "tokenizer_class": "BertTokenizer"}')
     with pytest.raises(ModelError, match=r"lacks the special tokens <s>\..*tokenizer_config\.json"):
-        WordPiece.load(tmp_path)
+        TextTokenizer.load(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"model": {"type": "WordPiece"}}'])
 def test_a_broken_tokenizer_file_is_rejected_with_its_path(tmp_path: Path, content: str) -> None:
     (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(ModelError, match=r"tokenizer\.json cannot be read"):
-        WordPiece.load(tmp_path)
+        TextTokenizer.load(tmp_path)
 
 
 def test_a_vocabulary_without_its_config_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n")
     with pytest.raises(ModelError, match=r"vocab\.txt cannot be read .*config\.json"):
-        WordPiece.load(tmp_path)
+        TextTokenizer.load(tmp_path)
 
 
 GOOD = {
@@ -271,6 +281,7 @@ GOOD = {
     "char_start": np.array([0, 2]),
     "char_end": np.array([1, 3]),
     "word": np.array([0, 1], np.int32),
+    "last_word": np.array([0, 1], np.int32),
     "sentence_ptr": np.array([0, 2]),
 }
 

@@ -1,0 +1,222 @@
+"""Any encoder through transformers' own forward: slower than the packed networks, and right.
+
+Sequences of about one length run together: a few are padded to the longest and masked, if the model keeps what is
+masked out of the other vectors, which is tried once. A vector may differ from that of another batch in its last bits,
+because products of other sizes are summed in another order; nothing else of a batch has an influence.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from polyseme.storage.errors import ModelError
+from polyseme.tasks.model.checkpoint import Checkpoint
+from polyseme.tasks.model.checkpoint_checks import check_finite
+from polyseme.tasks.model.packed import PackedBatch
+from polyseme.tasks.model.weights import silenced
+
+_PADDING = 0.08
+"""Padding of a batch, as a share of its tokens. More forwards of fewer sequences cost more than this."""
+_PROBE = 5
+"""Tokens of the sequence that is run once to see what a model gives."""
+_MOST_MISSING = 2
+"""A model that has more than this many times the numbers that its files hold is of another size."""
+_RANDOM = frozenset(("reformer", "perceiver", "tapas"))
+"""Models whose forward draws random numbers, gives no vector for each token, or needs more than text."""
+
+
+class GenericNetwork:
+    """A model of transformers on one device. It has no heads that Polyseme could use."""
+
+    def __init__(self, checkpoint: Checkpoint, *, dtype: torch.dtype, device: torch.device) -> None:
+        """Load it. Raises ModelError if transformers does not run it as an encoder, or weights are missing."""
+        self.dtype, self.hidden = dtype, checkpoint.width
+        self.layers: list[object] = list(range(checkpoint.layers))
+        self.vector_layer = checkpoint.vector_layer
+        self._model = _load(checkpoint).to(device=device, dtype=dtype).eval()
+        parameters = inspect.signature(self._model.forward).parameters
+        types = getattr(self._model.config, "type_vocab_size", 0) or 0
+        self._types = int(types) if "token_type_ids" in parameters else 0
+        self._needs_mask = "attention_mask" in parameters
+        pad = getattr(self._model.config, "pad_token_id", 0)
+        self._pad = pad if type(pad) is int and 0 <= pad < int(checkpoint.config["vocab_size"]) else 0
+        self._check(checkpoint, device)
+
+    def vector_states(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
+        """Return `(tokens, hidden)`: the mean of the outputs of the `last` layers up to `vector_layer`."""
+        if last == 1 and self.vector_layer == len(self.layers):
+            return self._by_groups(batch, lambda output: output.last_hidden_state, all_layers=False)
+        top = self.vector_layer + 1
+        return self._by_groups(
+            batch, lambda output: torch.stack(output.hidden_states[top - last : top]).mean(0), all_layers=True
+        )
+
+    def vector_and_first_states(self, batch: PackedBatch, *, last: int = 1) -> tuple[Tensor, Tensor]:
+        """Return `vector_states` and, `(sequences, hidden)`, the first row of each sequence."""
+        return self.vector_states(batch, last=last), self.first_states(batch)
+
+    def hidden_states(self, batch: PackedBatch) -> Tensor:
+        """Return `(tokens, hidden)`: the output of the model."""
+        return self._by_groups(batch, lambda output: output.last_hidden_state, all_layers=False)
+
+    def first_states(self, batch: PackedBatch) -> Tensor:
+        """Return `(sequences, hidden)`: the first row of each sequence."""
+        return self.chosen_states(batch, batch.starts)
+
+    def chosen_states(self, batch: PackedBatch, rows: Tensor) -> Tensor:
+        """Return `(sequences, hidden)`: one row of the output per sequence."""
+        return self.hidden_states(batch)[rows]
+
+    def pair_scores(self, first: Tensor) -> Tensor:
+        """Return NaN `(n, 3)`: there is no head."""
+        return torch.full((len(first), 3), torch.nan, dtype=torch.float32, device=first.device)
+
+    def masked_lm_logits(self, states: Tensor) -> Tensor:
+        """Raise NotImplementedError: callers ask first whether there is a head."""
+        raise NotImplementedError
+
+    def _by_groups(self, batch: PackedBatch, taken: Callable[[Any], Tensor], *, all_layers: bool) -> Tensor:
+        parts, row = [], 0
+        for groups in joined(batch.groups, _PADDING if self._may_pad else 0.0):
+            shape = sum(count for count, _ in groups), groups[0][1]
+            ids, types = batch.ids.new_full(shape, self._pad), batch.types.new_zeros(shape)
+            mask, places, done = torch.zeros_like(ids), list[tuple[slice, int]](), 0
+            for count, length in groups:
+                rows, place = slice(row, row + count * length), slice(done, done + count)
+                for padded, values in ((ids, batch.ids), (types, batch.types)):
+                    padded[place, :length] = values[rows].view(count, length)
+                mask[place, :length] = 1
+                places.append((place, length))
+                row, done = rows.stop, place.stop
+            output = taken(self._forward(ids, types, mask, all_layers=all_layers))
+            parts += [output[place, :length].reshape(-1, self.hidden) for place, length in places]
+        return torch.cat(parts)
+
+    def _forward(self, ids: Tensor, types: Tensor, mask: Tensor, *, all_layers: bool) -> Any:
+        options: dict[str, object] = {"attention_mask": mask} if self._needs_mask else {}
+        if self._types:
+            options["token_type_ids"] = types.clamp_max(self._types - 1)
+        return self._model(input_ids=ids, output_hidden_states=all_layers, **options)
+
+    def _check(self, checkpoint: Checkpoint, device: torch.device) -> None:
+        """Raise ModelError unless the model gives one vector for each token, of the size in `config.json`."""
+        length = min(_PROBE, checkpoint.max_tokens)
+        vocabulary = int(checkpoint.config["vocab_size"])
+        ids = (self._pad + 1 + torch.arange(length, device=device)[None]) % vocabulary
+        mask = torch.ones_like(ids)
+        try:
+            with torch.inference_mode():
+                output = self._forward(ids, torch.zeros_like(ids), mask, all_layers=True)
+            found = {tuple(output.last_hidden_state.shape), tuple(output.hidden_states[self.vector_layer].shape)}
+            layers = len(output.hidden_states) - 1
+        except Exception as error:
+            raise _not_an_encoder(checkpoint, f"its forward fails ({type(error).__name__}: {error})") from error
+        if tuple(output.last_hidden_state.shape) != (1, length, self.hidden):
+            raise _not_an_encoder(checkpoint, f"it gives {found} for {length} tokens of {self.hidden}")
+        self._may_pad = self._needs_mask and self._keeps_padding_out(ids, output.last_hidden_state)
+        self._same_length = found == {(1, length, self.hidden)} and layers == len(self.layers)
+
+    def _keeps_padding_out(self, ids: Tensor, alone: Tensor) -> bool:
+        """Return whether the states of `ids` `(1, length)` are those that they have `alone` if padding follows."""
+        padded = torch.nn.functional.pad(ids, (0, 2), value=self._pad)
+        mask = torch.nn.functional.pad(torch.ones_like(ids), (0, 2))
+        with torch.inference_mode():
+            states = self._forward(padded, torch.zeros_like(padded), mask, all_layers=False).last_hidden_state
+        length, tolerance = ids.shape[1], 1e-4 if self.dtype == torch.float32 else 5e-2
+        same = states.shape[1] == length + 2 and torch.allclose(
+            states[:, :length], alone, atol=tolerance, rtol=tolerance
+        )
+        return bool(same)
+
+    def require_layers(self, label: str) -> None:
+        """Raise ModelError if states of single layers are not those of tokens, as in models that shorten sequences."""
+        if not self._same_length:
+            raise ModelError(f"The layers of {label} do not have a vector for each token. Use --layers last.")
+
+
+def joined(groups: Sequence[tuple[int, int]], most: float) -> Iterator[list[tuple[int, int]]]:
+    """Yield runs of `groups` (sequences, length), longest first, that padding makes at most a share `most` larger."""
+    run: list[tuple[int, int]] = []
+    for group in groups:
+        wider = [*run, group]
+        tokens = sum(count * length for count, length in wider)
+        if run and sum(count for count, _ in wider) * wider[0][1] > (1 + most) * tokens:
+            yield run
+            run = []
+        run.append(group)
+    if run:
+        yield run
+
+
+def require_runnable(checkpoint: Checkpoint) -> None:
+    """Raise ModelError unless transformers, without code from the checkpoint, has this model as an encoder of text."""
+    model_type = checkpoint.family.title
+    with silenced():
+        from transformers.models.auto.modeling_auto import (
+            MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+            MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+            MODEL_MAPPING_NAMES,
+        )
+    if model_type not in MODEL_MAPPING_NAMES:
+        code = " It has code of its own (auto_map), which Polyseme never runs."
+        own = code if "auto_map" in checkpoint.config else ""
+        raise _not_an_encoder(checkpoint, "the installed transformers has no model of that name." + own)
+    causal = model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    if (causal and model_type != "xlnet") or checkpoint.config.get("is_decoder"):
+        raise _not_an_encoder(checkpoint, "it is a decoder, in which a word does not see what follows it")
+    if checkpoint.config.get("is_encoder_decoder") or model_type in _RANDOM:
+        raise _not_an_encoder(checkpoint, "it is not an encoder with one vector for each token of a text")
+
+
+def _load(checkpoint: Checkpoint) -> Any:
+    require_runnable(checkpoint)
+    _ = checkpoint.weight_files
+    stored = sum(_numbers(shape) for shape in checkpoint.shapes.values())
+    with silenced():
+        from transformers import AutoConfig, AutoModel
+
+        try:
+            config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
+            with torch.device("meta"):
+                empty: Any = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
+            needed = sum(tensor.numel() for tensor in empty.parameters())
+            if needed > _MOST_MISSING * stored:
+                raise ValueError(f"config.json describes {needed:,} numbers, the files hold {stored:,}")
+            model, info = AutoModel.from_pretrained(
+                checkpoint.folder, config=config, dtype=torch.float32, use_safetensors=True, local_files_only=True,
+                trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True,
+            )  # fmt: skip
+        except Exception as error:
+            raise ModelError(
+                f"The weights in {checkpoint.folder} could not be loaded ({type(error).__name__}: {error}). The files "
+                "may be damaged or belong to another architecture: fetch the checkpoint again or choose another."
+            ) from error
+    absent = {*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])}
+    body = sorted(name for name in absent if "pooler" not in name)
+    if body:
+        raise ModelError(
+            f"{checkpoint.label} lacks {len(body)} weights of the {checkpoint.family.title} body, or has them in "
+            f"another shape than in its config.json (first: {body[0]}), so its vectors would be random. Choose a "
+            "complete checkpoint."
+        )
+    check_finite(checkpoint.folder, {name: t for name, t in model.state_dict().items() if t.is_floating_point()})
+    return model
+
+
+def _numbers(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def _not_an_encoder(checkpoint: Checkpoint, why: str) -> ModelError:
+    return ModelError(
+        f"{checkpoint.label} is a '{checkpoint.family.title}' model, which Polyseme cannot run: {why.rstrip('.')}. "
+        "Choose an encoder, for example google-bert/bert-base-uncased or the embedded polyseme-mini."
+    )

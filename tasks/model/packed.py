@@ -1,0 +1,179 @@
+"""Encoders over packed rows: sequences lie one after another, without padding. The passes that all of them share.
+
+Everything but attention works on rows `(tokens, hidden)` and ignores where a sequence ends. A family gives embeddings
+and layers. Knows weights and numbers, not files, text or batching policy.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Layer = TypeVar("Layer")
+
+_IN_PLACE: dict[Any, Callable[[Tensor], Tensor]] = {F.gelu: torch.ops.aten.gelu_}
+"""Activations that can overwrite their input, the widest rows of a layer: 1.04x for the whole encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBatch:
+    """Sequences packed into one row, longest first.
+
+    `ids`, `types`, `positions` are int64 `(tokens,)`; `groups` lists (sequences, length) in the order of the rows;
+    `starts` is int64 `(sequences,)`, the row of every `[CLS]`; `bounds` is int32 `(sequences + 1,)`, the same with the
+    end of the last sequence, as the attention kernel takes it. Raises ValueError if they do not fit together.
+    """
+
+    ids: Tensor
+    types: Tensor
+    positions: Tensor
+    groups: tuple[tuple[int, int], ...]
+    starts: Tensor
+    bounds: Tensor
+
+    def __post_init__(self) -> None:
+        rows = sum(count * length for count, length in self.groups)
+        sequences = sum(count for count, _ in self.groups)
+        if rows != len(self.ids) or len(self.starts) != sequences or len(self.bounds) != sequences + 1:
+            raise ValueError(
+                f"groups describe {rows} tokens, ids hold {len(self.ids)}; {len(self.starts)} sequence starts given"
+            )
+
+
+class Network(Protocol):
+    """What the encoder asks of a model: states of the rows of a batch, and the logits of its heads.
+
+    `vector_layer` counts from 1; the layers above it serve the heads. Heads that a checkpoint lacks are not called.
+    """
+
+    dtype: torch.dtype
+    hidden: int
+    vector_layer: int
+
+    def vector_states(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
+        """Return `(tokens, hidden)`: the mean of the outputs of the `last` layers up to `vector_layer`."""
+
+    def vector_and_first_states(self, batch: PackedBatch, *, last: int = 1) -> tuple[Tensor, Tensor]:
+        """Return `vector_states` and, `(sequences, hidden)`, the top layer's `[CLS]` rows, from one pass."""
+
+    def hidden_states(self, batch: PackedBatch) -> Tensor:
+        """Return `(tokens, hidden)`: the output of the top layer, which the MLM head reads."""
+
+    def first_states(self, batch: PackedBatch) -> Tensor:
+        """Return `(sequences, hidden)`: the top layer's `[CLS]` rows."""
+
+    def chosen_states(self, batch: PackedBatch, rows: Tensor) -> Tensor:
+        """Return `(sequences, hidden)`: one row of the top layer per sequence."""
+
+    def pair_scores(self, first: Tensor) -> Tensor:
+        """Map `[CLS]` states `(n, hidden)` to `(n, 3)` float32: NSP logits, first *is next*, and the order margin."""
+
+    def masked_lm_logits(self, states: Tensor) -> Tensor:
+        """Map token states `(n, hidden)` to vocabulary logits `(n, vocabulary)`."""
+
+
+class PackedEncoder(ABC, Generic[Layer]):
+    """The passes of an immutable encoder over its `layers`, in one dtype on one device.
+
+    `rows_step` is the number of rows whose multiples its linear maps prefer.
+    """
+
+    layers: Sequence[Layer]
+    vector_layer: int
+    hidden: int
+    dtype: torch.dtype
+    rows_step: int
+
+    @abstractmethod
+    def embed(self, batch: PackedBatch) -> Tensor:
+        """Return `(rows, hidden)`: the input of the first layer, filled up with `filled`."""
+
+    @abstractmethod
+    def layer_output(self, layer: Layer, x: Tensor, batch: PackedBatch) -> Tensor:
+        """Map the input of a layer, `(rows, hidden)`, to its output."""
+
+    @abstractmethod
+    def masked_lm_logits(self, states: Tensor) -> Tensor:
+        """Map token states `(n, hidden)` to vocabulary logits `(n, vocabulary)`."""
+
+    def finished(self, x: Tensor) -> Tensor:
+        """Return the states of rows that came from the last layer: normalised, where a family does that."""
+        return x
+
+    def top(self, x: Tensor, batch: PackedBatch, rows: Tensor) -> Tensor:
+        """Return one row per sequence of the last layer's output, from the input `x` of that layer."""
+        return self.finished(self.layer_output(self.layers[-1], x, batch)[rows])
+
+    def pair_scores(self, first: Tensor) -> Tensor:
+        """Map `[CLS]` states `(n, hidden)` to `(n, 3)` float32: NSP logits and order margin, all NaN without heads."""
+        return torch.full((len(first), 3), torch.nan, dtype=torch.float32, device=first.device)
+
+    def filled(self, x: Tensor) -> Tensor:
+        """Append rows of zeros up to a multiple that the linear maps prefer. They do not affect any other row."""
+        missing = -len(x) % self.rows_step
+        return F.pad(x, (0, 0, 0, missing)) if missing else x
+
+    def vector_states(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
+        """Return `(tokens, hidden)`: the mean of the outputs of the `last` layers up to `vector_layer`."""
+        return self._vectors(batch, last)[0][: len(batch.ids)]
+
+    def vector_and_first_states(self, batch: PackedBatch, *, last: int = 1) -> tuple[Tensor, Tensor]:
+        """Return `vector_states` and, `(sequences, hidden)`, the top layer's `[CLS]` rows, from one pass."""
+        vectors, x = self._vectors(batch, last)
+        if self.vector_layer == len(self.layers):
+            return vectors[: len(batch.ids)], self.finished(x[batch.starts])
+        below = self._through(x, batch, self.layers[self.vector_layer : -1])
+        return vectors[: len(batch.ids)], self.top(below, batch, batch.starts)
+
+    def hidden_states(self, batch: PackedBatch) -> Tensor:
+        """Return `(tokens, hidden)`: the output of the top layer, which the MLM head reads."""
+        return self.finished(self._through(self.embed(batch), batch, self.layers)[: len(batch.ids)])
+
+    def first_states(self, batch: PackedBatch) -> Tensor:
+        """Return `(sequences, hidden)`: the top layer's `[CLS]` rows; of no other more is computed than needed."""
+        return self.chosen_states(batch, batch.starts)
+
+    def chosen_states(self, batch: PackedBatch, rows: Tensor) -> Tensor:
+        """Return `(sequences, hidden)`: one row of the top layer per sequence."""
+        return self.top(self._through(self.embed(batch), batch, self.layers[:-1]), batch, rows)
+
+    def _vectors(self, batch: PackedBatch, last: int) -> tuple[Tensor, Tensor]:
+        """Return the mean of the `last` layers up to `vector_layer`, and the output of that layer."""
+        first = self.vector_layer - last
+        x = total = self._through(self.embed(batch), batch, self.layers[: first + 1])
+        if last == 1:
+            return self._at_vector_layer(x), x
+        for layer in self.layers[first + 1 : self.vector_layer - 1]:
+            x = self.layer_output(layer, x, batch)
+            total = total + x
+        x = self.layer_output(self.layers[self.vector_layer - 1], x, batch)
+        return (total + self._at_vector_layer(x)) / last, x
+
+    def _at_vector_layer(self, x: Tensor) -> Tensor:
+        return self.finished(x) if self.vector_layer == len(self.layers) else x
+
+    def _through(self, x: Tensor, batch: PackedBatch, layers: Sequence[Layer]) -> Tensor:
+        for layer in layers:
+            x = self.layer_output(layer, x, batch)
+        return x
+
+
+def in_place(activation: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return the function that may overwrite its input, if there is one."""
+    return _IN_PLACE.get(activation, activation)
+
+
+def activation_named(name: str) -> Callable[[Tensor], Any]:
+    """Return transformers' activation of that name (`gelu`, `gelu_new`, `relu`, …). Raises KeyError if unknown."""
+    if name == "gelu":
+        return F.gelu  # the same function, without a second of import
+    from transformers.activations import ACT2FN
+
+    function: Callable[[Tensor], Any] = ACT2FN[name]
+    return function

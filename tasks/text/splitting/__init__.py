@@ -1,0 +1,1 @@
+"""Where sentences end: the layout of a text, its stops, and what stands before and after them."""

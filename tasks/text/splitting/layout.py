@@ -1,0 +1,132 @@
+"""Layout: where a sentence ends because of the lines of a text, whatever they say.
+
+A blank line, a list item, a heading, a table row, a rule or a code fence of Markdown, the name of a speaker in a play.
+Everything else that is broken into lines is running text. Knows no language. Time is linear in any text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, pairwise
+
+_NEWLINE = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
+_LINE = re.compile(rf"[^{_NEWLINE}]*+(?:\r\n|[{_NEWLINE}])|[^{_NEWLINE}]++")
+_MARKER = re.compile(
+    r"(?:[-+*•‣◦▪·●■□○◯◆◇►▶▸➢➤➔✓✔✗✘☐☑★☆–—]|\(?\d{1,3}[.)]|\(?[A-Za-z]\)|\(?(?:[ivx]{1,5}|[IVX]{2,5})[.)]|[a-h]\.)[ \t]"
+)
+_HEADING = re.compile(r"#{1,6}[ \t]")
+_UNDERLINE = re.compile(r"=+\s*|-{2,}\s*")
+_RULE = re.compile(r"(?:-[ \t]*){3,}\s*|(?:_[ \t]*){3,}\s*|(?:\*[ \t]*){3,}\s*|={3,}\s*")
+_FENCE = re.compile(r"(?:^|(?<=\n))[ ]{0,3}(`{3,}|~{3,})([^\n]*)")
+_SPEAKER = re.compile(r"[A-Z][A-Z'’]{2,20}(?: [A-Z'’]{1,20}){0,2}[.:](?=\s)")
+_NO_TITLE_ENDS_IN = tuple(".!?:;,…")
+_CLOSING = "'\"”’)]*_ \t\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A range of characters with whole sentences. A `whole` one is a sentence; else sentences begin from `text_start`:
+    no stop before it is the end of one, because it belongs to a list marker or to the name of a speaker."""
+
+    start: int
+    stop: int
+    whole: bool = False
+    text_start: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    start: int
+    stop: int
+    words: str
+    in_fence: bool = False
+
+    @property
+    def is_rule(self) -> bool:
+        return self.words[:1] in "-_*=" and bool(_RULE.fullmatch(self.words))
+
+    @property
+    def is_whole(self) -> bool:
+        return self.in_fence or self.is_row or self.is_rule
+
+    @property
+    def is_row(self) -> bool:
+        words = self.words.rstrip()
+        return len(words) > 1 and words[0] == words[-1] == "|"
+
+    @property
+    def is_heading(self) -> bool:
+        return bool(_HEADING.match(self.words))
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """Yield the blocks of a text in order. Only whitespace is outside of them."""
+    start, text_start, stop, whole = 0, 0, 0, False
+    before = _Line(0, 0, "")
+    for line, following in pairwise(chain(_lines(text), (_Line(len(text), len(text), ""),))):
+        opening = _opening(line)
+        titled = _is_title(line, following)
+        underlines = stop > start and _is_title(before, line)
+        if stop > start and (
+            whole or titled or opening or not line.words.strip() or (line.is_whole and not underlines)
+        ):
+            yield Block(start, stop, whole, text_start)
+            start = stop = line.start
+        if not line.words.strip():
+            start = stop = line.stop
+        else:
+            if stop == start:
+                start, text_start = line.start, line.start + opening
+            stop = line.stop
+            whole = not underlines and line.is_whole
+            if underlines or line.is_heading or text[line.stop - 1] == "\u2029":
+                yield Block(start, stop, whole, text_start)
+                start, whole = stop, False
+        before = line
+    if stop > start:
+        yield Block(start, stop, whole, text_start)
+
+
+def _lines(text: str) -> Iterator[_Line]:
+    fenced = iter(_fenced(text))
+    first, last = next(fenced, (len(text), 0))
+    for found in _LINE.finditer(text):
+        start, stop = found.span()
+        if start > last:
+            first, last = next(fenced, (len(text), len(text))) if last else (first, last)
+        yield _Line(start, stop, found[0].lstrip(" \t"), first <= start <= last)
+
+
+def _fenced(text: str) -> list[tuple[int, int]]:
+    """Return the first and the last line of each code fence that is closed, by where they begin."""
+    if "```" not in text and "~~~" not in text:
+        return []
+    found, opened = list[tuple[int, int]](), None
+    for line in _FENCE.finditer(text):
+        if opened is None:
+            opened = line
+        elif line[1].startswith(opened[1]) and not line[2].strip():
+            found.append((opened.start(), line.start()))
+            opened = None
+    return found
+
+
+def _opening(line: _Line) -> int:
+    """Return the length of what opens a line that begins a block: marker or name of a speaker. 0 if it opens none."""
+    if line.in_fence:
+        return 1
+    indent = line.stop - line.start - len(line.words)
+    for kind in (_MARKER, _SPEAKER, _HEADING):
+        if found := kind.match(line.words):
+            return indent + found.end()
+    return 0
+
+
+def _is_title(line: _Line, following: _Line) -> bool:
+    """Return whether a line is a heading because the next underlines it."""
+    if not following.words[:1] or following.words[0] not in "=-" or not _UNDERLINE.fullmatch(following.words):
+        return False
+    words = line.words.rstrip(_CLOSING)
+    return bool(words) and not line.is_whole and not words.endswith(_NO_TITLE_ENDS_IN)
