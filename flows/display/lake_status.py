@@ -72,6 +72,9 @@ def _encodings(encodings: Sequence[Mapping[str, Any]], width: int) -> Iterator[s
     )  # fmt: skip
     if len(encodings) > len(first):
         yield f"  and {len(encodings) - len(first)} more: polyseme status --json"
+    for e in first:
+        if settings := ", ".join(_settings(e)):
+            yield cut(escaped(f"  {e['name']}: {settings}"), width)
 
 
 def _mark(e: Mapping[str, Any]) -> str:
@@ -85,6 +88,22 @@ def _sentences(e: Mapping[str, Any]) -> str:
 
 def _made_by(e: Mapping[str, Any]) -> str:
     return f"{e['model']}, {e['context']}, {e['precision']}, {e['width']}"
+
+
+def _settings(e: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the checkpoint or the options said of sentences and their vectors, where it is not the usual."""
+    if e["pooling"] != "mean":
+        yield f"pooling {e['pooling']}"
+    if e["dense"]:
+        yield "dense layers"
+    if e["normalize"]:
+        yield "vectors of length 1"
+    if e["prompt"]:
+        yield f"prompt {e['prompt']!r}"
+    if e["query_prompt"]:
+        yield f"query prompt {e['query_prompt']!r}"
+    if e["language"] not in ("auto", "en"):
+        yield f"language {e['language']}"
 
 
 def _runs(runs: Sequence[Mapping[str, Any]], now: datetime, width: int) -> Iterator[str]:

@@ -22,6 +22,7 @@ def encoding(name: str, **changes: Any) -> dict[str, Any]:
         "name": name, "default": name == "polyseme_mini", "encoding_id": name, "model": "polyseme-mini",
         "context": "sentence", "layers": "last", "precision": "fp32", "width": 384, "earlier_model": False,
         "splitter": "rules/1", "language": "en", "earlier_splitter": False,
+        "pooling": "mean", "dense": False, "normalize": False, "prompt": "", "query_prompt": "",
         "documents": 1204, "tokens": 1_203_441, "parts": 84, "bytes": 1_303_441_234, "sentence_rows": 48_210,
         "superseded": 0, "missing": 0, "outdated": 0, "damaged": 0,
     } | changes  # fmt: skip
@@ -48,6 +49,16 @@ def status(**changes: Any) -> dict[str, Any]:
 
 def drawn(found: dict[str, Any], width: int = 100, *, wrap: bool = True) -> list[str]:
     return list(screen(found, now=NOW, width=width, wrap=wrap))
+
+
+def test_what_a_checkpoint_says_of_its_sentence_vectors_has_a_line() -> None:
+    own = encoding("e5", pooling="cls", dense=True, normalize=True, prompt="passage: ", query_prompt="query: ")
+    german = encoding("wiki", language="de")
+    lines = drawn(status(encodings=[encoding("polyseme_mini"), own, german]))
+    assert "  e5: pooling cls, dense layers, vectors of length 1, prompt 'passage: ', query prompt 'query: '" in lines
+    assert "  wiki: language de" in lines
+    assert not any(line.startswith("  polyseme_mini:") for line in lines)
+    assert max(map(len, drawn(status(encodings=[encoding("e5", prompt="long " * 90)])))) <= 100
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])
