@@ -165,7 +165,9 @@ def clean_title(title: object) -> str | None:
 
 def canonical_json(fields: dict[str, object]) -> str:
     """Return metadata as JSON with sorted keys. Raises orjson.JSONEncodeError for what JSON cannot represent."""
-    return orjson.dumps(fields, _plain, orjson.OPT_SORT_KEYS).decode() if fields else "{}"
+    # orjson would write a LongNumber by itself, as an object with its field.
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+    return orjson.dumps(fields, _plain, options).decode() if fields else "{}"
 
 
 def _plain(value: object) -> object:
