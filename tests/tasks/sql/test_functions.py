@@ -44,7 +44,7 @@ def one(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> Any:
 def test_embed_returns_the_vector_that_the_lake_stores_for_a_sentence(con: duckdb.DuckDBPyConnection) -> None:
     sql = "SELECT min(array_cosine_similarity(embedding, embed(text))), count(*) FROM sentences"
     alike, count = rows(con, sql)[0]
-    assert count == 16
+    assert count == 18
     assert alike > 0.99999
     assert one(con, "SELECT typeof(embed('x'))") == "FLOAT[384]"
 
@@ -247,4 +247,4 @@ def test_opening_a_lake_loads_no_torch_and_leaving_it_open_prints_nothing(lake: 
         "print(con.execute('SELECT count(*) FROM sentences').fetchall()); assert 'torch' not in sys.modules"
     )
     done = processes.run(sys.executable, "-c", code, lake.root)
-    assert (done.stdout, done.stderr) == ("[(16,)]\n", "")
+    assert (done.stdout, done.stderr) == ("[(18,)]\n", "")
