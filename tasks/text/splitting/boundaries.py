@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from polyseme.tasks.text.splitting.abbreviations import Words, words_of
-from polyseme.tasks.text.splitting.no_abbreviations import is_measure, is_name, says_i
+from polyseme.tasks.text.splitting.no_abbreviations import ends_a_list, is_measure, is_name, is_time, says_i
 
 _LONGEST = 40
 _NEXT = re.compile(r"""\s*+(?P<openers>["'“‘«‹„‚(\[{¿¡*_»–—-]{0,6}\s?)(?P<word>[^\W_]{1,40}(?:['’][^\W_]{1,20})?)?""")
@@ -126,7 +126,8 @@ def ends(text: str, begin: int, found: re.Match[str], limit: int, rules: Rules) 
     if word and _ADDRESS.match(text, after.start("word"), limit):
         return True
     if word[:1].islower() and not (word in rules.lower and text[after.end() : after.end() + 1] != "."):
-        return not set(after["openers"]) & _DASHES and _ends_before_lower(before, stop, closers, rules)
+        goes_on = set(after["openers"]) & _DASHES or (stop == "." and is_measure(text, begin, found.start()))
+        return not goes_on and _ends_before_lower(before, stop, closers, rules)
     starts = word.lower().replace("’", "'") in rules.words.starters and text[after.end() : after.end() + 1] != "."
     if stop != ".":
         in_brackets = not before and text.endswith(("(", "["), begin, found.start())
@@ -165,21 +166,27 @@ def _ends_before_lower(before: str, stop: str, closers: str, rules: Rules) -> bo
         return stop[0] == "?" or not _INTERJECTION.fullmatch(lower)
     if before.isdigit():
         return stop == "." and len(before) > 2 and not rules.capital_nouns
-    return stop == "." and (len(before) > 2 or before in words.starters) and not _NO_VOWEL.fullmatch(before)
+    return (
+        stop == "."
+        and (len(before) > 2 or (before in words.starters and (len(before) > 1 or rules.english)))
+        and not _NO_VOWEL.fullmatch(before)
+    )
 
 
 def _no_abbreviation(text: str, begin: int, stop: int, after: int, rules: Rules) -> bool:
     """Return whether no abbreviation stands before a stop, though it may look like one. The next word is at `after`."""
     if text[after].isdigit():
         return False
-    if is_measure(text, begin, stop):
+    if is_measure(text, begin, stop) or ends_a_list(text, begin, stop):
         return True
     if not rules.english:
         return False
     before = _before(text, begin, stop)
     if len(before) == 2 and before.isupper() and before.isalpha() and not _ROMAN.fullmatch(before):
         return before not in _IN_CAPITALS
-    return is_name(text, begin, stop) or (before.lower() in rules.words.labels and says_i(text, after, len(text)))
+    if is_name(text, begin, stop) or is_time(text, begin, stop, after):
+        return True
+    return before.lower() in rules.words.labels and says_i(text, after, len(text))
 
 
 def _has_footnote(before: str, rules: Rules) -> bool:
@@ -220,7 +227,8 @@ def _ends_after(before: str, word: str, starts: bool, *, alone: bool, rules: Rul
         return not (rules.dates and word[:1].isdigit())
     if _known(before, lower, words.inner):
         return False
-    if _known(before, lower, words.labels) and (word[:1].isdigit() or _ROMAN.fullmatch(word)):
+    street = rules.capital_nouns and lower.endswith("str")
+    if (street or _known(before, lower, words.labels)) and (word[:1].isdigit() or _ROMAN.fullmatch(word)):
         return False
     if lower in _AND_SO_ON and lower in words.closing:
         return True

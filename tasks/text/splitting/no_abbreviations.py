@@ -25,6 +25,14 @@ _I_AND_VERB = re.compile(
     r"|want|need|like|love|hope|fear|guess|suppose|believe|feel|felt|say|said|tell|told)\b"
 )
 """`I` that is a person and not the number one: behind `no.`, `chap.` and so on."""
+_AND_SO_ON = re.compile(r"\bт\. [дп]\Z")
+"""`и т. д.`, of which the last letter abbreviates something else by itself."""
+_HALF_OF_DAY = re.compile(r"\d ?[ap]\.m\Z")
+_OF_A_TIME = re.compile(
+    r"(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?s?\b|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+    r"|[A-Z]{2,4}\b|Eastern|Central|Mountain|Pacific|Atlantic|Greenwich|Zulu|Tonight"
+)
+"""What goes on behind a time of the day: a day, a month, a zone."""
 
 
 def is_measure(text: str, begin: int, stop: int) -> bool:
@@ -36,6 +44,16 @@ def is_name(text: str, begin: int, stop: int) -> bool:
     """Return whether the letter before `stop` is what something is called, in English: `on x`, `B and C`, `type A`."""
     part = text[max(begin, stop - BEFORE) : stop]
     return bool(_LETTERED.search(part) if part[-1:].isupper() else _VARIABLE.match(part[-3:]))
+
+
+def ends_a_list(text: str, begin: int, stop: int) -> bool:
+    """Return whether *and so on* stands before `stop`, in two words."""
+    return bool(_AND_SO_ON.search(text[max(begin, stop - 6) : stop]))
+
+
+def is_time(text: str, begin: int, stop: int, after: int) -> bool:
+    """Return whether a time of the day ends before `stop`, and nothing of it at `after` behind."""
+    return bool(_HALF_OF_DAY.search(text[max(begin, stop - 6) : stop])) and not _OF_A_TIME.match(text, after)
 
 
 def says_i(text: str, start: int, limit: int) -> bool:

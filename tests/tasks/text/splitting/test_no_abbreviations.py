@@ -12,6 +12,7 @@ from tests.tasks.text.splitting.test_rules import parts
     [
         ["The pool is 250 m.", "Swimmers train in it.", "It takes 80 ms.", "Voices differ.", "It is 5 ft.", "Look."],
         ["The rock is 3.7 Ga.", "Life came later.", "The film has 300 nm.", "Measurements agree."],
+        ["It took 5 min. longer.", "The box is 3 ft. deep.", "The max. is 5.", "The min. is 2."],
         ["He lives on 5 St. James Street.", "It cost 3 s. 6 d. then."],
     ],
 )
@@ -87,6 +88,29 @@ def test_an_exclamation_may_go_on_in_lower_case(expected: list[str]) -> None:
 )
 def test_reference_marks_of_manuals_and_footnotes_stay_with_their_sentence(expected: list[str]) -> None:
     assert parts(" ".join(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        ["The class starts at 9 a.m.", "Bring a pen.", "The talk is at 5 p.m. Monday.", "It ends at 6 p.m. EST or so."],
+        ["It is on 3 p.m. Jan. 5.", "Doors open at 8 p.m.", "Tickets cost five."],
+    ],
+)
+def test_a_time_of_the_day_ends_a_sentence_unless_a_day_or_zone_follows(expected: list[str]) -> None:
+    assert parts(" ".join(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("de", ["Dr. Müller, Frau Meier u. a. kamen.", "Er wohnt in der Hauptstr. 5 in Köln."]),
+        ("es", ["Nació en EE. UU. y vive allí.", "Las FF. AA. entraron.", "Nadie habló."]),
+        ("ru", ["Там были столы, стулья и т. д.", "Потом все ушли."]),
+    ],
+)
+def test_abbreviations_of_two_words(language: str, expected: list[str]) -> None:
+    assert parts(" ".join(expected), language) == expected
 
 
 def test_stops_of_other_scripts_that_a_list_goes_on_behind_end_nothing() -> None:
