@@ -16,7 +16,8 @@ from polyseme.tasks.text.splitting.no_abbreviations import ends_a_list, is_measu
 _LONGEST = 40
 _NEXT = re.compile(r"""\s*+(?P<openers>["'“‘«‹„‚(\[{¿¡*_»–—-]{0,6}\s?)(?P<word>[^\W_]{1,40}(?:['’][^\W_]{1,20})?)?""")
 _OPENERS = "\"'“”‘’«»‹›„‚([{¿¡*_–—-…/"
-_DOTTED = re.compile(r"(?:[^\W\d_]{1,3}\.){1,5}[^\W\d_]{1,3}")
+# The end of a file's name is no abbreviation: `the file is a.txt`.
+_DOTTED = re.compile(r"(?:[^\W\d_]{1,3}\.){1,5}(?!txt|pdf|csv|doc|xml|exe|zip|png|jpg|htm)[^\W\d_]{1,3}")
 _NUMBER = re.compile(r"\d{1,3}|[IVXLC]{1,6}")
 _ROMAN = re.compile(r"[IVXLC]+")
 _NO_VOWEL = re.compile(r"[bcdfghjklmnpqrstvwxzбвгджзклмнпрстфхцчшщ]{2,5}")
@@ -121,7 +122,7 @@ def ends(text: str, begin: int, found: re.Match[str], limit: int, rules: Rules) 
     before = _before(text, begin, found.start())
     if found["glued"]:
         return _ends_glued(before, stop, closers, word, dashed=bool(_DASHES & set(after["openers"])))
-    if found["marks"].isdigit() and not _has_footnote(before, rules):
+    if found["marks"][:1].isdecimal() and not _has_footnote(before, rules):
         return False
     if word and _ADDRESS.match(text, after.start("word"), limit):
         return True
@@ -192,7 +193,8 @@ def _no_abbreviation(text: str, begin: int, stop: int, after: int, rules: Rules)
 def _has_footnote(before: str, rules: Rules) -> bool:
     """Return whether a number behind a word's stop is a footnote, and not what is counted (`no.5`, `SA.316`)."""
     lower, words = before.lower(), rules.words
-    return len(before) > 2 and not any(_known(before, lower, k) for k in (words.titles, words.labels, words.closing))
+    long = len(before) > 2 or (len(before) == 2 and before.islower())
+    return long and not any(_known(before, lower, k) for k in (words.titles, words.labels, words.closing))
 
 
 def _ends_glued(before: str, stop: str, closers: str, word: str, *, dashed: bool) -> bool:

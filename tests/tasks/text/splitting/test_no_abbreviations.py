@@ -83,6 +83,7 @@ def test_an_exclamation_may_go_on_in_lower_case(expected: list[str]) -> None:
             "It is so.[3]_ [4]_",
             "Code relies on it.",
         ],
+        ["We saw it.2,3", "Nobody else did.¹", "Then he saw it.12", "The file is a.txt.", "Open it."],
         ["The floor sloped.1", "The end was above ground.", "They flew two SA.316 B, as no.5 says."],
     ],
 )
