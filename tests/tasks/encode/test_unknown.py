@@ -35,7 +35,10 @@ UNSPOKEN = {
 
 def counted(engine: Engine, text: str, limit: int = 10_000) -> int:
     unknown = UnknownTokens(engine.wordpiece.unk_id)
-    found = [unknown.ended(chunk) for chunk in chunks(passages([Document("d", "u", text)], engine.wordpiece), limit)]
+    found = [
+        unknown.ended(chunk)
+        for chunk in chunks(passages([Document("d", "u", text)], engine.wordpiece, engine.split), limit)
+    ]
     (count,) = [count for counts in found for count in counts.tolist()]
     return int(count)
 
