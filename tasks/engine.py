@@ -55,7 +55,7 @@ from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
 from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
-from polyseme.tasks.text.sentences import AUTO, SPLITTER, Split, Splitting, split_by, takes_language, whole_name
+from polyseme.tasks.text.sentences import SPLITTER, Split, Splitting, split_by, unsaid_language, whole_name
 from polyseme.tasks.text.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -113,8 +113,7 @@ class EngineConfig:
     def splitting(self) -> Splitting:
         """How texts are split into sentences. Raises UsageError if the language is not one."""
         splitter = whole_name(self.splitter or SPLITTER)
-        unsaid = AUTO if takes_language(splitter) else "en"
-        language = self.language or unsaid
+        language = self.language or unsaid_language(splitter)
         return Splitting(splitter, "" if language == "en" else language)
 
 

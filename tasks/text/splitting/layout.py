@@ -21,6 +21,7 @@ _UNDERLINE = re.compile(r"=+\s*|-{2,}\s*")
 _RULE = re.compile(r"(?:-[ \t]*){3,}\s*|(?:_[ \t]*){3,}\s*|(?:\*[ \t]*){3,}\s*|={3,}\s*")
 _FENCE = re.compile(r"(?:^|(?<=\n))[ ]{0,3}(`{3,}|~{3,})([^\n]*)")
 _SPEAKER = re.compile(r"[A-Z][A-Z'’]{2,20}(?: [A-Z'’]{1,20}){0,2}[.:](?=\s)")
+_LONGEST_HEADING = 60
 _NO_TITLE_ENDS_IN = tuple(".!?:;,…")
 _CLOSING = "'\"”’)]*_ \t\r\n"
 
@@ -67,7 +68,8 @@ def blocks(text: str) -> Iterator[Block]:
     before = _Line(0, 0, "")
     for line, following in pairwise(chain(_lines(text), (_Line(len(text), len(text), ""),))):
         opening = _opening(line)
-        titled = _is_title(line, following)
+        capitals = _is_in_capitals(line, before, following)
+        titled = capitals or _is_title(line, following)
         underlines = stop > start and _is_title(before, line)
         if stop > start and (
             whole or titled or opening or not line.words.strip() or (line.is_whole and not underlines)
@@ -81,7 +83,7 @@ def blocks(text: str) -> Iterator[Block]:
                 start, text_start = line.start, line.start + opening
             stop = line.stop
             whole = not underlines and line.is_whole
-            if underlines or line.is_heading or text[line.stop - 1] == "\u2029":
+            if underlines or line.is_heading or capitals or text[line.stop - 1] == "\u2029":
                 yield Block(start, stop, whole, text_start)
                 start, whole = stop, False
         before = line
@@ -122,6 +124,16 @@ def _opening(line: _Line) -> int:
         if found := kind.match(line.words):
             return indent + found.end()
     return 0
+
+
+def _is_in_capitals(line: _Line, before: _Line, following: _Line) -> bool:
+    """Return whether a line is a heading because it alone is in capitals, behind a line that ended a sentence."""
+    words = line.words.strip()
+    if line.in_fence or len(words) > _LONGEST_HEADING or not words.isupper() or not words[-1].isalnum():
+        return False
+    last, first = before.words.rstrip(_CLOSING)[-1:], following.words[:1]
+    letters = sum(map(str.isalpha, words))
+    return letters > 3 and last in ("", *".!?:…") and first.isupper() and not following.words.isupper()
 
 
 def _is_title(line: _Line, following: _Line) -> bool:

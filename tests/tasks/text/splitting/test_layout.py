@@ -25,6 +25,20 @@ def test_headings_of_markdown_need_no_blank_line() -> None:
     ]
 
 
+def test_a_heading_in_capitals_needs_no_blank_line() -> None:
+    text = "SUMMARY\nThe mill failed. We lost.\nNEXT STEPS\nWe build\nNATO\nstandards again.\nEVA\nIt rains."
+    assert parts(text) == [
+        "SUMMARY",
+        "The mill failed.",
+        "We lost.",
+        "NEXT STEPS",
+        "We build\nNATO\nstandards again.",
+        "EVA\nIt rains.",
+    ]
+    assert parts("ALL OF IT IS\nIN CAPITALS. EVERY\nLINE.") == ["ALL OF IT IS\nIN CAPITALS.", "EVERY\nLINE."]
+    assert parts("```\nSELECT\nFrom x\n```") == ["```", "SELECT", "From x", "```"]
+
+
 def test_a_rule_below_the_end_of_a_paragraph_is_no_underline() -> None:
     assert parts("The first part ends\nhere.\n---\nThe next begins.") == [
         "The first part ends\nhere.",
