@@ -42,7 +42,7 @@ class ExpansionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LongLine:
-    """A line above the limit: its first bytes, and the number of double quotes in all of it."""
+    """A line above the limit: its first bytes, and the number of quotes in all of it."""
 
     head: bytes
     quotes: int
@@ -146,14 +146,41 @@ def skip_blank_lines(stream: io.BufferedReader, blank: bytes) -> int:
     return ahead.count(b"\n", 0, end)
 
 
-def bounded_lines(stream: io.BufferedReader, limit: int) -> Iterator[bytes | LongLine]:
-    """Yield lines with their newline; a line of more than `limit` bytes is skipped without holding it in memory."""
+def with_newlines(stream: io.BufferedReader) -> io.BufferedReader:
+    """Return a stream whose lines end in a carriage return alone, as Excel for Mac writes them, with newlines.
+
+    The first end of a line decides.
+    """
+    return buffered(_with_newlines(chunks_of(stream)))
+
+
+def _with_newlines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    chunks = iter(chunks)
+    held = b""
+    for chunk in chunks:
+        held += chunk
+        at = held.find(b"\r")
+        if b"\n" in held or (at >= 0 and at + 1 < len(held)):
+            break
+        if at < 0:
+            yield held
+            held = b""
+    alone = b"\r" in held and b"\n" not in held
+    for chunk in chain([held], chunks):
+        yield chunk.replace(b"\r", b"\n") if alone else chunk
+
+
+def bounded_lines(stream: io.BufferedReader, limit: int, *, quote: bytes = b'"') -> Iterator[bytes | LongLine]:
+    """Yield lines with their newline; a line of more than `limit` bytes is skipped without holding it in memory.
+
+    Occurrences of `quote` in such a line are counted, unless it is empty.
+    """
     while line := stream.readline(limit + 1):
         if len(line) > limit and not line.endswith(b"\n"):
-            head, quotes = line[:_HEAD], line.count(b'"')
+            head, quotes = line[:_HEAD], line.count(quote) if quote else 0
             del line
             while rest := stream.readline(BLOCK):
-                quotes += rest.count(b'"')
+                quotes += rest.count(quote) if quote else 0
                 if rest.endswith(b"\n"):
                     break
             yield LongLine(head, quotes)

@@ -1,4 +1,4 @@
-"""The records of one CSV or TSV stream. Knows RFC 4180 and a header row, not the origin of the stream."""
+"""The records of one CSV or TSV stream: rows under a header. Knows its dialect, not the origin of the stream."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain, count
 
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.byte_streams import (
@@ -15,8 +16,10 @@ from polyseme.tasks.reading.byte_streams import (
     bounded_lines,
     pushed_back,
     skip_blank_lines,
+    with_newlines,
 )
 from polyseme.tasks.reading.charset import as_utf8, sniff
+from polyseme.tasks.reading.dialect import Dialect, dialect_of
 from polyseme.tasks.reading.documents import Place, ReadOptions, document_from
 from polyseme.tasks.reading.normalization import normalise
 
@@ -24,6 +27,8 @@ _MOST_COLUMNS = 100_000
 """Each takes 100 bytes and more, and a header may be as long as a row."""
 
 _BLANK = (b"\n", b"\r\n")
+_MARK = "\ufeff"
+"""A byte order mark, at the beginning of each of several files that were joined."""
 
 
 class _RowTooLong(Exception):
@@ -37,9 +42,10 @@ class _RowTooLong(Exception):
 class _Lines:
     """Decoded lines for `csv.reader`, with the state of the row they belong to."""
 
-    def __init__(self, stream: io.BufferedReader, limit: int) -> None:
+    def __init__(self, stream: io.BufferedReader, limit: int, quote: str) -> None:
         self._stream = stream
-        self._lines = bounded_lines(stream, limit)
+        self._quote = quote.encode()
+        self._lines = bounded_lines(stream, limit, quote=self._quote)
         self._limit = limit
         self._bytes = 0
         self._quotes = 0
@@ -70,7 +76,7 @@ class _Lines:
             self._skip_row(line.quotes)
             raise _RowTooLong(self.head or line.head)
         self._bytes += len(line)
-        quotes = line.count(b'"')
+        quotes = self._quotes_in(line)
         if self._bytes > self._limit:
             self._skip_row(quotes)
             raise _RowTooLong(self.head)
@@ -80,6 +86,7 @@ class _Lines:
         except UnicodeDecodeError:
             self.damaged = True
             text = line.decode(errors="surrogateescape")
+        text = text.removeprefix(_MARK)
         self.head = self.head or text[:400]
         return text
 
@@ -88,7 +95,10 @@ class _Lines:
         quotes += self._quotes
         while quotes % 2 and (line := next(self._lines, None)) is not None:
             self.number += 1
-            quotes += line.quotes if isinstance(line, LongLine) else line.count(b'"')
+            quotes += line.quotes if isinstance(line, LongLine) else self._quotes_in(line)
+
+    def _quotes_in(self, line: bytes) -> int:
+        return line.count(self._quote) if self._quote else 0
 
 
 def read_delimited(
@@ -103,16 +113,20 @@ def read_delimited(
         yield whole.refuse("undecodable", message, of=sample[:400])
         return
     stream = pushed_back(sample, stream)
-    lines = _Lines(stream if encoding == "utf-8" else as_utf8(stream, encoding), options.max_line_bytes)
-    rows = _rows(lines, uri, options, delimiter="\t" if tabs else ",")
-    header = next(rows, None)
-    if header is None:
+    stream = with_newlines(stream if encoding == "utf-8" else as_utf8(stream, encoding))
+    dialect = _dialect(stream.peek(), options, tabs=tabs)
+    lines = _Lines(stream, options.max_line_bytes, dialect.quote)
+    rows = _rows(lines, uri, options, dialect)
+    first = next(rows, None)
+    if first is None:
         yield whole.refuse("empty-file", "no header row in it; write one, or remove the file")
         return
-    names = _names(*header)
+    names = _names(*first, header=options.header)
     if isinstance(names, Reject):
         yield names
         return
+    if not options.header:
+        rows = chain([first], rows)
     label = declared or encoding
     row = None
     for row in rows:
@@ -121,14 +135,26 @@ def read_delimited(
         yield whole.refuse("empty-file", "a header row but no record under it; add records or remove the file")
 
 
+def _dialect(beginning: bytes, options: ReadOptions, *, tabs: bool) -> Dialect:
+    whole_lines = beginning[: beginning.rfind(b"\n") + 1] or beginning
+    return dialect_of(
+        whole_lines.decode(errors="replace"), text_field=options.text_field, tabs=tabs, header=options.header,
+        delimiter="\t" if options.delimiter == "tab" else options.delimiter,
+        quote="" if options.quote == "none" else options.quote,
+    )  # fmt: skip
+
+
 def _rows(
-    lines: _Lines, uri: str, options: ReadOptions, *, delimiter: str
+    lines: _Lines, uri: str, options: ReadOptions, dialect: Dialect
 ) -> Iterator[tuple[Place, list[str] | Reject]]:
-    """Yield the header and every row with its place, or the reject of a row that cannot be read. Skip blank lines."""
+    """Yield the header, if there is one, and every row with its place, or the reject of one that cannot be read.
+
+    Blank lines are skipped.
+    """
     # The limit is global to the process: it is only raised, so that no other reader loses rows.
     csv.field_size_limit(max(csv.field_size_limit(), options.max_line_bytes))
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    number = 0
+    reader = dialect.reader(lines)
+    number = 0 if options.header else 1
     while True:
         lines.start_row()
         first = lines.number + 1
@@ -143,7 +169,8 @@ def _rows(
             yield place, reject
         except csv.Error as error:
             message = (
-                f"not a row of CSV, lines {first} to {lines.number} ({error}); quote cells and double inner quotes"
+                f"not a row of CSV, lines {first} to {lines.number} ({error}); quote cells and double inner quotes, "
+                "or say with --quote and --delimiter how cells are told apart"
             )
             yield place, place.refuse("bad-row", message, of=lines.head)
         else:
@@ -153,16 +180,19 @@ def _rows(
         number += 1
 
 
-def _names(place: Place, cells: list[str] | Reject) -> list[str] | Reject:
+def _names(place: Place, cells: list[str] | Reject, *, header: bool) -> list[str] | Reject:
+    """Return the names of the columns, each once: a repeated name gets a number."""
     if isinstance(cells, Reject):
         return cells
     if len(cells) > _MOST_COLUMNS:
         return place.refuse("bad-row", f"the header has {len(cells):,} columns; at most {_MOST_COLUMNS:,} are read")
-    names = [normalise(cell) or f"column_{i}" for i, cell in enumerate(cells, start=1)]
-    counts = Counter(names)
-    if len(counts) < len(names):
-        repeated = next(name for name in names if counts[name] > 1)
-        return place.refuse("bad-row", "the header names a column twice; give each its own name", of=repeated)
+    names = [(header and normalise(cell)) or f"column_{i}" for i, cell in enumerate(cells, start=1)]
+    taken, times = set(names), Counter[str]()
+    for i, name in enumerate(names):
+        times[name] += 1
+        if times[name] > 1:
+            names[i] = next(new for n in count(times[name]) if (new := f"{name}_{n}") not in taken)
+            taken.add(names[i])
     return names
 
 

@@ -35,7 +35,8 @@ class ReadOptions:
     """The fields of a record, and limits.
 
     `id_field` None takes the first of `doc_id`, `id` that a record has, else its position in the file. With `presplit`
-    the text is a list of sentences, each of which becomes a line of the document's text.
+    the text is a list of sentences, each of which becomes a line of the document's text. `delimiter` and `quote` are of
+    CSV and TSV: a character, `tab` and `none`, or None to find them; without `header` columns are `column_1` and on.
     `max_document_bytes` counts UTF-8 text; `max_line_bytes` one line of JSONL or one row of CSV. Raises UsageError for
     empty names and limits below 1.
     """
@@ -46,6 +47,9 @@ class ReadOptions:
     max_document_bytes: int = 64 * MIB
     max_line_bytes: int = 64 * MIB
     presplit: bool = False
+    delimiter: str | None = None
+    quote: str | None = None
+    header: bool = True
 
     def __post_init__(self) -> None:
         if not self.text_field or not self.title_field or self.id_field == "":
@@ -55,6 +59,16 @@ class ReadOptions:
         for name in ("max_document_bytes", "max_line_bytes"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.delimiter not in (None, "tab") and not _is_mark(self.delimiter):
+            raise UsageError(f"A delimiter is one character of ASCII, or tab, but {self.delimiter!r} was given.")
+        if self.quote not in (None, "none") and not _is_mark(self.quote):
+            raise UsageError(f"A quote is one character of ASCII, or none, but {self.quote!r} was given.")
+        if self.quote is not None and self.quote == self.delimiter:
+            raise UsageError(f"{self.quote!r} cannot be both the delimiter and the quote; name two characters.")
+
+
+def _is_mark(text: str | None) -> bool:
+    return text is not None and len(text) == 1 and text.isascii() and text not in "\n\r\0"
 
 
 @dataclass(frozen=True, slots=True)

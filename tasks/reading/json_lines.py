@@ -8,13 +8,20 @@ from __future__ import annotations
 import io
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import suppress
 
 import orjson
 
 from polyseme.storage.records import Document, Reject
-from polyseme.tasks.reading.byte_streams import MANY_BLANK_LINES, LongLine, bounded_lines, skip_blank_lines
+from polyseme.tasks.reading.byte_streams import (
+    MANY_BLANK_LINES,
+    LongLine,
+    bounded_lines,
+    skip_blank_lines,
+    with_newlines,
+)
 from polyseme.tasks.reading.documents import LongNumber, Place, ReadOptions, document_from
 
 _ESCAPES = re.compile(
@@ -36,6 +43,7 @@ def read_jsonl(stream: io.BufferedReader, uri: str, options: ReadOptions) -> Ite
     """Yield the lines as documents or rejects. Blank lines are skipped."""
     empty = True
     number = blank = 0
+    stream = with_newlines(stream)
     for line in bounded_lines(stream, options.max_line_bytes):
         number += 1
         if not isinstance(line, LongLine) and line.isspace():
@@ -51,7 +59,7 @@ def read_jsonl(stream: io.BufferedReader, uri: str, options: ReadOptions) -> Ite
             )
             yield place.refuse("line-too-long", message, of=line.head)
         else:
-            yield _parsed(line, place, options)
+            yield _parsed(line.removeprefix(BOM_UTF8), place, options)
         empty = False
     if empty:
         yield Place(uri, "", uri).refuse("empty-file", "no record in it; write one JSON object per line or remove it")

@@ -8,7 +8,6 @@ Codes of rejected files (with an empty locator): `empty-file`, `unreadable` (an 
 from __future__ import annotations
 
 import io
-import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,12 +30,15 @@ from polyseme.tasks.reading.delimited import read_delimited
 from polyseme.tasks.reading.documents import (
     Place,
     ReadOptions,
+    canonical_json,
     checked_text,
     clean_title,
     too_large,
     unforeseen,
 )
+from polyseme.tasks.reading.front_matter import split_front_matter
 from polyseme.tasks.reading.json_lines import read_jsonl
+from polyseme.tasks.reading.markdown_text import first_heading
 from polyseme.tasks.reading.parquet import read_parquet
 from polyseme.tasks.reading.regular_files import NotAFileError, open_file
 
@@ -53,8 +55,6 @@ _FAILURES = (
     zlib.error,
     pa.ArrowException,
 )
-_HEADING = re.compile(r" {0,3}#{1,6}[ \t]")
-_FENCE = re.compile(r" {0,3}(```|~~~)")
 
 
 def format_of(name: str) -> tuple[str, str] | None:
@@ -155,41 +155,22 @@ def _read_text(
     if decoded is None:
         message = "neither UTF-8 nor an encoding that can be detected from its bytes; convert it to UTF-8"
         return place.refuse("undecodable", message, of=data[:400], doc_id=uri)
-    text = checked_text(decoded, place, options, doc_id=uri)
+    return _document(decoded, place, options, path=path, encoding=declared or encoding or "")
+
+
+def _document(
+    decoded: str, place: Place, options: ReadOptions, *, path: Path | None, encoding: str
+) -> Document | Reject:
+    suffix, compression = (format_of(path.name) if path else None) or ("", "")
+    fields, decoded = split_front_matter(decoded) if suffix == ".md" else ({}, decoded)
+    text = checked_text(decoded, place, options, doc_id=place.uri)
     if isinstance(text, Reject):
         return text
-    label = declared or encoding
-    metadata = "{}" if label == "utf-8" else f'{{"encoding":"{label}"}}'
-    return Document(uri, uri, text, title=None if path is None else _title(path, text), metadata=metadata)
-
-
-def _title(path: Path, text: str) -> str | None:
-    suffix, compression = format_of(path.name) or ("", "")
-    stem = path.name[: len(path.name) - len(suffix) - len(compression)]
-    return (_first_heading(text) if suffix == ".md" else None) or clean_title(stem)
-
-
-def _unclosed(heading: str) -> str:
-    """Return a heading without the `#` that may close it. A pattern for both ends is quadratic in spaces."""
-    heading = heading.strip(" \t\r")
-    opened = heading.rstrip("#")
-    return opened if not opened or opened.endswith((" ", "\t")) else heading
-
-
-def _first_heading(text: str) -> str | None:
-    """Return the first `# heading` of a Markdown text that is in neither front matter nor a code block."""
-    fence = "---" if text.startswith(("---\n", "---\r\n")) else ""
-    start = text.find("\n") + 1 if fence else 0
-    while start < len(text):
-        end = text.find("\n", start)
-        line = text[start : end if end >= 0 else len(text)]
-        if fence:
-            fence = "" if line.strip().startswith(fence) else fence
-        elif opened := _FENCE.match(line):
-            fence = opened[1]
-        elif (heading := _HEADING.match(line)) and (title := clean_title(_unclosed(line[heading.end() :]))):
-            return title
-        if end < 0:
-            break
-        start = end + 1
-    return None
+    stated = fields.get(options.title_field)
+    title = clean_title(fields.pop(options.title_field)) if isinstance(stated, str) else None
+    if path is not None and title is None:
+        stem = path.name[: len(path.name) - len(suffix) - len(compression)]
+        title = (first_heading(text) if suffix == ".md" else None) or clean_title(stem)
+    if encoding != "utf-8":
+        fields.setdefault("encoding", encoding)
+    return Document(place.uri, place.uri, text, title=title, metadata=canonical_json(fields))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,18 +56,30 @@ def as_parameters(sources: Sequence[str]) -> list[str]:
 @Parameter(name="*", group=DOCUMENTS)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldOptions:
-    """Where a record keeps its text and its id."""
+    """Where a record keeps its text and its id, and how the cells of a table are told apart."""
 
     text_field: TextField = "text"
 
     id_field: str | None = None
     """The field that holds the document's id; by default doc_id or id, else the document's place in its file."""
 
+    delimiter: str | None = None
+    """What stands between the cells of CSV and TSV: one character, or tab; by default it is found."""
+
+    quote: str | None = None
+    """What cells of CSV and TSV may be quoted with: one character, or none; by default it is found."""
+
+    header: bool = True
+    """The first row of CSV and TSV names the columns; with --no-header they are column_1, column_2 and so on."""
+
     def read_options(self) -> ReadOptions:
         """Return how to read records."""
         from polyseme.tasks.reading.documents import ReadOptions
 
-        return ReadOptions(text_field=self.text_field, id_field=self.id_field)
+        return ReadOptions(
+            text_field=self.text_field, id_field=self.id_field,
+            delimiter=self.delimiter, quote=self.quote, header=self.header,
+        )  # fmt: skip
 
 
 @Parameter(name="*", group=DOCUMENTS)
@@ -86,9 +98,9 @@ class ReadingOptions(FieldOptions):
 
     def read_options(self) -> ReadOptions:
         """Return how to read records."""
-        from polyseme.tasks.reading.documents import MIB, ReadOptions
+        from polyseme.tasks.reading.documents import MIB
 
-        return ReadOptions(
-            text_field=self.text_field, id_field=self.id_field, title_field=self.title_field,
+        return replace(
+            FieldOptions.read_options(self), title_field=self.title_field,
             max_document_bytes=self.max_document_mb * MIB, max_line_bytes=self.max_line_mb * MIB,
         )  # fmt: skip
