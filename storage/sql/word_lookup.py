@@ -7,7 +7,9 @@ the 5 ms of a look-up, and none of it in a lake without such parts.
 
 from __future__ import annotations
 
+import unicodedata
 from functools import lru_cache
+from typing import NamedTuple
 
 from polyseme.storage.sql.literals import quote
 from polyseme.storage.word_keys import ALONE, IGNORED, JOINERS, pattern_of
@@ -105,27 +107,43 @@ def _key_of(text: str) -> str:
     for pattern, put_in in JOINERS:
         kept = r"\1" if "(" in pattern else ""
         shown = f"regexp_replace({shown}, {quote(pattern_of(pattern))}, {quote(kept + _character(put_in))}, 'g')"
-    one, many = _foldings()
+    found = _foldings()
     # The only character that DuckDB puts into lower case otherwise than Unicode's full mapping.
     folded = f"lower(replace(nfc_normalize({shown}), 'İ', 'i\u0307'))"
+    # A call for each character would take ten times as long to plan.
+    folded = rf"regexp_replace({folded}, '([{''.join(found.with_iota)}])', '\1ι', 'g')"
+    one = found.one | found.with_iota
     folded = f"translate({folded}, {quote(''.join(one))}, {quote(''.join(one.values()))})"
-    for character, characters in many.items():
+    for character, characters in found.many.items():
         folded = f"replace({folded}, {quote(character)}, {quote(characters)})"
     return f"coalesce(nullif(nfc_normalize({folded}), ''), {text})"
 
 
 def _changed() -> str:
     """Return a pattern for the words in lower case that may have another key."""
-    one, many = _foldings()
-    return f"[{''.join(one)}{''.join(many)}{pattern_of(IGNORED)}{pattern_of('200C-200D')}]"
+    found = _foldings()
+    return f"[{''.join([*found.one, *found.with_iota, *found.many])}{pattern_of(IGNORED)}{pattern_of('200C-200D')}]"
+
+
+class _Foldings(NamedTuple):
+    """What characters in lower case become by full case folding and NFC, if that is not themselves.
+
+    `one` are those that become one character, `with_iota` become one and an iota after it, `many` are all others.
+    """
+
+    one: dict[str, str]
+    with_iota: dict[str, str]
+    many: dict[str, str]
 
 
 @lru_cache(maxsize=1)
-def _foldings() -> tuple[dict[str, str], dict[str, str]]:
-    """Return the case foldings of characters in lower case that change them: to one character, and to several."""
-    lower = [c for codes in _CASED for c in map(chr, codes) if c.lower() == c]
-    folded = {c: c.casefold() for c in lower if c.casefold() != c}
-    return {c: f for c, f in folded.items() if len(f) == 1}, {c: f for c, f in folded.items() if len(f) > 1}
+def _foldings() -> _Foldings:
+    lower = [c for codes in _CASED for c in map(chr, codes) if c.lower() == c == unicodedata.normalize("NFC", c)]
+    folded = {c: unicodedata.normalize("NFC", c.casefold()) for c in lower}
+    changed = {c: f for c, f in folded.items() if f != c}
+    one = {c: f for c, f in changed.items() if len(f) == 1}
+    with_iota = {c: f[0] for c, f in changed.items() if len(f) == 2 and f[1] == "ι"}
+    return _Foldings(one, with_iota, {c: f for c, f in changed.items() if c not in one and c not in with_iota})
 
 
 def _character(point: str) -> str:
