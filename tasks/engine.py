@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -40,6 +40,7 @@ from polyseme.tasks.encode.chunk_tables import ChunkTables, TableMaker, counts
 from polyseme.tasks.encode.clock import StageClock
 from polyseme.tasks.encode.forward import ChunkVectors, Forward
 from polyseme.tasks.encode.known import KnownRows, StoredSource
+from polyseme.tasks.encode.lemmas import chunk_lemmas
 from polyseme.tasks.encode.masked_lm import Masking
 from polyseme.tasks.encode.passes import passes
 from polyseme.tasks.encode.plan import ChunkPlan, plan
@@ -53,9 +54,19 @@ from polyseme.tasks.model.device_kind import device_and_precision
 from polyseme.tasks.model.own_settings import OwnSettings, own_settings
 from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
 from polyseme.tasks.text.frames import Frame
+from polyseme.tasks.text.lemmas import Lemmatizer
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
-from polyseme.tasks.text.sentences import AUTO, SPLITTER, Split, Splitting, split_by, takes_language, whole_name
+from polyseme.tasks.text.sentences import (
+    AUTO,
+    SPLITTER,
+    Split,
+    Splitting,
+    language_in,
+    split_by,
+    takes_language,
+    whole_name,
+)
 from polyseme.tasks.text.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -196,6 +207,11 @@ class Engine:
         layers = self.own_settings.dense if self.spec.dense else ()
         return SentenceHead.load(layers, normalize=self.spec.normalize)
 
+    @cached_property
+    def lemmatizer(self) -> Lemmatizer:
+        """What finds the lemmas of words. Raises ModelError if its package is not installed."""
+        return Lemmatizer()
+
     @property
     def frame(self) -> Frame:
         """The special tokens around the text of every window."""
@@ -290,9 +306,12 @@ class Engine:
     def check(self, outputs: Outputs) -> None:
         """Raise ModelError if checkpoint or device cannot give `outputs`, as far as files show without loading them.
 
-        Raises UsageError for windows that the model does not have, ModelError for a splitter that is not installed.
+        Raises UsageError for windows that the model does not have, ModelError for a splitter or a
+        lemmatizer that is not installed.
         """
         _ = self.split
+        if outputs.lemma:
+            _ = self.lemmatizer
         _ = self.checkpoint.config, self.wordpiece
         if self.checkpoint.family.kind == "generic":
             from polyseme.tasks.model.generic import require_runnable
@@ -354,7 +373,8 @@ class Engine:
             forward = Forward(chunk, planned, self.spec.pooling, self.spec.max_tokens, on_batch, self.sentence_head)
             clock.lap("reuse")
             vectors = self._vectors(forward, outputs, clock, device_lock=device_lock)
-            tables = made.tables(chunk, vectors, words, unknown.ended(chunk))
+            lemmas = self._lemmas(chunk, words) if outputs.lemma else None
+            tables = made.tables(chunk, vectors, words, unknown.ended(chunk), lemmas)
             clock.lap("pool")
             yield ChunkTables(tables, counts(chunk, tables, vectors, clock.reset()))
             clock.lap("outside")
@@ -402,6 +422,11 @@ class Engine:
         if outputs.level == "sentences":
             return None
         return chunk_words(chunk, outputs.words, self.wordpiece.word_definition)
+
+    def _lemmas(self, chunk: Chunk, words: ChunkWords | None) -> list[str | None] | None:
+        if words is None:
+            return None
+        return chunk_lemmas(chunk, words, partial(language_in, splitting=self.config.splitting), self.lemmatizer)
 
     def _passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
         with self._lock:

@@ -35,15 +35,17 @@ def key_macros() -> list[str]:
 def occurrences_macro(suffix: str, width: int | None, older_files: str | None = None, guard: str | None = None) -> str:
     """Return the statement for every occurrence of a word or phrase, with its sentence and its document's title.
 
-    A phrase is words that follow each other in a sentence; its vector is the mean of all their tokens. `older_files` is
+    With `by_lemma`, all occurrences whose lemma the word is, or of a phrase the lemmas of its words. A phrase is words
+    that follow each other in a sentence; its vector is the mean of all their tokens. `older_files` is
     SQL for the list of those parts that have lower case in place of keys, None for none; `guard` is a view without
     which they are not to be read. `width` is that of the vectors, None if there are none.
     """
-    is_word, forms = "w.word_lower = word_key(word)", ""
+    is_word, forms = f"{form_of('w')} = word_key(word)", ""
     if older_files is not None:
         older = _older_forms(older_files, guard)
         matching = f"SELECT form FROM ({older}) WHERE {_has_key('word_key(word)')}"
         is_word = f"w.word_lower IN (SELECT word_key(word) UNION ALL {matching})"
+        is_word = f"(NOT by_lemma AND {is_word}) OR (by_lemma AND w.lemma = word_key(word))"
         forms = f" UNION ALL SELECT place, n, form FROM asked JOIN ({older}) ON {_has_key('key')}"
     # A constant, by which nothing of phrases is run for a word. The keys stand there once: they are long to plan.
     several = f"regexp_matches(word, {quote(f'[{_BREAKS}]')})"
@@ -51,15 +53,15 @@ def occurrences_macro(suffix: str, width: int | None, older_files: str | None = 
     pooled += ", lambda a, b: list_transform(list_zip(a, b), lambda pair: pair[1] + pair[2]))"
     pooled += f", lambda x: x / sum(len(w.tokens)))::FLOAT[{width or ''}]"
     return f"""
-CREATE MACRO "occurrences{suffix}"(word) AS TABLE
+CREATE MACRO "occurrences{suffix}"(word, by_lemma := false) AS TABLE
 WITH asked AS (
     SELECT unnest(keys) AS key, generate_subscripts(keys, 1) AS place, len(keys) AS n
     FROM (SELECT word_keys(word) AS keys) WHERE len(keys) > 1
 ), form AS (
     SELECT place, n, key AS form FROM asked{forms}
 ), phrase AS (
-    SELECT w.doc_id, w.sentence_index, w.word_index - form.place + 1 AS word_index, form.n
-    FROM "words{suffix}" AS w JOIN form ON form.form = w.word_lower
+    SELECT w.doc_id, w.sentence_index, (w.word_index - form.place + 1)::INTEGER AS word_index, form.n
+    FROM "words{suffix}" AS w JOIN form ON form.form = {form_of("w")}
     WHERE {several}
     GROUP BY ALL HAVING count(*) = form.n
 ), found AS (
@@ -69,7 +71,7 @@ WITH asked AS (
     UNION ALL
     SELECT phrase.doc_id, phrase.sentence_index, phrase.word_index, NULL, min(w.char_start), max(w.char_end), {pooled}
     FROM "words{suffix}" AS w JOIN phrase ON phrase.doc_id = w.doc_id AND phrase.sentence_index = w.sentence_index
-    WHERE {several} AND w.word_lower IN (SELECT form FROM form)
+    WHERE {several} AND {form_of("w")} IN (SELECT form FROM form)
         AND w.word_index BETWEEN phrase.word_index AND phrase.word_index + phrase.n - 1
     GROUP BY phrase.doc_id, phrase.sentence_index, phrase.word_index
 )
@@ -83,6 +85,16 @@ SELECT
 FROM found
 JOIN "sentences{suffix}" AS s ON s.doc_id = found.doc_id AND s.sentence_index = found.sentence_index
 JOIN "documents{suffix}" AS d ON d.doc_id = found.doc_id"""
+
+
+def form_of(words: str) -> str:
+    """Return SQL for what a row of words is grouped by, within a macro with the parameter `by_lemma`."""
+    return f"CASE WHEN by_lemma THEN {words}.lemma ELSE {words}.word_lower END"
+
+
+def key_of_form(form: str) -> str:
+    """Return SQL for the key of a word as a part has it, of a release before word keys too."""
+    return f"CASE WHEN regexp_matches({form}, {quote(_changed())}) THEN word_key({form}) ELSE {form} END"
 
 
 def _older_forms(files: str, guard: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,9 +41,14 @@ class TableMaker:
     vocabulary: pa.Array
 
     def tables(
-        self, chunk: Chunk, vectors: ChunkVectors, words: ChunkWords | None, unknown: Ints
+        self,
+        chunk: Chunk,
+        vectors: ChunkVectors,
+        words: ChunkWords | None,
+        unknown: Ints,
+        lemmas: Sequence[str | None] | None = None,
     ) -> dict[str, pa.Table]:
-        """Return the tables of a chunk that have rows. `words` are those that get rows.
+        """Return the tables of a chunk that have rows. `words` are those that get rows, `lemmas` their lemmas.
 
         `unknown` is `(documents,)`, the unknown tokens of each document that ends in it.
         """
@@ -54,7 +60,7 @@ class TableMaker:
         }
         if words is not None:
             of_words = None if copied is None else copied.words
-            tables["words"] = rows.words(words, vectors.tokens, self.vocabulary, of_words)
+            tables["words"] = rows.words(words, vectors.tokens, self.vocabulary, of_words, lemmas)
         if self.outputs.level == "tokens":
             tables["tokens"] = rows.tokens(vectors.tokens, self.vocabulary, self.layers, vectors.surprisals)
         if vectors.scored is not None:

@@ -71,6 +71,17 @@ def takes_language(name: str) -> bool:
     return name.startswith(rules.KIND)
 
 
+def language_in(text: str, splitting: Splitting) -> str:
+    """Return the code of a text's language: the one that its encoding was told, else the one found in the text.
+
+    Empty if it is not clear.
+    """
+    told = splitting.language
+    if told == AUTO or not (told or takes_language(splitting.splitter)):
+        return language_of(text)
+    return told or "en"
+
+
 def has_better(name: str) -> bool:
     """Return whether a splitter was the one of earlier releases, which finds fewer of the sentences."""
     return name.startswith(punkt.KIND) or (name.startswith(rules.KIND) and name != rules.NAME)
