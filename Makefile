@@ -72,7 +72,7 @@ BARE := PYTHONPATH=tests/benchmarks/bare_machine:. $(REHEARSAL)/bin/python
 rehearse:
 	test -x $(REHEARSAL)/bin/python || $(PYTHON) -m venv $(REHEARSAL)
 	$(REHEARSAL)/bin/pip install --quiet $(OLDEST) sentence-transformers==6.0.1 numpy pyarrow pytest hypothesis \
-		nupunkt==0.8.0 orjson sqlalchemy filelock zstandard charset-normalizer threadpoolctl pytz duckdb==2.0.0
+		orjson sqlalchemy filelock zstandard charset-normalizer threadpoolctl pytz duckdb==2.0.0
 	$(BARE) -m benchmarks.gpu --device cpu --tiny --seconds 5
 	$(REHEARSAL)/bin/python -m benchmarks.gpu --device cpu --tiny --seconds 5 --parts mixed pipeline training
 	$(REHEARSAL)/bin/python -m pytest -W default -p no:cacheprovider tests/benchmarks/test_gpu_*.py \

@@ -28,9 +28,9 @@ from polyseme.tasks.text.windows import sentence_windows
 
 Found = Callable[[dict[str, Any]], None]
 _VERSIONS = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow")
-_CARRIED = {"nupunkt": "pipeline and training", "orjson": "pipeline and training", "sqlalchemy": "pipeline"}
+_CARRIED = {"orjson": "pipeline and training", "sqlalchemy": "pipeline"}
 """Small packages that a bare machine lacks, and the parts that are not measured without them."""
-_TO_TRAIN = ("nupunkt", "orjson", "transformers")
+_TO_TRAIN = ("orjson", "transformers")
 _FREE_GIB, _FREE_TINY_GIB = 4.0, 0.5
 """Free disk for prepared text, two checkpoints with the optimizer's state, and the model in pieces."""
 _LEAST_COSINE = 0.999

@@ -25,6 +25,7 @@ from polyseme.tasks.model.checkpoint import Checkpoint, embedded_folder
 from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.model.safetensors_fast_path import shapes
 from polyseme.tasks.text.frames import Frame
+from polyseme.tasks.text.sentences import split
 from polyseme.tasks.text.tokenizer import TextTokenizer
 from polyseme.tasks.text.windows import sentence_windows
 
@@ -198,12 +199,5 @@ class Setting:
 
 
 def _sentences(text: str) -> list[str]:
-    """Split `text` as Polyseme does; without nupunkt at full stops, which is good enough for lengths."""
-    from polyseme.tasks.text.sentences import split
-
-    try:
-        spans = split(text)
-    except ModuleNotFoundError:
-        flat = " ".join(text.split())
-        return [part for part in flat.replace("? ", ". ").replace("! ", ". ").split(". ") if part]
-    return [text[s.start : s.stop].replace("\n", " ") for s in spans]
+    """Split `text` as Polyseme does, with a space for each line break."""
+    return [text[s.start : s.stop].replace("\n", " ") for s in split(text)]

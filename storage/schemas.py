@@ -22,7 +22,7 @@ SORT_KEYS: dict[str, tuple[str, ...]] = {
 """Row order inside a part. `words` and `tokens` sort by form, so that one word is a few row groups."""
 
 ADDED: dict[str, tuple[str, ...]] = {
-    "documents": ("n_unknown",),
+    "documents": ("language", "n_unknown"),
     "sentences": ("pll", "pll_variant"),
     "words": ("lemma",),
     "tokens": ("surprisal",),
@@ -55,6 +55,7 @@ def table_schema(table: str, width: int) -> pa.Schema:
             pa.field("title", pa.string()),
             pa.field("metadata", pa.string(), nullable=False),
             pa.field("text", pa.large_string(), nullable=False),
+            pa.field("language", pa.string()),
             pa.field("n_chars", pa.int64(), nullable=False),
             pa.field("n_sentences", pa.int32(), nullable=False),
             pa.field("n_tokens", pa.int64(), nullable=False),

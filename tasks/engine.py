@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -57,16 +57,7 @@ from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.lemmas import Lemmatizer
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
-from polyseme.tasks.text.sentences import (
-    AUTO,
-    SPLITTER,
-    Split,
-    Splitting,
-    language_in,
-    split_by,
-    takes_language,
-    whole_name,
-)
+from polyseme.tasks.text.sentences import SPLITTER, Split, Splitting, split_by, unsaid_language, whole_name
 from polyseme.tasks.text.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -124,8 +115,7 @@ class EngineConfig:
     def splitting(self) -> Splitting:
         """How texts are split into sentences. Raises UsageError if the language is not one."""
         splitter = whole_name(self.splitter or SPLITTER)
-        unsaid = AUTO if takes_language(splitter) else "en"
-        language = self.language or unsaid
+        language = self.language or unsaid_language(splitter)
         return Splitting(splitter, "" if language == "en" else language)
 
 
@@ -426,7 +416,7 @@ class Engine:
     def _lemmas(self, chunk: Chunk, words: ChunkWords | None) -> list[str | None] | None:
         if words is None:
             return None
-        return chunk_lemmas(chunk, words, partial(language_in, splitting=self.config.splitting), self.lemmatizer)
+        return chunk_lemmas(chunk, words, self.lemmatizer)
 
     def _passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
         with self._lock:

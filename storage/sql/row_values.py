@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -14,11 +15,18 @@ from polyseme.storage.sql.literals import quote
 from polyseme.storage.sql.views import explained, rows_of
 
 
-def stored_counts(catalog: Catalog, encoding_id: str, versions: Mapping[str, int]) -> dict[str, tuple[int, int | None]]:
-    """Return the numbers of sentences and of unknown tokens of documents in these versions, by doc_id.
+class TextValues(NamedTuple):
+    """What a document's row says of its text. The last two are None in rows of releases that did not have them."""
 
-    Documents without a row are missing. The second number is None for rows of releases that did not count it. Empty if
-    a part cannot be read.
+    n_sentences: int
+    n_unknown: int | None
+    language: str | None
+
+
+def stored_values(catalog: Catalog, encoding_id: str, versions: Mapping[str, int]) -> dict[str, TextValues]:
+    """Return what the rows of documents in these versions say of their texts, by doc_id.
+
+    Documents without a row are missing. Empty if a part cannot be read.
     """
     with catalog.reading() as connection:
         parts = parts_holding(connection, encoding_id, "documents", list(versions)).parts
@@ -33,8 +41,8 @@ def stored_counts(catalog: Catalog, encoding_id: str, versions: Mapping[str, int
             catalog.lake.files.attach(con, [part.path for part in parts])
             con.register("wanted", wanted)
             rows = rows_of("documents", f"[{files}]")
-            columns = "doc_id, n_sentences, n_unknown"
+            columns = ", ".join(("doc_id", *TextValues._fields))
             found = con.execute(f"SELECT {columns} FROM {rows} SEMI JOIN wanted USING (doc_id, version)").fetchall()
-            return {doc_id: (sentences, unknown) for doc_id, sentences, unknown in found}
+            return {doc_id: TextValues(*values) for doc_id, *values in found}
     except LakeError:
         return {}

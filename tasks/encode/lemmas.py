@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from polyseme.tasks.encode.words import ChunkWords
 from polyseme.tasks.text.chunks import Chunk
 from polyseme.tasks.text.lemmas import Lemmatizer
 
 
-def chunk_lemmas(
-    chunk: Chunk, words: ChunkWords, language_of: Callable[[str], str], lemmatizer: Lemmatizer
-) -> list[str | None]:
-    """Return `(words,)`: the lemma of each word, None in a language that is not known or has no dictionary.
-
-    `language_of(text)` is the code of a text's language, empty if it is not known.
-    """
-    languages = [language_of(part.document.text) for part in chunk.slices]
+def chunk_lemmas(chunk: Chunk, words: ChunkWords, lemmatizer: Lemmatizer) -> list[str | None]:
+    """Return `(words,)`: the lemma of each word, None in a language that is not known or has no dictionary."""
+    languages = [part.passage.language for part in chunk.slices]
     of_word = chunk.slice_of[words.sentence].tolist()
     return [lemmatizer.lemma(word, languages[at]) for word, at in zip(words.surface, of_word, strict=True)]

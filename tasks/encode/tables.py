@@ -49,6 +49,7 @@ class TableBuilder:
                 "title": [d.title for d in texts],
                 "metadata": [d.metadata for d in texts],
                 "text": [d.text for d in texts],
+                "language": [part.passage.language or None for part in ended],
                 "n_chars": [len(d.text) for d in texts],
                 "n_sentences": [part.stop for part in ended],
                 "n_tokens": [part.document_tokens for part in ended],

@@ -37,12 +37,12 @@ def redescribe(
 ) -> Redescribed:
     """Write the new rows of those documents whose text the lake still has with all outputs of the shard."""
     # Needs DuckDB, and only here: a machine that encodes new documents may have none.
-    from polyseme.storage.sql.row_values import stored_counts
+    from polyseme.storage.sql.row_values import stored_values
 
     known = catalog.lookup(shard.encoding_id, [d.doc_id for d in documents])
     same = [d for d in documents if d.doc_id in known and is_redescribed(known[d.doc_id], d, shard.outputs)]
-    counts = stored_counts(catalog, shard.encoding_id, {d.doc_id: known[d.doc_id].version for d in same})
-    same = sorted((d for d in same if d.doc_id in counts), key=lambda d: d.doc_id)
+    stored = stored_values(catalog, shard.encoding_id, {d.doc_id: known[d.doc_id].version for d in same})
+    same = sorted((d for d in same if d.doc_id in stored), key=lambda d: d.doc_id)
     taken = {d.doc_id for d in same}
     left = [d for d in documents if d.doc_id not in taken]
     outputs = _LEAST
@@ -57,10 +57,11 @@ def redescribe(
         "title": [d.title for d in same],
         "metadata": [d.metadata for d in same],
         "text": [d.text for d in same],
+        "language": [stored[d.doc_id].language for d in same],
         "n_chars": [len(d.text) for d in same],
-        "n_sentences": [counts[d.doc_id][0] for d in same],
+        "n_sentences": [stored[d.doc_id].n_sentences for d in same],
         "n_tokens": [known[d.doc_id].n_tokens for d in same],
-        "n_unknown": [counts[d.doc_id][1] for d in same],
+        "n_unknown": [stored[d.doc_id].n_unknown for d in same],
         "content_sha256": [d.content_sha256 for d in same],
         "ingested_at": [ingested_at] * len(same),
     }

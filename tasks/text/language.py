@@ -36,26 +36,31 @@ _SCRIPTS = (
     ("fa", re.compile(r"[پچژگکی]")),
     ("ar", re.compile(r"[\u0600-\u06ff]")),
 )
+_OTHER_SCRIPT = re.compile("|".join(found.pattern for _, found in _SCRIPTS))
 
 
 def language_of(text: str) -> str:
     """Return the code of ISO 639 of a text's language, empty if it is not clear. Equal texts have the same."""
     sample = text[:SAMPLE].lower()
-    letters = len(sample) - len(_WORD.sub("", sample))
+    words = _WORD.findall(sample)
+    return _by_script(sample, sum(map(len, words))) or _by_words(words)
+
+
+def _by_script(sample: str, letters: int) -> str:
+    if not _OTHER_SCRIPT.search(sample):
+        return ""
     by_script = Counter({code: len(found.findall(sample)) for code, found in _SCRIPTS})
     if by_script["ja"] * 10 > by_script["zh"]:
         by_script["ja"] += by_script["zh"]
     if by_script["fa"] * 20 > by_script["ar"]:
         by_script["fa"] += by_script["ar"]
     code, count = by_script.most_common(1)[0]
-    if letters and 2 * count > letters:
-        return code
-    return _by_words(sample)
+    return code if letters and 2 * count > letters else ""
 
 
-def _by_words(sample: str) -> str:
+def _by_words(words: list[str]) -> str:
     counts = Counter[str]()
-    for word, number in Counter(_WORD.findall(sample)).items():
+    for word, number in Counter(words).items():
         for code in _languages_of().get(word, ()):
             counts[code] += number
     if not counts:

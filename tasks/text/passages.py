@@ -30,12 +30,14 @@ class Passage:
     `spans` is `(sentences, 2)`, the character span of each sentence in the document's text; `char_start` and `char_end`
     are those of each token. `lengths` is `(sentences,)`, tokens per sentence, 0 included. `word` and `last_word` are
     the first and the last word of each token, counted from 0 within a sentence. `last` marks the document's last
-    passage. A document without sentences has one empty passage.
+    passage, `language` is what it is split by, empty if it is not known. A document without sentences has one empty
+    passage.
     """
 
     document: Document
     first: int
     last: bool
+    language: str
     spans: Ints
     lengths: Ints
     ids: npt.NDArray[np.int32]
@@ -57,9 +59,9 @@ class Passage:
         first_token, end_token = (int(self.lengths[:at].sum()) for at in (start, stop))
         sentences, tokens = slice(start, stop), slice(first_token, end_token)
         return Passage(
-            self.document, self.first + start, self.last and stop == len(self), self.spans[sentences],
-            self.lengths[sentences], self.ids[tokens], self.char_start[tokens], self.char_end[tokens],
-            self.word[tokens], self.last_word[tokens],
+            self.document, self.first + start, self.last and stop == len(self), self.language,
+            self.spans[sentences], self.lengths[sentences], self.ids[tokens], self.char_start[tokens],
+            self.char_end[tokens], self.word[tokens], self.last_word[tokens],
         )  # fmt: skip
 
     def joined(self, following: Passage) -> Passage:
@@ -68,18 +70,19 @@ class Passage:
             np.concatenate([getattr(self, name), getattr(following, name)])
             for name in ("spans", "lengths", "ids", "char_start", "char_end", "word", "last_word")
         )
-        return Passage(self.document, self.first, following.last, *arrays)
+        return Passage(self.document, self.first, following.last, self.language, *arrays)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PassageGroup:
     """Passages that were tokenized in one call, without their documents: flat arrays over the sentences of all.
 
-    `first` and `last` are those of each passage, `counts` its number of sentences.
+    `first`, `last` and `languages` are those of each passage, `counts` its number of sentences.
     """
 
     first: list[int]
     last: list[bool]
+    languages: list[str]
     counts: list[int]
     spans: Ints
     tokens: Tokens
@@ -92,6 +95,7 @@ class _Untokenized:
     text: str
     first: int
     last: bool
+    language: str
     sentences: list[Sentence]
 
 
@@ -123,11 +127,12 @@ def with_documents(groups: Iterable[PassageGroup], documents: Iterable[Document]
         sentence_ptr = np.cumsum([0, *group.counts])
         token_ptr = np.append(0, np.cumsum(tokens.lengths))[sentence_ptr]
         bounds = zip(pairwise(sentence_ptr.tolist()), pairwise(token_ptr.tolist()), strict=True)
-        for first, last, ((a, b), (x, y)) in zip(group.first, group.last, bounds, strict=True):
+        about = zip(group.first, group.last, group.languages, bounds, strict=True)
+        for first, last, language, ((a, b), (x, y)) in about:
             if first == 0:
                 document = next(following)
             yield Passage(
-                document, first, last, group.spans[a:b], tokens.lengths[a:b],
+                document, first, last, language, group.spans[a:b], tokens.lengths[a:b],
                 tokens.ids[x:y], tokens.char_start[x:y], tokens.char_end[x:y], tokens.word[x:y],
                 tokens.last_word[x:y],
             )  # fmt: skip
@@ -137,13 +142,14 @@ def _parts(text: str, split: Split) -> Iterator[_Untokenized]:
     """Split one text into passages; the last may be empty if the others are full."""
     first, size = 0, 0
     taken: list[Sentence] = []
-    for sentence in split(text):
+    language = split.language_of(text)
+    for sentence in split.sentences(text, language):
         if size >= GROUP_CHARS:
-            yield _Untokenized(text, first, False, taken)
+            yield _Untokenized(text, first, False, language, taken)
             first, size, taken = first + len(taken), 0, []
         taken.append(sentence)
         size += _size(sentence)
-    yield _Untokenized(text, first, True, taken)
+    yield _Untokenized(text, first, True, language, taken)
 
 
 def _size(sentence: Sentence) -> int:
@@ -154,6 +160,7 @@ def _tokenized(waiting: list[_Untokenized], wordpiece: TextTokenizer) -> Passage
     return PassageGroup(
         first=[part.first for part in waiting],
         last=[part.last for part in waiting],
+        languages=[part.language for part in waiting],
         counts=[len(part.sentences) for part in waiting],
         spans=np.array([(s.start, s.stop) for part in waiting for s in part.sentences], np.int64).reshape(-1, 2),
         tokens=wordpiece.tokens_of((part.text, part.sentences) for part in waiting),

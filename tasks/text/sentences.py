@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeAlias
 
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.records import Sentence
@@ -23,8 +21,6 @@ SPLITTER = rules.NAME
 AUTO = "auto"
 """The language of each text, found in the text."""
 
-Split: TypeAlias = Callable[[str], Iterator[Sentence]]
-
 _NAMES = {"rules": rules.NAME, "nupunkt": punkt.NAME, "lines": lines.NAME}
 _CODE = re.compile(r"[a-z]{2,3}")
 
@@ -33,8 +29,8 @@ _CODE = re.compile(r"[a-z]{2,3}")
 class Splitting:
     """How the texts of an encoding are split, as plain values: the splitter's name, and a language's code of ISO 639.
 
-    `auto` is the language of each text, as far as it is clear; without a language texts are taken for English. Raises
-    UsageError for what is not a code.
+    `auto` is the language of each text, as far as it is clear; an empty one is English, for which the splitter of
+    earlier releases took any text. Raises UsageError for what is not a code.
     """
 
     splitter: str = SPLITTER
@@ -66,20 +62,12 @@ def whole_name(name: str) -> str:
     return next((whole for whole, entry in own.installed().items() if entry.name == name), name)
 
 
-def takes_language(name: str) -> bool:
-    """Return whether a splitter heeds the language of a text."""
-    return name.startswith(rules.KIND)
+def unsaid_language(name: str) -> str:
+    """Return the language of a splitter's texts if nobody names one: empty for the splitter of earlier releases.
 
-
-def language_in(text: str, splitting: Splitting) -> str:
-    """Return the code of a text's language: the one that its encoding was told, else the one found in the text.
-
-    Empty if it is not clear.
+    Lines and the splitters of packages do not heed it, but it is stored with each document.
     """
-    told = splitting.language
-    if told == AUTO or not (told or takes_language(splitting.splitter)):
-        return language_of(text)
-    return told or "en"
+    return "" if name.startswith(punkt.KIND) else AUTO
 
 
 def has_better(name: str) -> bool:
@@ -87,30 +75,43 @@ def has_better(name: str) -> bool:
     return name.startswith(punkt.KIND) or (name.startswith(rules.KIND) and name != rules.NAME)
 
 
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A function that splits a text in a language, with the language that it is told: a code, empty, or `auto`."""
+
+    sentences: Callable[[str, str], Iterator[Sentence]]
+    language: str = ""
+
+    def __call__(self, text: str) -> Iterator[Sentence]:
+        """Yield the sentences of a text."""
+        return self.sentences(text, self.language_of(text))
+
+    def language_of(self, text: str) -> str:
+        """Return the language that a text is split by, empty if that is neither told nor clear."""
+        return language_of(text) if self.language == AUTO else self.language
+
+
 def split_by(splitting: Splitting) -> Split:
     """Return the function that splits a text.
 
     Raises ModelError if the splitter is not here as it was: its name has the version of what it rests on.
     """
+    told = splitting.language
     if splitting.splitter == rules.NAME:
-        told = splitting.language or "en"
-        return _by_its_language if told == AUTO else partial(rules.sentences, language=told)
+        return Split(lambda text, language: rules.sentences(text, language or "en"), told or "en")
     if splitting.splitter == punkt.NAME:
-        return punkt.sentences
+        return Split(lambda text, _: punkt.sentences(text), told)
     if splitting.splitter == lines.NAME:
-        return lines.sentences
+        return Split(lambda text, _: lines.sentences(text), told or "en")
     if (entry := own.installed().get(splitting.splitter)) is not None:
-        return own.checked(splitting.splitter, entry.load())
+        sentences = own.checked(splitting.splitter, entry.load())
+        return Split(lambda text, _: sentences(text), told or "en")
     there_are = ", ".join([*_NAMES.values(), *own.installed()])
     raise ModelError(
         f"Sentences were split by {splitting.splitter}, and this installation has {there_are}. "
         "Install what the name says (nupunkt-0.8.0/1 is nupunkt 0.8.0), or begin another encoding: polyseme backfill "
         "--splitter rules --name NAME."
     )
-
-
-def _by_its_language(text: str) -> Iterator[Sentence]:
-    return rules.sentences(text, language_of(text) or "en")
 
 
 def split(text: str, splitting: Splitting = Splitting()) -> list[Sentence]:

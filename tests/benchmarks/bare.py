@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.repository import ROOT
 
-CARRIED = ("nupunkt", "orjson", "sqlalchemy")
+CARRIED = ("orjson", "sqlalchemy")
 
 
 def environment() -> dict[str, str]:

@@ -59,6 +59,8 @@ def test_it_opens_whole_and_says_that_its_model_was_replaced(old: Lake) -> None:
     ]
     assert rows(old, "SELECT count(*) FROM words WHERE word_lower = 'bank'") == [(2,)]
     assert rows(old, "SELECT count(order_margin), count(*) > 0 FROM transitions") == [(0, True)]
+    assert rows(old, "SELECT count(n_unknown), count(language) FROM documents") == [(0, 0)]
+    assert rows(old, "SELECT splitter LIKE 'nupunkt%', language FROM encodings") == [(True, "en")]
     assert rows(old, "SELECT code FROM rejects") == [("bad-json",)]
     with (
         connect(old.root, functions=ModelFunctions()) as con,

@@ -29,14 +29,15 @@ _TEXTS: dict[str, dict[str, str]] = {
         "titles": "Dr Drs p.s ps Mr Mrs Ms Mx Prof Rev Fr Hon St Ste Mt Ft Gen Col Lt Maj Capt Cpt Cmdr Adm Sgt"
         " Cpl Pvt Gov Sen Rep Pres Supt Det Insp Amb Sr Sra Msgr Messrs Mme Mlle Br Bp Ven Atty Brig Wm Chas Geo"
         " Thos Jas Benj Asst Assoc vs viz cf ca esp approx aka dept govt natl intl univ assn admin est excl incl"
-        " misc temp corp Lic Lieut Visc Jos Robt Edw Esq",
+        " misc temp corp Lic Lieut Visc Jos Robt Edw resp attn",
         "labels": "no nos fig figs p pp vol vols ch chap sec sect art eq eqs eqn ref refs op ex par para pt app bk"
-        " cl col ll n nn rs rm ext tel tab div reg",
+        " cl col ll n nn rs rm ext tel tab div reg max min",
         "closing": "etc Inc Ltd Co Corp llc plc Bros Jr ph.d m.d b.a m.a b.sc m.sc ll.b d.phil a.m p.m u.s u.s.a"
         " u.k u.n e.u d.c a.d b.c b.c.e c.e Jan Feb Mar Apr Jun Jul Aug Sept Sep Oct Nov Dec Mon Tue Tues Wed Thu"
         " Thurs Fri Sat Sun Ave Blvd Rd Hwy Sq Ct Apt Bldg Ala Ariz Ark Calif Colo Conn Del Fla Ga Ill Ind Kan Ky"
         " La Mass Md Mich Minn Miss Mo Mont Neb Nev Okla Ore Pa Tenn Tex Va Vt Wash Wis Wyo Ont Que lb lbs spp Ed"
-        " Eds Trans Est hrs mins yrs Univ Dept Natl Intl al sq",
+        " Eds Trans Est hrs mins yrs Univ Dept Natl Intl al sq Esq orig publ transl illus abbr usu suppl equiv"
+        " avg tbsp tsp oz",
         "inner": "e.g i.e eg ie",
         "starters": "the a an he she it we they you i this that these those there here his her its our their my"
         " your in on at as but and or if when while after before since because although though however moreover"
@@ -81,9 +82,9 @@ _TEXTS: dict[str, dict[str, str]] = {
     },
     "es": {
         "titles": "sr sra srta sres dr dra d dña da ud uds vd vds prof profa lic ing arq gral cnel tte cap sto sta"
-        " san mons excmo ilmo rvdo fr hno p.ej pág págs art núm fig vol ed av avda c cía dpto ej",
+        " san mons excmo ilmo rvdo fr hno p.ej pág págs art núm fig vol ed av avda c cía dpto ej Ee Ff Rr Jj Cc",
         "labels": "art núm no nº pág págs p pp fig vol cap t",
-        "closing": "etc cía inc ltd jr a.m p.m ee.uu s.a s.l a.c d.c u.s c.a vs",
+        "closing": "etc cía inc ltd jr a.m p.m ee.uu s.a s.l a.c d.c u.s c.a vs Uu Aa Hh Oo",
         "inner": "p.ej",
         "starters": "el la los las lo un una unos unas él ella ellos ellas yo tú nosotros usted este esta estos"
         " estas ese esa eso esto aquel su sus mi en de del a al con sin por para según tras durante desde hasta"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from polyseme.tasks.text.splitting.abbreviations import Words, words_of
+from polyseme.tasks.text.splitting.no_abbreviations import ends_a_list, is_measure, is_name, is_time, says_i
 
 _LONGEST = 40
 _NEXT = re.compile(r"""\s*+(?P<openers>["'“‘«‹„‚(\[{¿¡*_»–—-]{0,6}\s?)(?P<word>[^\W_]{1,40}(?:['’][^\W_]{1,20})?)?""")
@@ -24,10 +25,17 @@ _EXCLAIMING = frozenset(("yahoo", "jeopardy", "oklahoma"))
 _SPEECH = re.compile(
     r"\s*+(?:[A-Z][\w'’.-]{0,30}\s){1,3}(?:said|asked|cried|replied|answered|whispered|shouted|exclaimed|called|muttered)\b"
 )
+_INTERJECTION = re.compile(
+    r"ah|alas|behold|bah|dear|eh|fie|god|goodness|ha|heavens|hey|ho|la|lo|lord|oh?|pooh|pshaw|tut|well"
+)
+"""Words whose exclamation mark goes on before a word in lower case: `Oh! what a day`."""
+_IN_CAPITALS = frozenset(("DR", "MR", "MS", "ST", "MT", "FT", "LT", "JR", "SR", "CO", "NO", "NR", "PS", "VS"))
+"""Abbreviations of two letters that headings have in capitals; others are acronyms: `CA`, `CT`, `IE`."""
 _CAPITAL_NOUNS = frozenset(("de", "lb"))
 """Languages in which a capital after a number says nothing: nouns have one."""
 _LOWER = {"en": frozenset(("i", "i'm", "i've", "i'll", "i'd", "im", "ive"))}
 """Words that many write in lower case at the beginning of a sentence, by language."""
+_CONTINUING = (",", ";", ":")
 _PARTICLES = tuple("とっはがのでをに、")
 """What goes on after quoted speech in Japanese."""
 _NAME = 5
@@ -73,13 +81,22 @@ class Rules:
     words: Words
     capital_nouns: bool = False
     dates: bool = False
+    greek: bool = False
+    english: bool = False
     lower: frozenset[str] = frozenset()
 
 
 @cache
 def rules_of(language: str) -> Rules:
     """Return the rules of a language, by its code of ISO 639-1; those of English for one that has none."""
-    return Rules(words_of(language), language in _CAPITAL_NOUNS, language == "ko", _LOWER.get(language, frozenset()))
+    return Rules(
+        words_of(language),
+        capital_nouns=language in _CAPITAL_NOUNS,
+        dates=language == "ko",
+        greek=language == "el",
+        english=language == "en",
+        lower=_LOWER.get(language, frozenset()),
+    )
 
 
 def ends(text: str, begin: int, found: re.Match[str], limit: int, rules: Rules) -> bool:
@@ -89,7 +106,8 @@ def ends(text: str, begin: int, found: re.Match[str], limit: int, rules: Rules) 
     """
     closers = found["closers"]
     if closers is None:
-        return not (text[found.end() - 1] in "」』" and text[found.end() : found.end() + 1] in _PARTICLES)
+        following = text[found.end() : found.end() + 1]
+        return following not in _CONTINUING and not (text[found.end() - 1] in "」』" and following in _PARTICLES)
     after = _NEXT.match(text, found.end(), limit)
     assert after is not None
     if after.end() >= limit and not after["word"]:
@@ -98,13 +116,18 @@ def ends(text: str, begin: int, found: re.Match[str], limit: int, rules: Rules) 
     if not word and text[after.end()] in _GOES_ON:
         return False
     stop = text[found.start() : found.start("closers")]
+    if stop == ";" and not rules.greek:
+        return False
     before = _before(text, begin, found.start())
     if found["glued"]:
-        return _ends_glued(before, stop, closers, word)
+        return _ends_glued(before, stop, closers, word, dashed=bool(_DASHES & set(after["openers"])))
+    if found["marks"].isdigit() and not _has_footnote(before, rules):
+        return False
     if word and _ADDRESS.match(text, after.start("word"), limit):
         return True
     if word[:1].islower() and not (word in rules.lower and text[after.end() : after.end() + 1] != "."):
-        return not set(after["openers"]) & _DASHES and _ends_before_lower(before, stop, closers, rules)
+        goes_on = set(after["openers"]) & _DASHES or (stop == "." and is_measure(text, begin, found.start()))
+        return not goes_on and _ends_before_lower(before, stop, closers, rules)
     starts = word.lower().replace("’", "'") in rules.words.starters and text[after.end() : after.end() + 1] != "."
     if stop != ".":
         in_brackets = not before and text.endswith(("(", "["), begin, found.start())
@@ -113,6 +136,8 @@ def ends(text: str, begin: int, found: re.Match[str], limit: int, rules: Rules) 
         quoted = closers[:1] and closers[0] in _QUOTES
         return not (quoted and stop[-1] in "!?…" and _SPEECH.match(text, found.end(), min(limit, found.end() + 120)))
     if found.start() > begin and text[found.start() - 1].isspace():
+        return True
+    if word and _no_abbreviation(text, begin, found.start(), after.start("word"), rules):
         return True
     opening = text[begin : found.start()].strip(_OPENERS + " ") if found.start() - begin < _LONGEST else ""
     return _ends_after(before, word, starts, alone=opening == before, rules=rules)
@@ -138,13 +163,39 @@ def _ends_before_lower(before: str, stop: str, closers: str, rules: Rules) -> bo
     if any(_known(before, lower, kind) for kind in (words.titles, words.labels, words.closing, words.inner)):
         return False
     if stop[0] in "?!":
-        return True
+        return stop[0] == "?" or not _INTERJECTION.fullmatch(lower)
     if before.isdigit():
         return stop == "." and len(before) > 2 and not rules.capital_nouns
-    return stop == "." and (len(before) > 2 or before in words.starters) and not _NO_VOWEL.fullmatch(before)
+    return (
+        stop == "."
+        and (len(before) > 2 or (before in words.starters and (len(before) > 1 or rules.english)))
+        and not _NO_VOWEL.fullmatch(before)
+    )
 
 
-def _ends_glued(before: str, stop: str, closers: str, word: str) -> bool:
+def _no_abbreviation(text: str, begin: int, stop: int, after: int, rules: Rules) -> bool:
+    """Return whether no abbreviation stands before a stop, though it may look like one. The next word is at `after`."""
+    if text[after].isdigit():
+        return False
+    if is_measure(text, begin, stop) or ends_a_list(text, begin, stop):
+        return True
+    if not rules.english:
+        return False
+    before = _before(text, begin, stop)
+    if len(before) == 2 and before.isupper() and before.isalpha() and not _ROMAN.fullmatch(before):
+        return before not in _IN_CAPITALS
+    if is_name(text, begin, stop) or is_time(text, begin, stop, after):
+        return True
+    return before.lower() in rules.words.labels and says_i(text, after, len(text))
+
+
+def _has_footnote(before: str, rules: Rules) -> bool:
+    """Return whether a number behind a word's stop is a footnote, and not what is counted (`no.5`, `SA.316`)."""
+    lower, words = before.lower(), rules.words
+    return len(before) > 2 and not any(_known(before, lower, k) for k in (words.titles, words.labels, words.closing))
+
+
+def _ends_glued(before: str, stop: str, closers: str, word: str, *, dashed: bool) -> bool:
     """Decide where no space follows the stop: between letters without case, or where a space was forgotten."""
     if closers or not word or len(before) < 2:
         return False
@@ -154,7 +205,7 @@ def _ends_glued(before: str, stop: str, closers: str, word: str) -> bool:
         return False
     if stop == ".":
         return len(word) > 1 and word[0].isupper() and word[1:].replace("’", "'").replace("'", "").islower()
-    return word[0].isupper() or (word[0].isalpha() and not stop.strip("!?"))
+    return word[0].isupper() or (word[0].isalpha() and not stop.strip("!?") and len(before) > 2 and not dashed)
 
 
 def _is_armenian(letter: str) -> bool:
@@ -174,9 +225,10 @@ def _ends_after(before: str, word: str, starts: bool, *, alone: bool, rules: Rul
         return _ends_after_number(before, word, starts, rules)
     if lower[-1:].isdigit():
         return not (rules.dates and word[:1].isdigit())
-    if lower in words.inner:
+    if _known(before, lower, words.inner):
         return False
-    if _known(before, lower, words.labels) and (word[:1].isdigit() or _ROMAN.fullmatch(word)):
+    street = rules.capital_nouns and lower.endswith("str")
+    if (street or _known(before, lower, words.labels)) and (word[:1].isdigit() or _ROMAN.fullmatch(word)):
         return False
     if lower in _AND_SO_ON and lower in words.closing:
         return True

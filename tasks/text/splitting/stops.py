@@ -14,7 +14,7 @@ _CLOSERS = r"""["'”’»›)\]}“‘«」』】》〉）］｝＂＇*_]"""
 _EMOTICON = r"(?:[:;=8]['’]?-?[)(\]DPpO3*/\\|]{1,3}|<3|\^_?\^)(?=\s|\Z)"
 _GREEK = r"\u0370-\u03ff\u1f00-\u1fff"
 _ARMENIAN = r"\u0531-\u0587"
-_REFERENCE = r"\[(?:\d{1,3}(?:\s?[-–,;]\s?\d{1,3}){0,8}|[a-z]{1,2}|(?:note|nb|n)\.?[ ]?\d{1,3}|citation[ ]needed)\]"
+_REFERENCE = r"\[(?:\d{1,3}(?:\s?[-–,;]\s?\d{1,3}){0,8}|[a-z]{1,2}|(?:note|nb|n)\.?[ ]?\d{1,3}|citation[ ]needed)\]_?"
 
 # One set of characters first: search skips everything else quickly.
 ENDING = re.compile(

@@ -27,6 +27,18 @@ RAILWAY = (
     "the harbour. The company closed the line in 1931."
 )
 
+BANKS = {
+    "river": "The river left its bank in spring. Willows grew on the bank of the stream. He sat on the muddy bank and "
+    "fished. The boat drifted to the far bank.",
+    "canal": "We moored at the bank of the canal. Reeds grew along the bank. The dog climbed up the steep bank from "
+    "the water. The path follows the bank of the river.",
+    "money": "The bank lent him the money. He paid it back to the bank within a year. The bank raised its interest "
+    "rates. She works for a bank in London.",
+    "loan": "She asked the bank for a loan. The bank refused to pay. He opened an account at the bank. The bank sold "
+    "its shares in the company.",
+}
+"""Four occurrences of one word in each, in two senses."""
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Lake:
@@ -81,14 +93,20 @@ def test_polysemy_ranks_words_by_how_varied_their_use_is(con: duckdb.DuckDBPyCon
     assert dict(zip(words, distances, strict=True))["bank"] == pytest.approx(one(con, pairs), abs=1e-5)
 
 
-def test_drift_is_larger_between_two_senses_than_within_one(con: duckdb.DuckDBPyConnection) -> None:
-    def drift(these: str, those: str) -> tuple[Any, ...]:
-        return con.execute(f"FROM drift('bank', {these}, {those})").fetchall()[0]
+def test_drift_is_larger_between_two_senses_than_within_one(tmp_path: Path) -> None:
+    lake = embedded_lakes.make(tmp_path / "lake", embedded_lakes.documents({**BANKS, "none": KITCHEN}))
+    with connect(lake.root) as con:
 
-    across, within = drift("['river', 'canal']", "['money', 'loan']"), drift("['river']", "['canal', 'brook']")
-    assert across[2] > within[2]
-    assert across[3] > within[3]
-    assert drift("['river']", "['spliced']")[2:] == (None, None)
+        def drift(these: list[str], those: list[str]) -> tuple[Any, ...]:
+            return con.execute("FROM drift('bank', ?, ?)", [these, those]).fetchall()[0]
+
+        across = drift(["river", "canal"], ["money", "loan"])
+        assert across[:2] == (8, 8)
+        for within in (drift(["river"], ["canal"]), drift(["money"], ["loan"])):
+            assert within[:2] == (4, 4)
+            assert across[2] > 1.4 * within[2], "mean distance of two occurrences"
+            assert across[3] > 3 * within[3], "distance of their means"
+        assert drift(["river"], ["none"])[2:] == (None, None)
 
 
 def test_breaks_finds_the_join_of_a_spliced_text(con: duckdb.DuckDBPyConnection) -> None:

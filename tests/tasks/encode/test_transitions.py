@@ -34,6 +34,7 @@ def chunks_of(counts: list[int], limit: int = 10_000) -> list[Chunk]:
             Document(str(name), "file:///x", "a " * count),
             first=0,
             last=True,
+            language="",
             spans=np.stack([2 * place, 2 * place + 1], axis=1),
             lengths=np.ones(count, np.int64),
             ids=place.astype(np.int32),

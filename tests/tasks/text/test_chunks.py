@@ -28,6 +28,7 @@ def whole(lengths: list[int], name: int = 0) -> Passage:
         Document(str(name), "file:///x", "." * sum(lengths)),
         first=0,
         last=True,
+        language="",
         spans=np.stack([stops - counts, stops], axis=1),
         lengths=counts,
         ids=(10_000 * name + place).astype(np.int32),

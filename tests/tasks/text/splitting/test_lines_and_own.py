@@ -56,7 +56,7 @@ def test_a_splitter_that_a_package_installs_is_named_with_the_version_of_the_pac
     text = "It rained, she left, \n and so on"
     assert [text[s.start : s.stop] for s in split(text, Splitting(name))] == ["It rained,", "she left,", "and so on"]
     spec = Engine(EngineConfig(device="cpu", splitter="clauses")).spec
-    assert (spec.splitter, spec.language) == (name, "")
+    assert (spec.splitter, spec.language) == (name, "auto")
     with pytest.raises(ModelError, match=r"split by clauses-1\.1, and this installation has .*clauses-1\.2"):
         split_by(Splitting("clauses-1.1"))
     with pytest.raises(UsageError, match=r"wrong-1\.2 left characters 3 to 5 out"):
