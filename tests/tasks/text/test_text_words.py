@@ -18,6 +18,7 @@ from polyseme.tasks.engine import Engine
 from polyseme.tasks.model.checkpoint import embedded_folder
 from polyseme.tasks.text.chunks import Chunk, chunks
 from polyseme.tasks.text.passages import passages
+from polyseme.tasks.text.sentences import Splitting, split_by
 from polyseme.tasks.text.text_words import kinds_of, words_in
 from polyseme.tasks.text.tokenizer import TextTokenizer
 from tests.tokenizers import CLASSES, SENTENCES, save_tokenizer
@@ -36,7 +37,7 @@ def loaded(model_type: str) -> TextTokenizer:
 
 
 def chunk_of(text: str, tokenizer: TextTokenizer) -> Chunk:
-    (chunk,) = chunks(passages([Document("d", "file:///d", text)], tokenizer), 10_000)
+    (chunk,) = chunks(passages([Document("d", "file:///d", text)], tokenizer, split_by(Splitting())), 10_000)
     return chunk
 
 
