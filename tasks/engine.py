@@ -52,6 +52,7 @@ from polyseme.tasks.encode.words import ChunkWords, chunk_words
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
 from polyseme.tasks.model.device_kind import device_and_precision
 from polyseme.tasks.model.own_settings import OwnSettings, own_settings
+from polyseme.tasks.model.spoken_languages import spoken_languages
 from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
 from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.lemmas import Lemmatizer
@@ -201,6 +202,11 @@ class Engine:
     def lemmatizer(self) -> Lemmatizer:
         """What finds the lemmas of words. Raises ModelError if its package is not installed."""
         return Lemmatizer()
+
+    @cached_property
+    def spoken(self) -> frozenset[str]:
+        """The codes of the languages that the model says it was made for; empty if it says nothing."""
+        return spoken_languages(self.checkpoint.folder)
 
     @property
     def frame(self) -> Frame:
@@ -366,7 +372,7 @@ class Engine:
             lemmas = self._lemmas(chunk, words) if outputs.lemma else None
             tables = made.tables(chunk, vectors, words, unknown.ended(chunk), lemmas)
             clock.lap("pool")
-            yield ChunkTables(tables, counts(chunk, tables, vectors, clock.reset()))
+            yield ChunkTables(tables, counts(chunk, tables, vectors, clock.reset(), self.spoken))
             clock.lap("outside")
 
     def planned(
