@@ -34,6 +34,7 @@ _CORPUS_HELP = {
     "delete": "Hide documents that the sources no longer yield.",
     "words": "Keep only these words' vectors, a list.",
     "pll": "Store each sentence's pseudo-log-likelihood in this variant.",
+    "lemma": "Store the lemma of each word, by the language of its document. Needs the extra lemma.",
     "budget": "Tokens in a batch. By default what the device holds.",
     "max_document_bytes": "Refuse longer documents (bytes of UTF-8).",
     "max_line_bytes": "Refuse longer lines or rows.",

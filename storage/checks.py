@@ -212,13 +212,14 @@ def outputs(origin: Origin, text: object) -> Outputs:
     """Return which rows a document has."""
     what = "document_versions.outputs"
     found = origin.object(text, what)
-    origin.fields({"pll": None} | found, what, ("level", "words", "nsp", "pll"))
+    origin.fields({"pll": None, "lemma": False} | found, what, ("level", "words", "nsp", "pll", "lemma"))
     origin.one_of(found["level"], f"{what} level", LEVELS)
     words = found["words"]
     if words is not None and not (isinstance(words, list) and all(_is_text(word) for word in words)):
         origin.refuse(f"{what} words", words, "a list of words, or null")
-    if not isinstance(found["nsp"], bool):
-        origin.refuse(f"{what} nsp", found["nsp"], "true or false")
+    for name in ("nsp", "lemma"):
+        if not isinstance(found.get(name, False), bool):
+            origin.refuse(f"{what} {name}", found[name], "true or false")
     if found.get("pll") is not None:
         origin.one_of(found["pll"], f"{what} pll", get_args(PllVariant))
     return Outputs.from_json(str(text))

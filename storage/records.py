@@ -158,19 +158,20 @@ class Outputs:
     """Which rows a document has besides its sentences. `words` limits word rows to these keys and phrases of
     keys with spaces between, None is all.
 
-    `pll` is the variant of pseudo-log-likelihood of its sentences, None for none.
+    `pll` is the variant of pseudo-log-likelihood of its sentences, None for none; with `lemma` words have theirs.
     """
 
     level: Level = "words"
     words: frozenset[str] | None = None
     nsp: bool = True
     pll: PllVariant | None = None
+    lemma: bool = False
 
     def covers(self, other: Outputs) -> bool:
         """Return True if rows made for `self` include everything that `other` needs."""
         if LEVELS.index(self.level) < LEVELS.index(other.level) or other.nsp > self.nsp:
             return False
-        if other.pll not in (None, self.pll):
+        if other.pll not in (None, self.pll) or other.lemma > self.lemma:
             return False
         if other.level == "sentences" or self.words is None:
             return True
@@ -182,12 +183,13 @@ class Outputs:
         wanted = [o.words for o in with_words if o.words is not None]
         words = frozenset[str]().union(*wanted) if with_words and len(wanted) == len(with_words) else None
         level = max(self.level, other.level, key=LEVELS.index)
-        return Outputs(level, words, self.nsp or other.nsp, self.pll or other.pll)
+        return Outputs(level, words, self.nsp or other.nsp, self.pll or other.pll, self.lemma or other.lemma)
 
     def to_json(self) -> str:
         """Return JSON with sorted keys, the same for equal outputs."""
         words = None if self.words is None else sorted(self.words)
-        added = {} if self.pll is None else {"pll": self.pll}
+        later = {"pll": self.pll, "lemma": self.lemma}
+        added = {name: value for name, value in later.items() if value}
         return json.dumps({"level": self.level, "words": words, "nsp": self.nsp, **added}, sort_keys=True)
 
     @staticmethod
@@ -195,7 +197,7 @@ class Outputs:
         """Return the outputs that `to_json` wrote, in this release or an earlier one."""
         raw = json.loads(text)
         words = None if raw["words"] is None else frozenset(raw["words"])
-        return Outputs(raw["level"], words, raw["nsp"], raw.get("pll"))
+        return Outputs(raw["level"], words, raw["nsp"], raw.get("pll"), raw.get("lemma", False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ SORT_KEYS: dict[str, tuple[str, ...]] = {
 ADDED: dict[str, tuple[str, ...]] = {
     "documents": ("language", "n_unknown"),
     "sentences": ("pll", "pll_variant"),
+    "words": ("lemma",),
     "tokens": ("surprisal",),
     "transitions": ("order_margin",),
 }
@@ -79,6 +80,7 @@ def table_schema(table: str, width: int) -> pa.Schema:
             *span,
             pa.field("word", pa.string(), nullable=False),
             pa.field("word_lower", pa.string(), nullable=False),
+            pa.field("lemma", pa.string()),
             pa.field("tokens", pa.list_(pa.string()), nullable=False),
             vector,
         ],

@@ -65,7 +65,7 @@ def word_key(word: str) -> str:
     """Return the key of a word. A word of nothing but characters to ignore is its own key."""
     if word.isascii():
         return word.lower()
-    return _composed(_without_ignored(word).casefold()) or word
+    return _composed(without_ignored(word).casefold()) or word
 
 
 def word_keys(text: str) -> list[str]:
@@ -99,7 +99,8 @@ def _composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _without_ignored(text: str) -> str:
+def without_ignored(text: str) -> str:
+    """Return a text in NFC without the characters that no key has."""
     ignored, joiners, _ = _compiled()
     text = _composed(ignored.sub("", text))
     if "\u200c" in text or "\u200d" in text:

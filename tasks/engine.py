@@ -40,6 +40,7 @@ from polyseme.tasks.encode.chunk_tables import ChunkTables, TableMaker, counts
 from polyseme.tasks.encode.clock import StageClock
 from polyseme.tasks.encode.forward import ChunkVectors, Forward
 from polyseme.tasks.encode.known import KnownRows, StoredSource
+from polyseme.tasks.encode.lemmas import chunk_lemmas
 from polyseme.tasks.encode.masked_lm import Masking
 from polyseme.tasks.encode.passes import passes
 from polyseme.tasks.encode.plan import ChunkPlan, plan
@@ -51,8 +52,10 @@ from polyseme.tasks.encode.words import ChunkWords, chunk_words
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
 from polyseme.tasks.model.device_kind import device_and_precision
 from polyseme.tasks.model.own_settings import OwnSettings, own_settings
+from polyseme.tasks.model.spoken_languages import spoken_languages
 from polyseme.tasks.text.chunks import Chunk, chunk_tokens, chunks
 from polyseme.tasks.text.frames import Frame
+from polyseme.tasks.text.lemmas import Lemmatizer
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
 from polyseme.tasks.text.sentences import SPLITTER, Split, Splitting, split_by, unsaid_language, whole_name
@@ -195,6 +198,16 @@ class Engine:
         layers = self.own_settings.dense if self.spec.dense else ()
         return SentenceHead.load(layers, normalize=self.spec.normalize)
 
+    @cached_property
+    def lemmatizer(self) -> Lemmatizer:
+        """What finds the lemmas of words. Raises ModelError if its package is not installed."""
+        return Lemmatizer()
+
+    @cached_property
+    def spoken(self) -> frozenset[str]:
+        """The codes of the languages that the model says it was made for; empty if it says nothing."""
+        return spoken_languages(self.checkpoint.folder)
+
     @property
     def frame(self) -> Frame:
         """The special tokens around the text of every window."""
@@ -289,9 +302,12 @@ class Engine:
     def check(self, outputs: Outputs) -> None:
         """Raise ModelError if checkpoint or device cannot give `outputs`, as far as files show without loading them.
 
-        Raises UsageError for windows that the model does not have, ModelError for a splitter that is not installed.
+        Raises UsageError for windows that the model does not have, ModelError for a splitter or a
+        lemmatizer that is not installed.
         """
         _ = self.split
+        if outputs.lemma:
+            _ = self.lemmatizer
         _ = self.checkpoint.config, self.wordpiece
         if self.checkpoint.family.kind == "generic":
             from polyseme.tasks.model.generic import require_runnable
@@ -353,9 +369,10 @@ class Engine:
             forward = Forward(chunk, planned, self.spec.pooling, self.spec.max_tokens, on_batch, self.sentence_head)
             clock.lap("reuse")
             vectors = self._vectors(forward, outputs, clock, device_lock=device_lock)
-            tables = made.tables(chunk, vectors, words, unknown.ended(chunk))
+            lemmas = self._lemmas(chunk, words) if outputs.lemma else None
+            tables = made.tables(chunk, vectors, words, unknown.ended(chunk), lemmas)
             clock.lap("pool")
-            yield ChunkTables(tables, counts(chunk, tables, vectors, clock.reset()))
+            yield ChunkTables(tables, counts(chunk, tables, vectors, clock.reset(), self.spoken))
             clock.lap("outside")
 
     def planned(
@@ -401,6 +418,11 @@ class Engine:
         if outputs.level == "sentences":
             return None
         return chunk_words(chunk, outputs.words, self.wordpiece.word_definition)
+
+    def _lemmas(self, chunk: Chunk, words: ChunkWords | None) -> list[str | None] | None:
+        if words is None:
+            return None
+        return chunk_lemmas(chunk, words, self.lemmatizer)
 
     def _passages(self, documents: Iterable[Document]) -> Iterator[Passage]:
         with self._lock:

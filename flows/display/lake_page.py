@@ -130,7 +130,7 @@ def _senses(ask: Ask, words: Sequence[str]) -> Iterator[str]:
         rows = [{**row, "distance": f"{row['distance']:.2f}"} for row in varied]
         yield _table(rows, ("word", "occurrences", "documents", "distance"))
     for word in chosen:
-        found = ask(SENSES, word=word)
+        found = ask(SENSES, word=word, by_lemma=False)
         if not found:
             yield f'<p class="faint">{escape(word)} does not occur.</p>'
             continue

@@ -12,7 +12,7 @@ _WORDS = re.compile(r"[^\W\d_]{4,}")
 """Shorter ones are mostly grammar."""
 SENSES = """
 SELECT sense.*, s.text AS sentence, s.char_start AS sentence_start, d.uri
-FROM senses($word) AS sense
+FROM senses($word, by_lemma := $by_lemma) AS sense
 JOIN sentences AS s ON s.doc_id = sense.doc_id AND s.sentence_index = sense.sentence_index
 JOIN documents AS d ON d.doc_id = sense.doc_id
 ORDER BY sense.sense, sense.rank"""

@@ -19,7 +19,7 @@ Name = tuple[str, str]
 TEXT = "text"
 _FROM_TEXT = {
     "sentences": ("char_start", "char_end", "text", "n_tokens", "pll", "embedding"),
-    "words": ("char_start", "char_end", "word", "word_lower", "tokens", "embedding"),
+    "words": ("char_start", "char_end", "word", "word_lower", "lemma", "tokens", "embedding"),
     "tokens": ("char_start", "char_end", "token", "token_id", "surprisal", "embedding"),
     "transitions": ("nsp_logit_is_next", "nsp_logit_not_next", "cosine", "n_truncated", "order_margin"),
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -40,9 +42,14 @@ class TableMaker:
     vocabulary: pa.Array
 
     def tables(
-        self, chunk: Chunk, vectors: ChunkVectors, words: ChunkWords | None, unknown: Ints
+        self,
+        chunk: Chunk,
+        vectors: ChunkVectors,
+        words: ChunkWords | None,
+        unknown: Ints,
+        lemmas: Sequence[str | None] | None = None,
     ) -> dict[str, pa.Table]:
-        """Return the tables of a chunk that have rows. `words` are those that get rows.
+        """Return the tables of a chunk that have rows. `words` are those that get rows, `lemmas` their lemmas.
 
         `unknown` is `(documents,)`, the unknown tokens of each document that ends in it.
         """
@@ -54,7 +61,7 @@ class TableMaker:
         }
         if words is not None:
             of_words = None if copied is None else copied.words
-            tables["words"] = rows.words(words, vectors.tokens, self.vocabulary, of_words)
+            tables["words"] = rows.words(words, vectors.tokens, self.vocabulary, of_words, lemmas)
         if self.outputs.level == "tokens":
             tables["tokens"] = rows.tokens(vectors.tokens, self.vocabulary, self.layers, vectors.surprisals)
         if vectors.scored is not None:
@@ -63,8 +70,17 @@ class TableMaker:
         return {name: table for name, table in tables.items() if table.num_rows}
 
 
-def counts(chunk: Chunk, tables: dict[str, pa.Table], vectors: ChunkVectors, seconds: dict[str, float]) -> Counts:
-    """Return what a chunk's tables hold, what was run for it and what was copied."""
+def counts(
+    chunk: Chunk,
+    tables: dict[str, pa.Table],
+    vectors: ChunkVectors,
+    seconds: dict[str, float],
+    spoken: frozenset[str] = frozenset(),
+) -> Counts:
+    """Return what a chunk's tables hold, what was run for it and what was copied.
+
+    `spoken` are the languages that the model was made for, empty if they are not known.
+    """
 
     def rows(name: str) -> int:
         return tables[name].num_rows if name in tables else 0
@@ -72,6 +88,7 @@ def counts(chunk: Chunk, tables: dict[str, pa.Table], vectors: ChunkVectors, sec
     reused = np.flatnonzero(chunk.own & vectors.copied.sentences.there) if vectors.copied else np.empty(0, np.int64)
     ended = tables.get("documents")
     unknown, long = (ended[name].to_numpy() for name in ("n_unknown", "n_tokens")) if ended else (_NONE, _NONE)
+    foreign = (unknown >= UNKNOWN_SHARE * long) | _in_another_language(ended, spoken)
     return Counts(
         documents=rows("documents"),
         sentences=rows("sentences"),
@@ -82,6 +99,12 @@ def counts(chunk: Chunk, tables: dict[str, pa.Table], vectors: ChunkVectors, sec
         reused_sentences=len(reused),
         reused_tokens=int(np.diff(chunk.sentence_ptr)[reused].sum()),
         unknown_tokens=int(unknown.sum()),
-        unknown_documents=int(((unknown >= UNKNOWN_SHARE * long) & (long >= LEAST_TOKENS)).sum()),
+        unknown_documents=int((foreign & (long >= LEAST_TOKENS)).sum()),
         seconds=seconds,
     )
+
+
+def _in_another_language(ended: pa.Table | None, spoken: frozenset[str]) -> npt.NDArray[np.bool_]:
+    """Return `(documents,)`: whether a document's language is clear, and none of those that the model was made for."""
+    languages = [] if ended is None else ended["language"].to_pylist()
+    return np.array([bool(spoken) and code is not None and code not in spoken for code in languages], dtype=bool)

@@ -85,10 +85,17 @@ class TableBuilder:
             lambda order: vectors[own[order]].astype(np.float16),
         )
 
-    def words(self, words: ChunkWords, tokens: Floats, pieces: pa.Array, copied: CopiedRows | None = None) -> pa.Table:
+    def words(
+        self,
+        words: ChunkWords,
+        tokens: Floats,
+        pieces: pa.Array,
+        copied: CopiedRows | None = None,
+        lemmas: Sequence[str | None] | None = None,
+    ) -> pa.Table:
         """Return one row per word: the mean of its tokens, or its vector in `copied`. `tokens` is `(tokens, width)`.
 
-        `pieces` is the vocabulary by id.
+        `pieces` is the vocabulary by id, `lemmas` are `(words,)`.
         """
         counts = words.stop - words.start
         inside = np.repeat(words.start - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
@@ -104,6 +111,7 @@ class TableBuilder:
                 "char_end": words.char_end,
                 "word": words.surface,
                 "word_lower": words.key,
+                "lemma": pa.nulls(len(words)) if lemmas is None else lemmas,
                 "tokens": names,
             },
             lambda order: self._word_vectors(words, tokens, copied, order),

@@ -38,7 +38,7 @@ _HUB_SECONDS = 10.0
 """How long to wait for the hub's answer: its client would wait for ever, though a cached copy may exist."""
 _HUB_FILES = [
     "config.json", "model*.safetensors*", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json",
-    "merges.txt", *VOCABULARIES, *OWN_SETTINGS,
+    "merges.txt", "README.md", *VOCABULARIES, *OWN_SETTINGS,
 ]  # fmt: skip
 
 

@@ -87,7 +87,8 @@ class ModelFunctions:
         for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
             function = self._keeping_failure(body)
             con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
-        for statement in macros(suffix, width):
+        words = snapshot.parts.get((encoding.encoding_id, "words"), ()) if encoding else ()
+        for statement in macros(suffix, width, has_older=not snapshot.lower_case.isdisjoint(words)):
             con.execute(statement)
 
     def _unconfined(self, call: Callable[[], None]) -> None:

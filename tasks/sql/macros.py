@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from polyseme.storage.sql.literals import escaped
+from polyseme.storage.sql.word_lookup import form_of, key_of_form
 from polyseme.tasks.sql.step_queries import cosine_scale, step_margins
 
 
-def macros(suffix: str, width: int) -> list[str]:
-    """Return the CREATE statements for a connection that has the views and functions with this suffix."""
+def macros(suffix: str, width: int, *, has_older: bool = False) -> list[str]:
+    """Return the CREATE statements for a connection that has the views and functions with this suffix.
+
+    `has_older` says that some of its words were stored before word keys.
+    """
     suffix = escaped(suffix)
     return [
-        _nearest_to(suffix, width), _nearest(suffix), _fill_mask(suffix), _senses(suffix), _polysemy(suffix),
-        _drift(suffix), _breaks(suffix), _surprisal(suffix), _pll(suffix),
+        _nearest_to(suffix, width), _nearest(suffix), _fill_mask(suffix), _senses(suffix),
+        _polysemy(suffix, has_older=has_older), _drift(suffix), _breaks(suffix), _surprisal(suffix), _pll(suffix),
     ]  # fmt: skip
 
 
@@ -44,10 +48,10 @@ ORDER BY mask, rank"""
 def _senses(suffix: str) -> str:
     """Every occurrence of a word with its sense, the most typical of each sense first."""
     return f"""
-CREATE MACRO "senses{suffix}"(word) AS TABLE
+CREATE MACRO "senses{suffix}"(word, by_lemma := false) AS TABLE
 WITH numbered AS (
     SELECT o.*, row_number() OVER (ORDER BY o.doc_id, o.sentence_index, o.word_index) AS n
-    FROM "occurrences{suffix}"(word) AS o
+    FROM "occurrences{suffix}"(word, by_lemma := by_lemma) AS o
 ), grouped AS (
     SELECT "cluster_senses{suffix}"(list(embedding ORDER BY n)) AS found FROM numbered
 ), sense AS (
@@ -70,32 +74,34 @@ JOIN "sentences{suffix}" AS s ON s.doc_id = o.doc_id AND s.sentence_index = o.se
 ORDER BY sense.sense, rank"""
 
 
-def _polysemy(suffix: str) -> str:
-    """The words whose occurrences differ most, without numbers and punctuation."""
+def _polysemy(suffix: str, *, has_older: bool) -> str:
+    """The words, or lemmas, whose occurrences differ most, without numbers and punctuation."""
     return f"""
-CREATE MACRO "polysemy{suffix}"(at_least := 10) AS TABLE
-WITH counted AS (
-    SELECT word_lower, count(*) AS n FROM "words{suffix}"
-    WHERE regexp_full_match(word_lower, '\\pL+') GROUP BY word_lower
+CREATE MACRO "polysemy{suffix}"(at_least := 10, by_lemma := false) AS TABLE
+WITH form AS (
+    SELECT {form_of("w")} AS form, count(*) AS n FROM "words{suffix}" AS w GROUP BY ALL
+), counted AS (
+    SELECT form, {key_of_form("form") if has_older else "form"} AS key, n FROM form
+    WHERE regexp_full_match(form, '\\pL[\\pL\\pM\\x{{200C}}\\x{{200D}}]*')
 ), frequent AS (
-    SELECT word_lower FROM counted WHERE n >= at_least
+    SELECT form, key FROM counted QUALIFY sum(n) OVER (PARTITION BY key) >= at_least
 )
-SELECT w.word_lower AS word, count(*) AS occurrences, count(DISTINCT w.doc_id) AS documents,
+SELECT frequent.key AS word, count(*) AS occurrences, count(DISTINCT w.doc_id) AS documents,
        "vector_spread{suffix}"(list(w.embedding)) AS distance
 FROM "words{suffix}" AS w
-SEMI JOIN frequent ON frequent.word_lower = w.word_lower
-GROUP BY w.word_lower
+JOIN frequent ON frequent.form = {form_of("w")}
+GROUP BY frequent.key
 ORDER BY distance DESC, word"""
 
 
 def _drift(suffix: str) -> str:
     """How differently two lists of documents use a word."""
     return f"""
-CREATE MACRO "drift{suffix}"(word, docs, other_docs) AS TABLE
+CREATE MACRO "drift{suffix}"(word, docs, other_docs, by_lemma := false) AS TABLE
 WITH grouped AS (
     SELECT list(embedding) FILTER (WHERE list_contains(docs, doc_id)) AS here,
            list(embedding) FILTER (WHERE list_contains(other_docs, doc_id)) AS there
-    FROM "occurrences{suffix}"(word)
+    FROM "occurrences{suffix}"(word, by_lemma := by_lemma)
 )
 SELECT len(here) AS occurrences, len(there) AS other_occurrences,
        "pairwise_distance{suffix}"(here, there) AS pairwise_distance,

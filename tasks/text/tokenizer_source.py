@@ -130,6 +130,12 @@ def _source(folder: Path, path: Path, name: str, definition: Definition, names: 
 
 def _by_transformers(folder: Path) -> TokenizerSource:
     """Return the tokenizer that transformers itself makes, for classes that are not in `tokenizer_classes`."""
+    if read_json_if_there(folder / "tokenizer_config.json").get("tokenizer_class") == "BertJapaneseTokenizer":
+        raise ModelError(
+            f"The tokenizer of {folder} needs another program, MeCab or Sudachi, to find the words of Japanese; only "
+            "tokenizers that work by themselves are run. Use a model such as "
+            "google-bert/bert-base-multilingual-cased (docs/languages.md)."
+        )
     # Two seconds of import, needed only for unusual classes and checkpoints without tokenizer.json.
     from transformers import AutoTokenizer
 

@@ -125,6 +125,11 @@ class TestWordsInLowerCase:
         report = self.embed(lake, tmp_path / "new.jsonl", new, Outputs())
         assert report.tally.new == 1
         assert self.found(lake) == {word: count + 1 for word, count in SPELLINGS.items()}
+        of_strasse = "FROM words WHERE word_key(word_lower) = 'strasse'"
+        assert rows(lake, f"SELECT count(DISTINCT word_lower) {of_strasse}") == [(2,)]
+        ((count,),) = rows(lake, f"SELECT count(*) {of_strasse}")
+        said = "SELECT word, occurrences FROM polysemy(at_least := {}) WHERE word IN ('straße', 'strasse')"
+        assert rows(lake, said.format(count)) == [("strasse", count)]
         with Catalog.open(lake) as catalog:
             assert [m.outcome for m in compact(catalog).merges if m.table == "words"] == ["merged"]
             publish(catalog)

@@ -36,6 +36,10 @@ class PartialOutputOptions:
     pll_variant: PllVariant = "within_word_l2r"
     """within_word_l2r masks a token and what follows of its word; original masks the token alone."""
 
+    lemma: Annotated[bool, Parameter(negative="")] = False
+    """Store the lemma of each word, by the language of its document, to group and look up words by it. Documents that
+    have lemmas keep them without this. Needs the extra lemma."""
+
     def outputs(self, had: Outputs | None = None) -> Outputs:
         """Return the outputs of every document: those given, else those of `had`, by default words and NSP.
 
@@ -44,9 +48,12 @@ class PartialOutputOptions:
         had = Outputs() if had is None else had
         level, words = (had.level, had.words) if (self.level, self.words) == (None, None) else self._rows()
         pll = self.pll_variant if self.pll else had.pll
-        return Outputs(level, words, had.nsp if self.nsp is None else self.nsp, pll)
+        nsp = had.nsp if self.nsp is None else self.nsp
+        return Outputs(level, words, nsp, pll, self.lemma or had.lemma)
 
     def _rows(self) -> tuple[Level, frozenset[str] | None]:
+        if self.lemma and self.level == "sentences":
+            raise UsageError("--lemma is of words and --level sentences keeps none. Leave one of them out.")
         if self.words is None:
             return self.level or "words", None
         wanted = phrases(self.words.split(","))

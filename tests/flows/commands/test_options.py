@@ -48,8 +48,8 @@ DIFFERENT = {
 EVERY_FLAG_OF_EMBED = """
 embed a.txt - --lake l --catalog sqlite:////c --model m --device cpu --precision fp32 --context window --layers last4
 --pooling mean --max-tokens 99 --name n --level tokens --words Bank,court --no-nsp --pll --pll-variant original
---text-field t --id-field i --title-field h --max-document-mb 2 --max-line-mb 3 --delimiter tab --quote none --no-header
---limit 7 --keep-missing --runner dask --runner-workers 5 --strict -v"""
+--lemma --text-field t --id-field i --title-field h --max-document-mb 2 --max-line-mb 3 --delimiter tab --quote none
+--no-header --limit 7 --keep-missing --runner dask --runner-workers 5 --strict -v"""
 
 
 def options(command: str) -> Iterator[Argument]:
@@ -127,7 +127,8 @@ def test_every_flag_of_embed_arrives_where_it_belongs(home: Path) -> None:
     assert found["encoding"].config() == EngineConfig(
         model="m", device="cpu", precision="fp32", context="window", layers="last4", pooling="mean", max_tokens=99
     )
-    assert found["outputs"].outputs() == Outputs("tokens", frozenset({"bank", "court"}), nsp=False, pll="original")
+    words = frozenset({"bank", "court"})
+    assert found["outputs"].outputs() == Outputs("tokens", words, nsp=False, pll="original", lemma=True)
     assert found["reading"].read_options() == ReadOptions(
         text_field="t", id_field="i", title_field="h", max_document_bytes=2 * MIB, max_line_bytes=3 * MIB,
         delimiter="tab", quote="none", header=False,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +34,15 @@ UNSPOKEN = {
     "vi": "Chiếc phà rời cảng trước buổi trưa. Từ bữa sáng không ai nhìn thấy thuyền trưởng, và biển động dữ dội.",
 }
 """The first sentences of SPOKEN in languages that the embedded model was not made for."""
+
+
+LIKE_ENGLISH = {
+    "fr": "Le train est parti de la gare avant le soir. Les voyageurs sont dans le restaurant et la direction est en "
+    "France. Nous avons une petite question pour le capitaine, qui est dans le port.",
+    "es": "El tren de la tarde no es para los hombres. La casa de la familia es grande y los hermanos no son de la "
+    "capital. En el centro de la plaza hay una iglesia, y en las calles los animales.",
+}
+"""Languages that the vocabulary of the embedded model happens to have the words of."""
 
 
 def counted(engine: Engine, text: str, limit: int = 10_000) -> int:
@@ -66,6 +78,24 @@ def test_other_scripts_and_far_languages_are_unknown(mini: Engine, language: str
     assert rows[1]["n_unknown"] >= UNKNOWN_SHARE * rows[1]["n_tokens"]
     assert tables.counts.unknown_documents == 1
     assert tables.counts.unknown_tokens == sum(row["n_unknown"] for row in rows)
+
+
+@pytest.mark.parametrize("language", LIKE_ENGLISH)
+def test_a_language_that_the_model_says_it_was_not_made_for_is_unknown(mini: Engine, language: str) -> None:
+    texts = [Document("a", "u", SPOKEN["plain"]), Document("b", "u", LIKE_ENGLISH[language])]
+    (tables,) = mini.run(texts, Outputs("sentences"), version=1, seed=0, ingested_at=NOW)
+    rows = tables.tables["documents"].to_pylist()
+    assert [row["language"] for row in rows] == ["en", language]
+    assert rows[1]["n_unknown"] < UNKNOWN_SHARE * rows[1]["n_tokens"], "the tokens alone do not tell"
+    assert tables.counts.unknown_documents == 1
+
+
+def test_of_a_model_that_names_no_languages_only_tokens_count(mini: Engine, tmp_path: Path) -> None:
+    folder = shutil.copytree(mini.checkpoint.folder, tmp_path / "model", ignore=shutil.ignore_patterns("README.md"))
+    texts = [Document("a", "u", SPOKEN["plain"]), Document("b", "u", LIKE_ENGLISH["fr"])]
+    silent = Engine(replace(mini.config, model=str(folder)))
+    (tables,) = silent.run(texts, Outputs("sentences"), version=1, seed=0, ingested_at=NOW)
+    assert (silent.spoken, tables.counts.unknown_documents) == (frozenset(), 0)
 
 
 def test_a_foreign_word_or_a_foreign_name_alone_is_no_foreign_document(mini: Engine) -> None:
