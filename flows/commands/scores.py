@@ -1,4 +1,4 @@
-"""Next Sentence Prediction by default: scored if the model has a head for it, left out with a word if it has none."""
+"""Steps between sentences by default: scored if the model has a head for it, left out with a word if it has none."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ def without_missing_scores(engine: Engine, outputs: Outputs, *, asked: bool | No
     Says so on stderr. Raises ModelError for a model that is not available.
     """
     checkpoint = engine.checkpoint
-    if asked is not None or not outputs.nsp or checkpoint.claims_head("NSP"):
+    if asked is not None or not outputs.nsp or checkpoint.scores_steps:
         return outputs
     note(
-        f"{checkpoint.label} has no NSP head: steps between sentences are not scored. Models that score them are "
-        "BERTs with their pretraining heads, such as polyseme-mini and google-bert/bert-base-uncased."
+        f"{checkpoint.label} has no NSP head and no sentence-order head: steps between sentences are not scored. "
+        "Models that score them are BERTs with their pretraining heads, such as polyseme-mini and "
+        "google-bert/bert-base-uncased."
     )
     return replace(outputs, nsp=False)
