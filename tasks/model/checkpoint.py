@@ -253,7 +253,8 @@ def _download(name: str, revision: str | None) -> Checkpoint:
 
 def missing_head(checkpoint: Checkpoint, head: Literal["NSP", "MLM", "NSP head and no sentence-order"]) -> ModelError:
     """Return the error for a head that the checkpoint lacks."""
-    family, without = checkpoint.family, " or leave scoring out with --no-nsp" if head != "MLM" else ""
+    family = checkpoint.family
+    without = "" if head == "MLM" else " or leave scoring out with --no-nsp (in polyseme.toml: nsp = false)"
     why = "it was saved without it, and a random one would give meaningless scores"
     if family.kind == "generic":
         why = f"Polyseme reads the vectors of a '{family.title}' model, and no heads"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from polyseme.flows.cli import main
-from polyseme.flows.commands.scores import without_missing_scores
+from polyseme.flows.display.scores import without_missing_scores
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.compaction import compact

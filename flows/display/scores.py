@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 from polyseme.flows.display.terminal import note
 from polyseme.storage.records import Outputs
@@ -12,14 +14,18 @@ from polyseme.tasks.engine import Engine
 def without_missing_scores(engine: Engine, outputs: Outputs, *, asked: bool | None) -> Outputs:
     """Return `outputs`, without scores of steps that nobody `asked` for and the model has no head for.
 
-    Says so on stderr. Raises ModelError for a model that is not available.
+    Says so on stderr, once in a process. Raises ModelError for a model that is not available.
     """
     checkpoint = engine.checkpoint
     if asked is not None or not outputs.nsp or checkpoint.scores_steps:
         return outputs
-    note(
-        f"{checkpoint.label} has no NSP head and no sentence-order head: steps between sentences are not scored. "
-        "Models that score them are BERTs with their pretraining heads, such as polyseme-mini and "
-        "google-bert/bert-base-uncased."
-    )
+    _say(checkpoint.label, checkpoint.folder)
     return replace(outputs, nsp=False)
+
+
+@cache
+def _say(label: str, folder: Path) -> None:
+    note(
+        f"{label} has no NSP head and no sentence-order head: steps between sentences are not scored. Models that "
+        "score them are BERTs with their pretraining heads, such as polyseme-mini and google-bert/bert-base-uncased."
+    )
