@@ -34,7 +34,8 @@ from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import read_sources, resolve
 from polyseme.tasks.text.sentences import split
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "corpus"
+ROOT = Path(__file__).resolve().parent.parent
+TEXTS = (ROOT / "examples" / "corpus", ROOT / "docs")
 BATCHES = (8, 16, 32, 64)
 _AGREE = 1e-4
 PACKED = {
@@ -110,11 +111,12 @@ def _save(folder: Path, name: str, options: argparse.Namespace) -> None:
 
 
 def _sentences() -> list[str]:
-    return list(dict.fromkeys(_all_sentences()))
+    # In sentence-transformers a text can contain special tokens, such as [MASK].
+    return [text for text in dict.fromkeys(_all_sentences()) if "[" not in text]
 
 
 def _all_sentences() -> Iterator[str]:
-    for item in read_sources(resolve([str(EXAMPLES)]), ReadOptions(), stdin=io.BytesIO()):
+    for item in read_sources(resolve([str(folder) for folder in TEXTS]), ReadOptions(), stdin=io.BytesIO()):
         text = getattr(item, "text", "")
         for span in split(text):
             yield text[span.start : span.stop]

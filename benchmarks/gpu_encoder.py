@@ -15,7 +15,8 @@ from polyseme.tasks.encode.masked_lm import Ids, Masking, token_surprisals, word
 from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.model.checkpoint import Checkpoint, embedded_folder
 from polyseme.tasks.model.devices import DTYPES
-from polyseme.tasks.model.encoder import Encoded, Encoder
+from polyseme.tasks.model.encoded import Encoded
+from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.model.packed import PackedBatch
 from polyseme.tasks.model.packing import pack
 from polyseme.tasks.text.windows import (

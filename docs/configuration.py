@@ -130,14 +130,14 @@ def _corpus(embed: list[Argument]) -> Iterator[str]:
 
 
 def corpus_keys() -> Iterator[tuple[str, str, Any]]:
-    """Yield the keys of a corpus: its own fields and, flat, those of the records that it is made of."""
+    """Yield the keys of a corpus: its own fields and, flat, those of the records that it is made of, each once."""
     hints = get_type_hints(Corpus)
     for field in fields(Corpus):
         kind = hints[field.name]
         if is_dataclass(kind):
             prefix = "runner_" if kind is Runner else ""
             inner = get_type_hints(kind)
-            for part in fields(kind):
+            for part in (part for part in fields(kind) if part.name not in hints):
                 yield ("runner" if part.name == "kind" else prefix + part.name), _type(inner[part.name]), part.default
         elif field.name != "name":
             yield field.name, _type(kind), field.default

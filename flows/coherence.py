@@ -143,7 +143,7 @@ def _page(run_id: str, lake: str, level: Level | None, before: Level | None, bro
     if level is None:
         return (
             f"# Coherence of run {run_id}\n\nNothing was scored: the run committed no document of two sentences, or "
-            "it ran without NSP."
+            "it ran without NSP, or with a model that has no NSP head."
         )
     lines = [
         f"# Coherence of run {run_id}",

@@ -25,7 +25,7 @@ ADDED: dict[str, tuple[str, ...]] = {
     "documents": ("language", "n_unknown"),
     "sentences": ("pll", "pll_variant"),
     "words": ("lemma",),
-    "tokens": ("surprisal",),
+    "tokens": ("surprisal", "replaced_logit"),
     "transitions": ("order_margin",),
 }
 """Columns that parts of older releases lack. They may be NULL, and read as NULL from such a part."""
@@ -94,6 +94,7 @@ def table_schema(table: str, width: int) -> pa.Schema:
             pa.field("token_id", pa.int32(), nullable=False),
             pa.field("layer", pa.string(), nullable=False),
             pa.field("surprisal", pa.float32()),
+            pa.field("replaced_logit", pa.float32()),
             vector,
         ],
         "transitions": [
@@ -102,8 +103,8 @@ def table_schema(table: str, width: int) -> pa.Schema:
             pa.field("kind", pa.string(), nullable=False),
             pa.field("next_doc_id", pa.string(), nullable=False),
             pa.field("next_sentence_index", pa.int32(), nullable=False),
-            pa.field("nsp_logit_is_next", pa.float32(), nullable=False),
-            pa.field("nsp_logit_not_next", pa.float32(), nullable=False),
+            pa.field("nsp_logit_is_next", pa.float32()),
+            pa.field("nsp_logit_not_next", pa.float32()),
             pa.field("cosine", pa.float32(), nullable=False),
             pa.field("n_truncated", pa.int32(), nullable=False),
             pa.field("order_margin", pa.float32()),

@@ -318,8 +318,8 @@ class Engine:
             self._check_dense(outputs)
         if self.config.device != "auto" or self.config.precision != "auto":
             _ = self.spec
-        if not self.checkpoint.claims_head("NSP") and outputs.nsp:
-            raise missing_head(self.checkpoint, "NSP")
+        if not self.checkpoint.scores_steps and outputs.nsp:
+            raise missing_head(self.checkpoint, "NSP head and no sentence-order")
         if outputs.pll is not None and not self.checkpoint.claims_head("MLM"):
             raise missing_head(self.checkpoint, "MLM")
 
@@ -448,16 +448,17 @@ class Engine:
     ) -> ChunkVectors:
         masking = None if outputs.pll is None else Masking(outputs.pll, self.wordpiece.mask_id)
         width, tokens = self.checkpoint.width, outputs.level != "sentences"
+        replaced = outputs.level == "tokens" and self.checkpoint.claims_head("discriminator")
+
+        def run() -> ChunkVectors:
+            return forward.run(lambda: self.encoder, width=width, masking=masking, tokens=tokens, replaced=replaced)
 
         def work() -> ChunkVectors:
             with device_lock:
                 clock.lap("wait")
-                return forward.run(lambda: self.encoder, width=width, masking=masking, tokens=tokens)
+                return run()
 
-        if forward.plan.is_empty:
-            vectors = forward.run(lambda: self.encoder, width=width, masking=masking, tokens=tokens)
-        else:
-            vectors = self._encoder_lane.submit(work).result()
+        vectors = run() if forward.plan.is_empty else self._encoder_lane.submit(work).result()
         clock.add(vectors.seconds)
         return vectors
 

@@ -15,8 +15,8 @@ from polyseme.flows.commands.options.outputs import PartialOutputOptions
 from polyseme.flows.commands.options.panels import DOCUMENTS, ENCODING
 from polyseme.flows.commands.options.reading import Limit, as_parameters
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
-from polyseme.flows.commands.scores import without_missing_scores
 from polyseme.flows.display.output import write_json
+from polyseme.flows.display.scores import without_missing_scores
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Outputs

@@ -23,9 +23,10 @@ Ask = Callable[..., list[dict[str, Any]]]
 _RANKING = """
 SELECT d.doc_id, d.title, d.uri, count(*) AS steps, avg(c.margin) AS mean_margin, min(c.margin) AS worst_margin,
        avg(c.percentile) AS mean_percentile, avg(c.cosine) AS mean_cosine,
-       arg_min(c.sentence_index, c.margin) AS worst_after, list(c.margin ORDER BY c.sentence_index) AS margins
+       arg_min(c.sentence_index, c.margin) AS worst_after,
+       coalesce(list(c.margin ORDER BY c.sentence_index) FILTER (c.margin IS NOT NULL), []) AS margins
 FROM coherence AS c JOIN documents AS d ON d.doc_id = c.doc_id
-GROUP BY ALL ORDER BY mean_margin, d.doc_id"""
+GROUP BY ALL ORDER BY mean_margin, avg(c.order_margin), d.doc_id"""
 
 _NAMED = """
 SELECT doc_id, title, uri FROM documents
@@ -70,7 +71,8 @@ def coherence(
     Topic: margins are NSP's log-odds that a sentence continues the one before it; the sparkline is their curve.
     Order: the order score is by how many standard deviations neighbours are more alike than in a random order of the
     same sentences (0 if shuffled; documents of fewer than 15 sentences seldom differ clearly). Neither recognises a
-    text read backwards; the order margin does, if the checkpoint has an ordering head.
+    text read backwards; the order margin does, if the checkpoint has an ordering head. A model with that head alone,
+    such as ALBERT, gives no margins: its documents are ranked by the mean order margin.
 
     Example: polyseme coherence --worst 5
 
@@ -160,28 +162,37 @@ def _show_ranking(ranking: list[dict[str, Any]], *, json: bool) -> None:
         {
             "document": row["title"] or row["doc_id"],
             "steps": row["steps"],
-            "mean margin": round(row["mean_margin"], 2),
-            "worst": round(row["worst_margin"], 1),
+            "mean margin": _rounded(row["mean_margin"], 2),
+            "worst": _rounded(row["worst_margin"], 1),
             "after sentence": row["worst_after"],
-            "percentile": row["mean_percentile"] and round(row["mean_percentile"], 2),
-            "order score": row["order_score"] and round(row["order_score"], 1),
+            "percentile": _rounded(row["mean_percentile"], 2),
+            "order margin": _rounded(row["mean_order_margin"], 2),
+            "order score": _rounded(row["order_score"], 1),
             "breaks": row["breaks"],
             "deepest": row["deepest_break"],
             "curve": sparkline(row["margins"][:60]),
         }
         for row in ranking
     ]
+    for unknown in ("mean margin", "worst", "after sentence", "percentile", "order margin"):
+        if all(row[unknown] is None for row in rows):  # the model has no head for it
+            rows = [{name: value for name, value in row.items() if name != unknown} for row in rows]
     if rows:
         write_table(pa.Table.from_pylist(rows), "table")
     else:
-        show("No text in the lake has an NSP score: all are of one sentence, or were embedded with --no-nsp.")
+        show("No text in the lake has scored steps: all are of one sentence, or were embedded with --no-nsp.")
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _show_curve(title: str, steps: list[dict[str, Any]], found: dict[str, Any]) -> None:
+    from polyseme.flows.display.coherence_curve import curve_of
     from polyseme.flows.display.svg import sparkline
 
     lines = [f"{title}: {len(steps)} steps, {sum(s['is_break'] for s in steps)} breaks"]
-    lines.append("  " + sparkline([s["margin"] for s in steps]))
+    lines.append("  " + sparkline([s[curve_of(steps)] for s in steps]))
     lines.append("  " + "".join("^" if s["is_break"] else " " for s in steps))
     if steps:
         lines += _topic_and_order(steps, found)
@@ -189,16 +200,24 @@ def _show_curve(title: str, steps: list[dict[str, Any]], found: dict[str, Any]) 
         if s["is_break"]:
             standing = "" if s["percentile"] is None else f", above {s['percentile']:.0%} of random pairs"
             deepest = " (deepest)" if s["sentence_index"] == found["deepest_break"] else ""
-            lines.append(f"Break after sentence {s['sentence_index']}{deepest}: margin {s['margin']:+.1f}{standing}")
+            lines.append(f"Break after sentence {s['sentence_index']}{deepest}: {_shown_margin(s)}{standing}")
             lines += [f"  … {' '.join(s['text'].split())}", f"  → {' '.join(s['next_text'].split())}"]
     show("\n".join(lines).rstrip())
 
 
+def _shown_margin(step: dict[str, Any]) -> str:
+    if step["margin"] is not None:
+        return f"margin {step['margin']:+.1f}"
+    return f"order margin {step['order_margin']:+.1f}"
+
+
 def _topic_and_order(steps: list[dict[str, Any]], found: dict[str, Any]) -> list[str]:
-    margin, cosine = (sum(s[name] for s in steps) / len(steps) for name in ("margin", "cosine"))
+    cosine = sum(s["cosine"] for s in steps) / len(steps)
+    margins = [s["margin"] for s in steps if s["margin"] is not None]
+    topic = f"mean margin {sum(margins) / len(margins):+.1f}, " if margins else ""
     score, order = found["order_score"], found["mean_order_margin"]
     told = "too few sentences" if score is None else f"{score:+.1f} standard deviations above a random order"
     return [
-        f"Topic: mean margin {margin:+.1f}, mean cosine {cosine:.2f}",
+        f"Topic: {topic}mean cosine {cosine:.2f}",
         f"Order: {told}" + ("" if order is None else f", mean order margin {order:+.1f}"),
     ]

@@ -17,6 +17,7 @@ from polyseme.storage.errors import MissingLakeError, PolysemeError, in_words
 
 if TYPE_CHECKING:
     from polyseme.storage.lake import Lake
+    from polyseme.tasks.model.encoder import Encoder
 
 _PACKAGES = ("prefect", "fastapi", "sqlalchemy", "torch", "transformers", "tokenizers", "pyarrow", "duckdb", "nupunkt")
 
@@ -87,13 +88,18 @@ def _model(model: str) -> str:
     from polyseme.tasks.engine import Engine, EngineConfig
 
     engine = Engine(EngineConfig(model=model))
-    nsp, mlm = engine.in_lane(lambda encoder: (encoder.has_nsp, encoder.has_mlm))
+    nsp, mlm, further = engine.in_lane(lambda encoder: (encoder.has_nsp, encoder.has_mlm, _further_heads(encoder)))
     spec, family = engine.spec, engine.checkpoint.family
-    heads = f"NSP head {'yes' if nsp else 'no'}, MLM head {'yes' if mlm else 'no'}"
+    heads = ", ".join([f"NSP head {'yes' if nsp else 'no'}", f"MLM head {'yes' if mlm else 'no'}", *further])
     sentences = f"sentences {described(spec)}, {engine.wordpiece.kind} tokenizer"
     size, limit = engine.checkpoint.width, spec.max_tokens
     how = f"; {_SLOW}" if family.kind == "generic" else ""
     return f"{spec.model}: {family.title}, hidden size {size}, {limit} tokens a window, {heads}; {sentences}{how}"
+
+
+def _further_heads(encoder: Encoder) -> list[str]:
+    there = {"sentence-order head": encoder.has_order, "replaced-token head": encoder.has_discriminator}
+    return [name for name, has in there.items() if has]
 
 
 def _nsp(model: str) -> str:

@@ -14,7 +14,7 @@ from polyseme.flows.commands.options.outputs import OutputOptions
 from polyseme.flows.commands.options.panels import DOCUMENTS, REPORT
 from polyseme.flows.commands.options.reading import Limit, ReadingOptions, Sources, as_parameters, refuse_options
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
-from polyseme.flows.commands.scores import without_missing_scores
+from polyseme.flows.display.scores import without_missing_scores
 from polyseme.flows.runs.job import EmbedRequest, Job, embed_job
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.engine import shared_engine

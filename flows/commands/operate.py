@@ -71,7 +71,8 @@ def serve(*, limit: int = 4, poll_seconds: float = 2.0) -> Exit:
 
     for corpus in chosen():
         # A model that is not available is an error now, not in the first run at night.
-        shared_engine(corpus.engine).check(corpus.outputs)
+        request = corpus.request()
+        shared_engine(request.engine).check(request.outputs)
     found = read_deployments(deployments_file())
     os.chdir(_home())
     run(found, limit=limit, poll_seconds=poll_seconds)

@@ -44,7 +44,7 @@ SELECT (SELECT count(*) FROM documents) AS documents, (SELECT count(*) FROM sent
 _LENGTHS = """
 SELECT least(n_tokens, 119) // 5 AS bin, count(*) AS n FROM sentences GROUP BY bin ORDER BY bin"""
 _MARGINS = """
-SELECT least(greatest(floor(margin), -12), 11)::INTEGER AS bin, count(*) AS n FROM coherence
+SELECT least(greatest(floor(margin), -12), 11)::INTEGER AS bin, count(*) AS n FROM coherence WHERE margin IS NOT NULL
 GROUP BY bin ORDER BY bin"""
 _REJECTS = """
 SELECT code, count(*) AS records, any_value(message) AS example FROM rejects
@@ -53,7 +53,7 @@ _WORST = """
 SELECT c.doc_id, any_value(d.title) AS title, count(*) AS steps, avg(c.margin) AS mean_margin,
        avg(c.percentile) AS percentile
 FROM coherence AS c JOIN documents AS d ON d.doc_id = c.doc_id
-GROUP BY c.doc_id HAVING count(*) >= 5 ORDER BY mean_margin, c.doc_id LIMIT 10"""
+WHERE c.margin IS NOT NULL GROUP BY c.doc_id HAVING count(*) >= 5 ORDER BY mean_margin, c.doc_id LIMIT 10"""
 _CURVE = """
 SELECT sentence_index, margin, is_break, text, next_text FROM breaks($doc_id) ORDER BY sentence_index"""
 _POLYSEMY = """
@@ -98,7 +98,7 @@ def _coherence(ask: Ask) -> Iterator[str]:
     yield "<h2>Coherence</h2>"
     margins = {row["bin"]: row["n"] for row in ask(_MARGINS)}
     if not margins:
-        yield '<p class="faint">No transitions were scored.</p>'
+        yield '<p class="faint">No transitions were scored with NSP.</p>'
         return
     yield "<p>Next Sentence Prediction's log-odds that a sentence continues the one before; above 0 it does.</p>"
     names = [str(i) for i in range(-12, 12)]

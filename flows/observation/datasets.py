@@ -20,7 +20,7 @@ TEXT = "text"
 _FROM_TEXT = {
     "sentences": ("char_start", "char_end", "text", "n_tokens", "pll", "embedding"),
     "words": ("char_start", "char_end", "word", "word_lower", "lemma", "tokens", "embedding"),
-    "tokens": ("char_start", "char_end", "token", "token_id", "surprisal", "embedding"),
+    "tokens": ("char_start", "char_end", "token", "token_id", "surprisal", "replaced_logit", "embedding"),
     "transitions": ("nsp_logit_is_next", "nsp_logit_not_next", "cosine", "n_truncated", "order_margin"),
 }
 """Columns that follow from the text of a document alone, given the encoding."""

@@ -20,6 +20,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from polyseme.flows.display.scores import without_missing_scores
 from polyseme.flows.runs.job import EmbedRequest
 from polyseme.flows.runs.runners import Runner
 from polyseme.flows.settings import CONFIG_FILE, from_folder, read_config_file
@@ -28,7 +29,7 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import Outputs
 from polyseme.storage.word_keys import phrases
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine import EngineConfig, shared_engine
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import Source, refuse_credentials, resolve
 
@@ -44,6 +45,7 @@ class Corpus:
 
     `catalog` is the database of the lake's catalog if that is not in the lake's folder, without a password. `delete`
     hides documents that the sources no longer yield, no more than `delete_limit` of each. `runner` encodes the shards.
+    `nsp` is what the table says of it, None if it says nothing: steps are scored if the model has a head for them.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Corpus:
     reading: ReadOptions = field(default_factory=ReadOptions)
     delete: bool = True
     delete_limit: str | int | None = None
+    nsp: bool | None = None
 
     def __post_init__(self) -> None:
         refuse_secrets(self.lake)
@@ -83,9 +86,13 @@ class Corpus:
             raise UsageError(f"[corpus.{self.name}]: {error}") from error
 
     def request(self) -> EmbedRequest:
-        """Return the request that brings this corpus up to date."""
+        """Return the request that brings this corpus up to date. Raises ModelError for a model that is not available.
+
+        Without `nsp` in the table and a head for it in the model, steps are not scored.
+        """
+        outputs = without_missing_scores(shared_engine(self.engine), self.outputs, asked=self.nsp)
         return EmbedRequest(
-            sources=self.sources, lake=self.lake, catalog=self.catalog, engine=self.engine, outputs=self.outputs,
+            sources=self.sources, lake=self.lake, catalog=self.catalog, engine=self.engine, outputs=outputs,
             reading=self.reading, delete=self.delete, delete_limit=self.delete_limit, runner=self.runner,
         )  # fmt: skip
 
@@ -169,6 +176,7 @@ def _corpus(name: str, table: dict[str, Any], folder: Path) -> Corpus:
         "outputs": outputs,
         "reading": reading,
         "runner": runner,
+        "nsp": outputs.get("nsp"),
         **own,
     }
     try:

@@ -214,7 +214,8 @@ def _coherence_view(suffix: str) -> str:
 
     `z_score` is the number of standard deviations above the mean margin of the encoding's random pairs. `percentile`
     is the share of those pairs with a smaller margin: each step is looked up in a table of cumulative shares, so that
-    the time grows like sorting and not with the product of steps and pairs.
+    the time grows like sorting and not with the product of steps and pairs. All are NULL for a model without an NSP
+    head, whose steps have an order margin alone.
     """
     return f"""
 CREATE VIEW "coherence{suffix}" AS
@@ -223,7 +224,8 @@ WITH steps AS (
 ), chance AS (
     SELECT avg(margin) AS mean, nullif(stddev_samp(margin), 0) AS deviation FROM steps WHERE kind = {quote(RANDOM)}
 ), heights AS (
-    SELECT margin, count(*) AS n FROM steps WHERE kind = {quote(RANDOM)} GROUP BY margin
+    SELECT margin, count(*) AS n FROM steps
+    WHERE kind = {quote(RANDOM)} AND margin IS NOT NULL GROUP BY margin
 ), ladder AS (
     SELECT margin, sum(n) OVER (ORDER BY margin ROWS UNBOUNDED PRECEDING) / sum(n) OVER () AS below FROM heights
 )
@@ -233,7 +235,8 @@ SELECT
     step.margin,
     CASE WHEN step.margin >= 0 THEN 1 / (1 + exp(-step.margin)) ELSE exp(step.margin) / (1 + exp(step.margin)) END
         AS probability,
-    CASE WHEN EXISTS (FROM heights) THEN coalesce(ladder.below, 0)::DOUBLE END AS percentile,
+    CASE WHEN step.margin IS NOT NULL AND EXISTS (FROM heights) THEN coalesce(ladder.below, 0)::DOUBLE END
+        AS percentile,
     (step.margin - chance.mean) / chance.deviation AS z_score,
     step.cosine,
     step.order_margin,

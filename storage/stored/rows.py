@@ -33,7 +33,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "documents": ("text", "content_sha256", "n_sentences", "n_tokens"),
     "sentences": ("sentence_index", "char_start", "char_end", "n_tokens", "pll", "pll_variant"),
     "words": ("sentence_index", "word_index"),
-    "tokens": ("sentence_index", "token_index", "surprisal"),
+    "tokens": ("sentence_index", "token_index", "surprisal", "replaced_logit"),
     "transitions": (
         "sentence_index", "kind", "next_doc_id", "next_sentence_index", "nsp_logit_is_next", "nsp_logit_not_next",
         "cosine", "n_truncated", "order_margin",

@@ -63,7 +63,9 @@ class TableMaker:
             of_words = None if copied is None else copied.words
             tables["words"] = rows.words(words, vectors.tokens, self.vocabulary, of_words, lemmas)
         if self.outputs.level == "tokens":
-            tables["tokens"] = rows.tokens(vectors.tokens, self.vocabulary, self.layers, vectors.surprisals)
+            tables["tokens"] = rows.tokens(
+                vectors.tokens, self.vocabulary, self.layers, vectors.surprisals, vectors.replaced
+            )
         if vectors.scored is not None:
             kept = [] if copied is None else copied.baseline
             tables["transitions"] = rows.transitions(vectors.scored, vectors.sentences, kept)

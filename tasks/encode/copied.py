@@ -60,8 +60,9 @@ class Copied:
     """Everything known of one chunk. A sentence is in `sentences` if all vectors that it needs are known.
 
     `words` are by word, `tokens` by token. `steps` is `(pairs,)`, True where `logits`, `(pairs, 3)`, are known.
-    `surprisals` is `(tokens,)` and `likelihoods` `(sentences,)`, NaN for an unknown sentence. `kept` is `(sentences,)`:
-    the sentences of which the pairs of the random baseline are kept, in `baseline`.
+    `surprisals` is `(tokens,)` and `likelihoods` `(sentences,)`, NaN for an unknown sentence; `replaced` `(tokens,)`,
+    NaN where `tokens` has nothing. `kept` is `(sentences,)`: the sentences of which the pairs of the random
+    baseline are kept, in `baseline`.
     """
 
     sentences: CopiedRows
@@ -71,5 +72,6 @@ class Copied:
     logits: Floats | None = None
     likelihoods: npt.NDArray[np.float64] | None = None
     surprisals: Floats | None = None
+    replaced: Floats | None = None
     kept: Flags | None = None
     baseline: list[BaselineRow] = field(default_factory=list)

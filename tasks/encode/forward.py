@@ -51,13 +51,15 @@ class ChunkVectors:
     """The results for a chunk, float32: `tokens` is `(tokens, hidden)`, `sentences` is `(sentences, hidden)`.
 
     `tokens` may be empty if they were not requested, and lacks those of sentences that were `copied`, unless their
-    vectors are. `surprisals` is `(tokens,)` in nats, 0 for the tokens of a sentence that the chunk does not store, and
-    `likelihoods` `(sentences,)`. `forward_tokens` counts all tokens run, `seconds` is wall time by stage.
+    vectors are. `replaced` is `(tokens,)`, the logits of a discriminator, None without one. `surprisals` is `(tokens,)`
+    in nats, 0 for the tokens of a sentence that the chunk does not store, and `likelihoods` `(sentences,)`.
+    `forward_tokens` counts all tokens run, `seconds` is wall time by stage.
     """
 
     tokens: Floats
     sentences: Floats
     scored: ScoredTransitions | None
+    replaced: Floats | None
     surprisals: Floats | None
     likelihoods: npt.NDArray[np.float64] | None
     copied: Copied | None
@@ -94,13 +96,22 @@ class Forward:
     on_batch: Callable[[int], None]
     head: SentenceHead = field(default_factory=SentenceHead)
 
-    def run(self, model: Model, *, width: int, masking: Masking | None = None, tokens: bool = True) -> ChunkVectors:
-        """Run them. Without `tokens`, a GPU returns no token vectors. `masking` is needed for likelihoods."""
+    def run(
+        self, model: Model, *, width: int, masking: Masking | None = None, tokens: bool = True, replaced: bool = False
+    ) -> ChunkVectors:
+        """Run them. Without `tokens`, a GPU returns no token vectors. `masking` is needed for likelihoods.
+
+        `replaced` asks for a discriminator's logits of the tokens, and needs `tokens`.
+        """
         begun = time.perf_counter()
         copied, sentences = self.plan.copied, self.plan.sentences
-        token_vectors, vectors, logits = self._encoded(model, width, tokens)
+        token_vectors, vectors, logits, scores = self._encoded(model, width, tokens, replaced)
         if len(token_vectors):
             _repeat_tokens(token_vectors, self.chunk.sentence_ptr, sentences)
+        if scores is not None:
+            _repeat_tokens(scores, self.chunk.sentence_ptr, sentences)
+            if copied is not None and copied.replaced is not None:
+                scores = np.where(np.isnan(copied.replaced), scores, copied.replaced)
         vectors[sentences.places] = vectors[sentences.sources]
         if copied is not None:
             copied.sentences.put(vectors)
@@ -115,31 +126,35 @@ class Forward:
             surprisals, likelihoods = self._likelihoods(model, self.plan.likelihoods, masking)
             seconds["pll"] = time.perf_counter() - scored_at
         forward = self.plan.forward_tokens(self.chunk, self.max_tokens)
-        return ChunkVectors(token_vectors, vectors, scored, surprisals, likelihoods, copied, forward, seconds)
+        return ChunkVectors(token_vectors, vectors, scored, scores, surprisals, likelihoods, copied, forward, seconds)
 
-    def _encoded(self, model: Model, width: int, tokens: bool) -> tuple[Floats, Floats, Floats]:
-        """Return the vectors of tokens and sentences, zeros for what is not run, and the logits of joined passes."""
+    def _encoded(
+        self, model: Model, width: int, tokens: bool, replaced: bool
+    ) -> tuple[Floats, Floats, Floats, Floats | None]:
+        """Return the vectors of tokens and sentences, zeros for what is not run, the logits of joined passes, and those
+        of `replaced` tokens, NaN for what is not run."""
         chunk, windows, run = self.chunk, self.plan.windows, self.plan.sentences.run
         scores = len(self.plan.passes.pairs) if self.plan.passes.joined and self.plan.scored is not None else 0
         vectors = np.zeros((chunk.sentences, self.head.width(width)), np.float32)
         if not len(windows):
             has_tokens = tokens and (self.plan.copied is None or self.plan.copied.tokens is not None)
             nothing = np.full((scores, 3), np.nan, np.float32)
-            return np.zeros((len(chunk.ids) if has_tokens else 0, width), np.float32), vectors, nothing
+            unknown = np.full(len(chunk.ids), np.nan, np.float32) if replaced else None
+            return np.zeros((len(chunk.ids) if has_tokens else 0, width), np.float32), vectors, nothing, unknown
         encoder = model()
         if tokens or encoder.device.type != "cuda":
             encoded = encoder.encode(
                 chunk.ids, windows, sentences=chunk.sentences, pairs=scores, on_batch=self.on_batch,
-                sentence_ptr=chunk.sentence_ptr, pooling=self.pooling,
+                sentence_ptr=chunk.sentence_ptr, pooling=self.pooling, replaced=replaced,
             )  # fmt: skip
             vectors[run] = self.head(sentence_vectors(encoded, chunk.sentence_ptr, self.pooling, run))
-            return encoded.tokens, vectors, encoded.logits
+            return encoded.tokens, vectors, encoded.logits, encoded.replaced
         pooled, logits = encoder.encode_sentences(
             chunk.ids, windows, sentence_ptr=chunk.sentence_ptr, pooling=self.pooling, pairs=scores,
             on_batch=self.on_batch,
         )  # fmt: skip
         vectors[run] = self.head(pooled[run])
-        return np.empty((0, width), np.float32), vectors, logits
+        return np.empty((0, width), np.float32), vectors, logits, None
 
     def _scored(self, model: Model, joined_logits: Floats) -> ScoredTransitions | None:
         """Return the scores of all pairs."""

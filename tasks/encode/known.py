@@ -68,15 +68,16 @@ class KnownRows:
         rows = self._matched(chunk, keys, words, word_ptr)
         steps, logits = self._scores(keys)
         likelihoods, surprisals = self._likelihoods(chunk, keys)
-        kept = self._replaced(chunk, rows)
+        kept, tokens = self._replaced(chunk, rows), self._token_places(chunk, rows)
         return Copied(
             sentences=_copied(rows, self._sentences, self._rows.width),
             words=None if words is None or word_ptr is None else self._word_rows(rows, words, word_ptr),
-            tokens=self._token_rows(chunk, rows) if self._outputs.level == "tokens" else None,
+            tokens=None if tokens is None else self._token_rows(tokens),
             steps=steps,
             logits=logits,
             likelihoods=likelihoods,
             surprisals=surprisals,
+            replaced=None if tokens is None else self._replaced_logits(tokens),
             kept=kept,
             baseline=[] if kept is None else self._baseline_rows(chunk, kept),
         )
@@ -148,13 +149,25 @@ class KnownRows:
                 at[places] = start + np.searchsorted(stored, words.index[places])
         return _copied(at, None if self._words is None else self._words.table, self._rows.width)
 
-    def _token_rows(self, chunk: Chunk, rows: Ints) -> CopiedRows:
+    def _token_places(self, chunk: Chunk, rows: Ints) -> Ints | None:
+        """Return `(tokens,)`: the stored row of each token, -1 for none; None if no tokens are stored."""
+        if self._outputs.level != "tokens":
+            return None
         at = np.full(len(chunk.ids), -1, np.int64)
         if self._tokens is not None:
             for sentence in np.flatnonzero((rows >= 0) & chunk.own).tolist():
                 start, stop = self._tokens.bounds(int(rows[sentence]))
                 at[chunk.sentence_ptr[sentence] : chunk.sentence_ptr[sentence + 1]] = np.arange(start, stop)
+        return at
+
+    def _token_rows(self, at: Ints) -> CopiedRows:
         return _copied(at, None if self._tokens is None else self._tokens.table, self._rows.width)
+
+    def _replaced_logits(self, at: Ints) -> Floats:
+        found = np.full(len(at), np.nan, np.float32)
+        if self._tokens is not None:
+            found[at >= 0] = self._tokens.table.columns["replaced_logit"][at[at >= 0]]
+        return found
 
     def _scores(self, keys: ChunkKeys) -> tuple[Flags | None, Floats | None]:
         table = self._rows.tables.get("transitions")

@@ -11,7 +11,7 @@ from polyseme.storage.records import Pooling
 from polyseme.tasks.arrays import Floats, Ints
 
 if TYPE_CHECKING:
-    from polyseme.tasks.model.encoder import Encoded
+    from polyseme.tasks.model.encoded import Encoded
 
 Halves = npt.NDArray[np.float16]
 _ALL = slice(None)

@@ -129,8 +129,15 @@ class TableBuilder:
             vectors[unknown] = word_vectors(tokens, words.start[chosen], words.stop[chosen])
         return vectors
 
-    def tokens(self, tokens: Floats, pieces: pa.Array, layers: Layers, surprisals: Floats | None = None) -> pa.Table:
-        """Return one row per WordPiece token. `tokens` is `(tokens, width)`, `surprisals` is `(tokens,)`."""
+    def tokens(
+        self,
+        tokens: Floats,
+        pieces: pa.Array,
+        layers: Layers,
+        surprisals: Floats | None = None,
+        replaced: Floats | None = None,
+    ) -> pa.Table:
+        """Return one row per token. `tokens` is `(tokens, width)`; `surprisals` and `replaced` are `(tokens,)`."""
         chunk, sentence = self.chunk, sentence_of_token(self.chunk)
         count = len(sentence)
         return self._table(
@@ -145,6 +152,7 @@ class TableBuilder:
                 "token_id": chunk.ids[:count],
                 "layer": pa.repeat(layers, count),
                 "surprisal": pa.nulls(count) if surprisals is None else surprisals[:count],
+                "replaced_logit": pa.nulls(count) if replaced is None else pa.array(replaced[:count], from_pandas=True),
             },
             lambda order: tokens[order].astype(np.float16),
         )
@@ -161,8 +169,8 @@ class TableBuilder:
             "kind": [ADJACENT] * near + [RANDOM] * (len(first) - near),
             "next_doc_id": self._doc_ids(second),
             "next_sentence_index": self.chunk.index[second],
-            "nsp_logit_is_next": scored.logits[:, 0],
-            "nsp_logit_not_next": scored.logits[:, 1],
+            "nsp_logit_is_next": pa.array(scored.logits[:, 0], from_pandas=True),
+            "nsp_logit_not_next": pa.array(scored.logits[:, 1], from_pandas=True),
             "cosine": cosines(vectors, first, second),
             "n_truncated": scored.left_out,
             "order_margin": pa.array(scored.logits[:, 2], from_pandas=True),

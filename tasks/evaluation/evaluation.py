@@ -179,7 +179,8 @@ def _masked_tokens(
 
 
 def _next_sentence(engine: Engine, text: TrainingText, config: EvaluationConfig, on_batch: OnBatch) -> Figures:
-    if not engine.in_lane(lambda encoder: encoder.has_nsp):
+    has_nsp, has_order = engine.in_lane(lambda encoder: (encoder.has_nsp, encoder.has_order))
+    if not (has_nsp or has_order):
         return {}
     probe = probe_pairs(text, config.probe_pairs, config.seed)
     ids = np.asarray(text.ids)
@@ -189,8 +190,10 @@ def _next_sentence(engine: Engine, text: TrainingText, config: EvaluationConfig,
         return engine.in_lane(lambda encoder: encoder.score_pairs(ids, windows, on_batch=on_batch)).astype(np.float64)
 
     scores = {kind: logits(getattr(probe, kind)) for kind in ("true", "random", "same_document", "reversed")}
-    figures = nsp_figures({kind: score[:, 0] - score[:, 1] for kind, score in scores.items()}, probe.hard)
-    if engine.in_lane(lambda encoder: encoder.has_order):
+    figures: Figures = {}
+    if has_nsp:
+        figures = nsp_figures({kind: score[:, 0] - score[:, 1] for kind, score in scores.items()}, probe.hard)
+    if has_order:
         figures["order_head_accuracy"] = order_accuracy(scores["true"][:, 2], scores["reversed"][:, 2])
     return figures
 

@@ -63,6 +63,7 @@ def next_sentence(
     windows, left_out = pair_windows(
         tokenized.ptr, SentencePairs(first, first + 1), engine.spec.max_tokens, engine.frame
     )
+    engine.in_lane(lambda encoder: encoder.require("NSP"))
     logits = engine.in_lane(lambda encoder: encoder.score_pairs(tokenized.ids, windows, on_batch=on_batch))
     margins = logits[:, 0] - logits[:, 1]
     return [

@@ -24,7 +24,7 @@ from polyseme.tasks.text.tokens import TokenizedDocument
 from polyseme.tasks.text.windows import Windows, context_windows, sentence_windows
 
 if TYPE_CHECKING:
-    from polyseme.tasks.model.encoder import Encoded
+    from polyseme.tasks.model.encoded import Encoded
 
 OnBatch = Callable[[int], None]
 

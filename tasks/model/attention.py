@@ -80,6 +80,13 @@ def unsplit_flash(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tenso
     return out.reshape(len(q), -1)
 
 
+def kernel_takes(option: str) -> bool:
+    """Return whether the flash attention of the installed torch has an argument of that name."""
+    from torch.nn.attention import varlen
+
+    return option in inspect.signature(varlen.varlen_attn).parameters
+
+
 @lru_cache(maxsize=1)
 def _unsplit(kernel: Callable[..., object]) -> Mapping[str, Any]:
     """Return the arguments that keep `kernel` from splitting keys: those that the installed torch has.

@@ -36,7 +36,7 @@ class _Layer:
 
 
 class PackedBert(PackedEncoder[_Layer]):
-    """An immutable body with optional NSP, MLM and order heads, in one dtype on one device."""
+    """An immutable body with optional NSP, MLM, order and discriminator heads, in one dtype on one device."""
 
     def __init__(
         self,
@@ -152,6 +152,11 @@ class PackedBert(PackedEncoder[_Layer]):
             order = self._head("cls.order_relationship", pooled).float()
             scores[:, 2] = order[:, 0] - order[:, 1]
         return scores
+
+    def replaced_logits(self, states: Tensor) -> Tensor:
+        """Map token states `(n, hidden)` to `(n,)`: above 0 if a token more likely was replaced than not."""
+        x = self.activation(self._head("cls.replaced.dense", states))
+        return self._head("cls.replaced.prediction", x)[:, 0]
 
     def _head(self, name: str, x: Tensor) -> Tensor:
         return Dense(self._w[name + ".weight"].t(), self._w[name + ".bias"])(x)

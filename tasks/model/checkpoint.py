@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.tasks.model.checkpoint_checks import (
@@ -34,6 +34,14 @@ from polyseme.tasks.text.tokenizer_files import VOCABULARIES
 
 EMBEDDED = "polyseme-mini"
 _HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+(@[\w./-]+)?$")
+_HEADS: dict[str, tuple[HeadName, ...]] = {
+    "NSP": ("NSP",),
+    "MLM": ("MLM",),
+    "NSP head and no sentence-order": ("NSP", "order"),
+}
+_OF_BERT: dict[HeadName, str] = {
+    "NSP": "seq_relationship.weight", "MLM": "predictions.transform.dense.weight", "order": "order_relationship.weight",
+}  # fmt: skip
 _HUB_SECONDS = 10.0
 """How long to wait for the hub's answer: its client would wait for ever, though a cached copy may exist."""
 _HUB_FILES = [
@@ -147,8 +155,16 @@ class Checkpoint:
             return False
         if self.family is not BERT:
             return head in self.located.heads
-        wanted = {"NSP": "seq_relationship.weight", "MLM": "predictions.transform.dense.weight"}
-        return any(name.endswith(wanted.get(head, "order_relationship.weight")) for name in self.shapes)
+        return head in _OF_BERT and any(name.endswith(_OF_BERT[head]) for name in self.shapes)
+
+    @property
+    def scores_steps(self) -> bool:
+        """Whether the files name a head for pairs of sentences: NSP, or a sentence-order head as ALBERT has.
+
+        Raises ModelError as `claims_head` does.
+        """
+        # Of BERTs only those with an NSP head can have the order head.
+        return self.claims_head("NSP") or (self.family is not BERT and self.claims_head("order"))
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -235,13 +251,14 @@ def _download(name: str, revision: str | None) -> Checkpoint:
     return Checkpoint(f"{name}@{folder.name[:12]}", folder)
 
 
-def missing_head(checkpoint: Checkpoint, head: HeadName) -> ModelError:
+def missing_head(checkpoint: Checkpoint, head: Literal["NSP", "MLM", "NSP head and no sentence-order"]) -> ModelError:
     """Return the error for a head that the checkpoint lacks."""
-    family, without = checkpoint.family, " or leave scoring out with --no-nsp" if head == "NSP" else ""
+    family = checkpoint.family
+    without = "" if head == "MLM" else " or leave scoring out with --no-nsp (in polyseme.toml: nsp = false)"
     why = "it was saved without it, and a random one would give meaningless scores"
     if family.kind == "generic":
         why = f"Polyseme reads the vectors of a '{family.title}' model, and no heads"
-    elif family is not BERT and head not in family.heads(checkpoint.config):
+    elif family is not BERT and not any(name in family.heads(checkpoint.config) for name in _HEADS[head]):
         why = f"no {family.title} has one"
     return ModelError(
         f"{checkpoint.label} has no {head} head: {why}. Choose a checkpoint with both pretraining heads "

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -23,6 +22,7 @@ from polyseme.tasks.model.accumulation import SpecialTokenVectors
 from polyseme.tasks.model.batch_pool import BatchPool
 from polyseme.tasks.model.checkpoint import Checkpoint, missing_head
 from polyseme.tasks.model.devices import BATCHES_AT_ONCE, DTYPES, on_own_stream, to_device, to_numpy, token_budget
+from polyseme.tasks.model.encoded import Encoded
 from polyseme.tasks.model.generic import GenericNetwork
 from polyseme.tasks.model.linear import Int8, exact_for
 from polyseme.tasks.model.memory import DeviceMemory
@@ -44,24 +44,6 @@ _LEAST_BUDGET = 256
 """Tokens of a batch below which matrix products lose more by being small than a second core gains."""
 _HEAD_ROWS = 512
 """Rows whose 30,000 vocabulary logits are computed at once: 60 MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """The result of one encoding pass, float32.
-
-    `tokens` is `(tokens, hidden)` in token order. `first` and `final` are `(sentences, hidden)`: the `[CLS]` and
-    closing `[SEP]` vectors of sentences that have windows of their own (`alone`), averaged over these, else zeros.
-    `pooled` is `(sentences, hidden)` if their vectors need other rows than these, else None.
-    `logits` is `(pairs, 3)` as `score_pairs` returns, NaN if no window scored the pair.
-    """
-
-    tokens: Floats
-    first: Floats
-    final: Floats
-    alone: npt.NDArray[np.bool_]
-    logits: Floats
-    pooled: Floats | None = None
 
 
 class Encoder:
@@ -92,6 +74,7 @@ class Encoder:
         weights = Weights({}, False, False) if generic else load_weights(checkpoint)
         self.checkpoint, self.label, self.device = checkpoint, checkpoint.label, device
         self.has_nsp, self.has_mlm, self.has_order = weights.has_nsp, weights.has_mlm, weights.has_order
+        self.has_discriminator = weights.has_discriminator
         self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
         self.pool = BatchPool(BATCHES_AT_ONCE.get(device.type))
         self._memory = DeviceMemory(self.pool.size)
@@ -112,6 +95,11 @@ class Encoder:
                 "one that vectors are taken from. Use --layers last."
             )
 
+    def require_pair_head(self) -> None:
+        """Raise ModelError if the checkpoint has neither an NSP nor an order head."""
+        if not (self.has_nsp or self.has_order):
+            raise missing_head(self.checkpoint, "NSP head and no sentence-order")
+
     def require(self, head: Literal["NSP", "MLM"]) -> None:
         """Raise ModelError if the checkpoint lacks that head."""
         if not (self.has_nsp if head == "NSP" else self.has_mlm):
@@ -120,12 +108,13 @@ class Encoder:
     def encode(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentences: int, pairs: int = 0,
         on_batch: OnBatch = lambda tokens: None, sentence_ptr: Ints | None = None, pooling: Pooling = "mean",
+        replaced: bool = False,
     ) -> Encoded:  # fmt: skip
         """Return the vectors of all tokens that `windows` take, zeros for others, and the logits of the `pairs`.
 
-        `sentence_ptr`, as of `encode_sentences`, is needed for a `pooling` other than `mean` and `cls`.
-        `on_batch` is called after every batch with its number of tokens, and may raise to stop. Raises ModelError for
-        pairs without an NSP head.
+        `sentence_ptr`, as of `encode_sentences`, is needed for a `pooling` other than `mean` and `cls`. `replaced` asks
+        for the logits of a discriminator, which scores no `pairs`. `on_batch` is called after every batch with its
+        number of tokens, and may raise to stop. Raises ModelError for pairs without a head for them.
         """
         tokens = np.zeros((len(ids), self.width), dtype=np.float32)
         special = SpecialTokenVectors(windows, sentences, self.width)
@@ -134,22 +123,27 @@ class Encoder:
         if sentence_ptr is not None and needs_rows(pooling, windows.frame):
             by_row = SentencePooling(windows, sentence_ptr, pooling)
 
+        logit = np.full(len(ids), np.nan, np.float32) if replaced else None
+
         def copy(states: torch.Tensor, numbers: Ints, source: Ints) -> tuple[Floats, Reduced | None]:
-            return to_numpy(states), None if by_row is None else _reduced(states, by_row, numbers, source)
+            vectors = states[:, : self.width]
+            return to_numpy(states), None if by_row is None else _reduced(vectors, by_row, numbers, source)
 
         def collect(copied: tuple[Floats, Reduced | None], numbers: Ints, source: Ints) -> None:
             rows, reduced = copied
             if by_row is not None and reduced is not None:
                 by_row.add(*reduced)
             taken = windows.takes(numbers, source)
+            if logit is not None:
+                logit[source[taken]], rows = rows[taken, -1], rows[:, :-1]
             tokens[source[taken]] = rows[taken]
             lengths = windows.lengths[numbers]
             stops = np.cumsum(lengths)
             special.add(numbers, rows[stops - lengths], rows[stops - 1])
 
-        logits = self._encode(ids, windows, copy, collect, pairs=pairs, on_batch=on_batch)
+        logits = self._encode(ids, windows, copy, collect, pairs=pairs, on_batch=on_batch, replaced=replaced)
         by_sentence = None if by_row is None else by_row.vectors(self.width)
-        return Encoded(tokens, special.first, special.final, special.alone, logits, by_sentence)
+        return Encoded(tokens, special.first, special.final, special.alone, logits, by_sentence, logit)
 
     def encode_sentences(
         self, ids: npt.NDArray[np.int32], windows: Windows, *, sentence_ptr: Ints, pooling: Pooling, pairs: int = 0,
@@ -175,20 +169,23 @@ class Encoder:
     def _encode(
         self, ids: npt.NDArray[np.int32], windows: Windows, reduce: Callable[[torch.Tensor, Ints, Ints], Result],
         collect: Callable[[Result, Ints, Ints], None], *, pairs: int, on_batch: OnBatch,
+        replaced: bool = False,
     ) -> Floats:  # fmt: skip
         """Run all windows; return the logits of `pairs`.
 
         `reduce` is called with the hidden states of each batch, its windows and the token position of each row, in the
-        batch's thread; `collect` with its result, in the caller's thread and in order.
+        batch's thread; `collect` with its result, in the caller's thread and in order. If logits of `replaced` tokens
+        are asked for, they are the last column of the states.
         """
         if pairs:
-            self.require("NSP")
+            self.require_pair_head()
         logits = np.full((pairs, 3), np.nan, dtype=np.float32)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> tuple[Result, Floats | None]:
             wanted = windows.pair[numbers] >= 0
             if not pairs or not wanted.any():
-                return reduce(self.network.vector_states(packed, last=self._last), numbers, source), None
+                states_of = self.network.vector_states_and_replaced if replaced else self.network.vector_states
+                return reduce(states_of(packed, last=self._last), numbers, source), None
             states, first = self.network.vector_and_first_states(packed, last=self._last)
             return reduce(states, numbers, source), to_numpy(self.network.pair_scores(first))[wanted]
 
@@ -206,10 +203,10 @@ class Encoder:
     ) -> Floats:
         """Return `(windows, 3)` in the order of `windows`: NSP logits, column 0 *is next*, and the order margin.
 
-        The margin is positive for pairs in order, and NaN for a checkpoint without an order head. Only `[CLS]` is
-        needed, so the top layer computes one row per pair. Raises ModelError without an NSP head.
+        The margin is positive for pairs in order. What the checkpoint has no head for is NaN. Only `[CLS]` is needed,
+        so the top layer computes one row per pair. Raises ModelError with neither an NSP nor an order head.
         """
-        self.require("NSP")
+        self.require_pair_head()
         logits = np.empty((len(windows), 3), dtype=np.float32)
 
         def forward(packed: PackedBatch, numbers: Ints, source: Ints) -> Floats:

@@ -76,6 +76,10 @@ class GenericNetwork:
         """Return NaN `(n, 3)`: there is no head."""
         return torch.full((len(first), 3), torch.nan, dtype=torch.float32, device=first.device)
 
+    def vector_states_and_replaced(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
+        """Raise NotImplementedError: callers ask first whether there is a head."""
+        raise NotImplementedError
+
     def masked_lm_logits(self, states: Tensor) -> Tensor:
         """Raise NotImplementedError: callers ask first whether there is a head."""
         raise NotImplementedError

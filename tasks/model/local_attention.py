@@ -11,19 +11,31 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from polyseme.tasks.model.attention import Attention, Groups, attend, attention_for, by_flash, unsplit_flash
+from polyseme.tasks.model.attention import (
+    Attention,
+    Groups,
+    attend,
+    attention_for,
+    by_flash,
+    kernel_takes,
+    unsplit_flash,
+)
 
 _BLOCK = 128
 """Queries of a block."""
 
 
 def local_attention_for(device: torch.device, dtype: torch.dtype, head_size: int, window: int) -> Attention:
-    """Return flash attention within the window if it runs there, else attention by groups and blocks."""
+    """Return flash attention within the window if it runs there, else attention by groups and blocks.
+
+    In torch 2.11 the kernel takes no window: full attention by flash would be another model.
+    """
 
     def flash(q: Tensor, k: Tensor, v: Tensor, groups: Groups, bounds: Tensor) -> Tensor:
         return unsplit_flash(q, k, v, groups, bounds, window_size=(window, window))
 
-    return flash if attention_for(device, dtype, head_size) is by_flash else by_blocks(window)
+    runs = attention_for(device, dtype, head_size) is by_flash and kernel_takes("window_size")
+    return flash if runs else by_blocks(window)
 
 
 def by_blocks(window: int) -> Attention:

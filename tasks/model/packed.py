@@ -77,6 +77,9 @@ class Network(Protocol):
     def masked_lm_logits(self, states: Tensor) -> Tensor:
         """Map token states `(n, hidden)` to vocabulary logits `(n, vocabulary)`."""
 
+    def vector_states_and_replaced(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
+        """Return `vector_states` with one more column: the logit that the token was replaced."""
+
 
 class PackedEncoder(ABC, Generic[Layer]):
     """The passes of an immutable encoder over its `layers`, in one dtype on one device.
@@ -130,6 +133,16 @@ class PackedEncoder(ABC, Generic[Layer]):
             return vectors[: len(batch.ids)], self.finished(x[batch.starts])
         below = self._through(x, batch, self.layers[self.vector_layer : -1])
         return vectors[: len(batch.ids)], self.top(below, batch, batch.starts)
+
+    def vector_states_and_replaced(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
+        """Return `vector_states` with one more column: the logit that the token was replaced."""
+        vectors, x = self._vectors(batch, last)
+        top = self.finished(self._through(x, batch, self.layers[self.vector_layer :]))
+        return torch.cat([vectors, self.replaced_logits(top)[:, None]], dim=1)[: len(batch.ids)]
+
+    def replaced_logits(self, states: Tensor) -> Tensor:
+        """Map token states `(n, hidden)` to logits `(n,)`. Raises NotImplementedError: only ELECTRA has that head."""
+        raise NotImplementedError
 
     def hidden_states(self, batch: PackedBatch) -> Tensor:
         """Return `(tokens, hidden)`: the output of the top layer, which the MLM head reads."""

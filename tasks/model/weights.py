@@ -29,13 +29,14 @@ class Weights:
     """Tensors by their names in transformers' `BertForPreTraining`, and which heads the checkpoint has.
 
     Of BERTs only those with all three heads can have the order head (is a pair of sentences in order, or swapped?),
-    which is not in transformers; ALBERT's is its sentence-order head.
+    which is not in transformers; ALBERT's is its sentence-order head. ELECTRA's discriminator tells replaced tokens.
     """
 
     tensors: dict[str, Tensor]
     has_nsp: bool
     has_mlm: bool
     has_order: bool = False
+    has_discriminator: bool = False
 
 
 def load_weights(checkpoint: Checkpoint) -> Weights:
@@ -75,7 +76,7 @@ def _load_bert(checkpoint: Checkpoint) -> Weights:
 def _load_family(checkpoint: Checkpoint) -> Weights:
     located = checkpoint.located
     tensors = read(checkpoint.weight_files, checkpoint.family, checkpoint.config, located)
-    return Weights(tensors, *(head in located.heads for head in ("NSP", "MLM", "order")))
+    return Weights(tensors, *(head in located.heads for head in ("NSP", "MLM", "order", "discriminator")))
 
 
 def _load_with_transformers(checkpoint: Checkpoint) -> Weights:

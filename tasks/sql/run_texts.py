@@ -28,7 +28,7 @@ SELECT d.doc_id, any_value(d.title) AS title, list(c.sentence_index ORDER BY c.s
        list(c.margin ORDER BY c.sentence_index) AS margins, avg(c.percentile) AS percentile,
        avg(c.order_margin) AS order_margin
 FROM "documents_{encoding}" AS d JOIN "coherence_{encoding}" AS c ON c.doc_id = d.doc_id
-WHERE d.version = $ordinal GROUP BY d.doc_id ORDER BY d.doc_id"""
+WHERE d.version = $ordinal AND c.margin IS NOT NULL GROUP BY d.doc_id ORDER BY d.doc_id"""
 _VECTORS = """
 SELECT s.doc_id, s.embedding
 FROM "sentences_{encoding}" AS s SEMI JOIN "documents_{encoding}" AS d ON d.doc_id = s.doc_id AND d.version = $ordinal
@@ -42,7 +42,8 @@ Steps = tuple[str, str | None, list[int], list[float], float | None, float | Non
 class Text:
     """One document's steps: their margins in log-odds, and after which sentences the text breaks.
 
-    `order_score` is in standard deviations above a random order, `order_margin` in log-odds; None if not known.
+    Texts of a model without an NSP head have no margins, and are none of these. `order_score` is in standard deviations
+    above a random order, `order_margin` in log-odds; None if not known.
     """
 
     doc_id: str

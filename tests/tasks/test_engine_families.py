@@ -72,5 +72,5 @@ def test_masks_are_filled_and_scores_of_steps_are_refused_by_the_name_of_the_fam
     made = engine(saved(tmp_path, name))
     mask = made.wordpiece.pieces([made.wordpiece.mask_id])[0]
     assert len(fill_masks(made, f"The quick {mask} fox", k=3)) == 3
-    with pytest.raises(ModelError, match=r"no NSP head: no .* has one.*--no-nsp"):
+    with pytest.raises(ModelError, match=r"no NSP head and no sentence-order head: .*--no-nsp"):
         made.check(Outputs())

@@ -1,12 +1,13 @@
 """ELECTRA (Clark et al. 2020): BERT with embeddings of their own size. Its generator has an MLM head.
 
-The discriminator's head, whether a token was replaced, is not read: it is neither MLM nor next sentence.
+Its discriminator has a head that tells of each token whether it was replaced by another: neither MLM nor next sentence,
+but a column of its own.
 """
 
 from __future__ import annotations
 
 from polyseme.tasks.model.families.family import Config, Family, Head, HeadName, Shapes, linear
-from polyseme.tasks.model.families.post_norm import MLM, body, mlm, spelled
+from polyseme.tasks.model.families.post_norm import MLM, REPLACED, body, mlm, spelled
 
 PROJECTION = "bert.embeddings_project"
 """The linear map from the size of the embeddings to that of the layers."""
@@ -23,8 +24,10 @@ def _body(config: Config) -> Shapes:
 
 
 def _heads(config: Config) -> dict[HeadName, Head]:
+    hidden = config["hidden_size"]
     return {
-        "MLM": mlm(vocabulary=config["vocab_size"], hidden=config["hidden_size"], embedding=config["embedding_size"])
+        "MLM": mlm(vocabulary=config["vocab_size"], hidden=hidden, embedding=config["embedding_size"]),
+        "discriminator": Head(linear(REPLACED + "dense", hidden, hidden) | linear(REPLACED + "prediction", 1, hidden)),
     }
 
 
@@ -52,6 +55,8 @@ ELECTRA = Family(
             MLM + "transform.dense": "generator_predictions.dense",
             MLM + "transform.LayerNorm": "generator_predictions.LayerNorm",
             MLM + "decoder": "generator_lm_head",
+            REPLACED + "dense": "discriminator_predictions.dense",
+            REPLACED + "prediction": "discriminator_predictions.dense_prediction",
         },
         "electra.",
     ),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 Config = Mapping[str, Any]
 Shapes = dict[str, tuple[int, ...]]
 """Shapes of weights by BERT's name of them."""
-HeadName = Literal["NSP", "MLM", "order"]
+HeadName = Literal["NSP", "MLM", "order", "discriminator"]
 Spelling = Callable[[str, Config], str]
 Kind = Literal["post-norm", "modernbert", "generic"]
 """The network that runs a family: `bert.py`, `modernbert.py` or `generic.py`."""

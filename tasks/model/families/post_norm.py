@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from polyseme.tasks.model.families.family import Config, Head, Shapes, Spelling, linear, norm
 
 MLM = "cls.predictions."
+REPLACED = "cls.replaced."
 LAYER = "bert.encoder.layer."
 
 

@@ -64,4 +64,4 @@ def test_the_page_shows_the_lake_and_fetches_nothing(tmp_path: Path) -> None:
 def test_an_empty_lake_has_a_page_too(tmp_path: Path) -> None:
     with Catalog.create_or_open(Lake(tmp_path / "lake")) as catalog:
         html = written(catalog.lake, tmp_path)
-    assert "No transitions were scored." in html
+    assert "No transitions were scored with NSP." in html

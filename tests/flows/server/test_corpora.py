@@ -10,7 +10,9 @@ import pytest
 
 from polyseme.flows.runs.runners import Runner
 from polyseme.flows.server.corpora import chosen, configured, lakes_configured, makers, names_configured
-from polyseme.storage.errors import UsageError
+from polyseme.storage.errors import ModelError, UsageError
+from polyseme.tasks.engine import shared_engine
+from tests.tasks.test_engine_families import saved
 
 
 @pytest.fixture
@@ -159,3 +161,25 @@ def test_the_options_of_commands_stand_beside_the_corpora(home: Path) -> None:
     configure(home, '[status]\nruns = 3\n[corpus.news]\nsources = ["news"]\n')
     _, bound, _ = app.parse_args(["status"], exit_on_error=False, print_error=False)
     assert bound.arguments["runs"] == 3
+
+
+def test_a_corpus_is_scored_by_default_if_its_model_has_a_head_for_it(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved(home / "model", "roberta")
+    tables = {"default": "", "asked": "nsp = true\n", "refused": "nsp = false\n"}
+    usual = 'sources = ["news"]\nmodel = "model"\ndevice = "cpu"\n'
+    configure(
+        home,
+        "".join(f"[corpus.{name}]\n{usual}{nsp}" for name, nsp in tables.items())
+        + '[corpus.mini]\nsources = ["news"]\n',
+    )
+    corpora = configured()
+    assert {name: corpora[name].request().outputs.nsp for name in corpora} == {
+        "default": False, "asked": True, "refused": False, "mini": True,
+    }  # fmt: skip
+    corpora["default"].request()
+    assert capsys.readouterr().err.count("steps between sentences are not scored") == 1
+    request = corpora["asked"].request()
+    with pytest.raises(ModelError, match=r"model has no NSP head.*nsp = false"):
+        shared_engine(request.engine).check(request.outputs)

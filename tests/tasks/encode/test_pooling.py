@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.encode.pooling import segment_sums, sentence_vectors, word_vectors
-from polyseme.tasks.model.encoder import Encoded
+from polyseme.tasks.model.encoded import Encoded
 
 LENGTHS = st.lists(st.integers(0, 6), min_size=1, max_size=30)
 

@@ -15,7 +15,8 @@ from polyseme.tasks.arrays import Ints
 from polyseme.tasks.encode.pooling import sentence_vectors
 from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.model.checkpoint import embedded_folder
-from polyseme.tasks.model.encoder import Encoded, Encoder
+from polyseme.tasks.model.encoded import Encoded
+from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.model.linear import runs_int8
 from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.sentences import split

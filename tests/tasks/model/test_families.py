@@ -15,7 +15,8 @@ import transformers
 from polyseme.storage.records import Layers, Precision
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.model.checkpoint import Checkpoint
-from polyseme.tasks.model.encoder import Encoded, Encoder
+from polyseme.tasks.model.encoded import Encoded
+from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.model.linear import runs_int8
 from polyseme.tasks.text.windows import SentencePairs, paired_context_windows, sentence_windows
 from tests.random_models import KINDS, VOCABULARY, Kind, save_random
@@ -178,3 +179,30 @@ def test_the_order_head_of_albert_gives_the_margin_alone(tmp_path: Path) -> None
         scores = loaded.network.pair_scores(state)[0]
     assert scores[:2].isnan().all()
     assert_close(scores[2:].numpy(), (logits[:1] - logits[1:]).numpy())
+
+
+@pytest.mark.parametrize("layers", ["last", "last4"])
+def test_the_discriminator_of_electra_gives_the_logit_of_transformers_whatever_the_batch(
+    tmp_path: Path, layers: Layers
+) -> None:
+    kind = KINDS["electra"]
+    folder = save_random(tmp_path, kind, "ForPreTraining")
+    lengths = [9, 1, 30, 30, 7, 39, 0]
+    ids, ptr = tokens(lengths)
+    windows = sentence_windows(ptr, range(len(lengths)), kind.limit, kind.frame)
+    loaded, alone = (encoder(folder, layers, budget=budget) for budget in (1024, 1))
+    assert (loaded.has_discriminator, loaded.has_mlm, loaded.has_order) == (True, False, False)
+    found, apart = (made.encode(ids, windows, sentences=len(lengths), replaced=True) for made in (loaded, alone))
+    assert found.replaced is not None
+    assert (found.replaced == apart.replaced).all()
+    plain = loaded.encode(ids, windows, sentences=len(lengths))
+    assert plain.replaced is None
+    assert (plain.tokens == found.tokens).all()
+    for i in range(len(lengths)):
+        sequence = [*kind.frame.before, *ids[ptr[i] : ptr[i + 1]].tolist(), *kind.frame.after]
+        logits = output(folder, "ElectraForPreTraining", sequence, []).logits[0].numpy()
+        assert_close(found.replaced[ptr[i] : ptr[i + 1]], logits[1:-1])
+
+
+def test_a_generator_of_electra_has_no_discriminator(tmp_path: Path) -> None:
+    assert not encoder(save_random(tmp_path, KINDS["electra"], "ForMaskedLM")).has_discriminator

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from polyseme.flows.commands.scores import without_missing_scores
+from polyseme.flows.display.scores import without_missing_scores
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import Engine, EngineConfig
