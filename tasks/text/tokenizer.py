@@ -7,24 +7,23 @@ Offsets are characters of the document.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Sentence, WordDefinition
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.text_words import UNREADABLE, is_space, joined, kinds_of, words_of_tokens
-from polyseme.tasks.text.tokenizer_files import unreadable
+from polyseme.tasks.text.tokenizer_loading import loaded
 from polyseme.tasks.text.tokenizer_source import TokenizerSource, read_tokenizer
 from polyseme.tasks.text.tokens import Token, TokenizedDocument, Tokens
 
@@ -33,8 +32,6 @@ GROUP_CHARS = 200_000
 
 _SPACE_MARK = "▁"
 """What SentencePiece vocabularies have for a space, also for the one that is put before a text."""
-_HIDDEN = "\x1c"
-"""Before the name of a special token, which then no text can have: `UNREADABLE` characters are replaced."""
 
 
 class TextTokenizer:
@@ -46,7 +43,7 @@ class TextTokenizer:
 
     def __init__(self, source: TokenizerSource, *, words: WordDefinition = "text") -> None:
         """Load a tokenizer, without its truncation and padding. Raises ModelError if its definition is malformed."""
-        self._tokenizer = _loaded(source)
+        self._tokenizer = loaded(source)
         self._source = source
         self.prompt, self._prefix = "", tuple[int, ...]()
         self.word_definition: WordDefinition = words
@@ -217,41 +214,6 @@ class _Cut(NamedTuple):
     ids: list[int]
     offsets: list[tuple[int, int]]
     word_ids: list[int | None]
-
-
-def _loaded(source: TokenizerSource) -> Tokenizer:
-    """Return the tokenizer of a definition, with special tokens that no text can have."""
-    definition: dict[str, Any] = source.definition | {
-        "truncation": None, "padding": None, "post_processor": None, "decoder": None,
-    }  # fmt: skip
-    if definition["model"].get("type") in ("Unigram", "BPE"):
-        definition = _with_hidden(definition, {name for role, name in source.names.items() if role != "unk"})
-    try:
-        tokenizer = Tokenizer.from_str(json.dumps(definition))
-    except Exception as error:
-        raise unreadable(source.folder / "tokenizer.json", error) from error
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
-def _with_hidden(definition: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
-    """Return a definition in which the special tokens `names` cannot be found in a text.
-
-    The vocabularies of Unigram and of BPE models have them as pieces like any other.
-    """
-    model = definition["model"]
-    if model["type"] == "Unigram":
-        changed: dict[str, Any] = {"vocab": [[_hidden(piece, names), score] for piece, score in model["vocab"]]}
-    else:
-        merged = {"".join(pair) if isinstance(pair, list) else pair.replace(" ", "") for pair in model["merges"]}
-        names = names - merged
-        changed = {"vocab": {_hidden(piece, names): number for piece, number in model["vocab"].items()}}
-    added = [token | {"content": _hidden(token["content"], names)} for token in definition.get("added_tokens") or []]
-    return {**definition, "model": model | changed, "added_tokens": added}
-
-
-def _hidden(piece: str, names: set[str]) -> str:
-    return _HIDDEN + piece if piece in names else piece
 
 
 def _trimmed(offsets: Ints, space: NDArray[np.bool_]) -> Ints:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.storage.errors import ModelError
+from polyseme.tasks.text.tokenizer_definition import model_kind
 
 Definition = dict[str, Any]
 
@@ -59,8 +60,8 @@ def tokenizer_class(config: Mapping[str, Any], settings: Mapping[str, Any]) -> s
     """
     of_model = _OF_MODELS.get(str(config.get("model_type")))
     declared = settings.get("tokenizer_class") or config.get("tokenizer_class")
-    if of_model is None or "auto_map" in settings or not isinstance(declared, str | None):
-        return None
+    if of_model is None or "auto_map" in settings or "model_name" in config or not isinstance(declared, str | None):
+        return None  # transformers has exceptions for some names of models
     if of_model == AS_IT_IS:
         return AS_IT_IS  # whatever their files declare
     if declared is None:
@@ -75,10 +76,20 @@ def tokenizer_class(config: Mapping[str, Any], settings: Mapping[str, Any]) -> s
 def as_class(name: str, path: Path, definition: Definition, settings: Mapping[str, Any]) -> Definition:
     """Return the definition of the tokenizer that class `name` builds of one; parts that say the same are kept.
 
-    `path` is that of the settings. Raises ModelError for an option that cannot be what it is set to.
+    `path` is that of the settings. Raises ModelError for an option that cannot be what it is set to, and for a class
+    that is of another kind than the definition.
     """
-    if name == AS_IT_IS or not isinstance(definition.get("model"), dict):
+    model = definition.get("model")
+    if name == AS_IT_IS or not isinstance(model, dict):
         return definition
+    kind, found = _KINDS[name], model_kind(model)
+    if found != kind:
+        raise ModelError(
+            f"{path.parent / 'tokenizer.json'} holds a tokenizer of the kind {found[:40]}, but its class is {name} "
+            f"({path.name}, else by model_type in config.json), which is {kind}: its texts would have other tokens "
+            'than the model was trained with. Set "tokenizer_class": "PreTrainedTokenizerFast" in '
+            "tokenizer_config.json to take tokenizer.json as it is, or fetch the checkpoint again."
+        )
     return definition | _BUILDERS[name](definition, _Options(path, settings))
 
 
@@ -223,6 +234,12 @@ def _charsmap(definition: Definition) -> Definition | None:
     return None
 
 
+_KINDS: Mapping[str, str] = {
+    "BertTokenizer": "WordPiece", "DistilBertTokenizer": "WordPiece", "MPNetTokenizer": "WordPiece",
+    "RobertaTokenizer": "BPE", "DebertaTokenizer": "BPE", "XLMRobertaTokenizer": "Unigram",
+    "CamembertTokenizer": "Unigram", "AlbertTokenizer": "Unigram", "DebertaV2Tokenizer": "Unigram",
+}  # fmt: skip
+"""The kind of tokenizer that each class builds."""
 _BUILDERS: Mapping[str, Callable[[Definition, _Options], Definition]] = {
     "BertTokenizer": _wordpiece("[UNK]"),
     "DistilBertTokenizer": _wordpiece("[UNK]"),

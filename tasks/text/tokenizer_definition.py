@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,17 @@ _REGULAR_EXPRESSIONS = frozenset(
         ),
     }
 )  # fmt: skip
+
+
+def model_kind(model: Mapping[str, Any]) -> str:
+    """Return the kind of a model: its `type`, which older files leave out, or what its fields are those of."""
+    if model.get("type") is not None:
+        return str(model["type"])
+    if isinstance(model.get("vocab"), list):
+        return "Unigram"
+    if "merges" in model:
+        return "BPE"
+    return "WordPiece" if "max_input_chars_per_word" in model else "WordLevel"
 
 
 def check_definition(path: Path, definition: dict[str, Any]) -> None:
@@ -94,9 +105,9 @@ def _check_charsmap(path: Path, encoded: object) -> None:
 def _check_model(path: Path, model: object) -> None:
     if not isinstance(model, dict):
         return  # `tokenizers` reports it
-    kind = model.get("type", "WordPiece")
+    kind = model_kind(model)
     if kind not in _MODELS:
-        raise _refused(path, "model", f"{str(kind)[:40]!r}")
+        raise _refused(path, "model", f"{kind[:40]!r}")
     longest = model.get("max_input_chars_per_word", 100)
     if type(longest) is not int or not 0 < longest <= _MOST_WORD_CHARS:
         raise _refused(path, "model", f"max_input_chars_per_word {str(longest)[:40]}")

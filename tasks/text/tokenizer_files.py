@@ -39,3 +39,12 @@ def unreadable(path: Path, why: object) -> ModelError:
         f"The tokenizer file {path} cannot be read ({reason}). Fetch the checkpoint again, with its config.json, "
         "or name another model."
     )
+
+
+def raise_if_stopped(error: BaseException) -> None:
+    """Raise errors again that are none of a tokenizer's file, such as KeyboardInterrupt.
+
+    `tokenizers` panics at some damaged files, which is an error of its own outside Exception.
+    """
+    if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        raise error

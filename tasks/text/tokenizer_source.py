@@ -15,14 +15,22 @@ from typing import Any
 
 from polyseme.storage.errors import ModelError
 from polyseme.tasks.text.frames import Frame
-from polyseme.tasks.text.special_tokens import frame, special_names, vocabulary
+from polyseme.tasks.text.special_tokens import ROLES, frame, special_names, vocabulary
 from polyseme.tasks.text.tokenizer_classes import AS_IT_IS, NAMES, Definition, as_class, content, tokenizer_class
 from polyseme.tasks.text.tokenizer_definition import check_definition
-from polyseme.tasks.text.tokenizer_files import VOCABULARIES, read_json, read_json_if_there, unreadable
+from polyseme.tasks.text.tokenizer_files import (
+    VOCABULARIES,
+    raise_if_stopped,
+    read_json,
+    read_json_if_there,
+    unreadable,
+)
 
 _FINGERPRINTED = ("normalizer", "pre_tokenizer", "model", "added_tokens")
 """The parts of a tokenizer's definition that decide which ids a text has."""
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+_OLDER = "added_tokens.json"
+"""The key of the tokens of that file in the settings."""
 _BERT_ROLES = ("cls", "sep", "pad", "mask", "unk")
 
 
@@ -63,15 +71,15 @@ def read_tokenizer(folder: Path) -> TokenizerSource:
         )
     settings_path = folder / "tokenizer_config.json"
     settings = read_json_if_there(settings_path)
-    special_map = read_json_if_there(folder / "special_tokens_map.json")
     name = _class_of(folder, settings) if path.is_file() else None
     if name is None:
         return _by_transformers(folder)
     raw = read_json(path)
     check_definition(path, raw)
+    settings = _with_older_files(folder, settings)
     try:
         definition = _with_added_tokens(name, as_class(name, settings_path, raw, settings), settings)
-        names = special_names(name, definition, settings, special_map)
+        names = special_names(name, definition, settings)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise unreadable(path, error) from error
     return _source(folder, path, name, definition, names)
@@ -84,20 +92,35 @@ def _class_of(folder: Path, settings: Mapping[str, Any]) -> str | None:
     return declared if declared in NAMES else AS_IT_IS
 
 
+def _with_older_files(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with those of the files of older checkpoints, which `added_tokens_decoder` makes void."""
+    if "added_tokens_decoder" in settings:
+        return settings
+    return {**settings, **read_json_if_there(folder / "special_tokens_map.json"), _OLDER: (
+        read_json_if_there(folder / "added_tokens.json"))}  # fmt: skip
+
+
 def _with_added_tokens(name: str, definition: Definition, settings: Mapping[str, Any]) -> Definition:
-    """Return a definition with the tokens that `tokenizer_config.json` adds."""
-    stated = settings.get("added_tokens_decoder")
-    if not isinstance(stated, dict) or not stated:
-        return definition
+    """Return a definition with the tokens that the settings add."""
     there = definition.get("added_tokens") or []
-    known = {token["content"]: token for token in there}
-    listed = [_added(int(number), token) for number, token in stated.items()]
+    if "added_tokens_decoder" in settings:
+        listed = [_added(int(number), token) for number, token in settings["added_tokens_decoder"].items()]
+    else:
+        listed = [_older(number, token, settings) for token, number in settings[_OLDER].items()]
+        listed = list({token["id"]: token for token in [*listed, *there]}.values())
     if name == AS_IT_IS:
+        known = {token["content"] for token in there}
         listed = [*there, *(token for token in listed if token["content"] not in known)]
     listed.sort(key=lambda token: int(token["id"]))
     if listed == sorted(there, key=lambda token: int(token["id"])):
         return definition
     return definition | {"added_tokens": listed}
+
+
+def _older(number: Any, token: str, settings: Mapping[str, Any]) -> Definition:
+    named = {content(settings.get(f"{role}_token")) for role in ROLES}
+    special = token in named or token in (settings.get("additional_special_tokens") or [])
+    return _added(number, {"content": token, "special": special, "normalized": not special})
 
 
 def _added(number: int, token: Any) -> Definition:
@@ -122,8 +145,9 @@ def _source(folder: Path, path: Path, name: str, definition: Definition, names: 
         ) from error
     if not around.single:
         raise ModelError(
-            f"The tokenizer in {folder} puts no special token around a text, which an encoder needs. Choose the "
-            "checkpoint of an encoder, such as google-bert/bert-base-uncased or the embedded models/polyseme-mini."
+            f"The tokenizer in {folder} puts no special token around a text, which an encoder needs. If its model was "
+            "trained with some, add them as post_processor to tokenizer.json; else choose the checkpoint of an "
+            "encoder, such as google-bert/bert-base-uncased or the embedded models/polyseme-mini."
         )
     return TokenizerSource(folder, definition, {role: n for role, n in names.items() if n in ids}, ids, around)
 
@@ -147,7 +171,8 @@ def _by_transformers(folder: Path) -> TokenizerSource:
     try:
         made = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         definition: Definition = json.loads(made.backend_tokenizer.to_str())
-    except Exception as error:
+    except BaseException as error:
+        raise_if_stopped(error)
         raise unreadable(path, error) from error
     roles = ("cls", "sep", "pad", "mask", "unk", "bos", "eos")
     names = {role: name for role in roles if (name := content(getattr(made, f"{role}_token", None))) is not None}

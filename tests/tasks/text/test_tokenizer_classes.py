@@ -49,7 +49,7 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("bert", {"declared": "XLMRobertaTokenizer", "kind": "Unigram"}),
     ("roberta", {"declared": "BertTokenizer", "kind": "WordPiece"}),
     ("bert", {"declared": "PreTrainedTokenizerFast", "do_lower_case": False}),
-    ("bert", {"declared": "FunnelTokenizer"}),
+    ("bert", {"declared": "BigBirdTokenizer", "kind": "Unigram"}),
     ("roberta", {"added_tokens_decoder": {"600": {"content": "Brücke", "special": False}}}),
 ]
 
