@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from polyseme.tasks.engine import Engine, EngineConfig
 from polyseme.tasks.inference.vectors import text_vectors, token_and_text_vectors
 from tests.conftest import MakeCheckpoint
 from tests.extras import require
+from tests.tasks.test_engine_families import TEXTS as NORMALISED
+from tests.tasks.test_engine_families import saved as save_family
 from tests.tokenizers import SENTENCES
 
 pytestmark = pytest.mark.extra
@@ -38,10 +41,30 @@ def save(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> Any:
     return saved
 
 
-def assert_equal(engine: Engine, theirs: Any) -> None:
-    queries, documents = theirs.encode_query(TEXTS), theirs.encode_document(TEXTS)
-    np.testing.assert_allclose(text_vectors(engine, TEXTS), queries, atol=1e-4)
-    np.testing.assert_allclose(token_and_text_vectors(engine, TEXTS)[1], documents, atol=1e-4)
+@pytest.mark.parametrize("pooling", ["mean", "cls", "lasttoken", "weightedmean"])
+@pytest.mark.parametrize("family", ["roberta", "xlm-roberta", "mpnet", "albert", "modernbert", "deberta-v2"])
+def test_pooling_and_prompts_of_other_families_are_sentence_transformers(
+    tmp_path: Path, family: str, pooling: str
+) -> None:
+    require("sentence_transformers", "parity")
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    base = save_family(tmp_path / "base", family, "Model")
+    padding = "<pad>" if family in ("roberta", "xlm-roberta") else "[PAD]"
+    transformer = Transformer(str(base), max_seq_length=140)
+    transformer.tokenizer.pad_token = padding
+    modules = [transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)]
+    prompts = {"query": "the ", "document": "the quick brown "}  # of letters that every vocabulary here has
+    SentenceTransformer(modules=modules, device="cpu", prompts=prompts).save(str(tmp_path / "saved"))
+    theirs = SentenceTransformer(str(tmp_path / "saved"), device="cpu")
+    assert_equal(Engine(EngineConfig(model=str(tmp_path / "saved"), device="cpu")), theirs, NORMALISED)
+
+
+def assert_equal(engine: Engine, theirs: Any, texts: Sequence[str] = TEXTS) -> None:
+    queries, documents = theirs.encode_query(texts), theirs.encode_document(texts)
+    np.testing.assert_allclose(text_vectors(engine, texts), queries, atol=1e-4)
+    np.testing.assert_allclose(token_and_text_vectors(engine, texts)[1], documents, atol=1e-4)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max", "lasttoken", "weightedmean"])
