@@ -149,11 +149,13 @@ def _apply_moves(batch: pa.Table, moves: dict[tuple[str, int], str]) -> pa.Table
 
 
 def _with_all_columns(schema: pa.Schema, rows: pa.Table) -> pa.Table:
-    """Add the columns that the parts of older releases lack, as NULL."""
+    """Add the columns that the parts of older releases lack, as NULL, and let be NULL what could not be in them."""
     for at, field in enumerate(schema):
         if field.name not in rows.schema.names:
             rows = rows.add_column(at, field, pa.nulls(rows.num_rows, field.type))
-    return rows
+    had = [rows.schema.field(field.name) for field in schema]
+    loose = pa.schema([old.with_nullable(old.nullable or new.nullable) for old, new in zip(had, schema, strict=True)])
+    return pa.Table.from_arrays([rows[field.name] for field in schema], schema=loose)
 
 
 def _with_types(schema: pa.Schema, batch: pa.Table) -> pa.Table:

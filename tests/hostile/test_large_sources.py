@@ -80,7 +80,7 @@ def test_tens_of_millions_of_blank_lines_take_seconds(tmp_path: Path, name: str)
 def test_the_line_behind_blank_ones_has_its_number(tmp_path: Path, blank: int) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"text": "One."}\n' + b" \r\n" * blank + b'{"text": "Two."}\n\n')
     assert [item.locator for item in read(tmp_path / "a.jsonl")] == ["line 1", f"line {blank + 2}"]
-    (tmp_path / "a.csv").write_bytes(b"text\r\nOne.\r\n" + b"\r\n" * blank + b"Two.\r\nThree,3\r\n")
+    (tmp_path / "a.csv").write_bytes(b"text,n\r\nOne.,1\r\n" + b"\r\n" * blank + b"Two.,2\r\nThree\r\n")
     one, two, three = read(tmp_path / "a.csv")
     assert [one.locator, two.locator] == ["row 1", "row 2"]
     assert isinstance(three, Reject)
