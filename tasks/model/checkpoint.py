@@ -152,7 +152,9 @@ class Checkpoint:
         Raises ModelError for a file that is not safetensors, or of another size than `config.json` gives.
         """
         if self.family.kind == "generic":
-            return False
+            from polyseme.tasks.model.generic_heads import names_masked_lm_head
+
+            return head == "MLM" and names_masked_lm_head(self)
         if self.family is not BERT:
             return head in self.located.heads
         return head in _OF_BERT and any(name.endswith(_OF_BERT[head]) for name in self.shapes)
@@ -257,7 +259,9 @@ def missing_head(checkpoint: Checkpoint, head: Literal["NSP", "MLM", "NSP head a
     without = "" if head == "MLM" else " or leave scoring out with --no-nsp (in polyseme.toml: nsp = false)"
     why = "it was saved without it, and a random one would give meaningless scores"
     if family.kind == "generic":
-        why = f"Polyseme reads the vectors of a '{family.title}' model, and no heads"
+        why = f"Polyseme reads no such head of a '{family.title}' model"
+        if head == "MLM":
+            why = f"transformers has none for a '{family.title}' model, or it was saved without it"
     elif family is not BERT and not any(name in family.heads(checkpoint.config) for name in _HEADS[head]):
         why = f"no {family.title} has one"
     return ModelError(

@@ -86,8 +86,9 @@ class Encoder:
             device=device,
             linear=Int8.of if precision == "int8" else exact_for(device, DTYPES[precision]),
         )
-        if self._last > 1 and isinstance(self.network, GenericNetwork):
-            self.network.require_layers(self.label)
+        if isinstance(self.network, GenericNetwork):
+            self.has_mlm = self.network.has_mlm
+            self.network.require_layers(self.label, self._last)
         self.budget = budget or token_budget(device, hidden=self.width, intermediate=checkpoint.intermediate)
         if self._last > self.network.vector_layer:
             raise ModelError(
@@ -118,11 +119,9 @@ class Encoder:
         """
         tokens = np.zeros((len(ids), self.width), dtype=np.float32)
         special = SpecialTokenVectors(windows, sentences, self.width)
-
         by_row = None
         if sentence_ptr is not None and needs_rows(pooling, windows.frame):
             by_row = SentencePooling(windows, sentence_ptr, pooling)
-
         logit = np.full(len(ids), np.nan, np.float32) if replaced else None
 
         def copy(states: torch.Tensor, numbers: Ints, source: Ints) -> tuple[Floats, Reduced | None]:

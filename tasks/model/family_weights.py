@@ -34,7 +34,7 @@ def locate(folder: Path, family: Family, config: Config, shapes: Shapes) -> Loca
 
     Raises ModelError if a weight of the body is missing or has another shape than `config` gives.
     """
-    by_name = {_current(name): name for name in shapes}
+    by_name = {current_name(name): name for name in shapes}
 
     def place(name: str, shape: tuple[int, ...]) -> str | None:
         own = family.spelling(name, config)
@@ -87,7 +87,7 @@ def read(files: Sequence[Path], family: Family, config: Config, located: Located
     return tensors
 
 
-def _current(name: str) -> str:
+def current_name(name: str) -> str:
     """Return the name that a weight has since 2019: `gamma` and `beta` are from TensorFlow."""
     stem, _, kind = name.rpartition(".")
     return f"{stem}.{_RENAMED.get(kind, kind)}" if stem else name

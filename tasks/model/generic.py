@@ -17,6 +17,7 @@ from torch import Tensor
 from polyseme.storage.errors import ModelError
 from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.model.checkpoint_checks import check_finite
+from polyseme.tasks.model.generic_heads import load_masked_lm_head
 from polyseme.tasks.model.packed import PackedBatch
 from polyseme.tasks.model.weights import silenced
 
@@ -31,7 +32,7 @@ _RANDOM = frozenset(("reformer", "perceiver", "tapas"))
 
 
 class GenericNetwork:
-    """A model of transformers on one device. It has no heads that Polyseme could use."""
+    """A model of transformers on one device, with its MLM head if there is one that can be used."""
 
     def __init__(self, checkpoint: Checkpoint, *, dtype: torch.dtype, device: torch.device) -> None:
         """Load it. Raises ModelError if transformers does not run it as an encoder, or weights are missing."""
@@ -46,6 +47,9 @@ class GenericNetwork:
         pad = getattr(self._model.config, "pad_token_id", 0)
         self._pad = pad if type(pad) is int and 0 <= pad < int(checkpoint.config["vocab_size"]) else 0
         self._check(checkpoint, device)
+        head = load_masked_lm_head(checkpoint, self._model, self._probe(checkpoint, device))
+        self._head = None if head is None else head.to(device=device, dtype=dtype).eval()
+        self.has_mlm = head is not None
 
     def vector_states(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
         """Return `(tokens, hidden)`: the mean of the outputs of the `last` layers up to `vector_layer`."""
@@ -81,8 +85,10 @@ class GenericNetwork:
         raise NotImplementedError
 
     def masked_lm_logits(self, states: Tensor) -> Tensor:
-        """Raise NotImplementedError: callers ask first whether there is a head."""
-        raise NotImplementedError
+        """Map token states `(n, hidden)` to vocabulary logits `(n, vocabulary)`. Callers ask first for `has_mlm`."""
+        assert self._head is not None
+        logits: Tensor = self._head(states)
+        return logits
 
     def _by_groups(self, batch: PackedBatch, taken: Callable[[Any], Tensor], *, all_layers: bool) -> Tensor:
         parts, row = [], 0
@@ -109,9 +115,8 @@ class GenericNetwork:
 
     def _check(self, checkpoint: Checkpoint, device: torch.device) -> None:
         """Raise ModelError unless the model gives one vector for each token, of the size in `config.json`."""
-        length = min(_PROBE, checkpoint.max_tokens)
-        vocabulary = int(checkpoint.config["vocab_size"])
-        ids = (self._pad + 1 + torch.arange(length, device=device)[None]) % vocabulary
+        ids = self._probe(checkpoint, device)
+        length = ids.shape[1]
         mask = torch.ones_like(ids)
         try:
             with torch.inference_mode():
@@ -125,6 +130,12 @@ class GenericNetwork:
         self._may_pad = self._needs_mask and self._keeps_padding_out(ids, output.last_hidden_state)
         self._same_length = found == {(1, length, self.hidden)} and layers == len(self.layers)
 
+    def _probe(self, checkpoint: Checkpoint, device: torch.device) -> Tensor:
+        """Return a few ids, `(1, length)`, none of them padding."""
+        length = min(_PROBE, checkpoint.max_tokens)
+        vocabulary = int(checkpoint.config["vocab_size"])
+        return (self._pad + 1 + torch.arange(length, device=device)[None]) % vocabulary
+
     def _keeps_padding_out(self, ids: Tensor, alone: Tensor) -> bool:
         """Return whether the states of `ids` `(1, length)` are those that they have `alone` if padding follows."""
         padded = torch.nn.functional.pad(ids, (0, 2), value=self._pad)
@@ -137,9 +148,12 @@ class GenericNetwork:
         )
         return bool(same)
 
-    def require_layers(self, label: str) -> None:
-        """Raise ModelError if states of single layers are not those of tokens, as in models that shorten sequences."""
-        if not self._same_length:
+    def require_layers(self, label: str, last: int) -> None:
+        """Raise ModelError if `last` layers are wanted and single ones have no state for each token.
+
+        So it is in models that shorten sequences.
+        """
+        if last > 1 and not self._same_length:
             raise ModelError(f"The layers of {label} do not have a vector for each token. Use --layers last.")
 
 

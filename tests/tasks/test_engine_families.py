@@ -67,7 +67,7 @@ def test_a_corpus_has_a_row_for_every_word_and_no_scores_are_needed(tmp_path: Pa
     assert vectors.any(axis=1).all()
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ALL)
 def test_masks_are_filled_and_scores_of_steps_are_refused_by_the_name_of_the_family(tmp_path: Path, name: str) -> None:
     made = engine(saved(tmp_path, name))
     mask = made.wordpiece.pieces([made.wordpiece.mask_id])[0]

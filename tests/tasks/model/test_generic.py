@@ -118,11 +118,36 @@ def test_int8_is_refused(tmp_path: Path) -> None:
         Encoder(Checkpoint("m", folder), device=torch.device("cpu"), precision="int8")
 
 
-def test_masked_tokens_are_refused_as_for_a_missing_head(tmp_path: Path) -> None:
-    loaded = encoder(save_random(tmp_path, KINDS["deberta-v2"], "ForMaskedLM"))
+MASKED = [name for name in KINDS if name != "xlnet"]
+"""Those that transformers has an MLM head for."""
+
+
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+@pytest.mark.parametrize("name", MASKED)
+def test_masked_lm_logits_equal_transformers(tmp_path: Path, name: str, tied: bool) -> None:
+    kind = KINDS[name]
+    folder = save_random(tmp_path, kind, "ForMaskedLM", tie_word_embeddings=tied)
+    loaded = encoder(folder)
+    assert (loaded.has_mlm, loaded.checkpoint.claims_head("MLM")) == (True, True)
+    ids, ptr = tokens([20, 9])
+    wanted = np.array([3, 11, 25], dtype=np.int64)
+    windows = sentence_windows(ptr, range(2), kind.limit, kind.frame)
+    found = loaded.token_logits(ids, windows, wanted=wanted)
+    for s, rows in ((0, [0, 1]), (1, [2])):
+        sequence = [*kind.frame.before, *ids[ptr[s] : ptr[s + 1]].tolist(), *kind.frame.after]
+        logits = output(folder, "AutoModelForMaskedLM", sequence, []).logits[0].numpy()
+        assert_close(found[rows], logits[wanted[rows] - ptr[s] + 1])
+    surprisals = loaded.surprisals(ids, windows, at=np.array([3, 5]), targets=np.array([7, 8], np.int32))
+    expected = -torch.log_softmax(torch.from_numpy(found), 1)[[0, 2], [7, 8]]
+    assert_close(surprisals, expected.numpy())
+
+
+@pytest.mark.parametrize("name", ["xlnet", "deberta-v2"])
+def test_masked_tokens_are_refused_by_name_without_a_head(tmp_path: Path, name: str) -> None:
+    loaded = encoder(save_random(tmp_path, KINDS[name]))
     ids, ptr = tokens([9])
-    with pytest.raises(ModelError, match="no MLM head"):
-        loaded.token_logits(ids, sentence_windows(ptr, range(1), 48, BERT_FRAME), wanted=np.array([3]))
+    with pytest.raises(ModelError, match=f"no MLM head: transformers has none for a '{name}' model"):
+        loaded.token_logits(ids, sentence_windows(ptr, range(1), 46, BERT_FRAME), wanted=np.array([3]))
 
 
 def test_groups_are_joined_up_to_a_share_of_padding() -> None:
