@@ -27,7 +27,7 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
     columns: dict[str, Any] = {
         "doc_id": ["d"] * ROWS, "version": [1] * ROWS, "sentence_index": np.zeros(ROWS), "word_index": np.arange(ROWS),
         "char_start": np.zeros(ROWS), "char_end": np.zeros(ROWS), "word": ["w"] * ROWS, "word_lower": ["w"] * ROWS,
-        "tokens": [["w"]] * ROWS,
+        "lemma": [None] * ROWS, "tokens": [["w"]] * ROWS,
     }  # fmt: skip
     schema = table_schema("words", WIDTH)
     table = pa.table({**columns, "embedding": vectors(ROWS, WIDTH)}).cast(schema)
