@@ -192,7 +192,7 @@ FILES: dict[str, Made] = {
     "NULs": (".csv", csv(b"text\nA\0text\n\0\n"), "empty-text"),
     "a header alone": (".tsv", csv(b"text\ta\n"), "empty-file"),
     "an empty table": (".csv", csv(b""), "empty-file"),
-    "carriage returns alone": (".csv", csv(b"id,text\rm1,One.\rm2,Two.\r"), READ),
+    "carriage returns alone": (".csv", csv(b"id,text\rm1,One.\r"), READ),
     # Parquet: what expands
     "a list of 30 million zeros": (
         ".parquet", parquet(lambda: {"text": ["x"], "l": one_list_of(np.zeros(30_000_000, np.int64))}),
