@@ -14,6 +14,6 @@ def unknown_text(unknown: int, documents: int) -> str:
     they = f"{unknown:,} of {documents:,} documents are" if documents > 1 else "The document is"
     return (
         f"{they} in a language or script that the model does not know: the model says it was made for others, or a "
-        "tenth of the tokens, or more, are single characters or unknown words. Their vectors say little. Use a model "
+        "sixth of the tokens, or more, are single characters or unknown words. Their vectors say little. Use a model "
         f"of their language, or one of many languages such as --model {MULTILINGUAL} ({PAGE})."
     )

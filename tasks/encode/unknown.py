@@ -12,7 +12,7 @@ from polyseme.tasks.arrays import Ints
 from polyseme.tasks.encode.words import sentence_of_token
 from polyseme.tasks.text.chunks import Chunk
 
-UNKNOWN_SHARE = 0.1
+UNKNOWN_SHARE = 1 / 6
 """The least share of unknown tokens in a document that the model does not know the language of.
 
 With `polyseme-mini`, of 20 sentences in a row of Universal Dependencies treebanks (`benchmarks.languages`): English
@@ -21,7 +21,7 @@ Turkish and Vietnamese .22 to .31, and .55 to 1 in Arabic, Armenian, Chinese, Cy
 scripts.
 """
 LEAST_TOKENS = 20
-"""A document with fewer tokens tells nothing: a name is enough to be a tenth of them."""
+"""A document with fewer tokens tells nothing: a name or two are a sixth of them."""
 
 
 class UnknownTokens:
