@@ -6,6 +6,7 @@ Decides nothing of it. What becomes of documents that a repair marks is a run of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 
 from polyseme.flows.observation.facts import ChangedTable
@@ -13,6 +14,7 @@ from polyseme.flows.observation.maintenance import Changes, FlowRun, observed
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import part_rows
 from polyseme.storage.database.deletions import DeletedDocument
+from polyseme.storage.errors import LakeError
 from polyseme.storage.maintenance import compaction, quarantine, restoring
 from polyseme.storage.maintenance import vacuum as vacuuming
 from polyseme.storage.maintenance.compaction import CompactionPolicy, CompactionReport, Merge
@@ -24,7 +26,7 @@ from polyseme.storage.sql.publish import publish
 def compact(
     catalog: Catalog, policy: CompactionPolicy, *, progress: Callable[[Merge], None], flow_run: FlowRun | None = None
 ) -> CompactionReport:
-    """Compact a lake and publish it."""
+    """Compact a lake and publish it, unless a part is broken in a way that keeps it from being read."""
     with observed("compact", catalog, flow_run) as changes:
         encodings = {encoding.name: encoding for encoding in catalog.encodings()}
         counts = changes.counts = dict.fromkeys(("merges", "parts", "rows_dropped", "bytes_before", "bytes_after"), 0)
@@ -45,7 +47,9 @@ def compact(
             )  # fmt: skip
 
         report = compaction.compact(catalog, policy, progress=note)
-        publish(catalog)
+        # DuckDB reads the columns of all parts: without one of them nothing can be published, until it is repaired.
+        with suppress(LakeError) if report.broken else nullcontext():
+            publish(catalog)
         if report.broken:
             changes.error = f"{len(report.broken)} parts are broken and were left alone. Run `polyseme verify`."
     return report

@@ -128,7 +128,7 @@ def test_a_restore_changes_the_tables_of_the_encoding(
 
 
 def broken_part(lake: Lake) -> Path:
-    """Break the newest part of words: the oldest one's footer is what publishing reads the columns from."""
+    """Break the newest part of words."""
     with Catalog.open(lake) as catalog, catalog.reading() as connection:
         *_, newest = (part.path for part in part_rows.live_parts(connection) if part.table == "words")
     path = Path(lake.root, newest)
