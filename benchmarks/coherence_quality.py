@@ -26,7 +26,8 @@ from polyseme.tasks.analysis.order import order_score
 from polyseme.tasks.analysis.segmentation import Scale, breaks
 from polyseme.tasks.analysis.valleys import valleys
 from polyseme.tasks.arrays import unit
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.predictions import next_sentence
 from polyseme.tasks.inference.vectors import text_vectors
 from polyseme.tasks.reading.normalization import normalise

@@ -27,7 +27,8 @@ import torch
 from benchmarks.race import race
 from benchmarks.sentence_race import encode, sentence_transformer
 from polyseme.storage.errors import PolysemeError
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.vectors import text_vectors
 from polyseme.tasks.model.checkpoint import embedded_folder
 from polyseme.tasks.reading.documents import ReadOptions

@@ -26,7 +26,8 @@ def pipeline(setting: Setting) -> Iterator[Figure]:
     """From a file to sentence vectors in a lake, without Prefect, compared with the encoder on the same windows."""
     from benchmarks import pipeline_race
     from polyseme.storage.records import Outputs
-    from polyseme.tasks.engine import Engine, EngineConfig
+    from polyseme.tasks.engine import Engine
+    from polyseme.tasks.engine_config import EngineConfig
 
     engine = Engine(
         EngineConfig(model=str(setting.checkpoint.folder), device=setting.device.type, precision=setting.precision)  # type: ignore[arg-type]

@@ -16,7 +16,8 @@ from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Document
 from polyseme.storage.word_keys import word_key
 from polyseme.tasks.encode.unknown import UnknownTokens
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.text.chunks import chunks
 from polyseme.tasks.text.lemmas import Lemmatizer
 from polyseme.tasks.text.passages import passages

@@ -19,7 +19,8 @@ import torch
 
 from polyseme.storage.records import Document, Precision
 from polyseme.tasks.arrays import Floats, unit
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.evaluation.precision_loss import nearest, recall
 from polyseme.tasks.inference.vectors import text_vectors
 from polyseme.tasks.model.linear import runs_int8

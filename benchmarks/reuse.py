@@ -29,7 +29,8 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts, Document, Outputs
 from polyseme.storage.sql.connection import connect
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.reading.normalization import is_blank, normalise
 from polyseme.tasks.shards.scan import Scan

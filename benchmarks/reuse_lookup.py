@@ -30,7 +30,8 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.parts import write_part
 from polyseme.storage.records import Counts, Document, Outputs, Part, Shard
 from polyseme.storage.schemas import SORT_KEYS
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model.checkpoint import EMBEDDED
 from polyseme.tasks.reading.normalization import normalise
 from polyseme.tasks.shards.scan import Scan

@@ -94,7 +94,8 @@ def short(target: Path, documents: int) -> None:
 
 def unchanged(root: Path, source: Path, checkpoint: Path) -> None:
     """Make a lake whose catalog has the current version of every document of `source`, but no rows."""
-    from polyseme.tasks.engine import Engine, EngineConfig
+    from polyseme.tasks.engine import Engine
+    from polyseme.tasks.engine_config import EngineConfig
 
     spec, outputs = Engine(EngineConfig(model=str(checkpoint), device="cpu")).spec, Outputs().to_json()
     with Catalog.create_or_open(Lake(root)) as catalog:

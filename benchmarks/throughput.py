@@ -24,7 +24,8 @@ from benchmarks import nsp_race, pipeline_race, sentence_race
 from benchmarks.machine import describe
 from benchmarks.race import Times
 from polyseme.storage.records import Document
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import read_sources, resolve
 from polyseme.tasks.text.sentences import split

@@ -19,7 +19,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Device
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine_config import EngineConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

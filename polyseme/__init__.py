@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from polyseme.storage.sql.access import Access
     from polyseme.storage.sql.connection import connect
     from polyseme.storage.sql.vectors import vectors
-    from polyseme.tasks.engine import Engine, EngineConfig
+    from polyseme.tasks.engine import Engine
+    from polyseme.tasks.engine_config import EngineConfig
     from polyseme.tasks.inference.vectors import text_vectors, word_in_text_vectors
     from polyseme.tasks.reading.documents import ReadOptions
     from polyseme.tasks.sql.functions import ModelFunctions
@@ -51,7 +52,7 @@ _HOMES = {
     "Document": "storage.records",
     "EmbedRequest": "flows.runs.job",
     "Engine": "tasks.engine",
-    "EngineConfig": "tasks.engine",
+    "EngineConfig": "tasks.engine_config",
     "Lake": "storage.lake",
     "ModelFunctions": "tasks.sql.functions",
     "Outputs": "storage.records",

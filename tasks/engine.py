@@ -19,22 +19,16 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
 from polyseme.storage.errors import ModelError, PolysemeError, UsageError
 from polyseme.storage.records import (
     ENCODING_SCHEMES,
-    Context,
-    Device,
     Document,
     EncodingSpec,
-    Layers,
     Outputs,
-    Pooling,
-    Precision,
-    WordDefinition,
 )
 from polyseme.tasks.encode.chunk_tables import ChunkTables, TableMaker, counts
 from polyseme.tasks.encode.clock import StageClock
@@ -49,7 +43,8 @@ from polyseme.tasks.encode.sentence_head import SentenceHead
 from polyseme.tasks.encode.stored_keys import Keying
 from polyseme.tasks.encode.unknown import UnknownTokens
 from polyseme.tasks.encode.words import ChunkWords, chunk_words
-from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find, missing_head, require_max_tokens
+from polyseme.tasks.engine_config import EngineConfig, require_context
+from polyseme.tasks.model.checkpoint import Checkpoint, find, missing_head, require_max_tokens
 from polyseme.tasks.model.device_kind import device_and_precision
 from polyseme.tasks.model.own_settings import OwnSettings, own_settings
 from polyseme.tasks.model.spoken_languages import spoken_languages
@@ -58,7 +53,7 @@ from polyseme.tasks.text.frames import Frame
 from polyseme.tasks.text.lemmas import Lemmatizer
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu
 from polyseme.tasks.text.passages import Passage, passages
-from polyseme.tasks.text.sentences import SPLITTER, Split, Splitting, split_by, unsaid_language, whole_name
+from polyseme.tasks.text.sentences import Split, split_by
 from polyseme.tasks.text.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -78,62 +73,6 @@ class Cancelled(PolysemeError):
     """The run was stopped on request; nothing of the chunk in progress was kept."""
 
     exit_code = 130
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineConfig:
-    """What to load and how to encode, as plain values that can be sent to workers.
-
-    `max_tokens` is the window size, `budget` the tokens of a batch (None: by device). `pooling`, `normalize`, `dense`,
-    `prompt`, `query_prompt` and `max_tokens` are the checkpoint's own if they are None; False for `dense` leaves its
-    dense layers out. `word_definition` is what a word is (None: of the text), `splitter` the name of what splits texts
-    into sentences (None: the best), `language` that of the texts (None: found in each).
-    """
-
-    model: str = EMBEDDED
-    device: Device = "auto"
-    precision: Precision | Literal["auto"] = "auto"
-    layers: Layers = "last"
-    pooling: Pooling | None = None
-    context: Context = "sentence"
-    max_tokens: int | None = None
-    budget: int | None = None
-    normalize: bool | None = None
-    dense: bool | None = None
-    prompt: str | None = None
-    query_prompt: str | None = None
-    word_definition: WordDefinition | None = None
-    splitter: str | None = None
-    language: str | None = None
-
-    def __post_init__(self) -> None:
-        require_context(self.context, self.pooling or "mean", self.prompt or "")
-        if self.budget is not None and self.budget < 1:
-            raise UsageError(f"The token budget of a batch must be at least 1, got {self.budget}.")
-        _ = self.splitting
-
-    @property
-    def splitting(self) -> Splitting:
-        """How texts are split into sentences. Raises UsageError if the language is not one."""
-        splitter = whole_name(self.splitter or SPLITTER)
-        language = self.language or unsaid_language(splitter)
-        return Splitting(splitter, "" if language == "en" else language)
-
-
-def require_context(context: Context, pooling: Pooling, prompt: str) -> None:
-    """Raise UsageError for a way to make sentence vectors that needs windows of one sentence."""
-    if context == "sentence":
-        return
-    if pooling not in ("mean", "max"):
-        raise UsageError(
-            f"--pooling {pooling} needs --context sentence: with '{context}' a sentence has no [CLS] or other special "
-            "token of its own. Add --pooling mean."
-        )
-    if prompt:
-        raise UsageError(
-            f"A prompt stands before each sentence, and with --context {context} windows have several. Use --context "
-            "sentence, or leave the prompt out with --prompt ''."
-        )
 
 
 @dataclass

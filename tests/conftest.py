@@ -17,7 +17,8 @@ import pytest
 from hypothesis import settings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model.checkpoint import embedded_folder
 from tests import servers
 from tests.extras import require

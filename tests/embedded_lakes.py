@@ -8,7 +8,8 @@ from pathlib import Path
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, Outputs
-from polyseme.tasks.engine import Engine, EngineConfig, shared_engine
+from polyseme.tasks.engine import Engine, shared_engine
+from polyseme.tasks.engine_config import EngineConfig
 from tests import lakes
 
 TEXTS = {

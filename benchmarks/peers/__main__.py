@@ -26,7 +26,8 @@ from benchmarks.peers.peer import Peer, Vectors
 from benchmarks.peers.results import table, tuning_table, versions
 from benchmarks.sentence_race import pooled, tokenize
 from benchmarks.throughput import EXAMPLES, _print_facts, _read, _sentences
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

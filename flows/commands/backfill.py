@@ -20,7 +20,8 @@ from polyseme.flows.display.scores import without_missing_scores
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Outputs
-from polyseme.tasks.engine import EngineConfig, shared_engine
+from polyseme.tasks.engine import shared_engine
+from polyseme.tasks.engine_config import EngineConfig
 
 if TYPE_CHECKING:
     from polyseme.flows.runs.backfill_job import BackfillRequest

@@ -85,7 +85,8 @@ _SLOW = (
 
 def _model(model: str) -> str:
     from polyseme.flows.runs.continued import described
-    from polyseme.tasks.engine import Engine, EngineConfig
+    from polyseme.tasks.engine import Engine
+    from polyseme.tasks.engine_config import EngineConfig
 
     engine = Engine(EngineConfig(model=model))
     nsp, mlm, further = engine.in_lane(lambda encoder: (encoder.has_nsp, encoder.has_mlm, _further_heads(encoder)))
@@ -103,7 +104,8 @@ def _further_heads(encoder: Encoder) -> list[str]:
 
 
 def _nsp(model: str) -> str:
-    from polyseme.tasks.engine import Engine, EngineConfig
+    from polyseme.tasks.engine import Engine
+    from polyseme.tasks.engine_config import EngineConfig
     from polyseme.tasks.inference.predictions import next_sentence
 
     pairs = [

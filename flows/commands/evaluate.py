@@ -78,7 +78,8 @@ def evaluate(
     """
     from itertools import islice
 
-    from polyseme.tasks.engine import Engine, EngineConfig
+    from polyseme.tasks.engine import Engine
+    from polyseme.tasks.engine_config import EngineConfig
     from polyseme.tasks.evaluation.sense_probe import read_uses
     from polyseme.tasks.evaluation.similarity_probe import read_graded_pairs
     from polyseme.tasks.reading.documents import ReadOptions

@@ -12,7 +12,8 @@ from polyseme.flows.commands.options.model import Model, ModelOptions
 from polyseme.flows.commands.options.running import JsonOrNot
 from polyseme.flows.display.output import write_json, write_table
 from polyseme.storage.errors import UsageError
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 
 
 def tokens(text: str, *, model: Model = "polyseme-mini", json: JsonOrNot = False) -> None:

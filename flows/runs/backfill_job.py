@@ -22,7 +22,8 @@ from polyseme.storage.encoding_names import check_name
 from polyseme.storage.errors import MissingLakeError, ModelError, UsageError
 from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import ENCODING_SCHEMES, Device, Document, Outputs, Reject
-from polyseme.tasks.engine import EngineConfig, shared_engine
+from polyseme.tasks.engine import shared_engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.lake_model import config_like, place_of
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import names, read_sources, refuse_credentials, resolve

@@ -15,7 +15,8 @@ from typing import Any
 
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.records import EncodingSpec
-from polyseme.tasks.engine import EngineConfig, shared_engine
+from polyseme.tasks.engine import shared_engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.lake_model import as_the_lake
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from polyseme.storage.encoding_names import check_name
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import Document, Outputs, Reject
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import Source, names, read_sources, refuse_credentials, resolve
 from polyseme.tasks.shards.deletion_guard import DeletionLimit

@@ -14,7 +14,8 @@ from polyseme.flows.runs.retries import TASK_OPTIONS
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts, Shard, ShardResult
-from polyseme.tasks.engine import EngineConfig, shared_engine
+from polyseme.tasks.engine import shared_engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.shards import stages
 
 

@@ -29,7 +29,8 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import Outputs
 from polyseme.storage.word_keys import phrases
-from polyseme.tasks.engine import EngineConfig, shared_engine
+from polyseme.tasks.engine import shared_engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import Source, refuse_credentials, resolve
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.storage.records import Device
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.evaluation.evaluation import (
     FIGURES,
     Evaluation,

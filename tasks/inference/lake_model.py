@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Device, EncodingSpec, Precision
-from polyseme.tasks.engine import Engine, EngineConfig, shared_engine
+from polyseme.tasks.engine import Engine, shared_engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find
 
 if TYPE_CHECKING:

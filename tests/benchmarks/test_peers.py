@@ -13,7 +13,8 @@ from benchmarks.peers.peer import Peer, Vectors, likeness
 from benchmarks.peers.results import Result, table
 from benchmarks.race import Times
 from polyseme.storage.errors import PolysemeError
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model.checkpoint import embedded_folder
 
 SENTENCES = ("A bank.", "The river has a muddy bank, and so has the lake.", "A loan from the bank.", "Water.")

@@ -17,7 +17,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
 from polyseme.storage.sql.connection import connect
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.shards import stages
 from tests import embedded_lakes
 from tests.flows.conftest import Ask

@@ -10,7 +10,7 @@ import torch
 
 from polyseme.storage.errors import ModelError, PolysemeError, UsageError
 from polyseme.storage.records import Outputs
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model.linear import runs_int8
 from polyseme.tasks.shards import stages
 from tests.flows.conftest import Ask, write_records

@@ -20,7 +20,7 @@ from polyseme.storage.maintenance.verification import verify
 from polyseme.storage.records import Outputs
 from polyseme.storage.sql.connection import connect
 from polyseme.storage.sql.publish import publish
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.sql.functions import ModelFunctions
 from tests.extras import require
 from tests.flows.test_cli import polyseme

@@ -15,7 +15,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.schema import FORMAT_VERSION
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.lake import Lake
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine_config import EngineConfig
 from tests import embedded_lakes
 from tests.flows.conftest import Ask
 from tests.flows.test_backfill import contents, polyseme

@@ -13,7 +13,8 @@ import pytest
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import HeldBack
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.sources import read_sources, resolve
 from polyseme.tasks.shards.deletion_guard import DeletionLimit

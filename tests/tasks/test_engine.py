@@ -19,7 +19,8 @@ from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.records import Context, Document, Layers, Outputs
 from polyseme.storage.schemas import SORT_KEYS, table_schema
 from polyseme.storage.word_keys import word_key
-from polyseme.tasks.engine import Cancelled, Engine, EngineConfig
+from polyseme.tasks.engine import Cancelled, Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.normalization import is_blank, normalise
 from tests import processes
 from tests.conftest import MakeCheckpoint
@@ -354,7 +355,7 @@ def test_the_model_is_loaded_when_it_is_first_needed(foreign: Engine) -> None:
 
 def test_an_encoding_is_known_without_loading_a_model() -> None:
     code = (
-        "import sys\nfrom polyseme.tasks.engine import Engine, EngineConfig\n"
+        "import sys\nfrom polyseme.tasks.engine import Engine\nfrom polyseme.tasks.engine_config import EngineConfig\n"
         "print(Engine(EngineConfig()).spec.encoding_id)\nassert 'transformers' not in sys.modules"
     )
     done = processes.run(sys.executable, "-c", code)

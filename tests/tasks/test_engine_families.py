@@ -12,7 +12,8 @@ import transformers
 
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Document, Outputs
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.predictions import fill_masks
 from polyseme.tasks.inference.vectors import text_vectors
 from polyseme.tasks.reading.normalization import normalise

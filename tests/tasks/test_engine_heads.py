@@ -13,7 +13,8 @@ import transformers
 
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Document, Outputs
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.predictions import next_sentence
 from tests.reference import assert_close, one_thread
 from tests.tasks.reused_lakes import embed, rows, stored

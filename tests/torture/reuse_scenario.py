@@ -21,7 +21,8 @@ from polyseme.storage.maintenance.vacuum import find_leftovers, remove_retired, 
 from polyseme.storage.maintenance.verification import verify
 from polyseme.storage.records import Counts, Document, Outputs
 from polyseme.tasks import engine as engine_module
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.shards import staging
 from polyseme.tasks.shards.scan import Scan
 from polyseme.tasks.shards.stages import commit_shard, encode_shard

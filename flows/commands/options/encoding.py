@@ -14,7 +14,7 @@ from polyseme.storage.records import Context, Layers, Pooling, Precision
 from polyseme.tasks.text.sentences import splitter_named
 
 if TYPE_CHECKING:
-    from polyseme.tasks.engine import EngineConfig
+    from polyseme.tasks.engine_config import EngineConfig
 
 Name = Annotated[
     str | None,
@@ -89,7 +89,7 @@ class PartialEncodingOptions:
 
     def config(self) -> EngineConfig:
         """Return the engine's settings. What was left open has the engine's default."""
-        from polyseme.tasks.engine import EngineConfig
+        from polyseme.tasks.engine_config import EngineConfig
 
         settings = self.settings() if self.model is None else {"model": self.model, **self.settings()}
         return EngineConfig(device=self.device, **settings)

@@ -37,7 +37,8 @@ class ModelOptions:
 
     def engine(self) -> Engine:
         """Return an engine of its own for this model."""
-        from polyseme.tasks.engine import Engine, EngineConfig
+        from polyseme.tasks.engine import Engine
+        from polyseme.tasks.engine_config import EngineConfig
 
         return Engine(EngineConfig(model=self.model, device=self.device))
 

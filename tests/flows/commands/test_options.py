@@ -20,7 +20,7 @@ from polyseme.flows.commands.options.running import ReportOptions, RunnerOptions
 from polyseme.flows.commands.options.training import CardOptions, ObjectiveOptions, ScratchOptions, TrainingOptions
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.documents import MIB, ReadOptions
 from tests.flows.test_cli import polyseme
 

@@ -9,7 +9,8 @@ import pytest
 from polyseme.flows.display.scores import without_missing_scores
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Outputs
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from tests.conftest import MakeCheckpoint
 from tests.tasks.test_engine_families import saved
 

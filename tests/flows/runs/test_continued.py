@@ -12,7 +12,8 @@ import pytest
 
 from polyseme.flows.runs.continued import continued
 from polyseme.storage.database.encodings import Encoding
-from polyseme.tasks.engine import EngineConfig, shared_engine
+from polyseme.tasks.engine import shared_engine
+from polyseme.tasks.engine_config import EngineConfig
 from tests.conftest import MakeCheckpoint
 
 AT = "2026-11-01T00:00:00+00:00"

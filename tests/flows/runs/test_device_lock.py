@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from polyseme.storage.records import Outputs
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine_config import EngineConfig
 from tests import processes
 from tests.prefect_server import PrefectServer
 from tests.processes import wait_until

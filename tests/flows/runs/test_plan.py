@@ -16,7 +16,7 @@ from polyseme.flows.runs.plan import plan
 from polyseme.flows.runs.progress import listening
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.shards import forecast
 from tests import processes
 from tests.flows.conftest import write_records

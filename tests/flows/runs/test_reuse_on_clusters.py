@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from polyseme.storage.records import Counts, Outputs
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine_config import EngineConfig
 from tests.extras import require
 from tests.flows.conftest import TEXTS, write_records
 from tests.tasks.reused_lakes import Rows, stored

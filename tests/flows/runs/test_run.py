@@ -19,7 +19,7 @@ from polyseme.flows.runs.run_report import RunReport, broken, markdown
 from polyseme.flows.signals.ending import EndedBySignal, ended_by_signals
 from polyseme.storage.records import Counts
 from polyseme.storage.sql.connection import connect
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.shards.tally import Tally
 from polyseme.tasks.text.sentences import SPLITTER
 from polyseme.tasks.text.splitting import punkt

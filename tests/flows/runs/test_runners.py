@@ -11,7 +11,7 @@ import pytest
 
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.records import Outputs
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.shards import stages
 from tests.extras import require
 from tests.flows.conftest import TEXTS, write_records

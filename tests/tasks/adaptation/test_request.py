@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Device
 from polyseme.tasks.adaptation.request import Adaptation
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model.devices import BATCHES_AT_ONCE, TOKEN_BUDGET, resolve_device, token_budget
 
 PLAIN = {"sources": ["notes"], "out": "model", "training": {"steps": 1}}

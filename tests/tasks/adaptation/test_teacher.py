@@ -15,7 +15,8 @@ from polyseme.storage.errors import ModelError, UsageError
 from polyseme.tasks.adaptation import workspace as module
 from polyseme.tasks.adaptation.request import Adaptation, Shape
 from polyseme.tasks.adaptation.workspace import open_workspace
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.training.objective import ObjectiveConfig
 from polyseme.tasks.training.settings import TrainingConfig
 from tests.conftest import MakeCheckpoint

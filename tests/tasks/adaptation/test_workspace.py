@@ -15,7 +15,8 @@ from polyseme.storage.errors import UsageError
 from polyseme.tasks.adaptation import workspace as module
 from polyseme.tasks.adaptation.request import Adaptation, Shape
 from polyseme.tasks.adaptation.workspace import Workspace, open_workspace
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.evaluation.comparison import COMPARISON_FILE
 from polyseme.tasks.evaluation.evaluation import FIGURES
 from polyseme.tasks.inference.predictions import next_sentence

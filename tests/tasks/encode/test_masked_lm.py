@@ -12,7 +12,8 @@ import pytest
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.records import PllVariant
 from polyseme.tasks.encode import masked_lm
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.predictions import fill_masks, surprisals
 from tests.conftest import MakeCheckpoint
 from tests.reference import one_thread

@@ -9,7 +9,8 @@ import pytest
 
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.evaluation.evaluation import FIGURES, EvaluationConfig, default_data, evaluate
 from polyseme.tasks.evaluation.nsp_probe import calibration_error, nsp_figures, order_accuracy, probe_pairs
 from polyseme.tasks.evaluation.sense_probe import Use, read_uses, sense_accuracy

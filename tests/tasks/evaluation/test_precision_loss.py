@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.evaluation import precision_loss
 from polyseme.tasks.evaluation.precision_loss import PROBE_SENTENCES, measure, nearest, probe, recall
 from polyseme.tasks.model.linear import runs_int8

@@ -10,7 +10,8 @@ import pytest
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import EncodingSpec
-from polyseme.tasks.engine import Engine, EngineConfig, shared_engine
+from polyseme.tasks.engine import Engine, shared_engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.lake_model import as_the_lake, by_earlier_version, engine_for
 from polyseme.tasks.text.sentences import SPLITTER
 from polyseme.tasks.text.splitting import punkt

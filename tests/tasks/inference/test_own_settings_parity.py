@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from polyseme.storage.records import Context
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.vectors import text_vectors, token_and_text_vectors
 from tests.conftest import MakeCheckpoint
 from tests.extras import require

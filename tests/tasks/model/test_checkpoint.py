@@ -16,7 +16,8 @@ from transformers.utils import logging
 
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Outputs
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model import weights as module
 from polyseme.tasks.model.checkpoint import EMBEDDED, Checkpoint, find
 from polyseme.tasks.model.weights import load_weights

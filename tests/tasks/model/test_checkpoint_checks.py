@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Outputs
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model import weights as weights_module
 from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.model.checkpoint_checks import check_finite

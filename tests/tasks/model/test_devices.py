@@ -13,7 +13,8 @@ import torch
 
 from polyseme.storage.errors import ModelError
 from polyseme.tasks.arrays import Ints
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model import devices, linear
 from polyseme.tasks.model.devices import resolve_device, token_budget
 from polyseme.tasks.model.memory import DeviceMemory, run_in_halves

@@ -13,7 +13,8 @@ from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Layers, Precision
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.encode.pooling import sentence_vectors
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model.checkpoint import embedded_folder
 from polyseme.tasks.model.encoded import Encoded
 from polyseme.tasks.model.encoder import Encoder

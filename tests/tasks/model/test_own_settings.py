@@ -11,7 +11,8 @@ import pytest
 
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.records import Outputs
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model.own_settings import OwnSettings, own_settings
 from tests.conftest import MakeCheckpoint
 

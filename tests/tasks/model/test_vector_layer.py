@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Layers
 from polyseme.tasks.encode.masked_lm import Masking, token_surprisals
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.text.windows import SentencePairs, pair_windows, paired_context_windows, sentence_windows
 from tests.conftest import MakeCheckpoint

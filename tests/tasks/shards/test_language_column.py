@@ -14,7 +14,8 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.compaction import compact
 from polyseme.storage.maintenance.restoring import deleted_documents, restore
 from polyseme.storage.records import Document, Outputs
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from tests.tasks.conftest import Runs, document
 from tests.tasks.text.test_language import TEXTS
 

@@ -18,7 +18,8 @@ from polyseme.storage.records import Context, Document, Outputs
 from polyseme.tasks.encode import input_keys
 from polyseme.tasks.encode.known import KnownRows
 from polyseme.tasks.encode.passes import passes
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.text.chunks import chunks
 from polyseme.tasks.text.passages import passages
 from tests.reference import reference

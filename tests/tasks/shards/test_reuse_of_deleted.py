@@ -12,7 +12,8 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.compaction import CompactionPolicy, compact
 from polyseme.storage.maintenance.vacuum import GRACE, vacuum
 from polyseme.storage.records import Document, Outputs
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from tests.tasks.conftest import document
 from tests.tasks.reused_lakes import embed, stored
 

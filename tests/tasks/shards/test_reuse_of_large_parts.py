@@ -11,7 +11,8 @@ from polyseme.storage.database import part_rows
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, Outputs
 from polyseme.storage.stored.rows import stored_rows
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.shards import reuse
 from tests.tasks.conftest import document
 from tests.tasks.reused_lakes import embed, stored

@@ -16,7 +16,7 @@ from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
 from polyseme.storage.sql.connection import connect
-from polyseme.tasks.engine import EngineConfig
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference import cached
 from polyseme.tasks.sql.functions import ModelFunctions
 from tests import embedded_lakes, lakes, processes

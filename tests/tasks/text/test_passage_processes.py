@@ -19,7 +19,8 @@ import pytest
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Document, Outputs
 from polyseme.tasks import worker_processes
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model.checkpoint import embedded_folder
 from polyseme.tasks.text import passage_processes
 from polyseme.tasks.text.passage_processes import PassageProcesses, processes_beside_a_gpu

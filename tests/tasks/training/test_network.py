@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from polyseme.storage.errors import ModelError
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.vectors import text_vectors
 from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.training.export import export

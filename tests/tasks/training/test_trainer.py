@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from polyseme.storage.errors import PolysemeError, UsageError
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model.batch_pool import BatchPool
 from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.training.checkpoints import StepLog, checkpoints, latest, read_progress

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from tests import processes
 from tests.conftest import FOREIGN, save_cased_tokenizer, save_random
 from tests.torture.week.mutants import MUTANTS

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyseme.storage.errors import ModelError, UsageError
-from polyseme.tasks.engine import Engine, EngineConfig
+from polyseme.tasks.engine import Engine
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.text.sentences import Splitting, split, split_by, splitter_named
 from polyseme.tasks.text.splitting import lines, own
 

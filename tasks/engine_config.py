@@ -1,0 +1,67 @@
+"""The settings of an engine: which checkpoint, and how it encodes, as plain values that can be sent to workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from polyseme.storage.errors import UsageError
+from polyseme.storage.records import Context, Device, Layers, Pooling, Precision, WordDefinition
+from polyseme.tasks.model.checkpoint import EMBEDDED
+from polyseme.tasks.text.sentences import SPLITTER, Splitting, unsaid_language, whole_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """What to load and how to encode, as plain values that can be sent to workers.
+
+    `max_tokens` is the window size, `budget` the tokens of a batch (None: by device). `pooling`, `normalize`, `dense`,
+    `prompt`, `query_prompt` and `max_tokens` are the checkpoint's own if they are None; False for `dense` leaves its
+    dense layers out. `word_definition` is what a word is (None: of the text), `splitter` the name of what splits texts
+    into sentences (None: the best), `language` that of the texts (None: found in each).
+    """
+
+    model: str = EMBEDDED
+    device: Device = "auto"
+    precision: Precision | Literal["auto"] = "auto"
+    layers: Layers = "last"
+    pooling: Pooling | None = None
+    context: Context = "sentence"
+    max_tokens: int | None = None
+    budget: int | None = None
+    normalize: bool | None = None
+    dense: bool | None = None
+    prompt: str | None = None
+    query_prompt: str | None = None
+    word_definition: WordDefinition | None = None
+    splitter: str | None = None
+    language: str | None = None
+
+    def __post_init__(self) -> None:
+        require_context(self.context, self.pooling or "mean", self.prompt or "")
+        if self.budget is not None and self.budget < 1:
+            raise UsageError(f"The token budget of a batch must be at least 1, got {self.budget}.")
+        _ = self.splitting
+
+    @property
+    def splitting(self) -> Splitting:
+        """How texts are split into sentences. Raises UsageError if the language is not one."""
+        splitter = whole_name(self.splitter or SPLITTER)
+        language = self.language or unsaid_language(splitter)
+        return Splitting(splitter, "" if language == "en" else language)
+
+
+def require_context(context: Context, pooling: Pooling, prompt: str) -> None:
+    """Raise UsageError for a way to make sentence vectors that needs windows of one sentence."""
+    if context == "sentence":
+        return
+    if pooling not in ("mean", "max"):
+        raise UsageError(
+            f"--pooling {pooling} needs --context sentence: with '{context}' a sentence has no [CLS] or other special "
+            "token of its own. Add --pooling mean."
+        )
+    if prompt:
+        raise UsageError(
+            f"A prompt stands before each sentence, and with --context {context} windows have several. Use --context "
+            "sentence, or leave the prompt out with --prompt ''."
+        )
