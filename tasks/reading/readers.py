@@ -18,7 +18,6 @@ import pyarrow as pa
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.byte_streams import (
     BLOCK,
-    COMPRESSIONS,
     ExpansionError,
     buffered,
     chunks_of,
@@ -36,6 +35,7 @@ from polyseme.tasks.reading.documents import (
     too_large,
     unforeseen,
 )
+from polyseme.tasks.reading.formats import WHOLE_FILE, format_of
 from polyseme.tasks.reading.front_matter import split_front_matter
 from polyseme.tasks.reading.json_lines import read_jsonl
 from polyseme.tasks.reading.markdown_text import first_heading
@@ -43,9 +43,6 @@ from polyseme.tasks.reading.parquet import read_parquet
 from polyseme.tasks.reading.regular_files import NotAFileError, open_file
 
 STDIN_URI = "stdin:"
-WHOLE_FILE = (".txt", ".md")
-RECORD_FILES = (".jsonl", ".ndjson", ".csv", ".tsv")
-SUFFIXES = (*WHOLE_FILE, *RECORD_FILES, ".parquet")
 
 _FAILURES = (
     OSError,
@@ -55,16 +52,6 @@ _FAILURES = (
     zlib.error,
     pa.ArrowException,
 )
-
-
-def format_of(name: str) -> tuple[str, str] | None:
-    """Return the format and compression suffixes of a file name; None for other formats."""
-    stem, compression = name.lower(), ""
-    for suffix in COMPRESSIONS:
-        if stem.endswith(suffix):
-            stem, compression = stem.removesuffix(suffix), suffix
-    found = next((s for s in SUFFIXES if stem.endswith(s)), None)
-    return None if found is None or (found == ".parquet" and compression) else (found, compression)
 
 
 def read_file(path: Path, uri: str, options: ReadOptions) -> Iterator[Document | Reject]:

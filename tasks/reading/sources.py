@@ -23,7 +23,8 @@ from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.documents import Place, ReadOptions
 from polyseme.tasks.reading.folders import MAGIC, OnError, expand, fixed_folder, matches, walk
-from polyseme.tasks.reading.readers import STDIN_URI, SUFFIXES, format_of, read_file
+from polyseme.tasks.reading.formats import SUFFIXES, format_of
+from polyseme.tasks.reading.readers import STDIN_URI, read_file
 from polyseme.tasks.reading.regular_files import special_kind
 from polyseme.tasks.reading.standard_input import UNNAMED_STDIN, check_stdin_name, read_named_stdin
 
