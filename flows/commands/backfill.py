@@ -22,6 +22,7 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import shared_engine
 from polyseme.tasks.engine_config import EngineConfig
+from polyseme.tasks.text.sentences import unsaid_language
 
 if TYPE_CHECKING:
     from polyseme.flows.runs.backfill_job import BackfillRequest
@@ -115,7 +116,10 @@ def _like(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
 
     spec = encoding.spec
     like = config_like(spec, model=place_of(spec), device=settings.device, precision=spec.precision)
-    return replace(like, word_definition=None, **settings.settings())
+    given = settings.settings()
+    if "splitter" in given and not unsaid_language(spec.splitter):
+        like = replace(like, language=None)  # the former splitter was told none, and split every text as English
+    return replace(like, word_definition=None, **given)
 
 
 def _snapshot(lake: Lake, *, dry_run: bool) -> Snapshot:

@@ -180,7 +180,10 @@ def _show_ranking(ranking: list[dict[str, Any]], *, json: bool) -> None:
     if rows:
         write_table(pa.Table.from_pylist(rows), "table")
     else:
-        show("No text in the lake has scored steps: all are of one sentence, or were embedded with --no-nsp.")
+        show(
+            "No text in the lake has scored steps: all are of one sentence, were embedded with --no-nsp, or by a model "
+            "that has no head for it (polyseme doctor --model MODEL tells)."
+        )
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -14,6 +14,10 @@ from polyseme.flows.display.sense_map import SENSES, draw_sense_map, summarise
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
 
+_ADD_LEMMAS = (
+    "`polyseme backfill --lemma` adds lemmas, without running the model; documents in languages without a dictionary "
+    "have none (docs/languages.md)."
+)
 _LEMMAS = "SELECT DISTINCT lemma FROM words WHERE word_lower = word_key($word) ORDER BY lemma"
 
 
@@ -70,13 +74,10 @@ def senses(
 def _not_found(word: str, lemmas: list[str | None]) -> str:
     """Return what to say of a lemma that no word has. `lemmas` are those of the word itself."""
     if not lemmas:
-        return f"'{word}' is the lemma of no word in the lake."
+        return f"'{word}' is the lemma of no word in the lake, and no word in it. {_ADD_LEMMAS}"
     if known := [lemma for lemma in lemmas if lemma is not None]:
         return f"'{word}' is the lemma of no word in the lake. As a word it has the lemma {' or '.join(known)}."
-    return (
-        f"'{word}' is in the lake without a lemma. `polyseme backfill --lemma` adds lemmas, without running the model; "
-        "documents in languages without a dictionary have none (docs/languages.md)."
-    )
+    return f"'{word}' is in the lake without a lemma. {_ADD_LEMMAS}"
 
 
 def _block(group: dict[str, Any], word: str) -> str:
@@ -88,6 +89,6 @@ def _block(group: dict[str, Any], word: str) -> str:
         space = " " if row["text_before"][-1:].isspace() else ""
         following = " " if row["text_after"][:1].isspace() else ""
         lines.append(
-            f"  {row['typicality']:5.2f} {(before + space)[-44:]:>44}[{row['word']}]{(following + after)[:44]}"
+            f"  {row['typicality'] + 0.0:5.2f} {(before + space)[-44:]:>44}[{row['word']}]{(following + after)[:44]}"
         )
     return "\n".join(lines)

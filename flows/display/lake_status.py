@@ -102,6 +102,8 @@ def _settings(e: Mapping[str, Any]) -> Iterator[str]:
         yield f"prompt {e['prompt']!r}"
     if e["query_prompt"]:
         yield f"query prompt {e['query_prompt']!r}"
+    if not e["earlier_splitter"] and not e["splitter"].startswith("rules"):
+        yield f"sentences by {e['splitter']}"
     if e["language"] not in ("auto", "en"):
         yield f"language {e['language']}"
 

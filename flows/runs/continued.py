@@ -18,6 +18,7 @@ from polyseme.storage.records import EncodingSpec
 from polyseme.tasks.engine import shared_engine
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.lake_model import as_the_lake
+from polyseme.tasks.text.sentences import AUTO, SPLITTER, has_better
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,22 @@ def continued(
     the splitter of an encoding stay as they are; the mean of tokens stays if it is the lake's only encoding of a model
     that says otherwise.
     """
-    return as_the_lake(_as_before(config, encodings, name), encodings, default=default, name=name)
+    found = as_the_lake(_as_before(config, encodings, name), encodings, default=default, name=name)
+    if config.splitter is None and found.splitter is not None and not has_better(found.splitter):
+        _tell_kept(found, asked=config)
+    return found
+
+
+def _tell_kept(found: EngineConfig, *, asked: EngineConfig) -> None:
+    """Say which splitter and language an encoding goes on with, if nobody would expect them."""
+    kept = [] if found.splitter == SPLITTER else [f"the splitter {found.splitter}"]
+    if asked.language is None and found.language not in (None, AUTO):
+        kept.append(f"the language {found.language} for every text")
+    if kept:
+        log.warning(
+            "the encoding keeps %s, as it was begun. Another one begins with --name and --splitter rules --language "
+            "auto", " and ".join(kept),
+        )  # fmt: skip
 
 
 def _as_before(config: EngineConfig, encodings: Sequence[Encoding], name: str | None) -> EngineConfig:

@@ -15,7 +15,7 @@ from polyseme.storage.records import Counts, Layers, Outputs
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.encode.forward import ChunkVectors
 from polyseme.tasks.encode.tables import TableBuilder
-from polyseme.tasks.encode.unknown import LEAST_TOKENS, UNKNOWN_SHARE
+from polyseme.tasks.encode.unknown import LEAST_TOKENS, has_unknown_text
 from polyseme.tasks.encode.words import ChunkWords
 from polyseme.tasks.text.chunks import Chunk
 
@@ -90,7 +90,7 @@ def counts(
     reused = np.flatnonzero(chunk.own & vectors.copied.sentences.there) if vectors.copied else np.empty(0, np.int64)
     ended = tables.get("documents")
     unknown, long = (ended[name].to_numpy() for name in ("n_unknown", "n_tokens")) if ended else (_NONE, _NONE)
-    foreign = (unknown >= UNKNOWN_SHARE * long) | _in_another_language(ended, spoken)
+    foreign = has_unknown_text(unknown, long) | (_in_another_language(ended, spoken) & (long >= LEAST_TOKENS))
     return Counts(
         documents=rows("documents"),
         sentences=rows("sentences"),
@@ -101,7 +101,7 @@ def counts(
         reused_sentences=len(reused),
         reused_tokens=int(np.diff(chunk.sentence_ptr)[reused].sum()),
         unknown_tokens=int(unknown.sum()),
-        unknown_documents=int((foreign & (long >= LEAST_TOKENS)).sum()),
+        unknown_documents=int(foreign.sum()),
         seconds=seconds,
     )
 

@@ -7,6 +7,7 @@ language that the vocabulary was not made of, hardly anything else is left. Know
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.encode.words import sentence_of_token
@@ -21,7 +22,10 @@ Turkish and Vietnamese .22 to .31, and .55 to 1 in Arabic, Armenian, Chinese, Cy
 scripts.
 """
 LEAST_TOKENS = 20
-"""A document with fewer tokens tells nothing: a name or two are a sixth of them."""
+"""A document with fewer tokens needs UNKNOWN_SHARE_OF_SHORT of them: a name or two are a sixth."""
+
+UNKNOWN_SHARE_OF_SHORT = 1 / 2
+"""Of a headline, a tweet or a record of one sentence: a whole word of a script is often one unknown token."""
 
 
 class UnknownTokens:
@@ -46,7 +50,14 @@ class UnknownTokens:
         return found
 
 
-def is_unknown(chunk: Chunk, sentence: Ints, unk_id: int | None) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def has_unknown_text(unknown: Ints, tokens: Ints) -> npt.NDArray[np.bool_]:
+    """Return `(documents,)`: whether so many tokens are unknown that the model does not know the text."""
+    share = np.where(tokens >= LEAST_TOKENS, UNKNOWN_SHARE, UNKNOWN_SHARE_OF_SHORT)
+    found: npt.NDArray[np.bool_] = (tokens > 0) & (unknown >= share * tokens)
+    return found
+
+
+def is_unknown(chunk: Chunk, sentence: Ints, unk_id: int | None) -> npt.NDArray[np.bool_]:
     """Return `(tokens,)`: whether each of the chunk's own tokens is unknown. `sentence` is that of each."""
     count = len(sentence)
     follows = np.zeros(count + 1, dtype=bool)

@@ -1,4 +1,4 @@
-"""Vectors of texts: a query gets the vector that the lake would have stored for it as a sentence.
+"""Vectors of texts, of a query or of a sentence as a lake stores it: the same where the model has no prompts.
 
 Each text is treated as one sentence and normalised like documents. Over the model's limit it is covered by overlapping
 windows, as in a corpus: nothing is left out.
@@ -7,7 +7,7 @@ windows, as in a corpus: nothing is left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -29,10 +29,20 @@ if TYPE_CHECKING:
 OnBatch = Callable[[int], None]
 
 
-def text_vectors(engine: Engine, texts: Sequence[str], *, on_batch: OnBatch = lambda tokens: None) -> Floats:
-    """Return `(texts, width)` in the order of `texts`, each behind the query prompt of the encoding if it has one."""
-    tokenized = tokenize_texts(engine.query_tokenizer, texts)
-    encoded = _encode(engine, tokenized, on_batch, frame=engine.query_tokenizer.prompted_frame)
+def text_vectors(
+    engine: Engine,
+    texts: Sequence[str],
+    *,
+    prompt: Literal["query", "document"] = "query",
+    on_batch: OnBatch = lambda tokens: None,
+) -> Floats:
+    """Return `(texts, width)` in the order of `texts`, each behind a prompt of the encoding if it has one.
+
+    That of a `query` finds documents; that of a `document` makes the vectors that a lake stores of sentences.
+    """
+    tokenizer = engine.query_tokenizer if prompt == "query" else engine.document_tokenizer
+    tokenized = tokenize_texts(tokenizer, texts)
+    encoded = _encode(engine, tokenized, on_batch, frame=tokenizer.prompted_frame)
     return engine.sentence_head(sentence_vectors(encoded, tokenized.ptr, engine.spec.pooling))
 
 

@@ -90,8 +90,8 @@ class Checkpoint:
         check_config(self.folder / "config.json", family, config)
         if why := family.refuses(config):
             raise ModelError(
-                f"{self.label}, a {family.title}, {why}. Polyseme needs a bidirectional encoder with absolute "
-                "positions, for example google-bert/bert-base-uncased."
+                f"{self.label}, a {family.title}, {why}. Polyseme needs a bidirectional encoder with the positions "
+                "of its family, for example google-bert/bert-base-uncased."
             )
         return config
 

@@ -50,7 +50,9 @@ def splitter_named(name: str) -> str:
     """
     whole = whole_name(name)
     if whole not in _NAMES.values() and whole not in own.installed():
-        there_are = ", ".join([*_NAMES, *(entry.name for entry in own.installed().values())])
+        # One of a name of ours is typed with its version.
+        theirs = (name if entry.name in _NAMES else entry.name for name, entry in own.installed().items())
+        there_are = ", ".join([*_NAMES, *theirs])
         raise UsageError(f"No splitter is named {name!r}; there are {there_are}. Name one of them.")
     return whole
 
@@ -104,7 +106,7 @@ def split_by(splitting: Splitting) -> Split:
     if splitting.splitter == lines.NAME:
         return Split(lambda text, _: lines.sentences(text), told or "en")
     if (entry := own.installed().get(splitting.splitter)) is not None:
-        sentences = own.checked(splitting.splitter, entry.load())
+        sentences = own.loaded(splitting.splitter, entry)
         return Split(lambda text, _: sentences(text), told or "en")
     there_are = ", ".join([*_NAMES.values(), *own.installed()])
     raise ModelError(

@@ -27,6 +27,7 @@ Name = Annotated[
 
 SETTINGS = (
     "precision", "context", "layers", "pooling", "normalize", "dense", "prompt", "query_prompt", "max_tokens",
+    "language",
 )  # fmt: skip
 """The options that fix an encoding of a model."""
 

@@ -54,7 +54,9 @@ def drawn(found: dict[str, Any], width: int = 100, *, wrap: bool = True) -> list
 def test_what_a_checkpoint_says_of_its_sentence_vectors_has_a_line() -> None:
     own = encoding("e5", pooling="cls", dense=True, normalize=True, prompt="passage: ", query_prompt="query: ")
     german = encoding("wiki", language="de")
-    lines = drawn(status(encodings=[encoding("polyseme_mini"), own, german]))
+    verse = encoding("verse", splitter="lines/1")
+    lines = drawn(status(encodings=[encoding("polyseme_mini"), own, german, verse]))
+    assert "  verse: sentences by lines/1" in lines
     assert "  e5: pooling cls, dense layers, vectors of length 1, prompt 'passage: ', query prompt 'query: '" in lines
     assert "  wiki: language de" in lines
     assert not any(line.startswith("  polyseme_mini:") for line in lines)

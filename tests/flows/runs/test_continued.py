@@ -60,6 +60,20 @@ def test_what_is_asked_for_begins_another_encoding(config: EngineConfig) -> None
     assert made(asked, [encoding(former(config))]) == encoding(asked).encoding_id
 
 
+def test_what_nobody_would_expect_of_an_encoding_is_told(
+    config: EngineConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    verse = encoding(config, splitter="lines/1", language="de")
+    with caplog.at_level(logging.WARNING):
+        assert made(config, [verse]) == verse.encoding_id
+    assert "keeps the splitter lines/1 and the language de for every text" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        assert made(replace(config, splitter="lines", language="de"), [verse]) == verse.encoding_id
+        assert made(config, [encoding(config)]) == encoding(config).encoding_id
+    assert "keeps" not in caplog.text
+
+
 def test_a_new_lake_heeds_the_checkpoint(config: EngineConfig) -> None:
     own = encoding(config).encoding_id
     assert made(config, []) == own

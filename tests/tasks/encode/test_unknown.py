@@ -69,6 +69,22 @@ def test_english_is_known(mini: Engine, name: str) -> None:
     assert (tables.counts.unknown_documents, tables.counts.unknown_tokens < 4) == (0, True)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_unknown"),
+    [
+        ("ฉันไปธนาคาร", True),
+        ("Пароход вышел.", True),
+        ("Rain fell.", False),
+        ("Okonkwo in Reykjavik", False),
+        ("港 is a harbour", False),
+    ],
+)
+def test_a_short_document_is_unknown_if_half_of_it_is(mini: Engine, text: str, is_unknown: bool) -> None:
+    (tables,) = mini.run([Document("d", "u", text)], Outputs("sentences"), version=1, seed=0, ingested_at=NOW)
+    assert 0 < tables.counts.tokens < LEAST_TOKENS
+    assert tables.counts.unknown_documents == is_unknown
+
+
 @pytest.mark.parametrize("language", UNSPOKEN)
 def test_other_scripts_and_far_languages_are_unknown(mini: Engine, language: str) -> None:
     texts = [Document("a", "u", SPOKEN["plain"]), Document("b", "u", UNSPOKEN[language])]
@@ -98,8 +114,8 @@ def test_of_a_model_that_names_no_languages_only_tokens_count(mini: Engine, tmp_
     assert (silent.spoken, tables.counts.unknown_documents) == (frozenset(), 0)
 
 
-def test_a_foreign_word_or_a_foreign_name_alone_is_no_foreign_document(mini: Engine) -> None:
-    texts = {"quoted": " ".join(SPOKEN.values()) + " The sign said хлеб.", "name": "хлеб"}
+def test_a_foreign_word_in_a_text_makes_no_foreign_document(mini: Engine) -> None:
+    texts = {"quoted": " ".join(SPOKEN.values()) + " The sign said хлеб.", "caption": "A sign that says хлеб in red"}
     found = [Document(doc_id, "u", text) for doc_id, text in texts.items()]
     (tables,) = mini.run(found, Outputs("sentences"), version=1, seed=0, ingested_at=NOW)
     assert tables.counts.unknown_tokens >= 8

@@ -86,7 +86,7 @@ def test_pickled_weights_are_never_loaded(copied: Path) -> None:
         ({"model_type": "gpt2"}, "'gpt2' model.*decoder"),
         ({"model_type": "their_own", "auto_map": {"AutoModel": "x.py"}}, "never runs"),
         ({"is_decoder": True}, "bidirectional"),
-        ({"position_embedding_type": "relative_key"}, "absolute positions"),
+        ({"position_embedding_type": "relative_key"}, "the positions of its family"),
     ],
 )
 def test_another_architecture_is_rejected(copied: Path, changes: dict[str, object], message: str) -> None:

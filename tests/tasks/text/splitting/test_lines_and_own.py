@@ -37,6 +37,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "        if stop > start:\n"
         "            yield start, stop\n"
         "        start = stop\n"
+        "NONE = None\n"
         "def wrong(text):\n"
         "    return [(0, 3), (5, len(text))]\n"
     )
@@ -45,6 +46,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: clauses-of-mine\nVersion: 1.2\n")
     (info / "entry_points.txt").write_text(
         "[polyseme.splitters]\nclauses = clauses_of_mine:commas\nwrong = clauses_of_mine:wrong\n"
+        "gone = clauses_of_mine:gone\nnone = clauses_of_mine:NONE\nlines = clauses_of_mine:commas\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "clauses_of_mine", raising=False)
@@ -62,6 +64,37 @@ def test_a_splitter_that_a_package_installs_is_named_with_the_version_of_the_pac
         split_by(Splitting("clauses-1.1"))
     with pytest.raises(UsageError, match=r"wrong-1\.2 left characters 3 to 5 out"):
         split(text, Splitting("wrong-1.2"))
+
+
+@pytest.mark.parametrize("found", [None, [1, 2], [(0.0, 8.0)], ["ab"], [(0, 4, 8)], [("0", "8")]], ids=str)
+def test_what_is_no_list_of_spans_is_an_error_of_the_splitter(found: object) -> None:
+    with pytest.raises(UsageError, match=r"The splitter s failed with \w+Error. It must return pairs of integers"):
+        list(own.checked("s", lambda text: found)("    efgh"))  # type: ignore[arg-type, return-value]
+
+
+def test_an_error_in_a_splitter_names_it_and_not_the_text() -> None:
+    def function(text: str) -> list[tuple[int, int]]:
+        raise ValueError(text)
+
+    with pytest.raises(UsageError) as raised:
+        list(own.checked("mine-1.0", function)("a secret"))
+    assert "The splitter mine-1.0 failed with ValueError." in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(("name", "message"), [("gone", "cannot be imported"), ("none", "is no function")])
+def test_a_package_without_its_splitter_is_told(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        split_by(Splitting(f"{name}-1.2"))
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_splitter_with_one_of_our_names_is_typed_with_its_version() -> None:
+    with pytest.raises(UsageError, match=r"there are rules, nupunkt, lines, clauses, gone, lines-1\.2, none, wrong"):
+        splitter_named("nothing")
+    assert splitter_named("lines-1.2") == "lines-1.2"
+    assert splitter_named("lines") == lines.NAME
 
 
 @pytest.mark.parametrize("spans", [[(0, 4), (3, 8)], [(4, 8), (0, 4)], [(0, 9)], [(0, 0), (0, 8)], [(-1, 8)]])
