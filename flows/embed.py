@@ -22,6 +22,7 @@ from prefect.utilities.annotations import opaque
 from polyseme.flows.events import emit_run
 from polyseme.flows.runs.endings import with_state
 from polyseme.flows.runs.job import EmbedRequest, Job, embed_job
+from polyseme.flows.runs.lemma_check import require_lemmas
 from polyseme.flows.runs.lineage import publish_as_asset
 from polyseme.flows.runs.progress import describe
 from polyseme.flows.runs.rounding import measure_rounding
@@ -82,11 +83,14 @@ def _encode(run: Run) -> None:
     """Send every shard through its tasks, a few at a time, in order."""
     artifact = cast("UUID", create_progress_artifact(0.0, key="embed-progress", description="Share of the run done"))
     in_flight: deque[tuple[Shard, PrefectFuture[ShardResult], PrefectFuture[Counts]]] = deque()
-    job = run.job
+    job, may_encode = run.job, False
     config = run.engine.config if job.runner.kind == "threads" else run.engine.portable_config()
     with started(job.runner, gpu=run.engine.device_type == "cuda") as workers:
         try:
             for shard in run.scanning.shards():
+                if not (shard.redescribes or may_encode):
+                    require_lemmas(run.catalog, run.engine)
+                    may_encode = True
                 run.shards += 1
                 run.observation.submitted(shard)
                 encoded = workers.submit(encode_shard, shard=shard, lake=job.lake, config=config)

@@ -13,7 +13,7 @@ from polyseme.flows.commands.options.model import Model
 from polyseme.flows.commands.options.running import JsonOrNot
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.terminal import show
-from polyseme.storage.errors import MissingLakeError, PolysemeError, in_words
+from polyseme.storage.errors import MissingLakeError, ModelError, PolysemeError, in_words
 
 if TYPE_CHECKING:
     from polyseme.storage.lake import Lake
@@ -41,11 +41,14 @@ def doctor(*, model: Model = "polyseme-mini", lake: LakeOptions = LakeOptions(),
         "device": _device,
         "model": lambda: _model(model),
         "next sentence": lambda: _nsp(model),
+        "lemmas": lambda: _lemmas(lake.lake()),
         "lake": lambda: _lake(lake.lake()),
     }
-    done = []
+    done = list[Check]()
     for name, check in checks.items():
         try:
+            if name == "next sentence" and not done[-1].ok:
+                raise PolysemeError("not tried, because the model does not run")
             done.append(Check(name, True, check()))
         except Exception as error:
             done.append(Check(name, False, in_words(error)))
@@ -122,6 +125,24 @@ def _nsp(model: str) -> str:
             "another model, or train this one with polyseme adapt"
         )
     return f"a fitting sentence scores {follows.margin:+.1f}, an unrelated one {random.margin:+.1f}"
+
+
+def _lemmas(lake: Lake) -> str:
+    from polyseme.storage.catalog import Catalog
+    from polyseme.tasks.text.lemmas import Lemmatizer
+
+    try:
+        with Catalog.open(lake) as catalog:
+            needed = any(made.lemma for e in catalog.encodings() for made in catalog.outputs(e.encoding_id))
+    except PolysemeError:  # the line of the lake says why
+        needed = False
+    try:
+        Lemmatizer()
+    except ModelError:
+        if needed:
+            raise
+        return "no dictionaries (extra lemma); the lake needs none"
+    return f"simplemma {version('simplemma')}"
 
 
 def _lake(lake: Lake) -> str:

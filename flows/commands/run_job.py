@@ -17,6 +17,7 @@ from polyseme.flows.display.progress_bar import shown
 from polyseme.flows.display.terminal import note
 from polyseme.flows.runs import temporary_server
 from polyseme.flows.runs.job import Job
+from polyseme.flows.runs.lemma_check import require_lemmas
 from polyseme.flows.runs.progress import phase
 from polyseme.flows.runs.run import Run, begun, handed_over
 from polyseme.flows.runs.run_report import RunReport
@@ -46,8 +47,10 @@ def run_job(job: Job, request: Any, *, flow: str, verbose: bool, at_the_end: AtT
     job.runner.check()
     prepare_prefect(verbose=verbose)
     with shown("embedding"), begun(job) as run:
-        if not temporary_server.is_standing() and not run.scanning.has_work():
-            return run.complete()
+        if not temporary_server.is_standing():
+            if not run.scanning.has_work():
+                return run.complete()
+            require_lemmas(run.catalog, run.engine)
         phase("starting Prefect")
         module, _, name = flow.rpartition(".")
         temporary_server.start_if_needed(meanwhile=lambda: _import(module, network=job.runner.kind == "threads"))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from polyseme.flows.commands.options.lake import LakeOptions, Where
+from polyseme.flows.commands.options.lemmas import ByLemma
 from polyseme.flows.commands.options.model import FunctionOptions
 from polyseme.flows.commands.options.running import Json, Memory, Spill, Timeout
+from polyseme.flows.display.lemmas import without_lemma
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
+
+if TYPE_CHECKING:
+    from polyseme.tasks.sql.execution import Queries
 
 _SENTENCES = """
 SELECT hit.similarity, d.uri, hit.title, hit.doc_id, hit.sentence_index, hit.text,
@@ -44,6 +49,12 @@ _QUESTION = "CASE WHEN len(word_keys($text)) = 1 THEN embed_word($text, $text) E
 _READABLE = "(FROM words WHERE regexp_matches(word_lower, '[\\pL\\pN]'))"
 """Words with a letter or a digit."""
 
+_LEMMA = """
+WITH form AS (SELECT unnest(keys) AS key, generate_subscripts(keys, 1) AS place FROM (SELECT word_keys($word) AS keys))
+SELECT coalesce((SELECT mode(lemma) FROM words WHERE word_lower = form.key), form.key) AS lemma
+FROM form ORDER BY place"""
+"""A word that the lake has no lemma of may be one."""
+
 
 def search(
     text: str,
@@ -51,6 +62,7 @@ def search(
     k: Annotated[int, Parameter(alias="-k")] = 10,
     where: Where = None,
     word: str | None = None,
+    by_lemma: ByLemma = False,
     words: Annotated[bool, Parameter(negative="")] = False,
     timeout: Timeout = None,
     memory: Memory = None,
@@ -64,6 +76,8 @@ def search(
     Example: polyseme search "a flood in the valley" --where "title like '%bank%'"
 
     Example: polyseme search "They moored at the bank." --word bank
+
+    Example: polyseme search "We went there by boat." --word went --by-lemma
 
     Parameters
     ----------
@@ -83,6 +97,8 @@ def search(
 
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}.")
+    if by_lemma and (word is None or words):
+        raise UsageError("--by-lemma finds the forms of one word: name it with --word, and leave --words out.")
     docs = "['*']" if where is None else "(SELECT coalesce(list(doc_id), []) FROM selected_documents)"
     parameters: dict[str, object] = {"text": text, "k": k}
     with Queries(lake.lake(), model.functions(), access=Access(memory=memory, spill=spill)) as queries:
@@ -100,12 +116,22 @@ def search(
         else:
             question = "embed_word($text, $word)" if word else _QUESTION
             rows = "occurrences($word)" if word and not words else _READABLE
+            if word is not None and by_lemma:
+                parameters["lemma"], rows = _lemma(queries, word, timeout), "occurrences($lemma, by_lemma := true)"
             query = _OCCURRENCES.format(docs=docs, question=question, rows=rows)
         found = queries.ask(query, timeout=timeout, **parameters)
+        lacks = by_lemma and word is not None and not found and where is None
+        why = without_lemma(queries, word or "", timeout=timeout) if lacks else "Nothing found."
     if json:
         write_json(found)
     else:
-        show("\n\n".join(_block(hit) for hit in found) or "Nothing found.")
+        show("\n\n".join(_block(hit) for hit in found) or why)
+
+
+def _lemma(queries: Queries, word: str, timeout: float | None) -> str:
+    """Return the lemma that a word has in the lake, the most frequent if it has several; of a phrase one a word."""
+    found = queries.ask(_LEMMA, timeout=timeout, word=word)
+    return " ".join(str(row["lemma"]) for row in found)
 
 
 def _block(hit: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from polyseme.flows.runs.continued import continued
 from polyseme.flows.runs.job import Job
+from polyseme.flows.runs.lemma_check import require_lemmas
 from polyseme.flows.runs.progress import Progress, phase, refresh
 from polyseme.flows.runs.scan_thread import first
 from polyseme.storage.catalog import Catalog
@@ -127,6 +128,8 @@ def plan(job: Job) -> Plan:
                 forecast.add(shard)
             phase("looking for what is gone")
             job.settle(scan)
+            if scan.tally.new or scan.tally.changed:
+                require_lemmas(catalog, engine)
             phase("measuring how fast the model runs")
             rate = forecast.tokens_per_second() if forecast.counts.forward_tokens else 0.0
         finally:

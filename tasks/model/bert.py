@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from polyseme.tasks.model.activations import of_rows
 from polyseme.tasks.model.attention import attention_for
 from polyseme.tasks.model.linear import Dense, Linear
-from polyseme.tasks.model.packed import PackedBatch, PackedEncoder, in_place
+from polyseme.tasks.model.packed import PackedBatch, PackedEncoder
 from polyseme.tasks.model.relative_bias import RelativeBias
 
 _E = "bert.embeddings."
@@ -62,8 +63,8 @@ class PackedBert(PackedEncoder[_Layer]):
         w = {name: tensor.to(device=device, dtype=dtype).contiguous() for name, tensor in weights.items()}
         self._w = w
         self.heads, self.eps = heads, eps
-        self.activation = in_place(activation)
-        self._mlm_activation = in_place(mlm_activation or activation)
+        self.activation = of_rows(activation)
+        self._mlm_activation = of_rows(mlm_activation or activation)
         self.dtype = dtype
         self.hidden = w[f"{_LAYER}0.output.dense.weight"].shape[0]
         self._attention = attention_for(device, dtype, self.hidden // heads)

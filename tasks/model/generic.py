@@ -19,7 +19,7 @@ from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.model.checkpoint_checks import check_finite
 from polyseme.tasks.model.generic_heads import load_masked_lm_head
 from polyseme.tasks.model.packed import PackedBatch
-from polyseme.tasks.model.weights import silenced
+from polyseme.tasks.text.transformers_messages import silenced
 
 _PADDING = 0.08
 """Padding of a batch, as a share of its tokens. More forwards of fewer sequences cost more than this."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.model.family_weights import current_name
-from polyseme.tasks.model.weights import silenced
+from polyseme.tasks.text.transformers_messages import silenced
 
 _TOLERANCE = 1e-4
 

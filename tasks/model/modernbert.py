@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from polyseme.tasks.model.activations import of_rows
 from polyseme.tasks.model.attention import attention_for
 from polyseme.tasks.model.linear import Dense, Linear
 from polyseme.tasks.model.local_attention import local_attention_for
-from polyseme.tasks.model.packed import PackedBatch, PackedEncoder, in_place
+from polyseme.tasks.model.packed import PackedBatch, PackedEncoder
 from polyseme.tasks.model.rotary import Rotary, turned
 
 Norm = tuple[Tensor, Tensor | None]
@@ -64,7 +65,7 @@ class PackedModernBert(PackedEncoder[_Layer]):
         w = {name: tensor.to(device=device, dtype=dtype).contiguous() for name, tensor in weights.items()}
         self._w = w
         self.heads, self.eps, self.dtype = heads, eps, dtype
-        self.activation, self._head_activation = in_place(activation), in_place(head_activation)
+        self.activation, self._head_activation = of_rows(activation), of_rows(head_activation)
         self.hidden = w["model.embeddings.tok_embeddings.weight"].shape[1]
         size = self.hidden // heads
         self._attentions = attention_for(device, dtype, size), local_attention_for(device, dtype, size, window)

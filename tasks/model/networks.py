@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from polyseme.storage.errors import ModelError
+from polyseme.tasks.model.activations import activation_named
 from polyseme.tasks.model.bert import PackedBert
 from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.model.families.modernbert import LAYER_TYPES, layer_types, theta
 from polyseme.tasks.model.generic import GenericNetwork
 from polyseme.tasks.model.linear import Linear
 from polyseme.tasks.model.modernbert import PackedModernBert
-from polyseme.tasks.model.packed import Network, activation_named
+from polyseme.tasks.model.packed import Network
 from polyseme.tasks.model.weights import Weights
 
 

@@ -7,18 +7,15 @@ and layers. Knows weights and numbers, not files, text or batching policy.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 Layer = TypeVar("Layer")
-
-_IN_PLACE: dict[Any, Callable[[Tensor], Tensor]] = {F.gelu: torch.ops.aten.gelu_}
-"""Activations that can overwrite their input, the widest rows of a layer: 1.04x for the whole encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,18 +172,3 @@ class PackedEncoder(ABC, Generic[Layer]):
         for layer in layers:
             x = self.layer_output(layer, x, batch)
         return x
-
-
-def in_place(activation: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Return the function that may overwrite its input, if there is one."""
-    return _IN_PLACE.get(activation, activation)
-
-
-def activation_named(name: str) -> Callable[[Tensor], Any]:
-    """Return transformers' activation of that name (`gelu`, `gelu_new`, `relu`, …). Raises KeyError if unknown."""
-    if name == "gelu":
-        return F.gelu  # the same function, without a second of import
-    from transformers.activations import ACT2FN
-
-    function: Callable[[Tensor], Any] = ACT2FN[name]
-    return function

@@ -5,8 +5,6 @@ Only safetensors. A head that the checkpoint lacks is reported as missing, never
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +14,10 @@ from polyseme.tasks.model.checkpoint_checks import check_finite
 from polyseme.tasks.model.families.bert import BERT
 from polyseme.tasks.model.family_weights import read
 from polyseme.tasks.model.safetensors_fast_path import read_complete
+from polyseme.tasks.text.transformers_messages import silenced
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_SILENT = 50
-"""Logging level above all of transformers' messages: our own errors report missing heads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +44,6 @@ def load_weights(checkpoint: Checkpoint) -> Weights:
     weights = _load_bert(checkpoint) if checkpoint.family is BERT else _load_family(checkpoint)
     check_finite(checkpoint.folder, weights.tensors)
     return weights
-
-
-@contextmanager
-def silenced() -> Iterator[None]:
-    """Keep transformers from logging and from showing progress in the block."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(_SILENT)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _load_bert(checkpoint: Checkpoint) -> Weights:

@@ -25,6 +25,7 @@ from polyseme.tasks.text.tokenizer_files import (
     read_json_if_there,
     unreadable,
 )
+from polyseme.tasks.text.transformers_messages import silenced
 
 _FINGERPRINTED = ("normalizer", "pre_tokenizer", "model", "added_tokens")
 """The parts of a tokenizer's definition that decide which ids a text has."""
@@ -169,7 +170,8 @@ def _by_transformers(folder: Path) -> TokenizerSource:
     else:
         path = next(folder / name for name in VOCABULARIES if (folder / name).is_file())
     try:
-        made = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with silenced():
+            made = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         definition: Definition = json.loads(made.backend_tokenizer.to_str())
     except BaseException as error:
         raise_if_stopped(error)

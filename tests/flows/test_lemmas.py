@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,12 +15,16 @@ from polyseme.flows.embed import embed_corpus
 from polyseme.flows.runs.job import EmbedRequest
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.part_rows import live_parts
+from polyseme.storage.errors import ModelError
 from polyseme.storage.lake import Lake
+from polyseme.storage.maintenance import backup, restoring
 from polyseme.storage.maintenance.compaction import compact
 from polyseme.storage.maintenance.verification import verify
 from polyseme.storage.records import Outputs
 from polyseme.storage.sql.connection import connect
 from polyseme.storage.sql.publish import publish
+from polyseme.tasks.engine import shared_engine
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.sql.functions import ModelFunctions
 from tests.extras import require
@@ -105,6 +110,90 @@ def test_every_look_up_takes_lemmas(tmp_path: Path, capfd: pytest.CaptureFixture
     assert (
         "'nowhere' is the lemma of no word in the lake." in polyseme(capfd, "senses", "nowhere", "--by-lemma", *at)[1]
     )
+
+
+def test_a_search_for_a_word_finds_all_forms_of_its_lemma(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lake = Lake(tmp_path / "lake")
+    embed(lake, tmp_path, {"en": ENGLISH}, Outputs(lemma=True))
+    at = ("--lake", str(lake.root), "--json")
+
+    def found(text: str, word: str) -> list[str]:
+        code, out, err = polyseme(capfd, "search", text, "--word", word, "--by-lemma", *at)
+        assert code == 0, err
+        return sorted(hit["word"] for hit in json.loads(out))
+
+    assert found("We went there.", "went") == ["go", "went", "went"]
+    assert found("They go there.", "go") == ["go", "went", "went"]
+    assert found("He lent money to the other banks.", "other banks") == ["other bank"]
+    _, told, _ = polyseme(capfd, "search", "a river", "--word", "river", "--by-lemma", *at[:2])
+    assert told == "'river' is the lemma of no word in the lake.\n"
+    for more in ((), ("--word", "go", "--words")):
+        code, _, told = polyseme(capfd, "search", "I go", *more, "--by-lemma", *at)
+        assert (code, "--by-lemma finds the forms of one word" in told) == (2, True)
+
+
+def words(lake: Lake) -> list[tuple[object, ...]]:
+    with connect(lake) as con:
+        return con.execute("SELECT doc_id, char_start, word, lemma FROM words ORDER BY ALL").fetchall()
+
+
+def test_many_small_runs_and_a_restored_document_keep_lemmas(tmp_path: Path) -> None:
+    lake, texts = Lake(tmp_path / "lake"), dict[str, str]()
+    for number in range(5):  # each commit merges the parts of those before
+        texts[str(number)] = f"{ENGLISH} {number} banks close."
+        embed(lake, tmp_path, texts, Outputs(lemma=number in (0, 1, 3)))
+    with Catalog.open(lake) as catalog, catalog.reading() as connection:
+        assert len(live_parts(connection, table="words")) < 5
+    before = words(lake)
+    of_document = {number: {lemma for doc_id, _, _, lemma in before if doc_id == number} for number in texts}
+    assert [None in of_document[number] for number in texts] == [False, False, False, False, True]
+    gone = texts.pop("3")
+    embed(lake, tmp_path, texts, Outputs())
+    assert words(lake) == [row for row in before if row[0] != "3"]
+    with Catalog.open(lake) as catalog:
+        assert restoring.restore(catalog, restoring.deleted_documents(catalog)).documents
+        publish(catalog)
+    assert words(lake) == before
+    assert embed(lake, tmp_path, texts | {"3": gone}, Outputs()).tally.unchanged == 5
+
+
+def test_a_backup_has_lemmas_and_so_has_the_lake_that_is_brought_back(tmp_path: Path) -> None:
+    lake, kept, back = (Lake(tmp_path / name) for name in ("lake", "kept", "back"))
+    embed(lake, tmp_path, {"en": ENGLISH, "de": GERMAN}, Outputs(lemma=True))
+    with Catalog.open(lake) as catalog:
+        backup.backup(catalog, kept)
+    backup.restore(kept, back)
+    assert words(back) == words(kept) == words(lake)
+    assert forms(back, "bank") == ["banks", "bank", "bank"]
+    assert embed(back, tmp_path, {"en": ENGLISH + " Banks.", "de": GERMAN}, Outputs()).tally.changed == 1
+    assert forms(back, "bank") == ["banks", "bank", "bank", "Banks"]
+
+
+def test_a_lake_with_lemmas_is_not_encoded_without_their_dictionaries(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, source = tmp_path / "lake", tmp_path / "texts"
+    source.mkdir()
+    (source / "a.txt").write_text(ENGLISH)
+    command = ("embed", source, "--lake", lake)
+    assert polyseme(capfd, *command, "--lemma")[0] == 0
+    monkeypatch.setitem(sys.modules, "simplemma", None)
+    shared_engine.cache_clear()
+    assert polyseme(capfd, *command)[0] == 0, "nothing to encode"
+    (source / "a.txt").write_text(ENGLISH + " Banks.")
+    for more in ((), ("--dry-run",)):
+        code, out, told = polyseme(capfd, *command, *more)
+        assert (code, out) == (5, "")
+        assert "pip install 'polyseme[lemma]'" in told.splitlines()[-1]
+    with pytest.raises(ModelError, match="simplemma"):
+        embed_corpus(EmbedRequest(sources=[str(source)], lake=str(lake), engine=EngineConfig(device="cpu")))
+    with Catalog.open(Lake(lake)) as catalog:
+        assert len(list((Lake(lake).data / "words").rglob("*.parquet"))) == 1
+        assert [m.outcome for m in compact(catalog).merges if m.table == "words"] in ([], ["merged"])
+    code, out, _ = polyseme(capfd, "doctor", "--lake", lake)
+    assert code == 1
+    (failed,) = (line for line in out.splitlines() if line.startswith("FAIL"))
+    assert failed.startswith("FAIL  lemmas: --lemma needs the package simplemma")
 
 
 def test_parts_of_earlier_formats_have_no_lemmas_until_they_are_asked_for(
