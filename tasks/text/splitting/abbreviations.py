@@ -3,7 +3,8 @@
 An entry that begins with a capital is an abbreviation only where the text has one too (`Sun.` is, `the sun.` is not).
 Four kinds of word with a full stop. A *title* never ends a sentence before a capital (`Dr. Smith`); a *label* does not
 before a number (`No. 5`), but is a word else (`He said no. Then`); a *closing* abbreviation may (`Acme Inc. He left`)
-and does before a word that begins sentences; *inner* ones never do, whatever follows (`e.g. The`).
+and does before a word that begins sentences; *inner* ones never do, whatever follows (`e.g. The`). One that is a title
+and closing is closing: `г. Москва`, `в 1799 г. Он`.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         " franc ros wł właśc pol gr hiszp jap czes ukr współpr wyd t tel oprac tłum przyp rozdz art ust poz pkt"
         " lit dz dn p c",
         "labels": "nr art ust poz pkt lit rozdz str s t tab rys ryc fot p par",
-        "closing": "itd itp etc r inc ltd jr n.e p.n.e proc tys mln mld zł gr godz r.ż m.in sp z.o.o",
+        "closing": "itd itp etc r inc ltd jr n.e p.n.e proc tys mln mld zł gr godz r.ż sp z.o.o",
         "inner": "np tzn tj m.in tzw zob",
         "starters": "w we z ze na do od po za o u i a ale lub albo to ten ta te tego tej tym jest są był była było"
         " były nie tak on ona ono oni one ja ty my wy jego jej ich gdy kiedy jeśli jeżeli jak jako który która"
@@ -205,7 +206,7 @@ _TEXTS: dict[str, dict[str, str]] = {
     "el": {
         "titles": "κ κα κος κκ δρ καθ αγ αρ βλ λ.χ π.χ δηλ σελ τ τηλ αρθ άρθ παρ εδ εκδ τόμ υπ χλμ στρ ταξ",
         "labels": "αρ άρθ σελ τόμ παρ κεφ εικ",
-        "closing": "κ.λπ κλπ κ.ά κ.α κ.ο.κ μ.μ π.μ μ.χ π.χ α.ε εκ δισ χιλ ευρώ",
+        "closing": "κ.λπ κλπ κ.ά κ.α κ.ο.κ μ.μ π.μ μ.χ π.Χ α.ε εκ δισ χιλ ευρώ",
         "inner": "π.χ δηλ βλ λ.χ",
         "starters": "ο η το οι τα του της των τον την στο στη στην στον στα στις στους ένας μια μία ένα αυτός αυτή"
         " αυτό και κι αλλά ή αν όταν όπως που πού πώς γιατί τι ποιος με σε από για μετά πριν κατά δεν θα να είναι"
@@ -231,7 +232,7 @@ _TEXTS: dict[str, dict[str, str]] = {
     },
     "hy": {
         "titles": "պրոֆ ակադ դոկտ փ հ թ",
-        "closing": "թ հազ մլն մլրդ",
+        "closing": "հազ մլն մլրդ",
     },
     "fa": {
         "titles": "ه.ق ه.ش ق.م م ص ج ر.ک",
