@@ -29,10 +29,10 @@ _TEXTS: dict[str, dict[str, str]] = {
     "en": {
         "titles": "Dr Drs p.s ps Mr Mrs Ms Mx Prof Rev Fr Hon St Ste Mt Ft Gen Col Lt Maj Capt Cpt Cmdr Adm Sgt"
         " Cpl Pvt Gov Sen Rep Pres Supt Det Insp Amb Sr Sra Msgr Messrs Mme Mlle Br Bp Ven Atty Brig Wm Chas Geo"
-        " Thos Jas Benj Asst Assoc vs viz cf ca esp approx aka dept govt natl intl univ assn admin est excl incl"
+        " Thos Jas Benj Asst Assoc vs viz cf ca esp approx aka dept govt natl intl univ assn admin excl incl"
         " misc temp corp Lic Lieut Visc Jos Robt Edw resp attn",
         "labels": "no nos fig figs p pp vol vols ch chap sec sect art eq eqs eqn ref refs op ex par para pt app bk"
-        " cl col ll n nn rs rm ext tel tab div reg max min",
+        " cl col ll n nn rs rm ext tel tab div reg max min est",
         "closing": "etc Inc Ltd Co Corp llc plc Bros Jr ph.d m.d b.a m.a b.sc m.sc ll.b d.phil a.m p.m u.s u.s.a"
         " u.k u.n e.u d.c a.d b.c b.c.e c.e Jan Feb Mar Apr Jun Jul Aug Sept Sep Oct Nov Dec Mon Tue Tues Wed Thu"
         " Thurs Fri Sat Sun Ave Blvd Rd Hwy Sq Ct Apt Bldg Ala Ariz Ark Calif Colo Conn Del Fla Ga Ill Ind Kan Ky"
@@ -71,7 +71,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         " minute",
     },
     "fr": {
-        "titles": "m mm mme mmes mlle mlles dr pr me mgr st ste cf env av apr bd boul fg ex éd art chap fig vol no"
+        "titles": "m mm mme mmes mlle mlles dr pr me mgr st ste cf env av apr bd boul fg ex éd chap fig vol no"
         " nos p pp par réf tél trad dir coll n c.-à-d all angl lat gr syn adj hab",
         "labels": "art chap fig vol no n p pp réf t",
         "closing": "etc inc ltd co jr sr janv févr avr juil sept oct nov déc av j.-c ap s.a u.s",

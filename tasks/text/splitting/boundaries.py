@@ -21,6 +21,8 @@ _DOTTED = re.compile(r"(?:[^\W\d_]{1,3}\.){1,5}(?!txt|pdf|csv|doc|xml|exe|zip|pn
 _NUMBER = re.compile(r"\d{1,3}|[IVXLC]{1,6}")
 _ROMAN = re.compile(r"[IVXLC]+")
 _NO_VOWEL = re.compile(r"[bcdfghjklmnpqrstvwxzбвгджзклмнпрстфхцчшщ]{2,5}")
+_ELIDED = re.compile(r"[^\W\d_]{1,8}['’](?=[^\W\d_]{2})")
+"""A short word that has lost its vowel before an abbreviation: `l'art. 5`, `dell'avv. Rossi`."""
 _EXCLAIMING = frozenset(("yahoo", "jeopardy", "oklahoma"))
 """Names that end in an exclamation mark."""
 _SPEECH = re.compile(
@@ -148,7 +150,7 @@ def _before(text: str, begin: int, stop: int) -> str:
     """Return the word that ends at `stop`, without what opens it."""
     part = text[max(begin, stop - _LONGEST) : stop]
     words = part.split()
-    return words[-1].lstrip(_OPENERS) if words else ""
+    return _ELIDED.sub("", words[-1].lstrip(_OPENERS)) if words else ""
 
 
 def _ends_before_lower(before: str, stop: str, closers: str, rules: Rules) -> bool:

@@ -32,6 +32,19 @@ def test_one_that_may_close_a_sentence_does_so_before_a_word_that_begins_sentenc
     assert parts(" ".join(expected), language) == expected
 
 
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("it", ["Ai sensi dell'art. 5 del codice.", "L’avv. Rossi parla.", "Nell'on. Rossi.", "È all'est.", "Va."]),
+        ("fr", ["Selon l'art. 5 du code, il a raison.", "Il aime l'art.", "Il vient de l’est.", "Celui-ci dort."]),
+        ("fr", ["Il vit aujourd'hui.", "L'éd. Gallimard est là.", "Elle dit qu'il part."]),
+        ("en", ["They met O'Neill.", "It wasn't.", "Built est. 1890, it fell."]),
+    ],
+)  # fmt: skip
+def test_an_abbreviation_is_known_behind_a_word_that_lost_its_vowel(language: str, expected: list[str]) -> None:
+    assert parts(" ".join(expected), language) == expected
+
+
 @pytest.mark.parametrize("language", languages())
 def test_none_is_listed_as_one_that_closes_a_sentence_and_as_one_that_never_does(language: str) -> None:
     words = words_of(language)
