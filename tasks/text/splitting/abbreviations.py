@@ -3,7 +3,8 @@
 An entry that begins with a capital is an abbreviation only where the text has one too (`Sun.` is, `the sun.` is not).
 Four kinds of word with a full stop. A *title* never ends a sentence before a capital (`Dr. Smith`); a *label* does not
 before a number (`No. 5`), but is a word else (`He said no. Then`); a *closing* abbreviation may (`Acme Inc. He left`)
-and does before a word that begins sentences; *inner* ones never do, whatever follows (`e.g. The`).
+and does before a word that begins sentences; *inner* ones never do, whatever follows (`e.g. The`). One that is a title
+and closing is closing: `г. Москва`, `в 1799 г. Он`.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _TEXTS: dict[str, dict[str, str]] = {
     "en": {
         "titles": "Dr Drs p.s ps Mr Mrs Ms Mx Prof Rev Fr Hon St Ste Mt Ft Gen Col Lt Maj Capt Cpt Cmdr Adm Sgt"
         " Cpl Pvt Gov Sen Rep Pres Supt Det Insp Amb Sr Sra Msgr Messrs Mme Mlle Br Bp Ven Atty Brig Wm Chas Geo"
-        " Thos Jas Benj Asst Assoc vs viz cf ca esp approx aka dept govt natl intl univ assn admin est excl incl"
+        " Thos Jas Benj Asst Assoc vs viz cf ca esp approx aka dept govt natl intl univ assn admin excl incl"
         " misc temp corp Lic Lieut Visc Jos Robt Edw resp attn",
         "labels": "no nos fig figs p pp vol vols ch chap sec sect art eq eqs eqn ref refs op ex par para pt app bk"
-        " cl col ll n nn rs rm ext tel tab div reg max min",
+        " cl col ll n nn rs rm ext tel tab div reg max min est",
         "closing": "etc Inc Ltd Co Corp llc plc Bros Jr ph.d m.d b.a m.a b.sc m.sc ll.b d.phil a.m p.m u.s u.s.a"
         " u.k u.n e.u d.c a.d b.c b.c.e c.e Jan Feb Mar Apr Jun Jul Aug Sept Sep Oct Nov Dec Mon Tue Tues Wed Thu"
         " Thurs Fri Sat Sun Ave Blvd Rd Hwy Sq Ct Apt Bldg Ala Ariz Ark Calif Colo Conn Del Fla Ga Ill Ind Kan Ky"
@@ -70,7 +71,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         " minute",
     },
     "fr": {
-        "titles": "m mm mme mmes mlle mlles dr pr me mgr st ste cf env av apr bd boul fg ex éd art chap fig vol no"
+        "titles": "m mm mme mmes mlle mlles dr pr me mgr st ste cf env av apr bd boul fg ex éd chap fig vol no"
         " nos p pp par réf tél trad dir coll n c.-à-d all angl lat gr syn adj hab",
         "labels": "art chap fig vol no n p pp réf t",
         "closing": "etc inc ltd co jr sr janv févr avr juil sept oct nov déc av j.-c ap s.a u.s",
@@ -163,7 +164,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         " franc ros wł właśc pol gr hiszp jap czes ukr współpr wyd t tel oprac tłum przyp rozdz art ust poz pkt"
         " lit dz dn p c",
         "labels": "nr art ust poz pkt lit rozdz str s t tab rys ryc fot p par",
-        "closing": "itd itp etc r inc ltd jr n.e p.n.e proc tys mln mld zł gr godz r.ż m.in sp z.o.o",
+        "closing": "itd itp etc r inc ltd jr n.e p.n.e proc tys mln mld zł gr godz r.ż sp z.o.o",
         "inner": "np tzn tj m.in tzw zob",
         "starters": "w we z ze na do od po za o u i a ale lub albo to ten ta te tego tej tym jest są był była było"
         " były nie tak on ona ono oni one ja ty my wy jego jej ich gdy kiedy jeśli jeżeli jak jako który która"
@@ -205,7 +206,7 @@ _TEXTS: dict[str, dict[str, str]] = {
     "el": {
         "titles": "κ κα κος κκ δρ καθ αγ αρ βλ λ.χ π.χ δηλ σελ τ τηλ αρθ άρθ παρ εδ εκδ τόμ υπ χλμ στρ ταξ",
         "labels": "αρ άρθ σελ τόμ παρ κεφ εικ",
-        "closing": "κ.λπ κλπ κ.ά κ.α κ.ο.κ μ.μ π.μ μ.χ π.χ α.ε εκ δισ χιλ ευρώ",
+        "closing": "κ.λπ κλπ κ.ά κ.α κ.ο.κ μ.μ π.μ μ.χ π.Χ α.ε εκ δισ χιλ ευρώ",
         "inner": "π.χ δηλ βλ λ.χ",
         "starters": "ο η το οι τα του της των τον την στο στη στην στον στα στις στους ένας μια μία ένα αυτός αυτή"
         " αυτό και κι αλλά ή αν όταν όπως που πού πώς γιατί τι ποιος με σε από για μετά πριν κατά δεν θα να είναι"
@@ -231,7 +232,7 @@ _TEXTS: dict[str, dict[str, str]] = {
     },
     "hy": {
         "titles": "պրոֆ ակադ դոկտ փ հ թ",
-        "closing": "թ հազ մլն մլրդ",
+        "closing": "հազ մլն մլրդ",
     },
     "fa": {
         "titles": "ه.ق ه.ش ق.م م ص ج ر.ک",

@@ -21,6 +21,8 @@ _DOTTED = re.compile(r"(?:[^\W\d_]{1,3}\.){1,5}(?!txt|pdf|csv|doc|xml|exe|zip|pn
 _NUMBER = re.compile(r"\d{1,3}|[IVXLC]{1,6}")
 _ROMAN = re.compile(r"[IVXLC]+")
 _NO_VOWEL = re.compile(r"[bcdfghjklmnpqrstvwxzбвгджзклмнпрстфхцчшщ]{2,5}")
+_ELIDED = re.compile(r"[^\W\d_]{1,8}['’](?=[^\W\d_]{2})")
+"""A short word that has lost its vowel before an abbreviation: `l'art. 5`, `dell'avv. Rossi`."""
 _EXCLAIMING = frozenset(("yahoo", "jeopardy", "oklahoma"))
 """Names that end in an exclamation mark."""
 _SPEECH = re.compile(
@@ -148,7 +150,7 @@ def _before(text: str, begin: int, stop: int) -> str:
     """Return the word that ends at `stop`, without what opens it."""
     part = text[max(begin, stop - _LONGEST) : stop]
     words = part.split()
-    return words[-1].lstrip(_OPENERS) if words else ""
+    return _ELIDED.sub("", words[-1].lstrip(_OPENERS)) if words else ""
 
 
 def _ends_before_lower(before: str, stop: str, closers: str, rules: Rules) -> bool:
@@ -222,27 +224,33 @@ def _ends_after(before: str, word: str, starts: bool, *, alone: bool, rules: Rul
         return False
     if alone and len(before) <= 3 and word and (before.isdigit() or len(before) == 1 or _ROMAN.fullmatch(before)):
         return False
-    lower, words = before.lower(), rules.words
     if _NUMBER.fullmatch(before):
         return _ends_after_number(before, word, starts, rules)
-    if lower[-1:].isdigit():
+    if before[-1].isdigit():
         return not (rules.dates and word[:1].isdigit())
+    return _ends_after_word(before, word, starts, rules)
+
+
+def _ends_after_word(before: str, word: str, starts: bool, rules: Rules) -> bool:
+    """Decide behind what is no number: an abbreviation, an initial or a word."""
+    lower, words = before.lower(), rules.words
+    if before != lower and before in words.closing:
+        return starts
     if _known(before, lower, words.inner):
         return False
     street = rules.capital_nouns and lower.endswith("str")
     if (street or _known(before, lower, words.labels)) and (word[:1].isdigit() or _ROMAN.fullmatch(word)):
         return False
-    if lower in _AND_SO_ON and lower in words.closing:
+    closing = _known(before, lower, words.closing)
+    if closing and lower in _AND_SO_ON:
         return True
-    if _known(before, lower, words.titles):
+    if not closing and _known(before, lower, words.titles):
         return False
     if lower in _UNITS:
         return True
-    if _known(before, lower, words.closing) or _DOTTED.fullmatch(before) or _NO_VOWEL.fullmatch(before):
-        return starts
-    if len(before) == 1 and before.isalpha() and not _is_caseless(before):
-        return starts
-    return True
+    initial = len(before) == 1 and before.isalpha() and not _is_caseless(before)
+    abbreviated = closing or initial or _DOTTED.fullmatch(before) or _NO_VOWEL.fullmatch(before)
+    return starts or not abbreviated
 
 
 def _ends_after_number(before: str, word: str, starts: bool, rules: Rules) -> bool:

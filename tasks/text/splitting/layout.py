@@ -11,16 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
+from polyseme.tasks.text.splitting.markers import Marker, is_believed, marker_of
+
 _NEWLINE = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
 _LINE = re.compile(rf"[^{_NEWLINE}]*+(?:\r\n|[{_NEWLINE}])|[^{_NEWLINE}]++")
-_MARKER = re.compile(
-    r"(?:[-+*•‣◦▪·●■□○◯◆◇►▶▸➢➤➔✓✔✗✘☐☑★☆–—]|\(?\d{1,3}[.)]|\(?[A-Za-z]\)|\(?(?:[ivx]{1,5}|[IVX]{2,5})[.)]|[a-h]\.)[ \t]"
-)
 _HEADING = re.compile(r"#{1,6}[ \t]")
 _UNDERLINE = re.compile(r"=+\s*|-{2,}\s*")
 _RULE = re.compile(r"(?:-[ \t]*){3,}\s*|(?:_[ \t]*){3,}\s*|(?:\*[ \t]*){3,}\s*|={3,}\s*")
 _FENCE = re.compile(r"(?:^|(?<=\n))[ ]{0,3}(`{3,}|~{3,})([^\n]*)")
-_SPEAKER = re.compile(r"[A-Z][A-Z'’]{2,20}(?: [A-Z'’]{1,20}){0,2}[.:](?=\s)")
 _LONGEST_HEADING = 60
 _NO_TITLE_ENDS_IN = tuple(".!?:;,…")
 _CLOSING = "'\"”’)]*_ \t\r\n"
@@ -65,9 +63,11 @@ class _Line:
 def blocks(text: str) -> Iterator[Block]:
     """Yield the blocks of a text in order. Only whitespace is outside of them."""
     start, text_start, stop, whole = 0, 0, 0, False
-    before = _Line(0, 0, "")
+    before, earlier = _Line(0, 0, ""), None
     for line, following in pairwise(chain(_lines(text), (_Line(len(text), len(text), ""),))):
-        opening = _opening(line)
+        marker = _marker(line, before, following, earlier if line.words.strip() else None)
+        earlier = (marker or earlier) if line.words.strip() else None
+        opening = _opening(line, marker)
         capitals = _is_in_capitals(line, before, following)
         titled = capitals or _is_title(line, following)
         underlines = stop > start and _is_title(before, line)
@@ -115,15 +115,22 @@ def _fenced(text: str) -> list[tuple[int, int]]:
     return found
 
 
-def _opening(line: _Line) -> int:
+def _marker(line: _Line, before: _Line, following: _Line, earlier: Marker | None) -> Marker | None:
+    """Return the marker or speaker that opens a block, None if a line has none or running text was broken there."""
+    marker = None if line.in_fence else marker_of(line.words)
+    if marker is None or before.is_whole or before.is_heading:
+        return marker
+    believed = is_believed(marker, before=before.words, earlier=earlier, following=following.words)
+    return marker if believed else None
+
+
+def _opening(line: _Line, marker: Marker | None) -> int:
     """Return the length of what opens a line that begins a block: marker or name of a speaker. 0 if it opens none."""
     if line.in_fence:
         return 1
-    indent = line.stop - line.start - len(line.words)
-    for kind in (_MARKER, _SPEAKER, _HEADING):
-        if found := kind.match(line.words):
-            return indent + found.end()
-    return 0
+    heading = _HEADING.match(line.words)
+    length = marker.length if marker else heading.end() if heading else 0
+    return length and line.stop - line.start - len(line.words) + length
 
 
 def _is_in_capitals(line: _Line, before: _Line, following: _Line) -> bool:

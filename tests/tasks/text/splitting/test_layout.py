@@ -102,3 +102,41 @@ def test_the_name_of_a_speaker_stays_with_the_speech() -> None:
 
 def test_a_paragraph_separator_ends_a_sentence_alone() -> None:
     assert parts("one\u2029two") == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "He works for\nNASA. She works for\nESA. They live in the\nUSA: it is large.",
+            ["He works for\nNASA.", "She works for\nESA.", "They live in the\nUSA: it is large."],
+        ),
+        ("He was dark\n– tall and thin. She\nwas\n— small.", ["He was dark\n– tall and thin.", "She\nwas\n— small."]),
+        ("The clock struck\n12. It fell in\n(b) the mill.", ["The clock struck\n12.", "It fell in\n(b) the mill."]),
+        ("They crowned Henry\nIV. He reigned.", ["They crowned Henry\nIV.", "He reigned."]),
+    ],
+)
+def test_a_line_that_goes_on_with_a_dash_a_number_or_an_acronym_is_running_text(text: str, expected: list[str]) -> None:
+    assert parts(text) == expected
+
+
+def test_a_dash_or_number_without_a_stop_before_it_is_a_list_item_beside_others_of_its_kind() -> None:
+    assert parts("To bring\n– bread\n– salt that is\n  dry\n– milk") == [
+        "To bring",
+        "– bread",
+        "– salt that is\n  dry",
+        "– milk",
+    ]
+    assert parts("To do\n1. Sing\n2. Dance a\n   while\n3. Go") == ["To do", "1. Sing", "2. Dance a\n   while", "3. Go"]
+    assert parts("Then\n7) Sing\n8) Dance") == ["Then", "7) Sing", "8) Dance"]
+    assert parts("# Day\n– sun\n\n| a | b |\n12. It\nfell") == ["# Day", "– sun", "| a | b |", "12. It\nfell"]
+
+
+def test_speakers_without_stops_are_apart() -> None:
+    assert parts("ANNA: hello there\nTOM: hi\nANNA: bye") == ["ANNA: hello there", "TOM: hi", "ANNA: bye"]
+    assert parts("ANNA. Come, or I shall—\nTOM. Stop!") == ["ANNA. Come, or I shall—", "TOM. Stop!"]
+
+
+@pytest.mark.parametrize("heading", ["CHAPTER ONE.", "INTRODUCTION."])
+def test_a_line_in_capitals_with_a_stop_is_a_heading_and_no_speaker(heading: str) -> None:
+    assert parts(f"{heading}\nIt was night. All slept.") == [heading, "It was night.", "All slept."]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from polyseme.tasks.text.splitting import abbreviations, boundaries, layout, rules, stops, thai
+from polyseme.tasks.text.splitting import abbreviations, boundaries, layout, markers, rules, stops, thai
 from polyseme.tasks.text.splitting.rules import MAX_CHARS, sentences
 
 AWKWARD = st.text(
@@ -188,6 +188,9 @@ def test_a_very_long_word_is_one_sentence_with_its_neighbours_intact() -> None:
         "。",
         "?!",
         "- ",
+        "\n– a",
+        "12. a\n",
+        "ANN: a\n",
         "\n ",
         " ",
         "\x1c",
@@ -220,7 +223,7 @@ def test_time_is_linear_in_half_a_megabyte_of(unit: str) -> None:
 
 
 def test_no_pattern_has_a_possessive_group_which_early_releases_of_python_3_11_never_stop_matching() -> None:
-    modules = (abbreviations, boundaries, layout, rules, stops, thai)
+    modules = (abbreviations, boundaries, layout, markers, rules, stops, thai)
     patterns = [value for module in modules for value in vars(module).values() if isinstance(value, re.Pattern)]
     patterns += [pattern for _, pattern in stops._COMPILED]
     assert len(patterns) > 10
