@@ -85,6 +85,7 @@ def status(
         "running": [run for run in begun if run["state"] == RUNNING],
         "rejects": snapshot.rejects.num_rows,
         "rejects_by_code": dict(sorted(Counter(snapshot.rejects["code"].to_pylist()).items())),
+        "skipped": snapshot.skipped.to_pylist(),
         "broken_parts": list(broken),
         "held_back": [asdict(one) for one in held],
         "to_do": [asdict(one) for one in to_do(encodings, held, latest, lake.root, broken=broken)],

@@ -82,6 +82,7 @@ def tables(snapshot: Snapshot, root: str) -> dict[str, pa.Table]:
         f"{HIDDEN}.moved": snapshot.moved,
         "runs": runs_table(snapshot),
         "rejects": snapshot.rejects,
+        "skipped": snapshot.skipped,
         "encodings": _with_times(_encodings(snapshot), ("created_at",)),
     }
 
