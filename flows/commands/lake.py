@@ -122,6 +122,7 @@ def _encoding_row(e: Encoding, catalog: Catalog, snapshot: Snapshot, stale: Stal
         "width": e.spec.width,
         "splitter": e.spec.splitter,
         "language": e.spec.language or "en",
+        "markdown": e.spec.markdown,
         "earlier_splitter": has_better(e.spec.splitter),
         "earlier_model": by_earlier_version(e.spec),
         **catalog.totals(e.encoding_id),
