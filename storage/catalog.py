@@ -23,10 +23,12 @@ from polyseme.storage.database import (
     part_rows,
     rejects,
     runs,
+    skipped_files,
     versions,
 )
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.scratch import scratch_copy
+from polyseme.storage.database.skipped_files import SkippedFiles
 from polyseme.storage.database.snapshot import Snapshot, read_totals, take_snapshot
 from polyseme.storage.database.staleness import Staleness, damaged_documents, staleness
 from polyseme.storage.database.transactions import (
@@ -273,6 +275,12 @@ class Catalog:
         """Drop the rejects of older runs at uris that this run has `scanned`: its own replace them."""
         with self.writing() as connection:
             if rejects.retire(connection, run_id, scanned):
+                meta.raise_catalog_version(connection)
+
+    def replace_skipped(self, run_id: str, found: Sequence[SkippedFiles], scanned: Callable[[str], bool]) -> None:
+        """Record which files a run skipped, in place of those of older runs in the sources that it has `scanned`."""
+        with self.writing() as connection:
+            if skipped_files.replace(connection, run_id, found, scanned):
                 meta.raise_catalog_version(connection)
 
     def totals(self, encoding_id: str) -> dict[str, int]:

@@ -23,6 +23,7 @@ from polyseme.storage.records import (
     Context,
     EncodingSpec,
     Layers,
+    Markdown,
     Outputs,
     PllVariant,
     Pooling,
@@ -57,6 +58,7 @@ PROMPT = re.compile(rf"[^\x00\ud800-\udfff]{{0,{_LONGEST_PROMPT}}}")
 _CHOICES = {
     "layers": Layers, "pooling": Pooling, "context": Context, "precision": Precision,
     "word_definition": WordDefinition,
+    "markdown": Markdown,
 }  # fmt: skip
 _A_TIME = "a time in ISO 8601"
 PART = re.compile(rf"data/(?:{'|'.join(TABLES)})/encoding=[0-9a-f]{{16}}/[0-9a-f]{{32}}\.parquet")

@@ -18,6 +18,8 @@ Pooling = Literal["mean", "cls", "max", "last", "weighted"]
 token, or the mean with weights that rise by one from token to token."""
 WordDefinition = Literal["text", "tokenizer"]
 """What a word is: of the text, the same for every model, or what the tokenizer splits first."""
+Markdown = Literal["prose", "all"]
+"""What is encoded of a Markdown file: without blocks of code, tables, comments and targets of links, or all of it."""
 Context = Literal["sentence", "window", "pair"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16", "int8"]
@@ -96,8 +98,8 @@ class EncodingSpec:
     `width` is the number of dimensions, `max_tokens` the limit of a window, `language` that of the texts as their
     splitter was told it: a code of ISO 639, empty for English. Sentence vectors are pooled, go through the dense layers
     with the SHA-256 `dense` and are scaled to length 1 with `normalize`; `prompt` stands before each sentence. Vectors
-    of words and tokens are the model's own. `query_prompt` stands before texts that are searched for: no stored vector
-    depends on it, so that it is in no id.
+    of words and tokens are the model's own. `markdown` is what is encoded of Markdown files. `query_prompt` stands
+    before texts that are searched for: no stored vector depends on it, so that it is in no id.
 
     A field added later has a default that means "as before", and counts only where it differs: the encodings of
     existing lakes keep their ids, and an earlier release reads what is described without it.
@@ -120,6 +122,7 @@ class EncodingSpec:
     query_prompt: str = ""
     word_definition: WordDefinition = "tokenizer"
     language: str = ""
+    markdown: Markdown = "all"
 
     @property
     def encoding_id(self) -> str:

@@ -177,6 +177,7 @@ class Engine:
             precision=precision,
             splitter=config.splitting.splitter,
             language=config.splitting.language,
+            markdown=config.splitting.markdown,
             scheme=ENCODING_SCHEMES[config.context],
             normalize=own.normalize if config.normalize is None else config.normalize,
             dense=own.dense_sha256 if dense else "",
@@ -216,7 +217,7 @@ class Engine:
         spec = self.spec
         return replace(
             self.config, model=model, precision=spec.precision, word_definition=spec.word_definition,
-            splitter=spec.splitter, language=spec.language or "en",
+            splitter=spec.splitter, language=spec.language or "en", markdown=spec.markdown,
         )  # fmt: skip
 
     @cached_property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from polyseme.storage.errors import UsageError
-from polyseme.storage.records import Context, Device, Layers, Pooling, Precision, WordDefinition
+from polyseme.storage.records import Context, Device, Layers, Markdown, Pooling, Precision, WordDefinition
 from polyseme.tasks.model.checkpoint import EMBEDDED
 from polyseme.tasks.text.sentences import SPLITTER, Splitting, unsaid_language, whole_name
 
@@ -18,7 +18,8 @@ class EngineConfig:
     `max_tokens` is the window size, `budget` the tokens of a batch (None: by device). `pooling`, `normalize`, `dense`,
     `prompt`, `query_prompt` and `max_tokens` are the checkpoint's own if they are None; False for `dense` leaves its
     dense layers out. `word_definition` is what a word is (None: of the text), `splitter` the name of what splits texts
-    into sentences (None: the best), `language` that of the texts (None: found in each).
+    into sentences (None: the best), `language` that of the texts (None: found in each),
+    `markdown` what is encoded of Markdown files (None: their prose).
     """
 
     model: str = EMBEDDED
@@ -36,6 +37,7 @@ class EngineConfig:
     word_definition: WordDefinition | None = None
     splitter: str | None = None
     language: str | None = None
+    markdown: Markdown | None = None
 
     def __post_init__(self) -> None:
         require_context(self.context, self.pooling or "mean", self.prompt or "")
@@ -48,7 +50,7 @@ class EngineConfig:
         """How texts are split into sentences. Raises UsageError if the language is not one."""
         splitter = whole_name(self.splitter or SPLITTER)
         language = self.language or unsaid_language(splitter)
-        return Splitting(splitter, "" if language == "en" else language)
+        return Splitting(splitter, "" if language == "en" else language, self.markdown or "prose")
 
 
 def require_context(context: Context, pooling: Pooling, prompt: str) -> None:

@@ -95,7 +95,7 @@ def test_the_example_queries_run(con: duckdb.DuckDBPyConnection) -> None:
 
 def test_the_data_model_lists_the_columns_of_every_view(con: duckdb.DuckDBPyConnection) -> None:
     described = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| (.+) \|$", (ROOT / "docs/data-model.md").read_text(), re.M))
-    for view in ("documents", "sentences", "words", "tokens", "transitions", "coherence", "rejects"):
+    for view in ("documents", "sentences", "words", "tokens", "transitions", "coherence", "rejects", "skipped"):
         columns = [row[0] for row in con.execute(f"DESCRIBE {view}").fetchall()]
         named = re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", described[view])))
         assert named == columns, view

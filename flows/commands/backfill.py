@@ -13,7 +13,7 @@ from polyseme.flows.commands.options.encoding import Name, PartialEncodingOption
 from polyseme.flows.commands.options.lake import LakeOptions, Where
 from polyseme.flows.commands.options.outputs import PartialOutputOptions
 from polyseme.flows.commands.options.panels import DOCUMENTS, ENCODING
-from polyseme.flows.commands.options.reading import Limit, as_parameters
+from polyseme.flows.commands.options.reading import Limit, PatternOptions, as_parameters
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.scores import without_missing_scores
@@ -41,6 +41,7 @@ def backfill(
     since: Annotated[str | None, Parameter(group=DOCUMENTS)] = None,
     texts_of: Annotated[str | None, Parameter(name="--from", group=DOCUMENTS)] = None,
     damaged: Annotated[bool, Parameter(negative="", group=DOCUMENTS)] = False,
+    patterns: PatternOptions = PatternOptions(),
     limit: Limit = None,
     encoding: Annotated[str | None, Parameter(group=ENCODING)] = None,
     settings: PartialEncodingOptions = PartialEncodingOptions(),
@@ -92,8 +93,8 @@ def backfill(
     engine.check(wanted)
     request = BackfillRequest(
         lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted, sources=as_parameters(sources),
-        texts_of=texts_of, where=where, since=_moment(since), damaged=damaged, name=name, limit=limit,
-        runner=runner.runner(),
+        patterns=patterns.patterns(), texts_of=texts_of, where=where, since=_moment(since), damaged=damaged, name=name,
+        limit=limit, runner=runner.runner(),
     )  # fmt: skip
     return _show_plan(request, json=report.json) if dry_run else _run(request, report)
 
@@ -174,6 +175,7 @@ def _run(request: BackfillRequest, options: ReportOptions) -> Exit:
 
 
 def _print_summary(report: RunReport) -> None:
+    from polyseme.flows.display.skipped_text import skipped_text
     from polyseme.flows.runs.run_report import broken
 
     counts, tally = report.counts, report.tally
@@ -184,5 +186,7 @@ def _print_summary(report: RunReport) -> None:
         f"{counts.words:,} words, {counts.tokens:,} tokens in {report.wall_seconds:,.1f} s.\n"
         f"Lake {report.lake}, encoding {report.encoding}, run {report.run_id}."
     )
+    if report.skipped:
+        show(f"{skipped_text(report.skipped)}.")
     if said := broken(report):
         show(f"{said}: polyseme verify --lake {quote(report.lake)}")

@@ -12,7 +12,14 @@ from polyseme.flows.commands.options.encoding import EncodingOptions, Name
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.outputs import OutputOptions
 from polyseme.flows.commands.options.panels import DOCUMENTS, REPORT
-from polyseme.flows.commands.options.reading import Limit, ReadingOptions, Sources, as_parameters, refuse_options
+from polyseme.flows.commands.options.reading import (
+    Limit,
+    PatternOptions,
+    ReadingOptions,
+    Sources,
+    as_parameters,
+    refuse_options,
+)
 from polyseme.flows.commands.options.running import DryRun, ReportOptions, RunnerOptions
 from polyseme.flows.display.scores import without_missing_scores
 from polyseme.flows.runs.job import EmbedRequest, Job, embed_job
@@ -31,6 +38,7 @@ def embed(
     name: Name = None,
     outputs: OutputOptions = OutputOptions(),
     reading: ReadingOptions = ReadingOptions(),
+    patterns: PatternOptions = PatternOptions(),
     stdin_name: Annotated[str | None, Parameter(group=DOCUMENTS)] = None,
     limit: Limit = None,
     keep_missing: Annotated[bool, Parameter(negative="", group=DOCUMENTS)] = False,
@@ -62,7 +70,8 @@ def embed(
         Hide at most this share or number of a source's documents, e.g. 35% or 50; beyond it none, and exit with 6. By
         default 20% or 10, whichever is more. Only 100% hides all that a source had.
     strict
-        Exit with 3 if input was refused, instead of 0.
+        Exit with 3, instead of 0, if input was refused or a file is of a format that is not read. Hidden, excluded and
+        empty files are no fault.
     """
     refuse_options(sources, "embed")
     DeletionLimit.parse(delete_limit)
@@ -78,7 +87,7 @@ def embed(
     request = EmbedRequest(
         sources=as_parameters(sources), lake=str(place.root), catalog=place.catalog, engine=config, outputs=wanted,
         reading=fields, stdin_name=stdin_name, limit=limit, delete=not keep_missing, delete_limit=delete_limit,
-        name=name, runner=runner.runner(),
+        patterns=patterns.patterns(), name=name, runner=runner.runner(),
     )  # fmt: skip
     job = embed_job(request, dry_run=dry_run)
     return _show_plan(job, report) if dry_run else _run(job, request, strict=strict, report=report)

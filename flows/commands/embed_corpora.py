@@ -19,6 +19,7 @@ from polyseme.flows.server.corpora import Make
 from polyseme.storage.errors import PolysemeError, in_words
 from polyseme.tasks.engine import Cancelled, shared_engine
 from polyseme.tasks.shards.deletion_guard import explain
+from polyseme.tasks.shards.skipped_tally import at_fault
 
 FINISHED_WITH_REJECTS = 3
 FINISHED_HELD_BACK = 6
@@ -91,4 +92,4 @@ def exit_code(done: RunReport, *, strict: bool) -> int:
         note(f"polyseme: {explain(held)}.")
     if done.held_back:
         return FINISHED_HELD_BACK
-    return FINISHED_WITH_REJECTS if strict and done.tally.rejected else 0
+    return FINISHED_WITH_REJECTS if strict and (done.tally.rejected or at_fault(done.skipped)) else 0

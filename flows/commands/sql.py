@@ -30,7 +30,8 @@ def sql(
 ) -> None:
     """Query the lake in DuckDB's SQL. Without QUERY: a shell on a terminal, else SQL from standard input.
 
-    Views: documents, sentences, words, tokens, transitions, coherence, rejects, runs, encodings.
+    Views: documents, sentences, words, tokens, transitions, coherence, rejects, skipped, runs,
+    encodings.
     Functions: embed, embed_word, nsp, nsp_margin, wordpiece; FROM nearest(...), nearest_to, fill_mask, occurrences,
     senses, polysemy, drift, breaks. The shell's help and docs/sql.md describe them. In the shell --timeout holds for
     each query.

@@ -12,8 +12,10 @@ from typing import Any
 
 from polyseme.flows.display.columns import Column, aligned, cut
 from polyseme.flows.display.quantities import count, duration, moment, size
+from polyseme.flows.display.skipped_text import skipped_text
 from polyseme.flows.display.terminal import escaped
 from polyseme.storage.database.runs import RUNNING
+from polyseme.storage.database.skipped_files import SkippedFiles
 
 _MOST_ENCODINGS, _MOST_CODES, _MOST_TO_DO = 8, 6, 5
 _LONGEST_TEXT = 400
@@ -32,6 +34,8 @@ def screen(status: Mapping[str, Any], *, now: datetime, width: int, wrap: bool) 
         yield from _wrapped(_alive(run, now), width if wrap else None)
     if status["rejects_by_code"]:
         yield from _wrapped(_rejects(status["rejects_by_code"]), width if wrap else None)
+    if status["skipped"]:
+        yield from _wrapped(f'{_skipped(status["skipped"])}: polyseme sql "from skipped"', width if wrap else None)
     yield ""
     yield from _to_do(status["to_do"], width if wrap else None)
 
@@ -153,6 +157,10 @@ def _rejects(by_code: Mapping[str, int]) -> str:
     named = [f"{number:,} {code}" for code, number in codes[:_MOST_CODES]]
     more = [f"{len(codes) - _MOST_CODES} other codes"] if len(codes) > _MOST_CODES else []
     return f"Rejects: {sum(by_code.values()):,} ({', '.join(named + more)}): polyseme rejects"
+
+
+def _skipped(rows: Sequence[Mapping[str, Any]]) -> str:
+    return skipped_text([SkippedFiles(**{name: row[name] for name in SkippedFiles.__slots__}) for row in rows])
 
 
 def _to_do(found: Sequence[Mapping[str, str]], width: int | None) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from polyseme.flows.display.columns import Column, aligned
 from polyseme.flows.display.quantities import count, duration, size
+from polyseme.flows.display.skipped_text import skipped_text
 from polyseme.flows.runs.plan import Plan
 from polyseme.tasks.shards.deletion_guard import explain
 from polyseme.tasks.shards.tally import Tally
@@ -25,6 +26,8 @@ def screen(plan: Plan, *, width: int) -> Iterator[str]:
         yield "Nothing to encode."
     else:
         yield "Nothing to do."
+    if plan.skipped:
+        yield f"{skipped_text(plan.skipped)}."
     for held in plan.held_back:
         yield f"Held back: {explain(held)}."
     yield "This is a plan, and nothing was written."
@@ -46,7 +49,8 @@ def _columns(plan: Plan) -> Iterator[Column]:
     kinds: list[tuple[str, Callable[[Tally], int]]] = [
         ("read", lambda t: t.documents), ("new", lambda t: t.new), ("changed", lambda t: t.changed),
         ("described anew", lambda t: t.redescribed), ("unchanged", lambda t: t.unchanged),
-        ("moved", lambda t: t.moved), ("refused", lambda t: t.rejected), ("to delete", lambda t: t.deleted),
+        ("moved", lambda t: t.moved), ("refused", lambda t: t.rejected),
+        ("files skipped", lambda t: t.skipped_files), ("to delete", lambda t: t.deleted),
     ]  # fmt: skip
     for heading, value in kinds:
         numbers = [value(tally) for tally in tallies]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
+from polyseme.flows.display.skipped_text import skipped_text
 from polyseme.flows.display.terminal import show
 from polyseme.flows.display.unknown_text import unknown_text
 from polyseme.flows.runs.run_report import RunReport, broken
@@ -27,6 +28,8 @@ def show_summary(report: RunReport) -> None:
     ]
     if said := unknown_text(counts.unknown_documents, counts.documents):
         lines.append(said)
+    if report.skipped:
+        lines.append(f'{skipped_text(report.skipped)}: polyseme sql "from skipped" --lake {quote(report.lake)}')
     if report.tally.rejected:
         lines.append(f"List what was refused: polyseme rejects --lake {quote(report.lake)}")
     if said := broken(report):
@@ -38,7 +41,8 @@ def show_summary(report: RunReport) -> None:
 def show_line(name: str, report: RunReport) -> None:
     """Show one line about the run of a corpus."""
     done = f"{report.counts.documents:,} documents embedded in {report.wall_seconds:,.1f} s"
-    show(f"{name}: {_read(report)} {done}. Lake {report.lake}, run {report.run_id}.")
+    skipped = f" {skipped_text(report.skipped)}." if report.skipped else ""
+    show(f"{name}: {_read(report)}{skipped} {done}. Lake {report.lake}, run {report.run_id}.")
     if said := unknown_text(report.counts.unknown_documents, report.counts.documents):
         show(f"{name}: {said}")
     if said := broken(report):

@@ -26,6 +26,8 @@ from polyseme.tasks.engine import shared_engine
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.lake_model import config_like, place_of
 from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.patterns import Patterns
+from polyseme.tasks.reading.skipped import Skipped
 from polyseme.tasks.reading.sources import names, read_sources, refuse_credentials, resolve
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class BackfillRequest:
     damaged: bool = False
     name: str | None = None
     reading: ReadOptions = field(default_factory=ReadOptions)
+    patterns: Patterns = field(default_factory=Patterns)
     limit: int | None = None
     runner: Runner = field(default_factory=Runner)
 
@@ -86,7 +89,7 @@ def backfill_job(request: BackfillRequest, *, dry_run: bool = False) -> Job:
     lake = lake_at(request.lake, request.catalog)
     request = replace(request, engine=_continued(lake, request, dry_run=dry_run))
     _check(lake, request, dry_run=dry_run)
-    scanned = resolve(request.sources, lake=lake) if request.sources else None
+    scanned = resolve(request.sources, lake=lake, patterns=request.patterns) if request.sources else None
     return Job(
         lake=lake,
         engine=request.engine,
@@ -130,14 +133,15 @@ def _selection(request: BackfillRequest) -> Selection:
     )
 
 
-def documents(catalog: Catalog, request: BackfillRequest) -> Iterator[Document | Reject]:
+def documents(catalog: Catalog, request: BackfillRequest) -> Iterator[Document | Reject | Skipped]:
     """Yield the selected documents."""
     from polyseme.storage.sql.selection import select_documents
 
     if not request.sources:
         yield from select_documents(catalog, _selection(request))
         return
-    found = read_sources(resolve(request.sources, lake=catalog.lake), request.reading, stdin=sys.stdin.buffer)
+    sources = resolve(request.sources, lake=catalog.lake, patterns=request.patterns)
+    found = read_sources(sources, request.reading, stdin=sys.stdin.buffer)
     marked = catalog.damaged_documents(shared_engine(request.engine).spec.encoding_id) if request.damaged else None
     yield from found if marked is None else (d for d in found if isinstance(d, Document) and d.doc_id in marked)
 

@@ -2,7 +2,8 @@
 
 Earlier releases took the mean of every checkpoint's tokens, whatever it says, and the words of its tokenizer. The same
 command would now begin another encoding and encode the whole lake again, by surprise: it goes on with the one that is
-there, and says which command begins the other. So it does with the splitter and language of an encoding.
+there, and says which command begins the other. So it does with the splitter and language of an encoding, and with what
+it takes of Markdown.
 """
 
 from __future__ import annotations
@@ -73,13 +74,14 @@ def _as_before(config: EngineConfig, encodings: Sequence[Encoding], name: str | 
 
 
 def _makes_one_of(config: EngineConfig, encodings: Sequence[Encoding]) -> bool:
-    """Return whether the settings make one of the encodings, which may have another splitter or language."""
+    """Return whether the settings make one of the encodings, which may have another splitter, language or Markdown."""
     spec = shared_engine(config).spec
 
     def alike(other: EncodingSpec) -> EncodingSpec:
         splitter = spec.splitter if config.splitter else other.splitter
         language = spec.language if config.splitter or config.language else other.language
-        return replace(spec, splitter=splitter, language=language, scheme=other.scheme)
+        markdown = spec.markdown if config.markdown else other.markdown
+        return replace(spec, splitter=splitter, language=language, markdown=markdown, scheme=other.scheme)
 
     return any(e.encoding_id == alike(e.spec).encoding_id for e in encodings)
 

@@ -20,6 +20,8 @@ from polyseme.storage.lake import Lake, refuse_secrets
 from polyseme.storage.records import Document, Outputs, Reject
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.patterns import Patterns
+from polyseme.tasks.reading.skipped import Skipped
 from polyseme.tasks.reading.sources import Source, names, read_sources, refuse_credentials, resolve
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to
@@ -36,7 +38,8 @@ class EmbedRequest:
     `catalog` is the database of the lake's catalog, if the lake does not know it yet: without a password, since Prefect
     shows parameters. `delete` hides documents that the sources no longer yield, of each source no more than
     `delete_limit`, a share such as `35%` or a number; `limit` stops after so many documents and never deletes. `name`
-    is the name of a new encoding, `stdin_name` that of standard input.
+    is the name of a new encoding, `stdin_name` that of standard input. Files that `patterns` leave out are no part of
+    the run.
     """
 
     sources: list[str]
@@ -49,6 +52,7 @@ class EmbedRequest:
     delete: bool = True
     delete_limit: str | int | None = None
     stdin_name: str | None = None
+    patterns: Patterns = field(default_factory=Patterns)
     name: str | None = None
     runner: Runner = field(default_factory=Runner)
 
@@ -77,7 +81,7 @@ class Job:
     outputs: Outputs
     sources: list[str]
     places: list[str]
-    items: Callable[[Catalog], Iterator[Document | Reject]]
+    items: Callable[[Catalog], Iterator[Document | Reject | Skipped]]
     scanned: Sequence[Source] | None = None
     limit: int | None = None
     settle: Callable[[Scan], None] = lambda scan: None
@@ -92,15 +96,22 @@ def embed_job(request: EmbedRequest, *, dry_run: bool = False) -> Job:
     Raises UsageError for a source that cannot be read.
     """
     lake = lake_at(request.lake, request.catalog)
-    sources = resolve(request.sources, lake=lake, known=known_to(lake, dry_run=dry_run), stdin_name=request.stdin_name)
+    sources = resolve(
+        request.sources,
+        lake=lake,
+        known=known_to(lake, dry_run=dry_run),
+        stdin_name=request.stdin_name,
+        patterns=request.patterns,
+    )
     delete_limit = DeletionLimit.parse(request.delete_limit)
 
-    def items(catalog: Catalog) -> Iterator[Document | Reject]:
+    def items(catalog: Catalog) -> Iterator[Document | Reject | Skipped]:
         return read_sources(sources, request.reading, stdin=sys.stdin.buffer)
 
     def settle(scan: Scan) -> None:
         if request.limit is None:
             scan.retire_rejects(sources)
+            scan.record_skipped(sources)
             if request.delete:
                 scan.delete_gone(sources, delete_limit)
 

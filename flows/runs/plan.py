@@ -17,6 +17,7 @@ from polyseme.flows.runs.lemma_check import require_lemmas
 from polyseme.flows.runs.progress import Progress, phase, refresh
 from polyseme.flows.runs.scan_thread import first
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.skipped_files import SkippedFiles
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts, HeldBack
 from polyseme.tasks.engine import shared_engine
@@ -62,6 +63,7 @@ class Plan:
     tokens_per_second: float
     sources: tuple[SourcePlan, ...] = ()
     held_back: tuple[HeldBack, ...] = ()
+    skipped: tuple[SkippedFiles, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -93,6 +95,7 @@ class Plan:
             "is_new_encoding": self.is_new_encoding,
             "sources": [one.to_dict() for one in self.sources],
             "held_back": [asdict(held) for held in self.held_back],
+            "skipped": [asdict(one) for one in self.skipped],
         }
 
 
@@ -149,6 +152,7 @@ def plan(job: Job) -> Plan:
         tokens_per_second=rate,
         sources=_by_source(job, scan, held_back),
         held_back=held_back,
+        skipped=tuple(scan.skipped_files),
     )
 
 

@@ -124,6 +124,7 @@ class Run:
             wall_seconds=self.progress.seconds,
             error=error,
             held_back=tuple(by_source(self.scan.held_back)),
+            skipped=tuple(self.scan.skipped_files),
             broken_parts=() if raised else broken_parts(self.catalog, self.scan.encoding_id),
         )
         self._ended = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from polyseme.storage.database.skipped_files import SkippedFiles
 from polyseme.storage.records import Counts, HeldBack
 from polyseme.tasks.markdown import code, literal
 from polyseme.tasks.shards.deletion_guard import explain
@@ -13,13 +14,17 @@ from polyseme.tasks.shards.tally import Tally
 HELD_BACK = "held-back"
 """The state of a run that committed everything and did not make some deletions, because they were too many."""
 
+MOST_SKIPPED = 20
+"""Kinds of skipped files in a page; the view `skipped` has all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """What one run found (`tally`) and did (`counts`). `state` is completed, held-back, failed or cancelled.
 
     `held_back` has a record for each source of which documents were held back from deletion, `broken_parts` the paths
-    of parts of the encoding that merges found missing or changed, in this run or before.
+    of parts of the encoding that merges found missing or changed, in this run or before. `skipped` are the files that
+    no reader reads, by source, extension and reason.
     """
 
     run_id: str
@@ -34,6 +39,7 @@ class RunReport:
     error: str | None = None
     held_back: tuple[HeldBack, ...] = ()
     broken_parts: tuple[str, ...] = ()
+    skipped: tuple[SkippedFiles, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -66,6 +72,7 @@ def markdown(report: RunReport) -> str:
         ("described anew, not encoded", tally.redescribed),
         ("gone, hidden", tally.deleted),
         ("records refused", tally.rejected),
+        ("files skipped", tally.skipped_files),
         ("sentences", counts.sentences),
         ("sentences whose vectors were reused", counts.reused_sentences),
         ("words", counts.words),
@@ -98,6 +105,12 @@ def markdown(report: RunReport) -> str:
             for stage, seconds in sorted(counts.seconds.items())
         ),
     ]
+    if report.skipped:
+        lines += ["", "| skipped files | extension | reason | example |", "|---:|---|---|---|"]
+        lines += [
+            f"| {one.files:,} | {literal(one.extension)} | {one.reason} | {code(one.example)} |"
+            for one in report.skipped[:MOST_SKIPPED]
+        ]
     if report.held_back:
         lines += ["", *(f"**Held back:** {literal(explain(held))}" for held in report.held_back)]
     elif report.error:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from polyseme.flows.runs.progress import Progress
 from polyseme.storage.records import Document, Reject, Shard
+from polyseme.tasks.reading.skipped import Skipped
 from polyseme.tasks.shards.scan import Scan
 
 _LONGEST_WAIT = 5.0
@@ -18,7 +19,12 @@ class ScanThread:
     """Scans `items`, up to and including document number `limit`, and records in `progress` how much there is to do."""
 
     def __init__(
-        self, scan: Scan, items: Callable[[], Iterator[Document | Reject]], *, limit: int | None, progress: Progress
+        self,
+        scan: Scan,
+        items: Callable[[], Iterator[Document | Reject | Skipped]],
+        *,
+        limit: int | None,
+        progress: Progress,
     ) -> None:
         self.scan, self.progress = scan, progress
         progress.tally = scan.tally
@@ -77,7 +83,7 @@ class ScanThread:
             self.seconds = self.progress.seconds
             self._decided.set()
 
-    def _watched(self, items: Iterable[Document | Reject]) -> Iterator[Document | Reject]:
+    def _watched(self, items: Iterable[Document | Reject | Skipped]) -> Iterator[Document | Reject | Skipped]:
         """Yield items, and decide as soon as the scan has compared one that is to be encoded."""
         for item in items:
             if _to_encode(self.scan):
@@ -90,8 +96,8 @@ def _to_encode(scan: Scan) -> bool:
 
 
 def first(
-    items: Iterable[Document | Reject], limit: int | None, *, stopped: Callable[[], bool] = lambda: False
-) -> Iterator[Document | Reject]:
+    items: Iterable[Document | Reject | Skipped], limit: int | None, *, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[Document | Reject | Skipped]:
     """Yield items up to and including document number `limit`, or until `stopped`."""
     documents = 0
     for item in items:

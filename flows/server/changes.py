@@ -36,8 +36,8 @@ def changes(
 ) -> Iterator[set[Path]]:
     """Yield the files under `roots` that came, changed or went, and the folders that went; an empty set once it began.
 
-    `covers` chooses files. If the system cannot report changes, or no longer, `on_fallback` is called and the folders
-    are compared from then on; a root is yielded then, since anything in it may have changed meanwhile.
+    `covers` chooses files and folders. If the system cannot report changes, or no longer, `on_fallback` is called and
+    the folders are compared from then on; a root is yielded then, since anything in it may have changed meanwhile.
     """
     began = False
     if not poll:
@@ -69,7 +69,7 @@ def stamp_of(path: Path | str) -> Stamp:
 def _reported(roots: Sequence[Path], covers: Callable[[Path], bool], stop: threading.Event) -> Iterator[set[Path]]:
     """Yield what the system reports. Raises an error for a root that is gone or was replaced."""
     identities = [_identity(root) for root in roots]
-    folders = {str(folder) for root in roots for folder in _folders(root)}
+    folders = {str(folder) for root in roots for folder in _folders(root) if covers(folder)}
     milliseconds = round(1000 * TICK_SECONDS)
     batches = watch(
         *roots, watch_filter=None, debounce=milliseconds, step=50, rust_timeout=milliseconds, yield_on_timeout=True,
@@ -92,7 +92,7 @@ def _changed(change: Change, path: Path, folders: set[str], covers: Callable[[Pa
     """
     if os.path.isdir(path):
         if change == Change.added:
-            folders.update(map(str, _folders(path)))
+            folders.update(str(folder) for folder in _folders(path) if covers(folder))
         return {file for file in _files(path) if covers(file)}
     if str(path) in folders:
         folders.discard(str(path))

@@ -32,10 +32,12 @@ from polyseme.storage.word_keys import phrases
 from polyseme.tasks.engine import shared_engine
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.patterns import Patterns
 from polyseme.tasks.reading.sources import Source, refuse_credentials, resolve
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _OWN = ("sources", "lake", "catalog", "delete", "delete_limit")
+_OF_KINDS = (EngineConfig, Outputs, ReadOptions, Patterns)
 _RUNNER = {"runner": "kind", "runner_address": "address", "runner_workers": "workers"}
 EXAMPLE = '[corpus.news]\nsources = ["news/"]\nlake = "lake"'
 
@@ -46,6 +48,7 @@ class Corpus:
 
     `catalog` is the database of the lake's catalog if that is not in the lake's folder, without a password. `delete`
     hides documents that the sources no longer yield, no more than `delete_limit` of each. `runner` encodes the shards.
+    What `patterns` leave out is neither read nor watched.
     `nsp` is what the table says of it, None if it says nothing: steps are scored if the model has a head for them.
     """
 
@@ -57,6 +60,7 @@ class Corpus:
     engine: EngineConfig = field(default_factory=EngineConfig)
     outputs: Outputs = field(default_factory=Outputs)
     reading: ReadOptions = field(default_factory=ReadOptions)
+    patterns: Patterns = field(default_factory=Patterns)
     delete: bool = True
     delete_limit: str | int | None = None
     nsp: bool | None = None
@@ -82,7 +86,12 @@ class Corpus:
         A pattern may have no match yet, if its folder is there.
         """
         try:
-            return resolve(self.sources, lake=Lake(self.lake), known=lambda s: s.kind == "glob" and not s.absent)
+            return resolve(
+                self.sources,
+                lake=Lake(self.lake),
+                known=lambda s: s.kind == "glob" and not s.absent,
+                patterns=self.patterns,
+            )
         except UsageError as error:
             raise UsageError(f"[corpus.{self.name}]: {error}") from error
 
@@ -94,7 +103,8 @@ class Corpus:
         outputs = without_missing_scores(shared_engine(self.engine), self.outputs, asked=self.nsp)
         return EmbedRequest(
             sources=self.sources, lake=self.lake, catalog=self.catalog, engine=self.engine, outputs=outputs,
-            reading=self.reading, delete=self.delete, delete_limit=self.delete_limit, runner=self.runner,
+            reading=self.reading, patterns=self.patterns, delete=self.delete, delete_limit=self.delete_limit,
+            runner=self.runner,
         )  # fmt: skip
 
 
@@ -159,11 +169,11 @@ def _tables() -> dict[str, Make]:
 def _corpus(name: str, table: dict[str, Any], folder: Path) -> Corpus:
     """Build one from its table. Options are named as `polyseme embed` names them, with _ for -."""
     rest = dict(table)
-    engine, outputs, reading = (_taken(rest, kind) for kind in (EngineConfig, Outputs, ReadOptions))
+    engine, outputs, reading, patterns = (_taken(rest, kind) for kind in _OF_KINDS)
     runner = {argument: rest.pop(key) for key, argument in _RUNNER.items() if key in rest}
     own = {key: rest.pop(key) for key in _OWN if key in rest}
     if rest:
-        known = [*_OWN, *_RUNNER, *(f.name for kind in (EngineConfig, Outputs, ReadOptions) for f in fields(kind))]
+        known = [*_OWN, *_RUNNER, *(f.name for kind in _OF_KINDS for f in fields(kind))]
         raise UsageError(f"[corpus.{name}]: there is no option {', '.join(rest)}. Options: {', '.join(known)}.")
     if (folder / str(engine.get("model", "\0"))).is_dir():
         engine["model"] = str(folder / engine["model"])
@@ -176,6 +186,7 @@ def _corpus(name: str, table: dict[str, Any], folder: Path) -> Corpus:
         "engine": engine,
         "outputs": outputs,
         "reading": reading,
+        "patterns": patterns,
         "runner": runner,
         "nsp": outputs.get("nsp"),
         **own,
@@ -185,7 +196,7 @@ def _corpus(name: str, table: dict[str, Any], folder: Path) -> Corpus:
     except ValidationError as error:
         first = error.errors()[0]
         options = {argument: key for key, argument in _RUNNER.items()} if first["loc"][0] == "runner" else {}
-        inside = (part for part in first["loc"] if part not in ("engine", "outputs", "reading", "runner"))
+        inside = (part for part in first["loc"] if part not in ("engine", "outputs", "reading", "patterns", "runner"))
         where = ".".join(options.get(str(part), str(part)) for part in inside)
         raise UsageError(f"[corpus.{name}] {where}: {first['msg']}, got {first['input']!r}.") from error
 

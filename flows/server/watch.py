@@ -40,7 +40,8 @@ class Watched:
     def covers(self, path: Path) -> bool:
         """Return whether a file of this name would be read, and for a folder whether it may hold such files."""
         if os.path.isdir(path):
-            return not path.name.startswith(".") and any(path.is_relative_to(root) for root in self.roots)
+            inside = not path.name.startswith(".") and any(path.is_relative_to(root) for root in self.roots)
+            return inside and not all(source.leaves_out(str(path), folder=True) for source in self.sources)
         uri = path.as_uri()
         return any(source.covers(uri) for source in self.sources)
 

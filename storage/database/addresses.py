@@ -43,6 +43,16 @@ def addresses_of(connection: Connection, doc_ids: Sequence[str]) -> dict[str, se
     return found
 
 
+def live_at(connection: Connection, uris: Sequence[str]) -> set[str]:
+    """Return those of `uris` at which some encoding has a live document."""
+    d, found = document_versions.c, set[str]()
+    for encoding_id in _encoding_ids(connection):
+        for some in chunks(uris):
+            here = select(d.uri).where(d.encoding_id == encoding_id, d.uri.in_(some), d.deleted.is_(False))
+            found |= set(connection.scalars(here.distinct()))
+    return found
+
+
 def ids_at(connection: Connection, uris: Sequence[str]) -> dict[str, set[str]]:
     """Return, for those of `uris` that have live documents with an address as id, some of these ids.
 

@@ -130,8 +130,19 @@ def _to_6(connection: Connection) -> None:
 
 
 def _to_7(connection: Connection) -> None:
-    """Words are stored by their key, and those that are stored already in lower case. Runs count unknown text."""
+    """Words are stored by their key, and those that are stored already in lower case. Runs count unknown text.
+
+    The files that a source has and no run reads are counted.
+    """
     meta.record_lower_case(connection)
+    number = "BIGSERIAL" if connection.dialect.name == "postgresql" else "INTEGER"
+    connection.execute(
+        text(
+            f"CREATE TABLE skipped_files (id {number} NOT NULL PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs "
+            "(run_id), source TEXT NOT NULL, extension TEXT NOT NULL, reason TEXT NOT NULL, files BIGINT NOT NULL, "
+            "example TEXT NOT NULL)"
+        )
+    )
     for column in ("unknown_tokens", "unknown_documents"):
         connection.execute(text(f"ALTER TABLE runs ADD COLUMN {column} BIGINT NOT NULL DEFAULT 0"))
 

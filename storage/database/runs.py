@@ -15,7 +15,7 @@ from polyseme.storage import checks
 from polyseme.storage.database import meta
 from polyseme.storage.database.dialects import clock
 from polyseme.storage.database.run_process import host_name, this_process
-from polyseme.storage.database.schema import COUNT_COLUMNS, held_back, parts, rejects, runs, shards
+from polyseme.storage.database.schema import COUNT_COLUMNS, held_back, parts, rejects, runs, shards, skipped_files
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import Counts
 
@@ -114,7 +114,7 @@ def forget_old(connection: Connection, *, keep: int) -> None:
     """Drop the records of runs but the newest `keep`, those under way, and those that other records name."""
     last = connection.scalar(select(func.max(runs.c.ordinal))) or 0
     old = [runs.c.ordinal <= last - keep, runs.c.state != RUNNING]
-    for table in (shards, rejects, held_back):
+    for table in (shards, rejects, skipped_files, held_back):
         old.append(runs.c.run_id.not_in(select(table.c.run_id)))
     connection.execute(delete(runs).where(*old))
 

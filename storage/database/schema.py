@@ -235,3 +235,17 @@ rejects = Table(
     Column("doc_id", Text),
     Index("rejects_once_a_run", "run_id", "uri", "locator", "stage", "code", unique=True),
 )
+
+skipped_files = Table(
+    "skipped_files",
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("run_id", Text, ForeignKey("runs.run_id"), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("extension", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("files", BigInteger, nullable=False),
+    Column("example", Text, nullable=False),
+)
+"""Files that the last whole scan of a source did not read, counted by extension and reason. No key has the source: a
+path may be longer than PostgreSQL indexes."""

@@ -82,6 +82,7 @@ def tables(snapshot: Snapshot, root: str) -> dict[str, pa.Table]:
         f"{HIDDEN}.moved": snapshot.moved,
         "runs": runs_table(snapshot),
         "rejects": snapshot.rejects,
+        "skipped": snapshot.skipped,
         "encodings": _with_times(_encodings(snapshot), ("created_at",)),
     }
 
@@ -277,6 +278,7 @@ def _encodings(snapshot: Snapshot) -> pa.Table:
         "is_default": [e.encoding_id == snapshot.default_encoding for e in snapshot.encodings],
         **{option: [getattr(e.spec, option) for e in snapshot.encodings] for option in shown},
         "language": [e.spec.language or "en" for e in snapshot.encodings],
+        "markdown": [e.spec.markdown for e in snapshot.encodings],
         "model_sha256": [e.spec.model_sha256 for e in snapshot.encodings],
         "tokenizer_sha256": [e.spec.tokenizer_sha256 for e in snapshot.encodings],
         **{number: [getattr(e.fidelity, number, None) for e in snapshot.encodings] for number in measured},

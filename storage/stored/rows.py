@@ -30,7 +30,7 @@ from polyseme.storage.stored.part_file import PartFile
 log = logging.getLogger(__name__)
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
-    "documents": ("text", "content_sha256", "n_sentences", "n_tokens"),
+    "documents": ("uri", "text", "content_sha256", "n_sentences", "n_tokens"),
     "sentences": ("sentence_index", "char_start", "char_end", "n_tokens", "pll", "pll_variant"),
     "words": ("sentence_index", "word_index"),
     "tokens": ("sentence_index", "token_index", "surprisal", "replaced_logit"),
@@ -44,9 +44,10 @@ _POSITION = {"words": "word_index", "tokens": "token_index"}
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A live document: its text, and where its sentences begin among the rows of all documents."""
+    """A live document: its text, its address when that was stored, and where its sentences are among all rows."""
 
     doc_id: str
+    uri: str
     text: str
     first_sentence: int
     n_sentences: int
@@ -136,7 +137,8 @@ class _Reader:
         kept = [doc_id for doc_id, is_good in zip(ids, good.tolist(), strict=True) if is_good]
         counts = texts.columns["n_sentences"].astype(np.int64)
         firsts = (np.cumsum(counts) - counts).tolist()
-        columns = zip(kept, texts.columns["text"].tolist(), firsts, counts.tolist(), strict=True)
+        uris, whole = (texts.columns[name].tolist() for name in ("uri", "text"))
+        columns = zip(kept, uris, whole, firsts, counts.tolist(), strict=True)
         return StoredRows(tuple(StoredDocument(*row) for row in columns), tables, self._width)
 
     def _chosen(self, table: StoredTable, good: npt.NDArray[np.bool_]) -> StoredTable:

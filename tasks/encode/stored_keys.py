@@ -96,7 +96,7 @@ class _Found:
 
 def stored_keys(rows: StoredRows, keying: Keying) -> StoredKeys:
     """Return the keys of all stored rows."""
-    documents = [Document(str(number), "", document.text) for number, document in enumerate(rows.documents)]
+    documents = [Document(str(number), document.uri, document.text) for number, document in enumerate(rows.documents)]
     firsts = np.array([document.first_sentence for document in rows.documents], np.int64)
     expected = np.array([document.n_sentences for document in rows.documents], np.int64)
     step_of = _steps_by_sentence(rows)

@@ -49,25 +49,30 @@ def config_like(
         model=model, device=device, precision=precision, layers=spec.layers, pooling=spec.pooling,
         context=spec.context, max_tokens=spec.max_tokens, normalize=spec.normalize, dense=bool(spec.dense),
         prompt=spec.prompt, query_prompt=spec.query_prompt, word_definition=spec.word_definition,
-        splitter=spec.splitter, language=spec.language or "en",
+        splitter=spec.splitter, language=spec.language or "en", markdown=spec.markdown,
     )  # fmt: skip
 
 
 def as_the_lake(
     config: EngineConfig, encodings: Sequence[Encoding], *, default: str | None, name: str | None = None
 ) -> EngineConfig:
-    """Return the settings with splitter and language of the encoding that they make in a lake, if they ask for none.
+    """Return the settings with what the encoding has that they make in a lake, where they ask for nothing else.
 
-    An encoding keeps its splitter: one that differs in nothing else is taken, of several the lake's `default`, else the
-    latest. With a `name` only the one of that name is; without one of it a new encoding begins, by the best splitter.
+    That is its splitter and language, and what it takes of Markdown. An encoding keeps them: one that differs in
+    nothing else is taken, of several the lake's `default`, else the latest. With a `name` only the one of that name is;
+    without one of it a new encoding begins, with the best splitter and prose.
     """
-    if config.splitter is not None or not encodings:
+    if not encodings or (config.splitter is not None and config.markdown is not None):
         return config
     wanted = shared_engine(config).spec
 
     def differs_only_in_what_is_open(spec: EncodingSpec) -> bool:
-        language = spec.language if config.language else wanted.language
-        return replace(spec, splitter=wanted.splitter, language=language).encoding_id == wanted.encoding_id
+        if config.splitter is None:
+            language = spec.language if config.language else wanted.language
+            spec = replace(spec, splitter=wanted.splitter, language=language)
+        if config.markdown is None:
+            spec = replace(spec, markdown=wanted.markdown)
+        return spec.encoding_id == wanted.encoding_id
 
     alike = [e for e in encodings if differs_only_in_what_is_open(e.spec)]
     if name is not None:
@@ -75,7 +80,9 @@ def as_the_lake(
     chosen = next((e for e in alike if e.encoding_id == default), alike[-1] if alike else None)
     if chosen is None:
         return config
-    return replace(config, splitter=chosen.spec.splitter, language=chosen.spec.language or "en")
+    if config.splitter is None:
+        config = replace(config, splitter=chosen.spec.splitter, language=chosen.spec.language or "en")
+    return replace(config, markdown=chosen.spec.markdown)
 
 
 def place_of(spec: EncodingSpec) -> str:

@@ -14,12 +14,15 @@ class Coverage:
     def __init__(self, sources: Sequence[Source]) -> None:
         self._files: dict[str, tuple[int, ...]] = {}
         self._others: list[tuple[int, Source]] = []
+        self._targets: dict[str, int] = {}
         for number, source in enumerate(sources):
-            if source.kind == "file":
-                uri = Path(source.target).as_uri()
-                self._files[uri] = (*self._files.get(uri, ()), number)
-            else:
+            if source.kind != "file":
                 self._others.append((number, source))
+                continue
+            uri = Path(source.target).as_uri()
+            self._targets.setdefault(uri, number)
+            if not source.leaves_out(source.target):
+                self._files[uri] = (*self._files.get(uri, ()), number)
 
     def of(self, uri: str) -> tuple[int, ...]:
         """Return the numbers of the sources that cover `uri`, ascending."""
@@ -31,6 +34,11 @@ class Coverage:
         """Return the numbers of the sources that read `uri`, ascending; also one that is no document's address."""
         found = self.of(uri)
         return found or tuple(number for number, source in self._others if source.scans(uri))
+
+    def skipping(self, uri: str) -> int | None:
+        """Return the number of the first source that a skipped file, or a folder, is in."""
+        number = self._targets.get(uri.partition("!/")[0])
+        return number if number is not None else next((n for n, source in self._others if source.reaches(uri)), None)
 
     def scans(self, uri: str) -> bool:
         """Return whether a scan of these sources replaces the rejects of `uri` by earlier ones."""

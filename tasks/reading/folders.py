@@ -1,7 +1,7 @@
 """The files of a folder or a glob pattern, in a fixed order. Knows names and links, not contents.
 
 Hidden names (a leading dot) are skipped unless the pattern has the dot. A link to a file is a file; a linked folder is
-entered after the real ones, once, and never if it leads to a parent.
+entered after the real ones, once, and never if it leads to a parent. What is not a file to read has another kind.
 """
 
 from __future__ import annotations
@@ -14,8 +14,15 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from polyseme.tasks.reading.patterns import ALL, Patterns
+from polyseme.tasks.reading.skipped import EXCLUDED, EXCLUDED_FOLDER, HIDDEN, HIDDEN_FOLDER, LINKED_FOLDER, SPECIAL
+
 MAGIC = re.compile(r"[*?\[]")
 OnError = Callable[[Path, OSError], None]
+Entry = tuple[Path, str]
+"""A path and its kind: `file` and `dangling`, a link that leads nowhere, are to be read; the others are reasons why a
+file is not read or a folder not entered."""
+TO_READ = ("file", "dangling")
 
 
 @dataclass(slots=True)
@@ -26,51 +33,65 @@ class _Walk:
     on_error: OnError
     hidden: bool
     max_depth: int | None
+    patterns: Patterns
     entered: set[str] = field(default_factory=set)
-    linked: list[tuple[Path, int]] = field(default_factory=list)
+    linked: list[tuple[Path, int, str]] = field(default_factory=list)
 
-    def enter(self, folder: Path, depth: int) -> Iterator[Path]:
-        """Yield the files of a folder and of the real folders in it; queue the linked ones."""
+    def enter(self, folder: Path, depth: int, inside: str = "") -> Iterator[Entry]:
+        """Yield what is in a folder and in the real folders in it; queue the linked ones.
+
+        `inside` is the path of the folder within the root, with a slash at its end.
+        """
         # A stack of its own, and real paths put together: a tree may be deeper than Python's stack, and resolving each
         # folder takes time cubic in its depth (7 s for 1,000).
-        open_ = self._opened(folder, os.path.realpath(folder))
+        open_ = self._opened(folder, os.path.realpath(folder), inside)
+        if not open_:
+            yield folder, LINKED_FOLDER
         while open_:
-            folder, real, entries = open_[-1]
-            name, kind = next(entries, ("", ""))
+            folder, real, inside, listed = open_[-1]
+            name, kind = next(listed, ("", ""))
             path = folder / name
             if not name:
                 open_.pop()
             elif kind == "dangling":
+                if self.patterns.leave_out_folder(inside + name):
+                    yield path, EXCLUDED
+                    continue
                 self.on_error(path, FileNotFoundError(errno.ENOENT, "this link leads nowhere"))
-                yield path
-            elif kind == "file":
-                yield path
+                yield path, kind
+            elif kind not in ("folder", "link"):
+                yield path, EXCLUDED if kind == "file" and self.patterns.leave_out_file(inside + name) else kind
             elif self.max_depth is not None and depth + len(open_) > self.max_depth:
                 continue
+            elif self.patterns.leave_out_folder(inside + name):
+                yield path, EXCLUDED_FOLDER
             elif kind == "link":
-                self.linked.append((path, depth + len(open_)))
+                self.linked.append((path, depth + len(open_), f"{inside}{name}/"))
             else:
-                open_ += self._opened(path, f"{real.rstrip('/')}/{name}")
+                opened = self._opened(path, f"{real.rstrip('/')}/{name}", f"{inside}{name}/")
+                if not opened:
+                    yield path, LINKED_FOLDER
+                open_ += opened
 
-    def _opened(self, folder: Path, real: str) -> list[tuple[Path, str, Iterator[tuple[str, str]]]]:
+    def _opened(self, folder: Path, real: str, inside: str) -> list[tuple[Path, str, str, Iterator[tuple[str, str]]]]:
         """Return a folder with what is in it, in a list of one; an empty list if it was entered before."""
         if real in self.entered or (real != self.root and _is_within(self.root, real)):
             return []
         self.entered.add(real)
-        return [(folder, real, iter(self._listed(folder)))]
+        return [(folder, real, inside, iter(self._listed(folder)))]
 
     def _listed(self, folder: Path) -> list[tuple[str, str]]:
         try:
             with os.scandir(folder) as listing:
                 # Names, not entries: for a folder of a million files that takes a third of the memory.
-                return sorted((e.name, k) for e in listing if (self.hidden or e.name[0] != ".") and (k := _kind(e)))
+                return sorted((e.name, _kind(e) if self.hidden or e.name[0] != "." else _hidden(e)) for e in listing)
         except OSError as error:
             self.on_error(folder, error)
             return []
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Return `file`, `folder`, `link` (to a folder), or an empty string for a pipe or device, which would block.
+    """Return `file`, `folder`, `link` (to a folder), or `special-file` for a pipe or device, which would block.
 
     `dangling` is a link of which it cannot be seen where it leads: it may have led to a folder.
     """
@@ -79,23 +100,42 @@ def _kind(entry: os.DirEntry[str]) -> str:
             return "link" if entry.is_symlink() else "folder"
         if entry.is_file():
             return "file"
-        return "" if os.path.exists(entry.path) else "dangling"
+        return SPECIAL if os.path.exists(entry.path) else "dangling"
     except OSError:  # a link to itself, or into a folder that cannot be entered
         return "dangling"
 
 
-def walk(root: Path, *, on_error: OnError, hidden: bool = False, max_depth: int | None = None) -> Iterator[Path]:
-    """Yield every file under `root`, sorted within each folder, depth first; a dangling link counts as a file.
+def _hidden(entry: os.DirEntry[str]) -> str:
+    try:
+        return HIDDEN_FOLDER if entry.is_dir() else HIDDEN
+    except OSError:
+        return HIDDEN
 
-    `max_depth` 1 is the folder itself. `on_error` is called for a folder that cannot be listed, which is then skipped,
-    and for a dangling link.
+
+def entries(
+    root: Path,
+    *,
+    on_error: OnError,
+    hidden: bool = False,
+    max_depth: int | None = None,
+    patterns: Patterns = ALL,
+) -> Iterator[Entry]:
+    """Yield everything under `root`, sorted within each folder, depth first, but folders that are entered.
+
+    `max_depth` 1 is the folder itself; what is deeper is left out. `on_error` is called for a folder that cannot be
+    listed, which is then skipped, and for a dangling link.
     """
-    walking = _Walk(os.path.realpath(root), on_error, hidden, max_depth)
+    walking = _Walk(os.path.realpath(root), on_error, hidden, max_depth, patterns)
     yield from walking.enter(root, 1)
     while walking.linked:
         linked, walking.linked = sorted(walking.linked), []
-        for folder, depth in linked:
-            yield from walking.enter(folder, depth)
+        for folder, depth, inside in linked:
+            yield from walking.enter(folder, depth, inside)
+
+
+def walk(root: Path, *, on_error: OnError) -> Iterator[Path]:
+    """Yield every file under `root` in the order of `entries`; a dangling link counts as a file."""
+    return (path for path, kind in entries(root, on_error=on_error) if kind in TO_READ)
 
 
 def _is_within(path: str, folder: str) -> bool:
@@ -109,13 +149,22 @@ def fixed_folder(pattern: str) -> str:
     return "/".join(segments[:first]) or "/"
 
 
-def expand(pattern: str, *, on_error: OnError) -> Iterator[Path]:
-    """Yield the files that match an absolute pattern: `*`, `?`, `[a-z]` within a name, `**` across folders."""
+def expand(pattern: str, *, on_error: OnError, patterns: Patterns = ALL) -> Iterator[Entry]:
+    """Yield what matches an absolute pattern: `*`, `?`, `[a-z]` within a name, `**` across folders.
+
+    Besides files and special files that is, for `**`, each excluded folder. `patterns` are relative to the folder above
+    the first wildcard.
+    """
     base = Path(fixed_folder(pattern))
     rest = pattern[len(str(base).rstrip("/")) + 1 :].split("/")
     depth = None if "**" in rest else len(rest)
     hidden = any(segment.startswith(".") for segment in rest)
-    yield from (p for p in walk(base, on_error=on_error, hidden=hidden, max_depth=depth) if matches(str(p), pattern))
+    for path, kind in entries(base, on_error=on_error, hidden=hidden, max_depth=depth, patterns=patterns):
+        if kind in (*TO_READ, SPECIAL, EXCLUDED):
+            if matches(str(path), pattern):
+                yield path, kind
+        elif kind == EXCLUDED_FOLDER and depth is None:
+            yield path, kind
 
 
 def matches(path: str, pattern: str) -> bool:

@@ -17,3 +17,8 @@ def format_of(name: str) -> tuple[str, str] | None:
             stem, compression = stem.removesuffix(suffix), suffix
     found = next((s for s in SUFFIXES if stem.endswith(s)), None)
     return None if found is None or (found == ".parquet" and compression) else (found, compression)
+
+
+def may_be_read(name: str) -> bool:
+    """Return whether a file of this name is read, or looked into because its name has no suffix."""
+    return format_of(name) is not None or "." not in name.strip(".")

@@ -25,6 +25,7 @@ from polyseme.tasks.reading.byte_streams import (
     pushed_back,
 )
 from polyseme.tasks.reading.charset import sniff, take_mark
+from polyseme.tasks.reading.content import HEAD_BYTES, format_of_content
 from polyseme.tasks.reading.delimited import read_delimited
 from polyseme.tasks.reading.documents import (
     Place,
@@ -35,12 +36,13 @@ from polyseme.tasks.reading.documents import (
     too_large,
     unforeseen,
 )
-from polyseme.tasks.reading.formats import WHOLE_FILE, format_of
+from polyseme.tasks.reading.formats import SUFFIXES, WHOLE_FILE, format_of, may_be_read
 from polyseme.tasks.reading.front_matter import split_front_matter
 from polyseme.tasks.reading.json_lines import read_jsonl
 from polyseme.tasks.reading.markdown_text import first_heading
 from polyseme.tasks.reading.parquet import read_parquet
 from polyseme.tasks.reading.regular_files import NotAFileError, open_file
+from polyseme.tasks.reading.skipped import BINARY, EMPTY, NOT_TEXT, Skipped
 
 STDIN_URI = "stdin:"
 
@@ -54,17 +56,24 @@ _FAILURES = (
 )
 
 
-def read_file(path: Path, uri: str, options: ReadOptions) -> Iterator[Document | Reject]:
+def read_file(path: Path, uri: str, options: ReadOptions) -> Iterator[Document | Reject | Skipped]:
     """Yield the documents and rejects of one file. Errors in the file, or a missing file, are rejects.
 
-    Raises ValueError for an unknown format.
+    A file whose name has no suffix is read as what it begins like, or skipped if that is no format to read. Raises
+    ValueError for an unknown suffix.
     """
-    known = format_of(path.name)
-    if known is None:
+    if not may_be_read(path.name):
         raise ValueError(f"{path} is of no known format")
-    suffix, compression = known
+    suffix, compression = format_of(path.name) or ("", "")
     try:
         with open_file(path) as raw:
+            if not suffix:
+                head = raw.read(HEAD_BYTES)
+                raw.seek(0)
+                suffix, compression = format_of_content(head, path.name) or ("", "")
+                if suffix not in SUFFIXES:
+                    yield Skipped(uri, NOT_TEXT if suffix else BINARY if head else EMPTY)
+                    return
             if suffix == ".parquet":
                 yield from read_parquet(raw, uri, options)
                 return

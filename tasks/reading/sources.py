@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -22,10 +22,12 @@ from polyseme.storage.lake import Lake, scheme_with_secret
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.documents import Place, ReadOptions
-from polyseme.tasks.reading.folders import MAGIC, OnError, expand, fixed_folder, matches, walk
-from polyseme.tasks.reading.formats import SUFFIXES, format_of
+from polyseme.tasks.reading.folders import MAGIC, TO_READ, OnError, entries, expand, fixed_folder, matches
+from polyseme.tasks.reading.formats import SUFFIXES, format_of, may_be_read
+from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.readers import STDIN_URI, read_file
 from polyseme.tasks.reading.regular_files import special_kind
+from polyseme.tasks.reading.skipped import EXCLUDED, HIDDEN, NOT_TEXT, Skipped
 from polyseme.tasks.reading.standard_input import UNNAMED_STDIN, check_stdin_name, read_named_stdin
 
 logger = logging.getLogger(__name__)
@@ -41,55 +43,86 @@ class Source:
     """One argument of the user, resolved. `target` is its identity: the path or pattern with links resolved.
 
     That of standard input is the name it was given, empty if none was. An `absent` source is not there now, but
-    documents that were read from it are known.
+    documents that were read from it are known. What `patterns` leave out is not covered by a scan of this source; they
+    are no part of its identity.
     """
 
     spec: str
     kind: Literal["file", "folder", "glob", "stdin"]
     target: str = ""
     absent: bool = False
+    patterns: Patterns = field(default=ALL, compare=False)
 
     @property
     def name(self) -> str:
         """The target as text that can be stored, shown and given as a source: if not in UTF-8, its file:// address."""
         return self.target if is_utf8(self.target) else _uri(self.target)
 
-    def files(self, *, on_error: OnError | None = None) -> Iterator[Path]:
-        """Yield the files to read, in a fixed order. `on_error` is called for a folder that cannot be listed."""
+    @property
+    def folder(self) -> str:
+        """The folder that patterns are relative to."""
+        if self.kind == "folder":
+            return self.target
+        return fixed_folder(self.target) if self.kind == "glob" else os.path.dirname(self.target)
+
+    def files(self, *, on_error: OnError | None = None) -> Iterator[Path | Skipped]:
+        """Yield the files to read and what is skipped, in a fixed order.
+
+        `on_error` is called for a folder that cannot be listed. What a glob pattern does not match is not part of it.
+        """
         on_error = on_error or _warn
-        if self.absent:
+        if self.absent or self.kind == "stdin":
             return
         if self.kind == "file":
-            yield Path(self.target)
-        if self.kind in ("file", "stdin"):
+            yield Skipped(_uri(self.target), EXCLUDED) if self.leaves_out(self.target) else Path(self.target)
             return
         found = (
-            walk(Path(self.target), on_error=on_error)
+            entries(Path(self.target), on_error=on_error, patterns=self.patterns)
             if self.kind == "folder"
-            else expand(self.target, on_error=on_error)
+            else expand(self.target, on_error=on_error, patterns=self.patterns)
         )
-        unknown = 0
-        for path in found:
-            if format_of(path.name):
+        for path, kind in found:
+            if kind not in TO_READ:
+                yield Skipped(path.as_uri() + ("/" if kind.endswith("folder") else ""), kind)
+            elif may_be_read(path.name):
                 yield path
-            else:
-                unknown += 1
-        if unknown:
-            logger.info("%s: skipped %d files of unknown format", self.spec, unknown)
+            elif kind == "file":  # a dangling link was an error
+                yield Skipped(path.as_uri(), NOT_TEXT)
 
     def covers(self, uri: str) -> bool:
-        """Return whether a document of `uri` would be read from this source if its file existed."""
+        """Return whether a document of `uri` would be read from this source if its file existed.
+
+        Also for a name without a suffix, of which only the content can tell.
+        """
         if self.kind == "stdin" or not uri.startswith("file:///"):
             return False
         if self.kind == "file":
-            return uri == _uri(self.target)
+            return uri == _uri(self.target) and not self.leaves_out(self.target)
         path = _path_of(uri)
-        if format_of(os.path.basename(path)) is None:
+        if not may_be_read(os.path.basename(path)):
             return False
         if self.kind == "glob":
-            return matches(path, self.target)
+            return matches(path, self.target) and not self.leaves_out(path)
         root = self.target.rstrip("/") + "/"
-        return path.startswith(root) and not any(name.startswith(".") for name in path[len(root) :].split("/"))
+        is_shown = path.startswith(root) and not any(name.startswith(".") for name in path[len(root) :].split("/"))
+        return is_shown and not self.leaves_out(path)
+
+    def leaves_out(self, path: str, *, folder: bool = False) -> bool:
+        """Return whether the patterns leave out an absolute path in the source's folder: a file, or a `folder`."""
+        root = self.folder.rstrip("/") + "/"
+        if not self.patterns or not path.startswith(root):
+            return False
+        inside = path[len(root) :]
+        return self.patterns.leave_out_within(inside) if folder else self.patterns.leave_out(inside)
+
+    def reaches(self, uri: str) -> bool:
+        """Return whether a file of any name, or a folder if `uri` ends in a slash, is this source or lies in it."""
+        if self.kind == "stdin" or not uri.startswith("file:///"):
+            return False
+        path = _path_of(uri.partition("!/")[0])
+        if self.kind == "glob":
+            return matches(path, self.target) or (uri.endswith("/") and path.startswith(self.folder.rstrip("/") + "/"))
+        return self.contains(path) if self.kind == "folder" else path == self.target
 
     def holds(self, lake: Lake) -> bool:
         """Return whether this source would read the parts of `lake` as documents."""
@@ -103,9 +136,12 @@ class Source:
         """Return whether rejects of `uri`, a file or folder, by earlier scans are replaced by a scan of this source."""
         if self.kind == "stdin":
             return uri == STDIN_URI + self.target if self.target else bool(UNNAMED_STDIN.fullmatch(uri))
-        if self.kind == "folder" and uri.startswith("file:///"):
-            return self.contains(_path_of(uri))
-        return self.covers(uri)
+        if self.kind != "folder" or not uri.startswith("file:///"):
+            return self.covers(uri)
+        path = _path_of(uri)
+        # The address may be that of a folder, to which patterns of files do not apply.
+        is_file = format_of(os.path.basename(path)) is not None
+        return self.contains(path) and not self.leaves_out(path, folder=not is_file)
 
     def contains(self, path: str) -> bool:
         """Return whether an absolute path, or a pattern, is this folder or lies in it."""
@@ -121,19 +157,22 @@ def resolve(
     lake: Lake | None = None,
     known: Known = lambda source: False,
     stdin_name: str | None = None,
+    patterns: Patterns = ALL,
 ) -> list[Source]:
-    """Resolve each argument to a source. One that is not there is absent if it is `known`.
+    """Resolve each argument to a source, and leave out what `patterns` do.
 
-    Raises UsageError for one that names nothing readable, has a password, or contains the parts of `lake`.
+    One that is not there is absent if it is `known`. Raises UsageError for one that names nothing readable, has a
+    password, or contains the parts of `lake`.
     """
     refuse_credentials(specs)
     name = check_stdin_name(stdin_name, specs)
     sources = [Source(spec, "stdin", name) if spec == "-" else _resolve(spec, known) for spec in specs]
+    sources = [replace(source, patterns=patterns) for source in sources]
     for source in sources:
         if lake is not None and source.holds(lake):
             raise UsageError(
                 f"The lake {lake.root} lies inside the source {source.spec}, so every commit would be read as new "
-                "documents. Choose another folder for the lake with --lake."
+                "documents. Choose another folder for the lake with --lake, or leave it out with --exclude."
             )
     return sources
 
@@ -156,10 +195,15 @@ def refuse_credentials(specs: Sequence[str]) -> None:
             )
 
 
-def read_sources(sources: Sequence[Source], options: ReadOptions, *, stdin: BinaryIO) -> Iterator[Document | Reject]:
-    """Yield the documents and rejects of `sources` in order, each file once even if several sources name it."""
+def read_sources(
+    sources: Sequence[Source], options: ReadOptions, *, stdin: BinaryIO
+) -> Iterator[Document | Reject | Skipped]:
+    """Yield the documents, rejects and skipped files of `sources` in order, each file once even if several name it."""
     # One source never names a file twice, and a million addresses would take memory.
     seen: set[str] | None = set() if len(sources) > 1 else None
+    files = {
+        _uri(source.target) for source in sources if source.kind == "file" and not source.leaves_out(source.target)
+    }
     for source in sources:
         if source.kind == "stdin":
             if seen is None or STDIN_URI not in seen:
@@ -168,14 +212,24 @@ def read_sources(sources: Sequence[Source], options: ReadOptions, *, stdin: Bina
                 seen.add(STDIN_URI)
             continue
         unlisted: list[Reject] = []
-        for path in source.files(on_error=partial(_add_unlisted, unlisted)):
-            uri = path.as_uri()
+        for found in source.files(on_error=partial(_add_unlisted, unlisted)):
+            uri = found.uri if isinstance(found, Skipped) else found.as_uri()
             if seen is not None:
-                if uri in seen:
+                if uri in seen or (isinstance(found, Skipped) and _is_read(found, sources, files)):
                     continue
                 seen.add(uri)
-            yield from read_file(path, uri, options)
+            if isinstance(found, Skipped):
+                yield found
+            else:
+                yield from read_file(found, uri, options)
         yield from unlisted
+
+
+def _is_read(skipped: Skipped, sources: Sequence[Source], files: Set[str]) -> bool:
+    """Return whether another source reads what one leaves out: the address of one of `files`, or in another folder."""
+    if skipped.reason not in (EXCLUDED, HIDDEN):
+        return False
+    return skipped.uri in files or any(s.covers(skipped.uri) for s in sources if s.kind in ("folder", "glob"))
 
 
 def shields(reject: Reject, uri: str) -> bool:
@@ -199,7 +253,7 @@ def _resolve(spec: str, known: Known) -> Source:
     real = os.path.realpath(path)
     # The name of a file decides how it is read, so a link to a file keeps its name.
     file = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-    readable = format_of(os.path.basename(path)) is not None
+    readable = may_be_read(os.path.basename(path))
     if os.path.isdir(path):
         return Source(spec, "folder", real)
     special = special_kind(path)
@@ -214,7 +268,7 @@ def _resolve(spec: str, known: Known) -> Source:
     if is_pattern:
         pattern = _real_pattern(path)
         source = Source(spec, "glob", pattern, absent=not os.path.lexists(fixed_folder(pattern)))
-        if next(source.files(), None) is not None or known(source):
+        if any(isinstance(found, Path) for found in source.files()) or known(source):
             return source
     if is_pattern:
         raise UsageError(f"no file that can be read matches {spec!r} ({path}); {_FORMATS}")
@@ -282,7 +336,7 @@ def _uri(path: str) -> str:
 
 
 def _add_unlisted(unlisted: list[Reject], folder: Path, error: OSError) -> None:
-    if os.path.islink(folder) and format_of(folder.name):
+    if os.path.islink(folder) and may_be_read(folder.name):
         return  # it is read as a file, with the same error
     message = f"the folder cannot be listed: {error.strerror}; check that it exists and its permissions, then run again"
     unlisted.append(Place(folder.as_uri(), "", "").refuse("unreadable", message))

@@ -14,16 +14,19 @@ from itertools import count
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import addresses
+from polyseme.storage.database.skipped_files import SkippedFiles
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, DocumentVersion, HeldBack, Outputs, Reject, Shard
 from polyseme.tasks.reading.coverage import Coverage
-from polyseme.tasks.reading.sources import Source, shields
+from polyseme.tasks.reading.skipped import Skipped
+from polyseme.tasks.reading.sources import Source, path_of, shields
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.identity import Identities, address_in, has_moved, is_derived, is_impostor
 from polyseme.tasks.shards.refusals import duplicate, key_bytes, taken, too_long
 from polyseme.tasks.shards.reject_rows import RejectRows
 from polyseme.tasks.shards.seen_ids import SeenIds
 from polyseme.tasks.shards.settling import settle
+from polyseme.tasks.shards.skipped_tally import SkippedTally
 from polyseme.tasks.shards.staging import Stage
 from polyseme.tasks.shards.tally import SourceTallies, Tally, What
 
@@ -62,6 +65,8 @@ class Scan:
     held_back: list[HeldBack] = field(default_factory=list)
     """Deletions that were not made because they were too many."""
     seen: SeenIds = field(default_factory=SeenIds)
+    _skipped: SkippedTally = field(default_factory=SkippedTally)
+    _unread: list[str] = field(default_factory=list)
     _shielding: dict[str, Reject] = field(default_factory=dict)
     _identities: Identities | None = None
     _coverage: Coverage = field(init=False)
@@ -79,8 +84,8 @@ class Scan:
             seen = self.seen
             self._identities = Identities(self.catalog, self._covers, seen=lambda id_: seen.is_new(id_) is not None)
 
-    def pending(self, items: Iterable[Document | Reject]) -> Iterator[Pending]:
-        """Yield each document that is new or changed; count the rest."""
+    def pending(self, items: Iterable[Document | Reject | Skipped]) -> Iterator[Pending]:
+        """Yield each document that is new or changed; count the rest, and the files that were skipped."""
         batch: list[Document] = []
         refused: list[Reject] = []
         chars = 0
@@ -89,6 +94,8 @@ class Scan:
             if isinstance(item, Reject):
                 self._reject(item)
                 refused.append(item)
+            elif isinstance(item, Skipped):
+                self._skip(item)
             elif longest is not None and key_bytes(item) > longest:
                 self._reject(too_long(item, longest))
             elif self.sources is not None and is_impostor(item, self._covers):
@@ -100,9 +107,10 @@ class Scan:
                 yield from self._compare(batch, refused)
                 batch, refused, chars = [], [], 0
         yield from self._compare(batch, refused)
+        self._shield_unread()
         self._reject_rows.finish()
 
-    def shards(self, items: Iterable[Document | Reject]) -> Iterator[Shard]:
+    def shards(self, items: Iterable[Document | Reject | Skipped]) -> Iterator[Shard]:
         """Yield the documents that are new or changed as staged shards, those that are described anew in their own."""
         ordinals = count()
         open_: dict[bool, Stage] = {}
@@ -133,6 +141,20 @@ class Scan:
     def retire_rejects(self, sources: Sequence[Source]) -> None:
         """Remove the rejects of earlier scans of `sources`; those of this scan replace them."""
         self.catalog.retire_rejects(self.run_id, Coverage(sources).scans)
+
+    def record_skipped(self, sources: Sequence[Source]) -> None:
+        """Record the files that this scan, a whole one, skipped, in place of those of earlier scans of `sources`."""
+        names = {source.name for source in sources}
+
+        def scanned(name: str) -> bool:
+            return name in names or any(source.contains(path_of(name)) for source in sources)
+
+        self.catalog.replace_skipped(self.run_id, self.skipped_files, scanned)
+
+    @property
+    def skipped_files(self) -> list[SkippedFiles]:
+        """What was skipped so far, by source, extension and reason."""
+        return self._skipped.rows([source.name for source in self.sources or ()])
 
     def close(self) -> None:
         """Remove the temporary file of ids."""
@@ -239,6 +261,29 @@ class Scan:
         self.tally.add(what, chars=chars)
         if self.of_sources is not None:
             self.of_sources.add(what, uri, chars=chars)
+
+    def _skip(self, skipped: Skipped) -> None:
+        number = self._coverage.skipping(skipped.uri)
+        if number is None:
+            raise AssertionError(f"no source has {skipped.uri}")
+        self._skipped.add(skipped, number)
+        self.tally.add("skipped_files")
+        if self.of_sources is not None:
+            self.of_sources.tallies[number].add("skipped_files")
+        if self._covers(skipped.uri):
+            self._unread.append(skipped.uri)
+            if len(self._unread) >= _LOOKUP_DOCUMENTS:
+                self._shield_unread()
+
+    def _shield_unread(self) -> None:
+        """Keep the documents of files in which no text is found any more, as those of a file that is refused."""
+        if self._unread:
+            with self.catalog.reading() as connection:
+                known = addresses.live_at(connection, self._unread)
+            self._shielding |= {
+                uri: Reject(uri, "", "read", "unreadable", "no text is found in it", "") for uri in known
+            }
+            self._unread = []
 
     def _covers(self, uri: str) -> bool:
         return bool(self._coverage.of(uri))

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-What = Literal["documents", "new", "changed", "redescribed", "unchanged", "moved", "rejected"]
+What = Literal["documents", "new", "changed", "redescribed", "unchanged", "moved", "rejected", "skipped_files"]
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of a scan so far. `redescribed` documents have another title or metadata, and the text they had."""
+    """Counts of a scan so far. `redescribed` documents have another title or metadata, and the text they had.
+
+    `skipped_files` are those that no reader reads; a folder that is not entered counts as one.
+    """
 
     documents: int = 0
     new: int = 0
@@ -22,11 +25,12 @@ class Tally:
     unchanged: int = 0
     moved: int = 0
     rejected: int = 0
+    skipped_files: int = 0
     deleted: int = 0
     chars_to_encode: int = 0
 
     def add(self, what: What, *, chars: int = 0) -> None:
-        """Count a document, of which so many characters are to be encoded, or a record that was refused."""
+        """Count a document, of which so many characters are to be encoded, a refused record, or a skipped file."""
         setattr(self, what, getattr(self, what) + 1)
         self.chars_to_encode += chars
 

@@ -25,8 +25,8 @@ _LARGE_CHARS = 2_000_000
 _PROCESSES_MOST = 12
 """More are of no use: each has its memory, and the caller's thread takes what they return."""
 
-Request: TypeAlias = tuple[Splitting, str, list[str]]
-"""How to split, the prompt of the sentences, and texts."""
+Request: TypeAlias = tuple[Splitting, str, list[tuple[str, str]]]
+"""How to split, the prompt of the sentences, and texts with their addresses."""
 
 
 class PassageProcesses:
@@ -53,7 +53,7 @@ class PassageProcesses:
             yield from passages_of(alike)
 
     def _request(self, documents: list[Document]) -> Request:
-        return self._splitting, self._wordpiece.prompt, [document.text for document in documents]
+        return self._splitting, self._wordpiece.prompt, [(document.text, document.uri) for document in documents]
 
     def _pooled(self, requests: Iterable[list[Document]]) -> Iterator[Passage]:
         ahead = 2 * self._pool.size * _REQUEST_CHARS

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from polyseme.storage.records import Document, Sentence
 from polyseme.tasks.arrays import Ints
+from polyseme.tasks.text.kept_text import KeptText
 from polyseme.tasks.text.sentences import Split
 from polyseme.tasks.text.tokenizer import GROUP_CHARS, TextTokenizer
 from polyseme.tasks.text.tokens import Tokens
@@ -90,9 +91,10 @@ class PassageGroup:
 
 @dataclass(frozen=True, slots=True)
 class _Untokenized:
-    """The sentences of a passage before they are tokenized."""
+    """The sentences of a passage before they are tokenized; with `kept` they are in that part of a text."""
 
     text: str
+    kept: KeptText | None
     first: int
     last: bool
     language: str
@@ -102,15 +104,16 @@ class _Untokenized:
 def passages(documents: Iterable[Document], wordpiece: TextTokenizer, split: Split) -> Iterator[Passage]:
     """Yield the passages of all documents in order. Those of a document do not depend on the other documents."""
     documents, read = tee(documents)
-    return with_documents(passage_groups((document.text for document in read), wordpiece, split), documents)
+    texts = ((document.text, document.uri) for document in read)
+    return with_documents(passage_groups(texts, wordpiece, split), documents)
 
 
-def passage_groups(texts: Iterable[str], wordpiece: TextTokenizer, split: Split) -> Iterator[PassageGroup]:
-    """Yield the passages of all texts in order, as many together as are tokenized in one call."""
+def passage_groups(texts: Iterable[tuple[str, str]], wordpiece: TextTokenizer, split: Split) -> Iterator[PassageGroup]:
+    """Yield the passages of all texts, each with its address, in order: as many together as are tokenized in a call."""
     waiting: list[_Untokenized] = []
     size = 0
-    for text in texts:
-        for part in _parts(text, split):
+    for text, uri in texts:
+        for part in _parts(text, uri, split):
             waiting.append(part)
             size += _OVERHEAD + sum(map(_size, part.sentences))
             if size >= GROUP_CHARS:
@@ -138,18 +141,20 @@ def with_documents(groups: Iterable[PassageGroup], documents: Iterable[Document]
             )  # fmt: skip
 
 
-def _parts(text: str, split: Split) -> Iterator[_Untokenized]:
+def _parts(text: str, uri: str, split: Split) -> Iterator[_Untokenized]:
     """Split one text into passages; the last may be empty if the others are full."""
+    kept = split.kept(text, uri)
+    text = text if kept is None else kept.text
     first, size = 0, 0
     taken: list[Sentence] = []
     language = split.language_of(text)
     for sentence in split.sentences(text, language):
         if size >= GROUP_CHARS:
-            yield _Untokenized(text, first, False, language, taken)
+            yield _Untokenized(text, kept, first, False, language, taken)
             first, size, taken = first + len(taken), 0, []
         taken.append(sentence)
         size += _size(sentence)
-    yield _Untokenized(text, first, True, language, taken)
+    yield _Untokenized(text, kept, first, True, language, taken)
 
 
 def _size(sentence: Sentence) -> int:
@@ -157,11 +162,28 @@ def _size(sentence: Sentence) -> int:
 
 
 def _tokenized(waiting: list[_Untokenized], wordpiece: TextTokenizer) -> PassageGroup:
+    spans = np.array([(s.start, s.stop) for part in waiting for s in part.sentences], np.int64).reshape(-1, 2)
+    tokens = wordpiece.tokens_of((part.text, part.sentences) for part in waiting)
+    _in_whole_texts(waiting, spans, tokens)
     return PassageGroup(
         first=[part.first for part in waiting],
         last=[part.last for part in waiting],
         languages=[part.language for part in waiting],
         counts=[len(part.sentences) for part in waiting],
-        spans=np.array([(s.start, s.stop) for part in waiting for s in part.sentences], np.int64).reshape(-1, 2),
-        tokens=wordpiece.tokens_of((part.text, part.sentences) for part in waiting),
+        spans=spans,
+        tokens=tokens,
     )
+
+
+def _in_whole_texts(waiting: list[_Untokenized], spans: Ints, tokens: Tokens) -> None:
+    """Turn the offsets of sentences and tokens in what was kept of a text into those in the text."""
+    if all(part.kept is None for part in waiting):
+        return
+    sentence_ptr = np.cumsum([0, *(len(part.sentences) for part in waiting)])
+    token_ptr = np.append(0, np.cumsum(tokens.lengths))[sentence_ptr]
+    bounds = zip(pairwise(sentence_ptr.tolist()), pairwise(token_ptr.tolist()), strict=True)
+    for part, ((a, b), (x, y)) in zip(waiting, bounds, strict=True):
+        if part.kept is not None:
+            spans[a:b, 0], spans[a:b, 1] = part.kept.spans(spans[a:b, 0], spans[a:b, 1])
+            start, stop = part.kept.spans(tokens.char_start[x:y], tokens.char_end[x:y])
+            tokens.char_start[x:y], tokens.char_end[x:y] = start, stop

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from polyseme.storage.errors import ModelError, UsageError
-from polyseme.storage.records import Sentence
+from polyseme.storage.records import Markdown, Sentence
+from polyseme.tasks.text.kept_text import KeptText
 from polyseme.tasks.text.language import language_of
+from polyseme.tasks.text.prose import is_markdown, prose_of
 from polyseme.tasks.text.splitting import lines, own, punkt, rules
 
 SPLITTER = rules.NAME
@@ -30,11 +32,13 @@ class Splitting:
     """How the texts of an encoding are split, as plain values: the splitter's name, and a language's code of ISO 639.
 
     `auto` is the language of each text, as far as it is clear; an empty one is English, for which the splitter of
-    earlier releases took any text. Raises UsageError for what is not a code.
+    earlier releases took any text. With `markdown` `prose` the code, tables and link targets of Markdown files are
+    left out. Raises UsageError for a language that is not a code.
     """
 
     splitter: str = SPLITTER
     language: str = ""
+    markdown: Markdown = "all"
 
     def __post_init__(self) -> None:
         if self.language not in ("", AUTO) and not _CODE.fullmatch(self.language):
@@ -79,10 +83,14 @@ def has_better(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A function that splits a text in a language, with the language that it is told: a code, empty, or `auto`."""
+    """A function that splits a text in a language, with the language that it is told: a code, empty, or `auto`.
+
+    `markdown` is what is read of Markdown files.
+    """
 
     sentences: Callable[[str, str], Iterator[Sentence]]
     language: str = ""
+    markdown: Markdown = "all"
 
     def __call__(self, text: str) -> Iterator[Sentence]:
         """Yield the sentences of a text."""
@@ -92,12 +100,23 @@ class Split:
         """Return the language that a text is split by, empty if that is neither told nor clear."""
         return language_of(text) if self.language == AUTO else self.language
 
+    def kept(self, text: str, uri: str) -> KeptText | None:
+        """Return what is read of the text of a document at `uri`; None for all of it."""
+        if self.markdown == "all" or not is_markdown(uri):
+            return None
+        found = prose_of(text)
+        return None if found.is_whole else found
+
 
 def split_by(splitting: Splitting) -> Split:
-    """Return the function that splits a text.
+    """Return the function that splits a text, and chooses what is read of one.
 
     Raises ModelError if the splitter is not here as it was: its name has the version of what it rests on.
     """
+    return replace(_split_by(splitting), markdown=splitting.markdown)
+
+
+def _split_by(splitting: Splitting) -> Split:
     told = splitting.language
     if splitting.splitter == rules.NAME:
         return Split(lambda text, language: rules.sentences(text, language or "en"), told or "en")

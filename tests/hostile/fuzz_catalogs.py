@@ -43,7 +43,7 @@ from tests import lakes
 from tests.hostile.fuzzing import Property
 from tests.hostile.lake_changes import CHANGES, ID, OTHER, SPEC, STAGED, Bytes, Change, Pointer, apply, template
 
-VIEWS = ("documents", "sentences", "words", "transitions", "coherence", "runs", "rejects", "encodings")
+VIEWS = ("documents", "sentences", "words", "transitions", "coherence", "runs", "rejects", "skipped", "encodings")
 _DOCUMENTS = "SELECT doc_id, text FROM documents ORDER BY ALL"
 _NOW = datetime(2027, 6, 1, tzinfo=UTC)
 
@@ -136,7 +136,8 @@ USES: dict[str, Callable[[Lake], object]] = {
 _SOME_USES = st.lists(st.sampled_from([*USES]), min_size=3, max_size=6, unique=True)
 CASES = st.builds(Case, st.lists(CHANGES, min_size=1, max_size=2), _SOME_USES)
 _WITHOUT_THE_TEXTS = frozenset(
-    {"runs", "rejects", "held_back", "shards", "other_uris", "retired_parts", "document_versions", "deleted_documents",
+    {"runs", "rejects", "skipped_files", "held_back",
+     "shards", "other_uris", "retired_parts", "document_versions", "deleted_documents",
      "moved", "meta"}
 )  # fmt: skip
 """Tables in which no value changes what documents there are or their texts."""

@@ -16,6 +16,7 @@ from polyseme.storage.records import HeldBack
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.sources import read_sources, resolve
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to
@@ -35,12 +36,13 @@ class Lakeside:
 
     def embed(
         self, *sources: object, limit: str | None = None, stdin: bytes = b"", engine: Engine | None = None,
-        stdin_name: str | None = None, **options: str,
+        stdin_name: str | None = None, patterns: Patterns = ALL, **options: str,
     ) -> Scan:  # fmt: skip
         """Bring the lake up to date with `sources`, as `polyseme embed` does."""
         lake, engine = self.catalog.lake, engine or self.engine
         self._runs += 1
-        found = resolve([str(s) for s in sources], lake=lake, known=known_to(lake), stdin_name=stdin_name)
+        specs = [str(s) for s in sources]
+        found = resolve(specs, lake=lake, known=known_to(lake), stdin_name=stdin_name, patterns=patterns)
         self.catalog.register_encoding(engine.spec)
         encoding_id, run_id = engine.spec.encoding_id, f"run{self._runs}"
         version = self.catalog.begin_run(run_id, encoding_id, [])
@@ -49,6 +51,7 @@ class Lakeside:
         for shard in list(scan.shards(items)):
             commit_shard(encode_shard(shard, lake, self.catalog, engine), self.catalog)
         scan.retire_rejects(found)
+        scan.record_skipped(found)
         scan.delete_gone(found, DeletionLimit.parse(limit))
         scan.close()
         return scan

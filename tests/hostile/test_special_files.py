@@ -16,6 +16,7 @@ from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.readers import read_file
 from polyseme.tasks.reading.regular_files import NotAFileError, open_file
+from polyseme.tasks.reading.skipped import Skipped
 from polyseme.tasks.reading.sources import read_sources, resolve, shields
 from tests import processes
 from tests.hostile.lakeside import Lakeside, lakeside, records
@@ -99,7 +100,7 @@ def test_a_pipe_in_the_place_of_a_known_source_deletes_nothing(lakeside: Lakesid
 
 
 def test_the_files_beside_a_pipe_are_read(tmp_path: Path) -> None:
-    def items() -> Iterator[Document | Reject]:
+    def items() -> Iterator[Document | Reject | Skipped]:
         return read_sources(resolve([str(tmp_path)]), ReadOptions(), stdin=io.BytesIO())
 
     for name in ("a.txt", "b.txt", "c.txt"):
@@ -111,7 +112,8 @@ def test_the_files_beside_a_pipe_are_read(tmp_path: Path) -> None:
     refused, last = stream
     assert isinstance(refused, Reject)
     assert isinstance(last, Document)
-    assert [item.uri for item in items()] == [(tmp_path / n).as_uri() for n in ("a.txt", "c.txt")]
+    kinds = {"a.txt": Document, "b.txt": Skipped, "c.txt": Document}
+    assert [(item.uri, type(item)) for item in items()] == [((tmp_path / n).as_uri(), k) for n, k in kinds.items()]
 
 
 @pytest.mark.parametrize("name", ["/dev/stdin", "<(echo text)"])

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from polyseme.flows.commands.options.model import DeviceName, Model
 from polyseme.flows.commands.options.panels import ENCODING
 from polyseme.storage.errors import UsageError
-from polyseme.storage.records import Context, Layers, Pooling, Precision
+from polyseme.storage.records import Context, Layers, Markdown, Pooling, Precision
 from polyseme.tasks.text.sentences import splitter_named
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Name = Annotated[
 
 SETTINGS = (
     "precision", "context", "layers", "pooling", "normalize", "dense", "prompt", "query_prompt", "max_tokens",
-    "language",
+    "language", "markdown",
 )  # fmt: skip
 """The options that fix an encoding of a model."""
 
@@ -78,6 +78,10 @@ class PartialEncodingOptions:
 
     language: str | None = None
     """The language of the texts, which the splitter is told: en, de and so on, or auto (default): found in each."""
+
+    markdown: Markdown | None = None
+    """What is encoded of Markdown files: prose (default), without blocks of code, tables, comments and the targets of
+    links; or all. The stored text is the whole file's. An encoding keeps what it was made with."""
 
     splitter: str | None = None
     """What splits texts into sentences: rules (default), lines (each is one, as in verse), one that a package installs

@@ -17,6 +17,7 @@ from polyseme.storage.errors import UsageError
 
 if TYPE_CHECKING:
     from polyseme.tasks.reading.documents import ReadOptions
+    from polyseme.tasks.reading.patterns import Patterns
 
 _MOST_PARAMETERS = 400_000
 """Bytes of JSON: Prefect refuses 524,288 for all parameters of a run."""
@@ -80,6 +81,26 @@ class FieldOptions:
             text_field=self.text_field, id_field=self.id_field,
             delimiter=self.delimiter, quote=self.quote, header=self.header,
         )  # fmt: skip
+
+
+@Parameter(name="*", group=DOCUMENTS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternOptions:
+    """Which files of the sources to read."""
+
+    include: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """Read only files that match this pattern of .gitignore, below the folder of their source, e.g. '*.md'. May be
+    repeated. The others are not part of the run: what was read from them before stays in the lake."""
+
+    exclude: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """Leave out files that match this pattern of .gitignore, and folders whole, e.g. 'build/'. May be repeated; the
+    last that matches decides, and ! reverses one. What was read from them before stays in the lake."""
+
+    def patterns(self) -> Patterns:
+        """Return the patterns. Raises UsageError for one that has no meaning."""
+        from polyseme.tasks.reading.patterns import Patterns
+
+        return Patterns(self.include, self.exclude)
 
 
 @Parameter(name="*", group=DOCUMENTS)

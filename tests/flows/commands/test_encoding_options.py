@@ -18,7 +18,7 @@ from polyseme.tasks.text.splitting import punkt
 OTHER: dict[str, Any] = {
     "precision": "int8", "context": "window", "layers": "mean_last4", "pooling": "max", "normalize": True,
     "dense": False, "prompt": "passage: ", "query_prompt": "query: ", "max_tokens": 64, "language": "de",
-    "splitter": "lines",
+    "splitter": "lines", "markdown": "all",
 }  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def status(**changes: Any) -> dict[str, Any]:
     return {
         "lake": "/data/lakes/news", "encodings": [encoding("polyseme_mini"), encoding("bert", missing=12)],
         "runs": [run(day) for day in range(27, 22, -1)], "running": [],
-        "rejects_by_code": {"no-text": 31, "bad-json": 7},
+        "rejects_by_code": {"no-text": 31, "bad-json": 7}, "skipped": [],
         "to_do": [{"what": "bert lacks 12 documents", "command": "polyseme backfill --encoding bert --lake lake"}],
     } | changes  # fmt: skip
 
@@ -242,3 +242,13 @@ def test_quantities_are_short() -> None:
     ]  # fmt: skip
     assert moment(NOW, NOW) == "11-27 17:00"
     assert moment(NOW - timedelta(days=365), NOW) == "2025-11-27"
+
+
+def test_files_that_were_skipped_have_a_line_with_the_extensions_that_are_not_read() -> None:
+    def skipped(files: int, extension: str, reason: str = "not-a-text-format") -> dict[str, Any]:
+        row = {"source": "/data/news", "extension": extension, "reason": reason, "files": files, "example": "file:///a"}
+        return row | {"run_id": "r"}
+
+    rows = [skipped(1200, ".pdf"), skipped(3, ".zip"), skipped(2, "", "hidden"), skipped(1, ".pdf")]
+    (line,) = [line for line in drawn(status(skipped=rows)) if "files skipped" in line]
+    assert line == '1,206 files skipped: 1,204 not-a-text-format (1,201 .pdf, 3 .zip), 2 hidden: polyseme sql "from'

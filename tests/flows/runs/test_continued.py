@@ -99,3 +99,16 @@ def test_an_encoding_keeps_its_words(make_checkpoint: MakeCheckpoint) -> None:
     assert made(plain, [earlier]) == earlier.encoding_id
     assert made(plain, [earlier, new]) == new.encoding_id
     assert made(plain, [earlier], name="new") == new.encoding_id
+
+
+def test_an_encoding_keeps_what_it_takes_of_markdown(make_checkpoint: MakeCheckpoint) -> None:
+    plain = EngineConfig(model=str(make_checkpoint()), device="cpu")
+    whole = encoding(replace(plain, markdown="all"))
+    assert whole.spec.stated().keys() == replace(whole.spec, splitter="lines/1").stated().keys()
+    assert "markdown" not in whole.spec.stated(), "its id is that of earlier releases"
+    assert encoding(plain).spec.markdown == "prose"
+    assert made(plain, [whole]) == whole.encoding_id
+    assert made(replace(plain, splitter="rules/1"), [whole]) == whole.encoding_id
+    assert made(replace(plain, markdown="prose"), [whole]) == encoding(plain).encoding_id
+    assert made(plain, [whole], name="new") == encoding(plain).encoding_id
+    assert made(plain, [encoding(plain)]) == encoding(plain).encoding_id

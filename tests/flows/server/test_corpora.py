@@ -12,6 +12,7 @@ from polyseme.flows.runs.runners import Runner
 from polyseme.flows.server.corpora import chosen, configured, lakes_configured, makers, names_configured
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.tasks.engine import shared_engine
+from polyseme.tasks.reading.patterns import Patterns
 from tests.tasks.test_engine_families import saved
 
 
@@ -39,6 +40,7 @@ def test_a_corpus_takes_every_option_of_embed(home: Path) -> None:
     configure(
         home,
         '[corpus.news]\nsources = ["news"]\nlake = "x"\ncontext = "pair"\nwords = ["Bank", " Supreme  COURT", "Fuß"]\n'
+        'include = ["*.md"]\nexclude = ["build/"]\nmarkdown = "all"\n'
         'nsp = true\ntext_field = "body"\ndelete = false\n[corpus.two]\nsources = ["news"]\nlevel = "sentences"\n',
     )
     found = configured()
@@ -50,6 +52,8 @@ def test_a_corpus_takes_every_option_of_embed(home: Path) -> None:
         "body",
     )
     assert not news.delete
+    assert (news.patterns, news.engine.markdown) == (Patterns(("*.md",), ("build/",)), "all")
+    assert news.resolved()[0].patterns == news.request().patterns == news.patterns
     assert found["two"].outputs.level == "sentences"
 
 
@@ -80,6 +84,8 @@ def test_a_model_folder_is_found_from_the_file(home: Path) -> None:
         ('[corpus.news]\nsources = ["news"]\nlevel = "letters"', "level.*letters"),
         ('[corpus.news]\nsources = ["news"]\ncontext = "pair"\npooling = "cls"', "pooling cls needs"),
         ("[corpus.news]\nsources = []", "needs sources"),
+        ('[corpus.news]\nsources = ["news"]\nexclude = ["*a*b*c*d"]', "--exclude .*wildcards"),
+        ('[corpus.news]\nsources = ["news"]\ninclude = "*.md"', "include: .*tuple"),
         ('[corpus.news]\nsources = ["news"]\nrunner = "spark"', "runner: .*spark"),
         ('[corpus.news]\nsources = ["news"]\nrunner_workers = 2', "belong to a cluster"),
         ('[corpus.news]\nsources = ["-"]', "needs sources"),

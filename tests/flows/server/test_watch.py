@@ -13,6 +13,7 @@ from polyseme.flows.events import SendError, SourceChanged
 from polyseme.flows.server.corpora import Corpus
 from polyseme.flows.server.watch import Outbox, Settling, Watched, Watcher, watched
 from polyseme.storage.errors import UsageError
+from polyseme.tasks.reading.patterns import Patterns
 from tests.processes import DEADLINE_SECONDS, wait_until
 
 
@@ -194,3 +195,15 @@ def test_a_watched_corpus_knows_its_files(tmp_path: Path, news: Corpus) -> None:
     (one,) = watched([news])
     assert isinstance(one, Watched)
     assert one.covers(tmp_path / "news" / "deep" / "a.jsonl.gz")
+
+
+def test_what_a_corpus_excludes_is_not_watched(tmp_path: Path) -> None:
+    for name in ("a.txt", "build/b.txt", "c.log.txt", "README"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text")
+    patterns = Patterns(exclude=("build/", "*.log.txt"))
+    (one,) = watched(
+        [Corpus(name="news", sources=[str(tmp_path)], lake=str(tmp_path.parent / "lake"), patterns=patterns)]
+    )
+    covered = {name: one.covers(tmp_path / name) for name in ("a.txt", "build", "build/b.txt", "c.log.txt", "README")}
+    assert covered == {"a.txt": True, "build": False, "build/b.txt": False, "c.log.txt": False, "README": True}

@@ -131,7 +131,7 @@ class TestEncodings:
 
     def test_a_lake_without_encodings_answers_with_no_rows(self, catalog: Catalog) -> None:
         with connect(catalog.lake) as con:
-            for table in (*TABLES, "coherence", "runs", "rejects", "encodings", "occurrences('bank')"):
+            for table in (*TABLES, "coherence", "runs", "rejects", "skipped", "encodings", "occurrences('bank')"):
                 assert con.execute(f"FROM {table}").fetchall() == []
 
     def test_a_run_shows_the_share_of_it_that_the_model_was_busy(self, catalog: Catalog, ask: Ask) -> None:

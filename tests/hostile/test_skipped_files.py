@@ -1,0 +1,104 @@
+"""Skipped files in a lake: what the view shows of each source, and whose documents stay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyseme.storage.sql.connection import connect
+from polyseme.tasks.reading.patterns import Patterns
+from polyseme.tasks.shards import skipped_tally
+from tests.hostile.lakeside import Lakeside, lakeside
+
+__all__ = ["lakeside"]
+
+
+def rows(lakeside: Lakeside) -> list[tuple[Any, ...]]:
+    with connect(lakeside.catalog.lake) as con:
+        return con.execute("SELECT source, extension, reason, files, example FROM skipped").fetchall()
+
+
+def put(root: Path, *names: str, content: bytes = b"A text. Another sentence.") -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return root
+
+
+def test_the_view_counts_by_source_extension_and_reason(lakeside: Lakeside, tmp_path: Path) -> None:
+    one, two = put(tmp_path / "one", "a.txt", "a.png", "sub/b.PNG", ".x"), put(tmp_path / "two", "a.zzz", "a.txt")
+    scan = lakeside.embed(one, two)
+    assert rows(lakeside) == [
+        (str(one), ".png", "not-a-text-format", 2, (one / "a.png").as_uri()),
+        (str(one), "", "hidden", 1, (one / ".x").as_uri()),
+        (str(two), ".zzz", "not-a-text-format", 1, (two / "a.zzz").as_uri()),
+    ]
+    assert (scan.tally.skipped_files, scan.tally.documents, skipped_tally.at_fault(scan.skipped_files)) == (4, 2, 3)
+
+
+def test_the_next_scan_of_a_source_or_of_one_above_it_replaces_its_rows(lakeside: Lakeside, tmp_path: Path) -> None:
+    root = put(tmp_path / "root", "a.txt", "sub/a.png", "sub/a.txt")
+    other = put(tmp_path / "other", "a.xyz", "a.txt")
+    lakeside.embed(root / "sub")
+    lakeside.embed(other)
+    lakeside.embed(root)
+    assert [(source, extension) for source, extension, *_ in rows(lakeside)] == [
+        (str(other), ".xyz"),
+        (str(root), ".png"),
+    ]
+    (root / "sub" / "a.png").unlink()
+    lakeside.embed(root)
+    assert [source for source, *_ in rows(lakeside)] == [str(other)]
+
+
+def test_a_million_extensions_are_counted_in_bounded_memory(
+    lakeside: Lakeside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(skipped_tally, "MOST_KINDS", 3)
+    lakeside.embed(put(tmp_path / "root", "a.txt", *(f"f.e{n}" for n in range(8))))
+    found = rows(lakeside)
+    assert len(found) == 4
+    assert {extension: files for _, extension, _, files, _ in found}["(others)"] == 5
+
+
+def test_documents_of_what_is_excluded_stay_and_are_covered_again_without_the_pattern(
+    lakeside: Lakeside, tmp_path: Path
+) -> None:
+    root = put(tmp_path / "root", "a.txt", "build/b.txt", "build/c.txt", "d.log.txt")
+    put(root, "build/bad.txt", content=b"")
+    lakeside.embed(root)
+    (root / "build" / "b.txt").unlink()
+    (root / "a.txt").unlink()
+    patterns = Patterns(exclude=("build/", "*.log.txt"))
+    scan = lakeside.embed(root, patterns=patterns, limit="100%")
+    assert (scan.tally.documents, scan.tally.deleted) == (0, 1)
+    assert len(lakeside.documents()) == 3
+    assert lakeside.rejects() == ["empty-file"], "its reject is that of a file which is no part of the run"
+    assert {reason: files for _, _, reason, files, _ in rows(lakeside)} == {"excluded": 1, "excluded-folder": 1}
+    scan = lakeside.embed(root, limit="100%")
+    assert (scan.tally.unchanged, scan.tally.deleted) == (2, 1)
+
+
+def test_a_file_without_a_suffix_that_lost_its_text_keeps_its_documents(lakeside: Lakeside, tmp_path: Path) -> None:
+    root = put(tmp_path / "root", "README", "other")
+    records = [{"id": f"r{n}", "text": "A record."} for n in range(3)]
+    put(root, "records", content="\n".join(map(json.dumps, records)).encode())
+    lakeside.embed(root)
+    assert len(lakeside.documents()) == 5
+    put(root, "README", "records", content=b"\0\1\2\xff")
+    put(root, "other", content=b"")
+    scan = lakeside.embed(root, limit="100%")
+    assert (scan.tally.deleted, len(lakeside.documents())) == (0, 5)
+    (root / "README").unlink()
+    assert lakeside.embed(root, limit="100%").tally.deleted == 1
+
+
+def test_a_lake_inside_its_source_is_allowed_if_it_is_left_out(lakeside: Lakeside, tmp_path: Path) -> None:
+    put(tmp_path, "a.txt")
+    name = Path(str(lakeside.catalog.lake.root)).relative_to(tmp_path)
+    scan = lakeside.embed(tmp_path, patterns=Patterns(include=("/a.txt",), exclude=(f"/{name}/",)))
+    assert scan.tally.documents == 1
