@@ -37,8 +37,9 @@ class ReadOptions:
     `id_field` None takes the first of `doc_id`, `id` that a record has, else its position in the file. With `presplit`
     the text is a list of sentences, each of which becomes a line of the document's text. `delimiter` and `quote` are of
     CSV and TSV: a character, `tab` and `none`, or None to find them; without `header` columns are `column_1` and on.
-    `max_document_bytes` counts UTF-8 text; `max_line_bytes` one line of JSONL or one row of CSV. Raises UsageError for
-    empty names and limits below 1.
+    `max_document_bytes` counts UTF-8 text; `max_line_bytes` one line of JSONL or one row of CSV. Parsing one file of
+    PDF, Office and the like may take `parse_seconds` of processor time and `parse_mb` MiB of memory. Raises UsageError
+    for empty names and limits below 1.
     """
 
     text_field: str = "text"
@@ -50,13 +51,15 @@ class ReadOptions:
     delimiter: str | None = None
     quote: str | None = None
     header: bool = True
+    parse_seconds: int = 60
+    parse_mb: int = 1024
 
     def __post_init__(self) -> None:
         if not self.text_field or not self.title_field or self.id_field == "":
             raise UsageError("a field name is empty: text, id and title fields need the name of a column or key")
         if self.text_field == self.id_field:
             raise UsageError(f"field {self.text_field!r} cannot be both --text-field and --id-field; name two fields")
-        for name in ("max_document_bytes", "max_line_bytes"):
+        for name in ("max_document_bytes", "max_line_bytes", "parse_seconds", "parse_mb"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.delimiter not in (None, "tab") and not _is_mark(self.delimiter):

@@ -1,8 +1,9 @@
-"""The records of one file, in order: text, Markdown, JSONL, CSV, TSV, Parquet. Knows no folders and no other file.
+"""The records of one file, in order, whatever its format. Knows no folders and no other file.
 
 Codes of rejected files (with an empty locator): `empty-file`, `unreadable` (an error of the operating system),
 `truncated` (the compressed stream ends early), `decompression-bomb` (it expands beyond the limit), `corrupt`,
-`undecodable`, `unforeseen` (an error in the reader itself). Records before the error were yielded.
+`undecodable`, `unforeseen` (an error in the reader itself), `wrong-format` (it is not what its name says) and those of
+`parsing.answers`. Records before the error were yielded.
 """
 
 from __future__ import annotations
@@ -35,11 +36,14 @@ from polyseme.tasks.reading.documents import (
     too_large,
     unforeseen,
 )
-from polyseme.tasks.reading.formats import WHOLE_FILE, format_of
+from polyseme.tasks.reading.formats import PARSERS, WHOLE_FILE, format_of
 from polyseme.tasks.reading.front_matter import split_front_matter
 from polyseme.tasks.reading.json_lines import read_jsonl
 from polyseme.tasks.reading.markdown_text import first_heading
 from polyseme.tasks.reading.parquet import read_parquet
+from polyseme.tasks.reading.parsing.answers import Answers, read_parsed
+from polyseme.tasks.reading.parsing.pool import Parsers
+from polyseme.tasks.reading.recognition import WrongFormatError, recognised
 from polyseme.tasks.reading.regular_files import NotAFileError, open_file
 
 STDIN_URI = "stdin:"
@@ -54,10 +58,13 @@ _FAILURES = (
 )
 
 
-def read_file(path: Path, uri: str, options: ReadOptions) -> Iterator[Document | Reject]:
+def read_file(
+    path: Path, uri: str, options: ReadOptions, *, parsers: Parsers | None = None, answers: Answers | None = None
+) -> Iterator[Document | Reject]:
     """Yield the documents and rejects of one file. Errors in the file, or a missing file, are rejects.
 
-    Raises ValueError for an unknown format.
+    A file that has to be parsed is given to `parsers`, or was already and has `answers`. Raises ValueError for an
+    unknown format.
     """
     known = format_of(path.name)
     if known is None:
@@ -65,18 +72,30 @@ def read_file(path: Path, uri: str, options: ReadOptions) -> Iterator[Document |
     suffix, compression = known
     try:
         with open_file(path) as raw:
+            suffix, compression = recognised(path, raw)
             if suffix == ".parquet":
                 yield from read_parquet(raw, uri, options)
-                return
-            stream, declared = take_mark(inflated(raw, compression))
-            if suffix in WHOLE_FILE:
-                yield _read_text(stream, declared, uri, options, path=path)
-            elif suffix in (".csv", ".tsv"):
-                yield from read_delimited(stream, declared, uri, options, tabs=suffix == ".tsv")
+            elif suffix in PARSERS:
+                compressed = inflated(raw, compression) if compression else None
+                yield from read_parsed(suffix, path, compressed, uri, options, parsers=parsers, answers=answers)
             else:
-                yield from read_jsonl(stream, uri, options)
+                yield from _read_stream(inflated(raw, compression), suffix, path, uri, options)
     except Exception as error:
         yield _file_refused(uri, error, doc_id=uri if suffix in WHOLE_FILE else None)
+
+
+def _read_stream(
+    raw: io.BufferedReader, suffix: str, path: Path, uri: str, options: ReadOptions
+) -> Iterator[Document | Reject]:
+    stream, declared = take_mark(raw)
+    if suffix in WHOLE_FILE:
+        yield _read_text(stream, declared, uri, options, path=path)
+    elif suffix in (".csv", ".tsv"):
+        yield from read_delimited(stream, declared, uri, options, tabs=suffix == ".tsv")
+    elif suffix in (".jsonl", ".ndjson"):
+        yield from read_jsonl(stream, uri, options)
+    else:
+        raise WrongFormatError(suffix)
 
 
 def read_stdin(stdin: BinaryIO, options: ReadOptions) -> Iterator[Document | Reject]:
@@ -100,6 +119,9 @@ def read_stdin(stdin: BinaryIO, options: ReadOptions) -> Iterator[Document | Rej
 
 def _file_refused(uri: str, error: Exception, *, doc_id: str | None) -> Reject:
     place = Place(uri, "", uri)
+    if isinstance(error, WrongFormatError):
+        message = f"it is not of the format {error} that its name says; name it by what it is"
+        return place.refuse("wrong-format", message, doc_id=doc_id)
     if not isinstance(error, _FAILURES):
         return unforeseen(place, error, doc_id=doc_id)
     if isinstance(error, EOFError):

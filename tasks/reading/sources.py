@@ -20,17 +20,21 @@ from polyseme.storage.checks import is_utf8
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake, scheme_with_secret
 from polyseme.storage.records import Document, Reject
+from polyseme.tasks.reading.ahead import read_files
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.documents import Place, ReadOptions
 from polyseme.tasks.reading.folders import MAGIC, OnError, expand, fixed_folder, matches, walk
 from polyseme.tasks.reading.formats import SUFFIXES, format_of
-from polyseme.tasks.reading.readers import STDIN_URI, read_file
+from polyseme.tasks.reading.readers import STDIN_URI
 from polyseme.tasks.reading.regular_files import special_kind
 from polyseme.tasks.reading.standard_input import UNNAMED_STDIN, check_stdin_name, read_named_stdin
 
 logger = logging.getLogger(__name__)
 
-INCOMPLETE_CODES = frozenset({"unreadable", "truncated", "decompression-bomb", "corrupt", "undecodable", "unforeseen"})
+INCOMPLETE_CODES = frozenset({
+    "unreadable", "truncated", "decompression-bomb", "corrupt", "undecodable", "unforeseen", "wrong-format",
+    "missing-extra", "parser-timeout", "parser-memory", "parser-crashed",
+})  # fmt: skip
 """Codes of a file (or, with `unreadable`, a folder) that was not read to its end: its other documents are unknown."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -168,14 +172,18 @@ def read_sources(sources: Sequence[Source], options: ReadOptions, *, stdin: Bina
                 seen.add(STDIN_URI)
             continue
         unlisted: list[Reject] = []
-        for path in source.files(on_error=partial(_add_unlisted, unlisted)):
-            uri = path.as_uri()
-            if seen is not None:
-                if uri in seen:
-                    continue
-                seen.add(uri)
-            yield from read_file(path, uri, options)
+        yield from read_files(_unseen(source.files(on_error=partial(_add_unlisted, unlisted)), seen), options)
         yield from unlisted
+
+
+def _unseen(paths: Iterator[Path], seen: set[str] | None) -> Iterator[tuple[Path, str]]:
+    """Yield files with their addresses, none that was `seen`, and note them there."""
+    for path in paths:
+        uri = path.as_uri()
+        if seen is None or uri not in seen:
+            if seen is not None:
+                seen.add(uri)
+            yield path, uri
 
 
 def shields(reject: Reject, uri: str) -> bool:

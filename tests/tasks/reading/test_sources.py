@@ -53,7 +53,7 @@ def test_a_folder_yields_every_known_file_sorted_and_no_hidden_one(tmp_path: Pat
 def test_files_of_unknown_format_in_a_folder_are_counted_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write(tmp_path, "a.txt", "b.png", "c.pdf")
+    write(tmp_path, "a.txt", "b.png", "c.exe")
     with caplog.at_level("INFO", logger="polyseme.tasks.reading.sources"):
         assert len(read(tmp_path)) == 1
     assert "skipped 2 files" in caplog.text
