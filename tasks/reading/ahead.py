@@ -5,6 +5,7 @@ What comes out, and in which order, does not depend on when a parser ends. Bound
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -17,8 +18,11 @@ from polyseme.tasks.reading.formats import PARSERS, format_of, missing_package
 from polyseme.tasks.reading.parsing.answers import Answers, request_for
 from polyseme.tasks.reading.parsing.pool import Parsers
 from polyseme.tasks.reading.readers import read_file
-from polyseme.tasks.reading.recognition import WrongFormatError, recognised
+from polyseme.tasks.reading.recognition import WrongFormatError, head_of, recognised
 from polyseme.tasks.reading.regular_files import open_file
+from polyseme.tasks.reading.skipped import Skipped
+
+logger = logging.getLogger(__name__)
 
 _FILES_PER_WORKER = 4
 _MOST_BYTES = 256 * MIB
@@ -45,9 +49,20 @@ def read_files(files: Iterable[tuple[Path, str]], options: ReadOptions) -> Itera
             ):
                 first = waiting.popleft()
                 ahead -= first.size
-                yield from read_file(first.path, first.uri, options, parsers=parsers, answers=first.answers)
+                yield from _read(first, options, parsers)
         for rest in waiting:
-            yield from read_file(rest.path, rest.uri, options, parsers=parsers, answers=rest.answers)
+            yield from _read(rest, options, parsers)
+
+
+def _read(file: _Waiting, options: ReadOptions, parsers: Parsers) -> Iterator[Document | Reject]:
+    skipped = 0
+    for item in read_file(file.path, file.uri, options, parsers=parsers, answers=file.answers):
+        if isinstance(item, Skipped):
+            skipped += 1
+        else:
+            yield item
+    if skipped:
+        logger.info("%s: skipped %d members that are not read", file.uri, skipped)
 
 
 def _started(path: Path, options: ReadOptions, parsers: Parsers) -> tuple[Answers | None, int]:
@@ -57,7 +72,7 @@ def _started(path: Path, options: ReadOptions, parsers: Parsers) -> tuple[Answer
         return None, 0
     # Whatever is wrong with the file is found again, and reported, in its turn.
     with suppress(OSError, WrongFormatError), open_file(path) as raw:
-        suffix, compression = recognised(path, raw)
+        suffix, compression = recognised(path.name, head_of(raw))
         size = raw.seek(0, 2)
         if suffix in PARSERS and not compression and missing_package(suffix) is None and size <= _MOST_BYTES:
             return parsers.submit(request_for(suffix, options, path=path)), size

@@ -13,6 +13,7 @@ import traceback
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from urllib.parse import quote
 from uuid import UUID
 
 import orjson
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 MIB = 1 << 20
 MAX_ID_CHARS = 1024
+NAMED_PARTS = ("sheet", "message")
+"""Parts of a file that are documents of their own: their locator is the kind and the name, as in `sheet Ports`."""
 _ID_FIELDS = ("doc_id", "id")
 _LINE_BREAKS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _NOT_IN_AN_ID = re.compile("[\0\ud800-\udfff]")
@@ -96,6 +99,11 @@ class Place:
     def refuse(self, code: str, message: str, *, of: str | bytes = "", doc_id: str | None = None) -> Reject:
         """Return a reject of the record here; `of` is its content, of which a printable excerpt is kept."""
         return Reject(self.uri, self.locator, "read", code, message, excerpt(of), doc_id)
+
+
+def part_fragment(kind: str, name: str) -> str:
+    """Return what stands behind `#` in the id of a part of a file: `sheet=Ports%202`."""
+    return f"{kind}={quote(name, safe='')}"
 
 
 def document_from(

@@ -44,17 +44,25 @@ _PACKAGES = {
 }
 EXTRA = "documents"
 """The extra that installs the packages that parsers need."""
-SUFFIXES = (*WHOLE_FILE, *RECORD_FILES, ".parquet", *PARSERS)
+ARCHIVES = (".zip", ".tar")
+"""Files of files, each of which is read by its own format."""
+SUFFIXES = (*WHOLE_FILE, *RECORD_FILES, ".parquet", *PARSERS, *ARCHIVES)
+_SHORT = {".tgz": ".tar.gz", ".tbz2": ".tar.bz2", ".txz": ".tar.xz", ".tzst": ".tar.zst"}
+_SEEKING = (".parquet", ".zip")
+"""Formats that are read from their end, and compress their content themselves: not read compressed once more."""
 
 
 def format_of(name: str) -> tuple[str, str] | None:
     """Return the format and compression suffixes of a file name; None for other formats."""
     stem, compression = name.lower(), ""
+    for short, long in _SHORT.items():
+        if stem.endswith(short):
+            stem = stem.removesuffix(short) + long
     for suffix in COMPRESSIONS:
         if stem.endswith(suffix):
             stem, compression = stem.removesuffix(suffix), suffix
     found = next((s for s in SUFFIXES if stem.endswith(s)), None)
-    return None if found is None or (found == ".parquet" and compression) else (found, compression)
+    return None if found is None or (found in _SEEKING and compression) else (found, compression)
 
 
 def missing_package(suffix: str) -> str | None:

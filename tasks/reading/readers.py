@@ -9,14 +9,18 @@ Codes of rejected files (with an empty locator): `empty-file`, `unreadable` (an 
 from __future__ import annotations
 
 import io
+import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 
 from polyseme.storage.records import Document, Reject
+from polyseme.tasks.reading.archives import Archive, ArchiveLimitError, Member, read_archive
 from polyseme.tasks.reading.byte_streams import (
     BLOCK,
     ExpansionError,
@@ -26,6 +30,7 @@ from polyseme.tasks.reading.byte_streams import (
     pushed_back,
 )
 from polyseme.tasks.reading.charset import sniff, take_mark
+from polyseme.tasks.reading.content import HEAD_BYTES, format_of_content
 from polyseme.tasks.reading.delimited import read_delimited
 from polyseme.tasks.reading.documents import (
     Place,
@@ -36,15 +41,16 @@ from polyseme.tasks.reading.documents import (
     too_large,
     unforeseen,
 )
-from polyseme.tasks.reading.formats import PARSERS, WHOLE_FILE, format_of
+from polyseme.tasks.reading.formats import ARCHIVES, PARSERS, SUFFIXES, WHOLE_FILE, format_of
 from polyseme.tasks.reading.front_matter import split_front_matter
 from polyseme.tasks.reading.json_lines import read_jsonl
 from polyseme.tasks.reading.markdown_text import first_heading
 from polyseme.tasks.reading.parquet import read_parquet
 from polyseme.tasks.reading.parsing.answers import Answers, read_parsed
 from polyseme.tasks.reading.parsing.pool import Parsers
-from polyseme.tasks.reading.recognition import WrongFormatError, recognised
+from polyseme.tasks.reading.recognition import WrongFormatError, head_of, recognised
 from polyseme.tasks.reading.regular_files import NotAFileError, open_file
+from polyseme.tasks.reading.skipped import BINARY, EMPTY, NOT_TEXT, Skipped
 
 STDIN_URI = "stdin:"
 
@@ -55,16 +61,19 @@ _FAILURES = (
     UnicodeDecodeError,
     zlib.error,
     pa.ArrowException,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    NotImplementedError,  # a compression that Python's zipfile lacks
 )
 
 
 def read_file(
     path: Path, uri: str, options: ReadOptions, *, parsers: Parsers | None = None, answers: Answers | None = None
-) -> Iterator[Document | Reject]:
+) -> Iterator[Document | Reject | Skipped]:
     """Yield the documents and rejects of one file. Errors in the file, or a missing file, are rejects.
 
-    A file that has to be parsed is given to `parsers`, or was already and has `answers`. Raises ValueError for an
-    unknown format.
+    A file that has to be parsed is given to `parsers`, or was already and has `answers`. Of an archive, members that
+    are not read are yielded too. Raises ValueError for an unknown format.
     """
     known = format_of(path.name)
     if known is None:
@@ -72,14 +81,52 @@ def read_file(
     suffix, compression = known
     try:
         with open_file(path) as raw:
-            suffix, compression = recognised(path, raw)
+            suffix, compression = recognised(path.name, head_of(raw))
             if suffix == ".parquet":
                 yield from read_parquet(raw, uri, options)
+            elif suffix in ARCHIVES:
+                yield from read_archive(suffix, compression, raw, uri, partial(_read_member, options, parsers))
             elif suffix in PARSERS:
                 compressed = inflated(raw, compression) if compression else None
                 yield from read_parsed(suffix, path, compressed, uri, options, parsers=parsers, answers=answers)
             else:
                 yield from _read_stream(inflated(raw, compression), suffix, path, uri, options)
+    except Exception as error:
+        yield _file_refused(uri, error, doc_id=uri if suffix in WHOLE_FILE else None)
+
+
+def _read_member(
+    options: ReadOptions, parsers: Parsers | None, member: Member, uri: str, archive: Archive
+) -> Iterator[Document | Reject | Skipped]:
+    """Yield what is in one member of an archive."""
+    path = Path(member.name)
+    named = format_of(path.name)
+    suffix = ""
+    if named is None and path.suffix:
+        yield Skipped(uri, NOT_TEXT)
+        return
+    try:
+        with member.open() as opened:
+            stream = archive.counted(opened)
+            head = stream.read(HEAD_BYTES)
+            known = recognised(path.name, head) if named else format_of_content(head)
+            if known is None or known[0] not in SUFFIXES:
+                yield Skipped(uri, NOT_TEXT if known else BINARY if head else EMPTY)
+                return
+            suffix, compression = known
+            stream = pushed_back(head, stream)
+            if suffix in ARCHIVES:
+                yield from archive.nested(suffix, compression, stream, uri)
+            elif suffix == ".parquet":
+                with archive.spooled(stream) as raw:
+                    yield from read_parquet(raw, uri, options)
+            elif suffix in PARSERS:
+                plain = inflated(cast("BinaryIO", stream), compression) if compression else stream
+                yield from read_parsed(suffix, path, plain, uri, options, parsers=parsers, answers=None)
+            else:
+                yield from _read_stream(inflated(cast("BinaryIO", stream), compression), suffix, path, uri, options)
+    except ArchiveLimitError:
+        raise
     except Exception as error:
         yield _file_refused(uri, error, doc_id=uri if suffix in WHOLE_FILE else None)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import BinaryIO
 
 from polyseme.tasks.reading.content import HEAD_BYTES, format_of_content, has_signature
-from polyseme.tasks.reading.formats import PARSERS, format_of
+from polyseme.tasks.reading.formats import ARCHIVES, PARSERS, format_of
 
 _TEXT_LIKE = frozenset({".html", ".htm", ".xhtml", ".xml", ".tei", ".rst", ".org", ".ipynb", ".eml", ".mbox"})
 """Formats that are text: any text may be one, so that the name decides, except between kinds of mail and of markup."""
@@ -18,27 +17,32 @@ class WrongFormatError(Exception):
     """A file whose name names a format that it is not of, and that cannot be told."""
 
 
-def recognised(path: Path, raw: BinaryIO) -> tuple[str, str]:
-    """Return the format and the compression of a file; leaves it at its beginning.
+def recognised(name: str, head: bytes) -> tuple[str, str]:
+    """Return the format and the compression of a file that begins with `head`.
 
     Raises ValueError for a name of no known format, WrongFormatError for a file that has nothing of its format.
     """
-    named = format_of(path.name)
+    named = format_of(name)
     if named is None:
-        raise ValueError(f"{path} is of no known format")
+        raise ValueError(f"{name} is of no known format")
     suffix, compression = named
-    if compression or suffix == ".parquet":
+    if compression or suffix == ".parquet" or suffix in ARCHIVES:
         return named
-    head = raw.read(HEAD_BYTES)
-    raw.seek(0)
     if not head or (suffix not in PARSERS and not has_signature(head)):
         return named
-    found = format_of_content(head, path.name)
+    found = format_of_content(head, name)
     if suffix not in PARSERS or suffix in _TEXT_LIKE:
         return _of_text(named, found, head)
     if found and found[0] in (".txt", ".jsonl", ".json"):
         raise WrongFormatError(suffix)
     return found or named  # what cannot be told its parser refuses
+
+
+def head_of(raw: BinaryIO) -> bytes:
+    """Return the beginning of a file, and leave it there."""
+    head = raw.read(HEAD_BYTES)
+    raw.seek(0)
+    return head
 
 
 def _of_text(named: tuple[str, str], found: tuple[str, str] | None, head: bytes) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake, scheme_with_secret
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.ahead import read_files
+from polyseme.tasks.reading.archives import WITHIN, archive_of
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.documents import Place, ReadOptions
 from polyseme.tasks.reading.folders import MAGIC, OnError, expand, fixed_folder, matches, walk
@@ -82,9 +83,13 @@ class Source:
             logger.info("%s: skipped %d files of unknown format", self.spec, unknown)
 
     def covers(self, uri: str) -> bool:
-        """Return whether a document of `uri` would be read from this source if its file existed."""
+        """Return whether a document of `uri` would be read from this source if its file existed.
+
+        A member of an archive is, as the archive is.
+        """
         if self.kind == "stdin" or not uri.startswith("file:///"):
             return False
+        uri = archive_of(uri)
         if self.kind == "file":
             return uri == _uri(self.target)
         path = _path_of(uri)
@@ -189,11 +194,14 @@ def _unseen(paths: Iterator[Path], seen: set[str] | None) -> Iterator[tuple[Path
 def shields(reject: Reject, uri: str) -> bool:
     """Return whether documents of `uri` may still exist although they were not read, because of `reject`.
 
-    So for a file that was not read to its end or has nothing in it, for everything under a folder that could not be
-    listed, and for a record whose id is not known: none of them proves that a document is gone.
+    So for a file that was not read to its end or has nothing in it, with what is in it if it is an archive, for
+    everything under a folder that could not be listed, and for a record whose id is not known: none of them proves that
+    a document is gone.
     """
     if reject.uri != uri:
-        return reject.code == "unreadable" and uri.startswith(reject.uri.rstrip("/") + "/")
+        if reject.code == "unreadable" and uri.startswith(reject.uri.rstrip("/") + "/"):
+            return True
+        return reject.code in INCOMPLETE_CODES and uri.startswith(reject.uri + WITHIN)
     return reject.code in INCOMPLETE_CODES or reject.doc_id is None
 
 
@@ -239,7 +247,7 @@ def _real_pattern(pattern: str) -> str:
 
 
 _FORMATS = (
-    f"formats are {' '.join(SUFFIXES)}, each but .parquet also with {' '.join(COMPRESSIONS)}; "
+    f"formats are {' '.join(SUFFIXES)}, each but .parquet and .zip also with {' '.join(COMPRESSIONS)}; "
     "pipe anything else as text or JSON lines into -"
 )
 

@@ -11,11 +11,18 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import quote
 
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.byte_streams import chunks_of
-from polyseme.tasks.reading.documents import MIB, Place, ReadOptions, canonical_json, checked_text, clean_title
+from polyseme.tasks.reading.documents import (
+    MIB,
+    Place,
+    ReadOptions,
+    canonical_json,
+    checked_text,
+    clean_title,
+    part_fragment,
+)
 from polyseme.tasks.reading.formats import EXTRA, missing_package
 from polyseme.tasks.reading.parsing.parsed import Parsed, ParseRequest, RefusedError
 from polyseme.tasks.reading.parsing.pool import Parsers
@@ -80,10 +87,11 @@ def _parsed(request: ParseRequest, parsers: Parsers | None) -> list[Parsed | Ref
 
 
 def _document(parsed: Parsed, uri: str, stem: str, options: ReadOptions) -> Document | Reject:
-    fragment = parsed.fragment
-    place = Place(uri, fragment.replace("=", " ", 1), f"{uri}#{quote(fragment, safe='=')}" if fragment else uri)
+    place = Place(uri, "", uri)
+    if parsed.part is not None:
+        place = Place(uri, " ".join(parsed.part), f"{uri}#{part_fragment(*parsed.part)}")
     text = checked_text(parsed.text, place, options, doc_id=place.key)
     if isinstance(text, Reject):
         return text
-    title = clean_title(parsed.title) or clean_title(f"{stem}: {place.locator}" if fragment else stem)
+    title = clean_title(parsed.title) or clean_title(f"{stem}: {place.locator}" if place.locator else stem)
     return Document(place.key, uri, text, place.locator, title, canonical_json(parsed.metadata))

@@ -21,7 +21,7 @@ _MOST_HEADER = 10_000
 
 def parse_eml(data: bytes, request: ParseRequest) -> Iterator[Parsed]:
     """Yield a message."""
-    yield _message(data, request, "")
+    yield _message(data, request, None)
 
 
 def parse_mbox(data: bytes, request: ParseRequest) -> Iterator[Parsed]:
@@ -37,14 +37,14 @@ def parse_mbox(data: bytes, request: ParseRequest) -> Iterator[Parsed]:
     for number, (match, end) in enumerate(zip(starts, ends, strict=True), start=1):
         message = _QUOTED_FROM.sub(rb"\1", data[match.end() : end])
         with suppress(_NoTextError):
-            yield _message(message, request, f"message={number}")
+            yield _message(message, request, ("message", str(number)))
 
 
 class _NoTextError(RefusedError):
     pass
 
 
-def _message(data: bytes, request: ParseRequest, fragment: str) -> Parsed:
+def _message(data: bytes, request: ParseRequest, part: tuple[str, str] | None) -> Parsed:
     message = BytesParser(policy=policy.default).parsebytes(data)
     assert isinstance(message, EmailMessage)
     text = Text(request.most_bytes)
@@ -55,7 +55,7 @@ def _message(data: bytes, request: ParseRequest, fragment: str) -> Parsed:
     stated_ = {field: _header(message, name) for field, name in _HEADERS.items()}
     names = [name for part in _attachments(message) if (name := part.get_filename())]
     metadata = stated(**stated_, attachments=names[:1000])
-    return Parsed(found, _header(message, "subject"), metadata, fragment)
+    return Parsed(found, _header(message, "subject"), metadata, part)
 
 
 def _body(message: EmailMessage, most: int) -> str:

@@ -41,7 +41,7 @@ def parse_ods(data: bytes, request: ParseRequest) -> Iterator[Parsed]:
     for name, lines in reader.sheets:
         if text := "\n".join(line for line in lines if line.strip()):
             shown = f"{title}: {name}" if title else name
-            yield Parsed(text, shown, metadata | {"sheet": name}, fragment=f"sheet={name}")
+            yield Parsed(text, shown, metadata | {"sheet": name}, part=("sheet", name))
 
 
 def _parse(data: bytes, request: ParseRequest, *, sections: str | None) -> Iterator[Parsed]:

@@ -29,12 +29,12 @@ class ParseRequest:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """One text. `fragment` names it among several of a file, as in `sheet=Ports`, and is empty for the only one."""
+    """One text. `part` is its kind and its name among several of a file (`sheet`, `Ports`), None for the only one."""
 
     text: str
     title: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
-    fragment: str = ""
+    part: tuple[str, str] | None = None
 
 
 class RefusedError(Exception):

@@ -40,7 +40,7 @@ def parse_xlsx(data: bytes, request: ParseRequest) -> Iterator[Parsed]:
         read_xml(parts.chunks(part), start=rows.start, end=rows.end, text=rows.text)
         if text := "\n".join(rows.lines):
             shown = f"{title}: {name}" if title else name
-            yield Parsed(text, shown, metadata | {"sheet": name}, fragment=f"sheet={name}")
+            yield Parsed(text, shown, metadata | {"sheet": name}, part=("sheet", name))
 
 
 def _sheets(parts: ZipParts, main: str) -> tuple[list[tuple[str, str]], datetime]:
