@@ -46,15 +46,28 @@ class _Failed:
     error: Exception
 
 
+class WorkerEndedError(PolysemeError):
+    """A worker ended before it had answered: its exit code, negative for a signal, and its most memory, in KiB."""
+
+    def __init__(self, exit_code: int, peak_kib: int) -> None:
+        super().__init__(
+            f"A process that tokenizes text ended with exit code {exit_code} before it was done. Its error "
+            "is printed above, unless the system killed it (code -9), as it does if memory runs out. Run again, with "
+            "OMP_NUM_THREADS=1 to use one process."
+        )
+        self.exit_code = exit_code
+        self.peak_kib = peak_kib
+
+
 class Worker(Generic[Request, Answer]):
     """One process. It ends when it is told to, or when this process ends or is killed, which closes its pipes."""
 
-    def __init__(self, setup: Setup[Request, Answer], folder: Path) -> None:
+    def __init__(self, setup: Setup[Request, Answer], folder: Path, *, stderr: IO[bytes] | None = None) -> None:
         # A fork could inherit a lock that a thread holds, and multiprocessing imports the main module of the caller
         # again, which a script need not be ready for. Ctrl-C does not reach a session of its own.
         command = [sys.executable, "-c", PROGRAM, setup.__module__, setup.__qualname__, str(folder), *sys.path]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True,
             env=os.environ | _SINGLE_THREADED,
         )  # fmt: skip
 
@@ -72,7 +85,7 @@ class Worker(Generic[Request, Answer]):
     def answers(self, request: Request) -> Iterator[Answer]:
         """Yield the answers to `request` as they come; take all of them before the next request.
 
-        Raises what the function raises, PolysemeError if the process ends first.
+        Raises what the function raises, WorkerEndedError if the process ends first.
         """
         assert self._process.stdin is not None
         try:
@@ -104,12 +117,12 @@ class Worker(Generic[Request, Answer]):
             raise answer.error
         return answer
 
-    def _ended(self) -> PolysemeError:
-        return PolysemeError(
-            f"A process that tokenizes text ended with exit code {self._process.wait()} before it was done. Its error "
-            "is printed above, unless the system killed it (code -9), as it does if memory runs out. Run again, with "
-            "OMP_NUM_THREADS=1 to use one process."
-        )
+    def _ended(self) -> WorkerEndedError:
+        with suppress(ChildProcessError):  # somebody waited for it before
+            _, status, usage = os.wait4(self._process.pid, 0)
+            self._process.returncode = os.waitstatus_to_exitcode(status)
+            return WorkerEndedError(self._process.returncode, usage.ru_maxrss)
+        return WorkerEndedError(self._process.wait(), 0)
 
 
 class WorkerPool(Generic[Request, Answer]):
@@ -192,8 +205,10 @@ class WorkerPool(Generic[Request, Answer]):
 
 def serve(module: str, setup: str, folder: str) -> None:
     """Answer requests from standard input until it closes: the main function of a worker."""
-    # What a library prints must not get into the answers.
-    answers, sys.stdout = sys.stdout.buffer, sys.stderr
+    # What a library prints must not get into the answers, native code included.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.stdout = sys.stderr
     function = getattr(import_module(module), setup)(Path(folder))
     try:
         while True:

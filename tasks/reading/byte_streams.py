@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import lzma
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -16,12 +17,15 @@ from typing import BinaryIO
 
 BLOCK = 1 << 20
 """Bytes read at once."""
-COMPRESSIONS: tuple[str, ...] = (".gz", ".zst", ".bz2")
+COMPRESSIONS: tuple[str, ...] = (".gz", ".zst", ".bz2", ".xz")
 _ZSTD_INPUT = 256
 """A zstd block of 4 bytes can expand to 128 KiB: at most 8 MiB per step."""
 _LARGEST_WINDOW = 1 << 31
 """What `zstd --long=31` writes. The memory is taken only as far as the stream expands, which is limited."""
 _SHORTER_WINDOW = "Compress it with a window of at most 2 GiB (zstd --long=31), or pipe it through zstd -dc into -"
+_XZ_MEMORY = 1 << 28
+"""What `xz -9` writes takes 65 MiB."""
+_SMALLER_XZ = "Compress it with xz -9 or less, or pipe it through xz -dc into -"
 _HEAD = 400
 """Bytes of an overlong line that are kept."""
 MANY_BLANK_LINES = 256
@@ -54,6 +58,10 @@ class ChunkStream(io.RawIOBase):
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._ready = memoryview(b"")
+        self._position = 0
+
+    def tell(self) -> int:
+        return self._position
 
     def readable(self) -> bool:
         return True
@@ -67,6 +75,7 @@ class ChunkStream(io.RawIOBase):
         n = min(len(buffer), len(self._ready))
         buffer[:n] = self._ready[:n]
         self._ready = self._ready[n:]
+        self._position += n
         return n
 
 
@@ -94,6 +103,8 @@ def inflated(raw: BinaryIO, compression: str) -> io.BufferedReader:
         return buffered(_limited(raw, chunks_of(gzip.GzipFile(fileobj=raw))))
     if compression == ".bz2":
         return buffered(_limited(raw, chunks_of(bz2.BZ2File(raw))))
+    if compression == ".xz":
+        return buffered(_limited(raw, _xz_chunks(raw)))
     if compression == ".zst":
         return buffered(_limited(raw, _zstd_chunks(raw)))
     return buffered(chunks_of(raw))
@@ -109,6 +120,34 @@ def _limited(raw: BinaryIO, chunks: Iterable[bytes]) -> Iterator[bytes]:
                 f"expands to more than {MOST_EXPANSION} times its size ({raw.tell():,} bytes gave {total:,})"
             )
         yield chunk
+
+
+def _xz_chunks(raw: BinaryIO) -> Iterator[bytes]:
+    """Decompress stream by stream, in bounded memory, which `lzma.open` cannot."""
+    data, decompressor = b"", None
+    while True:
+        # What is asked for without input is output that did not fit into a block before.
+        data = data or (raw.read(BLOCK) if decompressor is None or decompressor.needs_input else b"")
+        if decompressor is None:
+            data = data.lstrip(b"\0")  # streams are padded
+            if not data:
+                if raw.read(1):
+                    raise OSError("more padding than a stream has")
+                return
+            decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+        elif not data and decompressor.needs_input:
+            raise EOFError("the last stream of xz is not complete")
+        try:
+            chunk = decompressor.decompress(data, BLOCK)
+        except lzma.LZMAError as error:
+            if "Memory usage limit" in str(error):
+                raise ExpansionError("needs more than 256 MiB of memory to decompress", _SMALLER_XZ) from error
+            raise OSError(str(error)) from error
+        data = b""
+        if decompressor.eof:
+            data, decompressor = decompressor.unused_data, None
+        if chunk:
+            yield chunk
 
 
 def _zstd_chunks(raw: BinaryIO) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from polyseme.tasks.reading.archives import archive_of
 from polyseme.tasks.reading.sources import Source
 
 
@@ -26,7 +27,7 @@ class Coverage:
 
     def of(self, uri: str) -> tuple[int, ...]:
         """Return the numbers of the sources that cover `uri`, ascending."""
-        files = self._files.get(uri, ())
+        files = self._files.get(archive_of(uri), ())
         others = [number for number, source in self._others if source.covers(uri)]
         return tuple(sorted([*files, *others])) if others else files
 
@@ -42,4 +43,4 @@ class Coverage:
 
     def scans(self, uri: str) -> bool:
         """Return whether a scan of these sources replaces the rejects of `uri` by earlier ones."""
-        return uri in self._files or any(source.scans(uri) for _, source in self._others)
+        return archive_of(uri) in self._files or any(source.scans(uri) for _, source in self._others)

@@ -13,6 +13,7 @@ import traceback
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from urllib.parse import quote
 from uuid import UUID
 
 import orjson
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 MIB = 1 << 20
 MAX_ID_CHARS = 1024
+NAMED_PARTS = ("sheet", "message")
+"""Parts of a file that are documents of their own: their locator is the kind and the name, as in `sheet Ports`."""
 _ID_FIELDS = ("doc_id", "id")
 _LINE_BREAKS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _NOT_IN_AN_ID = re.compile("[\0\ud800-\udfff]")
@@ -37,8 +40,9 @@ class ReadOptions:
     `id_field` None takes the first of `doc_id`, `id` that a record has, else its position in the file. With `presplit`
     the text is a list of sentences, each of which becomes a line of the document's text. `delimiter` and `quote` are of
     CSV and TSV: a character, `tab` and `none`, or None to find them; without `header` columns are `column_1` and on.
-    `max_document_bytes` counts UTF-8 text; `max_line_bytes` one line of JSONL or one row of CSV. Raises UsageError for
-    empty names and limits below 1.
+    `max_document_bytes` counts UTF-8 text; `max_line_bytes` one line of JSONL or one row of CSV. Parsing one file of
+    PDF, Office and the like may take `parse_seconds` of processor time and `parse_mb` MiB of memory. Raises UsageError
+    for empty names and limits below 1.
     """
 
     text_field: str = "text"
@@ -50,13 +54,15 @@ class ReadOptions:
     delimiter: str | None = None
     quote: str | None = None
     header: bool = True
+    parse_seconds: int = 60
+    parse_mb: int = 1024
 
     def __post_init__(self) -> None:
         if not self.text_field or not self.title_field or self.id_field == "":
             raise UsageError("a field name is empty: text, id and title fields need the name of a column or key")
         if self.text_field == self.id_field:
             raise UsageError(f"field {self.text_field!r} cannot be both --text-field and --id-field; name two fields")
-        for name in ("max_document_bytes", "max_line_bytes"):
+        for name in ("max_document_bytes", "max_line_bytes", "parse_seconds", "parse_mb"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.delimiter not in (None, "tab") and not _is_mark(self.delimiter):
@@ -93,6 +99,11 @@ class Place:
     def refuse(self, code: str, message: str, *, of: str | bytes = "", doc_id: str | None = None) -> Reject:
         """Return a reject of the record here; `of` is its content, of which a printable excerpt is kept."""
         return Reject(self.uri, self.locator, "read", code, message, excerpt(of), doc_id)
+
+
+def part_fragment(kind: str, name: str) -> str:
+    """Return what stands behind `#` in the id of a part of a file: `sheet=Ports%202`."""
+    return f"{kind}={quote(name, safe='')}"
 
 
 def document_from(

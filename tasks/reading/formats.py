@@ -1,22 +1,74 @@
-"""Which formats are read, by the name of a file. Knows no reader."""
+"""Which formats are read, by the name of a file, and how: a register. Knows no reader.
+
+Documents that a program made are parsed in a process of its own (`parsing`): one text a file, or several.
+"""
 
 from __future__ import annotations
+
+from importlib.util import find_spec
 
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 
 WHOLE_FILE = (".txt", ".md")
 RECORD_FILES = (".jsonl", ".ndjson", ".csv", ".tsv")
-SUFFIXES = (*WHOLE_FILE, *RECORD_FILES, ".parquet")
+PARSERS: dict[str, str] = {
+    ".pdf": "pdf:parse_pdf",
+    ".html": "html:parse_html",
+    ".htm": "html:parse_html",
+    ".xhtml": "html:parse_html",
+    ".docx": "word:parse_docx",
+    ".pptx": "slides:parse_pptx",
+    ".xlsx": "sheets:parse_xlsx",
+    ".odt": "open_document:parse_odt",
+    ".odp": "open_document:parse_odp",
+    ".ods": "open_document:parse_ods",
+    ".epub": "epub:parse_epub",
+    ".eml": "mail:parse_eml",
+    ".mbox": "mail:parse_mbox",
+    ".ipynb": "notebook:parse_notebook",
+    ".xml": "markup:parse_xml",
+    ".tei": "markup:parse_xml",
+    ".rtf": "foreign:parse_foreign",
+    ".msg": "foreign:parse_foreign",
+    ".doc": "foreign:parse_foreign",
+    ".ppt": "foreign:parse_foreign",
+    ".xls": "foreign:parse_foreign",
+    ".rst": "foreign:parse_foreign",
+    ".org": "foreign:parse_foreign",
+}
+"""The parser of each format: a module of `parsing` and its function."""
+_PACKAGES = {
+    ".pdf": "pypdfium2",
+    **dict.fromkeys((".html", ".htm", ".xhtml", ".epub"), "resiliparse"),
+    **{suffix: "kreuzberg" for suffix, parser in PARSERS.items() if parser.startswith("foreign:")},
+}
+EXTRA = "documents"
+"""The extra that installs the packages that parsers need."""
+ARCHIVES = (".zip", ".tar")
+"""Files of files, each of which is read by its own format."""
+SUFFIXES = (*WHOLE_FILE, *RECORD_FILES, ".parquet", *PARSERS, *ARCHIVES)
+_SHORT = {".tgz": ".tar.gz", ".tbz2": ".tar.bz2", ".txz": ".tar.xz", ".tzst": ".tar.zst"}
+_SEEKING = (".parquet", ".zip")
+"""Formats that are read from their end, and compress their content themselves: not read compressed once more."""
 
 
 def format_of(name: str) -> tuple[str, str] | None:
     """Return the format and compression suffixes of a file name; None for other formats."""
     stem, compression = name.lower(), ""
+    for short, long in _SHORT.items():
+        if stem.endswith(short):
+            stem = stem.removesuffix(short) + long
     for suffix in COMPRESSIONS:
         if stem.endswith(suffix):
             stem, compression = stem.removesuffix(suffix), suffix
     found = next((s for s in SUFFIXES if stem.endswith(s)), None)
-    return None if found is None or (found == ".parquet" and compression) else (found, compression)
+    return None if found is None or (found in _SEEKING and compression) else (found, compression)
+
+
+def missing_package(suffix: str) -> str | None:
+    """Return the package that a format needs and that is not installed; None if it can be read."""
+    package = _PACKAGES.get(suffix)
+    return package if package is not None and find_spec(package) is None else None
 
 
 def may_be_read(name: str) -> bool:

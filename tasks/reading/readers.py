@@ -1,21 +1,26 @@
-"""The records of one file, in order: text, Markdown, JSONL, CSV, TSV, Parquet. Knows no folders and no other file.
+"""The records of one file, in order, whatever its format. Knows no folders and no other file.
 
 Codes of rejected files (with an empty locator): `empty-file`, `unreadable` (an error of the operating system),
 `truncated` (the compressed stream ends early), `decompression-bomb` (it expands beyond the limit), `corrupt`,
-`undecodable`, `unforeseen` (an error in the reader itself). Records before the error were yielded.
+`undecodable`, `unforeseen` (an error in the reader itself), `wrong-format` (it is not what its name says) and those of
+`parsing.answers`. Records before the error were yielded.
 """
 
 from __future__ import annotations
 
 import io
+import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 
 from polyseme.storage.records import Document, Reject
+from polyseme.tasks.reading.archives import Archive, ArchiveLimitError, Member, read_archive
 from polyseme.tasks.reading.byte_streams import (
     BLOCK,
     ExpansionError,
@@ -36,11 +41,14 @@ from polyseme.tasks.reading.documents import (
     too_large,
     unforeseen,
 )
-from polyseme.tasks.reading.formats import SUFFIXES, WHOLE_FILE, format_of, may_be_read
+from polyseme.tasks.reading.formats import ARCHIVES, PARSERS, SUFFIXES, WHOLE_FILE, format_of, may_be_read
 from polyseme.tasks.reading.front_matter import split_front_matter
 from polyseme.tasks.reading.json_lines import read_jsonl
 from polyseme.tasks.reading.markdown_text import first_heading
 from polyseme.tasks.reading.parquet import read_parquet
+from polyseme.tasks.reading.parsing.answers import Answers, read_parsed
+from polyseme.tasks.reading.parsing.pool import Parsers
+from polyseme.tasks.reading.recognition import WrongFormatError, head_of, recognised
 from polyseme.tasks.reading.regular_files import NotAFileError, open_file
 from polyseme.tasks.reading.skipped import BINARY, EMPTY, NOT_TEXT, Skipped
 
@@ -53,39 +61,93 @@ _FAILURES = (
     UnicodeDecodeError,
     zlib.error,
     pa.ArrowException,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    NotImplementedError,  # a compression that Python's zipfile lacks
 )
 
 
-def read_file(path: Path, uri: str, options: ReadOptions) -> Iterator[Document | Reject | Skipped]:
+def read_file(
+    path: Path, uri: str, options: ReadOptions, *, parsers: Parsers | None = None, answers: Answers | None = None
+) -> Iterator[Document | Reject | Skipped]:
     """Yield the documents and rejects of one file. Errors in the file, or a missing file, are rejects.
 
-    A file whose name has no suffix is read as what it begins like, or skipped if that is no format to read. Raises
-    ValueError for an unknown suffix.
+    A file that has to be parsed is given to `parsers`, or was already and has `answers`. Of an archive, members that
+    are not read are yielded too. A file whose name has no suffix is read as what it begins like, or skipped if that is
+    no format to read. Raises ValueError for an unknown suffix.
     """
     if not may_be_read(path.name):
         raise ValueError(f"{path} is of no known format")
     suffix, compression = format_of(path.name) or ("", "")
     try:
         with open_file(path) as raw:
-            if not suffix:
-                head = raw.read(HEAD_BYTES)
-                raw.seek(0)
-                suffix, compression = format_of_content(head, path.name) or ("", "")
-                if suffix not in SUFFIXES:
-                    yield Skipped(uri, NOT_TEXT if suffix else BINARY if head else EMPTY)
-                    return
+            head = head_of(raw)
+            known = recognised(path.name, head) if format_of(path.name) else format_of_content(head, path.name)
+            if known is None or known[0] not in SUFFIXES:
+                yield Skipped(uri, NOT_TEXT if known else BINARY if head else EMPTY)
+                return
+            suffix, compression = known
             if suffix == ".parquet":
                 yield from read_parquet(raw, uri, options)
-                return
-            stream, declared = take_mark(inflated(raw, compression))
-            if suffix in WHOLE_FILE:
-                yield _read_text(stream, declared, uri, options, path=path)
-            elif suffix in (".csv", ".tsv"):
-                yield from read_delimited(stream, declared, uri, options, tabs=suffix == ".tsv")
+            elif suffix in ARCHIVES:
+                yield from read_archive(suffix, compression, raw, uri, partial(_read_member, options, parsers))
+            elif suffix in PARSERS:
+                compressed = inflated(raw, compression) if compression else None
+                yield from read_parsed(suffix, path, compressed, uri, options, parsers=parsers, answers=answers)
             else:
-                yield from read_jsonl(stream, uri, options)
+                yield from _read_stream(inflated(raw, compression), suffix, path, uri, options)
     except Exception as error:
         yield _file_refused(uri, error, doc_id=uri if suffix in WHOLE_FILE else None)
+
+
+def _read_member(
+    options: ReadOptions, parsers: Parsers | None, member: Member, uri: str, archive: Archive
+) -> Iterator[Document | Reject | Skipped]:
+    """Yield what is in one member of an archive."""
+    path = Path(member.name)
+    named = format_of(path.name)
+    suffix = ""
+    if named is None and path.suffix:
+        yield Skipped(uri, NOT_TEXT)
+        return
+    try:
+        with member.open() as opened:
+            stream = archive.counted(opened)
+            head = stream.read(HEAD_BYTES)
+            known = recognised(path.name, head) if named else format_of_content(head)
+            if known is None or known[0] not in SUFFIXES:
+                yield Skipped(uri, NOT_TEXT if known else BINARY if head else EMPTY)
+                return
+            suffix, compression = known
+            stream = pushed_back(head, stream)
+            if suffix in ARCHIVES:
+                yield from archive.nested(suffix, compression, stream, uri)
+            elif suffix == ".parquet":
+                with archive.spooled(stream) as raw:
+                    yield from read_parquet(raw, uri, options)
+            elif suffix in PARSERS:
+                plain = inflated(cast("BinaryIO", stream), compression) if compression else stream
+                yield from read_parsed(suffix, path, plain, uri, options, parsers=parsers, answers=None)
+            else:
+                yield from _read_stream(inflated(cast("BinaryIO", stream), compression), suffix, path, uri, options)
+    except ArchiveLimitError:
+        raise
+    except Exception as error:
+        yield _file_refused(uri, error, doc_id=uri if suffix in WHOLE_FILE else None)
+
+
+def _read_stream(
+    raw: io.BufferedReader, suffix: str, path: Path, uri: str, options: ReadOptions
+) -> Iterator[Document | Reject]:
+    stream, declared = take_mark(raw)
+    if suffix in WHOLE_FILE:
+        yield _read_text(stream, declared, uri, options, path=path)
+    elif suffix in (".csv", ".tsv"):
+        yield from read_delimited(stream, declared, uri, options, tabs=suffix == ".tsv")
+    elif suffix in (".jsonl", ".ndjson"):
+        yield from read_jsonl(stream, uri, options)
+    else:
+        raise WrongFormatError(suffix)
 
 
 def read_stdin(stdin: BinaryIO, options: ReadOptions) -> Iterator[Document | Reject]:
@@ -109,6 +171,9 @@ def read_stdin(stdin: BinaryIO, options: ReadOptions) -> Iterator[Document | Rej
 
 def _file_refused(uri: str, error: Exception, *, doc_id: str | None) -> Reject:
     place = Place(uri, "", uri)
+    if isinstance(error, WrongFormatError):
+        message = f"it is not of the format {error} that its name says; name it by what it is"
+        return place.refuse("wrong-format", message, doc_id=doc_id)
     if not isinstance(error, _FAILURES):
         return unforeseen(place, error, doc_id=doc_id)
     if isinstance(error, EOFError):

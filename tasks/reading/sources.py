@@ -20,6 +20,7 @@ from polyseme.storage.checks import is_utf8
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake, scheme_with_secret
 from polyseme.storage.records import Document, Reject
+from polyseme.tasks.reading.archives import WITHIN, archive_of
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.documents import Place, ReadOptions
 from polyseme.tasks.reading.folders import MAGIC, TO_READ, OnError, entries, expand, fixed_folder, matches
@@ -32,7 +33,10 @@ from polyseme.tasks.reading.standard_input import UNNAMED_STDIN, check_stdin_nam
 
 logger = logging.getLogger(__name__)
 
-INCOMPLETE_CODES = frozenset({"unreadable", "truncated", "decompression-bomb", "corrupt", "undecodable", "unforeseen"})
+INCOMPLETE_CODES = frozenset({
+    "unreadable", "truncated", "decompression-bomb", "corrupt", "undecodable", "unforeseen", "wrong-format",
+    "missing-extra", "parser-timeout", "parser-memory", "parser-crashed",
+})  # fmt: skip
 """Codes of a file (or, with `unreadable`, a folder) that was not read to its end: its other documents are unknown."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -92,10 +96,12 @@ class Source:
     def covers(self, uri: str) -> bool:
         """Return whether a document of `uri` would be read from this source if its file existed.
 
-        Also for a name without a suffix, of which only the content can tell.
+        Also for a name without a suffix, of which only the content can tell. A member of an archive is, as the
+        archive is.
         """
         if self.kind == "stdin" or not uri.startswith("file:///"):
             return False
+        uri = archive_of(uri)
         if self.kind == "file":
             return uri == _uri(self.target) and not self.leaves_out(self.target)
         path = _path_of(uri)
@@ -235,11 +241,14 @@ def _is_read(skipped: Skipped, sources: Sequence[Source], files: Set[str]) -> bo
 def shields(reject: Reject, uri: str) -> bool:
     """Return whether documents of `uri` may still exist although they were not read, because of `reject`.
 
-    So for a file that was not read to its end or has nothing in it, for everything under a folder that could not be
-    listed, and for a record whose id is not known: none of them proves that a document is gone.
+    So for a file that was not read to its end or has nothing in it, with what is in it if it is an archive, for
+    everything under a folder that could not be listed, and for a record whose id is not known: none of them proves that
+    a document is gone.
     """
     if reject.uri != uri:
-        return reject.code == "unreadable" and uri.startswith(reject.uri.rstrip("/") + "/")
+        if reject.code == "unreadable" and uri.startswith(reject.uri.rstrip("/") + "/"):
+            return True
+        return reject.code in INCOMPLETE_CODES and uri.startswith(reject.uri + WITHIN)
     return reject.code in INCOMPLETE_CODES or reject.doc_id is None
 
 
@@ -285,7 +294,7 @@ def _real_pattern(pattern: str) -> str:
 
 
 _FORMATS = (
-    f"formats are {' '.join(SUFFIXES)}, each but .parquet also with {' '.join(COMPRESSIONS)}; "
+    f"formats are {' '.join(SUFFIXES)}, each but .parquet and .zip also with {' '.join(COMPRESSIONS)}; "
     "pipe anything else as text or JSON lines into -"
 )
 

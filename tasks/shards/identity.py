@@ -20,12 +20,14 @@ from urllib.parse import unquote_to_bytes
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import addresses
 from polyseme.storage.records import Document, DocumentVersion, Reject
+from polyseme.tasks.reading.archives import archive_of
+from polyseme.tasks.reading.documents import NAMED_PARTS, part_fragment
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_ADDRESS = re.compile(r"(file:///[^?#]*|stdin:[A-Za-z0-9._-]*)(?:\?\d+)?(#\d+)?")
-"""An id that was derived: an address, a number if the address was taken, and the number of a record."""
+_ADDRESS = re.compile(r"(file:///[^?#]*|stdin:[A-Za-z0-9._-]*)(?:\?\d+)?(#\d+|#(?:sheet|message)=[^#]*)?")
+"""An id that was derived: an address, a number if the address was taken, and the number or the name of a record."""
 
 
 def address_in(doc_id: str) -> str | None:
@@ -194,7 +196,8 @@ def _is_elsewhere(uri: str, here: str) -> bool:
 
 
 def _is_same_file(uri: str, other: str) -> bool:
-    return os.path.realpath(_path(uri)) == os.path.realpath(_path(other))
+    same_member = uri.removeprefix(archive_of(uri)) == other.removeprefix(archive_of(other))
+    return same_member and os.path.realpath(_path(uri)) == os.path.realpath(_path(other))
 
 
 def _common_names(uri: str, other: str) -> int:
@@ -210,9 +213,13 @@ def _base(doc_id: str) -> str | None:
 
 
 def _fragment(document: Document) -> str:
+    kind, _, name = document.locator.partition(" ")
+    if kind in NAMED_PARTS:
+        return "#" + part_fragment(kind, name)
     number = document.locator.rpartition(" ")[2]
     return f"#{number}" if number.isdecimal() else ""
 
 
 def _path(uri: str) -> str:
-    return os.fsdecode(unquote_to_bytes(uri.removeprefix("file://")))
+    """Return the path of a file, of a member that of its archive."""
+    return os.fsdecode(unquote_to_bytes(archive_of(uri).removeprefix("file://")))

@@ -117,6 +117,12 @@ class ReadingOptions(FieldOptions):
     max_line_mb: int = 64
     """Refuse lines of JSON and rows of CSV that are longer, in MiB."""
 
+    parse_seconds: int = 60
+    """Refuse files of PDF, Office and the like that take more processor time to parse, in seconds."""
+
+    parse_mb: int = 1024
+    """Refuse files of PDF, Office and the like that take more memory to parse, in MiB."""
+
     def read_options(self) -> ReadOptions:
         """Return how to read records."""
         from polyseme.tasks.reading.documents import MIB
@@ -124,4 +130,5 @@ class ReadingOptions(FieldOptions):
         return replace(
             FieldOptions.read_options(self), title_field=self.title_field,
             max_document_bytes=self.max_document_mb * MIB, max_line_bytes=self.max_line_mb * MIB,
+            parse_seconds=self.parse_seconds, parse_mb=self.parse_mb,
         )  # fmt: skip

@@ -16,9 +16,12 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyseme.tasks.reading.content import HEAD_BYTES, format_of_content, is_unmistakable
+from polyseme.tasks.reading.content import HEAD_BYTES, format_of_content, has_signature
 
 TEXT = b"The harbour froze in the winter of 1709, and the ships lay still.\n"
+
+
+TEXTS = {".txt", ".html", ".xml", ".mbox", ".eml", ".jsonl", ".json", ".ipynb"}
 
 
 def zipped(*names: str, first: bytes = b"x") -> bytes:
@@ -121,11 +124,12 @@ def test_the_name_decides_what_the_beginning_leaves_open() -> None:
     assert format_of_content(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600), "letter.msg") == (".msg", "")
 
 
-def test_only_formats_with_a_signature_overrule_the_name_of_a_text() -> None:
-    assert is_unmistakable(".pdf")
-    assert is_unmistakable(".docx")
-    assert not is_unmistakable(".html")
-    assert not is_unmistakable(".jsonl")
+def test_a_signature_is_of_what_is_no_text() -> None:
+    signed = {what for what, (content, _) in CONTENTS.items() if has_signature(content)}
+    unsigned = {what for what, (_, found) in CONTENTS.items() if found is None or (found[0] in TEXTS and not found[1])}
+    assert "pdf" in signed
+    assert "tar" in signed
+    assert not {what for what in unsigned & signed if CONTENTS[what][1] is not None}
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_a_folder_yields_every_known_file_sorted_and_no_hidden_one(tmp_path: Pat
         ".hidden.txt",
         ".git/x.txt",
         "image.png",
-        "a.zip",
+        "a.exe",
         "README",
     )
     (source,) = resolve([str(tmp_path)])
@@ -101,7 +101,7 @@ def test_a_relative_path_and_its_absolute_form_have_one_uri(tmp_path: Path, monk
         ("missing.txt", "does not exist"),
         ("nothing/*.txt", "no file that can be read matches"),
         ("photo.png", "formats are"),
-        ("archive.zip", "formats are"),
+        ("archive.rar", "formats are"),
         ("table.parquet.gz", "formats are"),
         ("", "names nothing"),
         ("s3://bucket/key.jsonl", "not on this machine"),
@@ -120,7 +120,7 @@ def test_a_relative_path_and_its_absolute_form_have_one_uri(tmp_path: Path, monk
 def test_the_error_for_a_source_that_cannot_be_read_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, hint: str
 ) -> None:
-    write(tmp_path, "photo.png", "archive.zip", "table.parquet.gz")
+    write(tmp_path, "photo.png", "archive.rar", "table.parquet.gz")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=hint):
         resolve([spec])

@@ -1,0 +1,72 @@
+"""Members of archives and parts of files in a lake: what leaves is deleted, what moves stays, what is broken stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from polyseme.storage.records import Document
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.readers import read_file
+from polyseme.tasks.shards.identity import is_derived, is_impostor
+from tests import document_files as made
+from tests.hostile.lakeside import Lakeside, corpus, lakeside
+
+__all__ = ["corpus", "lakeside"]
+
+MEMBERS = {f"{i}.txt": f"The heron {i}." for i in range(12)}
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "in" / "a.zip"
+    path.parent.mkdir()
+    path.write_bytes(made.zipped(MEMBERS))
+    return path
+
+
+def test_a_member_that_left_its_archive_is_deleted(lakeside: Lakeside, archive: Path) -> None:
+    lakeside.embed(archive.parent)
+    assert lakeside.embed(archive.parent).tally.unchanged == len(MEMBERS)
+    archive.write_bytes(made.zipped({name: text for name, text in MEMBERS.items() if name != "3.txt"}))
+    assert lakeside.embed(archive.parent).tally.deleted == 1
+    assert not any(uri.endswith("!/3.txt") for uri in lakeside.documents().values())
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\3\4 nothing else", b"It is a text."])
+def test_an_archive_that_is_broken_deletes_nothing(lakeside: Lakeside, archive: Path, damage: bytes) -> None:
+    lakeside.embed(archive.parent)
+    archive.write_bytes(damage)
+    scan = lakeside.embed(archive.parent)
+    assert (scan.tally.deleted, len(lakeside.documents())) == (0, len(MEMBERS))
+
+
+def test_a_renamed_archive_is_moved_and_a_copied_one_is_new(lakeside: Lakeside, archive: Path) -> None:
+    lakeside.embed(archive.parent)
+    ids = set(lakeside.documents())
+    archive.rename(moved := archive.with_name("b.zip"))
+    scan = lakeside.embed(archive.parent)
+    assert (scan.tally.moved, scan.tally.new, scan.tally.deleted) == (len(MEMBERS), 0, 0)
+    assert set(lakeside.documents()) == ids
+    moved.with_name("c.zip").write_bytes(moved.read_bytes())
+    scan = lakeside.embed(archive.parent)
+    assert (scan.tally.moved, scan.tally.new, len(lakeside.documents())) == (0, len(MEMBERS), 2 * len(MEMBERS))
+
+
+def test_sheets_of_a_renamed_workbook_are_moved(lakeside: Lakeside, tmp_path: Path) -> None:
+    (tmp_path / "in" / "x").mkdir(parents=True)
+    book = tmp_path / "in" / "x" / "a.xlsx"
+    book.write_bytes(made.xlsx())
+    lakeside.embed(tmp_path / "in")
+    book.parent.rename(tmp_path / "in" / "y")
+    scan = lakeside.embed(tmp_path / "in")
+    assert (scan.tally.moved, scan.tally.new, scan.tally.deleted) == (2, 0, 0)
+
+
+def test_a_record_cannot_have_the_id_of_a_sheet(tmp_path: Path) -> None:
+    (tmp_path / "a.xlsx").write_bytes(made.xlsx())
+    (sheet, _) = read_file(tmp_path / "a.xlsx", (tmp_path / "a.xlsx").as_uri(), ReadOptions())
+    assert isinstance(sheet, Document)
+    assert is_derived(sheet)
+    assert is_impostor(Document(sheet.doc_id, "file:///x/b.jsonl", "x"), lambda uri: uri == sheet.uri)
