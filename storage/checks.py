@@ -191,8 +191,9 @@ def spec(origin: Origin, text: object) -> EncodingSpec:
         origin.text(found["language"], f"{what} language", LINE, "a code of ISO 639")
     for name, kind in _CHOICES.items():
         origin.one_of(found[name], f"{what} {name}", get_args(kind))
-    if not isinstance(found["normalize"], bool):
-        origin.refuse(f"{what} normalize", found["normalize"], "true or false")
+    for name in ("normalize", "join_hyphens"):
+        if not isinstance(found[name], bool):
+            origin.refuse(f"{what} {name}", found[name], "true or false")
     origin.text(found["dense"], f"{what} dense", re.compile(f"({SHA256.pattern})?"), "64 hex digits, or nothing")
     for name in ("prompt", "query_prompt"):
         origin.text(found[name], f"{what} {name}", PROMPT, f"up to {_LONGEST_PROMPT:,} characters of text")

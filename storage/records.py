@@ -98,8 +98,9 @@ class EncodingSpec:
     `width` is the number of dimensions, `max_tokens` the limit of a window, `language` that of the texts as their
     splitter was told it: a code of ISO 639, empty for English. Sentence vectors are pooled, go through the dense layers
     with the SHA-256 `dense` and are scaled to length 1 with `normalize`; `prompt` stands before each sentence. Vectors
-    of words and tokens are the model's own. `markdown` is what is encoded of Markdown files. `query_prompt` stands
-    before texts that are searched for: no stored vector depends on it, so that it is in no id.
+    of words and tokens are the model's own. `markdown` is what is encoded of Markdown files; with `join_hyphens` a
+    word that a line end divides is one. `query_prompt` stands before texts that are searched for: no stored vector
+    depends on it, so that it is in no id.
 
     A field added later has a default that means "as before", and counts only where it differs: the encodings of
     existing lakes keep their ids, and an earlier release reads what is described without it.
@@ -123,6 +124,7 @@ class EncodingSpec:
     word_definition: WordDefinition = "tokenizer"
     language: str = ""
     markdown: Markdown = "all"
+    join_hyphens: bool = False
 
     @property
     def encoding_id(self) -> str:

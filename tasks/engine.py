@@ -178,6 +178,7 @@ class Engine:
             splitter=config.splitting.splitter,
             language=config.splitting.language,
             markdown=config.splitting.markdown,
+            join_hyphens=config.splitting.join_hyphens,
             scheme=ENCODING_SCHEMES[config.context],
             normalize=own.normalize if config.normalize is None else config.normalize,
             dense=own.dense_sha256 if dense else "",
@@ -218,6 +219,7 @@ class Engine:
         return replace(
             self.config, model=model, precision=spec.precision, word_definition=spec.word_definition,
             splitter=spec.splitter, language=spec.language or "en", markdown=spec.markdown,
+            join_hyphens=spec.join_hyphens,
         )  # fmt: skip
 
     @cached_property
@@ -357,7 +359,8 @@ class Engine:
     def _words(self, chunk: Chunk, outputs: Outputs) -> ChunkWords | None:
         if outputs.level == "sentences":
             return None
-        return chunk_words(chunk, outputs.words, self.wordpiece.word_definition)
+        join_hyphens = self.config.splitting.join_hyphens
+        return chunk_words(chunk, outputs.words, self.wordpiece.word_definition, join_hyphens=join_hyphens)
 
     def _lemmas(self, chunk: Chunk, words: ChunkWords | None) -> list[str | None] | None:
         if words is None:

@@ -19,7 +19,8 @@ class EngineConfig:
     `prompt`, `query_prompt` and `max_tokens` are the checkpoint's own if they are None; False for `dense` leaves its
     dense layers out. `word_definition` is what a word is (None: of the text), `splitter` the name of what splits texts
     into sentences (None: the best), `language` that of the texts (None: found in each),
-    `markdown` what is encoded of Markdown files (None: their prose).
+    `markdown` what is encoded of Markdown files (None: their prose), `join_hyphens` whether a word that a line end
+    divides is one (None: it is not).
     """
 
     model: str = EMBEDDED
@@ -38,6 +39,7 @@ class EngineConfig:
     splitter: str | None = None
     language: str | None = None
     markdown: Markdown | None = None
+    join_hyphens: bool | None = None
 
     def __post_init__(self) -> None:
         require_context(self.context, self.pooling or "mean", self.prompt or "")
@@ -50,7 +52,8 @@ class EngineConfig:
         """How texts are split into sentences. Raises UsageError if the language is not one."""
         splitter = whole_name(self.splitter or SPLITTER)
         language = self.language or unsaid_language(splitter)
-        return Splitting(splitter, "" if language == "en" else language, self.markdown or "prose")
+        language = "" if language == "en" else language
+        return Splitting(splitter, language, self.markdown or "prose", bool(self.join_hyphens))
 
 
 def require_context(context: Context, pooling: Pooling, prompt: str) -> None:

@@ -123,6 +123,7 @@ def _encoding_row(e: Encoding, catalog: Catalog, snapshot: Snapshot, stale: Stal
         "splitter": e.spec.splitter,
         "language": e.spec.language or "en",
         "markdown": e.spec.markdown,
+        "join_hyphens": e.spec.join_hyphens,
         "earlier_splitter": has_better(e.spec.splitter),
         "earlier_model": by_earlier_version(e.spec),
         **catalog.totals(e.encoding_id),

@@ -3,7 +3,7 @@
 Earlier releases took the mean of every checkpoint's tokens, whatever it says, and the words of its tokenizer. The same
 command would now begin another encoding and encode the whole lake again, by surprise: it goes on with the one that is
 there, and says which command begins the other. So it does with the splitter and language of an encoding, and with what
-it takes of Markdown.
+it reads of a text.
 """
 
 from __future__ import annotations
@@ -74,14 +74,19 @@ def _as_before(config: EngineConfig, encodings: Sequence[Encoding], name: str | 
 
 
 def _makes_one_of(config: EngineConfig, encodings: Sequence[Encoding]) -> bool:
-    """Return whether the settings make one of the encodings, which may have another splitter, language or Markdown."""
+    """Return whether the settings make one of the encodings, which may have another splitter or language, or read other
+    parts of a text."""
     spec = shared_engine(config).spec
 
     def alike(other: EncodingSpec) -> EncodingSpec:
         splitter = spec.splitter if config.splitter else other.splitter
         language = spec.language if config.splitter or config.language else other.language
         markdown = spec.markdown if config.markdown else other.markdown
-        return replace(spec, splitter=splitter, language=language, markdown=markdown, scheme=other.scheme)
+        join_hyphens = other.join_hyphens if config.join_hyphens is None else spec.join_hyphens
+        return replace(
+            spec, splitter=splitter, language=language, markdown=markdown, join_hyphens=join_hyphens,
+            scheme=other.scheme,
+        )  # fmt: skip
 
     return any(e.encoding_id == alike(e.spec).encoding_id for e in encodings)
 

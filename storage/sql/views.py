@@ -279,13 +279,14 @@ def _encodings(snapshot: Snapshot) -> pa.Table:
         **{option: [getattr(e.spec, option) for e in snapshot.encodings] for option in shown},
         "language": [e.spec.language or "en" for e in snapshot.encodings],
         "markdown": [e.spec.markdown for e in snapshot.encodings],
+        "join_hyphens": [e.spec.join_hyphens for e in snapshot.encodings],
         "model_sha256": [e.spec.model_sha256 for e in snapshot.encodings],
         "tokenizer_sha256": [e.spec.tokenizer_sha256 for e in snapshot.encodings],
         **{number: [getattr(e.fidelity, number, None) for e in snapshot.encodings] for number in measured},
         "created_at": [e.created_at for e in snapshot.encodings],
     }
     types = {
-        **dict.fromkeys(("is_default", "normalize"), pa.bool_()),
+        **dict.fromkeys(("is_default", "normalize", "join_hyphens"), pa.bool_()),
         **dict.fromkeys(("width", "max_tokens", "scheme"), pa.int64()),
         **dict.fromkeys(measured, pa.float64()),
     }

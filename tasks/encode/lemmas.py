@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from polyseme.tasks.encode.words import ChunkWords
 from polyseme.tasks.text.chunks import Chunk
+from polyseme.tasks.text.hyphens import undivided
 from polyseme.tasks.text.language import language_of
 from polyseme.tasks.text.lemmas import Lemmatizer
 
@@ -13,4 +14,4 @@ def chunk_lemmas(chunk: Chunk, words: ChunkWords, lemmatizer: Lemmatizer) -> lis
     # Encodings of earlier releases were told no language, and their documents have none.
     languages = [part.passage.language or language_of(part.document.text) for part in chunk.slices]
     of_word = chunk.slice_of[words.sentence].tolist()
-    return [lemmatizer.lemma(word, languages[at]) for word, at in zip(words.surface, of_word, strict=True)]
+    return [lemmatizer.lemma(undivided(word), languages[at]) for word, at in zip(words.surface, of_word, strict=True)]

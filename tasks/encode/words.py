@@ -16,7 +16,8 @@ from polyseme.storage.records import WordDefinition
 from polyseme.storage.word_keys import word_key, word_keys
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.chunks import Chunk
-from polyseme.tasks.text.text_words import joined, kinds_of, words_of_tokens
+from polyseme.tasks.text.hyphens import divisions, undivided
+from polyseme.tasks.text.text_words import joined, kinds_of, leave_out, words_of_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,16 @@ class ChunkWords:
         return len(self.start)
 
 
-def chunk_words(chunk: Chunk, only: frozenset[str] | None, scheme: WordDefinition = "text") -> ChunkWords:
+def chunk_words(
+    chunk: Chunk, only: frozenset[str] | None, scheme: WordDefinition = "text", *, join_hyphens: bool = False
+) -> ChunkWords:
     """Return the words of the sentences that the chunk stores. `only`, if not None, are those to keep, and phrases.
 
-    `scheme` is the one that the chunk was tokenized with.
+    `scheme` and `join_hyphens` are those that the chunk was tokenized with.
     """
-    places = _words_of_text(chunk) if scheme == "text" else _words_of_tokenizer(chunk)
+    places = _words_of_text(chunk, join_hyphens=join_hyphens) if scheme == "text" else _words_of_tokenizer(chunk)
     surface = slices(chunk, places.sentence, places.char_start, places.char_end)
-    found = ChunkWords(*places, surface, [word_key(word) for word in surface])
+    found = ChunkWords(*places, surface, [word_key(undivided(word)) for word in surface])
     return found if only is None else _chosen(found, np.flatnonzero(_of_phrases(found, only)))
 
 
@@ -73,7 +76,7 @@ def _words_of_tokenizer(chunk: Chunk) -> _Places:
     return _Places(start, stop, sentence[start], index, chunk.char_start[start], chunk.char_end[stop - 1])
 
 
-def _words_of_text(chunk: Chunk) -> _Places:
+def _words_of_text(chunk: Chunk, *, join_hyphens: bool) -> _Places:
     """Return the words of the text, which may have marks that no token has, and share tokens."""
     own = np.flatnonzero(chunk.own)
     spans = chunk.spans[own]
@@ -82,7 +85,12 @@ def _words_of_text(chunk: Chunk) -> _Places:
     shift = places[:, 0] - spans[:, 0]
     by_token, count = np.repeat(shift, lengths), int(lengths.sum())
     start, stop = chunk.char_start[:count] + by_token, chunk.char_end[:count] + by_token
-    found = words_of_tokens(kinds_of(together), places, lengths, start, stop)
+    kinds = kinds_of(together)
+    if join_hyphens:
+        between = set(places[:, 1].tolist())  # the line feeds between sentences
+        inside = (span for span in divisions(together) if span[0] + 1 not in between)
+        leave_out(kinds, [at for span in inside for at in range(*span)])
+    found = words_of_tokens(kinds, places, lengths, start, stop)
     base = np.cumsum(found.counts) - found.counts
     first, last = (np.repeat(base, lengths) + numbers for numbers in (found.first, found.last))
     number = np.arange(int(found.counts.sum()))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Device, EncodingSpec, Precision
@@ -50,6 +50,7 @@ def config_like(
         context=spec.context, max_tokens=spec.max_tokens, normalize=spec.normalize, dense=bool(spec.dense),
         prompt=spec.prompt, query_prompt=spec.query_prompt, word_definition=spec.word_definition,
         splitter=spec.splitter, language=spec.language or "en", markdown=spec.markdown,
+        join_hyphens=spec.join_hyphens,
     )  # fmt: skip
 
 
@@ -58,21 +59,20 @@ def as_the_lake(
 ) -> EngineConfig:
     """Return the settings with what the encoding has that they make in a lake, where they ask for nothing else.
 
-    That is its splitter and language, and what it takes of Markdown. An encoding keeps them: one that differs in
+    That is its splitter and language, and what it reads of a text. An encoding keeps them: one that differs in
     nothing else is taken, of several the lake's `default`, else the latest. With a `name` only the one of that name is;
     without one of it a new encoding begins, with the best splitter and prose.
     """
-    if not encodings or (config.splitter is not None and config.markdown is not None):
+    unsaid = [name for name in ("splitter", "markdown", "join_hyphens") if getattr(config, name) is None]
+    if not encodings or not unsaid:
         return config
     wanted = shared_engine(config).spec
 
     def differs_only_in_what_is_open(spec: EncodingSpec) -> bool:
-        if config.splitter is None:
-            language = spec.language if config.language else wanted.language
-            spec = replace(spec, splitter=wanted.splitter, language=language)
-        if config.markdown is None:
-            spec = replace(spec, markdown=wanted.markdown)
-        return spec.encoding_id == wanted.encoding_id
+        opened: dict[str, Any] = {name: getattr(wanted, name) for name in unsaid}
+        if config.splitter is None and not config.language:
+            opened["language"] = wanted.language
+        return replace(spec, **opened).encoding_id == wanted.encoding_id
 
     alike = [e for e in encodings if differs_only_in_what_is_open(e.spec)]
     if name is not None:
@@ -81,8 +81,9 @@ def as_the_lake(
     if chosen is None:
         return config
     if config.splitter is None:
-        config = replace(config, splitter=chosen.spec.splitter, language=chosen.spec.language or "en")
-    return replace(config, markdown=chosen.spec.markdown)
+        config = replace(config, language=chosen.spec.language or "en")
+    taken: dict[str, Any] = {name: getattr(chosen.spec, name) for name in unsaid}
+    return replace(config, **taken)
 
 
 def place_of(spec: EncodingSpec) -> str:

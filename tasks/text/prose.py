@@ -36,10 +36,15 @@ def is_markdown(uri: str) -> bool:
 
 def prose_of(text: str) -> KeptText:
     """Return the prose of a Markdown text."""
+    return KeptText.of(text, all_but_prose(text))
+
+
+def all_but_prose(text: str) -> list[Edit]:
+    """Return the edits of a Markdown text that leave its prose, in order."""
     blocks, references = _blocks(text)
     blocks = list(_with_comments(text, blocks))
     links = _links(text, blocks, references)
-    return KeptText.of(text, sorted([*(_instead_of_block(text, *block) for block in blocks), *links]))
+    return sorted([*(_instead_of_block(text, *block) for block in blocks), *links])
 
 
 def _blocks(text: str) -> tuple[list[tuple[int, int]], set[str]]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.records import Markdown, Sentence
+from polyseme.tasks.text.hyphens import with_divisions
 from polyseme.tasks.text.kept_text import KeptText
 from polyseme.tasks.text.language import language_of
-from polyseme.tasks.text.prose import is_markdown, prose_of
+from polyseme.tasks.text.prose import all_but_prose, is_markdown
 from polyseme.tasks.text.splitting import lines, own, punkt, rules
 
 SPLITTER = rules.NAME
@@ -33,12 +34,14 @@ class Splitting:
 
     `auto` is the language of each text, as far as it is clear; an empty one is English, for which the splitter of
     earlier releases took any text. With `markdown` `prose` the code, tables and link targets of Markdown files are
-    left out. Raises UsageError for a language that is not a code.
+    left out; with `join_hyphens` a word that a line end divides is one. Raises UsageError for a language that is not a
+    code.
     """
 
     splitter: str = SPLITTER
     language: str = ""
     markdown: Markdown = "all"
+    join_hyphens: bool = False
 
     def __post_init__(self) -> None:
         if self.language not in ("", AUTO) and not _CODE.fullmatch(self.language):
@@ -85,12 +88,13 @@ def has_better(name: str) -> bool:
 class Split:
     """A function that splits a text in a language, with the language that it is told: a code, empty, or `auto`.
 
-    `markdown` is what is read of Markdown files.
+    `markdown` is what is read of Markdown files; with `join_hyphens` words are read without the line ends in them.
     """
 
     sentences: Callable[[str, str], Iterator[Sentence]]
     language: str = ""
     markdown: Markdown = "all"
+    join_hyphens: bool = False
 
     def __call__(self, text: str) -> Iterator[Sentence]:
         """Yield the sentences of a text."""
@@ -102,9 +106,8 @@ class Split:
 
     def kept(self, text: str, uri: str) -> KeptText | None:
         """Return what is read of the text of a document at `uri`; None for all of it."""
-        if self.markdown == "all" or not is_markdown(uri):
-            return None
-        found = prose_of(text)
+        edits = all_but_prose(text) if self.markdown == "prose" and is_markdown(uri) else []
+        found = KeptText.of(text, with_divisions(text, edits) if self.join_hyphens else edits)
         return None if found.is_whole else found
 
 
@@ -113,7 +116,7 @@ def split_by(splitting: Splitting) -> Split:
 
     Raises ModelError if the splitter is not here as it was: its name has the version of what it rests on.
     """
-    return replace(_split_by(splitting), markdown=splitting.markdown)
+    return replace(_split_by(splitting), markdown=splitting.markdown, join_hyphens=splitting.join_hyphens)
 
 
 def _split_by(splitting: Splitting) -> Split:

@@ -69,6 +69,11 @@ def is_space(kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     return found
 
 
+def leave_out(kinds: npt.NDArray[np.uint8], places: Sequence[int]) -> None:
+    """Let the characters at `places` count for nothing: a word goes on over them."""
+    kinds[np.array(places, np.int64)] = _NOTHING
+
+
 def words_in(kinds: npt.NDArray[np.uint8]) -> TextWords:
     """Return the words of a text, given the kinds of its characters."""
     solid = np.flatnonzero((kinds != _MARK) & (kinds != _NOTHING))

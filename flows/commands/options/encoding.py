@@ -27,7 +27,7 @@ Name = Annotated[
 
 SETTINGS = (
     "precision", "context", "layers", "pooling", "normalize", "dense", "prompt", "query_prompt", "max_tokens",
-    "language", "markdown",
+    "language", "markdown", "join_hyphens",
 )  # fmt: skip
 """The options that fix an encoding of a model."""
 
@@ -82,6 +82,10 @@ class PartialEncodingOptions:
     markdown: Markdown | None = None
     """What is encoded of Markdown files: prose (default), without blocks of code, tables, comments and the targets of
     links; or all. The stored text is the whole file's. An encoding keeps what it was made with."""
+
+    join_hyphens: Annotated[bool | None, Parameter(negative="--no-join-hyphens")] = None
+    """Read a word that a hyphen at a line end divides (know-, ledge) as one; by default its parts are words. Compounds
+    whose hyphen stands there lose it. An encoding keeps what it was made with."""
 
     splitter: str | None = None
     """What splits texts into sentences: rules (default), lines (each is one, as in verse), one that a package installs

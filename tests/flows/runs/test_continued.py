@@ -112,3 +112,12 @@ def test_an_encoding_keeps_what_it_takes_of_markdown(make_checkpoint: MakeCheckp
     assert made(replace(plain, markdown="prose"), [whole]) == encoding(plain).encoding_id
     assert made(plain, [whole], name="new") == encoding(plain).encoding_id
     assert made(plain, [encoding(plain)]) == encoding(plain).encoding_id
+
+
+def test_an_encoding_keeps_whether_it_joins_words(make_checkpoint: MakeCheckpoint) -> None:
+    plain = EngineConfig(model=str(make_checkpoint()), device="cpu")
+    joined = encoding(replace(plain, join_hyphens=True))
+    assert joined.encoding_id != encoding(plain).encoding_id
+    assert made(plain, [joined]) == joined.encoding_id
+    assert made(replace(plain, join_hyphens=False), [joined]) == encoding(plain).encoding_id
+    assert made(replace(plain, splitter="rules/1"), [joined]) == joined.encoding_id
