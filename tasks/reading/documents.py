@@ -37,8 +37,8 @@ class ReadOptions:
     `id_field` None takes the first of `doc_id`, `id` that a record has, else its position in the file. With `presplit`
     the text is a list of sentences, each of which becomes a line of the document's text. `delimiter` and `quote` are of
     CSV and TSV: a character, `tab` and `none`, or None to find them; without `header` columns are `column_1` and on.
-    `max_document_bytes` counts UTF-8 text; `max_line_bytes` one line of JSONL or one row of CSV. Raises UsageError for
-    empty names and limits below 1.
+    `max_document_bytes` counts UTF-8 text; `max_line_bytes` one line of JSONL or one row of CSV. With `checksum` files
+    are read that did not change since they were read before. Raises UsageError for empty names and limits below 1.
     """
 
     text_field: str = "text"
@@ -50,6 +50,7 @@ class ReadOptions:
     delimiter: str | None = None
     quote: str | None = None
     header: bool = True
+    checksum: bool = False
 
     def __post_init__(self) -> None:
         if not self.text_field or not self.title_field or self.id_field == "":

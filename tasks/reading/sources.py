@@ -26,6 +26,7 @@ from polyseme.tasks.reading.folders import MAGIC, OnError, expand, fixed_folder,
 from polyseme.tasks.reading.formats import SUFFIXES, format_of
 from polyseme.tasks.reading.readers import STDIN_URI, read_file
 from polyseme.tasks.reading.regular_files import special_kind
+from polyseme.tasks.reading.source_file import SourceFile, reading_of
 from polyseme.tasks.reading.standard_input import UNNAMED_STDIN, check_stdin_name, read_named_stdin
 
 logger = logging.getLogger(__name__)
@@ -158,6 +159,18 @@ def refuse_credentials(specs: Sequence[str]) -> None:
 
 def read_sources(sources: Sequence[Source], options: ReadOptions, *, stdin: BinaryIO) -> Iterator[Document | Reject]:
     """Yield the documents and rejects of `sources` in order, each file once even if several sources name it."""
+    for item in list_sources(sources, options, stdin=stdin):
+        if isinstance(item, SourceFile):
+            yield from item.read()
+        else:
+            yield item
+
+
+def list_sources(
+    sources: Sequence[Source], options: ReadOptions, *, stdin: BinaryIO
+) -> Iterator[SourceFile | Document | Reject]:
+    """Yield what `read_sources` does, with each file in place of what it gives: whoever wants that reads the file."""
+    reading = reading_of(options)
     # One source never names a file twice, and a million addresses would take memory.
     seen: set[str] | None = set() if len(sources) > 1 else None
     for source in sources:
@@ -174,7 +187,8 @@ def read_sources(sources: Sequence[Source], options: ReadOptions, *, stdin: Bina
                 if uri in seen:
                     continue
                 seen.add(uri)
-            yield from read_file(path, uri, options)
+            read = partial(read_file, path, uri, options)
+            yield SourceFile(str(path), uri, options, reading=reading, read=read)
         yield from unlisted
 
 

@@ -8,18 +8,22 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-What = Literal["documents", "new", "changed", "redescribed", "unchanged", "moved", "rejected"]
+What = Literal["documents", "new", "changed", "redescribed", "unchanged", "unopened", "moved", "rejected"]
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of a scan so far. `redescribed` documents have another title or metadata, and the text they had."""
+    """Counts of a scan so far. `redescribed` documents have another title or metadata, and the text they had.
+
+    Of the unchanged documents, `unopened` are of files that were not opened.
+    """
 
     documents: int = 0
     new: int = 0
     changed: int = 0
     redescribed: int = 0
     unchanged: int = 0
+    unopened: int = 0
     moved: int = 0
     rejected: int = 0
     deleted: int = 0
