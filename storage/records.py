@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from datetime import datetime
 from json.encoder import encode_basestring
 from typing import Any, Literal
 
@@ -41,6 +42,8 @@ class Document:
     """One normalised text. `metadata` is a JSON object in canonical form (sorted keys).
 
     `text_version` is the ordinal of the run that read the text from its source; None for the run at hand.
+    `modified_at`, in UTC, and `bytes` are of the file that it was read from, as it was then; None if they are not
+    known. They are no part of the record: a file that was only touched has the same documents.
     """
 
     doc_id: str
@@ -50,6 +53,8 @@ class Document:
     title: str | None = None
     metadata: str = "{}"
     text_version: int | None = None
+    modified_at: datetime | None = field(default=None, compare=False)
+    bytes: int | None = field(default=None, compare=False)
 
     @property
     def content_sha256(self) -> str:

@@ -49,6 +49,7 @@ def _columns(plan: Plan) -> Iterator[Column]:
     kinds: list[tuple[str, Callable[[Tally], int]]] = [
         ("read", lambda t: t.documents), ("new", lambda t: t.new), ("changed", lambda t: t.changed),
         ("described anew", lambda t: t.redescribed), ("unchanged", lambda t: t.unchanged),
+        ("not opened", lambda t: t.unopened),
         ("moved", lambda t: t.moved), ("refused", lambda t: t.rejected),
         ("files skipped", lambda t: t.skipped_files), ("to delete", lambda t: t.deleted),
     ]  # fmt: skip

@@ -52,7 +52,8 @@ def show_line(name: str, report: RunReport) -> None:
 def _read(report: RunReport) -> str:
     tally = report.tally
     described = f"{tally.redescribed:,} described anew, " if tally.redescribed else ""
+    closed = f" (of which {tally.unopened:,} not opened)" if tally.unopened else ""
     return (
         f"{tally.documents:,} documents read: {tally.new:,} new, {tally.changed:,} changed, {described}"
-        f"{tally.unchanged:,} unchanged, {tally.deleted:,} gone; {tally.rejected:,} records refused."
+        f"{tally.unchanged:,} unchanged{closed}, {tally.deleted:,} gone; {tally.rejected:,} records refused."
     )

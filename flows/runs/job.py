@@ -17,18 +17,17 @@ from polyseme.storage.catalog_url import refuse_password
 from polyseme.storage.encoding_names import check_name
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake, refuse_secrets
-from polyseme.storage.records import Document, Outputs, Reject
+from polyseme.storage.records import Outputs
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.patterns import Patterns
-from polyseme.tasks.reading.skipped import Skipped
-from polyseme.tasks.reading.sources import Source, names, read_sources, refuse_credentials, resolve
+from polyseme.tasks.reading.sources import Source, list_sources, names, read_sources, refuse_credentials, resolve
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to
 
 if TYPE_CHECKING:
     from polyseme.storage.catalog import Catalog
-    from polyseme.tasks.shards.scan import Scan
+    from polyseme.tasks.shards.scan import Item, Scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +72,8 @@ class Job:
     """One run over some selection: where its documents come from, and what to do once they are committed.
 
     `sources` is what the view `runs` shows, with whole paths, `places` the files and folders that are read, `scanned`
-    the same resolved; None for documents of the lake itself. `items` is given the catalog of the run or of its plan.
+    the same resolved; None for documents of the lake itself. `items` is given the catalog of the run or of its plan;
+    with a `limit` it yields no files, so that documents can be counted.
     """
 
     lake: Lake
@@ -81,7 +81,7 @@ class Job:
     outputs: Outputs
     sources: list[str]
     places: list[str]
-    items: Callable[[Catalog], Iterator[Document | Reject | Skipped]]
+    items: Callable[[Catalog], Iterator[Item]]
     scanned: Sequence[Source] | None = None
     limit: int | None = None
     settle: Callable[[Scan], None] = lambda scan: None
@@ -105,8 +105,9 @@ def embed_job(request: EmbedRequest, *, dry_run: bool = False) -> Job:
     )
     delete_limit = DeletionLimit.parse(request.delete_limit)
 
-    def items(catalog: Catalog) -> Iterator[Document | Reject | Skipped]:
-        return read_sources(sources, request.reading, stdin=sys.stdin.buffer)
+    def items(catalog: Catalog) -> Iterator[Item]:
+        found = list_sources if request.limit is None else read_sources
+        return found(sources, request.reading, stdin=sys.stdin.buffer)
 
     def settle(scan: Scan) -> None:
         if request.limit is None:

@@ -67,6 +67,7 @@ def markdown(report: RunReport) -> str:
     rows = [
         ("documents read", tally.documents),
         ("unchanged, skipped", tally.unchanged),
+        ("of these in files that were not opened", tally.unopened),
         ("new", tally.new),
         ("changed", tally.changed),
         ("described anew, not encoded", tally.redescribed),

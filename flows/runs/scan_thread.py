@@ -7,9 +7,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 from polyseme.flows.runs.progress import Progress
-from polyseme.storage.records import Document, Reject, Shard
-from polyseme.tasks.reading.skipped import Skipped
-from polyseme.tasks.shards.scan import Scan
+from polyseme.storage.records import Document, Shard
+from polyseme.tasks.shards.scan import Item, Scan
 
 _LONGEST_WAIT = 5.0
 """Seconds to wait for a scan that is to stop: standard input may never end."""
@@ -19,12 +18,7 @@ class ScanThread:
     """Scans `items`, up to and including document number `limit`, and records in `progress` how much there is to do."""
 
     def __init__(
-        self,
-        scan: Scan,
-        items: Callable[[], Iterator[Document | Reject | Skipped]],
-        *,
-        limit: int | None,
-        progress: Progress,
+        self, scan: Scan, items: Callable[[], Iterator[Item]], *, limit: int | None, progress: Progress
     ) -> None:
         self.scan, self.progress = scan, progress
         progress.tally = scan.tally
@@ -71,8 +65,8 @@ class ScanThread:
 
     def _run(self) -> None:
         try:
-            items = self._watched(first(self._items(), self._limit, stopped=lambda: self.progress.stopped))
-            for shard in self.scan.shards(items):
+            self.scan.watching = self._watched
+            for shard in self.scan.shards(first(self._items(), self._limit)):
                 self.progress.chars_planned = self.scan.tally.chars_to_encode
                 self._staged.put(shard)
             self.progress.chars_planned, self.progress.planned = self.scan.tally.chars_to_encode, True
@@ -83,9 +77,14 @@ class ScanThread:
             self.seconds = self.progress.seconds
             self._decided.set()
 
-    def _watched(self, items: Iterable[Document | Reject | Skipped]) -> Iterator[Document | Reject | Skipped]:
-        """Yield items, and decide as soon as the scan has compared one that is to be encoded."""
+    def _watched(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield items until the run is stopped, and decide as soon as the scan has compared one that is to be encoded.
+
+        The scan calls it for the items of each file too.
+        """
         for item in items:
+            if self.progress.stopped:
+                return
             if _to_encode(self.scan):
                 self._decided.set()
             yield item
@@ -95,14 +94,10 @@ def _to_encode(scan: Scan) -> bool:
     return bool(scan.tally.new or scan.tally.changed)
 
 
-def first(
-    items: Iterable[Document | Reject | Skipped], limit: int | None, *, stopped: Callable[[], bool] = lambda: False
-) -> Iterator[Document | Reject | Skipped]:
-    """Yield items up to and including document number `limit`, or until `stopped`."""
+def first(items: Iterable[Item], limit: int | None) -> Iterator[Item]:
+    """Yield items up to and including document number `limit`. With a limit, none of them may be a file."""
     documents = 0
     for item in items:
-        if stopped():
-            return
         yield item
         documents += isinstance(item, Document)
         if documents == limit:

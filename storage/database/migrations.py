@@ -132,7 +132,7 @@ def _to_6(connection: Connection) -> None:
 def _to_7(connection: Connection) -> None:
     """Words are stored by their key, and those that are stored already in lower case. Runs count unknown text.
 
-    The files that a source has and no run reads are counted.
+    The files that a source has and no run reads are counted. Those that are read are remembered, from the next run on.
     """
     meta.record_lower_case(connection)
     number = "BIGSERIAL" if connection.dialect.name == "postgresql" else "INTEGER"
@@ -145,6 +145,16 @@ def _to_7(connection: Connection) -> None:
     )
     for column in ("unknown_tokens", "unknown_documents"):
         connection.execute(text(f"ALTER TABLE runs ADD COLUMN {column} BIGINT NOT NULL DEFAULT 0"))
+    is_server = connection.dialect.name == "postgresql"
+    ordered, rowid = ('TEXT COLLATE "C"', "") if is_server else ("TEXT", " WITHOUT ROWID")
+    connection.execute(
+        text(
+            "CREATE TABLE files (encoding_id TEXT NOT NULL REFERENCES encodings (encoding_id), "
+            f"uri {ordered} NOT NULL, size BIGINT NOT NULL, modified_ns BIGINT NOT NULL, stamp TEXT NOT NULL, "
+            "reading TEXT NOT NULL, documents BIGINT NOT NULL, digest TEXT NOT NULL, has_members BOOLEAN NOT NULL, "
+            f"PRIMARY KEY (encoding_id, uri)){rowid}"
+        )
+    )
 
 
 STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6, 6: _to_7}

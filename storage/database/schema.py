@@ -221,6 +221,26 @@ other_uris = Table(
 )
 """Addresses in sources of other runs at which a document was found besides the one in `document_versions`."""
 
+files = Table(
+    "files",
+    metadata,
+    Column("encoding_id", Text, ForeignKey("encodings.encoding_id"), primary_key=True),
+    Column("uri", _ORDERED, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+    Column("stamp", Text, nullable=False),
+    Column("reading", Text, nullable=False),
+    Column("documents", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("has_members", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Source files that were read without anything refused: their state then, and a digest of the documents they gave.
+
+Such a file is not opened again while its state is the same and the encoding has just these documents of it. A row that
+says anything else is of no consequence, and vacuum removes those of files that have no documents any more.
+"""
+
 rejects = Table(
     "rejects",
     metadata,

@@ -66,7 +66,7 @@ def checked(origin: checks.Origin, row: RowMapping) -> DocumentVersion:
         uri=origin.string(row["uri"], "document_versions.uri"),
         version=version,
         record_sha256=origin.string(row["record_sha256"], "document_versions.record_sha256"),
-        outputs=_outputs(origin, row["outputs"]),
+        outputs=outputs_in(origin, row["outputs"]),
         n_tokens=number("n_tokens"),
         text_version=None if text_version == version else text_version,
         rows_version=None if rows_version == version else rows_version,
@@ -83,7 +83,7 @@ def live_versions(connection: Connection, encoding_id: str) -> pa.Table:
     found = read_table(connection, select(*columns).where(d.encoding_id == encoding_id, d.deleted.is_(False)))
     origin = meta.origin(connection)
     for text in found["outputs"].unique().to_pylist():
-        _outputs(origin, text)
+        outputs_in(origin, text)
     return found
 
 
@@ -92,7 +92,7 @@ def all_outputs(connection: Connection, encoding_id: str) -> list[Outputs]:
     d = document_versions.c
     query = select(d.outputs).where(d.encoding_id == encoding_id, d.deleted.is_(False)).distinct()
     origin = meta.origin(connection)
-    return [_outputs(origin, text) for text in connection.scalars(query)]
+    return [outputs_in(origin, text) for text in connection.scalars(query)]
 
 
 def page_after(
@@ -116,5 +116,6 @@ def page_after(
 
 
 @lru_cache(maxsize=256)
-def _outputs(origin: checks.Origin, text: str) -> Outputs:
+def outputs_in(origin: checks.Origin, text: str) -> Outputs:
+    """Return the outputs that a column of a catalog has as JSON. Raises LakeError for anything else."""
     return checks.outputs(origin, text)

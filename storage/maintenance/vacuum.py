@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.database import deletions, part_rows, runs
+from polyseme.storage.database import deletions, part_rows, read_files, runs
 from polyseme.storage.errors import UsageError
 from polyseme.storage.files.protocol import FileInfo
 from polyseme.storage.schemas import TABLES
@@ -89,6 +89,7 @@ def vacuum(
     files = catalog.lake.files
     with catalog.writing() as connection:
         deletions.forget_older(connection, than=(now - grace).isoformat(timespec="microseconds"))
+        read_files.forget_gone(connection)
     remove_retired(catalog, [part.path for part in found.retired], progress=progress)
     for scratch in found.scratch:
         files.remove_folder(scratch.path) if _STAGED.fullmatch(scratch.path) else files.remove([scratch.path])

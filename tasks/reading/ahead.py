@@ -5,75 +5,34 @@ What comes out, and in which order, does not depend on when a parser ends. Bound
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from pathlib import Path
-from typing import NamedTuple
+from typing import TypeVar
 
-from polyseme.storage.records import Document, Reject
-from polyseme.tasks.reading.documents import MIB, ReadOptions
-from polyseme.tasks.reading.formats import PARSERS, format_of, missing_package
-from polyseme.tasks.reading.parsing.answers import Answers, request_for
+from polyseme.tasks.reading.documents import MIB
 from polyseme.tasks.reading.parsing.pool import Parsers
-from polyseme.tasks.reading.readers import read_file
-from polyseme.tasks.reading.recognition import WrongFormatError, head_of, recognised
-from polyseme.tasks.reading.regular_files import open_file
-from polyseme.tasks.reading.skipped import Skipped
+from polyseme.tasks.reading.source_file import SourceFile
 
-logger = logging.getLogger(__name__)
+Item = TypeVar("Item")
 
 _FILES_PER_WORKER = 4
 _MOST_BYTES = 256 * MIB
 
 
-class _Waiting(NamedTuple):
-    path: Path
-    uri: str
-    answers: Answers | None
-    size: int
-
-
-def read_files(files: Iterable[tuple[Path, str]], options: ReadOptions) -> Iterator[Document | Reject]:
-    """Yield the documents and rejects of files, each with its address, in their order."""
-    waiting: deque[_Waiting] = deque()
+def parsed_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield items in their order. Each file among them is to be read, if at all, before the next item is taken."""
+    waiting: deque[tuple[Item, int]] = deque()
     ahead = 0
     with Parsers() as parsers:
-        for path, uri in files:
-            answers, size = _started(path, options, parsers)
-            waiting.append(_Waiting(path, uri, answers, size))
+        for item in items:
+            size = item.start(parsers, most_bytes=_MOST_BYTES) if isinstance(item, SourceFile) else 0
+            waiting.append((item, size))
             ahead += size
             while waiting and (
-                waiting[0].answers is None or len(waiting) > _FILES_PER_WORKER * parsers.size or ahead > _MOST_BYTES
+                not waiting[0][1] or len(waiting) > _FILES_PER_WORKER * parsers.size or ahead > _MOST_BYTES
             ):
-                first = waiting.popleft()
-                ahead -= first.size
-                yield from _read(first, options, parsers)
-        for rest in waiting:
-            yield from _read(rest, options, parsers)
-
-
-def _read(file: _Waiting, options: ReadOptions, parsers: Parsers) -> Iterator[Document | Reject]:
-    skipped = 0
-    for item in read_file(file.path, file.uri, options, parsers=parsers, answers=file.answers):
-        if isinstance(item, Skipped):
-            skipped += 1
-        else:
-            yield item
-    if skipped:
-        logger.info("%s: skipped %d members that are not read", file.uri, skipped)
-
-
-def _started(path: Path, options: ReadOptions, parsers: Parsers) -> tuple[Answers | None, int]:
-    """Start to parse a file; return what will be its answers, None if it is read otherwise, and its size in bytes."""
-    named = format_of(path.name)
-    if named is None or named[0] not in PARSERS or named[1]:
-        return None, 0
-    # Whatever is wrong with the file is found again, and reported, in its turn.
-    with suppress(OSError, WrongFormatError), open_file(path) as raw:
-        suffix, compression = recognised(path.name, head_of(raw))
-        size = raw.seek(0, 2)
-        if suffix in PARSERS and not compression and missing_package(suffix) is None and size <= _MOST_BYTES:
-            return parsers.submit(request_for(suffix, options, path=path)), size
-    return None, 0
+                first, size = waiting.popleft()
+                ahead -= size
+                yield first
+        for rest, _ in waiting:
+            yield rest

@@ -41,8 +41,8 @@ class ReadOptions:
     the text is a list of sentences, each of which becomes a line of the document's text. `delimiter` and `quote` are of
     CSV and TSV: a character, `tab` and `none`, or None to find them; without `header` columns are `column_1` and on.
     `max_document_bytes` counts UTF-8 text; `max_line_bytes` one line of JSONL or one row of CSV. Parsing one file of
-    PDF, Office and the like may take `parse_seconds` of processor time and `parse_mb` MiB of memory. Raises UsageError
-    for empty names and limits below 1.
+    PDF, Office and the like may take `parse_seconds` of processor time and `parse_mb` MiB of memory. With `checksum`
+    files are read that did not change since they were read. Raises UsageError for empty names and limits below 1.
     """
 
     text_field: str = "text"
@@ -56,6 +56,7 @@ class ReadOptions:
     header: bool = True
     parse_seconds: int = 60
     parse_mb: int = 1024
+    checksum: bool = False
 
     def __post_init__(self) -> None:
         if not self.text_field or not self.title_field or self.id_field == "":

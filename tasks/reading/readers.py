@@ -13,6 +13,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -41,12 +42,20 @@ from polyseme.tasks.reading.documents import (
     too_large,
     unforeseen,
 )
-from polyseme.tasks.reading.formats import ARCHIVES, PARSERS, SUFFIXES, WHOLE_FILE, format_of, may_be_read
+from polyseme.tasks.reading.formats import (
+    ARCHIVES,
+    PARSERS,
+    SUFFIXES,
+    WHOLE_FILE,
+    format_of,
+    may_be_read,
+    missing_package,
+)
 from polyseme.tasks.reading.front_matter import split_front_matter
 from polyseme.tasks.reading.json_lines import read_jsonl
 from polyseme.tasks.reading.markdown_text import first_heading
 from polyseme.tasks.reading.parquet import read_parquet
-from polyseme.tasks.reading.parsing.answers import Answers, read_parsed
+from polyseme.tasks.reading.parsing.answers import Answers, read_parsed, request_for
 from polyseme.tasks.reading.parsing.pool import Parsers
 from polyseme.tasks.reading.recognition import WrongFormatError, head_of, recognised
 from polyseme.tasks.reading.regular_files import NotAFileError, open_file
@@ -98,6 +107,23 @@ def read_file(
                 yield from _read_stream(inflated(raw, compression), suffix, path, uri, options)
     except Exception as error:
         yield _file_refused(uri, error, doc_id=uri if suffix in WHOLE_FILE else None)
+
+
+def is_parsed(name: str) -> bool:
+    """Return whether a file of this name is given to a parser. Others turn out to be when they are read."""
+    named = format_of(name)
+    return named is not None and named[0] in PARSERS and not named[1]
+
+
+def start_parsing(path: Path, options: ReadOptions, parsers: Parsers, *, most_bytes: int) -> tuple[Answers | None, int]:
+    """Start to parse a file; return what will be its answers, None if it is read otherwise, and its size in bytes."""
+    # Whatever is wrong with the file is found again, and reported, when it is read.
+    with suppress(OSError, WrongFormatError), open_file(path) as raw:
+        suffix, compression = recognised(path.name, head_of(raw))
+        size = raw.seek(0, io.SEEK_END)
+        if suffix in PARSERS and not compression and missing_package(suffix) is None and 0 < size <= most_bytes:
+            return parsers.submit(request_for(suffix, options, path=path)), size
+    return None, 0
 
 
 def _read_member(

@@ -20,6 +20,7 @@ from polyseme.storage.checks import is_utf8
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake, scheme_with_secret
 from polyseme.storage.records import Document, Reject
+from polyseme.tasks.reading.ahead import parsed_ahead
 from polyseme.tasks.reading.archives import WITHIN, archive_of
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.documents import Place, ReadOptions
@@ -29,6 +30,7 @@ from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.readers import STDIN_URI, read_file
 from polyseme.tasks.reading.regular_files import special_kind
 from polyseme.tasks.reading.skipped import EXCLUDED, HIDDEN, NOT_TEXT, Skipped
+from polyseme.tasks.reading.source_file import SourceFile, reading_of
 from polyseme.tasks.reading.standard_input import UNNAMED_STDIN, check_stdin_name, read_named_stdin
 
 logger = logging.getLogger(__name__)
@@ -205,6 +207,18 @@ def read_sources(
     sources: Sequence[Source], options: ReadOptions, *, stdin: BinaryIO
 ) -> Iterator[Document | Reject | Skipped]:
     """Yield the documents, rejects and skipped files of `sources` in order, each file once even if several name it."""
+    for item in parsed_ahead(list_sources(sources, options, stdin=stdin)):
+        if isinstance(item, SourceFile):
+            yield from item.read()
+        else:
+            yield item
+
+
+def list_sources(
+    sources: Sequence[Source], options: ReadOptions, *, stdin: BinaryIO
+) -> Iterator[SourceFile | Document | Reject | Skipped]:
+    """Yield what `read_sources` does, with each file in place of what it gives: whoever wants that reads the file."""
+    reading = reading_of(options)
     # One source never names a file twice, and a million addresses would take memory.
     seen: set[str] | None = set() if len(sources) > 1 else None
     files = {
@@ -227,7 +241,8 @@ def read_sources(
             if isinstance(found, Skipped):
                 yield found
             else:
-                yield from read_file(found, uri, options)
+                read = partial(read_file, found, uri, options)
+                yield SourceFile(str(found), uri, options, reading=reading, read=read)
         yield from unlisted
 
 

@@ -85,6 +85,10 @@ class Identities:
         ]
         return named, [bases[uri] + doc_id[len(uri) :] for doc_id, uri in records.items()]
 
+    def meet_stranger(self) -> None:
+        """Note that a file which is not read has the base of another address, which might be read later."""
+        self._has_strangers = True
+
     def _bases(self, files: Mapping[str, list[Document]], known: Mapping[str, DocumentVersion]) -> dict[str, str]:
         """Return the base of each file, given with its records of the batch."""
         bases = {uri: base for uri, base in (self._last,) if uri in files}
@@ -107,7 +111,7 @@ class Identities:
         found: dict[str, str] = {}
         for uri, ids in addresses.ids_at(connection, sorted(files)).items():
             # Its own first. The other is of a file that moved there.
-            bases = sorted(filter(None, map(_base, ids)), key=lambda base: (base != uri, base))
+            bases = sorted(filter(None, map(base_of, ids)), key=lambda base: (base != uri, base))
             free = [base for base in bases if not self._is_taken(base, files[uri])]
             if free:
                 found[uri] = free[0]
@@ -127,7 +131,7 @@ class Identities:
             for document in documents:
                 for doc_id in by_record.get(document.record_sha256, ()):
                     if self._is_moved(document, doc_id, everywhere.get(doc_id, set())):
-                        base = _base(doc_id) or ""
+                        base = base_of(doc_id) or ""
                         votes[base] += 1
                         near[base] = max(_common_names(old, uri) for old in everywhere[doc_id])
             bases = sorted(votes, key=lambda base: (-votes[base], -near[base], base))
@@ -206,8 +210,8 @@ def _common_names(uri: str, other: str) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def _base(doc_id: str) -> str | None:
-    """Return what a derived id has before the number of its record."""
+def base_of(doc_id: str) -> str | None:
+    """Return what a derived id has before the number of its record; None for the id of a record."""
     match = _ADDRESS.fullmatch(doc_id)
     return match and (doc_id if match[2] is None else doc_id[: match.start(2)])
 

@@ -16,7 +16,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.parts import write_part
 from polyseme.storage.records import Counts, Document, DocumentVersion, Outputs, Part, Shard
 from polyseme.storage.schemas import table_schema
-from polyseme.tasks.shards.scan import is_redescribed
+from polyseme.tasks.shards.comparison import is_redescribed
 
 _LEAST = Outputs("sentences", None, nsp=False)
 

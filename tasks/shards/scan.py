@@ -7,7 +7,7 @@ memory. The catalog alone decides what is up to date.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
@@ -17,10 +17,14 @@ from polyseme.storage.database import addresses
 from polyseme.storage.database.skipped_files import SkippedFiles
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, DocumentVersion, HeldBack, Outputs, Reject, Shard
+from polyseme.tasks.reading.ahead import parsed_ahead
 from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.skipped import Skipped
+from polyseme.tasks.reading.source_file import SourceFile
 from polyseme.tasks.reading.sources import Source, path_of, shields
+from polyseme.tasks.shards.comparison import Batch, Pending, is_current, is_redescribed
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
+from polyseme.tasks.shards.file_readings import FileReadings
 from polyseme.tasks.shards.identity import Identities, address_in, has_moved, is_derived, is_impostor
 from polyseme.tasks.shards.refusals import duplicate, key_bytes, taken, too_long
 from polyseme.tasks.shards.reject_rows import RejectRows
@@ -29,17 +33,13 @@ from polyseme.tasks.shards.settling import settle
 from polyseme.tasks.shards.skipped_tally import SkippedTally
 from polyseme.tasks.shards.staging import Stage
 from polyseme.tasks.shards.tally import SourceTallies, Tally, What
+from polyseme.tasks.shards.unopened_files import Unopened, UnopenedFiles
 
-_LOOKUP_DOCUMENTS, _LOOKUP_CHARS = 1000, 4_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A document that is not up to date, with the outputs it is to have, and whether its rows are those of its text."""
-
-    document: Document
-    outputs: Outputs
-    redescribes: bool
+Item = SourceFile | Document | Reject | Skipped
+"""What a scan is given: a file that it reads or not, or what was read already."""
+_UNREAD_A_LOOKUP = 1000
+_PASSED: tuple[What, ...] = ("documents", "unchanged", "unopened")
+"""What a document of a file that stays closed counts as."""
 
 
 @dataclass
@@ -73,8 +73,15 @@ class Scan:
     _reject_rows: RejectRows = field(init=False)
     encodings: tuple[str, ...] = ()
     """The ids of all encodings of the lake when the scan began."""
+    watching: Callable[[Iterable[Item]], Iterable[Item]] = iter
+    """What looks at each item before the scan does, also at those of each file, and may end them."""
+    _batch: Batch = field(default_factory=Batch)
+    _readings: FileReadings = field(init=False)
+    _unopened: UnopenedFiles = field(init=False)
 
     def __post_init__(self) -> None:
+        self._readings = FileReadings(self.catalog, self.encoding_id)
+        self._unopened = UnopenedFiles(self.catalog, self.encoding_id, self.outputs)
         self.encodings = tuple(e.encoding_id for e in self.catalog.encodings())
         self._coverage = Coverage(self.sources or ())
         self._reject_rows = RejectRows(self.catalog, self.run_id)
@@ -84,33 +91,71 @@ class Scan:
             seen = self.seen
             self._identities = Identities(self.catalog, self._covers, seen=lambda id_: seen.is_new(id_) is not None)
 
-    def pending(self, items: Iterable[Document | Reject | Skipped]) -> Iterator[Pending]:
+    def pending(self, items: Iterable[Item]) -> Iterator[Pending]:
         """Yield each document that is new or changed; count the rest, and the files that were skipped."""
-        batch: list[Document] = []
-        refused: list[Reject] = []
-        chars = 0
-        longest = self.catalog.longest_key
-        for item in items:
-            if isinstance(item, Reject):
-                self._reject(item)
-                refused.append(item)
-            elif isinstance(item, Skipped):
-                self._skip(item)
-            elif longest is not None and key_bytes(item) > longest:
-                self._reject(too_long(item, longest))
-            elif self.sources is not None and is_impostor(item, self._covers):
-                self._reject(taken(item))
+        for item in parsed_ahead(self._unopened.chosen(self.watching(items))):
+            if isinstance(item, Unopened):
+                yield from self._compared()  # in order: what was read before may have one of its ids
+                if not self._is_passed(item):
+                    yield from self._read(item.file)
+            elif isinstance(item, SourceFile):
+                yield from self._read(item)
             else:
-                batch.append(item)
-                chars += len(item.text)
-            if len(batch) + len(refused) >= _LOOKUP_DOCUMENTS or chars >= _LOOKUP_CHARS:
-                yield from self._compare(batch, refused)
-                batch, refused, chars = [], [], 0
-        yield from self._compare(batch, refused)
+                yield from self._taken(item)
+        yield from self._compared()
         self._shield_unread()
+        self._readings.finish()
         self._reject_rows.finish()
 
-    def shards(self, items: Iterable[Document | Reject | Skipped]) -> Iterator[Shard]:
+    def _read(self, file: SourceFile) -> Iterator[Pending]:
+        self._readings.begin(file)
+        for item in self.watching(file.read()):
+            assert not isinstance(item, SourceFile)
+            yield from self._taken(item)
+        self._readings.end()
+
+    def _taken(self, item: Document | Reject | Skipped) -> Iterator[Pending]:
+        longest = self.catalog.longest_key
+        batch = self._batch
+        if isinstance(item, Reject):
+            self._readings.refuse()
+            self._reject(item)
+            batch.refused.append(item)
+        elif isinstance(item, Skipped):
+            self._readings.refuse()  # it is counted by whoever reads the file
+            self._skip(item)
+        elif longest is not None and key_bytes(item) > longest:
+            self._readings.refuse()
+            self._reject(too_long(item, longest))
+        elif self.sources is not None and is_impostor(item, self._covers):
+            self._readings.refuse()
+            self._reject(taken(item))
+        else:
+            self._readings.take(item)
+            batch.add(item)
+        if batch.is_full:
+            yield from self._compared()
+
+    def _compared(self) -> Iterator[Pending]:
+        """Compare what was taken with the catalog."""
+        batch, self._batch = self._batch, Batch()
+        if batch.documents or batch.refused:
+            yield from self._compare(batch.documents, batch.refused)
+        self._readings.keep()
+
+    def _is_passed(self, unopened: Unopened) -> bool:
+        """Return whether a file stays closed; if so, count its documents as unchanged. Not if one was read before."""
+        with self._unopened.documents_of(unopened) as unread:
+            if unread is None or not self.seen.add_all(lambda: (doc_id for doc_id, _ in unread.documents())):
+                return False
+            for _, uri in unread.documents():
+                for what in _PASSED:
+                    self._count(what, uri)
+        if unread.has_moved and self._identities is not None:
+            self._identities.meet_stranger()
+        return True
+
+    def shards(self, items: Iterable[Item]) -> Iterator[Shard]:
         """Yield the documents that are new or changed as staged shards, those that are described anew in their own."""
         ordinals = count()
         open_: dict[bool, Stage] = {}
@@ -170,12 +215,14 @@ class Scan:
         changed: list[str] = []
         for document in here:
             self._count("documents", document.uri)
+            record = document.record_sha256
+            self._readings.compared(document, record)
             before = known.get(document.doc_id)
             if before is not None and before.uri != document.uri:
                 left.append((document.doc_id, before.uri))
                 if not set(self._coverage.of(document.uri)) <= set(self._coverage.of(before.uri)):
                     arrived.append(document.doc_id)
-            if before is not None and is_current(before, document, self.outputs):
+            if before is not None and is_current(before, document, self.outputs, record=record):
                 self._count("unchanged", document.uri)
                 if before.uri != document.uri:
                     self._count("moved", document.uri)
@@ -272,7 +319,7 @@ class Scan:
             self.of_sources.tallies[number].add("skipped_files")
         if self._covers(skipped.uri):
             self._unread.append(skipped.uri)
-            if len(self._unread) >= _LOOKUP_DOCUMENTS:
+            if len(self._unread) >= _UNREAD_A_LOOKUP:
                 self._shield_unread()
 
     def _shield_unread(self) -> None:
@@ -290,6 +337,7 @@ class Scan:
 
     def _reject(self, reject: Reject) -> None:
         self._count("rejected", reject.uri)
+        self._readings.refuse_document(reject.uri)
         self.refused[reject.code] += 1
         if shields(reject, reject.uri):
             # One an address is enough; `unreadable` is the one that may be of a folder.
@@ -299,16 +347,3 @@ class Scan:
         if reject.doc_id is not None:
             self.seen.add_refused(reject.doc_id)
         self._reject_rows.add(reject)
-
-
-def is_current(stored: DocumentVersion, document: Document, outputs: Outputs) -> bool:
-    """Return whether the lake has all `outputs` of this version of `document`, or a newer version of it."""
-    if document.text_version is not None and stored.order[0] > document.text_version:
-        return True
-    return stored.record_sha256 == document.record_sha256 and stored.outputs.covers(outputs)
-
-
-def is_redescribed(stored: DocumentVersion, document: Document, outputs: Outputs) -> bool:
-    """Return whether a document that is not current has the text that the lake has, with all `outputs`."""
-    known = stored.content_sha256 is not None and stored.outputs.covers(outputs)
-    return known and stored.content_sha256 == document.content_sha256

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -33,6 +33,16 @@ class SeenIds:
         """Add the id of a document; return False if it was added before, other than as that of a refused record."""
         added = "INSERT INTO seen VALUES (?, 0, 0) ON CONFLICT DO UPDATE SET refused = 0 WHERE refused"
         return self._db.execute(added, (doc_id,)).rowcount == 1
+
+    def add_all(self, doc_ids: Callable[[], Iterable[str]]) -> bool:
+        """Add distinct ids; return False, and add none, if one of them was added before, also as refused.
+
+        `doc_ids` returns them, each time the same.
+        """
+        if any(self.is_new(doc_id) is not None for doc_id in doc_ids()):
+            return False
+        self._db.executemany("INSERT INTO seen VALUES (?, 0, 0)", ((doc_id,) for doc_id in doc_ids()))
+        return True
 
     def add_refused(self, doc_id: str) -> None:
         """Add the id of a record that was refused: its document is not gone, and a good record may still have it."""

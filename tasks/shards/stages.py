@@ -19,9 +19,9 @@ from polyseme.storage.parts import write_part
 from polyseme.storage.records import Counts, Document, DocumentVersion, Outputs, Part, Shard, ShardResult
 from polyseme.storage.staging import read_staged
 from polyseme.tasks.engine import Engine, OnBatch
+from polyseme.tasks.shards.comparison import is_current
 from polyseme.tasks.shards.redescribing import Redescribed, redescribe
 from polyseme.tasks.shards.reuse import stored_source
-from polyseme.tasks.shards.scan import is_current
 
 _WRITERS = 2
 """Threads that write a chunk's tables: Parquet encodes float16 lists at ~130 MB/s per core."""

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-What = Literal["documents", "new", "changed", "redescribed", "unchanged", "moved", "rejected", "skipped_files"]
+What = Literal[
+    "documents", "new", "changed", "redescribed", "unchanged", "unopened", "moved", "rejected", "skipped_files"
+]
 
 
 @dataclass(slots=True)
 class Tally:
     """Counts of a scan so far. `redescribed` documents have another title or metadata, and the text they had.
 
+    Of the unchanged documents, `unopened` are of files that were not opened.
     `skipped_files` are those that no reader reads; a folder that is not entered counts as one.
     """
 
@@ -23,6 +26,7 @@ class Tally:
     changed: int = 0
     redescribed: int = 0
     unchanged: int = 0
+    unopened: int = 0
     moved: int = 0
     rejected: int = 0
     skipped_files: int = 0

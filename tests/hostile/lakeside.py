@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +13,13 @@ import pytest
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
-from polyseme.storage.records import HeldBack
+from polyseme.storage.records import HeldBack, Outputs
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.engine_config import EngineConfig
+from polyseme.tasks.reading import source_file
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.patterns import ALL, Patterns
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.sources import list_sources, resolve
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to
 from polyseme.tasks.shards.scan import Scan
@@ -25,20 +27,24 @@ from polyseme.tasks.shards.stages import commit_shard, encode_shard
 from tests.tasks.conftest import LEAN
 
 MANY = 30
+SETTLED_SECONDS = 0.03
+"""After which a file counts as settled here: a few ticks of the file system's clock."""
 
 
 class Lakeside:
     """Runs over one lake and real files, as the flow does them, with a small model."""
 
-    def __init__(self, catalog: Catalog, engine: Engine) -> None:
+    def __init__(self, catalog: Catalog, engine: Engine, *, first: int = 0) -> None:
         self.catalog, self.engine = catalog, engine
-        self._runs = 0
+        self._runs = first
 
     def embed(
         self, *sources: object, limit: str | None = None, stdin: bytes = b"", engine: Engine | None = None,
-        stdin_name: str | None = None, patterns: Patterns = ALL, **options: str,
+        stdin_name: str | None = None, patterns: Patterns = ALL, outputs: Outputs = LEAN, by_source: bool = False,
+        **options: object,
     ) -> Scan:  # fmt: skip
         """Bring the lake up to date with `sources`, as `polyseme embed` does."""
+        time.sleep(SETTLED_SECONDS)  # so that the next run need not open what this one reads
         lake, engine = self.catalog.lake, engine or self.engine
         self._runs += 1
         specs = [str(s) for s in sources]
@@ -46,8 +52,8 @@ class Lakeside:
         self.catalog.register_encoding(engine.spec)
         encoding_id, run_id = engine.spec.encoding_id, f"run{self._runs}"
         version = self.catalog.begin_run(run_id, encoding_id, [])
-        scan = Scan(self.catalog, lake, run_id, version, encoding_id, LEAN, found)
-        items = read_sources(found, ReadOptions(**options), stdin=io.BytesIO(stdin))  # type: ignore[arg-type]
+        scan = Scan(self.catalog, lake, run_id, version, encoding_id, outputs, found, by_source=by_source)
+        items = list_sources(found, ReadOptions(**options), stdin=io.BytesIO(stdin))  # type: ignore[arg-type]
         for shard in list(scan.shards(items)):
             commit_shard(encode_shard(shard, lake, self.catalog, engine), self.catalog)
         scan.retire_rejects(found)
@@ -70,7 +76,8 @@ class Lakeside:
 
 
 @pytest.fixture
-def lakeside(tmp_path: Path, foreign: Engine) -> Iterator[Lakeside]:
+def lakeside(tmp_path: Path, foreign: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lakeside]:
+    monkeypatch.setattr(source_file, "SETTLED_NS", int(SETTLED_SECONDS * 1e9) - 5_000_000)
     with Catalog.create_or_open(Lake(tmp_path / "lake")) as catalog:
         yield Lakeside(catalog, foreign)
 

@@ -106,7 +106,7 @@ class PatternOptions:
 @Parameter(name="*", group=DOCUMENTS)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingOptions(FieldOptions):
-    """Where a record keeps its text, id and title, and how large it may be."""
+    """Where a record keeps its text, id and title, how large it may be, and which files are opened."""
 
     title_field: str = "title"
     """The field that holds the title, e.g. headline."""
@@ -123,6 +123,9 @@ class ReadingOptions(FieldOptions):
     parse_mb: int = 1024
     """Refuse files of PDF, Office and the like that take more memory to parse, in MiB."""
 
+    checksum: bool = False
+    """Open every file, also those that by their size and times did not change since they were read."""
+
     def read_options(self) -> ReadOptions:
         """Return how to read records."""
         from polyseme.tasks.reading.documents import MIB
@@ -130,5 +133,5 @@ class ReadingOptions(FieldOptions):
         return replace(
             FieldOptions.read_options(self), title_field=self.title_field,
             max_document_bytes=self.max_document_mb * MIB, max_line_bytes=self.max_line_mb * MIB,
-            parse_seconds=self.parse_seconds, parse_mb=self.parse_mb,
+            parse_seconds=self.parse_seconds, parse_mb=self.parse_mb, checksum=self.checksum,
         )  # fmt: skip

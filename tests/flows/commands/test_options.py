@@ -49,7 +49,8 @@ EVERY_FLAG_OF_EMBED = """
 embed a.txt - --lake l --catalog sqlite:////c --model m --device cpu --precision fp32 --context window --layers last4
 --pooling mean --max-tokens 99 --name n --level tokens --words Bank,court --no-nsp --pll --pll-variant original
 --lemma --text-field t --id-field i --title-field h --max-document-mb 2 --max-line-mb 3 --delimiter tab --quote none
---no-header --parse-seconds 9 --parse-mb 8 --limit 7 --keep-missing --runner dask --runner-workers 5 --strict -v"""
+--no-header --checksum --parse-seconds 9 --parse-mb 8 --limit 7 --keep-missing --runner dask --runner-workers 5
+--strict -v"""
 
 
 def options(command: str) -> Iterator[Argument]:
@@ -132,6 +133,7 @@ def test_every_flag_of_embed_arrives_where_it_belongs(home: Path) -> None:
     assert found["reading"].read_options() == ReadOptions(
         text_field="t", id_field="i", title_field="h", max_document_bytes=2 * MIB, max_line_bytes=3 * MIB,
         delimiter="tab", quote="none", header=False, parse_seconds=9, parse_mb=8,
+        checksum=True,
     )  # fmt: skip
     assert found["runner"].runner() == Runner(kind="dask", workers=5)
     assert (found["name"], found["limit"], found["keep_missing"], found["strict"]) == ("n", 7, True, True)

@@ -173,7 +173,7 @@ def test_what_was_deleted_in_format_5_has_the_rows_of_its_version(catalog: Catal
 def undo_6(connection: Connection) -> None:
     """Make a catalog of today's format one of format 5."""
     connection.execute(text("DROP INDEX document_versions_by_content"))
-    for table in ("redescribed", "skipped_files"):
+    for table in ("redescribed", "skipped_files", "files"):
         connection.execute(text(f"DROP TABLE {table}"))
     for table, added in {
         "runs": ("redescribed", "reused_sentences", "reused_tokens", "unknown_tokens", "unknown_documents"),

@@ -109,6 +109,7 @@ class TestOlderParts:
             for column in ("unknown_tokens", "unknown_documents"):
                 connection.execute(text(f"ALTER TABLE runs DROP COLUMN {column}"))
             connection.execute(text("DROP TABLE skipped_files"))
+            connection.execute(text("DROP TABLE files"))
             connection.execute(text("UPDATE meta SET value = '6' WHERE key = 'format_version'"))
         catalog.close()
         return Catalog.open(lake)

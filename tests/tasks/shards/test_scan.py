@@ -182,7 +182,7 @@ def test_a_shard_key_follows_from_the_content_of_the_shard(runs: Runs) -> None:
 
 
 def test_thousands_of_documents_are_compared_in_order(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyseme.tasks.shards.scan._LOOKUP_DOCUMENTS", 7)
+    monkeypatch.setattr("polyseme.tasks.shards.comparison._DOCUMENTS", 7)
     runs.embed(*(document(f"{i:03}") for i in range(0, 60, 2)))
     scan = runs.scan()
     assert [p.document.doc_id for p in scan.pending(document(f"{i:03}") for i in range(60))] == [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import random
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -27,8 +28,9 @@ from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.publish import publish
 from polyseme.storage.staging import remove_staging
 from polyseme.tasks.engine import Engine
+from polyseme.tasks.reading import source_file
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.sources import list_sources, resolve
 from polyseme.tasks.shards import scan as scan_module
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to
@@ -37,12 +39,16 @@ from polyseme.tasks.shards.stages import commit_shard, encode_shard
 
 LEAN = Outputs("sentences", None, False)
 _SHARD_CHARS = 900
+_SETTLED_SECONDS = 0.03
+"""After which a file counts as settled here: a few ticks of the file system's clock."""
 HOUR = timedelta(hours=1)
 
 
 def embed(root: Path, specs: Sequence[str], engine: Engine, *, limit: str | None) -> dict[str, Any]:
     """Bring the lake up to date with sources, as `polyseme embed` does, and say how it ended."""
     scan_module.shard_chars = lambda ordinal: _SHARD_CHARS  # type: ignore[assignment]
+    source_file.SETTLED_NS = int(_SETTLED_SECONDS * 1e9) - 5_000_000
+    time.sleep(_SETTLED_SECONDS)  # so that the next run need not open what this one reads
     lake, run_id = Lake(root), uuid4().hex[:12]
     with ended_by_signals():
         try:
@@ -56,7 +62,7 @@ def embed(root: Path, specs: Sequence[str], engine: Engine, *, limit: str | None
             scan = Scan(catalog, lake, run_id, version, encoding_id, LEAN, sources)
             counts, state, error = Counts(), "completed", None
             try:
-                for shard in scan.shards(read_sources(sources, ReadOptions(), stdin=io.BytesIO())):
+                for shard in scan.shards(list_sources(sources, ReadOptions(), stdin=io.BytesIO())):
                     counts += commit_shard(encode_shard(shard, lake, catalog, engine), catalog)
                 scan.retire_rejects(sources)
                 scan.delete_gone(sources, DeletionLimit.parse(limit))
@@ -72,7 +78,8 @@ def embed(root: Path, specs: Sequence[str], engine: Engine, *, limit: str | None
                 error=error,
             )  # fmt: skip
             publish(catalog)
-    return {"state": state, "error": error, "deleted": tally.deleted, "new": tally.new, "changed": tally.changed}
+    return {"state": state, "error": error, "deleted": tally.deleted, "new": tally.new, "changed": tally.changed,
+            "unopened": tally.unopened}  # fmt: skip
 
 
 def maintain(root: Path, what: str, kept: Path, *, seconds: float, chance: random.Random) -> dict[str, Any]:

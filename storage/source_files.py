@@ -1,0 +1,63 @@
+"""Source files: what a lake keeps of a file that was read, so that it is not opened again until it changes.
+
+Plain values: knows neither the catalog nor where files lie. An object of an object store has a state as a local file
+has: what its listing says of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+_MODULUS = 1 << 256
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What is known of a file without opening it.
+
+    `modified_ns` is the time of its last change in nanoseconds since 1970 in UTC. `stamp` differs if the content may
+    differ although size and time are equal: the inode of a local file and the time of its last change of status, which
+    nobody can set; the ETag or version of an object.
+    """
+
+    size: int
+    modified_ns: int
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFile:
+    """What reading a file in this state gave: so many `documents` with this `digest`, and nothing that was refused.
+
+    `reading` stands for the options and the release that read it. `has_members` if the documents are not at the address
+    of the file but within it: `file:///a.zip!/b.txt`.
+    """
+
+    uri: str
+    state: FileState
+    reading: str
+    documents: int
+    digest: str
+    has_members: bool = False
+
+
+class DocumentsDigest:
+    """A digest of documents that does not depend on their order, in constant memory, as they are added."""
+
+    __slots__ = ("_sum", "documents")
+
+    def __init__(self) -> None:
+        self.documents = 0
+        self._sum = 0
+
+    def add(self, doc_id: str, record_sha256: str, member: str = "") -> None:
+        """Add a document; `member` is what its address has behind that of its file."""
+        found = hashlib.sha256(f"{record_sha256}{member}\0{doc_id}".encode()).digest()
+        self._sum = (self._sum + int.from_bytes(found)) % _MODULUS
+        self.documents += 1
+
+    @property
+    def value(self) -> str:
+        """64 hex digits."""
+        return f"{self._sum:064x}"
