@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from polyseme.storage.records import Document, Reject
-from polyseme.tasks.reading.ahead import read_files
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.parsing.parsed import Parsed, ParseRequest, RefusedError
 from polyseme.tasks.reading.parsing.pool import Parsers
@@ -101,9 +100,8 @@ def test_leaving_early_ends_what_is_being_parsed(tmp_path: Path) -> None:
     (tmp_path / "a.docx").write_bytes(made.docx())
     for name in ("b.docx", "c.docx", "d.docx"):
         (tmp_path / name).write_bytes(slow_docx())
-    files = [(path, path.as_uri()) for path in sorted(tmp_path.iterdir())]
     began = time.monotonic()
-    stream = read_files(files, ReadOptions())
+    stream = read_sources(resolve([str(tmp_path)]), ReadOptions(), stdin=io.BytesIO())
     assert isinstance(next(stream), Document)
     stream.close()  # type: ignore[attr-defined]
     assert time.monotonic() - began < 10
