@@ -92,7 +92,7 @@ def _changed(change: Change, path: Path, folders: set[str], covers: Callable[[Pa
     """
     if os.path.isdir(path):
         if change == Change.added:
-            folders.update(map(str, _folders(path)))
+            folders.update(map(str, (path, *_folders(path)) if covers(path) else _folders(path)))
         return {file for file in _files(path) if covers(file)}
     if str(path) in folders:
         folders.discard(str(path))
