@@ -10,6 +10,7 @@ from prefect import flow
 
 from polyseme.flows.embed import FLOW_OPTIONS, carry_out
 from polyseme.flows.runs.backfill_job import LEAST, BackfillRequest, backfill_job, config_of, documents
+from polyseme.flows.runs.run import handed_over_job
 from polyseme.flows.runs.run_report import RunReport
 
 __all__ = ["LEAST", "BackfillRequest", "backfill", "config_of", "documents"]
@@ -22,4 +23,4 @@ def backfill(request: BackfillRequest) -> RunReport:
     Raises PolysemeError if shards failed after their retries; what was committed before stays, and the same request
     goes on from there.
     """
-    return carry_out(backfill_job(request))
+    return carry_out(handed_over_job() or backfill_job(request))

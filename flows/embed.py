@@ -26,7 +26,7 @@ from polyseme.flows.runs.lemma_check import require_lemmas
 from polyseme.flows.runs.lineage import publish_as_asset
 from polyseme.flows.runs.progress import describe
 from polyseme.flows.runs.rounding import measure_rounding
-from polyseme.flows.runs.run import Run, taken_over
+from polyseme.flows.runs.run import Run, handed_over_job, taken_over
 from polyseme.flows.runs.run_report import RunReport, markdown
 from polyseme.flows.runs.runners import SHARDS_FOR_A_GPU, started
 from polyseme.flows.runs.shard_tasks import commit_shard, encode_shard
@@ -52,7 +52,7 @@ def embed_corpus(request: EmbedRequest) -> RunReport:
     Raises PolysemeError if shards failed after their retries; what was committed before stays. The flow run's state is
     `HeldBack`, of the type Completed, if deletions were held back.
     """
-    report = carry_out(embed_job(request))
+    report = carry_out(handed_over_job() or embed_job(request))
     return cast("RunReport", with_state([report], report))
 
 

@@ -19,6 +19,7 @@ from polyseme.flows.runs import temporary_server
 from polyseme.flows.runs.job import Job
 from polyseme.flows.runs.lemma_check import require_lemmas
 from polyseme.flows.runs.progress import phase
+from polyseme.flows.runs.recorded_request import recorded
 from polyseme.flows.runs.run import Run, begun, handed_over
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.flows.settings import prepare_prefect
@@ -60,7 +61,7 @@ def run_job(job: Job, request: Any, *, flow: str, verbose: bool, at_the_end: AtT
             handed_over(run),
             _naming_the_server(),
         ):
-            return call(request)
+            return call(recorded(request))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout, suppress
+from datetime import datetime, time
 from decimal import Decimal
 from io import StringIO
 from typing import Any, Literal
@@ -28,6 +29,9 @@ _FOLD_FROM = 8
 _NO_LIMIT = 1_000_000
 _TABLE_ROWS = 5_000
 """DuckDB's own printer stops at twice as many."""
+
+_PLAIN_BYTES = frozenset(range(32, 127)) - set(b"\\'\"")
+"""What DuckDB writes of bytes as they are."""
 
 
 def write_table(table: pa.Table, form: Format) -> None:
@@ -129,7 +133,7 @@ def _refuse_terminal() -> None:
 
 def _write_csv(schema: pa.Schema, rows: Iterable[pa.RecordBatch]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(schema.names)
+    writer.writerow(_distinct(schema.names))
     for batch in rows:
         for row in zip(*(_values(column) for column in batch.columns), strict=True):
             writer.writerow([_cell(value) for value in row])
@@ -141,7 +145,9 @@ def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, bytes):
-        return value.hex()
+        return _bytes(value)
+    if isinstance(value, datetime | time):
+        return _clock(value)
     return orjson.dumps(value, default=_plain).decode() if isinstance(value, list | dict) else value
 
 
@@ -187,10 +193,25 @@ def _beyond_python(kind: pa.DataType) -> bool:
 def _plain(value: Any) -> Any:
     """Return a value that orjson does not know as one that it does.
 
-    Decimals, such as any sum, become numbers with all their digits, sets lists, bytes hexadecimal, all else text.
+    Decimals, such as any sum, become numbers with all their digits, sets lists, bytes what DuckDB writes, all else
+    text.
     """
     if isinstance(value, Decimal) and value.is_finite():
         return orjson.Fragment(format(value, "f"))
     if isinstance(value, set | frozenset):
         return sorted(value)
-    return value.hex() if isinstance(value, bytes) else str(value)
+    return _bytes(value) if isinstance(value, bytes) else str(value)
+
+
+def _bytes(value: bytes) -> str:
+    r"""Return bytes as DuckDB writes them, and reads them again: `a\x00`."""
+    return "".join(chr(byte) if byte in _PLAIN_BYTES else f"\\x{byte:02X}" for byte in value)
+
+
+def _clock(value: datetime | time) -> str:
+    """Return a time as DuckDB writes it: no zeros at the end of a second, nor of an offset of whole hours."""
+    written = value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
+    seconds, point, rest = written.partition(".")
+    if point:
+        written = f"{seconds}.{rest[:6].rstrip('0')}{rest[6:]}"
+    return written if value.utcoffset() is None else written.removesuffix(":00")

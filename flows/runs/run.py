@@ -198,6 +198,12 @@ def handed_over(run: Run) -> Iterator[None]:
         _handed_over.reset(token)
 
 
+def handed_over_job() -> Job | None:
+    """Return the job of the run that was handed to the flow that asks, None if none was."""
+    run = _handed_over.get()
+    return None if run is None else run.job
+
+
 @contextmanager
 def taken_over(job: Job, flow_run_id: str | None) -> Iterator[Run]:
     """Take the run over that was handed to this flow, or begin one of the job."""

@@ -92,7 +92,7 @@ def _changed(change: Change, path: Path, folders: set[str], covers: Callable[[Pa
     """
     if os.path.isdir(path):
         if change == Change.added:
-            folders.update(str(folder) for folder in _folders(path) if covers(folder))
+            folders.update(str(folder) for folder in (path, *_folders(path)) if covers(folder))
         return {file for file in _files(path) if covers(file)}
     if str(path) in folders:
         folders.discard(str(path))

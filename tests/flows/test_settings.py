@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from polyseme.flows.cli import app
 from polyseme.flows.commands.options.reading import as_parameters
+from polyseme.flows.runs.job import EmbedRequest
+from polyseme.flows.runs.recorded_request import recorded
 from polyseme.flows.settings import _may_name_a_server, prepare_prefect, read_config_file
 from polyseme.storage.errors import UsageError
 from tests import processes
@@ -53,9 +56,17 @@ def test_a_path_that_is_not_utf8_is_passed_to_prefect_as_an_address(here: Path) 
     assert as_parameters([os.fsdecode(b"caf\xe9.txt")]) == [f"{here.as_uri()}/caf%E9.txt"]
 
 
-def test_more_sources_than_prefect_stores_are_refused_with_what_to_do() -> None:
-    with pytest.raises(UsageError, match="Name their folder, or quote the pattern"):
-        as_parameters([f"a-collection-of-short-notes/parish-register-transcript-{i}.txt" for i in range(6_000)])
+def test_more_sources_than_prefect_stores_are_recorded_by_the_first_and_a_digest(here: Path) -> None:
+    few = EmbedRequest(sources=["a.txt", "b.txt"], lake="lake")
+    assert recorded(few) is few
+    sources = [f"a-collection-of-short-notes/parish-register-transcript-{i}.txt" for i in range(8_000)]
+    asked = [replace(few, sources=chosen) for chosen in (sources, [*sources[:-1], "another.txt"])]
+    kept, other = (recorded(request) for request in asked)
+    assert kept.sources[:20] == sources[:20]
+    assert kept.sources[20].startswith("… and 7,980 more; SHA-256")
+    assert len(kept.sources) == 21
+    assert kept.sources[20] != other.sources[20]
+    assert replace(kept, sources=sources) == asked[0]
 
 
 _IS_STANDING = (

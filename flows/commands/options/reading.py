@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from polyseme.tasks.reading.documents import ReadOptions
     from polyseme.tasks.reading.patterns import Patterns
 
-_MOST_PARAMETERS = 400_000
-"""Bytes of JSON: Prefect refuses 524,288 for all parameters of a run."""
 Sources = Annotated[str, Parameter(allow_leading_hyphen=True)]
 """Hyphens are let through for `-`, standard input, alone; `refuse_options` finds the others."""
 Limit = Annotated[
@@ -40,18 +37,8 @@ def refuse_options(sources: Sequence[str], command: str) -> None:
 
 
 def as_parameters(sources: Sequence[str]) -> list[str]:
-    """Return sources as Prefect stores them with a run: paths that are not UTF-8 as file:// addresses.
-
-    Raises UsageError for more than Prefect stores.
-    """
-    kept = [source if is_utf8(source) else Path(os.path.abspath(source)).as_uri() for source in sources]
-    size = len(json.dumps(kept))
-    if size > _MOST_PARAMETERS:
-        raise UsageError(
-            f"{len(kept):,} sources take {size:,} bytes, more than Prefect stores with a run ({_MOST_PARAMETERS:,}). "
-            "Name their folder, or quote the pattern so that the shell does not expand it: 'folder/*.txt'."
-        )
-    return kept
+    """Return sources as Prefect stores them with a run: paths that are not UTF-8 as file:// addresses."""
+    return [source if is_utf8(source) else Path(os.path.abspath(source)).as_uri() for source in sources]
 
 
 @Parameter(name="*", group=DOCUMENTS)

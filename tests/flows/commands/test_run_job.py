@@ -198,6 +198,31 @@ def test_a_standing_server_records_every_run_and_the_scan_that_had_begun_is_the_
         assert [client.read_flow_run(id_).state_name for id_ in ids] == ["Completed", "Completed"]
 
 
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_api")
+def test_more_files_than_prefect_stores_are_embedded_and_encoded_again(
+    capfd: pytest.CaptureFixture[str], lake: Path, tmp_path: Path
+) -> None:
+    from prefect.client.orchestration import get_client
+
+    folder = tmp_path.joinpath(*["a-folder-with-a-long-name" * 9] * 14)
+    folder.mkdir(parents=True)
+    files = [folder / f"{number}.txt" for number in range(170)]
+    for number, file in enumerate(files):
+        file.write_text(f"The bell rang at {number}.")
+    assert sum(len(str(file)) for file in files) > 524_288
+    assert polyseme(capfd, "embed", *files, "--lake", lake, *LEAN)[0] == 0
+    assert polyseme(capfd, "backfill", *files, "--lake", lake, "--level", "words")[0] == 0
+    assert [run[:2] for run in runs(lake)] == [("completed", 170), ("completed", 170)]
+    with connect(lake) as con:
+        sources, id_ = con.execute("SELECT sources, flow_run_id FROM runs ORDER BY ordinal LIMIT 1").fetchall()[0]
+    assert str(files[-1]) in str(sources)
+    with get_client(sync_client=True) as client:
+        recorded = client.read_flow_run(UUID(str(id_))).parameters["request"]["sources"]
+    assert recorded[:20] == [str(file) for file in files[:20]]
+    assert recorded[20].startswith("… and 150 more; SHA-256")
+
+
 class Started:
     """A command that has started its server: a process of its own, with a mark that its server carries as well."""
 

@@ -30,7 +30,7 @@ def test_two_columns_of_one_name_are_two_columns_in_every_format(capfdbinary: py
     assert json.loads(printed(query, "json", capfdbinary)) == [{"n": 1, "n_3": 2, "m": 3, "n_2": 4}]
     table = pq.read_table(io.BytesIO(printed(query, "parquet", capfdbinary)))
     assert table.to_pylist() == [{"n": 1, "n_3": 2, "m": 3, "n_2": 4}]
-    assert printed(query, "csv", capfdbinary) == b"n,n,m,n_2\n1,2,3,4\n"
+    assert printed(query, "csv", capfdbinary) == b"n,n_3,m,n_2\n1,2,3,4\n"
     assert b"n_3" in printed(query, "table", capfdbinary)
 
 
@@ -55,9 +55,32 @@ def test_a_value_that_python_cannot_hold_is_written_as_a_table_shows_it(
     assert row == [shown, json.dumps([shown]), ""]
 
 
-def test_csv_writes_booleans_and_bytes_as_json_does(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    query = "SELECT true AS t, '\\xAB'::BLOB AS b, [true] AS l"
-    assert printed(query, "csv", capfdbinary) == b"t,b,l\ntrue,ab,[true]\n"
+@pytest.mark.parametrize(
+    "value",
+    [
+        "true", "'ab\\x00\\xFF\\x5C\"'::BLOB", "timestamp '2020-01-01 10:00:00.5'", "time '10:00:00.25'",
+        "time '10:00:00'", "timestamptz '2020-01-01 10:00:00.125+00'", "date '2020-01-01'", "1e20::DOUBLE",
+        "1.50::DECIMAL(9, 2)", "'nan'::DOUBLE", "interval '1 month 2 days'",
+        "uuid '00000000-0000-0000-0000-000000000001'",
+        "timestamptz '12000-01-01 00:00:00+00'", "(date '0044-03-15 (BC)')", "timestamp 'infinity'",
+    ],
+)  # fmt: skip
+def test_csv_has_the_text_that_duckdb_gives_a_value_and_reads_again(
+    value: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    with duckdb.connect() as con:
+        con.execute("SET TimeZone = 'UTC'")
+        expected, kind = con.execute(f"SELECT ({value})::VARCHAR, typeof({value})").fetchall()[0]
+        write_rows(con.sql(f"SELECT {value} AS v").to_arrow_reader(1000), "csv")
+        _, (written,) = csv.reader(capfdbinary.readouterr().out.decode().splitlines())
+        assert written == expected
+        assert con.execute(f"SELECT $1::{kind}::VARCHAR", [written]).fetchall() == [(expected,)]
+
+
+def test_bytes_in_json_are_as_in_csv(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    query = "SELECT 'a\\xAB'::BLOB AS b, [true, false] AS l"
+    assert json.loads(printed(query, "jsonl", capfdbinary)) == {"b": "a\\xAB", "l": [True, False]}
+    assert printed(query, "csv", capfdbinary) == b'b,l\na\\xAB,"[true,false]"\n'
 
 
 def test_a_table_escapes_what_a_terminal_obeys_and_the_other_formats_do_not(

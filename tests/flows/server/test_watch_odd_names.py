@@ -85,6 +85,41 @@ def test_a_name_that_is_not_utf8_is_watched_and_stops_no_corpus(
 
 
 @pytest.mark.parametrize("poll", [False, True])
+@pytest.mark.parametrize("arrives", ["made", "moved in", "renamed"])
+def test_a_dotted_folder_that_came_after_the_start_and_goes_makes_an_event(
+    tmp_path: Path, news: Corpus, poll: bool, arrives: str
+) -> None:
+    folder, elsewhere, old = (tmp_path / name for name in ("news/2026.11", "elsewhere", "news/old"))
+    (elsewhere / "deep.er").mkdir(parents=True)
+    (elsewhere / "deep.er" / "b.txt").write_text("Another text.")
+    if arrives == "renamed":
+        elsewhere.rename(old)
+    with Watching([news], poll=poll) as watching:
+        watching.hears("news", "watch-started")
+        if arrives == "made":
+            folder.mkdir()
+        else:
+            (old if arrives == "renamed" else elsewhere).rename(folder)
+            watching.hears("news", "2026.11/deep.er/b.txt")
+        (folder / "a.txt").write_text("A text.")
+        watching.hears("news", "2026.11/a.txt")
+        before = len(watching.heard("news"))
+        os.rename(folder, tmp_path / "gone")
+        wait_until(lambda: len(watching.heard("news")) > before, "the folder that went has an event")
+
+
+def test_a_pattern_without_a_match_is_watched_for_its_first_file(tmp_path: Path) -> None:
+    (tmp_path / "news").mkdir()
+    pattern = Corpus(name="news", sources=[str(tmp_path / "news" / "*.txt")], lake=str(tmp_path / "lake"))
+    with Watching([pattern]) as watching:
+        watching.hears("news", "watch-started")
+        (tmp_path / "news" / "a.txt").write_text("A text.")
+        watching.hears("news", "a.txt")
+    with pytest.raises(UsageError, match=r"\[corpus.away\]: no file"):
+        watched([Corpus(name="away", sources=[str(tmp_path / "no" / "*.txt")], lake=str(tmp_path / "lake"))])
+
+
+@pytest.mark.parametrize("poll", [False, True])
 def test_a_folder_with_a_dot_in_its_name_that_is_moved_away_makes_an_event(
     tmp_path: Path, news: Corpus, poll: bool
 ) -> None:
