@@ -5,6 +5,8 @@ Knows words, no sentences: a form of two words, such as *saw*, has the same lemm
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from polyseme.storage.errors import ModelError
@@ -13,6 +15,10 @@ from polyseme.storage.word_keys import without_ignored, word_key
 _DICTIONARIES = {"no": "nb", "bs": "hbs", "hr": "hbs", "sr": "hbs", "sh": "hbs", "fil": "tl"}
 """Languages whose dictionary has the code of a larger one or of another."""
 _TURKISH = str.maketrans({"İ": "i", "I": "ı"})
+_ACCENTED = dict(zip("αεηιουω", "άέήίόύώ", strict=True))
+_HAS_ACCENT = re.compile("[άέήίόύώΐΰΆΈΉΊΌΎΏ]")
+_LAST = 8
+"""Letters at the end of a Greek word in which its accent is looked for: three syllables."""
 _KEPT = 1 << 17
 """Words whose lemmas are kept in memory."""
 
@@ -53,7 +59,26 @@ class Lemmatizer:
         if language not in self._languages:
             return None
         shown = without_ignored(word) or word
-        return word_key(self._found.lemmatize(self._in_lower_case(shown, language), language))
+        return word_key(self._found.lemmatize(self._spelt(self._in_lower_case(shown, language), language), language))
+
+    def _spelt(self, word: str, language: str) -> str:
+        """Return a word with the letters that capitals do not show: ß of German, accents of Greek.
+
+        A German word with ss is one with ß where no word has ss, as in Switzerland, or only the form of another.
+        """
+        if language == "de" and "ss" in word:
+            return self._with_sharp_s(word)
+        if language == "el" and not self._strategy.is_dictionary_member(word, language):
+            return next((form for form in _accented(word) if self._strategy.is_dictionary_member(form, language)), word)
+        return word
+
+    def _with_sharp_s(self, word: str) -> str:
+        sharp = word.replace("ss", "ß", 1)
+        if not self._strategy.is_dictionary_member(sharp, "de"):
+            return word
+        is_known = self._strategy.is_dictionary_member(word, "de")
+        own, others = (word_key(self._found.lemmatize(form, "de")) == word_key(word) for form in (word, sharp))
+        return sharp if not is_known or (others and not own) else word
 
     def _in_lower_case(self, word: str, language: str) -> str:
         """Return a word in capitals as it is at the beginning of a sentence, where dictionaries know most words.
@@ -70,3 +95,12 @@ class Lemmatizer:
         lower = word.translate(_TURKISH).lower() if is_turkish else word.lower()
         first = word[0] + lower[1:]
         return first if is_known(first) or not is_turkish else lower
+
+
+def _accented(word: str) -> Iterator[str]:
+    """Yield the forms of a Greek word without an accent that have one, or begin with a small letter."""
+    for form in (word.lower(), word):
+        yield form
+        for at in range(len(form) - 1, max(len(form) - 1 - _LAST, -1), -1):
+            if form[at] in _ACCENTED and form.isalpha() and not _HAS_ACCENT.search(form):
+                yield form[:at] + _ACCENTED[form[at]] + form[at + 1 :]

@@ -256,13 +256,15 @@ _TEXTS: dict[str, dict[str, str]] = {
     },
 }  # fmt: skip
 
+_WRITTEN_LIKE = {"nb": "no", "nn": "no"}
+"""Languages that have the words of another."""
 _KINDS = ("titles", "labels", "closing", "inner")
 
 
 @cache
 def words_of(language: str) -> Words:
     """Return the words of a language, with those of English, which all languages quote, where they do not disagree."""
-    own, english = _TEXTS.get(language, {}), _TEXTS["en"]
+    own, english = _TEXTS.get(_WRITTEN_LIKE.get(language, language), {}), _TEXTS["en"]
     kinds = {field.name: frozenset(own.get(field.name, "").split()) for field in fields(Words)}
     taken = {word.lower() for kind in (*_KINDS, "starters") for word in kinds[kind]}
     for kind in (*_KINDS, "starters"):

@@ -29,7 +29,7 @@ _SPEECH = re.compile(
     r"\s*+(?:[A-Z][\w'’.-]{0,30}\s){1,3}(?:said|asked|cried|replied|answered|whispered|shouted|exclaimed|called|muttered)\b"
 )
 _INTERJECTION = re.compile(
-    r"ah|alas|behold|bah|dear|eh|fie|god|goodness|ha|heavens|hey|ho|la|lo|lord|oh?|pooh|pshaw|tut|well"
+    r"ah|alas|aye|behold|bah|bravo|dear|eh|fie|god|goodness|ha|heavens|hey|ho|hurrah|hush|la|lo|lord|nay|no|oh?|pooh|pshaw|tut|well|yes"
 )
 """Words whose exclamation mark goes on before a word in lower case: `Oh! what a day`."""
 _IN_CAPITALS = frozenset(("DR", "MR", "MS", "ST", "MT", "FT", "LT", "JR", "SR", "CO", "NO", "NR", "PS", "VS"))

@@ -10,7 +10,7 @@ import re
 BEFORE = 40
 """Characters before the stop that are looked at."""
 
-_UNIT = re.compile(r"\d (?:[mgstlhk]|[nµμmp][smlgm]|min|ft|yd|lb|oz|mph|kph|[GMk]a)\Z")
+_UNIT = re.compile(r"\d (?:[mgstlhk]|[nµμmp][smlgm]|min|ft|in|yd|lb|oz|mph|kph|[GMk]a)\Z")
 """A number and its unit; some units are abbreviations or words else."""
 _VARIABLE = re.compile(r"(?:.*\s)?[\"'“‘(]?[aegijkoqtuwxyzα-ω]\Z", re.DOTALL)
 """A single letter that abbreviates nothing in English, but is what something is called."""

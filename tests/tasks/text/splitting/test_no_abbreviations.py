@@ -13,6 +13,7 @@ from tests.tasks.text.splitting.test_rules import parts
         ["The pool is 250 m.", "Swimmers train in it.", "It takes 80 ms.", "Voices differ.", "It is 5 ft.", "Look."],
         ["The rock is 3.7 Ga.", "Life came later.", "The film has 300 nm.", "Measurements agree."],
         ["It took 5 min. longer.", "The box is 3 ft. deep.", "The max. is 5.", "The min. is 2."],
+        ["It's 5 ft. 6 in. tall.", "The other is 4 ft. 11 in.", "Nobody is taller."],
         ["He lives on 5 St. James Street.", "It cost 3 s. 6 d. then."],
     ],
 )

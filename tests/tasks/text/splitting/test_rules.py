@@ -47,6 +47,7 @@ def test_every_visible_character_is_in_exactly_one_sentence(text: str, language:
         ["He lives in the U.S. with a cat.", "He likes it there."],
         ["J. R. R. Tolkien wrote it.", "It was 5 p.m. when he left.", "See Fig. 3 and p. 12."],
         ['"Stop!" he said.', '"I will go."', "She left."],
+        ["Yes! yes! yes! he cried.", "No! no! it is too late.", "She left."],
         ["“Go.”", "‘Yes.’", "(He went.)", "She stayed."],
         ["He asked “Is it true?” and left.", "Prices rose 3.14 percent, i.e. a lot."],
         ["Wait… what happened?", "Nothing."],
