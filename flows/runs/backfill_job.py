@@ -69,6 +69,8 @@ class BackfillRequest:
             raise UsageError(
                 "--where, --since and --from choose among the lake's own documents, SOURCE reads others. Give one kind."
             )
+        if self.patterns and not self.sources:
+            raise UsageError("--include and --exclude choose among the files of SOURCE, which is missing. Use --where.")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit must be at least 1, got {self.limit}.")
 

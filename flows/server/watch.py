@@ -41,9 +41,14 @@ class Watched:
         """Return whether a file of this name would be read, and for a folder whether it may hold such files."""
         if os.path.isdir(path):
             inside = not path.name.startswith(".") and any(path.is_relative_to(root) for root in self.roots)
-            return inside and not all(source.leaves_out(str(path), folder=True) for source in self.sources)
+            return inside and not self._leaves_out_folder(path)
+        if not os.path.lexists(path) and self._leaves_out_folder(path):
+            return False  # what is gone may have been a folder
         uri = path.as_uri()
         return any(source.covers(uri) for source in self.sources)
+
+    def _leaves_out_folder(self, path: Path) -> bool:
+        return all(source.leaves_out(str(path), folder=True) for source in self.sources)
 
 
 def watched(corpora: Iterable[Corpus], folders: Sequence[Path] = ()) -> list[Watched]:

@@ -46,11 +46,6 @@ class KeptText:
         pieces.append(text[at:])
         return KeptText("".join(pieces), np.array(begins, np.int64), np.array(shifts, np.int64))
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing was left out."""
-        return len(self.begins) == 1
-
     def places(self, offsets: Ints) -> Ints:
         """Return where characters of this text are in the whole one; of what is read instead, the first one's place."""
         found: Ints = offsets + self.shifts[np.searchsorted(self.begins, offsets, side="right") - 1]

@@ -107,8 +107,8 @@ class Split:
     def kept(self, text: str, uri: str) -> KeptText | None:
         """Return what is read of the text of a document at `uri`; None for all of it."""
         edits = all_but_prose(text) if self.markdown == "prose" and is_markdown(uri) else []
-        found = KeptText.of(text, with_divisions(text, edits) if self.join_hyphens else edits)
-        return None if found.is_whole else found
+        edits = list(with_divisions(text, edits)) if self.join_hyphens else edits
+        return KeptText.of(text, edits) if edits else None
 
 
 def split_by(splitting: Splitting) -> Split:

@@ -132,6 +132,7 @@ def test_options_that_make_no_sense_are_refused_before_anything_runs(
         (["--from", "no'such"], "no'such"),
         (["--name", 'x"; DROP'], "name"),
         ([corpus, "--where", "true"], "Give one kind"),
+        (["--exclude", "build/"], "choose among the files of SOURCE"),
         (["https://ann:s3cret@host.example/a.txt"], "password"),
     ):
         code, out, err = polyseme(capfd, made, "backfill", "--model", tiny_folder, "--device", "cpu", *words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -207,3 +208,7 @@ def test_what_a_corpus_excludes_is_not_watched(tmp_path: Path) -> None:
     )
     covered = {name: one.covers(tmp_path / name) for name in ("a.txt", "build", "build/b.txt", "c.log.txt", "README")}
     assert covered == {"a.txt": True, "build": False, "build/b.txt": False, "c.log.txt": False, "README": True}
+    shutil.rmtree(tmp_path / "build")
+    assert not one.covers(tmp_path / "build")
+    (tmp_path / "build").write_text("a file of that name is read")
+    assert one.covers(tmp_path / "build")

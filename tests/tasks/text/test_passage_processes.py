@@ -41,7 +41,7 @@ from pathlib import Path
 from polyseme.tasks import worker_processes
 from polyseme.tasks.text.passage_processes import tokenizing
 from polyseme.tasks.text.sentences import Splitting
-(group,) = tokenizing(Path(sys.argv[1]))((Splitting(), "", ["It rains."]))
+(group,) = tokenizing(Path(sys.argv[1]))((Splitting(), "", [("It rains.", "file:///a.txt")]))
 assert len(group.tokens.ids) == 3
 assert not {"torch", "transformers", "pyarrow", "prefect"} & sys.modules.keys()
 """
