@@ -6,6 +6,7 @@ into files under the members' names. Knows no format of members: `read` yields w
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -153,9 +154,13 @@ def _encodable(name: str) -> str:
 
 def _zip_members(raw: BinaryIO) -> Iterator[Member]:
     _check_directory(raw)
-    with zipfile.ZipFile(raw) as file:
+    try:
+        file = zipfile.ZipFile(raw)
+    except (ValueError, IndexError, OverflowError, struct.error) as error:
+        raise zipfile.BadZipFile(str(error)) from error
+    with file:
         for info in file.infolist():
-            if info.is_dir():
+            if info.filename.endswith("/"):
                 continue
             mode = info.external_attr >> 16
             special = SPECIAL if stat.S_IFMT(mode) not in (0, stat.S_IFREG) else ""
@@ -163,7 +168,15 @@ def _zip_members(raw: BinaryIO) -> Iterator[Member]:
 
 
 def _opener(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], BinaryIO]:
-    return lambda: cast("BinaryIO", file.open(info))
+    def opened() -> BinaryIO:
+        try:
+            return cast("BinaryIO", file.open(info))
+        except (OSError, ValueError, IndexError, struct.error) as error:  # of places and lengths that are damaged
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
+            raise zipfile.BadZipFile(str(error)) from error
+
+    return opened
 
 
 def _check_directory(raw: BinaryIO) -> None:
@@ -183,12 +196,19 @@ def _check_directory(raw: BinaryIO) -> None:
 
 def _tar_members(stream: io.BufferedReader) -> Iterator[Member]:
     with tarfile.open(fileobj=stream, mode="r|", errorlevel=1) as file:
-        while (info := file.next()) is not None:
+        while (info := _following(file)) is not None:
             file.members = []  # type: ignore[attr-defined]  # it keeps every member that it has passed
             if info.isdir():
                 continue
             special = "" if info.isreg() else SPECIAL
             yield Member(info.name.removeprefix("./"), _extractor(file, info), special)
+
+
+def _following(file: tarfile.TarFile) -> tarfile.TarInfo | None:
+    try:
+        return file.next()
+    except (ValueError, IndexError, OverflowError, struct.error) as error:  # of numbers that are damaged
+        raise tarfile.ReadError(str(error)) from error
 
 
 def _extractor(file: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], BinaryIO]:

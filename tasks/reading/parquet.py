@@ -102,7 +102,7 @@ def _batches(
 
 def _documents(batches: Iterator[Any], whole: Place, options: ReadOptions, *, size: int) -> Iterator[Document | Reject]:
     """Yield the rows. Raises ExpansionError if these are far larger than the `size` of the file."""
-    chars = 0
+    chars = number = 0
     for number, fields in enumerate((row for batch in batches for row in _records(batch, options)), start=1):
         place = Place(whole.uri, f"row {number}", f"{whole.uri}#{number}")
         record = _too_long(place, options) if fields is None else _document(fields, place, options)
@@ -110,6 +110,8 @@ def _documents(batches: Iterator[Any], whole: Place, options: ReadOptions, *, si
         if chars > FREE_BYTES and chars > MOST_EXPANSION * size:
             raise ExpansionError(f"{size:,} bytes gave {chars:,} characters", SMALLER)
         yield record
+    if number == 0:
+        raise OSError("none of the rows that its footer counts")
 
 
 def _records(batch: Any, options: ReadOptions) -> Iterator[dict[str, object] | None]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import lzma
 import random
 import resource
+import tarfile
 import time
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,11 +19,14 @@ import zstandard
 
 from polyseme.storage.records import Reject
 from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.parsing.pool import Parsers
 from polyseme.tasks.reading.readers import read_file
+from polyseme.tasks.reading.skipped import Skipped
+from tests import document_files
 
 MOST_SECONDS = 10.0
 MOST_GROWTH_MB = 500
-_OPTIONS = ReadOptions(max_document_bytes=1 << 20, max_line_bytes=1 << 20)
+_OPTIONS = ReadOptions(max_document_bytes=1 << 20, max_line_bytes=1 << 20, parse_seconds=10)
 _ROWS = {
     "id": ["a", "b", "c"],
     "text": ["The harbour froze.", "naïve café", "東京"],
@@ -61,6 +67,36 @@ def seeds() -> dict[str, bytes]:
                 pa.table(_ROWS), out, compression=compression, use_dictionary=dictionary, data_page_version=version
             )
             found[f"{number}{dictionary}.parquet"] = out.getvalue()
+    return found | _of_programs()
+
+
+def _of_programs() -> dict[str, bytes]:
+    """Return valid files of the formats that programs write, and archives of them."""
+    found = {
+        "0.docx": document_files.docx(), "0.pptx": document_files.pptx(), "0.xlsx": document_files.xlsx(),
+        "0.odt": document_files.odt(), "0.epub": document_files.epub(), "0.pdf": document_files.pdf(),
+        "0.html": document_files.page("The harbour froze.").encode(), "0.eml": document_files.mail(),
+        "0.mbox": document_files.mbox(document_files.mail(html=True), document_files.mail()),
+        "0.rtf": document_files.rtf(),
+        "0.ipynb": document_files.notebook(("markdown", "# Ice"), ("code", "melt()")), "0.xml": document_files.tei(),
+    }  # fmt: skip
+    found["0.rst"] = found["0.org"] = b"Title\n=====\n\nThe *harbour* froze, `see <https://x.org>`_.\n\n* one\n"
+    # Stored, so that an edit reaches the XML and not the compression alone.
+    for name in ("0.docx", "0.pptx", "0.xlsx", "0.odt", "0.epub"):
+        with zipfile.ZipFile(io.BytesIO(found[name])) as file:
+            parts = {part: file.read(part) for part in file.namelist()}
+        found[name.replace("0", "1")] = document_files.zipped(parts, stored=list(parts))
+    members = {"a.txt": b"One.", "b/c.jsonl": _LINES, "d.docx": found["0.docx"], "e.zip": found["0.odt"]}
+    found["0.zip"] = document_files.zipped(members)
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    found["0.tar"] = out.getvalue()
+    found["0.tar.gz"] = gzip.compress(out.getvalue(), mtime=0)
+    found["0.tar.xz"] = lzma.compress(out.getvalue())
     return found
 
 
@@ -97,22 +133,28 @@ def fuzz(seconds: float, seed: int, folder: Path) -> dict[str, object]:
     before = _peak_mb()
     files, broken, codes = 0, list[str](), dict[str, int]()
     until = time.monotonic() + seconds
+    parsers = Parsers(1)
     while time.monotonic() < until and len(broken) < 10:
         name = chance.choice(names)
         path = folder / name
         path.write_bytes(mutated(corpus[name], chance))
         began = time.process_time()
         files += 1
-        for item in read_file(path, path.as_uri(), _OPTIONS):
-            code = item.code if isinstance(item, Reject) else "read"
+        items = 0
+        for item in read_file(path, path.as_uri(), _OPTIONS, parsers=parsers):
+            items += 1
+            code = item.code if isinstance(item, Reject) else "skipped" if isinstance(item, Skipped) else "read"
             codes[code] = codes.get(code, 0) + 1
             if code == "unforeseen":
                 broken.append(f"{name} {item.message}: {path.read_bytes().hex()}")  # type: ignore[union-attr]
+        if not items and "zip" not in name and "tar" not in name:
+            broken.append(f"{name} was lost in silence: {path.read_bytes().hex()}")
         if (grown := _peak_mb() - before) > MOST_GROWTH_MB:
             broken.append(f"{name}: memory grew by {grown} MB: {path.read_bytes().hex()}")
             before += grown
         if (took := time.process_time() - began) > MOST_SECONDS:
             broken.append(f"{name} took {took:.0f} s: {path.read_bytes().hex()}")
+    parsers.close()
     return {"files": files, "seed": seed, "broken": broken, "codes": codes, "peak_mb": _peak_mb()}
 
 

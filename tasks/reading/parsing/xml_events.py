@@ -46,7 +46,7 @@ def read_xml(chunks: Iterable[bytes], *, start: Start, end: Callable[[str], None
         for chunk in chunks:
             parser.Parse(chunk, False)
         parser.Parse(b"", True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the last two of an encoding that it names
         raise corrupt(f"XML: {str(error)[:80]}") from error
 
 

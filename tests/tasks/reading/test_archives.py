@@ -166,6 +166,24 @@ def test_a_damaged_member_costs_itself_and_a_truncated_tar_its_rest(tmp_path: Pa
     assert codes(found)
 
 
+def test_a_place_in_the_list_of_members_that_is_none_costs_that_member(tmp_path: Path) -> None:
+    content = bytearray(made.zipped({"a.txt": b"x", "b.txt": b"Good."}))
+    end = content.rfind(b"PK\5\6")
+    content[end + 16 : end + 20] = (len(content) - 1).to_bytes(4, "little")  # where the list begins
+    found = read(tmp_path, "a.zip", bytes(content))
+    assert set(codes(found)) == {"corrupt"}
+
+
+def test_a_member_without_a_name_is_skipped(tmp_path: Path) -> None:
+    content = bytearray(made.zipped({"a": b"x"}))
+    at = content.find(b"PK\1\2")
+    content[at + 28 : at + 30] = bytes(2)  # the length of its name
+    del content[at + 46]
+    end = content.rfind(b"PK\5\6")
+    content[end + 12] -= 1
+    assert "unforeseen" not in codes(read(tmp_path, "a.zip", bytes(content)))
+
+
 def test_an_encrypted_member_says_so(tmp_path: Path) -> None:
     content = bytearray(made.zipped({"a.txt": b"x"}))
     at = content.find(b"PK\1\2")

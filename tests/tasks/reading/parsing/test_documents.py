@@ -237,6 +237,10 @@ def test_entities_are_not_expanded(tmp_path: Path) -> None:
     assert code(tmp_path, "a.xml", f'<?xml version="1.0"?>{bomb}'.encode()) == "corrupt"
 
 
+def test_xml_in_an_encoding_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    assert code(tmp_path, "a.xml", b'<?xml version="1.0" encoding="UTF-99"?><a>x</a>') == "corrupt"
+
+
 def test_an_empty_file_and_a_document_without_text_are_rejects(tmp_path: Path) -> None:
     assert code(tmp_path, "a.docx", b"") == "empty-file"
     assert code(tmp_path, "a.docx", made.docx("<w:p/>")) == "empty-text"
