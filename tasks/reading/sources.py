@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 INCOMPLETE_CODES = frozenset({"unreadable", "truncated", "decompression-bomb", "corrupt", "undecodable", "unforeseen"})
 """Codes of a file (or, with `unreadable`, a folder) that was not read to its end: its other documents are unknown."""
 
+_PLAIN = re.compile(r"file:///[A-Za-z0-9/._-]*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -85,7 +86,7 @@ class Source:
         if self.kind == "file":
             return uri == _uri(self.target)
         path = _path_of(uri)
-        if format_of(os.path.basename(path)) is None:
+        if format_of(path.rpartition("/")[2]) is None:
             return False
         if self.kind == "glob":
             return matches(path, self.target)
@@ -279,6 +280,8 @@ def _is_encodable(name: str) -> bool:
 
 
 def _path_of(uri: str) -> str:
+    if _PLAIN.fullmatch(uri):  # as most are: a tenth of the time
+        return uri[len("file://") :]
     parts = urlsplit(uri)
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
         raise UsageError(f"source {uri!r} is not on this machine; mount or download it, or pipe it into -")
