@@ -22,7 +22,7 @@ SORT_KEYS: dict[str, tuple[str, ...]] = {
 """Row order inside a part. `words` and `tokens` sort by form, so that one word is a few row groups."""
 
 ADDED: dict[str, tuple[str, ...]] = {
-    "documents": ("language", "n_unknown"),
+    "documents": ("language", "n_unknown", "modified_at", "bytes"),
     "sentences": ("pll", "pll_variant"),
     "words": ("lemma",),
     "tokens": ("surprisal", "replaced_logit"),
@@ -62,6 +62,8 @@ def table_schema(table: str, width: int) -> pa.Schema:
             pa.field("n_unknown", pa.int64()),
             pa.field("content_sha256", pa.string(), nullable=False),
             pa.field("ingested_at", pa.timestamp("us", tz="UTC"), nullable=False),
+            pa.field("modified_at", pa.timestamp("us", tz="UTC")),
+            pa.field("bytes", pa.int64()),
         ],
         "sentences": [
             *key,

@@ -29,6 +29,8 @@ _SCHEMA = pa.schema(
         ("title", pa.large_string()),
         ("metadata", pa.large_string()),
         ("text_version", pa.int64()),
+        ("modified_at", pa.timestamp("us", tz="UTC")),
+        ("bytes", pa.int64()),
     ]
 )
 _REQUIRED = ("doc_id", "uri", "text", "locator", "metadata")

@@ -31,17 +31,14 @@ def find(connection: Connection, encoding_id: str, uris: Sequence[str]) -> dict[
     columns = (f.uri, f.size, f.modified_ns, f.stamp, f.reading, f.documents, f.digest, f.has_members)
     query = select(*columns).where(f.encoding_id == encoding_id, _is_one_of(connection, f.uri, uris))
     origin = meta.origin(connection)
-    return {
-        row.uri: ReadFile(
-            uri=row.uri,
-            state=FileState(row.size, row.modified_ns, row.stamp),
-            reading=row.reading,
-            documents=origin.integer(row.documents, "files.documents"),
-            digest=row.digest,
-            has_members=bool(row.has_members),
-        )
-        for row in connection.execute(query)
-    }
+    found = {}
+    for uri, size, modified_ns, stamp, reading, documents, digest, has_members in connection.execute(query):
+        origin.integer(documents, "files.documents")
+        found[uri] = ReadFile(
+            uri=uri, state=FileState(size, modified_ns, stamp), reading=reading, documents=documents, digest=digest,
+            has_members=bool(has_members),
+        )  # fmt: skip
+    return found
 
 
 def put(connection: Connection, encoding_id: str, found: Sequence[ReadFile]) -> None:

@@ -23,7 +23,7 @@ from polyseme.storage.sql.confined_connection import ConfinedConnection
 from polyseme.storage.sql.views import explained
 
 _BATCH = 1000
-_COLUMNS = ("doc_id", "version", "uri", "title", "metadata", "text")
+_COLUMNS = ("doc_id", "version", "uri", "title", "metadata", "text", "modified_at", "bytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +96,8 @@ def select_documents(catalog: Catalog, selection: Selection) -> Iterator[Documen
                         title=row["title"],
                         metadata=row["metadata"],
                         text_version=now.order[0],
+                        modified_at=row["modified_at"],
+                        bytes=row["bytes"],
                     )
 
 

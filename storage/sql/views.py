@@ -22,6 +22,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts
 from polyseme.storage.schemas import ADDED, ADJACENT, RANDOM, TABLES, table_schema
 from polyseme.storage.sql.literals import escaped, quote, quote_name
+from polyseme.storage.sql.places import place_columns
 from polyseme.storage.sql.relocation import Place
 from polyseme.storage.sql.word_lookup import key_macros, occurrences_macro
 
@@ -143,6 +144,8 @@ def _table_view(encoding: Encoding, table: str, files: str | None, corrections: 
         return f"CREATE VIEW {view} AS {_no_rows(table, width)}"
     moves = table == "documents" and "moved" in corrections
     columns = [_column(name, width, moves=moves) for name in _shown(table)]
+    if table == "documents":
+        columns += place_columns("coalesce(m.uri, r.uri)" if moves else "r.uri")
     lines = [
         f"CREATE VIEW {view} AS",
         f"SELECT {', '.join(columns)}",
@@ -189,8 +192,9 @@ def _shown(table: str) -> list[str]:
 
 def _no_rows(table: str, width: int | None) -> str:
     schema = table_schema(table, width or 1)
-    columns = ", ".join(f"NULL::{_sql_type(schema.field(name).type, width)} AS {name}" for name in _shown(table))
-    return f"SELECT {columns} WHERE false"
+    columns = [f"NULL::{_sql_type(schema.field(name).type, width)} AS {name}" for name in _shown(table)]
+    columns += place_columns("NULL::VARCHAR") if table == "documents" else []
+    return f"SELECT {', '.join(columns)} WHERE false"
 
 
 def _sql_type(type_: pa.DataType, width: int | None) -> str:

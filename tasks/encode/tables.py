@@ -56,6 +56,8 @@ class TableBuilder:
                 "n_unknown": unknown,
                 "content_sha256": [d.content_sha256 for d in texts],
                 "ingested_at": [ingested_at] * len(texts),
+                "modified_at": [d.modified_at for d in texts],
+                "bytes": [d.bytes for d in texts],
             },
         )
 

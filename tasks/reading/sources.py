@@ -41,6 +41,7 @@ INCOMPLETE_CODES = frozenset({
 })  # fmt: skip
 """Codes of a file (or, with `unreadable`, a folder) that was not read to its end: its other documents are unknown."""
 
+_PLAIN = re.compile(r"file:///[A-Za-z0-9/._-]*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -107,7 +108,7 @@ class Source:
         if self.kind == "file":
             return uri == _uri(self.target) and not self.leaves_out(self.target)
         path = _path_of(uri)
-        if not may_be_read(os.path.basename(path)):
+        if not may_be_read(path.rpartition("/")[2]):
             return False
         if self.kind == "glob":
             return matches(path, self.target) and not self.leaves_out(path)
@@ -343,6 +344,8 @@ def _is_encodable(name: str) -> bool:
 
 
 def _path_of(uri: str) -> str:
+    if _PLAIN.fullmatch(uri):  # as most are: a tenth of the time
+        return uri[len("file://") :]
     parts = urlsplit(uri)
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
         raise UsageError(f"source {uri!r} is not on this machine; mount or download it, or pipe it into -")

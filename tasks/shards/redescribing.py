@@ -64,6 +64,8 @@ def redescribe(
         "n_unknown": [stored[d.doc_id].n_unknown for d in same],
         "content_sha256": [d.content_sha256 for d in same],
         "ingested_at": [ingested_at] * len(same),
+        "modified_at": [d.modified_at for d in same],
+        "bytes": [d.bytes for d in same],
     }
     rows = pa.table(columns, schema=table_schema("documents", width))
     part = write_part(catalog.lake, rows, table="documents", encoding_id=shard.encoding_id, width=width)

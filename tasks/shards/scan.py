@@ -38,8 +38,6 @@ from polyseme.tasks.shards.unopened_files import Unopened, UnopenedFiles
 Item = SourceFile | Document | Reject | Skipped
 """What a scan is given: a file that it reads or not, or what was read already."""
 _UNREAD_A_LOOKUP = 1000
-_PASSED: tuple[What, ...] = ("documents", "unchanged", "unopened")
-"""What a document of a file that stays closed counts as."""
 
 
 @dataclass
@@ -145,15 +143,25 @@ class Scan:
 
     def _is_passed(self, unopened: Unopened) -> bool:
         """Return whether a file stays closed; if so, count its documents as unchanged. Not if one was read before."""
+        if (id_and_uri := unopened.only) is not None:  # the most common by far
+            if not self.seen.add_new(id_and_uri[0]):
+                return False
+            self._count_passed(id_and_uri[1])
+            return True
         with self._unopened.documents_of(unopened) as unread:
             if unread is None or not self.seen.add_all(lambda: (doc_id for doc_id, _ in unread.documents())):
                 return False
             for _, uri in unread.documents():
-                for what in _PASSED:
-                    self._count(what, uri)
+                self._count_passed(uri)
         if unread.has_moved and self._identities is not None:
             self._identities.meet_stranger()
         return True
+
+    def _count_passed(self, uri: str) -> None:
+        for tally in (self.tally, *(self.of_sources.of_first(uri) if self.of_sources is not None else ())):
+            tally.documents += 1
+            tally.unchanged += 1
+            tally.unopened += 1
 
     def shards(self, items: Iterable[Item]) -> Iterator[Shard]:
         """Yield the documents that are new or changed as staged shards, those that are described anew in their own."""

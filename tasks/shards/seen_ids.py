@@ -34,6 +34,10 @@ class SeenIds:
         added = "INSERT INTO seen VALUES (?, 0, 0) ON CONFLICT DO UPDATE SET refused = 0 WHERE refused"
         return self._db.execute(added, (doc_id,)).rowcount == 1
 
+    def add_new(self, doc_id: str) -> bool:
+        """Add an id; return False if it was added before, also as refused."""
+        return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, 0, 0)", (doc_id,)).rowcount == 1
+
     def add_all(self, doc_ids: Callable[[], Iterable[str]]) -> bool:
         """Add distinct ids; return False, and add none, if one of them was added before, also as refused.
 

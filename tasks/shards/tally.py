@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-What = Literal[
-    "documents", "new", "changed", "redescribed", "unchanged", "unopened", "moved", "rejected", "skipped_files"
-]
+What = Literal["documents", "new", "changed", "redescribed", "unchanged", "moved", "rejected", "skipped_files"]
 
 
 @dataclass(slots=True)
@@ -57,8 +55,12 @@ class SourceTallies:
 
     def add(self, what: What, uri: str, *, chars: int = 0) -> None:
         """Count a document, or a record that was refused."""
-        for number in self.covering(uri)[:1]:
-            self.tallies[number].add(what, chars=chars)
+        for tally in self.of_first(uri):
+            tally.add(what, chars=chars)
+
+    def of_first(self, uri: str) -> Sequence[Tally]:
+        """Return the tally of the source that reads a uri, in a list; an empty one if there is none."""
+        return [self.tallies[number] for number in self.covering(uri)[:1]]
 
     def add_deleted(self, uri: str, encoding_id: str) -> None:
         """Count a document that one encoding loses: once, in however many encodings it is."""

@@ -40,6 +40,12 @@ class Unopened:
     kept: ReadFile
     stored: _Stored | None
 
+    @property
+    def only(self) -> _IdAndUri | None:
+        """The `(doc_id, uri)` of the file's only document; None for another number, or if the file has moved."""
+        stored = self.stored
+        return stored.ids[0] if stored is not None and len(stored.ids) == 1 and not stored.strangers else None
+
 
 @dataclass(frozen=True, slots=True)
 class Unread:

@@ -23,6 +23,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance import backup
 from polyseme.storage.maintenance.vacuum import GRACE, vacuum
 from polyseme.storage.records import Outputs
+from polyseme.storage.sql.connection import connect
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.reading import source_file
 from polyseme.tasks.shards import unopened_files
@@ -416,3 +417,30 @@ def _edit(folder: Path, chance: random.Random) -> None:
     if found or what not in ("touch", "rename", "remove"):
         edits[what]()
     (folder / "texts").mkdir(exist_ok=True)
+
+
+def test_a_document_has_the_place_size_and_time_of_its_file(lakeside: Lakeside, corpus: Path, tmp_path: Path) -> None:
+    path = corpus / "a b.txt"
+    path.write_text("A heron.")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    query = "SELECT path, filename, extension, bytes, epoch(modified_at) FROM documents WHERE filename = 'a b.txt'"
+
+    def found() -> list[tuple[Any, ...]]:
+        with connect(lakeside.catalog.lake.root) as con:
+            return con.execute(query).fetchall()
+
+    lakeside.embed(corpus, "-", stdin=b'{"id": "x", "text": "A reed."}\n')
+    assert found() == [(str(path), "a b.txt", "txt", 8, 1_700_000_000.0)]
+    path.touch()
+    assert lakeside.embed(corpus).tally.redescribed == 0
+    assert found() == [(str(path), "a b.txt", "txt", 8, 1_700_000_000.0)], "as the file was read"
+    moved = corpus.rename(tmp_path / "moved")
+    lakeside.embed(moved)
+    assert [row[0] for row in found()] == [str(moved / "a b.txt")]
+    path = moved / "a b.txt"
+    path.write_text("---\ntitle: A\n---\nA heron.")
+    assert lakeside.embed(moved).tally.changed == 1
+    assert found()[0][3] == path.stat().st_size
+    with connect(lakeside.catalog.lake.root) as con:
+        nothing = con.execute("SELECT path, filename, modified_at, bytes FROM documents WHERE doc_id = 'x'").fetchall()
+    assert nothing == [(None,) * 4]
