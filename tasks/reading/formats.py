@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 
 WHOLE_FILE = (".txt", ".md")
-RECORD_FILES = (".jsonl", ".ndjson", ".csv", ".tsv")
+RECORD_FILES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 PARSERS: dict[str, str] = {
     ".pdf": "pdf:parse_pdf",
     ".html": "html:parse_html",

@@ -67,22 +67,30 @@ def read_jsonl(stream: io.BufferedReader, uri: str, options: ReadOptions) -> Ite
 
 def _parsed(line: bytes, place: Place, options: ReadOptions) -> Document | Reject:
     try:
-        record = _loads(line)
+        record = loads(line)
     except orjson.JSONDecodeError as error:
-        try:
-            line.decode()
-        except UnicodeDecodeError as bad:
-            message = f"invalid UTF-8 at byte {bad.start:,} of the line ({bad.reason}); convert the file to UTF-8"
-            return place.refuse("invalid-utf8", message, of=line)
-        message = f"not JSON ({error.msg}, column {error.colno:,}); every line must be one JSON object"
-        return place.refuse("bad-json", message, of=line)
+        return not_json(error, line, place, "every line must be one JSON object")
     if not isinstance(record, dict):
         message = f"expected a JSON object with the text in a field, this is a JSON {type(record).__name__}"
         return place.refuse("not-an-object", message, of=line)
     return document_from(record, place, options)
 
 
-def _loads(line: bytes) -> object:
+def not_json(error: orjson.JSONDecodeError, data: bytes, place: Place, wanted: str) -> Reject:
+    """Return the reject of what orjson did not read, with what was `wanted`."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as bad:
+        where = "the line" if place.locator else "the file"
+        message = f"invalid UTF-8 at byte {bad.start:,} of {where} ({bad.reason}); convert the file to UTF-8"
+        return place.refuse("invalid-utf8", message, of=data[:400])
+    line = "" if place.locator else f"line {error.lineno:,}, "
+    message = f"not JSON ({error.msg}, {line}column {error.colno:,}); {wanted}"
+    return place.refuse("bad-json", message, of=data[:400])
+
+
+def loads(line: bytes) -> object:
+    """Return a JSON value. Raises orjson.JSONDecodeError."""
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -91,7 +99,7 @@ def _loads(line: bytes) -> object:
         if repaired == line:
             raise
         return orjson.loads(repaired)
-    if not isinstance(record, dict) or _WHOLE.issuperset(map(type, record.values())):
+    if isinstance(record, dict) and _WHOLE.issuperset(map(type, record.values())):
         return record
     if _may_be_cut(record, line) and _LONG_NUMBER.search(line):
         with suppress(ValueError, RecursionError):

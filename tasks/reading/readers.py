@@ -52,6 +52,7 @@ from polyseme.tasks.reading.formats import (
     missing_package,
 )
 from polyseme.tasks.reading.front_matter import split_front_matter
+from polyseme.tasks.reading.json_file import read_json
 from polyseme.tasks.reading.json_lines import read_jsonl
 from polyseme.tasks.reading.markdown_text import first_heading
 from polyseme.tasks.reading.parquet import read_parquet
@@ -164,7 +165,7 @@ def _read_member(
 
 def _read_stream(
     raw: io.BufferedReader, suffix: str, path: Path, uri: str, options: ReadOptions
-) -> Iterator[Document | Reject]:
+) -> Iterator[Document | Reject | Skipped]:
     stream, declared = take_mark(raw)
     if suffix in WHOLE_FILE:
         yield _read_text(stream, declared, uri, options, path=path)
@@ -172,6 +173,8 @@ def _read_stream(
         yield from read_delimited(stream, declared, uri, options, tabs=suffix == ".tsv")
     elif suffix in (".jsonl", ".ndjson"):
         yield from read_jsonl(stream, uri, options)
+    elif suffix == ".json":
+        yield from read_json(stream, uri, options)
     else:
         raise WrongFormatError(suffix)
 
