@@ -15,9 +15,10 @@ from torch import Tensor
 from transformers.activations import ACT2FN
 
 from polyseme.tasks.engine import Engine
+from polyseme.tasks.model.activations import activation_named
 from polyseme.tasks.model.bert import PackedBert
 from polyseme.tasks.model.linear import Dense, Linear
-from polyseme.tasks.model.packed import PackedBatch, activation_named
+from polyseme.tasks.model.packed import PackedBatch
 from polyseme.tasks.model.weights import load_weights
 from tests.reference import one_thread
 
