@@ -138,7 +138,10 @@ def _document_from(
             f'no field "{options.text_field}": {_names(fields)}. Name the one that holds the text with --text-field'
         )
         return place.refuse("missing-field", message, doc_id=doc_id)
-    text = checked_text(fields.pop(options.text_field), place, options, doc_id=doc_id)
+    value = fields.pop(options.text_field)
+    if options.presplit:
+        value = _lines_of(value, place, doc_id=doc_id)
+    text = value if isinstance(value, Reject) else checked_text(value, place, options, doc_id=doc_id)
     if isinstance(text, Reject):
         return text
     if isinstance(title, str):
@@ -157,10 +160,10 @@ def checked_text(value: object, place: Place, options: ReadOptions, *, doc_id: s
     """Return `value` as normalised text, or the reject of a record that cannot be a document."""
     if value is None:
         return place.refuse("empty-text", "the text is null; give it a text or drop the record", doc_id=doc_id)
-    if options.presplit and isinstance(value, list) and all(isinstance(sentence, str) for sentence in value):
-        value = "\n".join(_LINE_BREAKS.sub(" ", sentence) for sentence in value)
     if not isinstance(value, str):
         message = f"the text must be a string, this is {_kind(value)}; convert it, or name another with --text-field"
+        if isinstance(value, list):
+            message += ". A list of sentences is read with --presplit field"
         return place.refuse("wrong-type", message, of=_scalar(value), doc_id=doc_id)
     limit = options.max_document_bytes
     if len(value) > limit or exceeds(text := normalise(value), limit):
@@ -169,6 +172,24 @@ def checked_text(value: object, place: Place, options: ReadOptions, *, doc_id: s
         message = "the text has nothing to read: empty, whitespace or invisible characters only"
         return place.refuse("empty-text", message, of=text, doc_id=doc_id)
     return text
+
+
+def _lines_of(value: object, place: Place, *, doc_id: str | None) -> object:
+    """Return the sentences of a list as lines, their own line breaks as spaces, or the reject of what is none."""
+    if value is None:
+        return value
+    if not isinstance(value, list):
+        message = (
+            f"with --presplit field the text must be a list of sentences, this is {_kind(value)}; a list of one "
+            "string is one sentence. Leave the option out to have texts split, or give --presplit lines if each "
+            "line is a sentence"
+        )
+        return place.refuse("wrong-type", message, of=_scalar(value), doc_id=doc_id)
+    for at, sentence in enumerate(value, 1):
+        if not isinstance(sentence, str):
+            message = f"with --presplit field each item must be a string, item {at:,} is {_kind(sentence)}; convert it"
+            return place.refuse("wrong-type", message, of=_scalar(sentence), doc_id=doc_id)
+    return "\n".join(_LINE_BREAKS.sub(" ", sentence) for sentence in value)
 
 
 def too_large(place: Place, options: ReadOptions, *, of: str | bytes, doc_id: str | None) -> Reject:
@@ -242,5 +263,5 @@ def _scalar(value: object) -> str:
 
 def _kind(value: object) -> str:
     names = {"NoneType": "null", "bool": "a boolean", "int": "a number", "float": "a number", "list": "a list",
-             "LongNumber": "a number"}  # fmt: skip
+             "str": "a string", "LongNumber": "a number"}  # fmt: skip
     return names.get(type(value).__name__, "an object" if isinstance(value, dict) else f"a {type(value).__name__}")

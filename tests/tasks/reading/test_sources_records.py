@@ -8,6 +8,7 @@ import datetime as dt
 import gzip
 import io
 import json
+import re
 import tempfile
 from collections.abc import Iterable
 from decimal import Decimal
@@ -350,10 +351,30 @@ def test_a_text_that_parquet_stores_once_for_many_rows_is_in_memory_once(tmp_pat
 
 
 def test_a_list_of_sentences_becomes_lines_where_it_is_asked_for(tmp_path: Path) -> None:
-    rows = [{"id": "a", "text": ["One,\nand more.", "Two."]}, {"id": "b", "text": "Whole."}, {"id": "c", "text": [1]}]
+    rows = [{"id": "a", "text": ["One,\nand more.", "Two."]}, {"id": "b", "text": ["Whole."]}]
     (tmp_path / "a.jsonl").write_bytes("\n".join(map(json.dumps, rows)).encode())
     table = pa.table({"id": ["d"], "text": [["Three.", "Four."]]})
     pq.write_table(table, tmp_path / "b.parquet")
     found = list(read_sources(resolve([str(tmp_path)]), ReadOptions(presplit=True), stdin=io.BytesIO()))
-    texts = [item.text if isinstance(item, Document) else item.code for item in found]
-    assert texts == ["One, and more.\nTwo.", "Whole.", "wrong-type", "Three.\nFour."]
+    texts = [item.text for item in found if isinstance(item, Document)]
+    assert texts == ["One, and more.\nTwo.", "Whole.", "Three.\nFour."]
+
+
+@pytest.mark.parametrize(
+    ("text", "presplit", "message"),
+    [
+        ("Whole.", True, r"must be a list of sentences, this is a string; a list of one string is one sentence\."),
+        (["One.", 2], True, r"each item must be a string, item 2 is a number; convert it"),
+        (["One.", ["Two."]], True, r"item 2 is a list"),
+        (5, True, r"must be a list of sentences, this is a number"),
+        (["One.", "Two."], False, r"this is a list; .* A list of sentences is read with --presplit field"),
+    ],
+)
+def test_what_is_no_list_of_sentences_is_refused_with_what_to_do(
+    tmp_path: Path, text: object, presplit: bool, message: str
+) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": text}))
+    [found] = read_sources(resolve([str(tmp_path)]), ReadOptions(presplit=presplit), stdin=io.BytesIO())
+    assert isinstance(found, Reject)
+    assert found.code == "wrong-type"
+    assert re.search(message, found.message)
