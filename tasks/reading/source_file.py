@@ -36,8 +36,7 @@ SETTLED_NS = 2_000_000_000
 A file that is read right after it was written could be written again with the same size in the same tick of the clock.
 """
 READERS = (
-    "polyseme", "pyarrow", "orjson", "charset-normalizer", "kreuzberg", "trafilatura", "resiliparse", "fastwarc",
-    "pypdfium2",
+    "polyseme", "pyarrow", "orjson", "charset-normalizer", "kreuzberg", "resiliparse", "pypdfium2",
 )  # fmt: skip
 """Packages that decide what reading a file gives. With another release of one, files are read again."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
