@@ -65,7 +65,8 @@ def read_parsed(
     stem = path.name[: path.name.lower().rfind(suffix)] or path.name
     for answer in found:
         if isinstance(answer, RefusedError):
-            yield place.refuse(answer.code, answer.message)
+            part = _place(uri, answer.part)
+            yield part.refuse(answer.code, answer.message, doc_id=part.key if answer.part else None)
         else:
             yield _document(answer, uri, stem, options)
 
@@ -86,10 +87,12 @@ def _parsed(request: ParseRequest, parsers: Parsers | None) -> list[Parsed | Ref
         return alone.parse(request)
 
 
+def _place(uri: str, part: tuple[str, str] | None) -> Place:
+    return Place(uri, "", uri) if part is None else Place(uri, " ".join(part), f"{uri}#{part_fragment(*part)}")
+
+
 def _document(parsed: Parsed, uri: str, stem: str, options: ReadOptions) -> Document | Reject:
-    place = Place(uri, "", uri)
-    if parsed.part is not None:
-        place = Place(uri, " ".join(parsed.part), f"{uri}#{part_fragment(*parsed.part)}")
+    place = _place(uri, parsed.part)
     text = checked_text(parsed.text, place, options, doc_id=place.key)
     if isinstance(text, Reject):
         return text

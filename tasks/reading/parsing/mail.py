@@ -24,8 +24,8 @@ def parse_eml(data: bytes, request: ParseRequest) -> Iterator[Parsed]:
     yield _message(data, request, None)
 
 
-def parse_mbox(data: bytes, request: ParseRequest) -> Iterator[Parsed]:
-    """Yield the messages of a mailbox; those without a text are left out."""
+def parse_mbox(data: bytes, request: ParseRequest) -> Iterator[Parsed | RefusedError]:
+    """Yield the messages of a mailbox, and a refusal for each without a text."""
     starts = [
         match
         for match in _FROM.finditer(data)
@@ -36,12 +36,10 @@ def parse_mbox(data: bytes, request: ParseRequest) -> Iterator[Parsed]:
     ends = [match.start() for match in starts[1:]] + [len(data)]
     for number, (match, end) in enumerate(zip(starts, ends, strict=True), start=1):
         message = _QUOTED_FROM.sub(rb"\1", data[match.end() : end])
-        with suppress(_NoTextError):
+        try:
             yield _message(message, request, ("message", str(number)))
-
-
-class _NoTextError(RefusedError):
-    pass
+        except RefusedError as refused:
+            yield refused
 
 
 def _message(data: bytes, request: ParseRequest, part: tuple[str, str] | None) -> Parsed:
@@ -51,7 +49,7 @@ def _message(data: bytes, request: ParseRequest, part: tuple[str, str] | None) -
     text.add(_body(message, request.most_bytes))
     found = text.joined()
     if not found:
-        raise _NoTextError("empty-text", "a message without a text; it may hold attachments alone")
+        raise RefusedError("empty-text", "a message without a text; it may hold attachments alone", part)
     stated_ = {field: _header(message, name) for field, name in _HEADERS.items()}
     names = [name for part in _attachments(message) if (name := part.get_filename())]
     metadata = stated(**stated_, attachments=names[:1000])

@@ -38,12 +38,13 @@ class Parsed:
 
 
 class RefusedError(Exception):
-    """A file that cannot be a document: the code and the message of its reject."""
+    """A file that cannot be a document, or one `part` of it: the code and the message of its reject."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message)
+    def __init__(self, code: str, message: str, part: tuple[str, str] | None = None) -> None:
+        super().__init__(code, message, part)
         self.code = code
         self.message = message
+        self.part = part
 
 
 class TooLargeError(Exception):

@@ -61,7 +61,7 @@ class Parsers:
         return self._threads.submit(self.parse, request)
 
     def parse(self, request: ParseRequest) -> list[Parsed | RefusedError]:
-        """Return the texts of a file; the last answer is a refusal if there is one.
+        """Return the texts of a file; refusals are of parts of it, or the last answer.
 
         Of a file whose process ended no text is kept: which ones came before would be a matter of chance.
         """

@@ -24,7 +24,7 @@ WAITING = 4
 _ERRORS_KEPT = 1 << 20
 _ADVICE = "convert it, or split it"
 
-Parser = Callable[[bytes, ParseRequest], Iterator[Parsed]]
+Parser = Callable[[bytes, ParseRequest], Iterator[Parsed | RefusedError]]
 
 
 def serve_parser(_folder: Path) -> Callable[[ParseRequest], Iterator[Parsed | RefusedError]]:
@@ -54,12 +54,12 @@ def _answers(request: ParseRequest) -> Iterator[Parsed | RefusedError]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _bounded(texts: Iterator[Parsed], size: int) -> Iterator[Parsed]:
-    """Yield texts. Refuses a file of which they are far more than its `size` lets expect."""
+def _bounded(texts: Iterator[Parsed | RefusedError], size: int) -> Iterator[Parsed | RefusedError]:
+    """Yield texts and refusals of parts. Refuses a file of which they are far more than its `size` lets expect."""
     total = 0
     empty = True
     for parsed in texts:
-        total += len(parsed.text)
+        total += len(parsed.text) if isinstance(parsed, Parsed) else 0
         empty = False
         if total > FREE_BYTES and total > MOST_EXPANSION * size:
             raise RefusedError("decompression-bomb", f"{size:,} bytes gave {total:,} characters; {_ADVICE}")

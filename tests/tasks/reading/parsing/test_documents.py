@@ -139,6 +139,14 @@ def test_a_message_of_a_mailbox_is_a_document_of_its_own(tmp_path: Path) -> None
     assert found[1].doc_id == f"{found[1].uri}#message=2"
 
 
+def test_a_message_without_a_text_is_a_reject_of_its_own(tmp_path: Path) -> None:
+    one, two, three = read(tmp_path, "a.mbox", made.mbox(made.mail("One."), made.mail(""), made.mail("Three.")))
+    assert isinstance(one, Document)
+    assert isinstance(three, Document)
+    assert isinstance(two, Reject)
+    assert (two.code, two.locator, two.doc_id) == ("empty-text", "message 2", f"{two.uri}#message=2")
+
+
 def test_a_notebook_is_its_text_and_its_code_not_what_it_printed(tmp_path: Path) -> None:
     found = document(tmp_path, "a.ipynb", made.notebook(("markdown", "# Ice"), ("code", "melt()\n"), ("raw", "")))
     assert starts(found, "cells") == ["# Ice", "melt()", ""]
