@@ -14,9 +14,12 @@ _MOST_BYTES = 1 << 18
 _TOP = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"([a-z]{2,3})(?:[-_][A-Za-z0-9]{2,8})*")
 
+_KIN = (frozenset(("no", "nb", "nn")), frozenset(("sr", "hr", "bs", "sh", "hbs")))
+"""Codes of what is close to one language: who names one of them speaks all."""
+
 
 def spoken_languages(folder: Path) -> frozenset[str]:
-    """Return the codes of ISO 639 that the model card in `folder` names, none if it does not say."""
+    """Return the codes of ISO 639 that the model card in `folder` names, and their kin; none if it does not say."""
     try:
         with (folder / _CARD).open("rb") as card:
             text = card.read(_MOST_BYTES).decode("utf-8-sig", "replace")
@@ -34,4 +37,7 @@ def spoken_languages(folder: Path) -> frozenset[str]:
     named = stated.get("language") if isinstance(stated, dict) else None
     codes = [named] if isinstance(named, str) else named if isinstance(named, list) else []
     found = [_CODE.fullmatch(code) if isinstance(code, str) else None for code in codes]
-    return frozenset(code[1] for code in found if code) if all(found) else frozenset()
+    if not all(found):
+        return frozenset()
+    spoken = frozenset(code[1] for code in found if code)
+    return spoken.union(*(kin for kin in _KIN if kin & spoken))

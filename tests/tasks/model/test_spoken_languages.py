@@ -11,7 +11,8 @@ from polyseme.tasks.model.spoken_languages import spoken_languages
 
 CARDS = {
     "---\nlanguage: en\n---\n# A model": {"en"},
-    "---\r\nlicense: mit\r\nlanguage:\r\n- no\r\n- de\r\n---\r\n": {"no", "de"},
+    "---\r\nlicense: mit\r\nlanguage:\r\n- no\r\n- de\r\n---\r\n": {"no", "nb", "nn", "de"},
+    "---\nlanguage: hr\n---\n": {"hr", "sr", "bs", "sh", "hbs"},
     "\ufeff---\nlanguage: [pt-BR, zh]\n---\n": {"pt", "zh"},
     "---\nlanguage: multilingual\n---\n": set(),
     "---\nlanguage: [en, multilingual]\n---\n": set(),
