@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 
 import orjson
 
@@ -27,7 +28,7 @@ def read_json(stream: io.BufferedReader, uri: str, options: ReadOptions) -> Iter
     """Yield the records of a JSON file as documents or rejects; the file itself if it is something else."""
     head = stream.read(HEAD_BYTES)
     whole = Place(uri, "", uri)
-    if format_of_content(head) == (".jsonl", ""):
+    if format_of_content(head) == (".jsonl", "") and (len(head) == HEAD_BYTES or _has_lines(head)):
         yield from read_jsonl(pushed_back(head, stream), uri, options)
         return
     data = head + stream.read(max(0, MOST_BYTES + 1 - len(head)))
@@ -41,9 +42,20 @@ def read_json(stream: io.BufferedReader, uri: str, options: ReadOptions) -> Iter
     try:
         value = loads(data)
     except orjson.JSONDecodeError as error:
-        yield not_json(error, data, whole, "write one JSON value")
+        if data.lstrip().startswith(b"{") and _has_lines(data):
+            yield from read_jsonl(pushed_back(data, stream), uri, options)
+        else:
+            yield not_json(error, data, whole, "write one JSON value")
         return
     yield from _read_value(value, whole, options)
+
+
+def _has_lines(data: bytes) -> bool:
+    """Return whether there is a line below the first whole object."""
+    line, _, rest = data.strip().partition(b"\n")
+    with suppress(orjson.JSONDecodeError):
+        return bool(rest) and isinstance(loads(line), dict)
+    return False
 
 
 def _read_value(value: object, whole: Place, options: ReadOptions) -> Iterator[Document | Reject | Skipped]:

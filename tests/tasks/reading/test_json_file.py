@@ -58,7 +58,18 @@ def test_the_items_of_a_json_feed_are_documents(tmp_path: Path) -> None:
     assert (html.code, html.locator) == ("missing-field", "record 2")
 
 
-@pytest.mark.parametrize("content", [{"strict": True, "items": [{"text": "x"}]}, [], [1, "a"], "text", 7, None, {}])
+def test_json_lines_are_known_by_a_long_first_line_too(tmp_path: Path) -> None:
+    one, two = read(tmp_path, b'{"text": "%s"}\n\n{"text": "Two."}' % (b"long " * 20_000))
+    assert isinstance(one, Document)
+    assert isinstance(two, Document)
+    assert (one.locator, two.locator) == ("line 1", "line 3")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"strict": True, "items": [{"text": "x"}]}, [], [1, "a"], "text", 7, None, {}, b'{"strict": true}\n'],
+    ids=str,
+)
 def test_what_has_no_text_is_skipped(tmp_path: Path, content: object) -> None:
     assert read(tmp_path, content) == [Skipped("file:///a.json", NOT_TEXT)]
 
