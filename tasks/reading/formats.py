@@ -39,6 +39,7 @@ PARSERS: dict[str, str] = {
 """The parser of each format: a module of `parsing` and its function."""
 _PACKAGES = {
     ".pdf": "pypdfium2",
+    **dict.fromkeys((".warc", ".wet"), "fastwarc"),
     **dict.fromkeys((".html", ".htm", ".xhtml", ".epub"), "resiliparse"),
     **{suffix: "kreuzberg" for suffix, parser in PARSERS.items() if parser.startswith("foreign:")},
 }
@@ -46,7 +47,9 @@ EXTRA = "documents"
 """The extra that installs the packages that parsers need."""
 ARCHIVES = (".zip", ".tar")
 """Files of files, each of which is read by its own format."""
-SUFFIXES = (*WHOLE_FILE, *RECORD_FILES, ".parquet", *PARSERS, *ARCHIVES)
+WEB_ARCHIVES = (".warc", ".wet")
+"""Records of what servers gave, and of the texts of these."""
+SUFFIXES = (*WHOLE_FILE, *RECORD_FILES, ".parquet", *PARSERS, *ARCHIVES, *WEB_ARCHIVES)
 _SHORT = {".tgz": ".tar.gz", ".tbz2": ".tar.bz2", ".txz": ".tar.xz", ".tzst": ".tar.zst"}
 _SEEKING = (".parquet", ".zip")
 """Formats that are read from their end, and compress their content themselves: not read compressed once more."""

@@ -46,6 +46,7 @@ from polyseme.tasks.reading.formats import (
     ARCHIVES,
     PARSERS,
     SUFFIXES,
+    WEB_ARCHIVES,
     WHOLE_FILE,
     format_of,
     may_be_read,
@@ -56,7 +57,7 @@ from polyseme.tasks.reading.json_file import read_json
 from polyseme.tasks.reading.json_lines import read_jsonl
 from polyseme.tasks.reading.markdown_text import first_heading
 from polyseme.tasks.reading.parquet import read_parquet
-from polyseme.tasks.reading.parsing.answers import Answers, read_parsed, request_for
+from polyseme.tasks.reading.parsing.answers import Answers, missing_extra, read_parsed, request_for
 from polyseme.tasks.reading.parsing.pool import Parsers
 from polyseme.tasks.reading.recognition import WrongFormatError, head_of, recognised
 from polyseme.tasks.reading.regular_files import NotAFileError, open_file
@@ -101,6 +102,8 @@ def read_file(
                 yield from read_parquet(raw, uri, options)
             elif suffix in ARCHIVES:
                 yield from read_archive(suffix, compression, raw, uri, partial(_read_member, options, parsers))
+            elif suffix in WEB_ARCHIVES:
+                yield from _read_web_archive(inflated(raw, compression), suffix, uri, options, parsers)
             elif suffix in PARSERS:
                 compressed = inflated(raw, compression) if compression else None
                 yield from read_parsed(suffix, path, compressed, uri, options, parsers=parsers, answers=answers)
@@ -152,6 +155,9 @@ def _read_member(
             elif suffix == ".parquet":
                 with archive.spooled(stream) as raw:
                     yield from read_parquet(raw, uri, options)
+            elif suffix in WEB_ARCHIVES:
+                plain = inflated(cast("BinaryIO", stream), compression)
+                yield from _read_web_archive(plain, suffix, uri, options, parsers)
             elif suffix in PARSERS:
                 plain = inflated(cast("BinaryIO", stream), compression) if compression else stream
                 yield from read_parsed(suffix, path, plain, uri, options, parsers=parsers, answers=None)
@@ -161,6 +167,17 @@ def _read_member(
         raise
     except Exception as error:
         yield _file_refused(uri, error, doc_id=uri if suffix in WHOLE_FILE else None)
+
+
+def _read_web_archive(
+    stream: io.BufferedReader, suffix: str, uri: str, options: ReadOptions, parsers: Parsers | None
+) -> Iterator[Document | Reject | Skipped]:
+    if package := missing_package(suffix):
+        yield missing_extra(Place(uri, "", uri), suffix, package)
+    else:
+        from polyseme.tasks.reading.web_archive import read_web_archive
+
+        yield from read_web_archive(stream, uri, options, parsers=parsers)
 
 
 def _read_stream(

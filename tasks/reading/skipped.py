@@ -7,11 +7,11 @@ from urllib.parse import unquote
 
 NOT_TEXT, BINARY, SPECIAL = "not-a-text-format", "binary", "special-file"
 HIDDEN, HIDDEN_FOLDER, EXCLUDED, EXCLUDED_FOLDER = "hidden", "hidden-folder", "excluded", "excluded-folder"
-LINKED_FOLDER, EMPTY = "linked-folder", "empty"
+LINKED_FOLDER, EMPTY, NOT_A_PAGE = "linked-folder", "empty", "not-a-page"
 
 AT_FAULT = frozenset({NOT_TEXT, BINARY, SPECIAL})
 """Reasons that `--strict` heeds. What the user hid or excluded is no fault, and with a linked folder that is entered
-elsewhere, or leads to a parent, and with a file that is empty nothing is lost."""
+elsewhere, or leads to a parent, with a file that is empty and with what is no page of the web, nothing is lost."""
 
 _LONGEST_EXTENSION = 16
 
@@ -21,8 +21,9 @@ class Skipped:
     """A file that is not read, or a folder that is not entered, which counts as one; its address then ends in `/`.
 
     Reasons: `not-a-text-format` by its name or its content, `binary` (no suffix, and no text in it), `empty` (the
-    same, with nothing in it), `special-file` (a pipe, a socket, a device), `hidden`, `excluded`, and of folders
-    `hidden-folder`, `excluded-folder` and `linked-folder` (entered elsewhere, or above its source).
+    same, with nothing in it), `not-a-page` (an error or a redirect in a web archive), `special-file` (a pipe, a
+    socket, a device), `hidden`, `excluded`, and of folders `hidden-folder`, `excluded-folder` and `linked-folder`
+    (entered elsewhere, or above its source).
     """
 
     uri: str

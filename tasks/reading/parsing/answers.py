@@ -41,6 +41,12 @@ def request_for(
     )  # fmt: skip
 
 
+def missing_extra(place: Place, suffix: str, package: str) -> Reject:
+    """Return the reject of what needs a package that is not installed."""
+    message = f"{suffix} files need {package}, which is not installed: pip install 'polyseme[{EXTRA}]'"
+    return place.refuse("missing-extra", message)
+
+
 def read_parsed(
     suffix: str,
     path: Path,
@@ -54,8 +60,7 @@ def read_parsed(
     """Yield the documents and rejects of a file that has to be parsed, of `compressed` if it is."""
     place = Place(uri, "", uri)
     if package := missing_package(suffix):
-        message = f"{suffix} files need {package}, which is not installed: pip install 'polyseme[{EXTRA}]'"
-        yield place.refuse("missing-extra", message)
+        yield missing_extra(place, suffix, package)
         return
     if answers is not None:
         found = answers.result()

@@ -1,0 +1,153 @@
+"""Web archives: WARC files and the WET files made of them. One document a page that a server gave, or a text of one.
+
+Pages are parsed as HTML files are, in processes with limits, a few ahead of their turn. What is no text (pictures,
+scripts) and what is no page (errors, redirects) is counted. `url`, `date`, `record_id` and the type of the content are
+`metadata`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from polyseme.storage.records import Document, Reject
+from polyseme.tasks.reading.documents import (
+    Place,
+    ReadOptions,
+    canonical_json,
+    checked_text,
+    clean_title,
+    too_large,
+    unforeseen,
+)
+from polyseme.tasks.reading.formats import missing_package
+from polyseme.tasks.reading.parsing.answers import Answers, missing_extra, request_for
+from polyseme.tasks.reading.parsing.html import decoded
+from polyseme.tasks.reading.parsing.parsed import RefusedError
+from polyseme.tasks.reading.parsing.pool import Parsers
+from polyseme.tasks.reading.skipped import NOT_A_PAGE, NOT_TEXT, Skipped
+
+if TYPE_CHECKING:
+    from fastwarc.warc import WarcRecord
+
+_FORMATS = {
+    "text/html": ".html", "application/xhtml+xml": ".html", "application/pdf": ".pdf", "application/msword": ".doc",
+    "application/rtf": ".rtf", "text/rtf": ".rtf", "application/epub+zip": ".epub", "text/plain": ".txt",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": ".pptx",
+    "application/vnd.oasis.opendocument.text": ".odt",
+}  # fmt: skip
+"""The formats of one text by the type that a server gives. Workbooks are several texts, and are not read."""
+_AHEAD_PER_WORKER = 4
+_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A record with a text: what is known of it, and its text or what will be the answers of its parser."""
+
+    place: Place
+    metadata: dict[str, Any]
+    text: str = ""
+    answers: Answers | None = None
+
+
+def read_web_archive(
+    stream: io.BufferedReader, uri: str, options: ReadOptions, *, parsers: Parsers | None
+) -> Iterator[Document | Reject | Skipped]:
+    """Yield the pages of a web archive as documents or rejects, and what is none."""
+    if parsers is None:
+        with Parsers() as own:
+            yield from read_web_archive(stream, uri, options, parsers=own)
+        return
+    waiting: deque[_Page | Reject | Skipped] = deque()
+    found = False
+    for number, record in enumerate(_records(stream), start=1):
+        found = True
+        place = Place(uri, f"record {number}", f"{uri}#{number}")
+        waiting.append(_begun(record, place, options, parsers))
+        while len(waiting) > _AHEAD_PER_WORKER * parsers.size or not isinstance(waiting[0], _Page):
+            yield _ended(waiting.popleft(), options)
+            if not waiting:
+                break
+    while waiting:
+        yield _ended(waiting.popleft(), options)
+    if not found:
+        message = "no page in it: no record of type response, resource or conversion"
+        yield Place(uri, "", uri).refuse("empty-file", message)
+
+
+def _records(stream: io.BufferedReader) -> Iterator[WarcRecord]:
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+    kinds = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
+    # What is compressed was expanded before, within limits.
+    yield from ArchiveIterator(stream, record_types=kinds, parse_http=False, stream_detect=False, auto_decode="none")
+
+
+def _begun(record: WarcRecord, place: Place, options: ReadOptions, parsers: Parsers) -> _Page | Reject | Skipped:
+    """Return a record, its parser started if it needs one."""
+    url, limit = record.headers.get("WARC-Target-URI") or "", options.parse_mb << 20
+    written = record.headers.get("Content-Length")
+    if written is None or not written.strip().isdecimal():
+        return place.refuse("truncated", "the header ends early or has no length; copy the file again")
+    if record.content_length > limit:
+        return place.refuse("document-too-large", f"a record of {record.content_length:,} bytes; raise --parse-mb")
+    record.freeze()
+    if record.content_length < int(written):
+        return place.refuse("truncated", "the record ends early; copy the file again")
+    kind = record.headers.get("Content-Type") or ""
+    if record.is_http:
+        record.parse_http(auto_decode="all")
+        status = record.http_headers.status_code if record.http_headers is not None else None
+        if status != 200:
+            return Skipped(_address(place, url), NOT_A_PAGE)
+        kind = record.http_content_type or ""
+    suffix = _FORMATS.get(kind.partition(";")[0].strip().lower())
+    if suffix is None:
+        return Skipped(_address(place, url), NOT_TEXT)
+    content = record.reader.read(limit + 1)
+    if len(content) > limit:
+        return place.refuse("document-too-large", f"its content is larger than {limit:,} bytes; raise --parse-mb")
+    metadata = {
+        "url": url, "date": record.headers.get("WARC-Date"), "record_id": record.record_id, "content_type": kind,
+    }  # fmt: skip
+    page = _Page(place, {name: value for name, value in metadata.items() if value})
+    if suffix == ".txt":
+        return replace(page, text=decoded(content, record.http_charset))
+    if package := missing_package(suffix):
+        return missing_extra(place, suffix, package)
+    if suffix == ".html":  # what the server says of the characters is not in the page
+        content = _MARK + decoded(content, record.http_charset).encode()
+    return replace(page, answers=parsers.submit(request_for(suffix, options, data=content)))
+
+
+def _ended(page: _Page | Reject | Skipped, options: ReadOptions) -> Document | Reject | Skipped:
+    """Return the document of a page."""
+    if not isinstance(page, _Page):
+        return page
+    place, title = page.place, None
+    text, metadata = page.text, page.metadata
+    if page.answers is not None:
+        try:
+            answer = page.answers.result()[-1]
+        except Exception as error:
+            return unforeseen(place, error, doc_id=place.key)
+        if isinstance(answer, RefusedError):
+            return place.refuse(answer.code, answer.message, doc_id=place.key)
+        text, title, metadata = answer.text, answer.title, {**answer.metadata, **metadata}
+    if len(text) > options.max_document_bytes:
+        return too_large(place, options, of=text[:400], doc_id=place.key)
+    checked = checked_text(text, place, options, doc_id=place.key)
+    if isinstance(checked, Reject):
+        return checked
+    return Document(place.key, place.uri, checked, place.locator, clean_title(title), canonical_json(metadata))
+
+
+def _address(place: Place, url: str) -> str:
+    """Return an address of a record that is not read: within the file, with the name that it has on the web."""
+    return f"{place.uri}!/{quote(url.partition('?')[0], safe='/')}" if url else f"{place.uri}!/{place.locator[7:]}"

@@ -1,0 +1,136 @@
+"""Web archives: each page a document, everything else counted or refused, and nothing else lost when one is damaged."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from polyseme.storage.records import Document, Reject
+from polyseme.tasks.reading import readers
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.readers import read_file
+from polyseme.tasks.reading.skipped import NOT_A_PAGE, NOT_TEXT, Skipped
+
+pytest.importorskip("fastwarc")
+pytest.importorskip("resiliparse")
+pytestmark = pytest.mark.extra
+
+PAGE = "<html><head><title>Häfen</title></head><body><nav>Start</nav><p>Die Fähre fuhr ab.</p></body></html>"
+
+
+def record(kind: str, content: bytes, url: str = "https://example.org/a", type_: str = "application/http") -> bytes:
+    lines = [
+        "WARC/1.0", f"WARC-Type: {kind}", f"WARC-Target-URI: {url}", "WARC-Date: 2026-01-02T03:04:05Z",
+        "WARC-Record-ID: <urn:uuid:00000000-0000-0000-0000-000000000001>", f"Content-Type: {type_}",
+        f"Content-Length: {len(content)}", "", "",
+    ]  # fmt: skip
+    return "\r\n".join(lines).encode() + content + b"\r\n\r\n"
+
+
+def answer(content: bytes, type_: str = "text/html", status: str = "200 OK", more: str = "") -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Type: {type_}\r\n{more}\r\n".encode() + content
+
+
+def page(text: str) -> bytes:
+    return record("response", answer(f"<p>{text}".encode()), f"https://example.org/{text[:3]}")
+
+
+INFO = record("warcinfo", b"software: a crawler\r\n", type_="application/warc-fields")
+
+
+def read(folder: Path, content: bytes, name: str = "a.warc", **options: int) -> list[Document | Reject | Skipped]:
+    path = folder / name
+    path.write_bytes(content)
+    return list(read_file(path, "file:///" + name, ReadOptions(**options)))  # type: ignore[arg-type]
+
+
+def test_a_page_is_a_document_with_what_the_archive_says_of_it(tmp_path: Path) -> None:
+    (found,) = read(tmp_path, INFO + record("response", answer(PAGE.encode())))
+    assert isinstance(found, Document)
+    assert (found.text, found.title) == ("Die Fähre fuhr ab.", "Häfen")
+    assert (found.uri, found.doc_id, found.locator) == ("file:///a.warc", "file:///a.warc#1", "record 1")
+    assert json.loads(found.metadata) == {
+        "url": "https://example.org/a", "date": "2026-01-02T03:04:05Z", "content_type": "text/html",
+        "record_id": "<urn:uuid:00000000-0000-0000-0000-000000000001>",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "type_", "more"),
+    [
+        (PAGE.encode("latin-1"), "text/html; charset=iso-8859-1", ""),
+        (gzip.compress(PAGE.encode()), "text/html", "Content-Encoding: gzip\r\n"),
+        (b"%x\r\n%s\r\n0\r\n\r\n" % (len(PAGE.encode()), PAGE.encode()), "text/html", "Transfer-Encoding: chunked\r\n"),
+        ("Die Fähre fuhr ab.".encode("latin-1"), "text/plain; charset=iso-8859-1", ""),
+    ],
+    ids=["charset", "gzip", "chunked", "plain"],
+)
+def test_a_page_is_read_as_its_server_sent_it(tmp_path: Path, content: bytes, type_: str, more: str) -> None:
+    (found,) = read(tmp_path, record("response", answer(content, type_, more=more)))
+    assert isinstance(found, Document)
+    assert found.text == "Die Fähre fuhr ab."
+
+
+def test_the_texts_of_wet_files_are_documents_in_their_order(tmp_path: Path) -> None:
+    texts = [f"Text {n}. Ende." for n in range(40)]
+    content = b"".join(gzip.compress(record("conversion", text.encode(), type_="text/plain")) for text in texts)
+    found = read(tmp_path, content, "a.wet.gz")
+    assert [item.text for item in found if isinstance(item, Document)] == texts
+
+
+def test_pages_come_in_their_order_however_long_each_takes(tmp_path: Path) -> None:
+    texts = ["word " * (20_000 if n % 7 == 0 else 1) + str(n) for n in range(30)]
+    found = read(tmp_path, b"".join(map(page, texts)))
+    assert [item.text for item in found if isinstance(item, Document)] == texts
+
+
+def test_what_is_no_text_and_what_is_no_page_is_counted(tmp_path: Path) -> None:
+    image = record("response", answer(b"\x89PNG", "image/png"), "https://example.org/logo.png?v=2")
+    gone = record("response", answer(b"<p>Not found.", status="404 Not Found"), "https://example.org/gone")
+    asked = record("request", b"GET / HTTP/1.1\r\n\r\n")
+    found = read(tmp_path, image + asked + page("Good.") + gone + record("response", b"no answer"))
+    assert [item for item in found if isinstance(item, Skipped)] == [
+        Skipped("file:///a.warc!/https%3A//example.org/logo.png", NOT_TEXT),
+        Skipped("file:///a.warc!/https%3A//example.org/gone", NOT_A_PAGE),
+        Skipped("file:///a.warc!/https%3A//example.org/a", NOT_A_PAGE),
+    ]
+    assert [item.text for item in found if isinstance(item, Document)] == ["Good."]
+
+
+@pytest.mark.parametrize("cut", [5, 60, 200])
+def test_an_archive_that_ends_early_is_told_and_what_is_whole_is_kept(tmp_path: Path, cut: int) -> None:
+    found = read(tmp_path, page("Good.") + page("Lost.")[:-cut])
+    assert isinstance(found[0], Document)
+    assert found[0].text == "Good."
+    assert [getattr(item, "code", None) for item in found[1:]] == ["truncated"]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"), [(b"no archive\n" * 20, "corrupt"), (INFO, "empty-file"), (b"", "empty-file")]
+)
+def test_what_is_no_archive_is_one_reject(tmp_path: Path, content: bytes, code: str) -> None:
+    (found,) = read(tmp_path, content)
+    assert isinstance(found, Reject)
+    assert (found.code, found.locator) == (code, "")
+
+
+def test_a_record_beyond_the_limits_is_one_reject(tmp_path: Path) -> None:
+    bomb = record("response", answer(gzip.compress(b"a " * (33 << 20)), more="Content-Encoding: gzip\r\n"))
+    found = read(
+        tmp_path, page("One.") + bomb + page("word " * 300) + page("Two."), parse_mb=64, max_document_bytes=999
+    )
+    assert [getattr(item, "code", "read") for item in found] == ["read", *["document-too-large"] * 2, "read"]
+    assert [item.locator for item in found if isinstance(item, Reject)] == ["record 2", "record 3"]
+
+
+def test_without_the_package_it_is_a_reject_that_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "missing_package", lambda suffix: "fastwarc")
+    (found,) = read(tmp_path, page("One."))
+    assert isinstance(found, Reject)
+    assert found.code == "missing-extra"
+    assert "polyseme[documents]" in found.message
