@@ -26,12 +26,21 @@ class FileState:
     stamp: str
 
 
+@dataclass(frozen=True, slots=True)
+class SkippedPart:
+    """What is not read of a file, all of it or so many members: an example of their addresses, and the reason."""
+
+    example: str
+    reason: str
+    files: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadFile:
     """What reading a file in this state gave: so many `documents` with this `digest`, and nothing that was refused.
 
     `reading` stands for the options and the release that read it. `has_members` if the documents are not at the address
-    of the file but within it: `file:///a.zip!/b.txt`.
+    of the file but within it: `file:///a.zip!/b.txt`. What was `skipped` has one entry an extension and reason.
     """
 
     uri: str
@@ -40,6 +49,7 @@ class ReadFile:
     documents: int
     digest: str
     has_members: bool = False
+    skipped: tuple[SkippedPart, ...] = ()
 
 
 class DocumentsDigest:

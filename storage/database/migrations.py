@@ -152,6 +152,7 @@ def _to_7(connection: Connection) -> None:
             "CREATE TABLE files (encoding_id TEXT NOT NULL REFERENCES encodings (encoding_id), "
             f"uri {ordered} NOT NULL, size BIGINT NOT NULL, modified_ns BIGINT NOT NULL, stamp TEXT NOT NULL, "
             "reading TEXT NOT NULL, documents BIGINT NOT NULL, digest TEXT NOT NULL, has_members BOOLEAN NOT NULL, "
+            "skipped TEXT NOT NULL, "
             f"PRIMARY KEY (encoding_id, uri)){rowid}"
         )
     )

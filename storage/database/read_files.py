@@ -5,17 +5,19 @@ Every function works inside a transaction that it is given. Whether a file need 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select
 
+from polyseme.storage.checks import Origin
 from polyseme.storage.database import meta
 from polyseme.storage.database.dialects import insert_into, listed
 from polyseme.storage.database.schema import document_versions, files
 from polyseme.storage.database.versions import outputs_in
 from polyseme.storage.records import Outputs
-from polyseme.storage.source_files import FileState, ReadFile
+from polyseme.storage.source_files import FileState, ReadFile, SkippedPart
 
 MEMBER = "!/"
 """What stands between the address of a file and the name of a document within it."""
@@ -23,20 +25,22 @@ _AFTER_MEMBERS = "!0"
 DocumentAt = tuple[str, str, str, Outputs]
 """The uri, id, record_sha256 and outputs of a live document."""
 _ROWS = 1000
+_NOTHING = "{}"
+_COLUMN = "files.skipped"
 
 
 def find(connection: Connection, encoding_id: str, uris: Sequence[str]) -> dict[str, ReadFile]:
     """Return what is kept of those of `uris` that were read for an encoding."""
     f = files.c
-    columns = (f.uri, f.size, f.modified_ns, f.stamp, f.reading, f.documents, f.digest, f.has_members)
+    columns = (f.uri, f.size, f.modified_ns, f.stamp, f.reading, f.documents, f.digest, f.has_members, f.skipped)
     query = select(*columns).where(f.encoding_id == encoding_id, _is_one_of(connection, f.uri, uris))
     origin = meta.origin(connection)
     found = {}
-    for uri, size, modified_ns, stamp, reading, documents, digest, has_members in connection.execute(query):
+    for uri, size, modified_ns, stamp, reading, documents, digest, has_members, skipped in connection.execute(query):
         origin.integer(documents, "files.documents")
         found[uri] = ReadFile(
             uri=uri, state=FileState(size, modified_ns, stamp), reading=reading, documents=documents, digest=digest,
-            has_members=bool(has_members),
+            has_members=bool(has_members), skipped=_skipped_in(origin, skipped),
         )  # fmt: skip
     return found
 
@@ -96,6 +100,18 @@ def _is_one_of(connection: Connection, column: ColumnElement[str], values: Seque
     return column.in_(select(listed(connection, values).c.value))
 
 
+def _skipped_in(origin: Origin, stored: object) -> tuple[SkippedPart, ...]:
+    """Return what was skipped of a file, from a JSON object of the form `{example: [reason, files]}`."""
+    if stored == _NOTHING:  # of nearly all files
+        return ()
+    parts = []
+    for example, found in origin.object(stored, _COLUMN).items():
+        reason, number = found if isinstance(found, list) and len(found) == 2 else (None, None)
+        parts.append(SkippedPart(example, origin.string(reason, _COLUMN), origin.integer(number, _COLUMN, least=1)))
+    return tuple(parts)
+
+
 def _row(file: ReadFile) -> dict[str, object]:
     row = asdict(file)
-    return {**row.pop("state"), **row}
+    skipped = {part.example: (part.reason, part.files) for part in file.skipped}
+    return {**row.pop("state"), **row, "skipped": json.dumps(skipped)}

@@ -233,6 +233,7 @@ files = Table(
     Column("documents", BigInteger, nullable=False),
     Column("digest", Text, nullable=False),
     Column("has_members", Boolean, nullable=False),
+    Column("skipped", Text, nullable=False),
     sqlite_with_rowid=False,
 )
 """Source files that were read without anything refused: their state then, and a digest of the documents they gave.

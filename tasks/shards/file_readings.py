@@ -7,17 +7,20 @@ run is killed: see `unopened_files`, which compares.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import addresses, read_files
 from polyseme.storage.database.read_files import MEMBER
 from polyseme.storage.records import Document
-from polyseme.storage.source_files import DocumentsDigest, ReadFile
+from polyseme.storage.source_files import DocumentsDigest, ReadFile, SkippedPart
+from polyseme.tasks.reading.skipped import Skipped, extension_of
 from polyseme.tasks.reading.source_file import SourceFile
 from polyseme.tasks.shards.identity import is_derived
 
 _FILES_A_TRANSACTION = 1000
+MOST_KINDS_OF_A_FILE = 100
+"""A file with more kinds of members that are not read, by extension and reason, is read every time."""
 
 
 @dataclass(slots=True)
@@ -27,6 +30,7 @@ class _Reading:
     file: SourceFile
     digest: DocumentsDigest = field(default_factory=DocumentsDigest)
     uris: set[str] = field(default_factory=set)
+    skipped: dict[tuple[str, str], SkippedPart] = field(default_factory=dict)
     is_whole: bool = True
 
 
@@ -57,6 +61,16 @@ class FileReadings:
             reading.is_whole = reading.is_whole and (document.uri == file or document.uri.startswith(file + MEMBER))
         # A record whose id looks like an address is refused or not as the other sources of a run have it.
         if document.doc_id.startswith((addresses.FILE, addresses.STDIN)) and not is_derived(document):
+            reading.is_whole = False
+
+    def skip(self, skipped: Skipped) -> None:
+        """Note that the file that is being read, or a part of it, is not one to read."""
+        if (reading := self._current) is None:
+            return
+        kind = (extension_of(skipped.uri), skipped.reason)
+        part = reading.skipped.get(kind) or SkippedPart(skipped.uri, skipped.reason, 0)
+        reading.skipped[kind] = replace(part, files=part.files + 1)
+        if len(reading.skipped) > MOST_KINDS_OF_A_FILE:
             reading.is_whole = False
 
     def refuse(self) -> None:
@@ -113,4 +127,5 @@ def _read_file(reading: _Reading) -> ReadFile:
         documents=reading.digest.documents,
         digest=reading.digest.value,
         has_members=bool(reading.uris - {file.uri}),
+        skipped=tuple(reading.skipped.values()),
     )

@@ -120,7 +120,7 @@ class Scan:
             self._reject(item)
             batch.refused.append(item)
         elif isinstance(item, Skipped):
-            self._readings.refuse()  # it is counted by whoever reads the file
+            self._readings.skip(item)
             self._skip(item)
         elif longest is not None and key_bytes(item) > longest:
             self._readings.refuse()
@@ -147,15 +147,21 @@ class Scan:
             if not self.seen.add_new(id_and_uri[0]):
                 return False
             self._count_passed(id_and_uri[1])
+            self._skip_again(unopened)
             return True
         with self._unopened.documents_of(unopened) as unread:
             if unread is None or not self.seen.add_all(lambda: (doc_id for doc_id, _ in unread.documents())):
                 return False
             for _, uri in unread.documents():
                 self._count_passed(uri)
+        self._skip_again(unopened)
         if unread.has_moved and self._identities is not None:
             self._identities.meet_stranger()
         return True
+
+    def _skip_again(self, unopened: Unopened) -> None:
+        for part in unopened.kept.skipped:
+            self._skip(Skipped(part.example, part.reason), files=part.files)
 
     def _count_passed(self, uri: str) -> None:
         for tally in (self.tally, *(self.of_sources.of_first(uri) if self.of_sources is not None else ())):
@@ -317,14 +323,14 @@ class Scan:
         if self.of_sources is not None:
             self.of_sources.add(what, uri, chars=chars)
 
-    def _skip(self, skipped: Skipped) -> None:
+    def _skip(self, skipped: Skipped, *, files: int = 1) -> None:
         number = self._coverage.skipping(skipped.uri)
         if number is None:
             raise AssertionError(f"no source has {skipped.uri}")
-        self._skipped.add(skipped, number)
-        self.tally.add("skipped_files")
+        self._skipped.add(skipped, number, files=files)
+        self.tally.skipped_files += files
         if self.of_sources is not None:
-            self.of_sources.tallies[number].add("skipped_files")
+            self.of_sources.tallies[number].skipped_files += files
         if self._covers(skipped.uri):
             self._unread.append(skipped.uri)
             if len(self._unread) >= _UNREAD_A_LOOKUP:

@@ -19,13 +19,13 @@ class SkippedTally:
 
     _counts: dict[tuple[int, str, str], tuple[int, str]] = field(default_factory=dict)
 
-    def add(self, skipped: Skipped, source: int) -> None:
-        """Count a file, or a folder that was not entered."""
+    def add(self, skipped: Skipped, source: int, *, files: int = 1) -> None:
+        """Count a file, or a folder that was not entered; several `files` of one kind by an example."""
         kind = (source, extension_of(skipped.uri), skipped.reason)
         if kind not in self._counts and len(self._counts) >= MOST_KINDS:
             kind = (source, OTHERS, skipped.reason)
-        files, example = self._counts.get(kind, (0, skipped.uri))
-        self._counts[kind] = (files + 1, example)
+        before, example = self._counts.get(kind, (0, skipped.uri))
+        self._counts[kind] = (before + files, example)
 
     def rows(self, sources: Sequence[str]) -> list[SkippedFiles]:
         """Return what was counted, the most first; `sources` are the names of sources by number."""

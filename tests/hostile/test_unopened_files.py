@@ -6,6 +6,7 @@ import json
 import os
 import random
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -99,6 +100,24 @@ class TestNothingChanged:
         (corpus / "07.txt").unlink()
         opened, scan = opened_by_a_run(lakeside, corpus)
         assert (opened, scan.tally.deleted, scan.tally.unopened) == ([], 1, MANY - 1)
+
+    def test_what_is_skipped_of_a_file_that_stays_closed_is_counted_again(
+        self, lakeside: Lakeside, corpus: Path
+    ) -> None:
+        with zipfile.ZipFile(corpus / "a.zip", "w") as archive:
+            for name in ("b.txt", "c.png", "d.png", "e/.f.txt"):
+                archive.writestr(name, f"Text of {name}.")
+        (corpus / "binary").write_bytes(bytes(range(256)))
+        (corpus / "settings.json").write_text('{"strict": true}')
+        first = lakeside.embed(corpus)
+        opened, scan = opened_by_a_run(lakeside, corpus)
+        assert opened == []
+        assert (scan.tally.unopened, scan.tally.skipped_files) == (MANY + 1, first.tally.skipped_files) == (MANY + 1, 5)
+        assert scan.skipped_files == first.skipped_files
+        assert {(one.extension, one.reason, one.files) for one in scan.skipped_files} == {
+            (".png", "not-a-text-format", 2), (".txt", "hidden", 1), ("", "binary", 1),
+            (".json", "not-a-text-format", 1),
+        }  # fmt: skip
 
     def test_checksum_opens_every_file(self, lakeside: Lakeside, corpus: Path) -> None:
         lakeside.embed(corpus)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from sqlalchemy import update
+
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import read_files
+from polyseme.storage.database.schema import files
+from polyseme.storage.errors import LakeError
 from polyseme.storage.records import EncodingSpec
-from polyseme.storage.source_files import DocumentsDigest, FileState, ReadFile
+from polyseme.storage.source_files import DocumentsDigest, FileState, ReadFile, SkippedPart
 from tests import lakes
 
 PLAIN, ARCHIVE, GONE = "file:///a.txt", "file:///b.zip", "file:///b.zip2"
@@ -20,7 +25,8 @@ def read_file(uri: str, **changes: object) -> ReadFile:
 
 
 def test_what_was_read_last_is_found(catalog: Catalog, spec: EncodingSpec) -> None:
-    other = replace(read_file(PLAIN), state=FileState(8, 9, "etag"), documents=2)
+    skipped = (SkippedPart(f"{PLAIN}!/a.png", "not-a-text-format", 3), SkippedPart(f"{PLAIN}!/.b", "hidden", 1))
+    other = replace(read_file(PLAIN), state=FileState(8, 9, "etag"), documents=2, skipped=skipped)
     with catalog.writing() as connection:
         read_files.put(connection, spec.encoding_id, [read_file(PLAIN), read_file(ARCHIVE, has_members=True)])
         read_files.put(connection, spec.encoding_id, [other])
@@ -29,6 +35,15 @@ def test_what_was_read_last_is_found(catalog: Catalog, spec: EncodingSpec) -> No
             PLAIN: other, ARCHIVE: read_file(ARCHIVE, has_members=True),
         }  # fmt: skip
         assert read_files.find(connection, "0" * 16, [PLAIN]) == {}
+
+
+@pytest.mark.parametrize("stored", ["[]", '{"a": ["hidden"]}', '{"a": [1, 1]}', '{"a": ["hidden", -1]}', "{", 7])
+def test_what_no_release_wrote_is_refused(catalog: Catalog, spec: EncodingSpec, stored: object) -> None:
+    with catalog.writing() as connection:
+        read_files.put(connection, spec.encoding_id, [read_file(PLAIN)])
+        connection.execute(update(files).values(skipped=str(stored)))
+        with pytest.raises(LakeError, match=r"as files\.skipped"):
+            read_files.find(connection, spec.encoding_id, [PLAIN])
 
 
 def test_documents_are_found_at_an_address_and_within_it_and_files_without_any_are_forgotten(
