@@ -278,7 +278,10 @@ def _resolve(spec: str, known: Known) -> Source:
     real = os.path.realpath(path)
     # The name of a file decides how it is read, so a link to a file keeps its name.
     file = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-    readable = may_be_read(os.path.basename(path))
+    # A link that leads nowhere has no content to look into; it may have led to a folder.
+    readable = format_of(os.path.basename(path)) is not None or (
+        may_be_read(os.path.basename(path)) and os.path.exists(path)
+    )
     if os.path.isdir(path):
         return Source(spec, "folder", real)
     special = special_kind(path)

@@ -49,7 +49,9 @@ def marker_of(words: str) -> Marker | None:
             return Marker("bullet", found.end())
         number = int(found["digits"] or 0)
         shape = "0" if found["digits"] else "a" if sign.islower() else "A"
-        return Marker(f"{found['open']}{shape}{found['close']}", found.end(), number, sure=sign in _FIRST)
+        # Nothing in running text has a bracket that closes behind `ii` and was not opened.
+        is_counted = len(sign) > 1 and not number and found["open"] + found["close"] == ")"
+        return Marker(f"{found['open']}{shape}{found['close']}", found.end(), number, sure=sign in _FIRST or is_counted)
     if found := _SPEAKER.match(words):
         return Marker("speaker." if found["stop"] else "speaker:", found.end())
     return None

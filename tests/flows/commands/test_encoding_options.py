@@ -18,7 +18,7 @@ from polyseme.tasks.text.splitting import punkt
 OTHER: dict[str, Any] = {
     "precision": "int8", "context": "window", "layers": "mean_last4", "pooling": "max", "normalize": True,
     "dense": False, "prompt": "passage: ", "query_prompt": "query: ", "max_tokens": 64, "language": "de",
-    "splitter": "lines", "markdown": "all",
+    "splitter": "lines", "markdown": "all", "join_hyphens": True,
 }  # fmt: skip
 
 

@@ -146,7 +146,9 @@ def test_a_lake_without_nsp_is_not_said_to_have_no_sentences(capfd: pytest.Captu
     lake = embedded_lakes.make(tmp_path / "lake", found, outputs=Outputs("sentences", None, nsp=False))
     code, out, _ = polyseme(capfd, lake, "coherence")
     assert (code, out) == (
-        0, "No text in the lake has scored steps: all are of one sentence, or were embedded with --no-nsp.\n"
+        0,
+        "No text in the lake has scored steps: all are of one sentence, were embedded with --no-nsp, or by a model "
+        "that has no head for it (polyseme doctor --model MODEL tells).\n",
     )  # fmt: skip
 
 
