@@ -16,7 +16,7 @@ from polyseme.tasks.shards.stages import commit_shard, encode_shard
 Rows = dict[str, list[tuple[object, ...]]]
 
 COMPARED = {
-    "documents": "SELECT * EXCLUDE (version, ingested_at) FROM documents",
+    "documents": "SELECT * EXCLUDE (version, ingested_at, modified_at, bytes) FROM documents",
     "sentences": "FROM sentences",
     "words": "FROM words",
     "tokens": "FROM tokens",
