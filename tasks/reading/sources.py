@@ -145,11 +145,12 @@ class Source:
         """Return whether rejects of `uri`, a file or folder, by earlier scans are replaced by a scan of this source."""
         if self.kind == "stdin":
             return uri == STDIN_URI + self.target if self.target else bool(UNNAMED_STDIN.fullmatch(uri))
-        if self.kind != "folder" or not uri.startswith("file:///"):
+        if self.kind == "file" or not uri.startswith("file:///"):
             return self.covers(uri)
         path = _path_of(archive_of(uri))
         kinds = (False,) if WITHIN in uri else _kinds_at(path)
-        return self.contains(path) and not any(self.leaves_out(path, folder=folder) for folder in kinds)
+        is_inside = self.contains(path) if self.kind == "folder" else matches(path, self.target)
+        return is_inside and not any(self.leaves_out(path, folder=folder) for folder in kinds)
 
     def contains(self, path: str) -> bool:
         """Return whether an absolute path, or a pattern, is this folder or lies in it."""

@@ -77,8 +77,8 @@ def test_rejects_of_members_are_those_of_runs_that_read_their_archive(lakeside: 
     all_of_them = ["bad-json", "empty-file", "unreadable"]
     assert sorted(lakeside.rejects()) == all_of_them
     for patterns in (Patterns(exclude=("*.zip", "notes")), Patterns(include=("*.zip",)), Patterns(include=("*.md",))):
-        for _ in range(2):
-            lakeside.embed(archive.parent, patterns=patterns)
+        for source in (archive.parent, f"{archive.parent}/**", archive.parent):
+            lakeside.embed(source, archive.parent / "a.zip", patterns=patterns)
             assert sorted(lakeside.rejects()) == all_of_them
     archive.write_bytes(made.zipped(MEMBERS))
     lakeside.embed(archive.parent, patterns=Patterns(include=("*.zip",)))
