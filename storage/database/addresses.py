@@ -15,6 +15,7 @@ from sqlalchemy import (
     and_,
     case,
     delete,
+    exists,
     func,
     literal,
     literal_column,
@@ -44,12 +45,15 @@ def addresses_of(connection: Connection, doc_ids: Sequence[str]) -> dict[str, se
 
 
 def live_at(connection: Connection, uris: Sequence[str]) -> set[str]:
-    """Return those of `uris` at which some encoding has a live document."""
+    """Return those of `uris`, of files, at which or within which some encoding has a live document."""
     d, found = document_versions.c, set[str]()
     for encoding_id in _encoding_ids(connection):
+        live = d.encoding_id == encoding_id, d.deleted.is_(False)
         for some in chunks(uris):
-            here = select(d.uri).where(d.encoding_id == encoding_id, d.uri.in_(some), d.deleted.is_(False))
-            found |= set(connection.scalars(here.distinct()))
+            found |= set(connection.scalars(select(d.uri).where(*live, d.uri.in_(some)).distinct()))
+            file = listed(connection, some).c.value
+            within = exists().where(*live, d.uri >= file.concat("!/"), d.uri < file.concat("!0"))
+            found |= set(connection.scalars(select(file).where(within.correlate_except(document_versions))))
     return found
 
 

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from polyseme.tasks.reading.documents import MIB
 from polyseme.tasks.reading.parsing.pool import Parsers
-from polyseme.tasks.reading.source_file import SourceFile
 
 Item = TypeVar("Item")
+
+
+@runtime_checkable
+class Startable(Protocol):
+    """A file, which may be parsed before it is read."""
+
+    def start(self, parsers: Parsers, *, most_bytes: int) -> int:
+        """Start if it has to be parsed and is not larger; return its size in bytes if so, else 0."""
+
 
 _FILES_PER_WORKER = 4
 _MOST_BYTES = 256 * MIB
@@ -25,7 +33,7 @@ def parsed_ahead(items: Iterable[Item]) -> Iterator[Item]:
     ahead = 0
     with Parsers() as parsers:
         for item in items:
-            size = item.start(parsers, most_bytes=_MOST_BYTES) if isinstance(item, SourceFile) else 0
+            size = item.start(parsers, most_bytes=_MOST_BYTES) if isinstance(item, Startable) else 0
             waiting.append((item, size))
             ahead += size
             while waiting and (

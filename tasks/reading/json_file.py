@@ -33,7 +33,7 @@ def read_json(stream: io.BufferedReader, uri: str, options: ReadOptions) -> Iter
         return
     data = head + stream.read(max(0, MOST_BYTES + 1 - len(head)))
     if not data.strip():
-        yield whole.refuse("empty-file", "nothing in it; write a JSON value or remove it", doc_id=uri)
+        yield whole.refuse("empty-file", "nothing in it; write a JSON value or remove it")
         return
     if len(data) > MOST_BYTES:
         message = f"a JSON value of more than {MOST_BYTES:,} bytes; write its records as JSON lines, one a line"

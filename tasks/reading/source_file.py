@@ -71,9 +71,13 @@ class SourceFile:
             return None
         return FileState(found.st_size, found.st_mtime_ns, f"{found.st_ctime_ns} {found.st_ino}")
 
+    def lend(self, parsers: Parsers) -> None:
+        """Let `parsers` parse what has to be, once the file is read."""
+        self._parsers = parsers
+
     def start(self, parsers: Parsers, *, most_bytes: int) -> int:
         """Let `parsers` parse the file if it has to be and is not larger; return its size in bytes if so, else 0."""
-        self._parsers = parsers
+        self.lend(parsers)
         if not is_parsed(self._path):
             return 0
         began, before = time.time_ns(), self.state()

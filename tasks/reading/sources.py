@@ -25,7 +25,7 @@ from polyseme.tasks.reading.archives import WITHIN, archive_of
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.documents import Place, ReadOptions
 from polyseme.tasks.reading.folders import MAGIC, TO_READ, OnError, entries, expand, fixed_folder, matches
-from polyseme.tasks.reading.formats import SUFFIXES, format_of, may_be_read
+from polyseme.tasks.reading.formats import SUFFIXES, may_be_read
 from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.readers import STDIN_URI, read_file
 from polyseme.tasks.reading.regular_files import special_kind
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 INCOMPLETE_CODES = frozenset({
     "unreadable", "truncated", "decompression-bomb", "corrupt", "undecodable", "unforeseen", "wrong-format",
-    "missing-extra", "parser-timeout", "parser-memory", "parser-crashed",
+    "missing-extra", "parser-timeout", "parser-memory", "parser-crashed", "encrypted",
 })  # fmt: skip
 """Codes of a file (or, with `unreadable`, a folder) that was not read to its end: its other documents are unknown."""
 
@@ -145,12 +145,12 @@ class Source:
         """Return whether rejects of `uri`, a file or folder, by earlier scans are replaced by a scan of this source."""
         if self.kind == "stdin":
             return uri == STDIN_URI + self.target if self.target else bool(UNNAMED_STDIN.fullmatch(uri))
-        if self.kind != "folder" or not uri.startswith("file:///"):
+        if self.kind == "file" or not uri.startswith("file:///"):
             return self.covers(uri)
-        path = _path_of(uri)
-        # The address may be that of a folder, to which patterns of files do not apply.
-        is_file = format_of(os.path.basename(path)) is not None
-        return self.contains(path) and not self.leaves_out(path, folder=not is_file)
+        path = _path_of(archive_of(uri))
+        kinds = (False,) if WITHIN in uri else _kinds_at(path)
+        is_inside = self.contains(path) if self.kind == "folder" else matches(path, self.target)
+        return is_inside and not any(self.leaves_out(path, folder=folder) for folder in kinds)
 
     def contains(self, path: str) -> bool:
         """Return whether an absolute path, or a pattern, is this folder or lies in it."""
@@ -363,6 +363,16 @@ def path_of(name: str) -> str:
 @lru_cache(maxsize=256)
 def _uri(path: str) -> str:
     return Path(path).as_uri()
+
+
+def _kinds_at(path: str) -> tuple[bool, ...]:
+    """Return whether a folder is at a path, to which patterns of files do not apply; both for a path that is gone.
+
+    A link that leads nowhere may have led to a folder.
+    """
+    if os.path.isfile(path):
+        return (False,)
+    return (True,) if os.path.lexists(path) else (False, True)
 
 
 def _add_unlisted(unlisted: list[Reject], folder: Path, error: OSError) -> None:

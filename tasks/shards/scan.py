@@ -193,7 +193,8 @@ class Scan:
 
     def shielded(self, uri: str) -> bool:
         """Return whether documents of `uri` may still exist although this scan did not read them."""
-        above = (uri[:end] for end, character in enumerate(uri) if character == "/")
+        # Folders, and archives: what ends before `/`, or before `!/`.
+        above = (uri[:end].removesuffix("!") for end, character in enumerate(uri) if character == "/")
         found = (self._shielding.get(address) for address in (uri, *above))
         return any(shields(reject, uri) for reject in found if reject is not None)
 

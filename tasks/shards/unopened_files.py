@@ -19,6 +19,7 @@ from polyseme.storage.database import addresses, read_files
 from polyseme.storage.database.read_files import DocumentAt
 from polyseme.storage.records import Document, Outputs, Reject
 from polyseme.storage.source_files import DocumentsDigest, ReadFile
+from polyseme.tasks.reading.parsing.pool import Parsers
 from polyseme.tasks.reading.skipped import Skipped
 from polyseme.tasks.reading.source_file import SourceFile
 from polyseme.tasks.shards.identity import base_of
@@ -39,6 +40,11 @@ class Unopened:
     file: SourceFile
     kept: ReadFile
     stored: _Stored | None
+
+    def start(self, parsers: Parsers, *, most_bytes: int) -> int:
+        """Let `parsers` parse what is in the file, should it be read after all; no process starts before that."""
+        self.file.lend(parsers)
+        return 0
 
     @property
     def only(self) -> _IdAndUri | None:

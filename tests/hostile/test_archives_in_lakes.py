@@ -8,6 +8,7 @@ import pytest
 
 from polyseme.storage.records import Document
 from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.patterns import Patterns
 from polyseme.tasks.reading.readers import read_file
 from polyseme.tasks.shards.identity import is_derived, is_impostor
 from tests import document_files as made
@@ -38,8 +39,50 @@ def test_a_member_that_left_its_archive_is_deleted(lakeside: Lakeside, archive: 
 def test_an_archive_that_is_broken_deletes_nothing(lakeside: Lakeside, archive: Path, damage: bytes) -> None:
     lakeside.embed(archive.parent)
     archive.write_bytes(damage)
-    scan = lakeside.embed(archive.parent)
+    scan = lakeside.embed(archive.parent, limit="100%")  # or the guard would hold the deletion back
     assert (scan.tally.deleted, len(lakeside.documents())) == (0, len(MEMBERS))
+
+
+@pytest.mark.parametrize("name", ["inner.zip", "inner"])
+@pytest.mark.parametrize("damage", [b"", b"PK\3\4 nothing else", b"\0\1\2\xff", b"\x89PNG\r\n\x1a\n\0"])
+def test_an_archive_in_another_that_is_broken_deletes_nothing(
+    lakeside: Lakeside, archive: Path, name: str, damage: bytes
+) -> None:
+    archive.write_bytes(made.zipped({name: made.zipped({"s/b.txt": "A reed.", "c.txt": "A crane."}), "a.txt": "A."}))
+    lakeside.embed(archive.parent)
+    archive.write_bytes(made.zipped({name: damage}))
+    scan = lakeside.embed(archive.parent, limit="100%")
+    assert (scan.tally.deleted, len(lakeside.documents())) == (1, 2)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0\1\2\xff", b"\x89PNG\r\n\x1a\n\0"])
+def test_an_archive_without_a_suffix_that_has_no_text_any_more_keeps_its_documents(
+    lakeside: Lakeside, archive: Path, damage: bytes
+) -> None:
+    bundle = archive.rename(archive.with_name("bundle"))
+    archive.with_name("bundles").write_bytes(damage)
+    lakeside.embed(archive.parent)
+    bundle.write_bytes(damage)
+    scan = lakeside.embed(archive.parent, limit="100%")
+    assert (scan.tally.deleted, len(lakeside.documents())) == (0, len(MEMBERS))
+    bundle.unlink()
+    assert lakeside.embed(archive.parent, limit="100%").tally.deleted == len(MEMBERS)
+
+
+def test_rejects_of_members_are_those_of_runs_that_read_their_archive(lakeside: Lakeside, archive: Path) -> None:
+    archive.write_bytes(made.zipped(MEMBERS | {"bad.txt": b""}))
+    (archive.parent / "notes").write_bytes(b'{"text": "A heron."}\nno JSON\n')
+    (archive.parent / "gone.txt").symlink_to("nowhere")
+    lakeside.embed(archive.parent)
+    all_of_them = ["bad-json", "empty-file", "unreadable"]
+    assert sorted(lakeside.rejects()) == all_of_them
+    for patterns in (Patterns(exclude=("*.zip", "notes")), Patterns(include=("*.zip",)), Patterns(include=("*.md",))):
+        for source in (archive.parent, f"{archive.parent}/**", archive.parent):
+            lakeside.embed(source, archive.parent / "a.zip", patterns=patterns)
+            assert sorted(lakeside.rejects()) == all_of_them
+    archive.write_bytes(made.zipped(MEMBERS))
+    lakeside.embed(archive.parent, patterns=Patterns(include=("*.zip",)))
+    assert sorted(lakeside.rejects()) == ["bad-json", "unreadable"]
 
 
 def test_a_renamed_archive_is_moved_and_a_copied_one_is_new(lakeside: Lakeside, archive: Path) -> None:

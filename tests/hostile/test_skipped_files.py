@@ -97,6 +97,14 @@ def test_a_file_without_a_suffix_that_lost_its_text_keeps_its_documents(lakeside
     assert lakeside.embed(root, limit="100%").tally.deleted == 1
 
 
+def test_a_json_file_that_is_empty_keeps_its_documents(lakeside: Lakeside, tmp_path: Path) -> None:
+    root = put(tmp_path / "root", "a.txt")
+    put(root, "a.json", content=json.dumps([{"text": f"A heron {n}."} for n in range(3)]).encode())
+    lakeside.embed(root)
+    put(root, "a.json", content=b"")
+    assert lakeside.embed(root, limit="100%").tally.deleted == 0
+
+
 def test_a_lake_inside_its_source_is_allowed_if_it_is_left_out(lakeside: Lakeside, tmp_path: Path) -> None:
     put(tmp_path, "a.txt")
     name = Path(str(lakeside.catalog.lake.root)).relative_to(tmp_path)

@@ -27,8 +27,10 @@ from polyseme.storage.records import Outputs
 from polyseme.storage.sql.connection import connect
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.reading import source_file
+from polyseme.tasks.reading.parsing import pool
 from polyseme.tasks.shards import unopened_files
 from polyseme.tasks.shards.scan import Scan
+from tests.document_files import docx, zipped
 from tests.hostile import lakeside as lakeside_module
 from tests.hostile.lakeside import MANY, Lakeside, corpus, fill, lakeside, records
 
@@ -375,6 +377,21 @@ def test_a_large_file_whose_documents_changed_in_the_catalog_is_read(
         mark_damaged(connection, lakeside.engine.spec.encoding_id, ["d"])
     opened, scan = opened_by_a_run(lakeside, folder)
     assert (opened, scan.tally.changed, scan.tally.unchanged) == (["a.jsonl"], 1, 7)
+
+
+def test_documents_of_an_archive_that_is_read_after_all_are_parsed_by_few_processes(
+    lakeside: Lakeside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, started = tmp_path / "in", list[Path]()
+    folder.mkdir()
+    (folder / "a.zip").write_bytes(zipped({f"{n}.docx": docx() for n in range(5)}))
+    lakeside.embed(folder)
+    with lakeside.catalog.writing() as connection:
+        mark_damaged(connection, lakeside.engine.spec.encoding_id, [f"{(folder / 'a.zip').as_uri()}!/3.docx"])
+    make = pool._Process
+    monkeypatch.setattr(pool, "_Process", lambda: (started.append(folder), make())[1])
+    assert lakeside.embed(folder).tally.changed == 1
+    assert len(started) == 1
 
 
 def test_vacuum_forgets_files_that_have_no_documents(lakeside: Lakeside, corpus: Path) -> None:

@@ -23,7 +23,7 @@ from polyseme.tasks.reading.documents import (
     clean_title,
     part_fragment,
 )
-from polyseme.tasks.reading.formats import EXTRA, missing_package
+from polyseme.tasks.reading.formats import EXTRA, format_of, missing_package
 from polyseme.tasks.reading.parsing.parsed import Parsed, ParseRequest, RefusedError
 from polyseme.tasks.reading.parsing.pool import Parsers
 from polyseme.tasks.reading.parsing.worker import out_of_memory
@@ -67,7 +67,8 @@ def read_parsed(
     else:
         request = request_for(suffix, options, path=path) if compressed is None else _whole(suffix, compressed, options)
         found = [request] if isinstance(request, RefusedError) else _parsed(request, parsers)
-    stem = path.name[: path.name.lower().rfind(suffix)] or path.name
+    named = format_of(path.name) or ("", "")  # it may be read as another format
+    stem = path.name[: len(path.name) - len("".join(named))] or path.name
     for answer in found:
         if isinstance(answer, RefusedError):
             part = _place(uri, answer.part)

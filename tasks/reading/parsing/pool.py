@@ -6,6 +6,7 @@ A file that hangs, crashes its parser or takes all memory costs its own reject a
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import tempfile
 import weakref
@@ -29,6 +30,8 @@ class _Process:
     def __init__(self) -> None:
         self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by `end`
         self.worker: Worker[ParseRequest, Parsed | RefusedError] = Worker(serve_parser, Path(), stderr=self.errors)
+        # The kernel counts the most memory of a process from that of the one which started it.
+        self.inherited_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.files = 0
 
     def end(self) -> None:
@@ -69,7 +72,7 @@ class Parsers:
         try:
             answers = list(process.worker.answers(request))
         except WorkerEndedError as ended:
-            refused = _refusal(ended, request, _tail(process.errors))
+            refused = _refusal(ended, request, _tail(process.errors), process.inherited_kib)
             self._remove(process)
             return [refused]
         except BaseException:
@@ -116,11 +119,12 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _refusal(ended: WorkerEndedError, request: ParseRequest, errors: bytes) -> RefusedError:
+def _refusal(ended: WorkerEndedError, request: ParseRequest, errors: bytes, inherited_kib: int) -> RefusedError:
     code = ended.exit_code
     if code in (-signal.SIGPROF, -signal.SIGALRM):
         return out_of_time(request.seconds)
-    if any(sign in errors for sign in _ENDS_OF_MEMORY) or ended.peak_kib > request.megabytes * 1024 * 3 // 4:
+    most = max(inherited_kib, request.megabytes * 1024 * 3 // 4)
+    if any(sign in errors for sign in _ENDS_OF_MEMORY) or ended.peak_kib > most:
         return out_of_memory(request.megabytes)
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     return RefusedError(

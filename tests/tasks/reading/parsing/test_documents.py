@@ -270,6 +270,17 @@ def test_a_file_is_read_as_what_it_is_whatever_its_name_says(tmp_path: Path) -> 
     assert member.uri.endswith("/f.csv!/a.txt")
 
 
+@pytest.mark.parametrize(
+    ("name", "title"), [("page.xml", "page"), ("README", "README"), ("a.htm", "a"), ("İ.html", "İ")]
+)
+def test_a_title_from_the_name_is_that_of_the_file_whatever_it_is_read_as(
+    tmp_path: Path, name: str, title: str
+) -> None:
+    require("resiliparse", "documents")
+    content = b"<!doctype html><html><body><p>The harbour froze in the winter of 1709.</p></body></html>"
+    assert document(tmp_path, name, content).title == title
+
+
 def test_markup_in_a_text_file_stays_text(tmp_path: Path) -> None:
     assert document(tmp_path, "a.txt", b"<!doctype html><p>The ice.").text == "<!doctype html><p>The ice."
 
