@@ -25,7 +25,7 @@ from polyseme.tasks.reading.archives import WITHIN, archive_of
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.documents import Place, ReadOptions
 from polyseme.tasks.reading.folders import MAGIC, TO_READ, OnError, entries, expand, fixed_folder, matches
-from polyseme.tasks.reading.formats import SUFFIXES, may_be_read
+from polyseme.tasks.reading.formats import SUFFIXES, format_of, may_be_read
 from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.readers import STDIN_URI, read_file
 from polyseme.tasks.reading.regular_files import special_kind
