@@ -32,7 +32,8 @@ from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.vectors import text_vectors
 from polyseme.tasks.model.checkpoint import embedded_folder
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import read_sources
 from polyseme.tasks.text.sentences import split
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -22,7 +22,8 @@ from polyseme.storage.records import Context, Counts, Document, Outputs, Shard
 from polyseme.tasks.encode.forward import ChunkVectors, chunk_vectors
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import read_sources
 from polyseme.tasks.shards.scan import Scan
 from polyseme.tasks.shards.stages import commit_shard, encode_shard
 from polyseme.tasks.text.chunks import Chunk, chunks

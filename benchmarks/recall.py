@@ -26,7 +26,8 @@ from polyseme.tasks.inference.vectors import text_vectors
 from polyseme.tasks.model.linear import runs_int8
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.normalization import normalise
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import read_sources
 from polyseme.tasks.text.sentences import split
 
 _AT_ONCE = 2_000

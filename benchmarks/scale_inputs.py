@@ -27,7 +27,8 @@ from polyseme.storage.database.schema import document_versions
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, Outputs
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import read_sources
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "corpus"
 SMALL = {

@@ -27,7 +27,8 @@ from polyseme.storage.records import Document
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import read_sources
 from polyseme.tasks.text.sentences import split
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "corpus"

@@ -31,7 +31,8 @@ from polyseme.storage.records import Document, Outputs
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import read_sources
 
 OUTPUTS = Outputs("sentences", None, nsp=False)
 _A_FOLDER, _ROWS = 1000, 10_000

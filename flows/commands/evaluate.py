@@ -83,7 +83,8 @@ def evaluate(
     from polyseme.tasks.evaluation.sense_probe import read_uses
     from polyseme.tasks.evaluation.similarity_probe import read_graded_pairs
     from polyseme.tasks.reading.documents import ReadOptions
-    from polyseme.tasks.reading.sources import read_sources, resolve
+    from polyseme.tasks.reading.resolving import resolve
+    from polyseme.tasks.reading.sources import read_sources
     from polyseme.tasks.shipped import shipped
     from polyseme.tasks.training.objective import ObjectiveConfig
 

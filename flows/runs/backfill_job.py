@@ -27,8 +27,9 @@ from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference.lake_model import config_like, place_of
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.patterns import Patterns
+from polyseme.tasks.reading.resolving import names, refuse_credentials, resolve
 from polyseme.tasks.reading.skipped import Skipped
-from polyseme.tasks.reading.sources import names, read_sources, refuse_credentials, resolve
+from polyseme.tasks.reading.sources import read_sources
 
 if TYPE_CHECKING:
     from polyseme.storage.sql.selection import Selection

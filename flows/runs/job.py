@@ -21,7 +21,9 @@ from polyseme.storage.records import Outputs
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.patterns import Patterns
-from polyseme.tasks.reading.sources import Source, list_sources, names, read_sources, refuse_credentials, resolve
+from polyseme.tasks.reading.resolving import names, refuse_credentials, resolve
+from polyseme.tasks.reading.source import Source
+from polyseme.tasks.reading.sources import list_sources, read_sources
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to
 

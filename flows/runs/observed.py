@@ -18,7 +18,7 @@ from polyseme.flows.runs.scan_thread import ScanThread
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import EncodingSpec, Outputs
-from polyseme.tasks.reading import sources as reading
+from polyseme.tasks.reading import source as reading
 
 _SHARD_ERROR = re.compile(r"shard \d+: (\w+):")
 

@@ -33,7 +33,8 @@ from polyseme.tasks.engine import shared_engine
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.patterns import Patterns
-from polyseme.tasks.reading.sources import Source, refuse_credentials, resolve
+from polyseme.tasks.reading.resolving import refuse_credentials, resolve
+from polyseme.tasks.reading.source import Source
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _OWN = ("sources", "lake", "catalog", "delete", "delete_limit")

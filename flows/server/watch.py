@@ -23,7 +23,7 @@ from polyseme.flows.server.changes import TICK_SECONDS, Stamp, changes, stamp_of
 from polyseme.flows.server.corpora import Corpus
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.reading.folders import MAGIC
-from polyseme.tasks.reading.sources import Source
+from polyseme.tasks.reading.source import Source
 
 _LONGEST_STOP = 2.0
 _LONGEST_PAUSE, _MOST_DOUBLINGS = 30.0, 6

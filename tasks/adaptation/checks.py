@@ -11,7 +11,7 @@ from polyseme.storage.errors import UsageError
 from polyseme.tasks.adaptation.models import Models
 from polyseme.tasks.adaptation.request import Adaptation
 from polyseme.tasks.model.device_kind import device_and_precision
-from polyseme.tasks.reading.sources import resolve
+from polyseme.tasks.reading.resolving import resolve
 
 
 def training_folder(out: Path) -> Path:

@@ -33,7 +33,8 @@ from polyseme.tasks.evaluation.comparison import COMPARISON_FILE, Comparison, co
 from polyseme.tasks.evaluation.evaluation import EvaluationConfig, OnBatch
 from polyseme.tasks.model.batch_pool import cores
 from polyseme.tasks.model.devices import hardware, resolve_device
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import read_sources
 from polyseme.tasks.training import vocabulary
 from polyseme.tasks.training.checkpoints import StepLog, TrainingProgress, latest, read_progress
 from polyseme.tasks.training.corpus import TrainingText, held_out, read, require_pairs, write

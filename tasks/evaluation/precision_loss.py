@@ -16,7 +16,8 @@ from polyseme.tasks.arrays import Floats, Ints, unit
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.inference.vectors import token_and_text_vectors
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import read_sources
 from polyseme.tasks.shipped import shipped
 from polyseme.tasks.text.sentences import split
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polyseme.tasks.reading.archives import archive_of
-from polyseme.tasks.reading.sources import Source
+from polyseme.tasks.reading.source import Source
 
 
 class Coverage:

@@ -10,7 +10,7 @@ from urllib.parse import quote_from_bytes
 from polyseme.storage.errors import MissingLakeError
 from polyseme.storage.lake import Lake
 from polyseme.tasks.reading.folders import fixed_folder
-from polyseme.tasks.reading.sources import Source
+from polyseme.tasks.reading.source import Source
 
 
 def known_to(lake: Lake, *, dry_run: bool = False) -> Callable[[Source], bool]:

@@ -20,8 +20,9 @@ from polyseme.storage.records import Document, DocumentVersion, HeldBack, Output
 from polyseme.tasks.reading.ahead import parsed_ahead
 from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.skipped import Skipped
+from polyseme.tasks.reading.source import Source, path_of
 from polyseme.tasks.reading.source_file import SourceFile
-from polyseme.tasks.reading.sources import Source, path_of, shields
+from polyseme.tasks.reading.sources import shields
 from polyseme.tasks.shards.comparison import Batch, Pending, is_current, is_redescribed
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.file_readings import FileReadings

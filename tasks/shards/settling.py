@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from polyseme.storage.database import addresses
 from polyseme.storage.records import HeldBack
 from polyseme.tasks.reading.coverage import Coverage
-from polyseme.tasks.reading.sources import Source, path_of
+from polyseme.tasks.reading.source import Source, path_of
 from polyseme.tasks.shards.deletion_guard import DeletionLimit, SourceCounts, judge
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from polyseme.storage.records import Document, Outputs
 from polyseme.storage.sql.publish import publish
 from polyseme.storage.sql.selection import Selection, select_documents
 from polyseme.storage.staging import read_staged
-from polyseme.tasks.reading.sources import Source
+from polyseme.tasks.reading.source import Source
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to
 from polyseme.tasks.shards.scan import Scan

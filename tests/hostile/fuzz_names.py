@@ -28,7 +28,7 @@ from polyseme.storage.sql.connection import connect
 from polyseme.storage.sql.publish import publish
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.reading.formats import format_of
-from polyseme.tasks.reading.sources import resolve
+from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.sql.execution import Queries
 from polyseme.tasks.sql.functions import ModelFunctions
 from tests import lakes

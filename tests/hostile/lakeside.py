@@ -19,7 +19,8 @@ from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading import source_file
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.patterns import ALL, Patterns
-from polyseme.tasks.reading.sources import list_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import list_sources
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to
 from polyseme.tasks.shards.scan import Scan

@@ -23,7 +23,8 @@ import json, resource, sys
 from pathlib import Path
 from polyseme.storage.records import Document
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import read_sources
 for folder in sys.argv[2:]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
     texts, codes, rows = 0, [], 0

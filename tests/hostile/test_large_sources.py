@@ -13,7 +13,9 @@ import pytest
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import Source, read_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.source import Source
+from polyseme.tasks.reading.sources import read_sources
 from tests import processes
 from tests.hostile.lakeside import Lakeside, corpus, lakeside, records
 

@@ -10,7 +10,7 @@ from polyseme.flows.runs.runners import Runner
 from polyseme.storage.catalog_url import refuse_password, without_password
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake, scheme_with_secret
-from polyseme.tasks.reading.sources import resolve
+from polyseme.tasks.reading.resolving import resolve
 from tests.hostile.test_pointers import SECRETS
 
 

@@ -16,8 +16,9 @@ from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.readers import read_file
 from polyseme.tasks.reading.regular_files import NotAFileError, open_file
+from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.reading.skipped import Skipped
-from polyseme.tasks.reading.sources import read_sources, resolve, shields
+from polyseme.tasks.reading.sources import read_sources, shields
 from tests import processes
 from tests.hostile.lakeside import Lakeside, lakeside, records
 
@@ -118,7 +119,7 @@ def test_the_files_beside_a_pipe_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/dev/stdin", "<(echo text)"])
 def test_pipes_of_the_shell_are_a_usage_error_that_names_standard_input(name: str) -> None:
-    script = "import sys; from polyseme.tasks.reading.sources import resolve; resolve(sys.argv[1:])"
+    script = "import sys; from polyseme.tasks.reading.resolving import resolve; resolve(sys.argv[1:])"
     command = f"echo text | {sys.executable} -c '{script}' {name}"
     done = processes.run("bash", "-c", command, check=False)
     assert done.returncode == 1

@@ -9,7 +9,8 @@ import pytest
 
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import read_sources
 from tests.hostile.lakeside import Lakeside, lakeside
 
 __all__ = ["lakeside"]

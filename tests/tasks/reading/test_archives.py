@@ -23,8 +23,9 @@ from polyseme.tasks.reading import archives
 from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.readers import read_file
+from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.reading.skipped import BINARY, EMPTY, HIDDEN, NOT_TEXT, SPECIAL, Skipped
-from polyseme.tasks.reading.sources import resolve, shields
+from polyseme.tasks.reading.sources import shields
 from tests import document_files as made
 
 MEMBERS = {

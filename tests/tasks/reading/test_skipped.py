@@ -16,8 +16,9 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.patterns import ALL, Patterns
+from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.reading.skipped import Skipped, extension_of
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.sources import read_sources
 
 
 def read(*specs: Path | str, patterns: Patterns = ALL) -> list[Document | Reject | Skipped]:

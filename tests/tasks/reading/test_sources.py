@@ -13,8 +13,10 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.reading.skipped import Skipped
-from polyseme.tasks.reading.sources import INCOMPLETE_CODES, Source, read_sources, resolve, shields
+from polyseme.tasks.reading.source import Source
+from polyseme.tasks.reading.sources import INCOMPLETE_CODES, read_sources, shields
 
 
 def read(*specs: object, stdin: bytes = b"", options: ReadOptions | None = None) -> list[Document | Reject]:

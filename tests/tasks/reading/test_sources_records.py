@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import read_sources, resolve, shields
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import read_sources, shields
 
 
 def read(path: Path, content: bytes | None = None, **options: object) -> list[Document | Reject]:

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.normalization import EXCERPT_CHARS, excerpt, normalise
-from polyseme.tasks.reading.sources import INCOMPLETE_CODES, read_sources, resolve, shields
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import INCOMPLETE_CODES, read_sources, shields
 
 MIB = 1 << 20
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {

@@ -11,7 +11,7 @@ import pytest
 from polyseme.storage.database.staleness import mark_damaged
 from polyseme.storage.records import Document, Outputs, Reject
 from polyseme.storage.staging import read_staged
-from polyseme.tasks.reading.sources import resolve
+from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.scan import Scan
 from polyseme.tasks.shards.staging import SHARD_CHARS, SHARD_CHARS_MOST, shard_chars

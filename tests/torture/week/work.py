@@ -30,7 +30,8 @@ from polyseme.storage.staging import remove_staging
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.reading import source_file
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.sources import list_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import list_sources
 from polyseme.tasks.shards import scan as scan_module
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to

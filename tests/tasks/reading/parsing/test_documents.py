@@ -13,7 +13,8 @@ import pytest
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.readers import read_file
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import read_sources
 from tests import document_files as made
 from tests.document_files import PARAGRAPHS
 from tests.extras import require

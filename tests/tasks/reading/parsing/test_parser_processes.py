@@ -16,7 +16,8 @@ from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.parsing.parsed import Parsed, ParseRequest, RefusedError
 from polyseme.tasks.reading.parsing.pool import Parsers
-from polyseme.tasks.reading.sources import read_sources, resolve
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import read_sources
 from tests import document_files as made
 from tests import processes
 from tests.repository import ROOT
@@ -111,7 +112,8 @@ def test_leaving_early_ends_what_is_being_parsed(tmp_path: Path) -> None:
 def test_a_parser_whose_reader_was_killed_ends_by_itself(tmp_path: Path) -> None:
     (tmp_path / "a.docx").write_bytes(slow_docx())
     program = (
-        "import io, sys; from polyseme.tasks.reading.sources import read_sources, resolve;"
+        "import io, sys; from polyseme.tasks.reading.resolving import resolve;"
+        "from polyseme.tasks.reading.sources import read_sources;"
         "from polyseme.tasks.reading.documents import ReadOptions;"
         "list(read_sources(resolve(sys.argv[1:]), ReadOptions(parse_seconds=2), stdin=io.BytesIO()))"
     )
