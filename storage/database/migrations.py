@@ -130,33 +130,28 @@ def _to_6(connection: Connection) -> None:
 
 
 def _to_7(connection: Connection) -> None:
-    """Words are stored by their key, and those that are stored already in lower case. Runs count unknown text.
-
-    The files that a source has and no run reads are counted. Those that are read are remembered, from the next run on.
-    """
+    """Words are stored by their key, and those that are stored already in lower case. Runs count unknown text."""
     meta.record_lower_case(connection)
-    number = "BIGSERIAL" if connection.dialect.name == "postgresql" else "INTEGER"
-    connection.execute(
-        text(
-            f"CREATE TABLE skipped_files (id {number} NOT NULL PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs "
-            "(run_id), source TEXT NOT NULL, extension TEXT NOT NULL, reason TEXT NOT NULL, files BIGINT NOT NULL, "
-            "example TEXT NOT NULL)"
-        )
-    )
     for column in ("unknown_tokens", "unknown_documents"):
         connection.execute(text(f"ALTER TABLE runs ADD COLUMN {column} BIGINT NOT NULL DEFAULT 0"))
+
+
+def _to_8(connection: Connection) -> None:
+    """The files that a source has and no run reads are counted. Those that are read are remembered, from now on."""
     is_server = connection.dialect.name == "postgresql"
+    number = "BIGSERIAL" if is_server else "INTEGER"
     ordered, rowid = ('TEXT COLLATE "C"', "") if is_server else ("TEXT", " WITHOUT ROWID")
-    connection.execute(
-        text(
-            "CREATE TABLE files (encoding_id TEXT NOT NULL REFERENCES encodings (encoding_id), "
-            f"uri {ordered} NOT NULL, size BIGINT NOT NULL, modified_ns BIGINT NOT NULL, stamp TEXT NOT NULL, "
-            "reading TEXT NOT NULL, documents BIGINT NOT NULL, digest TEXT NOT NULL, has_members BOOLEAN NOT NULL, "
-            "skipped TEXT NOT NULL, "
-            f"PRIMARY KEY (encoding_id, uri)){rowid}"
-        )
-    )
+    for statement in (
+        f"CREATE TABLE skipped_files (id {number} NOT NULL PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs (run_id), "
+        "source TEXT NOT NULL, extension TEXT NOT NULL, reason TEXT NOT NULL, files BIGINT NOT NULL, "
+        "example TEXT NOT NULL)",
+        "CREATE TABLE files (encoding_id TEXT NOT NULL REFERENCES encodings (encoding_id), "
+        f"uri {ordered} NOT NULL, size BIGINT NOT NULL, modified_ns BIGINT NOT NULL, stamp TEXT NOT NULL, "
+        "reading TEXT NOT NULL, documents BIGINT NOT NULL, digest TEXT NOT NULL, has_members BOOLEAN NOT NULL, "
+        f"skipped TEXT NOT NULL, PRIMARY KEY (encoding_id, uri)){rowid}",
+    ):
+        connection.execute(text(statement))
 
 
-STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6, 6: _to_7}
+STEPS: Mapping[int, Step] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6, 6: _to_7, 7: _to_8}
 """Migration steps by the format that they start from."""

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, 
 
 from polyseme.storage.records import Counts
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 """Incremented whenever an older Polyseme could misread the catalog."""
 
 COUNT_COLUMNS = tuple(f.name for f in fields(Counts) if f.name != "seconds")
