@@ -274,6 +274,7 @@ def test_a_file_is_read_as_what_it_is_whatever_its_name_says(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "title"), [("page.xml", "page"), ("README", "README"), ("a.htm", "a"), ("İ.html", "İ")]
 )
+@pytest.mark.extra
 def test_a_title_from_the_name_is_that_of_the_file_whatever_it_is_read_as(
     tmp_path: Path, name: str, title: str
 ) -> None:
