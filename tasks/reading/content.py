@@ -81,7 +81,7 @@ def has_signature(head: bytes) -> bool:
 
 
 def _format(head: bytes, name: str) -> str | None:
-    if not head:
+    if not head.strip() and len(head) < HEAD_BYTES:
         return None
     if head.startswith(_ZIP):
         return _in_zip(head, name)

@@ -95,7 +95,7 @@ def read_file(
             head = head_of(raw)
             known = recognised(path.name, head) if format_of(path.name) else format_of_content(head, path.name)
             if known is None or known[0] not in SUFFIXES:
-                yield Skipped(uri, NOT_TEXT if known else BINARY if head else EMPTY)
+                yield Skipped(uri, NOT_TEXT if known else BINARY if head.strip() else EMPTY)
                 return
             suffix, compression = known
             if suffix == ".parquet":
@@ -146,7 +146,7 @@ def _read_member(
             head = stream.read(HEAD_BYTES)
             known = recognised(path.name, head) if named else format_of_content(head)
             if known is None or known[0] not in SUFFIXES:
-                yield Skipped(uri, NOT_TEXT if known else BINARY if head else EMPTY)
+                yield Skipped(uri, NOT_TEXT if known else BINARY if head.strip() else EMPTY)
                 return
             suffix, compression = known
             stream = pushed_back(head, stream)

@@ -83,13 +83,16 @@ def test_documents_of_what_is_excluded_stay_and_are_covered_again_without_the_pa
     assert (scan.tally.unchanged, scan.tally.deleted) == (2, 1)
 
 
-def test_a_file_without_a_suffix_that_lost_its_text_keeps_its_documents(lakeside: Lakeside, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"\0\1\2\xff", b"\n \n"], ids=["binary", "blank"])
+def test_a_file_without_a_suffix_that_lost_its_text_keeps_its_documents(
+    lakeside: Lakeside, tmp_path: Path, content: bytes
+) -> None:
     root = put(tmp_path / "root", "README", "other")
     records = [{"id": f"r{n}", "text": "A record."} for n in range(3)]
     put(root, "records", content="\n".join(map(json.dumps, records)).encode())
     lakeside.embed(root)
     assert len(lakeside.documents()) == 5
-    put(root, "README", "records", content=b"\0\1\2\xff")
+    put(root, "README", "records", content=content)
     put(root, "other", content=b"")
     scan = lakeside.embed(root, limit="100%")
     assert (scan.tally.deleted, len(lakeside.documents())) == (0, 5)
