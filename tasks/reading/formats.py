@@ -74,6 +74,11 @@ def missing_package(suffix: str) -> str | None:
     return package if package is not None and find_spec(package) is None else None
 
 
+def what_to_install(what: str, package: str) -> str:
+    """Return the message of `what` cannot be read because a package is not installed."""
+    return f"{what} need {package}, which is not installed: pip install 'polyseme[{EXTRA}]'"
+
+
 def may_be_read(name: str) -> bool:
     """Return whether a file of this name is read, or looked into because its name has no suffix."""
     return format_of(name) is not None or "." not in name.strip(".")

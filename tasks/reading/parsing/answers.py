@@ -23,7 +23,7 @@ from polyseme.tasks.reading.documents import (
     clean_title,
     part_fragment,
 )
-from polyseme.tasks.reading.formats import EXTRA, format_of, missing_package
+from polyseme.tasks.reading.formats import format_of, missing_package, what_to_install
 from polyseme.tasks.reading.parsing.parsed import Parsed, ParseRequest, RefusedError
 from polyseme.tasks.reading.parsing.pool import Parsers
 from polyseme.tasks.reading.parsing.worker import out_of_memory
@@ -43,8 +43,7 @@ def request_for(
 
 def missing_extra(place: Place, suffix: str, package: str) -> Reject:
     """Return the reject of what needs a package that is not installed."""
-    message = f"{suffix} files need {package}, which is not installed: pip install 'polyseme[{EXTRA}]'"
-    return place.refuse("missing-extra", message)
+    return place.refuse("missing-extra", what_to_install(f"{suffix} files", package))
 
 
 def read_parsed(

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 from typing import Any
 
+from polyseme.tasks.reading.formats import missing_package, what_to_install
 from polyseme.tasks.reading.parsing.html import decoded, page
 from polyseme.tasks.reading.parsing.parsed import Parsed, ParseRequest, RefusedError, Text, stated
 
@@ -46,7 +47,7 @@ def _message(data: bytes, request: ParseRequest, part: tuple[str, str] | None) -
     message = BytesParser(policy=policy.default).parsebytes(data)
     assert isinstance(message, EmailMessage)
     text = Text(request.most_bytes)
-    text.add(_body(message, request.most_bytes))
+    text.add(_body(message, request.most_bytes, part))
     found = text.joined()
     if not found:
         raise RefusedError("empty-text", "a message without a text; it may hold attachments alone", part)
@@ -56,7 +57,7 @@ def _message(data: bytes, request: ParseRequest, part: tuple[str, str] | None) -
     return Parsed(found, _header(message, "subject"), metadata, part)
 
 
-def _body(message: EmailMessage, most: int) -> str:
+def _body(message: EmailMessage, most: int, place: tuple[str, str] | None) -> str:
     """Return the text that a reader is shown: the plain one, else that of HTML."""
     plain = html = None
     for part in message.walk():
@@ -69,7 +70,11 @@ def _body(message: EmailMessage, most: int) -> str:
             html = _text(part)
     if plain and plain.strip():
         return plain
-    return page(html, most)[0] if html else ""
+    if not html:
+        return ""
+    if package := missing_package(".html"):
+        raise RefusedError("missing-extra", what_to_install("messages that are HTML alone", package), place)
+    return page(html, most)[0]
 
 
 def _text(part: Any) -> str:

@@ -12,6 +12,8 @@ import pytest
 
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.parsing import mail
+from polyseme.tasks.reading.parsing.parsed import Parsed, ParseRequest, RefusedError
 from polyseme.tasks.reading.readers import read_file
 from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.reading.sources import read_sources
@@ -293,6 +295,19 @@ def test_a_missing_package_is_named_with_what_installs_it(tmp_path: Path, monkey
     assert isinstance(found, Reject)
     assert found.code == "missing-extra"
     assert "pip install 'polyseme[documents]'" in found.message
+
+
+def test_messages_that_are_html_alone_need_its_package_and_the_others_of_their_mailbox_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mail, "missing_package", lambda suffix: "resiliparse")
+    request = ParseRequest(suffix=".mbox", most_bytes=1 << 20, seconds=10, megabytes=100)
+    refused, plain = mail.parse_mbox(made.mbox(made.mail(html=True), made.mail()), request)
+    assert isinstance(refused, RefusedError)
+    assert isinstance(plain, Parsed)
+    assert (refused.code, refused.part) == ("missing-extra", ("message", "1"))
+    assert "pip install 'polyseme[documents]'" in refused.message
+    assert plain.part == ("message", "2")
 
 
 def test_files_of_a_folder_come_in_order_however_long_each_takes(tmp_path: Path) -> None:
