@@ -1,19 +1,18 @@
 """Source files: what a lake keeps of a file that was read, so that it is not opened again until it changes.
 
-Plain values: knows neither the catalog nor where files lie. An object of an object store has a state as a local file
-has: what its listing says of it.
+Plain values, and tuples, since a scan makes two for each of a million files. Knows neither the catalog nor where files
+lie. An object of an object store has a state as a local file has: what its listing says of it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _MODULUS = 1 << 256
 
 
-@dataclass(frozen=True, slots=True)
-class FileState:
+class FileState(NamedTuple):
     """What is known of a file without opening it.
 
     `modified_ns` is the time of its last change in nanoseconds since 1970 in UTC. `stamp` differs if the content may
@@ -26,8 +25,7 @@ class FileState:
     stamp: str
 
 
-@dataclass(frozen=True, slots=True)
-class SkippedPart:
+class SkippedPart(NamedTuple):
     """What is not read of a file, all of it or so many members: an example of their addresses, and the reason."""
 
     example: str
@@ -35,8 +33,7 @@ class SkippedPart:
     files: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadFile:
+class ReadFile(NamedTuple):
     """What reading a file in this state gave: so many `documents` with this `digest`, and nothing that was refused.
 
     `reading` stands for the options and the release that read it. `has_members` if the documents are not at the address

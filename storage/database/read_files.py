@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from itertools import chain
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select
 
@@ -36,7 +36,9 @@ def find(connection: Connection, encoding_id: str, uris: Sequence[str]) -> dict[
     query = select(*columns).where(f.encoding_id == encoding_id, _is_one_of(connection, f.uri, uris))
     origin = meta.origin(connection)
     found = {}
-    for uri, size, modified_ns, stamp, reading, documents, digest, has_members, skipped in connection.execute(query):
+    for uri, size, modified_ns, stamp, reading, documents, digest, has_members, skipped in connection.execute(
+        query
+    ).all():
         origin.integer(documents, "files.documents")
         found[uri] = ReadFile(
             uri=uri, state=FileState(size, modified_ns, stamp), reading=reading, documents=documents, digest=digest,
@@ -86,7 +88,8 @@ def _documents(connection: Connection, encoding_id: str, where: ColumnElement[bo
     query = query.order_by(d.uri, d.doc_id)
     origin = meta.origin(connection)
     # A file may have millions of documents, and a server would send all of them at once.
-    for uri, doc_id, record, outputs in connection.execution_options(yield_per=_ROWS).execute(query):
+    found = connection.execution_options(yield_per=_ROWS).execute(query).partitions()
+    for uri, doc_id, record, outputs in chain.from_iterable(found):
         yield (
             origin.string(uri, "document_versions.uri"),
             origin.string(doc_id, "document_versions.doc_id"),
@@ -112,6 +115,6 @@ def _skipped_in(origin: Origin, stored: object) -> tuple[SkippedPart, ...]:
 
 
 def _row(file: ReadFile) -> dict[str, object]:
-    row = asdict(file)
+    row = file._asdict()
     skipped = {part.example: (part.reason, part.files) for part in file.skipped}
-    return {**row.pop("state"), **row, "skipped": json.dumps(skipped)}
+    return {**row.pop("state")._asdict(), **row, "skipped": json.dumps(skipped)}

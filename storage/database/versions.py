@@ -109,7 +109,7 @@ def page_after(
     if last is not None:
         doc_id, uri = last
         query = query.where(tuple_(d.uri, d.doc_id) > tuple_(literal(uri), literal(doc_id)))
-    found = connection.execute(query.order_by(d.uri, d.doc_id).limit(rows))
+    found = connection.execute(query.order_by(d.uri, d.doc_id).limit(rows)).all()
     origin = meta.origin(connection)
     what = "document_versions.doc_id", "document_versions.uri"
     return [(origin.string(doc_id, what[0]), origin.string(uri, what[1])) for doc_id, uri in found]

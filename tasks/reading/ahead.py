@@ -5,9 +5,10 @@ What comes out, and in which order, does not depend on when a parser ends. Bound
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 from polyseme.tasks.reading.documents import MIB
 from polyseme.tasks.reading.parsing.pool import Parsers
@@ -15,10 +16,12 @@ from polyseme.tasks.reading.parsing.pool import Parsers
 Item = TypeVar("Item")
 
 
-@runtime_checkable
-class Startable(Protocol):
+class Startable(ABC):
     """A file, which may be parsed before it is read."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def start(self, parsers: Parsers, *, most_bytes: int) -> int:
         """Start if it has to be parsed and is not larger; return its size in bytes if so, else 0."""
 

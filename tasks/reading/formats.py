@@ -5,6 +5,7 @@ Documents that a program made are parsed in a process of its own (`parsing`): on
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.util import find_spec
 
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
@@ -57,7 +58,15 @@ _SEEKING = (".parquet", ".zip")
 
 def format_of(name: str) -> tuple[str, str] | None:
     """Return the format and compression suffixes of a file name; None for other formats."""
-    stem, compression = name.lower(), ""
+    last = name.rfind(".")
+    if last > 0 and name[last:].lower() in COMPRESSIONS:
+        last = name.rfind(".", 0, last)
+    return _format_of(name[last:]) if last >= 0 else None
+
+
+@lru_cache(maxsize=1024)
+def _format_of(suffixes: str) -> tuple[str, str] | None:
+    stem, compression = suffixes.lower(), ""
     for short, long in _SHORT.items():
         if stem.endswith(short):
             stem = stem.removesuffix(short) + long

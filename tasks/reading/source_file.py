@@ -21,6 +21,7 @@ from unicodedata import unidata_version
 
 from polyseme.storage.records import Document, Reject
 from polyseme.storage.source_files import FileState
+from polyseme.tasks.reading.ahead import Startable
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.parsing.answers import Answers
 from polyseme.tasks.reading.parsing.pool import Parsers
@@ -50,7 +51,7 @@ class _Started(NamedTuple):
     answers: Answers | None
 
 
-class SourceFile:
+class SourceFile(Startable):
     """A file at the address `uri`, which `read` opens. `reading` stands for how it is read: see `reading_of`."""
 
     __slots__ = ("_parsers", "_path", "_read", "_started", "as_read", "options", "reading", "uri")

@@ -7,7 +7,7 @@ run is killed: see `unopened_files`, which compares.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import addresses, read_files
@@ -69,7 +69,7 @@ class FileReadings:
             return
         kind = (extension_of(skipped.uri), skipped.reason)
         part = reading.skipped.get(kind) or SkippedPart(skipped.uri, skipped.reason, 0)
-        reading.skipped[kind] = replace(part, files=part.files + 1)
+        reading.skipped[kind] = part._replace(files=part.files + 1)
         if len(reading.skipped) > MOST_KINDS_OF_A_FILE:
             reading.is_whole = False
 

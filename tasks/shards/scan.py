@@ -34,7 +34,7 @@ from polyseme.tasks.shards.settling import settle
 from polyseme.tasks.shards.skipped_tally import SkippedTally
 from polyseme.tasks.shards.staging import Stage
 from polyseme.tasks.shards.tally import SourceTallies, Tally, What
-from polyseme.tasks.shards.unopened_files import Unopened, UnopenedFiles
+from polyseme.tasks.shards.unopened_files import Closed, Unopened, UnopenedFiles
 
 Item = SourceFile | Document | Reject | Skipped
 """What a scan is given: a file that it reads or not, or what was read already."""
@@ -93,10 +93,9 @@ class Scan:
     def pending(self, items: Iterable[Item]) -> Iterator[Pending]:
         """Yield each document that is new or changed; count the rest, and the files that were skipped."""
         for item in parsed_ahead(self._unopened.chosen(self.watching(items))):
-            if isinstance(item, Unopened):
+            if isinstance(item, Closed):
                 yield from self._compared()  # in order: what was read before may have one of its ids
-                if not self._is_passed(item):
-                    yield from self._read(item.file)
+                yield from self._passed(item.files)
             elif isinstance(item, SourceFile):
                 yield from self._read(item)
             else:
@@ -142,14 +141,21 @@ class Scan:
             yield from self._compare(batch.documents, batch.refused)
         self._readings.keep()
 
+    def _passed(self, closed: Sequence[Unopened]) -> Iterator[Pending]:
+        """Pass files that need not be read, all at once if that can be; read those that have to be after all."""
+        only = [unopened.only for unopened in closed]  # one document, of nearly all files
+        if None not in only and self.seen.add_all(lambda: (doc_id for doc_id, _ in filter(None, only))):
+            for unopened in closed:
+                self._count_passed(unopened.file.uri)
+                self._skip_again(unopened)
+            return
+        for unopened in closed:
+            if not self._is_passed(unopened):
+                yield from self._read(unopened.file)
+                yield from self._compared()
+
     def _is_passed(self, unopened: Unopened) -> bool:
         """Return whether a file stays closed; if so, count its documents as unchanged. Not if one was read before."""
-        if (id_and_uri := unopened.only) is not None:  # the most common by far
-            if not self.seen.add_new(id_and_uri[0]):
-                return False
-            self._count_passed(id_and_uri[1])
-            self._skip_again(unopened)
-            return True
         with self._unopened.documents_of(unopened) as unread:
             if unread is None or not self.seen.add_all(lambda: (doc_id for doc_id, _ in unread.documents())):
                 return False

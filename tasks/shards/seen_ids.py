@@ -8,10 +8,13 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
-_PAGE = 1000
+_PAGE = 500
+"""Ids that are looked up at once. SQLite before 3.32 takes 999 variables."""
+_FIND = f"SELECT doc_id, is_new FROM seen WHERE doc_id IN ({','.join('?' * _PAGE)})"
 
 
 class SeenIds:
@@ -34,16 +37,12 @@ class SeenIds:
         added = "INSERT INTO seen VALUES (?, 0, 0) ON CONFLICT DO UPDATE SET refused = 0 WHERE refused"
         return self._db.execute(added, (doc_id,)).rowcount == 1
 
-    def add_new(self, doc_id: str) -> bool:
-        """Add an id; return False if it was added before, also as refused."""
-        return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, 0, 0)", (doc_id,)).rowcount == 1
-
     def add_all(self, doc_ids: Callable[[], Iterable[str]]) -> bool:
         """Add distinct ids; return False, and add none, if one of them was added before, also as refused.
 
         `doc_ids` returns them, each time the same.
         """
-        if any(self.is_new(doc_id) is not None for doc_id in doc_ids()):
+        if any(self._found(page) for page in _pages(doc_ids())):
             return False
         self._db.executemany("INSERT INTO seen VALUES (?, 0, 0)", ((doc_id,) for doc_id in doc_ids()))
         return True
@@ -60,6 +59,13 @@ class SeenIds:
         """Return whether an id is that of a new document; None if it was never added."""
         row = self._db.execute("SELECT is_new FROM seen WHERE doc_id = ?", (doc_id,)).fetchone()
         return None if row is None else bool(row[0])
+
+    def found(self, doc_ids: Iterable[str]) -> dict[str, bool]:
+        """Return those of some ids that were added, each with whether it is that of a new document."""
+        return {doc_id: bool(is_new) for page in _pages(doc_ids) for doc_id, is_new in self._found(page)}
+
+    def _found(self, page: Sequence[str]) -> list[tuple[str, int]]:
+        return self._db.execute(_FIND, (*page, *[None] * (_PAGE - len(page)))).fetchall()
 
     def add_again(self, doc_id: str, uri: str) -> None:
         """Add another address at which the id of a document was read again."""
@@ -95,3 +101,9 @@ class SeenIds:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def _pages(doc_ids: Iterable[str]) -> Iterator[list[str]]:
+    left = iter(doc_ids)
+    while page := list(islice(left, _PAGE)):
+        yield page

@@ -64,13 +64,14 @@ def _count(scan: Scan, sources: int, covering: Covering, encoding_id: str) -> li
     """Count the documents of each source in one pass over the catalog, and note in the scan those that are gone."""
     counts = [SourceCounts() for _ in range(sources)]
     found: Counter[tuple[tuple[int, ...], bool | None]] = Counter()
-    is_new, own = scan.seen.is_new, encoding_id == scan.encoding_id
+    own = encoding_id == scan.encoding_id
     shielded = lru_cache(maxsize=1024)(scan.shielded)
     for page in scan.catalog.documents_under(encoding_id):
         read = {} if own else scan.catalog.lookup(scan.encoding_id, [doc_id for doc_id, _ in page])
+        seen = scan.seen.found(doc_id for doc_id, _ in page)
         for doc_id, uri in page:
             if mine := covering(uri):
-                new = is_new(doc_id)
+                new = seen.get(doc_id)
                 if new is not None and doc_id in read and read[doc_id].uri != uri:
                     continue  # read elsewhere: this source may be away, and did not yield it
                 found[mine, new] += 1

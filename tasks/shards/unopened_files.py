@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from polyseme.storage.database import addresses, read_files
 from polyseme.storage.database.read_files import DocumentAt
 from polyseme.storage.records import Document, Outputs, Reject
 from polyseme.storage.source_files import DocumentsDigest, ReadFile
+from polyseme.tasks.reading.ahead import Startable
 from polyseme.tasks.reading.parsing.pool import Parsers
 from polyseme.tasks.reading.skipped import Skipped
 from polyseme.tasks.reading.source_file import SourceFile
@@ -33,7 +34,7 @@ MOST_HELD = 1000
 _IdAndUri = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Unopened:
     """A file that need not be read, with what the catalog has of it; None if that is too much to hold."""
 
@@ -41,16 +42,24 @@ class Unopened:
     kept: ReadFile
     stored: _Stored | None
 
-    def start(self, parsers: Parsers, *, most_bytes: int) -> int:
-        """Let `parsers` parse what is in the file, should it be read after all; no process starts before that."""
-        self.file.lend(parsers)
-        return 0
-
     @property
     def only(self) -> _IdAndUri | None:
         """The `(doc_id, uri)` of the file's only document; None for another number, or if the file has moved."""
         stored = self.stored
         return stored.ids[0] if stored is not None and len(stored.ids) == 1 and not stored.strangers else None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(Startable):
+    """Files that need not be read, one after another."""
+
+    files: Sequence[Unopened]
+
+    def start(self, parsers: Parsers, *, most_bytes: int) -> int:
+        """Let `parsers` parse what is in a file, should it be read after all; no process starts before that."""
+        for unopened in self.files:
+            unopened.file.lend(parsers)
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +73,16 @@ class Unread:
     has_moved: bool
 
 
-@dataclass(slots=True)
 class _Stored:
     """What the catalog has of one file: a digest of its documents, and the bases of other addresses among their ids."""
 
-    ids: list[_IdAndUri] = field(default_factory=list)
-    digest: DocumentsDigest = field(default_factory=DocumentsDigest)
-    strangers: dict[str, set[str]] = field(default_factory=dict)
-    has_outputs: bool = True
+    __slots__ = ("digest", "has_outputs", "ids", "strangers")
+
+    def __init__(self) -> None:
+        self.ids: list[_IdAndUri] = []
+        self.digest = DocumentsDigest()
+        self.strangers: dict[str, set[str]] = {}
+        self.has_outputs = True
 
     def add(self, row: DocumentAt, file: str, outputs: Outputs) -> None:
         uri, doc_id, record, has = row
@@ -96,8 +107,8 @@ class UnopenedFiles:
 
     def chosen(
         self, items: Iterable[SourceFile | Document | Reject | Skipped]
-    ) -> Iterator[SourceFile | Unopened | Document | Reject | Skipped]:
-        """Yield `items` in order, but for skipped files, with `Unopened` for each file that need not be read."""
+    ) -> Iterator[SourceFile | Closed | Document | Reject | Skipped]:
+        """Yield `items` in order, but for skipped files, with `Closed` for those files that need not be read."""
         batch: list[SourceFile] = []
         for item in items:
             if isinstance(item, Skipped):
@@ -130,7 +141,7 @@ class UnopenedFiles:
             rows = partial(read_files.documents_in, connection, self.encoding_id, file)
             yield Unread(lambda: ((doc_id, uri) for uri, doc_id, *_ in rows()), bool(stored.strangers))
 
-    def _looked_up(self, files: Sequence[SourceFile]) -> Iterator[SourceFile | Unopened]:
+    def _looked_up(self, files: Sequence[SourceFile]) -> Iterator[SourceFile | Closed]:
         if not files:
             return
         wanted = [file.uri for file in files if not file.options.checksum]
@@ -142,11 +153,17 @@ class UnopenedFiles:
                 if file.uri in kept and kept[file.uri].reading == file.reading and kept[file.uri].state == file.state()
             }
             found = self._stored(connection, same)
+        closed: list[Unopened] = []
         for file in files:
             if file.uri in found or (file.uri in same and _is_large(same[file.uri])):
-                yield Unopened(file, same[file.uri], found.get(file.uri))
-            else:
-                yield file
+                closed.append(Unopened(file, same[file.uri], found.get(file.uri)))
+                continue
+            if closed:
+                yield Closed(closed)
+                closed = []
+            yield file
+        if closed:
+            yield Closed(closed)
 
     def _stored(self, connection: Connection, same: dict[str, ReadFile]) -> dict[str, _Stored]:
         """Return what the catalog has of those files of which it has just the documents that they gave."""

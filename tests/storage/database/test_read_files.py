@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from sqlalchemy import update
 
@@ -21,12 +19,12 @@ PLAIN, ARCHIVE, GONE = "file:///a.txt", "file:///b.zip", "file:///b.zip2"
 def read_file(uri: str, **changes: object) -> ReadFile:
     state = FileState(7, 1_700_000_000_000_000_001, "1700000000000000002 12")
     file = ReadFile(uri=uri, state=state, reading="r", documents=1, digest="d")
-    return replace(file, **changes)  # type: ignore[arg-type]
+    return file._replace(**changes)  # type: ignore[arg-type]
 
 
 def test_what_was_read_last_is_found(catalog: Catalog, spec: EncodingSpec) -> None:
     skipped = (SkippedPart(f"{PLAIN}!/a.png", "not-a-text-format", 3), SkippedPart(f"{PLAIN}!/.b", "hidden", 1))
-    other = replace(read_file(PLAIN), state=FileState(8, 9, "etag"), documents=2, skipped=skipped)
+    other = read_file(PLAIN, state=FileState(8, 9, "etag"), documents=2, skipped=skipped)
     with catalog.writing() as connection:
         read_files.put(connection, spec.encoding_id, [read_file(PLAIN), read_file(ARCHIVE, has_members=True)])
         read_files.put(connection, spec.encoding_id, [other])
