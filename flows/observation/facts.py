@@ -20,9 +20,9 @@ MaintenanceKind = Literal["compact", "vacuum", "restore", "repair"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A place that a run reads: an absolute path or pattern, or the name that standard input was given."""
+    """A place that a run reads, by its kind: a path, a pattern, an address, or what standard input was called."""
 
-    kind: Literal["file", "folder", "glob", "stdin"]
+    kind: str
     name: str
 
 

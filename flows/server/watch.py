@@ -23,7 +23,7 @@ from polyseme.flows.server.changes import TICK_SECONDS, Stamp, changes, stamp_of
 from polyseme.flows.server.corpora import Corpus
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.reading.folders import MAGIC
-from polyseme.tasks.reading.source import Source
+from polyseme.tasks.reading.local_source import LocalSource
 
 _LONGEST_STOP = 2.0
 _LONGEST_PAUSE, _MOST_DOUBLINGS = 30.0, 6
@@ -34,7 +34,7 @@ class Watched:
     """A corpus and the existing folders, `roots`, in which its files are."""
 
     corpus: Corpus
-    sources: tuple[Source, ...]
+    sources: tuple[LocalSource, ...]
     roots: tuple[Path, ...]
 
     def covers(self, path: Path) -> bool:
@@ -64,7 +64,7 @@ def watched(corpora: Iterable[Corpus], folders: Sequence[Path] = ()) -> list[Wat
     found, used, failures = [], set[Path](), list[UsageError]()
     for corpus in corpora:
         try:
-            sources = tuple(corpus.resolved())
+            sources = tuple(source for source in corpus.resolved() if isinstance(source, LocalSource))
         except UsageError as error:
             failures.append(error)
             continue
@@ -252,7 +252,7 @@ class Outbox:
         self._failures, self._not_before = 0, 0.0
 
 
-def _root(source: Source) -> Path:
+def _root(source: LocalSource) -> Path:
     """Return the folder in which files of a source appear and go."""
     if source.kind == "folder":
         return Path(source.target)

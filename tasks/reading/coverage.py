@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from polyseme.tasks.reading.archives import archive_of
 from polyseme.tasks.reading.source import Source
@@ -17,12 +16,12 @@ class Coverage:
         self._others: list[tuple[int, Source]] = []
         self._targets: dict[str, int] = {}
         for number, source in enumerate(sources):
-            if source.kind != "file":
+            uri = source.single
+            if uri is None:
                 self._others.append((number, source))
                 continue
-            uri = Path(source.target).as_uri()
             self._targets.setdefault(uri, number)
-            if not source.leaves_out(source.target):
+            if not source.is_left_out:
                 self._files[uri] = (*self._files.get(uri, ()), number)
 
     def of(self, uri: str) -> tuple[int, ...]:

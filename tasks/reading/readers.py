@@ -12,7 +12,7 @@ import io
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -78,37 +78,56 @@ _FAILURES = (
 )
 
 
+Items = Iterator[Document | Reject | Skipped]
+
+
 def read_file(
     path: Path, uri: str, options: ReadOptions, *, parsers: Parsers | None = None, answers: Answers | None = None
-) -> Iterator[Document | Reject | Skipped]:
-    """Yield the documents and rejects of one file. Errors in the file, or a missing file, are rejects.
+) -> Items:
+    """Yield the documents and rejects of one file, as `read_opened` does.
 
-    A file that has to be parsed is given to `parsers`, or was already and has `answers`. Of an archive, members that
-    are not read are yielded too. A file whose name has no suffix is read as what it begins like, or skipped if that is
-    no format to read. Raises ValueError for an unknown suffix.
+    Raises ValueError for an unknown suffix.
     """
     if not may_be_read(path.name):
         raise ValueError(f"{path} is of no known format")
-    suffix, compression = format_of(path.name) or ("", "")
+    return read_opened(lambda: open_file(path), path.name, uri, options, path=path, parsers=parsers, answers=answers)
+
+
+def read_opened(
+    opened: Callable[[], BinaryIO],
+    name: str,
+    uri: str,
+    options: ReadOptions,
+    *,
+    path: Path | None = None,
+    parsers: Parsers | None = None,
+    answers: Answers | None = None,
+) -> Items:
+    """Yield the documents and rejects of what `opened` returns, which can be read from any place.
+
+    Errors in it, or of opening it, are rejects. A file that has to be parsed is given to `parsers`, by its `path` if it
+    has one, or was already and has `answers`. Of an archive, members that are not read are yielded too. What has a
+    `name` without a suffix is read as what it begins like, or skipped if that is no format to read.
+    """
+    named = format_of(name)
+    suffix = named[0] if named else ""
     try:
-        with open_file(path) as raw:
+        with opened() as raw:
             head = head_of(raw)
-            known = recognised(path.name, head) if format_of(path.name) else format_of_content(head, path.name)
+            known = recognised(name, head) if named else format_of_content(head, name)
             if known is None or known[0] not in SUFFIXES:
-                yield Skipped(uri, NOT_TEXT if known else BINARY if head.strip() else EMPTY)
+                yield _not_read(uri, head, known)
                 return
             suffix, compression = known
-            if suffix == ".parquet":
-                yield from read_parquet(raw, uri, options)
-            elif suffix in ARCHIVES:
+            if suffix in ARCHIVES:
                 yield from read_archive(suffix, compression, raw, uri, partial(_read_member, options, parsers))
-            elif suffix in WEB_ARCHIVES:
-                yield from _read_web_archive(inflated(raw, compression), suffix, uri, options, parsers)
-            elif suffix in PARSERS:
-                compressed = inflated(raw, compression) if compression else None
-                yield from read_parsed(suffix, path, compressed, uri, options, parsers=parsers, answers=answers)
+            elif suffix == ".parquet":
+                yield from read_parquet(raw, uri, options)
+            elif suffix in PARSERS and path is not None and not compression:
+                yield from read_parsed(suffix, name, path, uri, options, parsers=parsers, answers=answers)
             else:
-                yield from _read_stream(inflated(raw, compression), suffix, path, uri, options)
+                stream = inflated(raw, compression)
+                yield from _read_stream(stream, suffix, name, uri, options, parsers=parsers, answers=answers)
     except Exception as error:
         yield _file_refused(uri, error, doc_id=uri if suffix in WHOLE_FILE else None)
 
@@ -130,23 +149,21 @@ def start_parsing(path: Path, options: ReadOptions, parsers: Parsers, *, most_by
     return None, 0
 
 
-def _read_member(
-    options: ReadOptions, parsers: Parsers | None, member: Member, uri: str, archive: Archive
-) -> Iterator[Document | Reject | Skipped]:
-    """Yield what is in one member of an archive."""
-    path = Path(member.name)
-    named = format_of(path.name)
+def _read_member(options: ReadOptions, parsers: Parsers | None, member: Member, uri: str, archive: Archive) -> Items:
+    """Yield what is in one member of an archive, which can be read once, from its beginning."""
+    name = Path(member.name).name
+    named = format_of(name)
     suffix = ""
-    if named is None and path.suffix:
+    if not may_be_read(name):
         yield Skipped(uri, NOT_TEXT)
         return
     try:
         with member.open() as opened:
             stream = archive.counted(opened)
             head = stream.read(HEAD_BYTES)
-            known = recognised(path.name, head) if named else format_of_content(head)
+            known = recognised(name, head) if named else format_of_content(head)
             if known is None or known[0] not in SUFFIXES:
-                yield Skipped(uri, NOT_TEXT if known else BINARY if head.strip() else EMPTY)
+                yield _not_read(uri, head, known)
                 return
             suffix, compression = known
             stream = pushed_back(head, stream)
@@ -155,37 +172,39 @@ def _read_member(
             elif suffix == ".parquet":
                 with archive.spooled(stream) as raw:
                     yield from read_parquet(raw, uri, options)
-            elif suffix in WEB_ARCHIVES:
-                plain = inflated(cast("BinaryIO", stream), compression)
-                yield from _read_web_archive(plain, suffix, uri, options, parsers)
-            elif suffix in PARSERS:
-                plain = inflated(cast("BinaryIO", stream), compression) if compression else stream
-                yield from read_parsed(suffix, path, plain, uri, options, parsers=parsers, answers=None)
             else:
-                yield from _read_stream(inflated(cast("BinaryIO", stream), compression), suffix, path, uri, options)
+                plain = inflated(cast("BinaryIO", stream), compression)
+                yield from _read_stream(plain, suffix, name, uri, options, parsers=parsers)
     except ArchiveLimitError:
         raise
     except Exception as error:
         yield _file_refused(uri, error, doc_id=uri if suffix in WHOLE_FILE else None)
 
 
-def _read_web_archive(
-    stream: io.BufferedReader, suffix: str, uri: str, options: ReadOptions, parsers: Parsers | None
-) -> Iterator[Document | Reject | Skipped]:
-    if package := missing_package(suffix):
-        yield missing_extra(Place(uri, "", uri), suffix, package)
-    else:
-        from polyseme.tasks.reading.web_archive import read_web_archive
-
-        yield from read_web_archive(stream, uri, options, parsers=parsers)
+def _not_read(uri: str, head: bytes, known: tuple[str, str] | None) -> Skipped:
+    return Skipped(uri, NOT_TEXT if known else BINARY if head.strip() else EMPTY)
 
 
 def _read_stream(
-    raw: io.BufferedReader, suffix: str, path: Path, uri: str, options: ReadOptions
-) -> Iterator[Document | Reject | Skipped]:
+    raw: io.BufferedReader,
+    suffix: str,
+    name: str,
+    uri: str,
+    options: ReadOptions,
+    *,
+    parsers: Parsers | None,
+    answers: Answers | None = None,
+) -> Items:
+    """Yield what is in a stream of a format that is read from its beginning to its end."""
+    if suffix in WEB_ARCHIVES:
+        yield from _read_web_archive(raw, suffix, uri, options, parsers)
+        return
+    if suffix in PARSERS:
+        yield from read_parsed(suffix, name, raw, uri, options, parsers=parsers, answers=answers)
+        return
     stream, declared = take_mark(raw)
     if suffix in WHOLE_FILE:
-        yield _read_text(stream, declared, uri, options, path=path)
+        yield _read_text(stream, declared, uri, options, name=name)
     elif suffix in (".csv", ".tsv"):
         yield from read_delimited(stream, declared, uri, options, tabs=suffix == ".tsv")
     elif suffix in (".jsonl", ".ndjson"):
@@ -194,6 +213,17 @@ def _read_stream(
         yield from read_json(stream, uri, options)
     else:
         raise WrongFormatError(suffix)
+
+
+def _read_web_archive(
+    stream: io.BufferedReader, suffix: str, uri: str, options: ReadOptions, parsers: Parsers | None
+) -> Items:
+    if package := missing_package(suffix):
+        yield missing_extra(Place(uri, "", uri), suffix, package)
+    else:
+        from polyseme.tasks.reading.web_archive import read_web_archive
+
+        yield from read_web_archive(stream, uri, options, parsers=parsers)
 
 
 def read_stdin(stdin: BinaryIO, options: ReadOptions) -> Iterator[Document | Reject]:
@@ -210,7 +240,7 @@ def read_stdin(stdin: BinaryIO, options: ReadOptions) -> Iterator[Document | Rej
         if blank and blank[-1].lstrip().startswith(b"{"):
             yield from read_jsonl(stream, STDIN_URI, options)
         else:
-            yield _read_text(stream, declared, STDIN_URI, options, path=None)
+            yield _read_text(stream, declared, STDIN_URI, options, name=None)
     except Exception as error:
         yield _file_refused(STDIN_URI, error, doc_id=None)
 
@@ -243,7 +273,7 @@ def _file_refused(uri: str, error: Exception, *, doc_id: str | None) -> Reject:
 
 
 def _read_text(
-    stream: io.BufferedReader, declared: str | None, uri: str, options: ReadOptions, *, path: Path | None
+    stream: io.BufferedReader, declared: str | None, uri: str, options: ReadOptions, *, name: str | None
 ) -> Document | Reject:
     place = Place(uri, "", uri)
     data = stream.read(options.max_document_bytes + 1)
@@ -262,21 +292,21 @@ def _read_text(
     if decoded is None:
         message = "neither UTF-8 nor an encoding that can be detected from its bytes; convert it to UTF-8"
         return place.refuse("undecodable", message, of=data[:400], doc_id=uri)
-    return _document(decoded, place, options, path=path, encoding=declared or encoding or "")
+    return _document(decoded, place, options, name=name, encoding=declared or encoding or "")
 
 
 def _document(
-    decoded: str, place: Place, options: ReadOptions, *, path: Path | None, encoding: str
+    decoded: str, place: Place, options: ReadOptions, *, name: str | None, encoding: str
 ) -> Document | Reject:
-    suffix, compression = (format_of(path.name) if path else None) or ("", "")
+    suffix, compression = (format_of(name) if name else None) or ("", "")
     fields, decoded = split_front_matter(decoded) if suffix == ".md" else ({}, decoded)
     text = checked_text(decoded, place, options, doc_id=place.uri)
     if isinstance(text, Reject):
         return text
     stated = fields.get(options.title_field)
     title = clean_title(fields.pop(options.title_field)) if isinstance(stated, str) else None
-    if path is not None and title is None:
-        stem = path.name[: len(path.name) - len(suffix) - len(compression)]
+    if name is not None and title is None:
+        stem = name[: len(name) - len(suffix) - len(compression)]
         title = (first_heading(text) if suffix == ".md" else None) or clean_title(stem)
     if encoding != "utf-8":
         fields.setdefault("encoding", encoding)

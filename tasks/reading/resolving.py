@@ -15,9 +15,10 @@ from polyseme.storage.lake import Lake, scheme_with_secret
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.folders import MAGIC, fixed_folder
 from polyseme.tasks.reading.formats import SUFFIXES, format_of, may_be_read
+from polyseme.tasks.reading.local_source import LocalSource, path_of_uri
 from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.regular_files import special_kind
-from polyseme.tasks.reading.source import Source, path_of_uri
+from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.standard_input import check_stdin_name
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -39,8 +40,8 @@ def resolve(
     """
     refuse_credentials(specs)
     name = check_stdin_name(stdin_name, specs)
-    sources = [Source(spec, "stdin", name) if spec == "-" else _resolve(spec, known) for spec in specs]
-    sources = [replace(source, patterns=patterns) for source in sources]
+    found = [LocalSource(spec, "stdin", name) if spec == "-" else _resolve(spec, known) for spec in specs]
+    sources = [replace(source, patterns=patterns) for source in found]
     for source in sources:
         if lake is not None and source.holds(lake):
             raise UsageError(
@@ -83,19 +84,19 @@ def _resolve(spec: str, known: Known) -> Source:
         may_be_read(os.path.basename(path)) and os.path.exists(path)
     )
     if os.path.isdir(path):
-        return Source(spec, "folder", real)
+        return LocalSource(spec, "folder", real)
     special = special_kind(path)
     if os.path.lexists(path) and readable and not special:
-        return Source(spec, "file", file)
+        return LocalSource(spec, "file", file)
     # A pipe in the place of a known file is read as one, so that its reject says what it is.
-    for missing in (Source(spec, "file", file, special is None), Source(spec, "folder", real, True)):
+    for missing in (LocalSource(spec, "file", file, special is None), LocalSource(spec, "folder", real, True)):
         # Also if the name has a wildcard: as a pattern it would read other files, and miss the one that is away.
         if known(missing):
             return missing
     is_pattern = bool(MAGIC.search(spec)) and not _SCHEME.match(spec) and not os.path.lexists(path)
     if is_pattern:
         pattern = _real_pattern(path)
-        source = Source(spec, "glob", pattern, absent=not os.path.lexists(fixed_folder(pattern)))
+        source = LocalSource(spec, "glob", pattern, absent=not os.path.lexists(fixed_folder(pattern)))
         if any(isinstance(found, Path) for found in source.files()) or known(source):
             return source
     if is_pattern:

@@ -6,20 +6,16 @@ Knows no catalog: the caller decides whether a document is new, changed, a dupli
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence, Set
-from functools import partial
-from pathlib import Path
 from typing import BinaryIO
 
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.ahead import parsed_ahead
 from polyseme.tasks.reading.archives import WITHIN
-from polyseme.tasks.reading.documents import Place, ReadOptions
-from polyseme.tasks.reading.formats import may_be_read
-from polyseme.tasks.reading.readers import STDIN_URI, read_file
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.readers import STDIN_URI
 from polyseme.tasks.reading.skipped import EXCLUDED, HIDDEN, Skipped
-from polyseme.tasks.reading.source import Source, uri_of
+from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.source_file import SourceFile, reading_of
 from polyseme.tasks.reading.standard_input import read_named_stdin
 
@@ -46,38 +42,38 @@ def list_sources(
 ) -> Iterator[SourceFile | Document | Reject | Skipped]:
     """Yield what `read_sources` does, with each file in place of what it gives: whoever wants that reads the file."""
     reading = reading_of(options)
-    # One source never names a file twice, and a million addresses would take memory.
-    seen: set[str] | None = set() if len(sources) > 1 else None
-    files = {
-        uri_of(source.target) for source in sources if source.kind == "file" and not source.leaves_out(source.target)
-    }
+    if len(sources) == 1:  # which never names a file twice, and a million addresses would take memory
+        yield from _listed(sources[0], options, stdin, reading)
+        return
+    seen: set[str] = set()
+    singles = {source.single for source in sources if source.single is not None and not source.is_left_out}
     for source in sources:
         if source.kind == "stdin":
-            if seen is None or STDIN_URI not in seen:
-                yield from read_named_stdin(stdin, options, name=source.target)
-            if seen is not None:
+            if STDIN_URI not in seen:
                 seen.add(STDIN_URI)
+                yield from _listed(source, options, stdin, reading)
             continue
-        unlisted: list[Reject] = []
-        for found in source.files(on_error=partial(_add_unlisted, unlisted)):
-            uri = found.uri if isinstance(found, Skipped) else found.as_uri()
-            if seen is not None:
-                if uri in seen or (isinstance(found, Skipped) and _is_read(found, sources, files)):
+        for found in source.listed(options, reading=reading):
+            if not isinstance(found, Reject):
+                if found.uri in seen or (isinstance(found, Skipped) and _is_read(found, sources, singles)):
                     continue
-                seen.add(uri)
-            if isinstance(found, Skipped):
-                yield found
-            else:
-                read = partial(read_file, found, uri, options)
-                yield SourceFile(str(found), uri, options, reading=reading, read=read)
-        yield from unlisted
+                seen.add(found.uri)
+            yield found
 
 
-def _is_read(skipped: Skipped, sources: Sequence[Source], files: Set[str]) -> bool:
-    """Return whether another source reads what one leaves out: the address of one of `files`, or in another folder."""
+def _listed(
+    source: Source, options: ReadOptions, stdin: BinaryIO, reading: str
+) -> Iterator[SourceFile | Document | Reject | Skipped]:
+    if source.kind == "stdin":
+        return read_named_stdin(stdin, options, name=source.target)
+    return source.listed(options, reading=reading)
+
+
+def _is_read(skipped: Skipped, sources: Sequence[Source], singles: Set[str]) -> bool:
+    """Return whether another source reads what one leaves out: the one file of a source, or in another folder."""
     if skipped.reason not in (EXCLUDED, HIDDEN):
         return False
-    return skipped.uri in files or any(s.covers(skipped.uri) for s in sources if s.kind in ("folder", "glob"))
+    return skipped.uri in singles or any(s.covers(skipped.uri) for s in sources if s.single is None)
 
 
 def shields(reject: Reject, uri: str) -> bool:
@@ -92,10 +88,3 @@ def shields(reject: Reject, uri: str) -> bool:
             return True
         return reject.code in INCOMPLETE_CODES and uri.startswith(reject.uri + WITHIN)
     return reject.code in INCOMPLETE_CODES or reject.doc_id is None
-
-
-def _add_unlisted(unlisted: list[Reject], folder: Path, error: OSError) -> None:
-    if os.path.islink(folder) and may_be_read(folder.name):
-        return  # it is read as a file, with the same error
-    message = f"the folder cannot be listed: {error.strerror}; check that it exists and its permissions, then run again"
-    unlisted.append(Place(folder.as_uri(), "", "").refuse("unreadable", message))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote_from_bytes
 
 from polyseme.storage.errors import MissingLakeError
 from polyseme.storage.lake import Lake
-from polyseme.tasks.reading.folders import fixed_folder
 from polyseme.tasks.reading.source import Source
 
 
@@ -30,15 +27,10 @@ def known_to(lake: Lake, *, dry_run: bool = False) -> Callable[[Source], bool]:
                 pages = (
                     page
                     for encoding in catalog.encodings()
-                    for page in catalog.documents_under(encoding.encoding_id, _prefix(source))
+                    for page in catalog.documents_under(encoding.encoding_id, source.prefix)
                 )
                 return any(source.covers(uri) for page in pages for _, uri in page)
         except MissingLakeError:
             return False
 
     return known
-
-
-def _prefix(source: Source) -> str:
-    folder = fixed_folder(source.target) if source.kind == "glob" else source.target
-    return f"file://{quote_from_bytes(os.fsencode(folder))}"

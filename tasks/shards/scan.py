@@ -20,7 +20,7 @@ from polyseme.storage.records import Document, DocumentVersion, HeldBack, Output
 from polyseme.tasks.reading.ahead import parsed_ahead
 from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.skipped import Skipped
-from polyseme.tasks.reading.source import Source, path_of
+from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.source_file import SourceFile
 from polyseme.tasks.reading.sources import shields
 from polyseme.tasks.shards.comparison import Batch, Pending, is_current, is_redescribed
@@ -214,7 +214,7 @@ class Scan:
         names = {source.name for source in sources}
 
         def scanned(name: str) -> bool:
-            return name in names or any(source.contains(path_of(name)) for source in sources)
+            return name in names or any(source.contains(name) for source in sources)
 
         self.catalog.replace_skipped(self.run_id, self.skipped_files, scanned)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from polyseme.storage.database import addresses
 from polyseme.storage.records import HeldBack
 from polyseme.tasks.reading.coverage import Coverage
-from polyseme.tasks.reading.source import Source, path_of
+from polyseme.tasks.reading.source import Source
 from polyseme.tasks.shards.deletion_guard import DeletionLimit, SourceCounts, judge
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _elsewhere(scan: Scan, page: Sequence[tuple[str, str]], covering: Covering, 
 def _record(scan: Scan, sources: Sequence[Source], held: dict[int, HeldBack], encoding_id: str) -> None:
     def judged(name: str) -> bool:
         return any(
-            name == source.name or (source.contains(path_of(name)) and number not in held)
+            name == source.name or (source.contains(name) and number not in held)
             for number, source in enumerate(sources)
         )
 

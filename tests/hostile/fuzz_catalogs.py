@@ -33,7 +33,7 @@ from polyseme.storage.records import Document, Outputs
 from polyseme.storage.sql.publish import publish
 from polyseme.storage.sql.selection import Selection, select_documents
 from polyseme.storage.staging import read_staged
-from polyseme.tasks.reading.source import Source
+from polyseme.tasks.reading.local_source import LocalSource
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.known_sources import known_to
 from polyseme.tasks.shards.scan import Scan
@@ -66,7 +66,7 @@ def _kept(lake: Lake) -> None:
         catalog.held_back()
         list(catalog.documents_under(ID, "file:///"))
         catalog.damaged_documents(ID)
-        known_to(lake)(Source("x", "folder", "/corpus"))
+        known_to(lake)(LocalSource("x", "folder", "/corpus"))
         list(select_documents(catalog, Selection()))
 
 
@@ -85,7 +85,7 @@ def _staged(lake: Lake) -> None:
 
 
 def _scanned(lake: Lake) -> None:
-    source = [Source("/corpus", "folder", "/corpus")]
+    source = [LocalSource("/corpus", "folder", "/corpus")]
     found = [Document(doc_id, lakes.uri_of(doc_id), f"Text of {doc_id}.") for doc_id in ("d", "h", "new")]
     with Catalog.create_or_open(lake) as catalog:
         catalog.register_encoding(SPEC)

@@ -16,7 +16,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import HeldBack, Outputs
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.engine_config import EngineConfig
-from polyseme.tasks.reading import source_file
+from polyseme.tasks.reading import local_file
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.resolving import resolve
@@ -78,7 +78,7 @@ class Lakeside:
 
 @pytest.fixture
 def lakeside(tmp_path: Path, foreign: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lakeside]:
-    monkeypatch.setattr(source_file, "SETTLED_NS", int(SETTLED_SECONDS * 1e9) - 5_000_000)
+    monkeypatch.setattr(local_file, "SETTLED_NS", int(SETTLED_SECONDS * 1e9) - 5_000_000)
     with Catalog.create_or_open(Lake(tmp_path / "lake")) as catalog:
         yield Lakeside(catalog, foreign)
 

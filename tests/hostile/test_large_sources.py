@@ -13,8 +13,8 @@ import pytest
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.local_source import LocalSource
 from polyseme.tasks.reading.resolving import resolve
-from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.sources import read_sources
 from tests import processes
 from tests.hostile.lakeside import Lakeside, corpus, lakeside, records
@@ -102,13 +102,13 @@ def test_files_as_sources_are_looked_up_and_not_compared_with_each_address(
     files = [records(tmp_path / f"{i}.jsonl", f"x{i}") for i in range(20)]
     lakeside.embed(*files)
     asked: list[str] = []
-    covers = Source.covers
+    covers = LocalSource.covers
 
-    def counted(source: Source, uri: str) -> bool:
+    def counted(source: LocalSource, uri: str) -> bool:
         asked.append(uri)
         return covers(source, uri)
 
-    monkeypatch.setattr(Source, "covers", counted)
+    monkeypatch.setattr(LocalSource, "covers", counted)
     for file in files:
         file.write_text("")
     scan = lakeside.embed(*files)

@@ -26,7 +26,7 @@ from polyseme.storage.maintenance.vacuum import GRACE, vacuum
 from polyseme.storage.records import Outputs
 from polyseme.storage.sql.connection import connect
 from polyseme.tasks.engine import Engine
-from polyseme.tasks.reading import source_file
+from polyseme.tasks.reading import local_file, source_file
 from polyseme.tasks.reading.parsing import pool
 from polyseme.tasks.shards import unopened_files
 from polyseme.tasks.shards.scan import Scan
@@ -224,7 +224,7 @@ class TestWhatLeadsToReading:
     def test_a_file_that_was_written_just_before(
         self, lakeside: Lakeside, corpus: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(source_file, "SETTLED_NS", int(60e9))
+        monkeypatch.setattr(local_file, "SETTLED_NS", int(60e9))
         lakeside.embed(corpus)
         assert len(opened_by_a_run(lakeside, corpus)[0]) == MANY
 

@@ -48,15 +48,15 @@ def missing_extra(place: Place, suffix: str, package: str) -> Reject:
 
 def read_parsed(
     suffix: str,
-    path: Path,
-    compressed: io.BufferedReader | None,
+    name: str,
+    content: Path | io.BufferedReader,
     uri: str,
     options: ReadOptions,
     *,
     parsers: Parsers | None,
     answers: Answers | None,
 ) -> Iterator[Document | Reject]:
-    """Yield the documents and rejects of a file that has to be parsed, of `compressed` if it is."""
+    """Yield the documents and rejects of a file of this name that has to be parsed, at a path or in a stream."""
     place = Place(uri, "", uri)
     if package := missing_package(suffix):
         yield missing_extra(place, suffix, package)
@@ -64,10 +64,13 @@ def read_parsed(
     if answers is not None:
         found = answers.result()
     else:
-        request = request_for(suffix, options, path=path) if compressed is None else _whole(suffix, compressed, options)
+        if isinstance(content, Path):
+            request: ParseRequest | RefusedError = request_for(suffix, options, path=content)
+        else:
+            request = _whole(suffix, content, options)
         found = [request] if isinstance(request, RefusedError) else _parsed(request, parsers)
-    named = format_of(path.name) or ("", "")  # it may be read as another format
-    stem = path.name[: len(path.name) - len("".join(named))] or path.name
+    named = format_of(name) or ("", "")  # it may be read as another format
+    stem = name[: len(name) - len("".join(named))] or name
     for answer in found:
         if isinstance(answer, RefusedError):
             part = _place(uri, answer.part)

@@ -28,7 +28,7 @@ from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.publish import publish
 from polyseme.storage.staging import remove_staging
 from polyseme.tasks.engine import Engine
-from polyseme.tasks.reading import source_file
+from polyseme.tasks.reading import local_file
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.reading.sources import list_sources
@@ -48,7 +48,7 @@ HOUR = timedelta(hours=1)
 def embed(root: Path, specs: Sequence[str], engine: Engine, *, limit: str | None) -> dict[str, Any]:
     """Bring the lake up to date with sources, as `polyseme embed` does, and say how it ended."""
     scan_module.shard_chars = lambda ordinal: _SHARD_CHARS  # type: ignore[assignment]
-    source_file.SETTLED_NS = int(_SETTLED_SECONDS * 1e9) - 5_000_000
+    local_file.SETTLED_NS = int(_SETTLED_SECONDS * 1e9) - 5_000_000
     time.sleep(_SETTLED_SECONDS)  # so that the next run need not open what this one reads
     lake, run_id = Lake(root), uuid4().hex[:12]
     with ended_by_signals():
