@@ -115,7 +115,7 @@ def _compared(roots: Sequence[Path], covers: Callable[[Path], bool], stop: threa
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return walk(folder, on_error=lambda folder, error: None)
+    return map(Path, walk(str(folder), on_error=lambda folder, error: None))
 
 
 def _folders(root: Path) -> Iterator[Path]:

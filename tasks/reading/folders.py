@@ -12,14 +12,13 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.skipped import EXCLUDED, EXCLUDED_FOLDER, HIDDEN, HIDDEN_FOLDER, LINKED_FOLDER, SPECIAL
 
 MAGIC = re.compile(r"[*?\[]")
-OnError = Callable[[Path, OSError], None]
-Entry = tuple[Path, str]
+OnError = Callable[[str, OSError], None]
+Entry = tuple[str, str]
 """A path and its kind: `file` and `dangling`, a link that leads nowhere, are to be read; the others are reasons why a
 file is not read or a folder not entered."""
 TO_READ = ("file", "dangling")
@@ -35,9 +34,9 @@ class _Walk:
     max_depth: int | None
     patterns: Patterns
     entered: set[str] = field(default_factory=set)
-    linked: list[tuple[Path, int, str]] = field(default_factory=list)
+    linked: list[tuple[str, int, str]] = field(default_factory=list)
 
-    def enter(self, folder: Path, depth: int, inside: str = "") -> Iterator[Entry]:
+    def enter(self, folder: str, depth: int, inside: str = "") -> Iterator[Entry]:
         """Yield what is in a folder and in the real folders in it; queue the linked ones.
 
         `inside` is the path of the folder within the root, with a slash at its end.
@@ -50,7 +49,7 @@ class _Walk:
         while open_:
             folder, real, inside, listed = open_[-1]
             name, kind = next(listed, ("", ""))
-            path = folder / name
+            path = f"{folder}/{name}" if folder != "/" else f"/{name}"
             if not name:
                 open_.pop()
             elif kind == "dangling":
@@ -73,14 +72,14 @@ class _Walk:
                     yield path, LINKED_FOLDER
                 open_ += opened
 
-    def _opened(self, folder: Path, real: str, inside: str) -> list[tuple[Path, str, str, Iterator[tuple[str, str]]]]:
+    def _opened(self, folder: str, real: str, inside: str) -> list[tuple[str, str, str, Iterator[tuple[str, str]]]]:
         """Return a folder with what is in it, in a list of one; an empty list if it was entered before."""
         if real in self.entered or (real != self.root and _is_within(self.root, real)):
             return []
         self.entered.add(real)
         return [(folder, real, inside, iter(self._listed(folder)))]
 
-    def _listed(self, folder: Path) -> list[tuple[str, str]]:
+    def _listed(self, folder: str) -> list[tuple[str, str]]:
         try:
             with os.scandir(folder) as listing:
                 # Names, not entries: for a folder of a million files that takes a third of the memory.
@@ -113,27 +112,27 @@ def _hidden(entry: os.DirEntry[str]) -> str:
 
 
 def entries(
-    root: Path,
+    root: str,
     *,
     on_error: OnError,
     hidden: bool = False,
     max_depth: int | None = None,
     patterns: Patterns = ALL,
 ) -> Iterator[Entry]:
-    """Yield everything under `root`, sorted within each folder, depth first, but folders that are entered.
+    """Yield everything under `root` but folders that are entered, sorted within each folder, depth first.
 
-    `max_depth` 1 is the folder itself; what is deeper is left out. `on_error` is called for a folder that cannot be
-    listed, which is then skipped, and for a dangling link.
+    `root` is an absolute path. `max_depth` 1 is the folder itself; what is deeper is left out. `on_error` is called for
+    a folder that cannot be listed, which is then skipped, and for a dangling link.
     """
     walking = _Walk(os.path.realpath(root), on_error, hidden, max_depth, patterns)
     yield from walking.enter(root, 1)
     while walking.linked:
-        linked, walking.linked = sorted(walking.linked), []
+        linked, walking.linked = sorted(walking.linked, key=lambda found: found[0].split("/")), []
         for folder, depth, inside in linked:
             yield from walking.enter(folder, depth, inside)
 
 
-def walk(root: Path, *, on_error: OnError) -> Iterator[Path]:
+def walk(root: str, *, on_error: OnError) -> Iterator[str]:
     """Yield every file under `root` in the order of `entries`; a dangling link counts as a file."""
     return (path for path, kind in entries(root, on_error=on_error) if kind in TO_READ)
 
@@ -155,13 +154,13 @@ def expand(pattern: str, *, on_error: OnError, patterns: Patterns = ALL) -> Iter
     Besides files and special files that is, for `**`, each excluded folder. `patterns` are relative to the folder above
     the first wildcard.
     """
-    base = Path(fixed_folder(pattern))
-    rest = pattern[len(str(base).rstrip("/")) + 1 :].split("/")
+    base = fixed_folder(pattern)
+    rest = pattern[len(base.rstrip("/")) + 1 :].split("/")
     depth = None if "**" in rest else len(rest)
     hidden = any(segment.startswith(".") for segment in rest)
     for path, kind in entries(base, on_error=on_error, hidden=hidden, max_depth=depth, patterns=patterns):
         if kind in (*TO_READ, SPECIAL, EXCLUDED):
-            if matches(str(path), pattern):
+            if matches(path, pattern):
                 yield path, kind
         elif kind == EXCLUDED_FOLDER and depth is None:
             yield path, kind

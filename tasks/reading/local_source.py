@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
 
@@ -28,6 +28,7 @@ from polyseme.tasks.reading.standard_input import UNNAMED_STDIN
 logger = logging.getLogger(__name__)
 
 _PLAIN = re.compile(r"file:///[A-Za-z0-9/._-]*")
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class LocalSource(Source):
     def prefix(self) -> str:
         """The address of the file or folder, or of the folder that a pattern is in."""
         folder = fixed_folder(self.target) if self.kind == "glob" else self.target
-        return f"file://{quote_from_bytes(os.fsencode(folder))}"
+        return uri_of(folder)
 
     @property
     def folder(self) -> str:
@@ -72,11 +73,11 @@ class LocalSource(Source):
             if isinstance(found, Skipped):
                 yield found
             else:
-                yield LocalFile(str(found), found.as_uri(), options, reading=reading)
+                yield LocalFile(found, uri_of(found), options, reading=reading)
         yield from unlisted
 
-    def files(self, *, on_error: OnError | None = None) -> Iterator[Path | Skipped]:
-        """Yield the files to read and what is skipped, in a fixed order.
+    def files(self, *, on_error: OnError | None = None) -> Iterator[str | Skipped]:
+        """Yield the paths of files to read, and what is skipped, in a fixed order.
 
         `on_error` is called for a folder that cannot be listed. What a glob pattern does not match is not part of it.
         """
@@ -84,20 +85,20 @@ class LocalSource(Source):
         if self.absent or self.kind == "stdin":
             return
         if self.kind == "file":
-            yield Skipped(uri_of(self.target), EXCLUDED) if self.leaves_out(self.target) else Path(self.target)
+            yield Skipped(uri_of(self.target), EXCLUDED) if self.leaves_out(self.target) else self.target
             return
         found = (
-            entries(Path(self.target), on_error=on_error, patterns=self.patterns)
+            entries(self.target, on_error=on_error, patterns=self.patterns)
             if self.kind == "folder"
             else expand(self.target, on_error=on_error, patterns=self.patterns)
         )
         for path, kind in found:
             if kind not in TO_READ:
-                yield Skipped(path.as_uri() + ("/" if kind.endswith("folder") else ""), kind)
-            elif may_be_read(path.name):
+                yield Skipped(uri_of(path) + ("/" if kind.endswith("folder") else ""), kind)
+            elif may_be_read(path.rpartition("/")[2]):
                 yield path
             elif kind == "file":  # a dangling link was an error
-                yield Skipped(path.as_uri(), NOT_TEXT)
+                yield Skipped(uri_of(path), NOT_TEXT)
 
     def covers(self, uri: str) -> bool:
         """Return whether a document of `uri` would be read from this source if its file existed.
@@ -116,13 +117,15 @@ class LocalSource(Source):
         if self.kind == "glob":
             return matches(path, self.target) and not self.leaves_out(path)
         root = self.target.rstrip("/") + "/"
-        is_shown = path.startswith(root) and not any(name.startswith(".") for name in path[len(root) :].split("/"))
-        return is_shown and not self.leaves_out(path)
+        is_hidden = "/." in path[len(root) - 1 :]
+        return path.startswith(root) and not is_hidden and not self.leaves_out(path)
 
     def leaves_out(self, path: str, *, folder: bool = False) -> bool:
         """Return whether the patterns leave out an absolute path in the source's folder: a file, or a `folder`."""
+        if not self.patterns:
+            return False
         root = self.folder.rstrip("/") + "/"
-        if not self.patterns or not path.startswith(root):
+        if not path.startswith(root):
             return False
         inside = path[len(root) :]
         return self.patterns.leave_out_within(inside) if folder else self.patterns.leave_out(inside)
@@ -178,10 +181,10 @@ def path_of(name: str) -> str:
     return path_of_uri(name) if name.startswith("file:///") else name
 
 
-@lru_cache(maxsize=256)
 def uri_of(path: str) -> str:
     """Return the address of an absolute path, as documents have it."""
-    return Path(path).as_uri()
+    plain = _PLAIN_PATH.fullmatch(path)  # as most are: a third of the time
+    return f"file://{path if plain else quote_from_bytes(os.fsencode(path))}"
 
 
 def _kinds_at(path: str) -> tuple[bool, ...]:
@@ -194,12 +197,12 @@ def _kinds_at(path: str) -> tuple[bool, ...]:
     return (True,) if os.path.lexists(path) else (False, True)
 
 
-def _warn(folder: Path, error: OSError) -> None:
+def _warn(folder: str, error: OSError) -> None:
     logger.warning("%s cannot be listed: %s", folder, error.strerror)
 
 
-def _add_unlisted(unlisted: list[Reject], folder: Path, error: OSError) -> None:
-    if os.path.islink(folder) and may_be_read(folder.name):
+def _add_unlisted(unlisted: list[Reject], folder: str, error: OSError) -> None:
+    if os.path.islink(folder) and may_be_read(os.path.basename(folder)):
         return  # it is read as a file, with the same error
     message = f"the folder cannot be listed: {error.strerror}; check that it exists and its permissions, then run again"
-    unlisted.append(Place(folder.as_uri(), "", "").refuse("unreadable", message))
+    unlisted.append(Place(uri_of(folder), "", "").refuse("unreadable", message))

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from polyseme.storage.checks import is_utf8
@@ -97,7 +96,7 @@ def _resolve(spec: str, known: Known) -> Source:
     if is_pattern:
         pattern = _real_pattern(path)
         source = LocalSource(spec, "glob", pattern, absent=not os.path.lexists(fixed_folder(pattern)))
-        if any(isinstance(found, Path) for found in source.files()) or known(source):
+        if any(isinstance(found, str) for found in source.files()) or known(source):
             return source
     if is_pattern:
         raise UsageError(f"no file that can be read matches {spec!r} ({path}); {_FORMATS}")
