@@ -4,7 +4,7 @@
     python -m benchmarks.formats --only pdf docx --megabytes 2
 
 The source is the text of the example corpus, again and again, a number in each paragraph. Office, PDF and OpenDocument
-files are written by python-docx, python-pptx, openpyxl, reportlab and odfpy (install them to measure these), the others
+files are written by python-docx, python-pptx, openpyxl, reportlab and odfpy (of the extra bench), the others
 by hand. `recovered` is the share of the source's characters, white space aside, that come back in order; `added` the
 share of what came back that is not the source's. Each line is a process of its own.
 """

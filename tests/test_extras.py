@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 
 from tests.repository import ROOT
 
 MARKS = {"extra", "slow", "server", "servers", "cluster", "torture"}
 """Of what `make test-rest` runs."""
+OF_DEVELOPERS = {"all", "bench", "dev", "parity"}
 INSTALLED = "'torch'"
 """Skipped without it on a bare machine alone."""
 
@@ -48,6 +50,12 @@ def _marks(*nodes: ast.AST) -> Iterator[str]:
         for part in ast.walk(node):
             if isinstance(part, ast.Attribute) and ast.unparse(part.value) == "pytest.mark":
                 yield part.attr
+
+
+def test_the_extra_all_has_every_extra_of_users() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    (everything,) = extras["all"]
+    assert everything == f"polyseme[{','.join(sorted(extras.keys() - OF_DEVELOPERS))}]"
 
 
 def test_tests_that_skip_without_an_extra_are_marked() -> None:
