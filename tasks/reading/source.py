@@ -19,7 +19,17 @@ from polyseme.storage.checks import is_utf8
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
 from polyseme.tasks.reading.archives import WITHIN, archive_of
-from polyseme.tasks.reading.folders import TO_READ, OnError, entries, expand, fixed_folder, matches
+from polyseme.tasks.reading.folders import (
+    TO_READ,
+    OnError,
+    dangling,
+    entries,
+    expand,
+    fixed_folder,
+    leads_to,
+    matches,
+    takes_whole,
+)
 from polyseme.tasks.reading.formats import may_be_read
 from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.readers import STDIN_URI
@@ -79,8 +89,10 @@ class Source:
                 yield Skipped(path.as_uri() + ("/" if kind.endswith("folder") else ""), kind)
             elif may_be_read(path.name):
                 yield path
-            elif kind == "file":  # a dangling link was an error
+            elif kind == "file":
                 yield Skipped(path.as_uri(), NOT_TEXT)
+            else:
+                on_error(path, dangling())
 
     def covers(self, uri: str) -> bool:
         """Return whether a document of `uri` would be read from this source if its file existed.
@@ -98,9 +110,7 @@ class Source:
             return False
         if self.kind == "glob":
             return matches(path, self.target) and not self.leaves_out(path)
-        root = self.target.rstrip("/") + "/"
-        is_shown = path.startswith(root) and not any(name.startswith(".") for name in path[len(root) :].split("/"))
-        return is_shown and not self.leaves_out(path)
+        return self._shows(path) and not self.leaves_out(path)
 
     def leaves_out(self, path: str, *, folder: bool = False) -> bool:
         """Return whether the patterns leave out an absolute path in the source's folder: a file, or a `folder`."""
@@ -111,13 +121,34 @@ class Source:
         return self.patterns.leave_out_within(inside) if folder else self.patterns.leave_out(inside)
 
     def reaches(self, uri: str) -> bool:
-        """Return whether a file of any name, or a folder if `uri` ends in a slash, is this source or lies in it."""
+        """Return whether a scan of this source comes to a file of any name, or to a folder if `uri` ends in a slash.
+
+        What is in an archive is where the archive is. So too if the patterns leave out the file itself.
+        """
         if self.kind == "stdin" or not uri.startswith("file:///"):
             return False
-        path = path_of_uri(uri.partition("!/")[0])
+        path = path_of_uri(archive_of(uri)).rstrip("/") or "/"
+        if self.kind == "file" or path == self.target:
+            return path == self.target
+        folder = os.path.dirname(path)
         if self.kind == "glob":
-            return matches(path, self.target) or (uri.endswith("/") and path.startswith(self.folder.rstrip("/") + "/"))
-        return self.contains(path) if self.kind == "folder" else path == self.target
+            is_inside = leads_to(path, self.target) if uri.endswith("/") else matches(path, self.target)
+        else:
+            is_inside = folder == self.target or self._shows(folder)
+        return is_inside and not self.leaves_out(folder, folder=True)
+
+    def takes_whole(self, folder: str, *, deep: bool) -> bool:
+        """Return whether a scan comes to every file shown in an absolute folder; if `deep`, also in those within."""
+        if self.kind not in ("folder", "glob") or self.leaves_out(folder, folder=True):
+            return False
+        if self.kind == "folder":
+            return folder == self.target or self._shows(folder)
+        return takes_whole(folder, self.target) and (not deep or self.target.endswith("**"))
+
+    def _shows(self, path: str) -> bool:
+        """Return whether an absolute path is in this folder, and neither it nor a folder on the way is hidden."""
+        root = self.target.rstrip("/") + "/"
+        return path.startswith(root) and not any(name.startswith(".") for name in path[len(root) :].split("/"))
 
     def holds(self, lake: Lake) -> bool:
         """Return whether this source would read the parts of `lake` as documents."""
@@ -135,7 +166,10 @@ class Source:
             return self.covers(uri)
         path = path_of_uri(archive_of(uri))
         kinds = (False,) if WITHIN in uri else _kinds_at(path)
-        is_inside = self.contains(path) if self.kind == "folder" else matches(path, self.target)
+        if self.kind == "folder":
+            is_inside = path == self.target or self._shows(path)
+        else:
+            is_inside = matches(path, self.target) or (True in kinds and leads_to(path, self.target))
         return is_inside and not any(self.leaves_out(path, folder=folder) for folder in kinds)
 
     def contains(self, path: str) -> bool:

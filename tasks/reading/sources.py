@@ -6,7 +6,6 @@ Knows no catalog: the caller decides whether a document is new, changed, a dupli
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence, Set
 from functools import partial
 from pathlib import Path
@@ -16,10 +15,9 @@ from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.ahead import parsed_ahead
 from polyseme.tasks.reading.archives import WITHIN
 from polyseme.tasks.reading.documents import Place, ReadOptions
-from polyseme.tasks.reading.formats import may_be_read
 from polyseme.tasks.reading.readers import STDIN_URI, read_file
-from polyseme.tasks.reading.skipped import EXCLUDED, HIDDEN, Skipped
-from polyseme.tasks.reading.source import Source, uri_of
+from polyseme.tasks.reading.skipped import EXCLUDED, EXCLUDED_FOLDER, HIDDEN, HIDDEN_FOLDER, Skipped
+from polyseme.tasks.reading.source import Source, path_of_uri, uri_of
 from polyseme.tasks.reading.source_file import SourceFile, reading_of
 from polyseme.tasks.reading.standard_input import read_named_stdin
 
@@ -74,7 +72,13 @@ def list_sources(
 
 
 def _is_read(skipped: Skipped, sources: Sequence[Source], files: Set[str]) -> bool:
-    """Return whether another source reads what one leaves out: the address of one of `files`, or in another folder."""
+    """Return whether another source reads what one leaves out: the address of one of `files`, or in another folder.
+
+    A folder is read if another source comes to all that is in it: that of a file in it leaves the others unread.
+    """
+    if skipped.reason in (EXCLUDED_FOLDER, HIDDEN_FOLDER):
+        folder = path_of_uri(skipped.uri).rstrip("/")
+        return any(source.takes_whole(folder, deep=True) for source in sources)
     if skipped.reason not in (EXCLUDED, HIDDEN):
         return False
     return skipped.uri in files or any(s.covers(skipped.uri) for s in sources if s.kind in ("folder", "glob"))
@@ -95,7 +99,5 @@ def shields(reject: Reject, uri: str) -> bool:
 
 
 def _add_unlisted(unlisted: list[Reject], folder: Path, error: OSError) -> None:
-    if os.path.islink(folder) and may_be_read(folder.name):
-        return  # it is read as a file, with the same error
     message = f"the folder cannot be listed: {error.strerror}; check that it exists and its permissions, then run again"
     unlisted.append(Place(folder.as_uri(), "", "").refuse("unreadable", message))
