@@ -35,10 +35,10 @@ class Coverage:
         found = self.of(uri)
         return found or tuple(number for number, source in self._others if source.scans(uri))
 
-    def skipping(self, uri: str) -> int | None:
-        """Return the number of the first source that a skipped file, or a folder, is in."""
-        number = self._targets.get(uri.partition("!/")[0])
-        return number if number is not None else next((n for n, source in self._others if source.reaches(uri)), None)
+    def skipping(self, uri: str) -> int:
+        """Return the number of the first source whose scan comes to a skipped file or folder; 0 if none does."""
+        number = self._targets.get(archive_of(uri))
+        return number if number is not None else next((n for n, source in self._others if source.reaches(uri)), 0)
 
     def scans(self, uri: str) -> bool:
         """Return whether a scan of these sources replaces the rejects of `uri` by earlier ones."""

@@ -56,7 +56,6 @@ class _Walk:
                 if self.patterns.leave_out_folder(inside + name):
                     yield path, EXCLUDED
                     continue
-                self.on_error(path, FileNotFoundError(errno.ENOENT, "this link leads nowhere"))
                 yield path, kind
             elif kind not in ("folder", "link"):
                 yield path, EXCLUDED if kind == "file" and self.patterns.leave_out_file(inside + name) else kind
@@ -122,7 +121,7 @@ def entries(
     """Yield everything under `root` but folders that are entered, sorted within each folder, depth first.
 
     `root` is an absolute path. `max_depth` 1 is the folder itself; what is deeper is left out. `on_error` is called for
-    a folder that cannot be listed, which is then skipped, and for a dangling link.
+    a folder that cannot be listed, which is then skipped.
     """
     walking = _Walk(os.path.realpath(root), on_error, hidden, max_depth, patterns)
     yield from walking.enter(root, 1)
@@ -151,30 +150,60 @@ def fixed_folder(pattern: str) -> str:
 def expand(pattern: str, *, on_error: OnError, patterns: Patterns = ALL) -> Iterator[Entry]:
     """Yield what matches an absolute pattern: `*`, `?`, `[a-z]` within a name, `**` across folders.
 
-    Besides files and special files that is, for `**`, each excluded folder. `patterns` are relative to the folder above
-    the first wildcard.
+    Besides files and special files that is each excluded folder that may have some. `patterns` are relative to the
+    folder above the first wildcard. `on_error` is also called for a dangling link that may have led to such a folder.
     """
     base = fixed_folder(pattern)
     rest = pattern[len(base.rstrip("/")) + 1 :].split("/")
     depth = None if "**" in rest else len(rest)
     hidden = any(segment.startswith(".") for segment in rest)
-    for path, kind in entries(base, on_error=on_error, hidden=hidden, max_depth=depth, patterns=patterns):
+
+    def unlisted(folder: str, error: OSError) -> None:
+        if leads_to(folder, pattern):
+            on_error(folder, error)
+
+    for path, kind in entries(base, on_error=unlisted, hidden=hidden, max_depth=depth, patterns=patterns):
         if kind in (*TO_READ, SPECIAL, EXCLUDED):
             if matches(path, pattern):
                 yield path, kind
-        elif kind == EXCLUDED_FOLDER and depth is None:
+            elif kind == "dangling":
+                unlisted(path, dangling())
+        elif kind == EXCLUDED_FOLDER and leads_to(path, pattern):
             yield path, kind
+
+
+def dangling() -> OSError:
+    """Return the error of a link that leads nowhere."""
+    return FileNotFoundError(errno.ENOENT, "this link leads nowhere")
 
 
 def matches(path: str, pattern: str) -> bool:
     """Return whether `expand` would yield the absolute `path` for `pattern`."""
-    names, segments = path.strip("/").split("/"), pattern.strip("/").split("/")
+    return len(segments := _segments(pattern)) in _reached(path, segments)
+
+
+def leads_to(folder: str, pattern: str) -> bool:
+    """Return whether `expand` may yield something for `pattern` that is in an absolute `folder`."""
+    return min(_reached(folder, segments := _segments(pattern)), default=len(segments)) < len(segments)
+
+
+def takes_whole(folder: str, pattern: str) -> bool:
+    """Return whether `expand` yields everything for `pattern` that is shown in an absolute `folder`, but no folders."""
+    return pattern.endswith(("/*", "/**")) and leads_to(folder, pattern) and matches(f"{folder.rstrip('/')}/x", pattern)
+
+
+def _segments(pattern: str) -> list[str]:
+    return pattern.strip("/").split("/")
+
+
+def _reached(path: str, segments: list[str]) -> set[int]:
+    """Return how many segments of a pattern the names of a path can use up."""
     # The positions in the pattern that the names so far can lead to: without recursion, since a path may be deeper
     # than Python's stack, and without trying every way to divide a path among several `**`.
     reached = {0}
-    for name in names:
+    for name in filter(None, path.split("/")):
         reached = {after for at in _with_empty(reached, segments) for after in _after(at, name, segments)}
-    return len(segments) in reached
+    return reached
 
 
 def _with_empty(reached: set[int], segments: list[str]) -> set[int]:

@@ -17,7 +17,17 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Reject
 from polyseme.tasks.reading.archives import WITHIN, archive_of
 from polyseme.tasks.reading.documents import Place, ReadOptions
-from polyseme.tasks.reading.folders import TO_READ, OnError, entries, expand, fixed_folder, matches
+from polyseme.tasks.reading.folders import (
+    TO_READ,
+    OnError,
+    dangling,
+    entries,
+    expand,
+    fixed_folder,
+    leads_to,
+    matches,
+    takes_whole,
+)  # fmt: skip
 from polyseme.tasks.reading.formats import may_be_read
 from polyseme.tasks.reading.local_file import LocalFile
 from polyseme.tasks.reading.readers import STDIN_URI
@@ -97,8 +107,10 @@ class LocalSource(Source):
                 yield Skipped(uri_of(path) + ("/" if kind.endswith("folder") else ""), kind)
             elif may_be_read(path.rpartition("/")[2]):
                 yield path
-            elif kind == "file":  # a dangling link was an error
+            elif kind == "file":
                 yield Skipped(uri_of(path), NOT_TEXT)
+            else:
+                on_error(path, dangling())
 
     def covers(self, uri: str) -> bool:
         """Return whether a document of `uri` would be read from this source if its file existed.
@@ -116,9 +128,7 @@ class LocalSource(Source):
             return False
         if self.kind == "glob":
             return matches(path, self.target) and not self.leaves_out(path)
-        root = self.target.rstrip("/") + "/"
-        is_hidden = "/." in path[len(root) - 1 :]
-        return path.startswith(root) and not is_hidden and not self.leaves_out(path)
+        return self._shows(path) and not self.leaves_out(path)
 
     def leaves_out(self, path: str, *, folder: bool = False) -> bool:
         """Return whether the patterns leave out an absolute path in the source's folder: a file, or a `folder`."""
@@ -131,13 +141,37 @@ class LocalSource(Source):
         return self.patterns.leave_out_within(inside) if folder else self.patterns.leave_out(inside)
 
     def reaches(self, uri: str) -> bool:
-        """Return whether a file of any name, or a folder if `uri` ends in a slash, is this source or lies in it."""
+        """Return whether a scan of this source comes to a file of any name, or to a folder if `uri` ends in a slash.
+
+        What is in an archive is where the archive is. So too if the patterns leave out the file itself.
+        """
         if self.kind == "stdin" or not uri.startswith("file:///"):
             return False
-        path = path_of_uri(uri.partition("!/")[0])
+        path = path_of_uri(archive_of(uri)).rstrip("/") or "/"
+        if self.kind == "file" or path == self.target:
+            return path == self.target
+        folder = os.path.dirname(path)
         if self.kind == "glob":
-            return matches(path, self.target) or (uri.endswith("/") and path.startswith(self.folder.rstrip("/") + "/"))
-        return self._has(path) if self.kind == "folder" else path == self.target
+            is_inside = leads_to(path, self.target) if uri.endswith("/") else matches(path, self.target)
+        else:
+            is_inside = folder == self.target or self._shows(folder)
+        return is_inside and not self.leaves_out(folder, folder=True)
+
+    def takes_whole(self, folder: str, *, deep: bool) -> bool:
+        """Return whether a scan comes to every file shown in the folder of an address; if `deep`, also within."""
+        if self.kind not in ("folder", "glob") or not folder.startswith("file:///"):
+            return False
+        path = path_of_uri(folder).rstrip("/") or "/"
+        if self.leaves_out(path, folder=True):
+            return False
+        if self.kind == "folder":
+            return path == self.target or self._shows(path)
+        return takes_whole(path, self.target) and (not deep or self.target.endswith("**"))
+
+    def _shows(self, path: str) -> bool:
+        """Return whether an absolute path is in this folder, and neither it nor a folder on the way is hidden."""
+        root = self.target.rstrip("/") + "/"
+        return path.startswith(root) and "/." not in path[len(root) - 1 :]
 
     def holds(self, lake: Lake) -> bool:
         """Return whether this source would read the parts of `lake` as documents."""
@@ -155,15 +189,15 @@ class LocalSource(Source):
             return self.covers(uri)
         path = path_of_uri(archive_of(uri))
         kinds = (False,) if WITHIN in uri else _kinds_at(path)
-        is_inside = self._has(path) if self.kind == "folder" else matches(path, self.target)
+        if self.kind == "folder":
+            is_inside = path == self.target or self._shows(path)
+        else:
+            is_inside = matches(path, self.target) or (True in kinds and leads_to(path, self.target))
         return is_inside and not any(self.leaves_out(path, folder=folder) for folder in kinds)
 
     def contains(self, name: str) -> bool:
         """Return whether the source of this name, a file, folder or pattern, is this folder or lies in it."""
-        return self.kind == "folder" and self._has(path_of(name))
-
-    def _has(self, path: str) -> bool:
-        return (path + "/").startswith(self.target.rstrip("/") + "/")
+        return self.kind == "folder" and (path_of(name) + "/").startswith(self.target.rstrip("/") + "/")
 
 
 def path_of_uri(uri: str) -> str:
@@ -202,7 +236,5 @@ def _warn(folder: str, error: OSError) -> None:
 
 
 def _add_unlisted(unlisted: list[Reject], folder: str, error: OSError) -> None:
-    if os.path.islink(folder) and may_be_read(os.path.basename(folder)):
-        return  # it is read as a file, with the same error
     message = f"the folder cannot be listed: {error.strerror}; check that it exists and its permissions, then run again"
     unlisted.append(Place(uri_of(folder), "", "").refuse("unreadable", message))

@@ -13,6 +13,9 @@ AT_FAULT = frozenset({NOT_TEXT, BINARY, SPECIAL})
 """Reasons that `--strict` heeds. What the user hid or excluded is no fault, and with a linked folder that is entered
 elsewhere, or leads to a parent, with a file that is empty and with what is no page of the web, nothing is lost."""
 
+WITHOUT_TEXT = frozenset({NOT_TEXT, BINARY, EMPTY})
+"""Reasons that are found in the content: the file is there, and may have had documents."""
+
 _LONGEST_EXTENSION = 16
 
 

@@ -72,7 +72,14 @@ class Source(ABC):
 
     @abstractmethod
     def reaches(self, uri: str) -> bool:
-        """Return whether a file of any name, or a folder if `uri` ends in a slash, is this source or lies in it."""
+        """Return whether a scan of this source comes to a file of any name, or to a folder if `uri` ends in a slash.
+
+        What is in an archive is where the archive is. So too if the patterns leave out the file itself.
+        """
+
+    def takes_whole(self, folder: str, *, deep: bool) -> bool:
+        """Return whether a scan comes to every file shown in the folder of an address; if `deep`, also within."""
+        return False
 
     @abstractmethod
     def scans(self, uri: str) -> bool:

@@ -14,7 +14,7 @@ from polyseme.tasks.reading.ahead import parsed_ahead
 from polyseme.tasks.reading.archives import WITHIN
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.readers import STDIN_URI
-from polyseme.tasks.reading.skipped import EXCLUDED, HIDDEN, Skipped
+from polyseme.tasks.reading.skipped import EXCLUDED, EXCLUDED_FOLDER, HIDDEN, HIDDEN_FOLDER, Skipped
 from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.source_file import SourceFile, reading_of
 from polyseme.tasks.reading.standard_input import read_named_stdin
@@ -70,7 +70,12 @@ def _listed(
 
 
 def _is_read(skipped: Skipped, sources: Sequence[Source], singles: Set[str]) -> bool:
-    """Return whether another source reads what one leaves out: the one file of a source, or in another folder."""
+    """Return whether another source reads what one leaves out: the one file of a source, or in another folder.
+
+    A folder is read if another source comes to all that is in it: that of a file in it leaves the others unread.
+    """
+    if skipped.reason in (EXCLUDED_FOLDER, HIDDEN_FOLDER):
+        return any(source.takes_whole(skipped.uri, deep=True) for source in sources)
     if skipped.reason not in (EXCLUDED, HIDDEN):
         return False
     return skipped.uri in singles or any(s.covers(skipped.uri) for s in sources if s.single is None)

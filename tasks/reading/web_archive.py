@@ -43,6 +43,7 @@ _FORMATS = {
 }  # fmt: skip
 """The formats of one text by the type that a server gives. Workbooks are several texts, and are not read."""
 _AHEAD_PER_WORKER = 4
+_MOST_DIGITS = 19
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -65,9 +66,15 @@ def read_web_archive(
             yield from read_web_archive(stream, uri, options, parsers=own)
         return
     waiting: deque[_Page | Reject | Skipped] = deque()
-    found = False
-    for number, record in enumerate(_records(stream), start=1):
-        found = True
+    records, number, failure = _records(stream, options.parse_mb << 20), 0, None
+    while True:
+        try:
+            record = next(records, None)
+        except Exception as error:  # raised once what came before it is yielded
+            record, failure = None, error
+        if record is None:
+            break
+        number += 1
         place = Place(uri, f"record {number}", f"{uri}#{number}")
         waiting.append(_begun(record, place, options, parsers))
         while len(waiting) > _AHEAD_PER_WORKER * parsers.size or not isinstance(waiting[0], _Page):
@@ -76,30 +83,59 @@ def read_web_archive(
                 break
     while waiting:
         yield _ended(waiting.popleft(), options)
-    if not found:
+    if failure is not None:
+        raise failure
+    if not number:
         message = "no page in it: no record of type response, resource or conversion"
         yield Place(uri, "", uri).refuse("empty-file", message)
 
 
-def _records(stream: io.BufferedReader) -> Iterator[WarcRecord]:
+def _records(stream: io.BufferedReader, limit: int) -> Iterator[WarcRecord]:
+    """Yield the records with a page; what is in one of up to `limit` bytes is in memory.
+
+    Each is yielded once the next one is found: the iterator goes on from the content of a record, and would end at one
+    that is not coded as it says.
+    """
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
     kinds = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
     # What is compressed was expanded before, within limits.
-    yield from ArchiveIterator(stream, record_types=kinds, parse_http=False, stream_detect=False, auto_decode="none")
+    found = ArchiveIterator(stream, record_types=kinds, parse_http=False, stream_detect=False, auto_decode="none")
+    held: WarcRecord | None = None
+    try:
+        for record in found:
+            if record.content_length <= limit:
+                record.freeze()
+            if held is not None:
+                yield held
+            held = record
+    except Exception:
+        if held is not None:
+            yield held
+        raise
+    if held is not None:
+        yield held
 
 
 def _begun(record: WarcRecord, place: Place, options: ReadOptions, parsers: Parsers) -> _Page | Reject | Skipped:
     """Return a record, its parser started if it needs one."""
-    url, limit = record.headers.get("WARC-Target-URI") or "", options.parse_mb << 20
-    written = record.headers.get("Content-Length")
-    if written is None or not written.strip().isdecimal():
+    written = (record.headers.get("Content-Length") or "").strip(" \t")
+    if not (written.isascii() and written.isdigit() and len(written) < _MOST_DIGITS):
         return place.refuse("truncated", "the header ends early or has no length; copy the file again")
-    if record.content_length > limit:
+    if record.content_length > options.parse_mb << 20:
         return place.refuse("document-too-large", f"a record of {record.content_length:,} bytes; raise --parse-mb")
-    record.freeze()
     if record.content_length < int(written):
         return place.refuse("truncated", "the record ends early; copy the file again")
+    try:
+        return _opened(record, place, options, parsers)
+    except (OSError, ValueError) as error:  # of this record alone, which is in memory
+        message = f"damaged ({str(error)[:120]}); fetch the page again"
+        return place.refuse("corrupt", message, doc_id=place.key)
+
+
+def _opened(record: WarcRecord, place: Place, options: ReadOptions, parsers: Parsers) -> _Page | Reject | Skipped:
+    """Return the page of a record that is whole. Raises OSError and ValueError if it is not coded as it says."""
+    url, limit = record.headers.get("WARC-Target-URI") or "", options.parse_mb << 20
     kind = record.headers.get("Content-Type") or ""
     if record.is_http:
         record.parse_http(auto_decode="all")

@@ -19,10 +19,9 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, DocumentVersion, HeldBack, Outputs, Reject, Shard
 from polyseme.tasks.reading.ahead import parsed_ahead
 from polyseme.tasks.reading.coverage import Coverage
-from polyseme.tasks.reading.skipped import Skipped
+from polyseme.tasks.reading.skipped import WITHOUT_TEXT, Skipped
 from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.source_file import SourceFile
-from polyseme.tasks.reading.sources import shields
 from polyseme.tasks.shards.comparison import Batch, Pending, is_current, is_redescribed
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.file_readings import FileReadings
@@ -31,6 +30,7 @@ from polyseme.tasks.shards.refusals import duplicate, key_bytes, taken, too_long
 from polyseme.tasks.shards.reject_rows import RejectRows
 from polyseme.tasks.shards.seen_ids import SeenIds
 from polyseme.tasks.shards.settling import settle
+from polyseme.tasks.shards.shielding import Shielding
 from polyseme.tasks.shards.skipped_tally import SkippedTally
 from polyseme.tasks.shards.staging import Stage
 from polyseme.tasks.shards.tally import SourceTallies, Tally, What
@@ -38,7 +38,6 @@ from polyseme.tasks.shards.unopened_files import Closed, Unopened, UnopenedFiles
 
 Item = SourceFile | Document | Reject | Skipped
 """What a scan is given: a file that it reads or not, or what was read already."""
-_UNREAD_A_LOOKUP = 1000
 
 
 @dataclass
@@ -65,8 +64,7 @@ class Scan:
     """Deletions that were not made because they were too many."""
     seen: SeenIds = field(default_factory=SeenIds)
     _skipped: SkippedTally = field(default_factory=SkippedTally)
-    _unread: list[str] = field(default_factory=list)
-    _shielding: dict[str, Reject] = field(default_factory=dict)
+    _shielding: Shielding = field(init=False)
     _identities: Identities | None = None
     _coverage: Coverage = field(init=False)
     _reject_rows: RejectRows = field(init=False)
@@ -84,6 +82,7 @@ class Scan:
         self.encodings = tuple(e.encoding_id for e in self.catalog.encodings())
         self._coverage = Coverage(self.sources or ())
         self._reject_rows = RejectRows(self.catalog, self.run_id)
+        self._shielding = Shielding(self.catalog)
         if self.by_source and self.sources is not None:
             self.of_sources = SourceTallies.of(len(self.sources), self._coverage.reading)
         if self.sources is not None:
@@ -101,7 +100,7 @@ class Scan:
             else:
                 yield from self._taken(item)
         yield from self._compared()
-        self._shield_unread()
+        self._shielding.finish()
         self._readings.finish()
         self._reject_rows.finish()
 
@@ -200,10 +199,7 @@ class Scan:
 
     def shielded(self, uri: str) -> bool:
         """Return whether documents of `uri` may still exist although this scan did not read them."""
-        # Folders, and archives: what ends before `/`, or before `!/`.
-        above = (uri[:end].removesuffix("!") for end, character in enumerate(uri) if character == "/")
-        found = (self._shielding.get(address) for address in (uri, *above))
-        return any(shields(reject, uri) for reject in found if reject is not None)
+        return self._shielding.has(uri)
 
     def retire_rejects(self, sources: Sequence[Source]) -> None:
         """Remove the rejects of earlier scans of `sources`; those of this scan replace them."""
@@ -333,26 +329,12 @@ class Scan:
 
     def _skip(self, skipped: Skipped, *, files: int = 1) -> None:
         number = self._coverage.skipping(skipped.uri)
-        if number is None:
-            raise AssertionError(f"no source has {skipped.uri}")
         self._skipped.add(skipped, number, files=files)
         self.tally.skipped_files += files
         if self.of_sources is not None:
             self.of_sources.tallies[number].skipped_files += files
-        if self._covers(skipped.uri):
-            self._unread.append(skipped.uri)
-            if len(self._unread) >= _UNREAD_A_LOOKUP:
-                self._shield_unread()
-
-    def _shield_unread(self) -> None:
-        """Keep the documents of files in which no text is found any more, as those of a file that is refused."""
-        if self._unread:
-            with self.catalog.reading() as connection:
-                known = addresses.live_at(connection, self._unread)
-            self._shielding |= {
-                uri: Reject(uri, "", "read", "unreadable", "no text is found in it", "") for uri in known
-            }
-            self._unread = []
+        if skipped.reason in WITHOUT_TEXT and self._covers(skipped.uri):
+            self._shielding.add_unread(skipped.uri)
 
     def _covers(self, uri: str) -> bool:
         return bool(self._coverage.of(uri))
@@ -361,11 +343,7 @@ class Scan:
         self._count("rejected", reject.uri)
         self._readings.refuse_document(reject.uri)
         self.refused[reject.code] += 1
-        if shields(reject, reject.uri):
-            # One an address is enough; `unreadable` is the one that may be of a folder.
-            address = reject.uri.rstrip("/")
-            if reject.code == "unreadable" or address not in self._shielding:
-                self._shielding[address] = reject
+        self._shielding.add(reject)
         if reject.doc_id is not None:
             self.seen.add_refused(reject.doc_id)
         self._reject_rows.add(reject)

@@ -53,6 +53,7 @@ _EDGES = (
 def seeds() -> dict[str, bytes]:
     """Return valid files by the suffixes of their names, numbered if there are several."""
     plain = {".jsonl": _LINES, ".csv": _TABLE, ".tsv": _TABLE.replace(b",", b"\t"), ".txt": "é wide".encode("utf-16")}
+    plain[".json"] = b'[{"id": 1, "text": "The harbour froze."}, {"text": "caf\xc3\xa9", "a": [1e3, null]}]\n'
     plain[".md"] = b"---\ntitle: x\n---\n# Title #\n```\n# no\n```\n"
     found = {f"0{suffix}": content for suffix, content in plain.items()}
     for suffix in (".jsonl", ".csv"):
@@ -67,7 +68,38 @@ def seeds() -> dict[str, bytes]:
                 pa.table(_ROWS), out, compression=compression, use_dictionary=dictionary, data_page_version=version
             )
             found[f"{number}{dictionary}.parquet"] = out.getvalue()
-    return found | _of_programs()
+    feed = b'{"version": "https://jsonfeed.org/version/1.1", "items": [{"id": "1", "content_text": "One."}]}'
+    return found | {"1.json": feed, "2.json": b'{"text": "One."}'} | _of_programs() | _of_the_web()
+
+
+def _of_the_web() -> dict[str, bytes]:
+    """Return valid web archives: answers of servers in several codings, and texts made of them."""
+    page, packed = document_files.page("The harbour froze.").encode(), "Content-Encoding: gzip\r\n"
+    records = [
+        _record("warcinfo", b"software: a crawler\r\n", "application/warc-fields"),
+        _record("response", _answer(page, "text/html; charset=utf-8")),
+        _record("response", _answer(gzip.compress(page, mtime=0), "text/html", packed)),
+        _record("response", _answer(b"6\r\nA text\r\n0\r\n\r\n", "text/plain", "Transfer-Encoding: chunked\r\n")),
+        _record("resource", document_files.pdf(), "application/pdf"),
+    ]
+    text = _record("conversion", "Das Café.".encode(), "text/plain")
+    return {
+        "0.warc": b"".join(records),
+        "0.warc.gz": b"".join(gzip.compress(record, mtime=0) for record in records),
+        "0.wet": text * 3, "0.wet.gz": gzip.compress(text, mtime=0) * 3,
+    }  # fmt: skip
+
+
+def _record(kind: str, content: bytes, type_: str = "application/http") -> bytes:
+    lines = [
+        "WARC/1.0", f"WARC-Type: {kind}", "WARC-Target-URI: https://example.org/a", "WARC-Date: 2026-01-02T03:04:05Z",
+        f"Content-Type: {type_}", f"Content-Length: {len(content)}", "", "",
+    ]  # fmt: skip
+    return "\r\n".join(lines).encode() + content + b"\r\n\r\n"
+
+
+def _answer(content: bytes, type_: str, more: str = "") -> bytes:
+    return f"HTTP/1.1 200 OK\r\nContent-Type: {type_}\r\n{more}\r\n".encode() + content
 
 
 def _of_programs() -> dict[str, bytes]:
@@ -80,6 +112,7 @@ def _of_programs() -> dict[str, bytes]:
         "0.rtf": document_files.rtf(),
         "0.ipynb": document_files.notebook(("markdown", "# Ice"), ("code", "melt()")), "0.xml": document_files.tei(),
     }  # fmt: skip
+    found["0.html.gz"] = gzip.compress(found["0.html"], mtime=0)
     found["0.rst"] = found["0.org"] = b"Title\n=====\n\nThe *harbour* froze, `see <https://x.org>`_.\n\n* one\n"
     # Stored, so that an edit reaches the XML and not the compression alone.
     for name in ("0.docx", "0.pptx", "0.xlsx", "0.odt", "0.epub"):

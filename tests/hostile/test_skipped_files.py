@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,18 @@ def test_a_file_without_a_suffix_that_lost_its_text_keeps_its_documents(
     assert (scan.tally.deleted, len(lakeside.documents())) == (0, 5)
     (root / "README").unlink()
     assert lakeside.embed(root, limit="100%").tally.deleted == 1
+
+
+def test_a_pipe_or_a_folder_in_the_place_of_a_file_leaves_no_document_of_it(lakeside: Lakeside, tmp_path: Path) -> None:
+    root = put(tmp_path / "root", "a.txt", "b.txt", "c.txt", "README")
+    lakeside.embed(root)
+    for name in ("a.txt", "b.txt", "README"):
+        (root / name).unlink()
+    os.mkfifo(root / "a.txt")
+    os.mkfifo(root / "README")
+    (root / "b.txt").mkdir()
+    assert lakeside.embed(root, limit="100%").tally.deleted == 3
+    assert list(lakeside.documents().values()) == [(root / "c.txt").as_uri()]
 
 
 def test_a_json_file_that_is_empty_keeps_its_documents(lakeside: Lakeside, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document, Reject
+from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.resolving import resolve
@@ -130,6 +131,83 @@ def test_what_one_source_leaves_out_and_another_reads_is_a_document(tmp_path: Pa
     specs = (tmp_path / "sub", tmp_path, tmp_path / ".notes.txt")
     assert sorted(texts(tmp_path, *specs, patterns=patterns)) == [".notes.txt", "sub/b.txt", "sub/top.txt"]
     assert reasons(tmp_path, *specs, patterns=patterns) == {}
+
+
+@pytest.mark.parametrize("other", [".kept", ".kept/**", "sub", "sub/**"])
+def test_a_folder_that_one_source_does_not_enter_and_another_does_is_not_counted(tmp_path: Path, other: str) -> None:
+    for name in ("a.txt", ".kept/b.txt", ".kept/deep/c.txt", "sub/d.txt", ".away/e.txt"):
+        put(tmp_path, name)
+    patterns = Patterns(exclude=("/sub/",))
+    for specs in ((tmp_path, tmp_path / other), (tmp_path / other, tmp_path)):
+        found = reasons(tmp_path, *specs, patterns=patterns)
+        left = {".away/": "hidden-folder", ".kept/": "hidden-folder", "sub/": "excluded-folder"}
+        del left[other.partition("/")[0] + "/"]
+        assert found == left
+
+
+@pytest.mark.parametrize("other", [".kept/b.txt", ".kept/*", ".kept/*.txt"])
+def test_a_folder_of_which_another_source_reads_a_part_is_counted(tmp_path: Path, other: str) -> None:
+    for name in ("a.txt", ".kept/b.txt", ".kept/deep/c.txt"):
+        put(tmp_path, name)
+    assert reasons(tmp_path, tmp_path, tmp_path / other) == {".kept/": "hidden-folder"}
+
+
+def test_a_glob_says_something_of_a_folder_only_if_it_may_match_in_it(tmp_path: Path) -> None:
+    for name in ("a.txt", "build/b.txt", "sub/build/c.txt", "sub/x/d.txt"):
+        put(tmp_path, name)
+    patterns = Patterns(exclude=("build/",))
+    for pattern, folders in (("*.txt", []), ("*/*.txt", ["build/"]), ("sub/**/*.txt", ["sub/build/"])):
+        assert reasons(tmp_path, f"{tmp_path}/{pattern}", patterns=patterns) == dict.fromkeys(
+            folders, "excluded-folder"
+        )
+
+
+@pytest.mark.parametrize("name", ["sub", "sub.d"])
+def test_a_link_that_may_have_led_to_a_folder_is_refused_only_by_a_glob_that_looked_into_it(
+    tmp_path: Path, name: str
+) -> None:
+    put(tmp_path, "in/a.txt")
+    put(tmp_path, "in/real/a.txt")
+    link = tmp_path / "in" / name
+    link.symlink_to(tmp_path / "away")
+    for pattern in ("*/a.txt", "**/a.txt", "*/*"):
+        (refused,) = [item for item in read(f"{tmp_path}/in/{pattern}") if isinstance(item, Reject)]
+        assert (refused.uri, refused.code) == (link.as_uri(), "unreadable")
+    assert [type(item) for item in read(f"{tmp_path}/in/*.txt")] == [Document]
+    (source,) = resolve([f"{tmp_path}/in/*/a.txt"])
+    assert source.scans(link.as_uri())
+    (tmp_path / "away").mkdir()
+    assert source.scans(link.as_uri()), "its reject must go once it leads to a folder"
+    assert not resolve([f"{tmp_path}/in/*.txt"])[0].scans((tmp_path / "in" / "real").as_uri())
+
+
+def test_a_source_has_what_its_scan_comes_to(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.png", "sub/c.png", ".h/d.txt", "build/e.png", "sub/.x/f.png", "sub/p.zip"):
+        put(tmp_path, name)
+    exclude = Patterns(exclude=("build/",))
+    for spec in ("", "*.txt", "*", "**", "sub", "sub/*", ".h", ".h/*", "a.txt", "*/*"):
+        (source,) = resolve([f"{tmp_path}/{spec}"], patterns=exclude)
+        found = {item.uri for item in read(f"{tmp_path}/{spec}", patterns=exclude)}
+        every = [p.as_uri() + "/" * p.is_dir() for p in tmp_path.rglob("*")]
+        assert found <= {uri for uri in every if source.reaches(uri)}, spec
+        files = {uri for uri in every if not uri.endswith("/")}
+        assert {uri for uri in files if source.reaches(uri)} == found & files, spec
+        assert source.reaches(f"{tmp_path.as_uri()}/sub/p.zip!/a/b.png") == ((tmp_path / "sub/p.zip").as_uri() in found)
+
+
+def test_what_is_skipped_is_of_a_source_that_comes_to_it(tmp_path: Path) -> None:
+    for name in ("in/a.txt", "in/sub/.h/b.txt", "in/sub/c.png", "in/.k/d.png"):
+        put(tmp_path, name)
+    root = tmp_path / "in"
+    for specs, uri, number in (
+        ((f"{root}/*.txt", root), "sub/.h/", 1),
+        ((f"{root}/**", root), "sub/.h/", 1),
+        ((root, root / "sub"), "sub/c.png", 0),
+        ((root, root / ".k"), ".k/d.png", 1),
+        ((root / "sub", root / "a.txt"), "a.txt!/x.png", 1),
+        ((root, root / "sub"), "../away.png", 0),
+    ):
+        assert Coverage(resolve([str(spec) for spec in specs])).skipping(f"{root.as_uri()}/{uri}") == number, uri
 
 
 def test_what_is_excluded_is_not_covered(tmp_path: Path) -> None:

@@ -109,6 +109,38 @@ def test_an_archive_that_ends_early_is_told_and_what_is_whole_is_kept(tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("content", "more"),
+    [
+        (b"\0\1" + gzip.compress(PAGE.encode()), "Content-Encoding: gzip\r\n"),
+        (b"zz\r\n" + PAGE.encode(), "Transfer-Encoding: chunked\r\n"),
+        (PAGE.encode(), "Transfer-Encoding: odd\r\n"),
+    ],
+    ids=["damaged", "chunks", "unknown"],
+)
+def test_a_page_that_is_not_coded_as_it_says_is_one_reject(tmp_path: Path, content: bytes, more: str) -> None:
+    bad = record("response", answer(content, more=more))
+    found = read(tmp_path, page("one") + bad + page("two"))
+    assert [item.text if isinstance(item, Document) else item.code for item in found] == ["one", "corrupt", "two"]  # type: ignore[union-attr]
+
+
+def test_pages_before_damage_are_kept(tmp_path: Path) -> None:
+    pages = [page(f"page {n}") for n in range(3)]
+    *kept, last = read(tmp_path, b"".join(pages) + b"no record " * 999)
+    assert [item.text for item in kept if isinstance(item, Document)] == ["page 0", "page 1", "page 2"]
+    assert isinstance(last, Reject)
+    assert last.code == "corrupt"
+
+
+@pytest.mark.parametrize("length", ["\x1c1", "\xb2", "9" * 5000, "-1", "+1", "1_0", ""])
+def test_a_length_that_is_no_number_is_a_reject(tmp_path: Path, length: str) -> None:
+    odd = record("resource", b"x", type_="text/plain").replace(b"Length: 1", b"Length: " + length.encode("latin-1"))
+    found = read(tmp_path, page("one") + odd)
+    assert isinstance(found[0], Document)
+    assert isinstance(found[1], Reject)
+    assert found[1].code in ("truncated", "document-too-large")
+
+
+@pytest.mark.parametrize(
     ("content", "code"), [(b"no archive\n" * 20, "corrupt"), (INFO, "empty-file"), (b"", "empty-file")]
 )
 def test_what_is_no_archive_is_one_reject(tmp_path: Path, content: bytes, code: str) -> None:
