@@ -66,6 +66,11 @@ class SourceFile:
         """Return whether a later change would show in the state, for a file that began to be read at `began`."""
         raise NotImplementedError
 
+    @property
+    def most_waiting(self) -> int | None:
+        """How many files may be started before the first of them is read; None for a few a parser."""
+        return None
+
     def lend(self, parsers: Parsers) -> None:
         """Let `parsers` parse what has to be, once the file is read."""
         self.parsers = parsers

@@ -41,6 +41,8 @@ class Unopened:
     kept: ReadFile
     stored: _Stored | None
 
+    most_waiting = None
+
     def start(self, parsers: Parsers, *, most_bytes: int) -> int:
         """Let `parsers` parse what is in the file, should it be read after all; no process starts before that."""
         self.file.lend(parsers)
