@@ -22,6 +22,7 @@ from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.regular_files import special_kind
 from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.standard_input import check_stdin_name
+from polyseme.tasks.reading.web_source import resolve_web
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 Known = Callable[[Source], bool]
@@ -75,6 +76,8 @@ def refuse_credentials(specs: Sequence[str]) -> None:
 def _resolve(spec: str, known: Known) -> Source:
     if (stored := store_of(spec)) is not None:
         return resolve_objects(spec, *stored, known=known)
+    if spec.lower().startswith(("https://", "http://")):
+        return resolve_web(spec, known=known)
     name = _path_in(spec) if _SCHEME.match(spec) else spec
     if not name or "\0" in name or not _is_encodable(name):
         raise UsageError(

@@ -66,6 +66,10 @@ class SourceFile:
         """Return whether a later change would show in the state, for a file that began to be read at `began`."""
         raise NotImplementedError
 
+    def dated(self, document: Document, state: FileState) -> Document:
+        """Return a document of the file with the time of its last change and its size."""
+        return replace(document, modified_at=_time(state.modified_ns), bytes=state.size)
+
     @property
     def most_waiting(self) -> int | None:
         """How many files may be started before the first of them is read; None for a few a parser."""
@@ -86,7 +90,7 @@ class SourceFile:
         started, self.started = self.started or Started(now(), self.state()), None
         began, before = started.at, started.state
         for item in self.content(started.answers):
-            yield _dated(item, before) if before is not None and isinstance(item, Document) else item
+            yield self.dated(item, before) if before is not None and isinstance(item, Document) else item
         if before is not None and before == self.state() and self.is_settled(before, began):
             self.as_read = before
 
@@ -95,10 +99,6 @@ def reading_of(options: ReadOptions) -> str:
     """Return 16 hex digits for the options and the packages that decide what reading a file gives."""
     settings = {name: value for name, value in asdict(options).items() if name != "checksum"}
     return hashlib.sha256(json.dumps([settings, _releases()], sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _dated(document: Document, state: FileState) -> Document:
-    return replace(document, modified_at=_time(state.modified_ns), bytes=state.size)
 
 
 @lru_cache(maxsize=16)

@@ -154,7 +154,7 @@ class Identities:
 
     def _is_from(self, uri: str, here: str) -> bool:
         """Return whether the file at `here` may have been at `uri` before."""
-        if not is_place(uri) or os.path.basename(uri) != os.path.basename(here):
+        if not (is_place(uri) and is_place(here)) or os.path.basename(uri) != os.path.basename(here):
             return False
         if not self.presence.is_there(uri):
             return True
