@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from polyseme.flows.observation.facts import Source
 from polyseme.storage.schemas import table_schema
-from polyseme.tasks.reading.folders import fixed_folder
+from polyseme.tasks.reading.folders import MAGIC, fixed_folder
+from polyseme.tasks.reading.object_store import store_of
 
 Name = tuple[str, str]
 """A dataset's namespace and its name in it."""
@@ -30,8 +31,20 @@ def source_name(source: Source) -> Name | None:
     """Return the name of what a run reads; None for standard input without a name of its own."""
     if source.kind == "stdin":
         return ("stdin", source.name) if source.name else None
+    if "://" in source.name and not source.name.startswith("file://"):
+        return _remote_name(source.name)
     path = source.name.removeprefix("file://")
     return "file", fixed_folder(path) if source.kind == "glob" else path
+
+
+def _remote_name(address: str) -> Name:
+    """Return the name of an object, a prefix or a file of the web; keys are literal, and a pattern is its prefix."""
+    if (found := store_of(address)) is None:
+        return place_name(address)
+    store, key = found
+    if first := MAGIC.search(key):
+        key = key[: key.rfind("/", 0, first.start()) + 1]
+    return f"{store.scheme}://{store.bucket}", key.strip("/") or "/"
 
 
 def table_name(lake: str, table: str, encoding_id: str) -> Name:

@@ -16,8 +16,10 @@ from prefect.cache_policies import NO_CACHE
 from polyseme.flows.runs.run_report import RunReport
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.sql.publish import publish
+from polyseme.tasks.reading.folders import MAGIC
 
 _REFUSED = re.compile(r"[\s#?&%\"'<>\[\]{}|\\^`\0]")
+_ADDRESS = re.compile(r"(?:file|s3|gs|az|hf|https?)://")
 _LONGEST, _MOST_SOURCES = 500, 50
 
 
@@ -66,5 +68,7 @@ def asset_key(place: str) -> str:
 
 
 def is_there(place: str) -> bool:
-    """True for an existing file or folder; standard input and glob patterns are not addresses."""
-    return place.startswith("file://") or os.path.exists(os.path.expanduser(place))
+    """True for an existing file or folder and for an address; standard input and patterns are not addresses."""
+    if _ADDRESS.match(place):
+        return place.startswith("file://") or not MAGIC.search(place)
+    return os.path.exists(os.path.expanduser(place))

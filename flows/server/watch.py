@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -60,11 +61,11 @@ def watched(corpora: Iterable[Corpus], folders: Sequence[Path] = ()) -> list[Wat
     chosen = [folder.resolve() for folder in folders]
     for folder in chosen:
         if not folder.is_dir():
-            raise UsageError(f"There is no folder {folder} to watch.")
+            raise UsageError(_no_folder(folder, folders[chosen.index(folder)]))
     found, used, failures = [], set[Path](), list[UsageError]()
     for corpus in corpora:
         try:
-            sources = tuple(source for source in corpus.resolved() if isinstance(source, LocalSource))
+            sources = _local(corpus)
         except UsageError as error:
             failures.append(error)
             continue
@@ -250,6 +251,24 @@ class Outbox:
             note(f"{payload.corpus}: {payload.reason}, {payload.files} files")
         self._waiting.clear()
         self._failures, self._not_before = 0, 0.0
+
+
+def _no_folder(folder: Path, named: Path) -> str:
+    if re.match(r"[a-z0-9]+:/", str(named)):  # a path has one slash where an address has two
+        return (
+            f"{str(named).replace(':/', '://', 1)} is not on this machine, reports no changes and is not watched. "
+            "Embed it on a schedule: what did not change is not opened."
+        )
+    return f"There is no folder {folder} to watch."
+
+
+def _local(corpus: Corpus) -> tuple[LocalSource, ...]:
+    """Return the sources of a corpus on this machine, and say which others it has: they report no changes."""
+    sources = corpus.resolved()
+    for source in sources:
+        if not isinstance(source, LocalSource):
+            note(f"{corpus.name}: {source.name} reports no changes and is not watched. Embed it on a schedule.")
+    return tuple(source for source in sources if isinstance(source, LocalSource))
 
 
 def _root(source: LocalSource) -> Path:

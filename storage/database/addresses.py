@@ -30,6 +30,9 @@ from polyseme.storage.database.dialects import chunks, insert_into, listed
 from polyseme.storage.database.schema import RECORD_PREFIX, document_versions, encodings, other_uris
 
 FILE, STDIN = "file:///", "stdin:"
+STORES = ("s3://", "gs://", "az://", "hf://")
+DERIVED = (FILE, STDIN, *STORES)
+"""What addresses begin with from which ids are derived that stay when a file is moved."""
 _MOST_ALIKE = 10_000
 """The most documents with the same records that are looked at: a boilerplate text may occur a million times."""
 
@@ -66,7 +69,7 @@ def ids_at(connection: Connection, uris: Sequence[str]) -> dict[str, set[str]]:
     following = func.substr(d.doc_id, func.length(d.uri) + 1, 1)
     own = and_(func.substr(d.doc_id, 1, func.length(d.uri)) == d.uri, following.in_(["", "#"]))
     # Neither a range of ids nor a list of encodings: SQLite would search all of the lake for each page of addresses.
-    is_address = or_(*(func.substr(d.doc_id, 1, len(prefix)) == prefix for prefix in (FILE, STDIN)))
+    is_address = or_(*(func.substr(d.doc_id, 1, len(prefix)) == prefix for prefix in DERIVED))
     ids = (func.coalesce(func.min(case((which, d.doc_id))), "") for which in (own, not_(own)))
     query = select(d.uri, *ids).where(d.deleted.is_(False), is_address).group_by(d.uri)
     for encoding_id in _encoding_ids(connection):

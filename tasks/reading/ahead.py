@@ -17,13 +17,18 @@ Item = TypeVar("Item")
 
 
 class Startable(ABC):
-    """A file, which may be parsed before it is read."""
+    """A file, which may be fetched or parsed before it is read."""
 
     __slots__ = ()
 
+    @property
+    def most_waiting(self) -> int | None:
+        """How many files may be started before the first of them is read; None for a few a parser."""
+        return None
+
     @abstractmethod
     def start(self, parsers: Parsers, *, most_bytes: int) -> int:
-        """Start if it has to be parsed and is not larger; return its size in bytes if so, else 0."""
+        """Start what takes long if the file is not larger; return its size in bytes if so, else 0."""
 
 
 _FILES_PER_WORKER = 4
@@ -40,10 +45,15 @@ def parsed_ahead(items: Iterable[Item]) -> Iterator[Item]:
             waiting.append((item, size))
             ahead += size
             while waiting and (
-                not waiting[0][1] or len(waiting) > _FILES_PER_WORKER * parsers.size or ahead > _MOST_BYTES
+                not waiting[0][1] or len(waiting) > _most_waiting(waiting[0][0], parsers) or ahead > _MOST_BYTES
             ):
                 first, size = waiting.popleft()
                 ahead -= size
                 yield first
         for rest, _ in waiting:
             yield rest
+
+
+def _most_waiting(item: object, parsers: Parsers) -> int:
+    most = item.most_waiting if isinstance(item, Startable) else None
+    return _FILES_PER_WORKER * parsers.size if most is None else most

@@ -58,6 +58,7 @@ from polyseme.tasks.reading.json_lines import read_jsonl
 from polyseme.tasks.reading.markdown_text import first_heading
 from polyseme.tasks.reading.parquet import read_parquet
 from polyseme.tasks.reading.parsing.answers import Answers, missing_extra, read_parsed, request_for
+from polyseme.tasks.reading.parsing.parsed import ParseRequest
 from polyseme.tasks.reading.parsing.pool import Parsers
 from polyseme.tasks.reading.recognition import WrongFormatError, head_of, recognised
 from polyseme.tasks.reading.regular_files import NotAFileError, open_file
@@ -147,6 +148,14 @@ def start_parsing(path: Path, options: ReadOptions, parsers: Parsers, *, most_by
         if suffix in PARSERS and not compression and missing_package(suffix) is None and 0 < size <= most_bytes:
             return parsers.submit(request_for(suffix, options, path=path)), size
     return None, 0
+
+
+def request_to_parse(name: str, data: bytes, options: ReadOptions) -> ParseRequest:
+    """Return the request to parse a file of this content. Raises WrongFormatError for one that is read otherwise."""
+    suffix, compression = recognised(name, data[:HEAD_BYTES])
+    if suffix not in PARSERS or compression or missing_package(suffix) is not None:
+        raise WrongFormatError(suffix)
+    return request_for(suffix, options, data=data)
 
 
 def _read_member(options: ReadOptions, parsers: Parsers | None, member: Member, uri: str, archive: Archive) -> Items:

@@ -1,4 +1,4 @@
-"""From the arguments of a user to sources: paths, glob patterns, `file://` addresses and `-` for standard input."""
+"""From the arguments of a user to sources: paths, patterns, addresses, and `-` for standard input."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from polyseme.tasks.reading.byte_streams import COMPRESSIONS
 from polyseme.tasks.reading.folders import MAGIC, fixed_folder
 from polyseme.tasks.reading.formats import SUFFIXES, format_of, may_be_read
 from polyseme.tasks.reading.local_source import LocalSource, path_of_uri
+from polyseme.tasks.reading.object_source import resolve_objects
+from polyseme.tasks.reading.object_store import store_of
 from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.regular_files import special_kind
 from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.standard_input import check_stdin_name
+from polyseme.tasks.reading.web_source import resolve_web
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 Known = Callable[[Source], bool]
@@ -64,11 +67,16 @@ def refuse_credentials(specs: Sequence[str]) -> None:
         if scheme := scheme_with_secret(spec):
             raise UsageError(
                 f"A source {scheme}://… has a user, a password or a query in its address, which would be stored in the "
-                "catalog and in logs. Download it and name the file, with ./ if its name has colons, or pipe it into -."
+                "catalog and in logs. Leave them out, and give credentials in the environment: for S3 AWS_PROFILE, or "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Write ./ before the name of a file that has colons."
             )
 
 
 def _resolve(spec: str, known: Known) -> Source:
+    if (stored := store_of(spec)) is not None:
+        return resolve_objects(spec, *stored, known=known)
+    if spec.lower().startswith(("https://", "http://")):
+        return resolve_web(spec, known=known)
     name = _path_in(spec) if _SCHEME.match(spec) else spec
     if not name or "\0" in name or not _is_encodable(name):
         raise UsageError(

@@ -67,6 +67,10 @@ class SourceFile(Startable):
         """Return whether a later change would show in the state, for a file that began to be read at `began`."""
         raise NotImplementedError
 
+    def dated(self, document: Document, state: FileState) -> Document:
+        """Return a document of the file with the time of its last change and its size."""
+        return replace(document, modified_at=_time(state.modified_ns), bytes=state.size)
+
     def lend(self, parsers: Parsers) -> None:
         """Let `parsers` parse what has to be, once the file is read."""
         self.parsers = parsers
@@ -82,7 +86,7 @@ class SourceFile(Startable):
         started, self.started = self.started or Started(now(), self.state()), None
         began, before = started.at, started.state
         for item in self.content(started.answers):
-            yield _dated(item, before) if before is not None and isinstance(item, Document) else item
+            yield self.dated(item, before) if before is not None and isinstance(item, Document) else item
         if before is not None and before == self.state() and self.is_settled(before, began):
             self.as_read = before
 
@@ -91,10 +95,6 @@ def reading_of(options: ReadOptions) -> str:
     """Return 16 hex digits for the options and the packages that decide what reading a file gives."""
     settings = {name: value for name, value in asdict(options).items() if name != "checksum"}
     return hashlib.sha256(json.dumps([settings, _releases()], sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _dated(document: Document, state: FileState) -> Document:
-    return replace(document, modified_at=_time(state.modified_ns), bytes=state.size)
 
 
 @lru_cache(maxsize=16)

@@ -60,7 +60,7 @@ class FileReadings:
             self._by_uri[document.uri] = reading
             reading.is_whole = reading.is_whole and (document.uri == file or document.uri.startswith(file + MEMBER))
         # A record whose id looks like an address is refused or not as the other sources of a run have it.
-        if document.doc_id.startswith((addresses.FILE, addresses.STDIN)) and not is_derived(document):
+        if document.doc_id.startswith(addresses.DERIVED) and not is_derived(document):
             reading.is_whole = False
 
     def skip(self, skipped: Skipped) -> None:

@@ -12,21 +12,22 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count, takewhile
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import addresses
 from polyseme.storage.records import Document, DocumentVersion, Reject
-from polyseme.tasks.reading.archives import archive_of
 from polyseme.tasks.reading.documents import NAMED_PARTS, part_fragment
+from polyseme.tasks.shards.presence import Presence, is_place, is_same
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_ADDRESS = re.compile(r"(file:///[^?#]*|stdin:[A-Za-z0-9._-]*)(?:\?\d+)?(#\d+|#(?:sheet|message)=[^#]*)?")
+_ADDRESS = re.compile(
+    r"((?:file:///|(?:s3|gs|az|hf)://)[^?#]*|stdin:[A-Za-z0-9._-]*)(?:\?\d+)?(#\d+|#(?:sheet|message)=[^#]*)?"
+)
 """An id that was derived: an address, a number if the address was taken, and the number or the name of a record."""
 
 
@@ -45,7 +46,7 @@ def is_derived(document: Document) -> bool:
 
 def is_impostor(document: Document, covers: Callable[[str], bool]) -> bool:
     """Return whether a record's id is the address of another record or file of the same sources."""
-    if not document.doc_id.startswith((addresses.FILE, addresses.STDIN)) or is_derived(document):
+    if not document.doc_id.startswith(addresses.DERIVED) or is_derived(document):
         return False
     address = address_in(document.doc_id)
     return address is not None and (address == document.uri or covers(address))
@@ -58,6 +59,7 @@ class Identities:
     catalog: Catalog
     covers: Callable[[str], bool]
     seen: Callable[[str], bool]
+    presence: Presence = field(default_factory=Presence)
     _last: tuple[str, str] = ("", "")
     """The file with which the batch before ended, and its base: the next batch may go on with it."""
     _has_strangers: bool = False
@@ -152,12 +154,12 @@ class Identities:
 
     def _is_from(self, uri: str, here: str) -> bool:
         """Return whether the file at `here` may have been at `uri` before."""
-        if not uri.startswith(addresses.FILE) or os.path.basename(uri) != os.path.basename(here):
+        if not (is_place(uri) and is_place(here)) or os.path.basename(uri) != os.path.basename(here):
             return False
-        if not os.path.lexists(_path(uri)):
+        if not self.presence.is_there(uri):
             return True
         # If this scan reads the old address too, the document will be found there.
-        return not self.covers(uri) and _is_same_file(uri, here)
+        return not self.covers(uri) and is_same(uri, here)
 
     def _new(self, connection: Connection, files: Mapping[str, list[Document]]) -> dict[str, str]:
         """Return bases of files that the lake does not have: the address, or with a number if others have that."""
@@ -168,7 +170,7 @@ class Identities:
                 break
             elsewhere = addresses.addresses_under(connection, sorted(bases.values()))
             for uri, base in bases.items():
-                held = any(_is_elsewhere(old, uri) for old in elsewhere.get(base, ()))
+                held = any(self.presence.is_elsewhere(old, uri) for old in elsewhere.get(base, ()))
                 if not held and not self._is_taken(base, files[uri]):
                     found[uri] = base
         return found
@@ -176,32 +178,6 @@ class Identities:
     def _is_taken(self, base: str, documents: Sequence[Document]) -> bool:
         """Return whether another file of this scan has the base already."""
         return self._has_strangers and any(self.seen(base + _fragment(document)) for document in documents)
-
-
-def has_moved(uri: str, now: str) -> bool:
-    """Return whether the file at `uri` is gone because it was moved to `now`, and not because a disk is not mounted.
-
-    If its folder is gone too, its name decides: a folder was renamed, or two sources have files of different names.
-    """
-    if not uri.startswith(addresses.FILE) or os.path.lexists(_path(uri)):
-        return False
-    try:
-        with os.scandir(os.path.dirname(_path(uri))) as listing:
-            return next(listing, None) is not None
-    except OSError:
-        return os.path.basename(uri) == os.path.basename(now)
-
-
-def _is_elsewhere(uri: str, here: str) -> bool:
-    """Return whether a file other than that of `here` is at `uri`, or may be there again."""
-    if not uri.startswith(addresses.FILE) or not here.startswith(addresses.FILE):
-        return False
-    return not has_moved(uri, here) and not _is_same_file(uri, here)
-
-
-def _is_same_file(uri: str, other: str) -> bool:
-    same_member = uri.removeprefix(archive_of(uri)) == other.removeprefix(archive_of(other))
-    return same_member and os.path.realpath(_path(uri)) == os.path.realpath(_path(other))
 
 
 def _common_names(uri: str, other: str) -> int:
@@ -222,8 +198,3 @@ def _fragment(document: Document) -> str:
         return "#" + part_fragment(kind, name)
     number = document.locator.rpartition(" ")[2]
     return f"#{number}" if number.isdecimal() else ""
-
-
-def _path(uri: str) -> str:
-    """Return the path of a file, of a member that of its archive."""
-    return os.fsdecode(unquote_to_bytes(archive_of(uri).removeprefix("file://")))

@@ -25,7 +25,8 @@ from polyseme.tasks.reading.source_file import SourceFile
 from polyseme.tasks.shards.comparison import Batch, Pending, is_current, is_redescribed
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.file_readings import FileReadings
-from polyseme.tasks.shards.identity import Identities, address_in, has_moved, is_derived, is_impostor
+from polyseme.tasks.shards.identity import Identities, address_in, is_derived, is_impostor
+from polyseme.tasks.shards.presence import Presence
 from polyseme.tasks.shards.refusals import duplicate, key_bytes, taken, too_long
 from polyseme.tasks.shards.reject_rows import RejectRows
 from polyseme.tasks.shards.seen_ids import SeenIds
@@ -66,6 +67,7 @@ class Scan:
     _skipped: SkippedTally = field(default_factory=SkippedTally)
     _shielding: Shielding = field(init=False)
     _identities: Identities | None = None
+    _presence: Presence = field(default_factory=Presence)
     _coverage: Coverage = field(init=False)
     _reject_rows: RejectRows = field(init=False)
     encodings: tuple[str, ...] = ()
@@ -87,7 +89,9 @@ class Scan:
             self.of_sources = SourceTallies.of(len(self.sources), self._coverage.reading)
         if self.sources is not None:
             seen = self.seen
-            self._identities = Identities(self.catalog, self._covers, seen=lambda id_: seen.is_new(id_) is not None)
+            self._identities = Identities(
+                self.catalog, self._covers, seen=lambda id_: seen.is_new(id_) is not None, presence=self._presence
+            )
 
     def pending(self, items: Iterable[Item]) -> Iterator[Pending]:
         """Yield each document that is new or changed; count the rest, and the files that were skipped."""
@@ -315,7 +319,7 @@ class Scan:
         """Keep the addresses that documents had before if they are of other sources, which may still have them."""
         if self.sources is None:
             return
-        is_gone = lru_cache(has_moved)
+        is_gone = lru_cache(self._presence.has_moved)
         kept = [(doc_id, uri) for doc_id, uri in left if not self._covers(uri) and not is_gone(uri, now[doc_id])]
         if kept:
             with self.catalog.writing() as connection:

@@ -10,6 +10,7 @@ import resource
 import signal
 import tempfile
 import weakref
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,9 @@ from polyseme.tasks.worker_processes import Worker, WorkerEndedError
 _MOST_WORKERS = 8
 _FILES_EACH = 500
 """After as many a process is replaced: what its libraries lose of memory comes back."""
+FETCHED_AHEAD = 64
+"""Files that are fetched from elsewhere, `_FETCHERS` at a time, before the first of them is read."""
+_FETCHERS = 16
 _ENDS_OF_MEMORY = (b"memory allocation of", b"out of memory", b"Out of memory", b"bad_alloc", b"MemoryError")
 
 
@@ -40,11 +44,12 @@ class _Process:
 
 
 class Parsers:
-    """Processes that parse files, started when they are first needed and ended on leaving."""
+    """Processes that parse files, started when they are first needed and ended on leaving; threads fetch for them."""
 
     def __init__(self, workers: int | None = None) -> None:
         self.size = workers or max(1, min(_MOST_WORKERS, _cores()))
         self._threads: ThreadPoolExecutor | None = None
+        self._fetchers: ThreadPoolExecutor | None = None
         self._idle: list[_Process] = []
         self._all: list[_Process] = []
         self._closed = False
@@ -60,8 +65,17 @@ class Parsers:
 
     def submit(self, request: ParseRequest) -> Future[list[Parsed | RefusedError]]:
         """Parse a file as soon as a process is free, in the order of the calls."""
+        return self.submit_later(lambda: request)
+
+    def submit_later(self, made: Callable[[], ParseRequest]) -> Future[list[Parsed | RefusedError]]:
+        """Do as `submit` does with the request that is made, which may wait for its content, when its turn comes."""
         self._threads = self._threads or ThreadPoolExecutor(self.size, "polyseme-parser")
-        return self._threads.submit(self.parse, request)
+        return self._threads.submit(lambda: self.parse(made()))
+
+    def fetch(self, call: Callable[[], bytes]) -> Future[bytes]:
+        """Call a function that waits for bytes from elsewhere in a thread: several wait at a time."""
+        self._fetchers = self._fetchers or ThreadPoolExecutor(_FETCHERS, "polyseme-fetch")
+        return self._fetchers.submit(call)
 
     def parse(self, request: ParseRequest) -> list[Parsed | RefusedError]:
         """Return the texts of a file; refusals are of parts of it, or the last answer.
@@ -89,8 +103,11 @@ class Parsers:
         """End the processes, whatever they are doing."""
         self._closed = True
         _kill(self._all)
-        if self._threads is not None:
-            self._threads.shutdown(cancel_futures=True)
+        if self._fetchers is not None:
+            self._fetchers.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._fetchers):
+            if threads is not None:
+                threads.shutdown(cancel_futures=True)
         for process in list(self._all):
             self._remove(process)
 

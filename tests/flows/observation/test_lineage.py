@@ -223,6 +223,10 @@ def test_tables_are_named_after_their_place(address: str, name: tuple[str, str])
 def test_sources_are_named_after_their_place() -> None:
     assert source_name(Source(kind="file", name="/a/b.jsonl")) == ("file", "/a/b.jsonl")
     assert source_name(Source(kind="glob", name="/a/b*/c.txt")) == ("file", "/a")
+    assert source_name(Source(kind="objects", name="s3://b/c d/")) == ("s3://b", "c d")
+    assert source_name(Source(kind="objects", name="s3://b/c/20*/x.txt")) == ("s3://b", "c")
+    assert source_name(Source(kind="objects", name="s3://b/")) == ("s3://b", "/")
+    assert source_name(Source(kind="web", name="https://example.org/a/b.html")) == ("https://example.org", "a/b.html")
     assert source_name(Source(kind="stdin", name="feed")) == ("stdin", "feed")
     assert source_name(Source(kind="stdin", name="")) is None
     assert place_name("file:///a%20b") == ("file", "/a%20b")

@@ -26,3 +26,5 @@ def test_what_is_not_a_file_or_folder_has_no_asset(tmp_path: Path) -> None:
     there.touch()
     places = [str(there), there.as_uri(), "-", "*.txt", "lake and uri LIKE 'file:///%'", "lake and " + "x" * 5000]
     assert [place for place in places if is_there(place)] == places[:2]
+    addresses = ["s3://bucket/c/", "https://example.org/a.html", "s3://bucket/*.txt"]
+    assert [place for place in addresses if is_there(place)] == addresses[:2]

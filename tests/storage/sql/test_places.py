@@ -20,6 +20,8 @@ from polyseme.storage.sql.places import place_columns
         ("file:///x.y/.hidden", "/x.y/.hidden", ".hidden", None),
         ("file:///x/a.zip!/b/c.txt", "/x/a.zip!/b/c.txt", "c.txt", "txt"),
         ("file:///x/%FF.txt", "/x/%FF.txt", "%FF.txt", "txt"),
+        ("s3://b/x/a%20%23%3F.Txt", "s3://b/x/a #?.Txt", "a #?.Txt", "txt"),
+        ("https://example.org/a%20b/c", "https://example.org/a b/c", "c", None),
         ("stdin:", None, None, None),
         ("stdin:notes", None, None, None),
     ],

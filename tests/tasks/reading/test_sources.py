@@ -109,7 +109,7 @@ def test_a_relative_path_and_its_absolute_form_have_one_uri(tmp_path: Path, monk
         ("archive.rar", "formats are"),
         ("table.parquet.gz", "formats are"),
         ("", "names nothing"),
-        ("s3://bucket/key.jsonl", "not on this machine"),
+        ("ftp://host/key.jsonl", "not on this machine"),
         ("file://elsewhere/a.txt", "not on this machine"),
         ("http://[", "not an address"),
         ("file://\u2100/a.txt", "not an address"),

@@ -1,0 +1,216 @@
+"""The objects below an address of an object store, or of a repository of the Hugging Face Hub, through Arrow.
+
+Knows no format and no document. Credentials come from the environment, as the store's own tools take them, and are
+never part of an address. A listing has everything that decides whether an object changed, so that nothing is opened
+for it; what is read is read in ranges.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, cast
+from urllib.parse import quote, unquote
+
+from polyseme.storage.errors import UsageError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo, FileSystem
+
+SCHEMES = {
+    "s3": "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT_URL beside AWS",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or what `gcloud auth application-default login` leaves",
+    "az": "AZURE_STORAGE_ACCOUNT, and what `az login` leaves or AZURE_STORAGE_KEY",
+    "hf": "HF_TOKEN, if the repository is not public",
+}
+"""Each scheme of an address, with the settings of the environment that its store heeds."""
+
+SMALL_BYTES = 8 << 20
+"""An object up to this size is fetched whole, in one request, before its turn."""
+_RANGE_BYTES = 4 << 20
+
+
+class Stored(NamedTuple):
+    """An object: its key below the bucket, its size in bytes, and its last change in nanoseconds since 1970."""
+
+    key: str
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStore:
+    """The bucket (container, repository) of an address."""
+
+    scheme: str
+    bucket: str
+
+    def uri(self, key: str) -> str:
+        """Return the address of an object as documents have it: in ASCII, everything odd percent-encoded."""
+        return _root(self) + quote(key)
+
+    def key_of(self, uri: str) -> str | None:
+        """Return the key of an address that `uri` made; None for one of another store."""
+        root = _root(self)
+        return unquote(uri[len(root) :]) if uri.startswith(root) else None
+
+    def listed(self, prefix: str) -> list[Stored]:
+        """Return the objects below a prefix that ends in a slash, or is empty, by key; an empty list if there is none.
+
+        Raises OSError if the store does not answer or refuses. Takes 600 bytes of memory an object.
+        """
+        from pyarrow.fs import FileSelector
+
+        with _explained(self):
+            at = "/".join(filter(None, (self.bucket, prefix.rstrip("/"))))
+            selector = FileSelector(at, recursive=True, allow_not_found=bool(prefix))
+            return sorted(self._stored(self._filesystem().get_file_info(selector)))
+
+    def object(self, key: str) -> list[Stored]:
+        """Return the one object of this key, in a list; an empty list if there is none. Raises OSError as `listed`."""
+        with _explained(self):
+            return list(self._stored(self._filesystem().get_file_info([f"{self.bucket}/{key}"])))
+
+    def kind_of(self, key: str) -> Literal["object", "prefix"] | None:
+        """Return what is at a key, or below it; None if there is nothing. Raises OSError as `listed`."""
+        from pyarrow.fs import FileType
+
+        with _explained(self):
+            at = "/".join(filter(None, (self.bucket, key.rstrip("/"))))
+            (found,) = self._filesystem().get_file_info([at])
+        kinds: dict[object, Literal["object", "prefix"]] = {FileType.File: "object", FileType.Directory: "prefix"}
+        return kinds.get(found.type)
+
+    def _stored(self, found: Iterable[FileInfo]) -> Iterator[Stored]:
+        from pyarrow.fs import FileType
+
+        skip = len(self.bucket) + 1
+        return (Stored(info.path[skip:], info.size, info.mtime_ns) for info in found if info.type == FileType.File)
+
+    def open(self, key: str) -> BinaryIO:
+        """Open an object to read in ranges, from any place in it. Raises OSError."""
+        with _explained(self):
+            raw = self._filesystem().open_input_file(f"{self.bucket}/{key}")
+        return io.BufferedReader(_Ranges(self, raw), _RANGE_BYTES)
+
+    def whole(self, key: str) -> bytes:
+        """Return the content of an object. Raises OSError."""
+        with _explained(self), self._filesystem().open_input_stream(f"{self.bucket}/{key}") as stream:
+            return cast("bytes", stream.read())
+
+    def _filesystem(self) -> FileSystem:
+        return _filesystem(self, os.getpid())
+
+
+def store_of(address: str) -> tuple[ObjectStore, str] | None:
+    """Return the store and the key, prefix or pattern of an address such as `s3://bucket/folder/`, as it is typed.
+
+    None for an address of another kind. Raises UsageError for one without a bucket. Keys are literal, as the stores'
+    own tools take them: `%20` in one is not a space.
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator or scheme.lower() not in SCHEMES:
+        return None
+    # In the Hub the bucket is a repository, and the kind of it: datasets/owner/name.
+    depth = 3 if scheme.lower() == "hf" else 1
+    steps = rest.split("/", depth)
+    if len(steps) < depth or not all(steps[:depth]):
+        shape = "hf://datasets/owner/name/folder" if depth == 3 else f"{scheme.lower()}://bucket/folder"
+        raise UsageError(f"source {address!r} names no place in a store; write {shape}")
+    return ObjectStore(scheme.lower(), "/".join(steps[:depth])), steps[depth] if len(steps) > depth else ""
+
+
+@lru_cache(maxsize=256)
+def _root(store: ObjectStore) -> str:
+    return f"{store.scheme}://{quote(store.bucket)}/"
+
+
+def stored_at(uri: str) -> tuple[ObjectStore, str] | None:
+    """Return the store and the key of an object's address, as documents have it; None for another address."""
+    found = store_of(uri)
+    if found is None:
+        return None
+    store = ObjectStore(found[0].scheme, unquote(found[0].bucket))
+    return store, store.key_of(uri) or ""
+
+
+class _Ranges(io.RawIOBase):
+    """An open object. Every error of the store is an OSError with a number, as errors of files are."""
+
+    def __init__(self, store: ObjectStore, raw: object) -> None:
+        super().__init__()
+        self._store, self._raw = store, cast("BinaryIO", raw)
+
+    def readinto(self, buffer: object, /) -> int:
+        view = memoryview(cast("bytearray", buffer))
+        with _explained(self._store):
+            data = self._raw.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        return self._raw.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._raw.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+@contextmanager
+def _explained(store: ObjectStore) -> Iterator[None]:
+    """Turn whatever Arrow or the store's library raises into an OSError with a number and one line."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, "there is no such object") from error
+    except (UsageError, MemoryError):
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        raise OSError(errno.EIO, f"{said}. {store.scheme}:// takes {SCHEMES[store.scheme]}") from error
+
+
+@lru_cache(maxsize=8)
+def _filesystem(store: ObjectStore, process: int) -> FileSystem:
+    """Return Arrow's file system of a store: one for all threads of a process, since connections are not inherited."""
+    from pyarrow import fs
+
+    if store.scheme == "s3":
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        anonymous = os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in ("1", "true", "yes")
+        if endpoint:
+            scheme, _, host = endpoint.rpartition("://")
+            return fs.S3FileSystem(
+                endpoint_override=host.rstrip("/"), scheme=scheme or "https", region=region, anonymous=anonymous
+            )
+        return fs.S3FileSystem(region=region or fs.resolve_s3_region(store.bucket), anonymous=anonymous)
+    if store.scheme == "gs":
+        endpoint = os.environ.get("STORAGE_EMULATOR_HOST", "")
+        scheme, _, host = endpoint.rpartition("://")
+        return fs.GcsFileSystem(
+            anonymous=bool(endpoint), endpoint_override=host or None, scheme=(scheme or "http") if endpoint else "https"
+        )
+    if store.scheme == "az":
+        account = os.environ.get("AZURE_STORAGE_ACCOUNT")
+        if not account:
+            raise UsageError("az:// needs the name of the storage account: set AZURE_STORAGE_ACCOUNT")
+        return fs.AzureFileSystem(account, account_key=os.environ.get("AZURE_STORAGE_KEY"))
+    from huggingface_hub import HfFileSystem
+
+    return fs.PyFileSystem(fs.FSSpecHandler(HfFileSystem()))

@@ -1,0 +1,228 @@
+"""Objects as sources: what a run reads, skips, deletes and recognises is decided by one listing."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+
+import pytest
+
+from polyseme.storage.errors import UsageError
+from polyseme.storage.lake import Lake
+from polyseme.tasks.reading import object_file, object_store
+from polyseme.tasks.reading.object_store import SMALL_BYTES, ObjectStore
+from polyseme.tasks.reading.patterns import Patterns
+from polyseme.tasks.reading.resolving import names, resolve
+from tests import servers
+from tests.buckets import SECRET, Bucket, new_bucket
+from tests.hostile.lakeside import Lakeside, lakeside
+
+pytestmark = pytest.mark.servers
+
+__all__ = ["lakeside"]
+
+ODD = ["a b.txt", "100%.txt", "a#b.txt", "why?.txt", "日本 ü.txt", "star*.txt", "in/[1].txt", "Ä!/b.txt"]
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with servers.s3() as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    monkeypatch.setattr(object_file, "SETTLED_NS", -60_000_000_000)
+    return new_bucket(endpoint, monkeypatch)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys that were read."""
+    keys: list[str] = []
+    for name in ("whole", "open"):
+        real = getattr(ObjectStore, name)
+
+        def counted(store: ObjectStore, key: str, real: object = real) -> object:
+            keys.append(key)
+            return real(store, key)  # type: ignore[operator]
+
+        monkeypatch.setattr(ObjectStore, name, counted)
+    return keys
+
+
+def text(name: str) -> bytes:
+    return f"The heron stood in the reeds of {name}.".encode()
+
+
+def fill(bucket: Bucket, *keys: str) -> str:
+    bucket.put({key: text(key) for key in keys})
+    return f"s3://{bucket.name}/"
+
+
+def places(lakeside: Lakeside) -> list[str]:
+    return sorted(uri.split("/", 3)[3] for uri in lakeside.documents().values())
+
+
+def test_a_run_over_unchanged_objects_opens_none(lakeside: Lakeside, bucket: Bucket, opened: list[str]) -> None:
+    source = fill(bucket, *(f"c/{i:02}.txt" for i in range(30)))
+    first = lakeside.embed(source)
+    assert (first.tally.new, len(opened)) == (30, 30)
+    opened.clear()
+    second = lakeside.embed(source)
+    assert (second.tally.unchanged, second.tally.unopened, opened) == (30, 30, [])
+    assert set(lakeside.documents()) == {f"{source}c/{i:02}.txt" for i in range(30)}
+
+
+def test_an_object_that_may_change_within_a_second_is_read_again(
+    lakeside: Lakeside, bucket: Bucket, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_file, "SETTLED_NS", 60_000_000_000)
+    source = fill(bucket, "a.txt")
+    lakeside.embed(source)
+    assert (lakeside.embed(source).tally.unopened, opened) == (0, ["a.txt", "a.txt"])
+
+
+def test_what_changed_is_read_what_is_gone_is_deleted_and_the_rest_stays_closed(
+    lakeside: Lakeside, bucket: Bucket, opened: list[str]
+) -> None:
+    source = fill(bucket, *(f"{i:02}.txt" for i in range(20)))
+    lakeside.embed(source)
+    opened.clear()
+    bucket.put({"03.txt": b"It flew to the lake.", "new.txt": text("new")})
+    bucket.delete("07.txt")
+    scan = lakeside.embed(source)
+    assert (scan.tally.changed, scan.tally.new, scan.tally.deleted, scan.tally.unopened) == (1, 1, 1, 18)
+    assert sorted(opened) == ["03.txt", "new.txt"]
+    assert f"{source}07.txt" not in lakeside.documents()
+
+
+def test_an_object_that_is_moved_keeps_its_id_and_encodes_nothing(lakeside: Lakeside, bucket: Bucket) -> None:
+    source = fill(bucket, "in/a.txt", "in/b.txt")
+    lakeside.embed(source)
+    bucket.put({"done/a.txt": text("in/a.txt"), "done/b.txt": text("in/b.txt")})
+    bucket.delete("in/a.txt")
+    scan = lakeside.embed(source)
+    assert (scan.tally.moved, scan.tally.new, scan.tally.deleted) == (1, 1, 0)  # of b.txt it is a copy
+    assert lakeside.documents()[f"{source}in/a.txt"] == f"{source}done/a.txt"
+    fill(bucket, "in/a.txt")  # a new object where the old one was
+    bucket.put({"in/a.txt": b"Another text."})
+    assert lakeside.embed(source).tally.new == 1
+    assert lakeside.documents()[f"{source}in/a.txt?2"] == f"{source}in/a.txt"
+
+
+def test_a_prefix_in_which_nothing_is_listed_deletes_nothing_until_that_is_confirmed(
+    lakeside: Lakeside, bucket: Bucket
+) -> None:
+    source = fill(bucket, "c/a.txt", "c/b.txt") + "c/"
+    lakeside.embed(source)
+    bucket.delete("c/a.txt", "c/b.txt")
+    scan = lakeside.embed(source)
+    assert (scan.tally.deleted, len(lakeside.documents())) == (0, 2)
+    (held,) = scan.held_back
+    assert (held.source, held.reason) == (source, "nothing-found")
+    assert lakeside.embed(source, limit="100%").tally.deleted == 2
+
+
+def test_a_store_that_cannot_be_listed_costs_one_reject_and_no_document(
+    lakeside: Lakeside, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = fill(bucket, "c/a.txt", "c/b.txt")
+    lakeside.embed(f"{source}c/", f"{source}c/*.txt")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{servers.free_port()}")
+    object_store._filesystem.cache_clear()
+    scan = lakeside.embed(f"{source}c/", limit="100%")
+    assert (scan.tally.deleted, lakeside.rejects(), len(lakeside.documents())) == (0, ["unreadable"], 2)
+    shown = str(lakeside.catalog.snapshot().rejects.to_pylist())
+    assert "AWS_ENDPOINT_URL" in shown
+    assert SECRET not in shown
+
+
+def test_an_object_that_cannot_be_read_costs_its_own_reject(lakeside: Lakeside, bucket: Bucket) -> None:
+    source = fill(bucket, "a//b.txt", "a/c.txt")
+    for _ in range(2):
+        scan = lakeside.embed(source)
+        assert (scan.tally.documents, lakeside.rejects()) == (1, ["unreadable"])
+    assert places(lakeside) == ["a/c.txt"]
+
+
+def test_odd_keys_are_read_once_and_found_again(lakeside: Lakeside, bucket: Bucket, opened: list[str]) -> None:
+    source = fill(bucket, *ODD)
+    assert lakeside.embed(source).tally.new == len(ODD)
+    assert all(uri.isascii() for uri in lakeside.documents())
+    opened.clear()
+    assert (lakeside.embed(source).tally.unopened, opened) == (len(ODD), [])
+    for key in ODD:
+        if not set("?#") & set(key):  # which an address that is typed may not have
+            (one,) = resolve([source + key])
+            assert (names([one]), one.covers(f"{bucket.store.uri(key)}")) == ([source + key], True)
+
+
+def test_what_is_not_read_is_counted_by_reason(lakeside: Lakeside, bucket: Bucket) -> None:
+    source = fill(
+        bucket, "c/a.txt", "c/.hidden.txt", "c/.git/x.txt", "c/.git/y.txt", "c/movie.mp4", "c/out/d.txt", "c/e.md",
+        "c/folder/", "d.txt", "c/plain",
+    )  # fmt: skip
+    scan = lakeside.embed(f"{source}c/", patterns=Patterns(exclude=("out/", "*.md")))
+    assert {(s.reason, s.extension, s.files) for s in scan.skipped_files} == {
+        ("hidden", ".txt", 1), ("hidden-folder", "", 1), ("not-a-text-format", ".mp4", 1), ("excluded-folder", "", 1),
+        ("excluded", ".md", 1),
+    }  # fmt: skip
+    assert places(lakeside) == ["c/a.txt", "c/plain"]
+
+
+def test_a_pattern_in_keys_reads_what_matches(lakeside: Lakeside, bucket: Bucket) -> None:
+    source = fill(bucket, "2024/a.txt", "2024/b.md", "2024/sub/c.txt", "2025/d.txt", "2024/.e.txt")
+    lakeside.embed(f"{source}2024/*.txt")
+    assert places(lakeside) == ["2024/a.txt"]
+    lakeside.embed(f"{source}**/*.txt")
+    assert places(lakeside) == ["2024/a.txt", "2024/sub/c.txt", "2025/d.txt"]
+
+
+def test_one_object_and_the_prefix_that_it_is_in_are_read_once(lakeside: Lakeside, bucket: Bucket) -> None:
+    source = fill(bucket, "c/a.txt", "c/b.txt")
+    assert lakeside.embed(f"{source}c/a.txt").tally.documents == 1
+    scan = lakeside.embed(f"{source}c/a.txt", f"{source}c")
+    assert (scan.tally.documents, scan.tally.new, scan.tally.unopened) == (2, 1, 1)
+
+
+def test_members_of_archives_and_large_objects_are_read(lakeside: Lakeside, bucket: Bucket) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("in/a.txt", text("a"))
+        file.writestr("movie.mp4", b"\0")
+    lines = b"".join(b'{"text": "The heron."}\n' for _ in range(3)) + b" " * SMALL_BYTES
+    bucket.put({"x.zip": packed.getvalue(), "y.jsonl": lines})
+    source = f"s3://{bucket.name}/"
+    scan = lakeside.embed(source)
+    assert (scan.tally.new, scan.tally.skipped_files) == (4, 1)
+    assert set(lakeside.documents()) == {
+        f"{source}x.zip!/in/a.txt", f"{source}y.jsonl#1", f"{source}y.jsonl#2", f"{source}y.jsonl#3",
+    }  # fmt: skip
+    assert lakeside.embed(source).tally.unopened == 4
+
+
+@pytest.mark.parametrize("place", ["", "nothing/", "nothing.txt", "no*thing/x.txt"])
+def test_a_source_that_is_not_there_is_told(bucket: Bucket, place: str) -> None:
+    fill(bucket, "a.txt")
+    if place.startswith("no*"):
+        assert resolve([f"s3://{bucket.name}/{place}"])  # a pattern may have no match yet
+        return
+    address = f"s3://{bucket.name}/{place}" if place else f"s3://{bucket.name}-not/"
+    with pytest.raises(UsageError, match=r"does not exist|cannot be reached"):
+        resolve([address])
+
+
+def test_a_lake_inside_its_source_is_refused(bucket: Bucket) -> None:
+    source = fill(bucket, "c/a.txt")
+    with pytest.raises(UsageError, match="lies inside the source"):
+        resolve([source], lake=Lake(f"{source}lake"))
+    assert resolve([f"{source}c/"], lake=Lake(f"{source}lake"))
+    assert resolve([source], lake=Lake(f"{source}lake"), patterns=Patterns(exclude=("lake/",)))
+
+
+def test_an_address_with_a_secret_is_refused_and_says_where_it_goes() -> None:
+    with pytest.raises(UsageError, match="AWS_PROFILE") as raised:
+        resolve(["s3://key:hunter2@bucket/c/"])
+    assert "hunter2" not in str(raised.value)
