@@ -1,10 +1,13 @@
 """A run over files that did not change: how long it takes, how much memory, and how many of them it opens.
 
-    python -m benchmarks.unchanged [--files 1000000] [--folder DIR] [--trace] [--dry-run]
+    python -m benchmarks.unchanged [--files 1000000] [--folder DIR] [--store] [--trace] [--dry-run]
 
 Tiny local files, a thousand a folder. Encoding a million takes hours, so the catalog's rows are written as a run would
 leave them; the first `polyseme embed` then reads every file, and the second, which is measured, should open none.
 `--trace` counts the second run's calls of `openat` below the folder with strace, which makes it slower.
+
+With `--store` the files are objects of a server on this machine that speaks as much of S3 as a reader needs, in a
+process of its own: it makes up keys and contents, and counts what it is asked for.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from benchmarks.store import SOURCE, serving
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.schema import document_versions
 from polyseme.storage.lake import Lake
@@ -50,7 +54,7 @@ def make(folder: Path, count: int) -> None:
             os.utime(path, (before, before))
 
 
-def fill(root: Path, folder: Path) -> None:
+def fill(root: Path, folder: Path | str) -> None:
     """Give a new lake the rows of a run over the folder."""
     spec = Engine(EngineConfig()).spec
     with Catalog.create_or_open(Lake(root)) as catalog:
@@ -61,7 +65,7 @@ def fill(root: Path, folder: Path) -> None:
                 connection.execute(insert(document_versions), rows)
 
 
-def _pages(folder: Path, encoding_id: str, version: int) -> Iterator[list[dict[str, Any]]]:
+def _pages(folder: Path | str, encoding_id: str, version: int) -> Iterator[list[dict[str, Any]]]:
     rows, outputs = [], OUTPUTS.to_json()
     for document in read_sources(resolve([str(folder)]), ReadOptions(), stdin=io.BytesIO()):
         assert isinstance(document, Document)
@@ -77,7 +81,7 @@ def _pages(folder: Path, encoding_id: str, version: int) -> Iterator[list[dict[s
         yield rows
 
 
-def embed(root: Path, folder: Path, *flags: str, trace: Path | None = None) -> dict[str, Any]:
+def embed(root: Path, folder: Path | str, *flags: str, trace: Path | None = None) -> dict[str, Any]:
     """Run `polyseme embed` in a process of its own and return what it took and found."""
     command = [sys.executable, "-m", "polyseme", "embed", str(folder), "--lake", str(root), "--level", "sentences",
                "--no-nsp", "--json", *flags]  # fmt: skip
@@ -111,15 +115,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--store", action="store_true")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args()
+    flags = ["--dry-run"] if options.dry_run else []
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         folder, root = Path(temporary) / "files", Path(temporary) / "lake"
+        if options.store:
+            with serving(options.files) as asked:
+                fill(root, SOURCE)
+                for what in ("every object is read", "nothing changed"):
+                    asked()
+                    ran = embed(root, SOURCE, *(flags if what == "nothing changed" else []))
+                    print(json.dumps({"what": what, **ran, "requests": asked()}), flush=True)
+            return
         make(folder, options.files)
         fill(root, folder)
         print(json.dumps({"what": "every file is read", **embed(root, folder)}), flush=True)
-        flags = ["--dry-run"] if options.dry_run else []
         print(json.dumps({"what": "nothing changed", **embed(root, folder, *flags)}), flush=True)
         if options.trace:
             trace = Path(temporary) / "trace"

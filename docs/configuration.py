@@ -27,7 +27,7 @@ PAGE = DOCS / "configuration.md"
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", Path: "path"}
 _CORPUS_HELP = {
     "word_definition": "What a word is: those of the text (default), or of the tokenizer, as in earlier releases.",
-    "sources": "Files, folders and globs; relative to the file. Required.",
+    "sources": "Files, folders and globs, relative to the file, and addresses such as s3://bucket/prefix/. Required.",
     "lake": "The lake; relative to the file. By default the line `lake` at the top of the file, else `lake`.",
     "catalog": "The database of the lake's catalog. By default the line `catalog` at the top of the file, if `lake` is "
     "not in the table.",

@@ -61,7 +61,7 @@ def backfill(
     Parameters
     ----------
     sources
-        Files, folders or globs to read instead of the lake's own texts.
+        Files, folders, globs or addresses to read instead of the lake's own texts.
     since
         Only documents ingested since then: a date or a time (UTC), 2026-11-24 or 2026-11-24T08:00.
     texts_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import BinaryIO
 
 from polyseme.storage.records import Document, Reject
@@ -39,13 +40,20 @@ class ObjectFile(SourceFile):
         """How many files may be started before the first of them is read."""
         return FETCHED_AHEAD
 
-    def state(self) -> FileState:
-        """Return the state of the object when it was listed."""
-        return FileState(self._stored.size, self._stored.modified_ns, _STAMP)
+    def state(self) -> FileState | None:
+        """Return the state of the object when it was listed; None if its store does not say when it changes."""
+        size, modified_ns, stamp = self._stored[1:]
+        return FileState(size, modified_ns or 0, stamp or _STAMP) if modified_ns is not None or stamp else None
 
     def is_settled(self, state: FileState, began: int) -> bool:
         """Return whether an object that is written again would have another time."""
-        return state.modified_ns + SETTLED_NS <= self._listed_ns
+        return bool(self._stored.stamp) or state.modified_ns + SETTLED_NS <= self._listed_ns
+
+    def dated(self, document: Document, state: FileState) -> Document:
+        """Return the document with the size of its object, and the time of its last change if the store tells it."""
+        if self._stored.modified_ns is None:
+            return replace(document, bytes=state.size)
+        return super().dated(document, state)
 
     def start(self, parsers: Parsers, *, most_bytes: int) -> int:
         """Fetch the object if it is small, let `parsers` parse it if it has to be; return its size, 0 if neither."""

@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 from polyseme.storage.errors import UsageError
 
 if TYPE_CHECKING:
+    from huggingface_hub import HfFileSystem
     from pyarrow.fs import FileInfo, FileSystem
 
 SCHEMES = {
@@ -36,11 +37,15 @@ _RANGE_BYTES = 4 << 20
 
 
 class Stored(NamedTuple):
-    """An object: its key below the bucket, its size in bytes, and its last change in nanoseconds since 1970."""
+    """An object: its key below the bucket, its size in bytes, and its last change in nanoseconds since 1970.
+
+    `stamp` is what its store says of the content itself, empty if it says nothing: the Hub does, and tells no time.
+    """
 
     key: str
     size: int
-    modified_ns: int
+    modified_ns: int | None
+    stamp: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,16 @@ class ObjectStore:
 
         with _explained(self):
             at = "/".join(filter(None, (self.bucket, prefix.rstrip("/"))))
+            if self.scheme == "hf":
+                return sorted(_in_hub(at, len(self.bucket) + 1))
             selector = FileSelector(at, recursive=True, allow_not_found=bool(prefix))
             return sorted(self._stored(self._filesystem().get_file_info(selector)))
 
     def object(self, key: str) -> list[Stored]:
         """Return the one object of this key, in a list; an empty list if there is none. Raises OSError as `listed`."""
         with _explained(self):
+            if self.scheme == "hf":
+                return [stored for stored in _in_hub(f"{self.bucket}/{key}", len(self.bucket) + 1) if stored.key == key]
             return list(self._stored(self._filesystem().get_file_info([f"{self.bucket}/{key}"])))
 
     def kind_of(self, key: str) -> Literal["object", "prefix"] | None:
@@ -82,6 +91,8 @@ class ObjectStore:
 
         with _explained(self):
             at = "/".join(filter(None, (self.bucket, key.rstrip("/"))))
+            if self.scheme == "hf":
+                _hub().invalidate_cache()
             (found,) = self._filesystem().get_file_info([at])
         kinds: dict[object, Literal["object", "prefix"]] = {FileType.File: "object", FileType.Directory: "prefix"}
         return kinds.get(found.type)
@@ -128,6 +139,23 @@ def store_of(address: str) -> tuple[ObjectStore, str] | None:
 @lru_cache(maxsize=256)
 def _root(store: ObjectStore) -> str:
     return f"{store.scheme}://{quote(store.bucket)}/"
+
+
+def _hub() -> HfFileSystem:
+    from huggingface_hub import HfFileSystem
+
+    return HfFileSystem()  # the same each time
+
+
+def _in_hub(at: str, skip: int) -> list[Stored]:
+    """Return the files of a repository at or below a path, as the Hub lists them now."""
+    hub = _hub()
+    hub.invalidate_cache()
+    found = cast("dict[str, dict[str, object]]", hub.find(at, detail=True))
+    return [
+        Stored(path[skip:], int(str(info["size"])), None, str(info.get("blob_id") or info.get("xet_hash") or ""))
+        for path, info in found.items()
+    ]
 
 
 def stored_at(uri: str) -> tuple[ObjectStore, str] | None:
@@ -211,6 +239,4 @@ def _filesystem(store: ObjectStore, process: int) -> FileSystem:
         if not account:
             raise UsageError("az:// needs the name of the storage account: set AZURE_STORAGE_ACCOUNT")
         return fs.AzureFileSystem(account, account_key=os.environ.get("AZURE_STORAGE_KEY"))
-    from huggingface_hub import HfFileSystem
-
-    return fs.PyFileSystem(fs.FSSpecHandler(HfFileSystem()))
+    return fs.PyFileSystem(fs.FSSpecHandler(_hub()))

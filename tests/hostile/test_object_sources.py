@@ -5,15 +5,20 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from polyseme.flows.server.corpora import chosen
+from polyseme.flows.server.watch import watched
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
 from polyseme.tasks.reading import object_file, object_store
+from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.object_store import SMALL_BYTES, ObjectStore
 from polyseme.tasks.reading.patterns import Patterns
 from polyseme.tasks.reading.resolving import names, resolve
+from polyseme.tasks.reading.sources import read_sources
 from tests import servers
 from tests.buckets import SECRET, Bucket, new_bucket
 from tests.hostile.lakeside import Lakeside, lakeside
@@ -201,6 +206,28 @@ def test_members_of_archives_and_large_objects_are_read(lakeside: Lakeside, buck
         f"{source}x.zip!/in/a.txt", f"{source}y.jsonl#1", f"{source}y.jsonl#2", f"{source}y.jsonl#3",
     }  # fmt: skip
     assert lakeside.embed(source).tally.unopened == 4
+
+
+def test_objects_that_have_to_be_parsed_are_and_what_is_no_such_file_is_refused(
+    lakeside: Lakeside, bucket: Bucket
+) -> None:
+    page = b"<?xml version='1.0'?><a><b>The heron stood %d.</b></a>"
+    bucket.put({f"{i:02}.xml": page % i for i in range(40)} | {"x.docx": b"plain text", "y.xml": b"\x89PNG\r\n\x1a\n"})
+    scan = lakeside.embed(f"s3://{bucket.name}/")
+    assert (scan.tally.new, sorted(lakeside.rejects())) == (40, ["corrupt", "wrong-format"])
+    assert places(lakeside) == [f"{i:02}.xml" for i in range(40)]
+    assert lakeside.embed(f"s3://{bucket.name}/").tally.unopened == 40
+
+
+def test_objects_are_sources_in_polyseme_toml(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = fill(bucket, "c/a.txt", "c/b.md", "d.txt")
+    file = tmp_path / "polyseme.toml"
+    file.write_text(f'[corpus.news]\nsources = ["{source}c/", "{source}*.txt"]\nexclude = ["*.md"]\nlake = "lake"\n')
+    monkeypatch.chdir(tmp_path)
+    (corpus,) = chosen()
+    found = read_sources(corpus.resolved(), ReadOptions(), stdin=io.BytesIO())
+    assert [item.uri for item in found] == [f"{source}c/a.txt", f"{source}c/b.md", f"{source}d.txt"]
+    assert [root.roots for root in watched([corpus])] == []
 
 
 @pytest.mark.parametrize("place", ["", "nothing/", "nothing.txt", "no*thing/x.txt"])
