@@ -8,8 +8,6 @@ to reading all rows.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import read_files
 from polyseme.storage.records import Outputs, Reject
@@ -40,7 +38,7 @@ def resumed(catalog: Catalog, encoding_id: str, outputs: Outputs, file: SourceFi
     if is_whole and is_same and file.resume(kept.state.stamp):
         return kept
     with catalog.writing() as connection:
-        read_files.put(connection, encoding_id, [replace(kept, state=_NOWHERE)])
+        read_files.put(connection, encoding_id, [kept._replace(state=_NOWHERE)])
     return None
 
 

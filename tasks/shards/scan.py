@@ -112,7 +112,7 @@ class Scan:
     def _read(self, file: SourceFile) -> Iterator[Pending]:
         earlier = resumed(self.catalog, self.encoding_id, self.outputs, file)
         if earlier is not None:
-            self._shielding[file.uri] = unread(file.uri)
+            self._shielding.add(unread(file.uri))
         self._readings.begin(file, earlier)
         for item in self.watching(file.read()):
             assert not isinstance(item, SourceFile)
