@@ -80,25 +80,30 @@ def serve(*, limit: int = 4, poll_seconds: float = 2.0) -> Exit:
 
 
 def watch(
-    *folders: Path,
+    *places: str,
     settle: float = 2.0,
     poll: Annotated[bool, Parameter(negative="")] = False,
+    listing: float = 60.0,
 ) -> Exit:
     """Send the Prefect server an event when files of a corpus arrive, change or go, until it is stopped.
 
-    A file has arrived when it has not changed for some seconds. An event is sent until the server acknowledges it; one
-    is sent at the start, because files may have arrived while nobody watched.
+    A file has arrived when it has not changed for some seconds. Object stores, files of the web and tables are listed
+    again and again, and nothing in them is opened. An event is sent until the server acknowledges it; one is sent at
+    the start, because files may have arrived while nobody watched.
 
     Example: polyseme watch news/ archive/
 
     Parameters
     ----------
-    folders
-        Folders to watch, each part of a configured corpus; by default the sources of all corpora.
+    places
+        Folders to watch, each part of a configured corpus, and addresses as configured, e.g. s3://bucket/prefix/; by
+        default the sources of all corpora.
     settle
         Seconds without a change after which a file counts as complete.
     poll
         Compare the files again and again instead of waiting for the kernel's notifications: for network drives.
+    listing
+        Seconds between two listings of a source that reports no changes, such as a bucket.
     """
     require_server()
     from polyseme.flows.server.corpora import chosen
@@ -106,7 +111,9 @@ def watch(
 
     if settle <= 0:
         raise UsageError(f"--settle must be more than 0 seconds, got {settle:g}.")
-    Watcher(watched(chosen(), list(folders)), settle=settle, poll=poll).run()
+    if listing <= 0:
+        raise UsageError(f"--listing must be more than 0 seconds, got {listing:g}.")
+    Watcher(watched(chosen(), list(places)), settle=settle, poll=poll, listing=listing).run()
     return 0
 
 

@@ -84,15 +84,10 @@ class Corpus:
     def resolved(self) -> list[Source]:
         """Resolve the sources. Raises UsageError for one that does not exist, or that contains the lake.
 
-        A pattern may have no match yet, if its folder is there.
+        A pattern may have no match yet, if its folder is there, and a prefix of an object store no object.
         """
         try:
-            return resolve(
-                self.sources,
-                lake=Lake(self.lake),
-                known=lambda s: s.kind == "glob" and not s.absent,
-                patterns=self.patterns,
-            )
+            return resolve(self.sources, lake=Lake(self.lake), known=_may_be_empty, patterns=self.patterns)
         except UsageError as error:
             raise UsageError(f"[corpus.{self.name}]: {error}") from error
 
@@ -204,3 +199,7 @@ def _corpus(name: str, table: dict[str, Any], folder: Path) -> Corpus:
 
 def _taken(rest: dict[str, Any], kind: Any) -> dict[str, Any]:
     return {f.name: rest.pop(f.name) for f in fields(kind) if f.name in rest}
+
+
+def _may_be_empty(source: Source) -> bool:
+    return (source.kind == "glob" and not source.absent) or (source.kind == "objects" and source.single is None)

@@ -1,14 +1,14 @@
-"""Watching folders: files that have settled become one event a corpus, sent until the server has it.
+"""Watching sources: files that have settled become one event a corpus, sent until the server has it.
 
-Settled means unchanged in size and time for some seconds. Remembers nothing between two starts: each start sends an
-event that files may have arrived meanwhile, and the scan that follows compares with the lake.
+Settled means unchanged in size and time for some seconds. Sources that report no changes are listed again and again.
+Remembers nothing between two starts: each start sends an event that files may have arrived meanwhile, and the scan that
+follows compares with the lake.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,9 +22,12 @@ from polyseme.flows.display.terminal import note
 from polyseme.flows.events import URIS_IN_AN_EVENT, SendError, SourceChanged, as_event, event_id, now, send
 from polyseme.flows.server.changes import TICK_SECONDS, Stamp, changes, stamp_of
 from polyseme.flows.server.corpora import Corpus
+from polyseme.flows.server.listings import States, is_listed, listed_changes
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.reading.folders import MAGIC
-from polyseme.tasks.reading.local_source import LocalSource
+from polyseme.tasks.reading.local_source import LocalSource, path_of
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.source import Source
 
 _LONGEST_STOP = 2.0
 _LONGEST_PAUSE, _MOST_DOUBLINGS = 30.0, 6
@@ -32,11 +35,12 @@ _LONGEST_PAUSE, _MOST_DOUBLINGS = 30.0, 6
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A corpus and the existing folders, `roots`, in which its files are."""
+    """A corpus, the existing folders, `roots`, in which its files are, and its sources that are `listed`."""
 
     corpus: Corpus
     sources: tuple[LocalSource, ...]
     roots: tuple[Path, ...]
+    listed: tuple[str, ...] = ()
 
     def covers(self, path: Path) -> bool:
         """Return whether a file of this name would be read, and for a folder whether it may hold such files."""
@@ -52,37 +56,36 @@ class Watched:
         return all(source.leaves_out(str(path), folder=True) for source in self.sources)
 
 
-def watched(corpora: Iterable[Corpus], folders: Sequence[Path] = ()) -> list[Watched]:
-    """Return the corpora to watch with their folders: all that have sources, or only `folders`.
+def watched(corpora: Iterable[Corpus], places: Sequence[str | Path] = ()) -> list[Watched]:
+    """Return the corpora to watch with their folders and listed sources: all that have some, or only `places`.
 
     A corpus whose sources cannot be resolved, such as a folder on a disk that is not mounted, is left out with a note.
-    Raises UsageError if that leaves none, and for a folder that is missing or not part of a corpus.
+    Raises UsageError if that leaves none, and for a place that is missing or not part of a corpus.
     """
-    chosen = [folder.resolve() for folder in folders]
-    for folder in chosen:
-        if not folder.is_dir():
-            raise UsageError(_no_folder(folder, folders[chosen.index(folder)]))
-    found, used, failures = [], set[Path](), list[UsageError]()
+    folders, addresses = _told_apart(places)
+    found, used, failures = [], set[Path | str](), list[UsageError]()
     for corpus in corpora:
         try:
-            sources = _local(corpus)
+            sources = corpus.resolved()
         except UsageError as error:
             failures.append(error)
             continue
-        roots = [_root(source) for source in sources]
-        if chosen:
-            pairs = [(folder, root) for folder in chosen for root in roots if _meet(folder, root)]
-            used |= {folder for folder, _ in pairs}
+        local = tuple(source for source in sources if isinstance(source, LocalSource))
+        roots, listed = [_root(source) for source in local], _listed(corpus, sources)
+        if places:
+            pairs = [(folder, root) for folder in folders for root in roots if _meet(folder, root)]
             roots = [max(pair, key=lambda path: len(path.parts)) for pair in pairs]
-        if roots:
-            found.append(Watched(corpus, sources, tuple(dict.fromkeys(roots))))
-    if unused := [folder for folder in chosen if folder not in used]:
+            listed = [address for address in listed if address in addresses]
+            used |= {folder for folder, _ in pairs} | set(listed)
+        if roots or listed:
+            found.append(Watched(corpus, local, tuple(dict.fromkeys(roots)), tuple(dict.fromkeys(listed))))
+    if unused := [place for place in (*folders, *addresses) if place not in used]:
         raise (
             failures[0]
             if failures
             else UsageError(
                 f"{unused[0]} is not part of a configured corpus, so its files would not be embedded. Add to "
-                f'polyseme.toml:\n[corpus.{_name_for(unused[0])}]\nsources = ["{unused[0]}"]'
+                f'polyseme.toml:\n[corpus.{_name_for(str(unused[0]))}]\nsources = ["{unused[0]}"]'
             )
         )
     if failures and not found:
@@ -96,16 +99,19 @@ def watched(corpora: Iterable[Corpus], folders: Sequence[Path] = ()) -> list[Wat
 class Watcher:
     """The watching process. `settle` is in seconds; `deliver` posts events and raises SendError.
 
-    Every corpus has a thread that waits for changes, so that no folder can stop the events of the others.
+    Every corpus has a thread that waits for changes, so that no folder can stop the events of the others, and one that
+    lists its other sources every `listing` seconds.
     """
 
     watching: Sequence[Watched]
     settle: float = 2.0
+    listing: float = 60.0
     poll: bool = False
     deliver: Callable[[Sequence[dict[str, object]]], None] = send
     stop: threading.Event = field(default_factory=threading.Event)
     outbox: Outbox = field(init=False)
-    _heard: SimpleQueue[tuple[int, set[Path] | None]] = field(init=False, default_factory=SimpleQueue)
+    _heard: SimpleQueue[tuple[int, set[Path] | States | str]] = field(init=False, default_factory=SimpleQueue)
+    """By the number of what is watched: files that changed, objects that did, or what begins to be watched."""
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.deliver)
@@ -113,7 +119,12 @@ class Watcher:
     def run(self) -> None:
         """Watch until interrupted, or until `stop` is set."""
         settling = [Settling(self.settle) for _ in self.watching]
-        threads = [threading.Thread(target=self._listen, args=(i,), daemon=True) for i in range(len(self.watching))]
+        threads = [
+            threading.Thread(target=does, args=(number,), daemon=True)
+            for number, one in enumerate(self.watching)
+            for does, has in ((self._listen, one.roots), (self._list, one.listed))
+            if has
+        ]
         for thread in threads:
             thread.start()
         try:
@@ -132,16 +143,18 @@ class Watcher:
         with suppress(Empty):
             number, found = self._heard.get(timeout=TICK_SECONDS)
             while True:
-                if found is None:
-                    self._begin(self.watching[number])
+                if isinstance(found, str):
+                    self._begin(self.watching[number], found)
+                elif isinstance(found, dict):
+                    self._send(self.watching[number], found)
                 else:
                     settling[number].saw(found, at=time.monotonic())
                 number, found = self._heard.get_nowait()
 
-    def _begin(self, one: Watched) -> None:
+    def _begin(self, one: Watched, what: str) -> None:
         # Changes are reported by now: what arrives while the first scan runs is not missed either.
         self.outbox.add(SourceChanged(corpus=one.corpus.name, reason="watch-started"), str(now()))
-        note(f"Watching {', '.join(map(str, one.roots))} for {one.corpus.name}. Ctrl-C stops.")
+        note(f"Watching {what} for {one.corpus.name}. Ctrl-C stops.")
 
     def _listen(self, number: int) -> None:
         """Pass on the changes of one corpus, whatever happens."""
@@ -154,7 +167,7 @@ class Watcher:
                     one.roots, one.covers, stop=self.stop, poll=poll, on_fallback=partial(_note_fallback, one)
                 ):
                     if not begun:
-                        self._heard.put((number, None))
+                        self._heard.put((number, ", ".join(map(str, one.roots))))
                         begun = True
                     if found:
                         self._heard.put((number, found))
@@ -164,12 +177,38 @@ class Watcher:
                 poll = True
                 self.stop.wait(_LONGEST_PAUSE)
 
+    def _list(self, number: int) -> None:
+        """Pass on what differs between two listings of the sources of a corpus, whatever happens."""
+        one = self.watching[number]
+        begun = False
+        while not self.stop.is_set():
+            try:
+                for found in listed_changes(
+                    partial(_resolved, one),
+                    seconds=self.listing,
+                    stop=self.stop,
+                    on_failure=partial(_note_failure, one),
+                ):
+                    if not begun:
+                        every = f"listed every {self.listing:g} s"
+                        self._heard.put((number, f"{', '.join(one.listed)}, {every},"))
+                        begun = True
+                    if found:
+                        self._heard.put((number, found))
+            except Exception as error:
+                note(f"{one.corpus.name}: {type(error).__name__}: {error}. Its sources are listed again.")
+                self.stop.wait(_LONGEST_PAUSE)
+
     def _post(self, one: Watched, settled: Mapping[Path, Stamp]) -> None:
         if settled:
-            files = dict(sorted(settled.items()))
-            uris = tuple(path.as_uri() for path in list(files)[:URIS_IN_AN_EVENT])
-            payload = SourceChanged(corpus=one.corpus.name, reason="files-settled", files=len(files), uris=uris)
-            self.outbox.add(payload, "\0".join(f"{path} {stamp}" for path, stamp in files.items()))
+            self._send(one, {path.as_uri(): stamp for path, stamp in settled.items()})
+
+    def _send(self, one: Watched, states: Mapping[str, object]) -> None:
+        uris = sorted(states)
+        payload = SourceChanged(
+            corpus=one.corpus.name, reason="files-settled", files=len(uris), uris=tuple(uris[:URIS_IN_AN_EVENT])
+        )
+        self.outbox.add(payload, "\0".join(f"{uri} {states[uri]}" for uri in uris))
 
 
 class Settling:
@@ -253,22 +292,34 @@ class Outbox:
         self._failures, self._not_before = 0, 0.0
 
 
-def _no_folder(folder: Path, named: Path) -> str:
-    if re.match(r"[a-z0-9]+:/", str(named)):  # a path has one slash where an address has two
-        return (
-            f"{str(named).replace(':/', '://', 1)} is not on this machine, reports no changes and is not watched. "
-            "Embed it on a schedule: what did not change is not opened."
-        )
-    return f"There is no folder {folder} to watch."
+def _told_apart(places: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
+    """Return the folders and the addresses among places. Raises UsageError for a folder that is missing."""
+    folders, addresses = list[Path](), list[str]()
+    for place in places:
+        if isinstance(place, str) and "://" in place and not place.startswith("file://"):
+            addresses.append(place)
+            continue
+        folders.append(Path(place if isinstance(place, Path) else path_of(place)).resolve())
+        if not folders[-1].is_dir():
+            raise UsageError(f"There is no folder {folders[-1]} to watch.")
+    return folders, addresses
 
 
-def _local(corpus: Corpus) -> tuple[LocalSource, ...]:
-    """Return the sources of a corpus on this machine, and say which others it has: they report no changes."""
-    sources = corpus.resolved()
+def _listed(corpus: Corpus, sources: Sequence[Source]) -> list[str]:
+    """Return the sources that are listed, as they are configured, and say which cannot be watched."""
     for source in sources:
-        if not isinstance(source, LocalSource):
-            note(f"{corpus.name}: {source.name} reports no changes and is not watched. Embed it on a schedule.")
-    return tuple(source for source in sources if isinstance(source, LocalSource))
+        if not isinstance(source, LocalSource) and not is_listed(source):
+            note(f"{corpus.name}: {source.name} does not tell what changed and is not watched. Embed it on a schedule.")
+    return [source.spec for source in sources if is_listed(source)]
+
+
+def _resolved(one: Watched) -> list[Source]:
+    """Return the listed sources as they are now; one that is not there has nothing in it."""
+    return resolve(one.listed, known=lambda source: True, patterns=one.corpus.patterns)
+
+
+def _note_failure(one: Watched, failure: str) -> None:
+    note(f"{one.corpus.name}: {failure}. It is listed again until that can be done; nothing is lost.")
 
 
 def _root(source: LocalSource) -> Path:
@@ -286,8 +337,9 @@ def _meet(one: Path, other: Path) -> bool:
     return one.is_relative_to(other) or other.is_relative_to(one)
 
 
-def _name_for(folder: Path) -> str:
-    return "".join(c if c.isalnum() else "-" for c in folder.name.lower()).strip("-") or "mine"
+def _name_for(place: str) -> str:
+    name = place.rstrip("/").rpartition("/")[2].lower()
+    return "".join(c if c.isalnum() else "-" for c in name).strip("-") or "mine"
 
 
 def _note_fallback(one: Watched, error: Exception) -> None:

@@ -227,7 +227,7 @@ def test_objects_are_sources_in_polyseme_toml(bucket: Bucket, tmp_path: Path, mo
     (corpus,) = chosen()
     found = read_sources(corpus.resolved(), ReadOptions(), stdin=io.BytesIO())
     assert [item.uri for item in found] == [f"{source}c/a.txt", f"{source}c/b.md", f"{source}d.txt"]
-    assert [root.roots for root in watched([corpus])] == []
+    assert [(one.roots, one.listed) for one in watched([corpus])] == [((), (f"{source}c/", f"{source}*.txt"))]
 
 
 @pytest.mark.parametrize("place", ["", "nothing/", "nothing.txt", "no*thing/x.txt"])
