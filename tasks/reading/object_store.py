@@ -21,6 +21,7 @@ from polyseme.storage.errors import UsageError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileSystem
+    from pyarrow import NativeFile
     from pyarrow.fs import FileInfo, FileSystem
 
 SCHEMES = {
@@ -111,8 +112,12 @@ class ObjectStore:
 
     def whole(self, key: str) -> bytes:
         """Return the content of an object. Raises OSError."""
-        with _explained(self), self._filesystem().open_input_stream(f"{self.bucket}/{key}") as stream:
+        with _explained(self), self._opened(key) as stream:
             return cast("bytes", stream.read())
+
+    def _opened(self, key: str) -> NativeFile:
+        # By default Arrow would decompress what is called .gz.
+        return self._filesystem().open_input_stream(f"{self.bucket}/{key}", compression=None)
 
     def _filesystem(self) -> FileSystem:
         return _filesystem(self, os.getpid())
