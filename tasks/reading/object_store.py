@@ -222,7 +222,7 @@ def _explained(store: ObjectStore) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise FileNotFoundError(errno.ENOENT, "there is no such object") from error
+        raise FileNotFoundError(errno.ENOENT, "there is no such object, prefix or bucket") from error
     except (UsageError, MemoryError):
         raise
     except Exception as error:
