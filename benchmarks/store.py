@@ -25,7 +25,8 @@ _A_PAGE = 1000
 _DATE = "2026-11-01T10:00:00.000Z"
 
 
-def _text(number: int) -> bytes:
+def text(number: int) -> bytes:
+    """Return the content of an object."""
     return f"The heron stood in reed {number:07d}.".encode()
 
 
@@ -45,7 +46,7 @@ class Store(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
         else:
-            self._send(_text(number), "text/plain", body=False)
+            self._send(text(number), "text/plain", body=False)
 
     def do_GET(self) -> None:
         if self.path == "/counts":
@@ -53,7 +54,7 @@ class Store(BaseHTTPRequestHandler):
             self.asked.clear()
         elif (number := self._number()) is not None:
             self.asked["objects"] += 1
-            self._send(_text(number), "text/plain")
+            self._send(text(number), "text/plain")
         else:
             self.asked["listings"] += 1
             self._send(self._listing(), "application/xml")
@@ -69,7 +70,7 @@ class Store(BaseHTTPRequestHandler):
         token = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < self.objects else ""
         found = "".join(
             f"<Contents><Key>c/{n // _A_PAGE:05d}/{n:07d}.txt</Key><LastModified>{_DATE}</LastModified>"
-            f"<ETag>&quot;{n:032x}&quot;</ETag><Size>{len(_text(n))}</Size></Contents>"
+            f"<ETag>&quot;{n:032x}&quot;</ETag><Size>{len(text(n))}</Size></Contents>"
             for n in range(at, end)
         )
         return (

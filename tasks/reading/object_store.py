@@ -21,6 +21,7 @@ from polyseme.storage.errors import UsageError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileSystem
+    from pyarrow import NativeFile
     from pyarrow.fs import FileInfo, FileSystem
 
 SCHEMES = {
@@ -74,7 +75,7 @@ class ObjectStore:
         with _explained(self):
             at = "/".join(filter(None, (self.bucket, prefix.rstrip("/"))))
             if self.scheme == "hf":
-                return sorted(_in_hub(at, len(self.bucket) + 1))
+                return sorted(_in_hub(self, at))
             selector = FileSelector(at, recursive=True, allow_not_found=bool(prefix))
             return sorted(self._stored(self._filesystem().get_file_info(selector)))
 
@@ -82,7 +83,7 @@ class ObjectStore:
         """Return the one object of this key, in a list; an empty list if there is none. Raises OSError as `listed`."""
         with _explained(self):
             if self.scheme == "hf":
-                return [stored for stored in _in_hub(f"{self.bucket}/{key}", len(self.bucket) + 1) if stored.key == key]
+                return _one_in_hub(self, key)
             return list(self._stored(self._filesystem().get_file_info([f"{self.bucket}/{key}"])))
 
     def kind_of(self, key: str) -> Literal["object", "prefix"] | None:
@@ -111,8 +112,12 @@ class ObjectStore:
 
     def whole(self, key: str) -> bytes:
         """Return the content of an object. Raises OSError."""
-        with _explained(self), self._filesystem().open_input_stream(f"{self.bucket}/{key}") as stream:
+        with _explained(self), self._opened(key) as stream:
             return cast("bytes", stream.read())
+
+    def _opened(self, key: str) -> NativeFile:
+        # By default Arrow would decompress what is called .gz.
+        return self._filesystem().open_input_stream(f"{self.bucket}/{key}", compression=None)
 
     def _filesystem(self) -> FileSystem:
         return _filesystem(self, os.getpid())
@@ -147,15 +152,27 @@ def _hub() -> HfFileSystem:
     return HfFileSystem()  # the same each time
 
 
-def _in_hub(at: str, skip: int) -> list[Stored]:
-    """Return the files of a repository at or below a path, as the Hub lists them now."""
+def _in_hub(store: ObjectStore, at: str) -> Iterator[Stored]:
+    """Yield the files of a repository below a path, as the Hub lists them now."""
     hub = _hub()
     hub.invalidate_cache()
     found = cast("dict[str, dict[str, object]]", hub.find(at, detail=True))
-    return [
-        Stored(path[skip:], int(str(info["size"])), None, str(info.get("blob_id") or info.get("xet_hash") or ""))
-        for path, info in found.items()
-    ]
+    return (_of_hub(store, path, info) for path, info in found.items())
+
+
+def _one_in_hub(store: ObjectStore, key: str) -> list[Stored]:
+    hub, path = _hub(), f"{store.bucket}/{key}"
+    hub.invalidate_cache()
+    try:
+        info = hub.info(path)
+    except FileNotFoundError:
+        return []
+    return [_of_hub(store, path, info)] if info["type"] == "file" else []
+
+
+def _of_hub(store: ObjectStore, path: str, info: dict[str, object]) -> Stored:
+    stamp = info.get("blob_id") or info.get("xet_hash") or ""
+    return Stored(path[len(store.bucket) + 1 :], int(str(info["size"])), None, str(stamp))
 
 
 def stored_at(uri: str) -> tuple[ObjectStore, str] | None:
@@ -205,7 +222,7 @@ def _explained(store: ObjectStore) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise FileNotFoundError(errno.ENOENT, "there is no such object") from error
+        raise FileNotFoundError(errno.ENOENT, "there is no such object, prefix or bucket") from error
     except (UsageError, MemoryError):
         raise
     except Exception as error:

@@ -30,16 +30,12 @@ from polyseme.tasks.reading.byte_streams import (
     inflated,
     pushed_back,
 )
-from polyseme.tasks.reading.charset import sniff, take_mark
+from polyseme.tasks.reading.charset import take_mark
 from polyseme.tasks.reading.content import HEAD_BYTES, format_of_content
 from polyseme.tasks.reading.delimited import read_delimited
 from polyseme.tasks.reading.documents import (
     Place,
     ReadOptions,
-    canonical_json,
-    checked_text,
-    clean_title,
-    too_large,
     unforeseen,
 )
 from polyseme.tasks.reading.formats import (
@@ -52,10 +48,8 @@ from polyseme.tasks.reading.formats import (
     may_be_read,
     missing_package,
 )
-from polyseme.tasks.reading.front_matter import split_front_matter
 from polyseme.tasks.reading.json_file import read_json
 from polyseme.tasks.reading.json_lines import read_jsonl
-from polyseme.tasks.reading.markdown_text import first_heading
 from polyseme.tasks.reading.parquet import read_parquet
 from polyseme.tasks.reading.parsing.answers import Answers, missing_extra, read_parsed, request_for
 from polyseme.tasks.reading.parsing.parsed import ParseRequest
@@ -63,6 +57,7 @@ from polyseme.tasks.reading.parsing.pool import Parsers
 from polyseme.tasks.reading.recognition import WrongFormatError, head_of, recognised
 from polyseme.tasks.reading.regular_files import NotAFileError, open_file
 from polyseme.tasks.reading.skipped import BINARY, EMPTY, NOT_TEXT, Skipped
+from polyseme.tasks.reading.text_file import read_text
 
 STDIN_URI = "stdin:"
 
@@ -213,7 +208,7 @@ def _read_stream(
         return
     stream, declared = take_mark(raw)
     if suffix in WHOLE_FILE:
-        yield _read_text(stream, declared, uri, options, name=name)
+        yield read_text(stream, declared, uri, options, name=name)
     elif suffix in (".csv", ".tsv"):
         yield from read_delimited(stream, declared, uri, options, tabs=suffix == ".tsv")
     elif suffix in (".jsonl", ".ndjson"):
@@ -249,7 +244,7 @@ def read_stdin(stdin: BinaryIO, options: ReadOptions) -> Iterator[Document | Rej
         if blank and blank[-1].lstrip().startswith(b"{"):
             yield from read_jsonl(stream, STDIN_URI, options)
         else:
-            yield _read_text(stream, declared, STDIN_URI, options, name=None)
+            yield read_text(stream, declared, STDIN_URI, options, name=None)
     except Exception as error:
         yield _file_refused(STDIN_URI, error, doc_id=None)
 
@@ -279,44 +274,3 @@ def _file_refused(uri: str, error: Exception, *, doc_id: str | None) -> Reject:
         return place.refuse("unreadable", message, doc_id=doc_id)
     message = f"damaged ({str(error)[:120]}); records before the damage were kept, restore or rewrite the file"
     return place.refuse("corrupt", message, doc_id=doc_id)
-
-
-def _read_text(
-    stream: io.BufferedReader, declared: str | None, uri: str, options: ReadOptions, *, name: str | None
-) -> Document | Reject:
-    place = Place(uri, "", uri)
-    data = stream.read(options.max_document_bytes + 1)
-    if not data:
-        return place.refuse("empty-file", "nothing in it; write a text or remove it", doc_id=uri)
-    if len(data) > options.max_document_bytes:
-        return too_large(place, options, of=data[:400], doc_id=uri)
-    encoding = "utf-8" if declared else sniff(data, complete=True)
-    try:
-        decoded = data.decode(encoding) if encoding else None
-    except UnicodeDecodeError as error:
-        if encoding == "utf-8":
-            message = f"invalid {declared or 'UTF-8'} at byte {error.start:,} ({error.reason}); repair or convert it"
-            return place.refuse("invalid-utf8", message, of=data[:400], doc_id=uri)
-        decoded = None
-    if decoded is None:
-        message = "neither UTF-8 nor an encoding that can be detected from its bytes; convert it to UTF-8"
-        return place.refuse("undecodable", message, of=data[:400], doc_id=uri)
-    return _document(decoded, place, options, name=name, encoding=declared or encoding or "")
-
-
-def _document(
-    decoded: str, place: Place, options: ReadOptions, *, name: str | None, encoding: str
-) -> Document | Reject:
-    suffix, compression = (format_of(name) if name else None) or ("", "")
-    fields, decoded = split_front_matter(decoded) if suffix == ".md" else ({}, decoded)
-    text = checked_text(decoded, place, options, doc_id=place.uri)
-    if isinstance(text, Reject):
-        return text
-    stated = fields.get(options.title_field)
-    title = clean_title(fields.pop(options.title_field)) if isinstance(stated, str) else None
-    if name is not None and title is None:
-        stem = name[: len(name) - len(suffix) - len(compression)]
-        title = (first_heading(text) if suffix == ".md" else None) or clean_title(stem)
-    if encoding != "utf-8":
-        fields.setdefault("encoding", encoding)
-    return Document(place.uri, place.uri, text, title=title, metadata=canonical_json(fields))

@@ -45,9 +45,10 @@ def address_of(spec: str) -> str:
     """Return a web address in ASCII, as documents have it. Raises UsageError for one without a host or a file."""
     try:
         parts = urlsplit(spec)
+        hostname = parts.hostname
     except ValueError as error:
         raise UsageError(f"source {spec!r} is not an address ({error}); write https://host/path/to/file") from error
-    if not parts.hostname or not parts.path.strip("/"):
+    if not hostname or not parts.path.strip("/"):
         raise UsageError(f"source {spec!r} names no file; write https://host/path/to/file")
     if parts.query or parts.username or parts.password:
         raise UsageError("An address with a user, a password or a query is not read: it would be stored with the run.")

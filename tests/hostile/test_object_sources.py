@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import zipfile
 from collections.abc import Iterator
@@ -192,20 +193,21 @@ def test_one_object_and_the_prefix_that_it_is_in_are_read_once(lakeside: Lakesid
     assert (scan.tally.documents, scan.tally.new, scan.tally.unopened) == (2, 1, 1)
 
 
-def test_members_of_archives_and_large_objects_are_read(lakeside: Lakeside, bucket: Bucket) -> None:
+def test_members_of_archives_large_and_compressed_objects_are_read(lakeside: Lakeside, bucket: Bucket) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
         file.writestr("in/a.txt", text("a"))
         file.writestr("movie.mp4", b"\0")
     lines = b"".join(b'{"text": "The heron."}\n' for _ in range(3)) + b" " * SMALL_BYTES
-    bucket.put({"x.zip": packed.getvalue(), "y.jsonl": lines})
+    bucket.put({"x.zip": packed.getvalue(), "y.jsonl": lines, "z.txt.gz": gzip.compress(text("z"))})
     source = f"s3://{bucket.name}/"
     scan = lakeside.embed(source)
-    assert (scan.tally.new, scan.tally.skipped_files) == (4, 1)
+    assert (scan.tally.new, scan.tally.skipped_files) == (5, 1)
     assert set(lakeside.documents()) == {
         f"{source}x.zip!/in/a.txt", f"{source}y.jsonl#1", f"{source}y.jsonl#2", f"{source}y.jsonl#3",
+        f"{source}z.txt.gz",
     }  # fmt: skip
-    assert lakeside.embed(source).tally.unopened == 4
+    assert lakeside.embed(source).tally.unopened == 5
 
 
 def test_objects_that_have_to_be_parsed_are_and_what_is_no_such_file_is_refused(
