@@ -60,7 +60,8 @@ def embed(
     Parameters
     ----------
     sources
-        Files, folders, globs, addresses (s3://, gs://, az://, hf://, https://, file://), or - for standard input.
+        Files, folders, globs, addresses (s3://, gs://, az://, hf://, https://, file://), queries (sqlite://,
+        postgresql://), or - for standard input.
     keep_missing
         Keep documents that the sources no longer hold; without it they are hidden.
     stdin_name

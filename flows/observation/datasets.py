@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from polyseme.flows.observation.facts import Source
 from polyseme.storage.schemas import table_schema
+from polyseme.tasks.reading.databases.address import KIND as QUERY
+from polyseme.tasks.reading.databases.address import PORT, parse
 from polyseme.tasks.reading.folders import MAGIC, fixed_folder
 from polyseme.tasks.reading.object_store import store_of
 
@@ -31,6 +33,8 @@ def source_name(source: Source) -> Name | None:
     """Return the name of what a run reads; None for standard input without a name of its own."""
     if source.kind == "stdin":
         return ("stdin", source.name) if source.name else None
+    if source.kind == QUERY:
+        return query_name(source.name)
     if "://" in source.name and not source.name.startswith("file://"):
         return _remote_name(source.name)
     path = source.name.removeprefix("file://")
@@ -45,6 +49,15 @@ def _remote_name(address: str) -> Name:
     if first := MAGIC.search(key):
         key = key[: key.rfind("/", 0, first.start()) + 1]
     return f"{store.scheme}://{store.bucket}", key.strip("/") or "/"
+
+
+def query_name(address: str) -> Name:
+    """Return the database and the table, or the query, of the address of a query in it."""
+    query = parse(address)
+    what = query.table or query.query
+    if query.scheme == "sqlite":
+        return "sqlite", f"{query.database}.{what}"
+    return f"postgres://{query.host}:{query.port or PORT}", f"{query.database}.{what}"
 
 
 def table_name(lake: str, table: str, encoding_id: str) -> Name:

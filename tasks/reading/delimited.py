@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, count
 
 from polyseme.storage.records import Document, Reject
@@ -181,12 +181,17 @@ def _rows(
 
 
 def _names(place: Place, cells: list[str] | Reject, *, header: bool) -> list[str] | Reject:
-    """Return the names of the columns, each once: a repeated name gets a number."""
+    """Return the names of the columns, each once."""
     if isinstance(cells, Reject):
         return cells
     if len(cells) > _MOST_COLUMNS:
         return place.refuse("bad-row", f"the header has {len(cells):,} columns; at most {_MOST_COLUMNS:,} are read")
-    names = [(header and normalise(cell)) or f"column_{i}" for i, cell in enumerate(cells, start=1)]
+    return each_once([(header and normalise(cell)) or f"column_{i}" for i, cell in enumerate(cells, start=1)])
+
+
+def each_once(columns: Sequence[str]) -> list[str]:
+    """Return names of columns: one that occurs again has a number, which makes it another."""
+    names = list(columns)
     taken, times = set(names), Counter[str]()
     for i, name in enumerate(names):
         times[name] += 1

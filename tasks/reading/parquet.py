@@ -105,7 +105,7 @@ def _documents(batches: Iterator[Any], whole: Place, options: ReadOptions, *, si
     chars = number = 0
     for number, fields in enumerate((row for batch in batches for row in _records(batch, options)), start=1):
         place = Place(whole.uri, f"row {number}", f"{whole.uri}#{number}")
-        record = _too_long(place, options) if fields is None else _document(fields, place, options)
+        record = _too_long(place, options) if fields is None else document_from_row(fields, place, options)
         chars += len(record.text) + len(record.metadata) if isinstance(record, Document) else 0
         if chars > FREE_BYTES and chars > MOST_EXPANSION * size:
             raise ExpansionError(f"{size:,} bytes gave {chars:,} characters", SMALLER)
@@ -160,7 +160,8 @@ def _is_binary(kind: Any) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
-def _document(fields: dict[str, object], place: Place, options: ReadOptions) -> Document | Reject:
+def document_from_row(fields: dict[str, object], place: Place, options: ReadOptions) -> Document | Reject:
+    """Return a row as a document, as `document_from` does; text that is not UTF-8 comes as bytes, and is refused."""
     text = fields.get(options.text_field)
     if not isinstance(text, bytes):
         return document_from(fields, place, options)

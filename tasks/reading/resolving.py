@@ -13,6 +13,8 @@ from polyseme.storage.checks import is_utf8
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake, scheme_with_secret
 from polyseme.tasks.reading.byte_streams import COMPRESSIONS
+from polyseme.tasks.reading.databases.address import is_database, parse
+from polyseme.tasks.reading.databases.source import resolve_query
 from polyseme.tasks.reading.folders import MAGIC, fixed_folder
 from polyseme.tasks.reading.formats import SUFFIXES, format_of, may_be_read
 from polyseme.tasks.reading.local_source import LocalSource, path_of_uri
@@ -65,7 +67,9 @@ def refuse_credentials(specs: Sequence[str]) -> None:
     Sources are stored in the catalog, in Prefect's parameters and in logs, and so would the password.
     """
     for spec in specs:
-        if scheme := scheme_with_secret(spec):
+        if is_database(spec):
+            parse(spec)
+        elif scheme := scheme_with_secret(spec):
             raise UsageError(
                 f"A source {scheme}://… has a user, a password or a query in its address, which would be stored in the "
                 "catalog and in logs. Leave them out, and give credentials in the environment: for S3 AWS_PROFILE, or "
@@ -74,10 +78,16 @@ def refuse_credentials(specs: Sequence[str]) -> None:
 
 
 def _resolve(spec: str, known: Known) -> Source:
+    if is_database(spec):
+        return resolve_query(spec, known)
     if (stored := store_of(spec)) is not None:
         return resolve_objects(spec, *stored, known=known)
     if spec.lower().startswith(("https://", "http://")):
         return resolve_web(spec, known=known)
+    return _resolve_local(spec, known)
+
+
+def _resolve_local(spec: str, known: Known) -> Source:
     name = _path_in(spec) if _SCHEME.match(spec) else spec
     if not name or "\0" in name or not _is_encodable(name):
         raise UsageError(

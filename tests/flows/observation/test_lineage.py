@@ -229,6 +229,12 @@ def test_sources_are_named_after_their_place() -> None:
     assert source_name(Source(kind="web", name="https://example.org/a/b.html")) == ("https://example.org", "a/b.html")
     assert source_name(Source(kind="stdin", name="feed")) == ("stdin", "feed")
     assert source_name(Source(kind="stdin", name="")) is None
+    rows = Source(kind="query", name="postgresql://host/db?cursor=at&table=public.t")
+    assert source_name(rows) == ("postgres://host:5432", "db.public.t")
+    assert source_name(Source(kind="query", name="sqlite:////a/b.db?query=SELECT%201")) == (
+        "sqlite",
+        "/a/b.db.SELECT 1",
+    )
     assert place_name("file:///a%20b") == ("file", "/a%20b")
 
 

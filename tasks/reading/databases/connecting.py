@@ -1,0 +1,177 @@
+"""Connections to the databases of sources, for one query: read-only, and one snapshot from begin to end.
+
+Values come as the database has them, whatever Python can hold: a date beyond the year 9999 is text, and text that is
+not UTF-8 is `Undecoded`. Nothing that a query says can write: PostgreSQL is told so, and SQLite opens its file for
+reading alone. Passwords come from libpq's own places (PGPASSWORD, a password file, a service).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_from_bytes
+
+from polyseme.storage.errors import UsageError
+from polyseme.tasks.reading.databases.address import DatabaseAddress
+from polyseme.tasks.reading.json_lines import loads
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.exc import DBAPIError
+
+_PATIENCE_SECONDS = 15
+_DENIED = (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH)
+"""Other files of a machine are no part of a source; VACUUM INTO needs this too."""
+_QUERY_IS_WRONG = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_RANGE, sqlite3.SQLITE_MISMATCH)
+_DATES = ("date", "time", "timestamp", "timestamptz")
+_TEXTS = ("text", "varchar", "bpchar", "name")
+
+
+class Undecoded(bytes):
+    """Text of a database that is not UTF-8."""
+
+
+class QueryError(Exception):
+    """A query that a database does not run as it is, however often it is asked; the message is the database's own."""
+
+
+class UnavailableError(Exception):
+    """A database that does not answer, or not to the end; the message is the database's own."""
+
+
+@contextmanager
+def connected(address: DatabaseAddress) -> Iterator[Connection]:
+    """Open a connection for reading, in one transaction. Raises QueryError, UnavailableError, UsageError.
+
+    So does whatever is done with the connection inside the `with`.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    engine = _sqlite(address) if address.scheme == "sqlite" else _postgres(address)
+    try:
+        with engine.connect() as connection:
+            if address.scheme == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            yield connection
+            with suppress(DBAPIError):
+                connection.rollback()
+    except DBAPIError as error:
+        raise _explained(error) from None
+    except sqlite3.Warning as error:  # more than one statement
+        raise QueryError(str(error).rstrip(".")) from None
+    finally:
+        engine.dispose()
+
+
+def _postgres(address: DatabaseAddress) -> Engine:
+    from sqlalchemy import URL, create_engine, event
+    from sqlalchemy.pool import NullPool
+
+    url = URL.create("postgresql+psycopg", host=address.host or None, port=address.port, database=address.database)
+    settings: dict[str, object] = {"client_encoding": "utf8"}
+    if "PGCONNECT_TIMEOUT" not in os.environ:
+        settings["connect_timeout"] = _PATIENCE_SECONDS
+    try:
+        engine = create_engine(
+            url,
+            poolclass=NullPool,
+            hide_parameters=True,
+            connect_args=settings,
+            isolation_level="REPEATABLE READ",
+            execution_options={"postgresql_readonly": True},
+        )
+    except ImportError as error:
+        raise UsageError(
+            f"A source in PostgreSQL needs a package that is not installed: {error}. Install polyseme[postgres]."
+        ) from error
+    event.listen(engine, "connect", lambda raw, _: _load_whatever_comes(raw))
+    return engine
+
+
+def _load_whatever_comes(connection: Any) -> None:
+    """Let no value end the query: one that Python has no type for comes as text."""
+    from psycopg.types import datetime, string
+    from psycopg.types.json import set_json_loads
+
+    for kind in _DATES:
+        loader = getattr(datetime, f"{kind.capitalize()}Loader")
+        connection.adapters.register_loader(kind, _text_if_it_fails(loader))
+    # Months have no length, and a time with a zone has no form in JSON.
+    for kind in ("interval", "timetz"):
+        connection.adapters.register_loader(kind, string.TextLoader)
+    if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+        for kind in _TEXTS:
+            connection.adapters.register_loader(kind, _text_or_bytes_loader(string.TextLoader))
+    set_json_loads(_json, connection)
+
+
+def _text_if_it_fails(loader: type[Any]) -> type[Any]:
+    def load(self: Any, data: Any) -> object:
+        try:
+            return loader.load(self, data)
+        except Exception:
+            return bytes(data).decode(errors="replace")
+
+    return type(loader.__name__, (loader,), {"load": load})
+
+
+def _text_or_bytes_loader(loader: type[Any]) -> type[Any]:
+    return type(loader.__name__, (loader,), {"load": lambda self, data: _text_or_bytes(bytes(data))})
+
+
+def _json(data: str | bytes) -> object:
+    written = data.encode() if isinstance(data, str) else bytes(data)
+    try:
+        return loads(written)
+    except ValueError:  # deeper than it reads
+        return written.decode(errors="replace")
+
+
+def _sqlite(address: DatabaseAddress) -> Engine:
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    path = quote_from_bytes(os.fsencode(address.database))
+
+    def opened() -> sqlite3.Connection:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_PATIENCE_SECONDS, isolation_level=None)
+        connection.text_factory = _text_or_bytes
+        connection.set_authorizer(_allowed)
+        return connection
+
+    return create_engine("sqlite://", creator=opened, poolclass=NullPool, hide_parameters=True)
+
+
+def _allowed(action: int, *_: str | None) -> int:
+    return sqlite3.SQLITE_DENY if action in _DENIED else sqlite3.SQLITE_OK
+
+
+def _text_or_bytes(data: bytes) -> str | Undecoded:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return Undecoded(data)
+
+
+def _explained(error: DBAPIError) -> QueryError | UnavailableError:
+    """Return what a database said, in one line: never the query, or what is in it."""
+    origin = error.orig
+    diagnosis = getattr(origin, "diag", None)
+    words = (getattr(diagnosis, "message_primary", None) or str(origin)).strip()
+    if hint := getattr(diagnosis, "message_hint", None):
+        words = f"{words} ({hint})"
+    words = " ".join(words.split())[:500].rstrip(".")
+    code = getattr(origin, "sqlite_errorcode", None)
+    if isinstance(origin, sqlite3.Error):
+        is_wrong = code is None or code & 0xFF in _QUERY_IS_WRONG
+    else:
+        is_wrong = type(origin).__name__ not in ("OperationalError", "InterfaceError") and diagnosis is not None
+        is_wrong = is_wrong and not _is_of_the_server(getattr(origin, "sqlstate", None))
+    return QueryError(words) if is_wrong else UnavailableError(words)
+
+
+def _is_of_the_server(state: str | None) -> bool:
+    return state is not None and state[:2] in ("08", "53", "57", "58", "XX")

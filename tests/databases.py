@@ -1,0 +1,55 @@
+"""A table in real databases: SQLite, and PostgreSQL where it is installed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests import servers
+
+
+class Database:
+    """A database of one's own: `place` is its address, without a query."""
+
+    def __init__(self, place: str, url: str | None) -> None:
+        self.place, self._url = place, url
+
+    def execute(self, *statements: str) -> None:
+        """Run statements, and commit them."""
+        if self._url is not None:
+            servers.execute(self._url, *statements)
+            return
+        with closing(sqlite3.connect(self.place.removeprefix("sqlite:///"))) as connection:
+            for statement in statements:
+                connection.execute(statement)
+            connection.commit()
+
+    def query(self, sql: str) -> str:
+        return f"{self.place}?query={sql}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
+def database(request: pytest.FixtureRequest) -> Database:
+    found: Database = request.getfixturevalue(f"{request.param}_database")
+    return found
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> Database:
+    return Database(f"sqlite:///{tmp_path / 'corpus.db'}", None)
+
+
+@pytest.fixture
+def postgres_database(postgres_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    name = f"corpus_{uuid4().hex}"
+    servers.execute(postgres_server, f"CREATE DATABASE {name}")
+    monkeypatch.setenv("PGUSER", "postgres")
+    server = postgres_server.rpartition("/")[0]
+    address = server.replace("postgresql+psycopg://postgres@", "postgresql://")
+    yield Database(f"{address}/{name}", f"{server}/{name}")
+    servers.execute(postgres_server, f"DROP DATABASE {name}")
