@@ -53,21 +53,32 @@ class ReadFile:
 
 
 class DocumentsDigest:
-    """A digest of documents that does not depend on their order, in constant memory, as they are added."""
+    """A digest of documents that does not depend on their order, in constant memory, as they are added.
+
+    Those that are `kept` of a file may be the first.
+    """
 
     __slots__ = ("_sum", "documents")
 
-    def __init__(self) -> None:
-        self.documents = 0
-        self._sum = 0
+    def __init__(self, kept: ReadFile | None = None) -> None:
+        self.documents = kept.documents if kept is not None else 0
+        self._sum = int(kept.digest, 16) if kept is not None else 0
 
     def add(self, doc_id: str, record_sha256: str, member: str = "") -> None:
         """Add a document; `member` is what its address has behind that of its file."""
-        found = hashlib.sha256(f"{record_sha256}{member}\0{doc_id}".encode()).digest()
-        self._sum = (self._sum + int.from_bytes(found)) % _MODULUS
+        self._sum = (self._sum + _number(doc_id, record_sha256, member)) % _MODULUS
         self.documents += 1
+
+    def remove(self, doc_id: str, record_sha256: str, member: str = "") -> None:
+        """Take away a document that was added."""
+        self._sum = (self._sum - _number(doc_id, record_sha256, member)) % _MODULUS
+        self.documents -= 1
 
     @property
     def value(self) -> str:
         """64 hex digits."""
         return f"{self._sum:064x}"
+
+
+def _number(doc_id: str, record_sha256: str, member: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{record_sha256}{member}\0{doc_id}".encode()).digest())

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import addresses, read_files
 from polyseme.storage.database.read_files import MEMBER
-from polyseme.storage.records import Document
+from polyseme.storage.records import Document, DocumentVersion
 from polyseme.storage.source_files import DocumentsDigest, ReadFile, SkippedPart
 from polyseme.tasks.reading.skipped import Skipped, extension_of
 from polyseme.tasks.reading.source_file import SourceFile
@@ -25,10 +25,14 @@ MOST_KINDS_OF_A_FILE = 100
 
 @dataclass(slots=True)
 class _Reading:
-    """A file that is being read, and its documents so far. Not `is_whole` once anything of it was refused."""
+    """A file that is being read, and its documents so far. Not `is_whole` once anything of it was refused.
+
+    If only what is new is read, the documents that it has from `earlier` runs are among them.
+    """
 
     file: SourceFile
-    digest: DocumentsDigest = field(default_factory=DocumentsDigest)
+    earlier: ReadFile | None
+    digest: DocumentsDigest
     uris: set[str] = field(default_factory=set)
     skipped: dict[tuple[str, str], SkippedPart] = field(default_factory=dict)
     is_whole: bool = True
@@ -46,9 +50,9 @@ class FileReadings:
     _ended: list[_Reading] = field(default_factory=list)
     _waiting: list[ReadFile] = field(default_factory=list)
 
-    def begin(self, file: SourceFile) -> None:
-        """Note that what is taken from now on is of a file."""
-        self._current = _Reading(file)
+    def begin(self, file: SourceFile, earlier: ReadFile | None = None) -> None:
+        """Note that what is taken from now on is of a file, or is what is new in it since an earlier reading."""
+        self._current = _Reading(file, earlier, DocumentsDigest(earlier))
 
     def take(self, document: Document) -> None:
         """Note a document that was read, with the id that it has in the file."""
@@ -89,10 +93,13 @@ class FileReadings:
             self._ended.append(self._current)
             self._current = None
 
-    def compared(self, document: Document, record_sha256: str) -> None:
-        """Note a document with the id that it has in the lake."""
+    def compared(self, document: Document, record_sha256: str, before: DocumentVersion | None) -> None:
+        """Note a document with the id that it has in the lake, and what the lake had with this id before."""
         if (reading := self._by_uri.get(document.uri)) is not None:
-            reading.digest.add(document.doc_id, record_sha256, document.uri[len(reading.file.uri) :])
+            member = document.uri[len(reading.file.uri) :]
+            if reading.earlier is not None and before is not None and before.uri == document.uri:
+                reading.digest.remove(document.doc_id, before.record_sha256, member)
+            reading.digest.add(document.doc_id, record_sha256, member)
 
     def keep(self) -> None:
         """Keep the files that have ended, of which all documents were compared."""

@@ -27,6 +27,7 @@ from polyseme.tasks.shards.comparison import Batch, Pending, is_current, is_rede
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.file_readings import FileReadings
 from polyseme.tasks.shards.identity import Identities, address_in, is_derived, is_impostor
+from polyseme.tasks.shards.increments import resumed, unread
 from polyseme.tasks.shards.presence import Presence
 from polyseme.tasks.shards.refusals import duplicate, key_bytes, taken, too_long
 from polyseme.tasks.shards.reject_rows import RejectRows
@@ -111,7 +112,10 @@ class Scan:
         self._reject_rows.finish()
 
     def _read(self, file: SourceFile) -> Iterator[Pending]:
-        self._readings.begin(file)
+        earlier = resumed(self.catalog, self.encoding_id, self.outputs, file)
+        if earlier is not None:
+            self._shielding[file.uri] = unread(file.uri)
+        self._readings.begin(file, earlier)
         for item in self.watching(file.read()):
             assert not isinstance(item, SourceFile)
             yield from self._taken(item)
@@ -236,8 +240,8 @@ class Scan:
         for document in here:
             self._count("documents", document.uri)
             record = document.record_sha256
-            self._readings.compared(document, record)
             before = known.get(document.doc_id)
+            self._readings.compared(document, record, before)
             if before is not None and before.uri != document.uri:
                 left.append((document.doc_id, before.uri))
                 if not set(self._coverage.of(document.uri)) <= set(self._coverage.of(before.uri)):

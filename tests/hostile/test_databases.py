@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from urllib.parse import quote
 
 import pytest
 
 from polyseme.storage.errors import UsageError
+from polyseme.tasks.engine import Engine
 from polyseme.tasks.reading.databases.address import parse
+from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import list_sources
+from polyseme.tasks.shards.scan import Scan
+from polyseme.tasks.shards.stages import commit_shard, encode_shard
 from tests.databases import Database, database, postgres_database, sqlite_database
 from tests.hostile.lakeside import Lakeside, lakeside
+from tests.tasks.conftest import LEAN
 
 __all__ = ["database", "lakeside", "postgres_database", "sqlite_database"]
 
@@ -90,3 +98,154 @@ class TestAllRows:
         assert lakeside.embed(one, two).tally.new == MANY
         assert lakeside.embed(two).tally.unchanged == MANY // 2
         assert len(lakeside.documents()) == MANY
+
+
+class TestCursor:
+    """With a cursor, a run reads what is new; whatever casts doubt on what earlier ones read leads to reading all."""
+
+    @staticmethod
+    def spec(database: Database, sql: str = SQL, cursor: str = "at") -> str:
+        return f"{database.place}?cursor={cursor}&query={sql}"
+
+    def test_only_rows_at_or_above_the_greatest_value_are_read(self, lakeside: Lakeside, database: Database) -> None:
+        fill(database)
+        spec = self.spec(database)
+        assert lakeside.embed(spec).tally.documents == MANY
+        tally = lakeside.embed(spec).tally
+        assert (tally.documents, tally.unchanged, tally.deleted) == (1, 1, 0)
+        database.execute(
+            "UPDATE t SET text = 'It flew away.', at = 100 WHERE id = 3",
+            "DELETE FROM t WHERE id = 4",
+            f"INSERT INTO t VALUES (98, 'A reed.', 100), (99, 'Another reed.', {MANY - 1})",
+        )
+        tally = lakeside.embed(spec).tally
+        assert (tally.documents, tally.new, tally.changed, tally.unchanged, tally.deleted) == (4, 2, 1, 1, 0)
+        assert len(lakeside.documents()) == MANY + 2
+        tally = lakeside.embed(spec).tally
+        assert (tally.documents, tally.unchanged) == (2, 2)
+
+    def test_a_run_that_reads_all_deletes_and_the_next_goes_on_from_there(
+        self, lakeside: Lakeside, database: Database
+    ) -> None:
+        fill(database)
+        spec = self.spec(database)
+        lakeside.embed(spec)
+        database.execute("DELETE FROM t WHERE id = 4")
+        assert lakeside.embed(spec).tally.deleted == 0
+        tally = lakeside.embed(spec, checksum=True).tally
+        assert (tally.documents, tally.deleted) == (MANY - 1, 1)
+        assert lakeside.embed(spec).tally.documents == 1
+        # Without the cursor it is the same source.
+        tally = lakeside.embed(database.query(SQL)).tally
+        assert (tally.unchanged, tally.moved, tally.deleted) == (MANY - 1, 0, 0)
+
+    @pytest.mark.parametrize("committed", [0, 1])
+    def test_a_run_that_was_killed_before_its_documents_were_committed_skips_none(
+        self, lakeside: Lakeside, database: Database, committed: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("polyseme.tasks.shards.staging.SHARD_CHARS", 200)
+        fill(database)
+        spec = self.spec(database)
+        killed(lakeside, spec, committed=committed)
+        assert 0 < len(lakeside.documents()) < MANY if committed else not lakeside.documents()
+        assert lakeside.embed(spec).tally.documents == MANY
+        assert len(lakeside.documents()) == MANY
+        new = ", ".join(f"({i}, 'Reed number {i}.', {i})" for i in range(100, 140))
+        database.execute(f"INSERT INTO t VALUES {new}")
+        killed(lakeside, spec, committed=committed)
+        lakeside.embed(spec)
+        assert len(lakeside.documents()) == MANY + 40
+        assert lakeside.embed(spec).tally.documents == 1
+
+    def test_another_query_cursor_option_or_encoding_reads_all(
+        self, lakeside: Lakeside, database: Database, tiny: Engine
+    ) -> None:
+        fill(database)
+        lakeside.embed(self.spec(database))
+        assert lakeside.embed(self.spec(database, f"{SQL} WHERE true")).tally.documents == MANY
+        assert lakeside.embed(self.spec(database)).tally.documents == MANY  # its documents were another query's
+        assert lakeside.embed(self.spec(database), max_document_bytes=1000).tally.documents == MANY
+        assert lakeside.embed(self.spec(database), max_document_bytes=1000).tally.documents == 1
+        assert lakeside.embed(self.spec(database, cursor="id")).tally.documents == MANY
+        assert lakeside.embed(self.spec(database, cursor="id")).tally.documents == 1
+        assert lakeside.embed(self.spec(database, cursor="id"), engine=tiny).tally.documents == MANY
+        assert len(lakeside.documents(tiny)) == MANY
+
+    def test_documents_that_the_lake_lost_are_read_again(self, lakeside: Lakeside, database: Database) -> None:
+        fill(database)
+        spec = self.spec(database)
+        lakeside.embed(spec)
+        encoding_id = lakeside.engine.spec.encoding_id
+        lakeside.catalog.delete_documents(encoding_id, ["3"], version=lakeside.catalog.begin_run("x", encoding_id, []))
+        assert lakeside.embed(spec).tally.new == 1
+        assert lakeside.embed(spec).tally.documents == 1
+
+    def test_a_refused_row_is_read_and_refused_by_each_run(self, lakeside: Lakeside, database: Database) -> None:
+        fill(database)
+        spec = self.spec(database)
+        lakeside.embed(spec)
+        database.execute("INSERT INTO t VALUES (50, NULL, 50)")
+        for _ in range(2):
+            assert lakeside.embed(spec).tally.documents == 1
+            assert lakeside.rejects() == ["empty-text"]
+        database.execute("UPDATE t SET text = NULL WHERE id = 3")
+        for more in ({"checksum": True}, {}, {}):
+            assert lakeside.embed(spec, **more).tally.documents == MANY - 1
+            assert lakeside.rejects() == ["empty-text"] * 2
+        database.execute("UPDATE t SET text = 'Written.' WHERE text IS NULL")
+        assert lakeside.embed(spec).tally.documents == MANY + 1
+        assert lakeside.embed(spec).tally.documents == 1
+        assert lakeside.rejects() == []
+
+    def test_rows_without_a_value_are_read_once(self, lakeside: Lakeside, database: Database) -> None:
+        fill(database)
+        database.execute("INSERT INTO t VALUES (50, 'No date.', NULL)")
+        assert lakeside.embed(self.spec(database)).tally.documents == MANY + 1
+        assert lakeside.embed(self.spec(database)).tally.documents == 1
+        database.execute("UPDATE t SET at = NULL")
+        assert lakeside.embed(self.spec(database)).tally.documents == 0
+        assert len(lakeside.documents()) == MANY + 1
+
+    def test_a_query_with_a_cursor_needs_ids(self, lakeside: Lakeside, database: Database) -> None:
+        fill(database)
+        assert lakeside.embed(self.spec(database, "SELECT text, at FROM t")).tally.documents == 0
+        assert lakeside.rejects() == ["bad-id"]
+
+    @pytest.mark.parametrize("value", ["2026-05-05 12:00:00.123456+02", "infinity"])
+    @pytest.mark.servers
+    def test_instants_are_exact(self, lakeside: Lakeside, postgres_database: Database, value: str) -> None:
+        fill(postgres_database)
+        postgres_database.execute(
+            "ALTER TABLE t ALTER at TYPE timestamptz USING '2020-01-01'::timestamptz + at * interval '1 us'",
+            f"UPDATE t SET at = '{value}' WHERE id = 7",
+        )
+        spec = self.spec(postgres_database, f"{SQL} WHERE text LIKE '%heron%'")
+        assert lakeside.embed(spec).tally.documents == MANY
+        assert lakeside.embed(spec).tally.documents == 1
+
+    def test_a_column_of_another_type_is_read_from_its_begin(
+        self, lakeside: Lakeside, postgres_database: Database
+    ) -> None:
+        fill(postgres_database)
+        spec = self.spec(postgres_database)
+        postgres_database.execute("ALTER TABLE t ALTER at TYPE text USING 'x' || at")
+        lakeside.embed(spec)
+        postgres_database.execute("ALTER TABLE t ALTER at TYPE integer USING substr(at, 2)::integer")
+        tally = lakeside.embed(spec).tally
+        assert (tally.documents, tally.rejected) == (MANY, 0)
+        assert lakeside.embed(spec).tally.documents == 1
+
+
+def killed(lakeside: Lakeside, spec: str, *, committed: int) -> None:
+    """Leave a run as one is left that is killed after it scanned all and committed so many shards."""
+    catalog, encoding_id = lakeside.catalog, lakeside.engine.spec.encoding_id
+    sources = resolve([spec])
+    catalog.register_encoding(lakeside.engine.spec)
+    run_id = f"killed-{len(lakeside.documents())}"
+    version = catalog.begin_run(run_id, encoding_id, [])
+    scan = Scan(catalog, catalog.lake, run_id, version, encoding_id, LEAN, sources)
+    shards = list(scan.shards(list_sources(sources, ReadOptions(), stdin=io.BytesIO())))
+    assert len(shards) > committed
+    for shard in shards[:committed]:
+        commit_shard(encode_shard(shard, catalog.lake, catalog, lakeside.engine), catalog)
+    scan.close()

@@ -44,7 +44,8 @@ class Position:
         except (ValueError, TypeError):
             return None
         is_one = isinstance(cursor, str) and isinstance(greatest, str | int | float)
-        return Position(cursor, greatest) if is_one else None
+        fits = not isinstance(greatest, int) or -(1 << 63) <= greatest < 1 << 63
+        return Position(cursor, greatest) if is_one and fits else None
 
 
 def check(connection: Connection, address: DatabaseAddress) -> None:

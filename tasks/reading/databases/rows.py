@@ -32,40 +32,59 @@ def read_rows(
 ) -> Generator[Document | Reject, None, Position | None]:
     """Yield rows: all, or those whose cursor is not below `since`. Return how far the cursor was read.
 
-    None if the query has no cursor, or was not read to its end.
+    None if the query has no cursor, or was not read to its end. All are yielded if the database cannot compare the
+    cursor with `since` any more.
     """
     whole = Place(address.uri, "", address.uri)
-    position, failure, refused = None, "", None
-    with tempfile.TemporaryFile(prefix="polyseme-") as copied:
+    with tempfile.TemporaryFile(prefix="polyseme-") as file:
         try:
-            with connected(address) as connection, closing(batches(connection, address, since)) as found:
-                position = greatest(connection, address, since) if address.cursor else None
-                for columns, rows in found:
-                    names = each_once(columns)
-                    if (refused := _lacks(names, whole, options)) is not None:
-                        break
-                    pickle.dump([_fields(names, row, options) for row in rows], copied)
-        except (QueryError, UnavailableError) as error:
-            position, failure = None, str(error)
-        for number, fields in enumerate(_copies(copied), 1):
+            end = _copy(address, whole, options, since, file)
+        except QueryError:
+            file.truncate(0)
+            file.seek(0)
+            end = _copy(address, whole, options, None, file)
+        for number, fields in enumerate(_copies(file), 1):
             yield _record(fields, Place(whole.uri, f"row {number}", f"{whole.uri}#{number}"), options)
-    if refused is not None:
-        yield refused
+    if isinstance(end, Reject):
+        yield end
         return None
-    if failure:
-        message = f"the database did not give all rows: {failure}. Those before were read; mend it, and run again"
-        yield whole.refuse("unreadable", message)
-    return position
+    return end
 
 
-def _lacks(names: Sequence[str], whole: Place, options: ReadOptions) -> Reject | None:
-    """Return the reject of a query without a column that was asked for."""
+def _copy(
+    address: DatabaseAddress, whole: Place, options: ReadOptions, since: Position | None, file: IO[bytes]
+) -> Position | Reject | None:
+    """Copy rows to a file. Return how far the cursor was read, or the reject of a query that was not read to its end.
+
+    Raises QueryError if the database does not take a query with `since`.
+    """
+    try:
+        with connected(address) as connection, closing(batches(connection, address, since)) as found:
+            position = greatest(connection, address, since) if address.cursor else None
+            for columns, rows in found:
+                names = each_once(columns)
+                if (refused := _lacks(names, whole, options, has_cursor=bool(address.cursor))) is not None:
+                    return refused
+                pickle.dump([_fields(names, row, options) for row in rows], file)
+            return position
+    except (QueryError, UnavailableError) as error:
+        if since is not None and isinstance(error, QueryError):
+            raise
+        message = f"the database did not give all rows: {error}. Those before were read; mend it, and run again"
+        return whole.refuse("unreadable", message)
+
+
+def _lacks(names: Sequence[str], whole: Place, options: ReadOptions, *, has_cursor: bool) -> Reject | None:
+    """Return the reject of a query without a column that it needs."""
     shown = ", ".join(f'"{name[:40]}"' for name in names[:_SHOWN])
     if options.text_field not in names:
         message = f'no column "{options.text_field}": this query has {shown}. Name the text with --text-field'
         return whole.refuse("missing-field", message)
     if options.id_field is not None and options.id_field not in names:
         message = f'no column "{options.id_field}": this query has {shown}. Name the one that identifies a row'
+        return whole.refuse("bad-id", f"{message} with --id-field")
+    if has_cursor and options.id_field is None and not {"doc_id", "id"} & {*names} - {options.text_field}:
+        message = f"a query with a cursor needs ids, this has {shown}. Name the column that identifies a row"
         return whole.refuse("bad-id", f"{message} with --id-field")
     return None
 

@@ -11,7 +11,7 @@ from polyseme.storage.records import Document, Reject
 from polyseme.storage.source_files import FileState
 from polyseme.tasks.reading.databases.address import KIND, DatabaseAddress, parse
 from polyseme.tasks.reading.databases.connecting import QueryError, UnavailableError, connected
-from polyseme.tasks.reading.databases.querying import check
+from polyseme.tasks.reading.databases.querying import Position, check
 from polyseme.tasks.reading.databases.rows import read_rows
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.parsing.answers import Answers
@@ -20,21 +20,29 @@ from polyseme.tasks.reading.source_file import SourceFile
 
 
 class QueryRows(SourceFile):
-    """The rows of a query. Nobody can tell whether they changed without reading them."""
+    """The rows of a query. Nobody can tell whether they changed without reading them, but for what a cursor tells."""
 
-    __slots__ = ("address",)
+    __slots__ = ("_since", "address")
 
     def __init__(self, address: DatabaseAddress, options: ReadOptions, *, reading: str) -> None:
         super().__init__(address.uri, options, reading=reading)
         self.address = address
+        self._since: Position | None = None
+
+    def resume(self, stamp: str) -> bool:
+        """Read only rows that are new since the state with this stamp. Return whether that is possible."""
+        position = Position.of(stamp)
+        self._since = position if position is not None and position.cursor == self.address.cursor else None
+        return self._since is not None
 
     def state(self) -> FileState | None:
         """Return None."""
         return None
 
     def content(self, answers: Answers | None) -> Iterator[Document | Reject]:
-        """Yield the rows."""
-        yield from read_rows(self.address, self.options)
+        """Yield the rows; then it is known how far the cursor was read, if there is one."""
+        position = yield from read_rows(self.address, self.options, since=self._since)
+        self.as_read = None if position is None else FileState(0, 0, position.stamp)
 
 
 @dataclass(frozen=True, slots=True)
