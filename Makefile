@@ -30,7 +30,7 @@ $(VENV)/installed-dev: $(VENV)/installed
 
 # Every extra, so that no test is skipped for want of one.
 $(VENV)/installed-full: $(VENV)/installed-dev
-	$(PIP) --editable '.[dev,postgres,s3,dask,ray,documents,frames,lemma,openlineage,otel,parity]'
+	$(PIP) --editable '.[dev,postgres,s3,dask,ray,documents,delta,frames,iceberg,lemma,openlineage,otel,parity]'
 	@$(CHECKED)
 	@touch $@
 

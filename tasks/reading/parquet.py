@@ -41,7 +41,7 @@ def read_parquet(raw: BinaryIO, uri: str, options: ReadOptions) -> Iterator[Docu
         if len(file.schema) > _MOST_COLUMNS:
             raise ExpansionError(f"{len(file.schema):,} columns, and {_MOST_COLUMNS:,} are read", _NARROWER)
         schema = file.schema_arrow  # made anew by every access
-        names = _columns(schema, options)
+        names = columns_to_read(schema, options)
         wanted = set(names)
         leaves = _leaves(file, wanted)
         fixed = sum(fixed_bytes(field.type) for field in schema if field.name in wanted)
@@ -103,9 +103,9 @@ def _batches(
 def _documents(batches: Iterator[Any], whole: Place, options: ReadOptions, *, size: int) -> Iterator[Document | Reject]:
     """Yield the rows. Raises ExpansionError if these are far larger than the `size` of the file."""
     chars = number = 0
-    for number, fields in enumerate((row for batch in batches for row in _records(batch, options)), start=1):
+    for number, fields in enumerate((row for batch in batches for row in records_of(batch, options)), start=1):
         place = Place(whole.uri, f"row {number}", f"{whole.uri}#{number}")
-        record = _too_long(place, options) if fields is None else document_from_row(fields, place, options)
+        record = too_long(place, options) if fields is None else document_from_row(fields, place, options)
         chars += len(record.text) + len(record.metadata) if isinstance(record, Document) else 0
         if chars > FREE_BYTES and chars > MOST_EXPANSION * size:
             raise ExpansionError(f"{size:,} bytes gave {chars:,} characters", SMALLER)
@@ -114,7 +114,7 @@ def _documents(batches: Iterator[Any], whole: Place, options: ReadOptions, *, si
         raise OSError("none of the rows that its footer counts")
 
 
-def _records(batch: Any, options: ReadOptions) -> Iterator[dict[str, object] | None]:
+def records_of(batch: Any, options: ReadOptions) -> Iterator[dict[str, object] | None]:
     """Yield the fields of each row; None for a row that is longer than a line may be."""
     nested = [i for i, field in enumerate(batch.schema) if pa.types.is_nested(field.type)]
     if sum(decoded_bytes(batch.column(i)) for i in nested) > options.max_line_bytes:
@@ -122,14 +122,15 @@ def _records(batch: Any, options: ReadOptions) -> Iterator[dict[str, object] | N
             yield None
         else:
             for row in range(batch.num_rows):
-                yield from _records(batch.slice(row, 1), options)
+                yield from records_of(batch.slice(row, 1), options)
         return
     columns = [values_of(batch.column(i)) for i in range(batch.num_columns)]
     for values in zip(*columns, strict=True):
         yield dict(zip(batch.schema.names, values, strict=True))
 
 
-def _too_long(place: Place, options: ReadOptions) -> Reject:
+def too_long(place: Place, options: ReadOptions) -> Reject:
+    """Return the reject of a row that is longer than a line may be."""
     message = f"the lists of the row are longer than {options.max_line_bytes:,} bytes; split it or raise --max-line-mb"
     return place.refuse("line-too-long", message)
 
@@ -151,7 +152,8 @@ def _leaves(file: Any, names: set[str]) -> list[int]:
     return [i for i in range(len(schema)) if is_below(schema.column(i).path)]
 
 
-def _columns(schema: Any, options: ReadOptions) -> list[str]:
+def columns_to_read(schema: Any, options: ReadOptions) -> list[str]:
+    """Return the names of the columns to read: not of binary data, but for text, title and id."""
     wanted = {options.text_field, options.title_field, options.id_field, "doc_id", "id"}
     return [f.name for f in schema if f.name in wanted or not _is_binary(f.type)]
 

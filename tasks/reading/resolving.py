@@ -24,6 +24,7 @@ from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.regular_files import special_kind
 from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.standard_input import check_stdin_name
+from polyseme.tasks.reading.tables.source import is_delta_folder, is_table, resolve_delta, resolve_table
 from polyseme.tasks.reading.web_source import resolve_web
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -80,6 +81,8 @@ def refuse_credentials(specs: Sequence[str]) -> None:
 def _resolve(spec: str, known: Known) -> Source:
     if is_database(spec):
         return resolve_query(spec, known)
+    if is_table(spec):
+        return resolve_table(spec, known)
     if (stored := store_of(spec)) is not None:
         return resolve_objects(spec, *stored, known=known)
     if spec.lower().startswith(("https://", "http://")):
@@ -102,7 +105,7 @@ def _resolve_local(spec: str, known: Known) -> Source:
         may_be_read(os.path.basename(path)) and os.path.exists(path)
     )
     if os.path.isdir(path):
-        return LocalSource(spec, "folder", real)
+        return resolve_delta(spec, real, known) if is_delta_folder(real) else LocalSource(spec, "folder", real)
     special = special_kind(path)
     if os.path.lexists(path) and readable and not special:
         return LocalSource(spec, "file", file)
