@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 
 from polyseme.storage.catalog import Catalog
@@ -20,7 +20,7 @@ from polyseme.storage.records import Document, DocumentVersion, HeldBack, Output
 from polyseme.tasks.reading.ahead import parsed_ahead
 from polyseme.tasks.reading.coverage import Coverage
 from polyseme.tasks.reading.skipped import WITHOUT_TEXT, Skipped
-from polyseme.tasks.reading.source import Source, path_of
+from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.source_file import SourceFile
 from polyseme.tasks.shards.comparison import Batch, Pending, is_current, is_redescribed
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
@@ -31,6 +31,7 @@ from polyseme.tasks.shards.reject_rows import RejectRows
 from polyseme.tasks.shards.seen_ids import SeenIds
 from polyseme.tasks.shards.settling import settle
 from polyseme.tasks.shards.shielding import Shielding
+from polyseme.tasks.shards.skipped_rows import SkippedRows
 from polyseme.tasks.shards.skipped_tally import SkippedTally
 from polyseme.tasks.shards.staging import Stage
 from polyseme.tasks.shards.tally import SourceTallies, Tally, What
@@ -201,17 +202,17 @@ class Scan:
 
     def record_skipped(self, sources: Sequence[Source]) -> None:
         """Record the files that this scan, a whole one, skipped, in place of those of earlier scans of `sources`."""
-        names = {source.name for source in sources}
-
-        def scanned(name: str) -> bool:
-            return name in names or any(source.contains(path_of(name)) for source in sources)
-
-        self.catalog.replace_skipped(self.run_id, self.skipped_files, scanned)
+        rows = SkippedRows(sources, self.shielded)
+        self.catalog.replace_skipped(self.run_id, partial(rows.settle, self._skipped.rows(self._names)))
 
     @property
     def skipped_files(self) -> list[SkippedFiles]:
         """What was skipped so far, by source, extension and reason."""
-        return self._skipped.rows([source.name for source in self.sources or ()])
+        return self._skipped.totals(self._names)
+
+    @property
+    def _names(self) -> list[str]:
+        return [source.name for source in self.sources or ()]
 
     def close(self) -> None:
         """Remove the temporary file of ids."""
