@@ -28,7 +28,6 @@ from polyseme.storage.database import (
 )
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.scratch import scratch_copy
-from polyseme.storage.database.skipped_files import SkippedFiles
 from polyseme.storage.database.snapshot import Snapshot, read_totals, take_snapshot
 from polyseme.storage.database.staleness import Staleness, damaged_documents, staleness
 from polyseme.storage.database.transactions import (
@@ -277,10 +276,11 @@ class Catalog:
             if rejects.retire(connection, run_id, scanned):
                 meta.raise_catalog_version(connection)
 
-    def replace_skipped(self, run_id: str, found: Sequence[SkippedFiles], scanned: Callable[[str], bool]) -> None:
-        """Record which files a run skipped, in place of those of older runs in the sources that it has `scanned`."""
+    def replace_skipped(self, run_id: str, settled: skipped_files.Settled) -> None:
+        """Record which files a run skipped, as `settled` decides from the rows of other runs."""
         with self.writing() as connection:
-            if skipped_files.replace(connection, run_id, found, scanned):
+            retired, found = settled(*skipped_files.others(connection, run_id))
+            if skipped_files.replace(connection, run_id, found, retired=retired):
                 meta.raise_catalog_version(connection)
 
     def totals(self, encoding_id: str) -> dict[str, int]:

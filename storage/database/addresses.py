@@ -15,7 +15,6 @@ from sqlalchemy import (
     and_,
     case,
     delete,
-    exists,
     func,
     literal,
     literal_column,
@@ -53,10 +52,13 @@ def live_at(connection: Connection, uris: Sequence[str]) -> set[str]:
     for encoding_id in _encoding_ids(connection):
         live = d.encoding_id == encoding_id, d.deleted.is_(False)
         for some in chunks(uris):
-            found |= set(connection.scalars(select(d.uri).where(*live, d.uri.in_(some)).distinct()))
             file = listed(connection, some).c.value
-            within = exists().where(*live, d.uri >= file.concat("!/"), d.uri < file.concat("!0"))
-            found |= set(connection.scalars(select(file).where(within.correlate_except(document_versions))))
+            # One look-up in the index for each, in its order: of a list, or of a condition that it can join by,
+            # PostgreSQL without statistics makes a pass over all of the encoding, or one for each file.
+            at_or_in = d.uri >= file, d.uri < file.concat("!0"), or_(d.uri == file, d.uri >= file.concat("!/"))
+            first = select(d.uri).where(*live, *at_or_in).order_by(d.uri, d.doc_id).limit(1)
+            query = select(file, first.correlate_except(document_versions).scalar_subquery())
+            found |= {uri for uri, held in connection.execute(query) if held is not None}
     return found
 
 

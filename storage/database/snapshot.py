@@ -12,7 +12,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, Table, func, or_, select
 
 from polyseme.storage import checks
-from polyseme.storage.database import dead_runs, deletions, meta, run_process, schema
+from polyseme.storage.database import dead_runs, deletions, meta, run_process, schema, skipped_files
 from polyseme.storage.database.arrow import read_table
 from polyseme.storage.database.encodings import Encoding, read_encodings
 
@@ -27,7 +27,7 @@ class Snapshot:
     `superseded(encoding_id, doc_id, version)`, `redescribed` with the same columns for the table `documents` alone, and
     `moved(encoding_id, doc_id, version, uri)` correct the rows of the parts; `restorable(encoding_id, doc_id, version)`
     are those of the superseded that a restore can show again. `runs` has those as died that are dead, recorded or not;
-    `rejects` and `skipped` are shown as they are.
+    `rejects` are shown as they are, and of `skipped` the totals.
     """
 
     catalog_version: int
@@ -59,10 +59,6 @@ class Snapshot:
 def take_snapshot(connection: Connection) -> Snapshot:
     """Read a snapshot in the connection's transaction. Raises LakeError for a damaged catalog."""
     rejects = select(*(c for c in schema.rejects.c if c.name != "id")).order_by(schema.rejects.c.id)
-    s = schema.skipped_files.c
-    skipped = select(s.source, s.extension, s.reason, s.files, s.example, s.run_id).order_by(
-        s.source, s.files.desc(), s.extension, s.reason
-    )
     encodings = read_encodings(connection)
     return Snapshot(
         catalog_version=meta.catalog_version(connection),
@@ -77,7 +73,7 @@ def take_snapshot(connection: Connection) -> Snapshot:
         restorable=deletions.restorable_versions(connection),
         runs=_runs(connection),
         rejects=read_table(connection, rejects),
-        skipped=read_table(connection, skipped),
+        skipped=read_table(connection, skipped_files.totals()),
         lower_case=_in_lower_case(connection),
     )
 

@@ -81,6 +81,7 @@ class Archive:
     def members(self, suffix: str, compression: str, raw: BinaryIO, uri: str, *, depth: int) -> Iterator[Item]:
         """Yield what is in the members of this archive, or of one in it."""
         found = _zip_members(raw) if suffix == ".zip" else _tar_members(inflated(raw, compression))
+        before = self._members
         for member in found:
             self._members += 1
             if self._members > MOST_MEMBERS:
@@ -92,6 +93,8 @@ class Archive:
                 yield refused
             else:
                 yield from self._read(member, at, self)
+        if self._members == before:
+            yield Place(uri, "", uri).refuse("empty-file", "no file in it; make the archive again or remove it")
 
     def nested(self, suffix: str, compression: str, stream: io.BufferedReader, uri: str) -> Iterator[Item]:
         """Yield what is in an archive that is a member."""

@@ -149,6 +149,15 @@ class ObjectSource(Source):
         key = self.store.key_of(archive_of(uri))
         return key is not None and (self._has(key) or (uri.endswith("/") and key.startswith(self.root)))
 
+    def takes_whole(self, folder: str, *, deep: bool) -> bool:
+        """Return whether a listing comes to every object shown below the prefix of an address."""
+        key = self.store.key_of(folder)
+        if key is None or self.shape != "prefix" or not key.startswith(self.root):
+            return False
+        inside = key[len(self.root) :]
+        is_hidden = any(name.startswith(".") for name in inside.split("/"))
+        return not is_hidden and not (inside and self._leaves_out(key.rstrip("/"), folder=True))
+
     def scans(self, uri: str) -> bool:
         """Return whether rejects of `uri`, an object or prefix, by earlier scans are replaced by a scan of this one."""
         at = archive_of(uri)

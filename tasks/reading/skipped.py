@@ -48,5 +48,11 @@ def extension_of(uri: str) -> str:
     return dot + last
 
 
+def place_of(uri: str) -> str:
+    """Return the address of the folder or archive that a file or folder is in, with `/` or `!/` at its end."""
+    archive, within, _ = uri.partition("!/")
+    return archive + within if within else archive.rstrip("/").rpartition("/")[0] + "/"
+
+
 def _is_extension(text: str) -> bool:
     return 0 < len(text) <= _LONGEST_EXTENSION and text.replace("-", "").replace("_", "").isalnum()

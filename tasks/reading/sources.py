@@ -91,5 +91,6 @@ def shields(reject: Reject, uri: str) -> bool:
     if reject.uri != uri:
         if reject.code == "unreadable" and uri.startswith(reject.uri.rstrip("/") + "/"):
             return True
-        return reject.code in INCOMPLETE_CODES and uri.startswith(reject.uri + WITHIN)
+        is_unknown = reject.code in INCOMPLETE_CODES or (reject.code == "empty-file" and reject.doc_id is None)
+        return is_unknown and uri.startswith(reject.uri + WITHIN)
     return reject.code in INCOMPLETE_CODES or reject.doc_id is None

@@ -8,6 +8,7 @@ scripts) and what is no page (errors, redirects) is counted. `url`, `date`, `rec
 from __future__ import annotations
 
 import io
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from polyseme.storage.records import Document, Reject
+from polyseme.tasks.reading.byte_streams import BLOCK
 from polyseme.tasks.reading.documents import (
     Place,
     ReadOptions,
@@ -44,6 +46,8 @@ _FORMATS = {
 """The formats of one text by the type that a server gives. Workbooks are several texts, and are not read."""
 _AHEAD_PER_WORKER = 4
 _MOST_DIGITS = 19
+_PLAIN = ("", "identity", "none")
+_GZIP = 16 + zlib.MAX_WBITS
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -128,17 +132,17 @@ def _begun(record: WarcRecord, place: Place, options: ReadOptions, parsers: Pars
         return place.refuse("truncated", "the record ends early; copy the file again")
     try:
         return _opened(record, place, options, parsers)
-    except (OSError, ValueError) as error:  # of this record alone, which is in memory
+    except (OSError, ValueError, zlib.error) as error:  # of this record alone, which is in memory
         message = f"damaged ({str(error)[:120]}); fetch the page again"
         return place.refuse("corrupt", message, doc_id=place.key)
 
 
 def _opened(record: WarcRecord, place: Place, options: ReadOptions, parsers: Parsers) -> _Page | Reject | Skipped:
-    """Return the page of a record that is whole. Raises OSError and ValueError if it is not coded as it says."""
+    """Return the page of a record that is whole. Raises OSError, ValueError and zlib.error if not coded as it says."""
     url, limit = record.headers.get("WARC-Target-URI") or "", options.parse_mb << 20
     kind = record.headers.get("Content-Type") or ""
     if record.is_http:
-        record.parse_http(auto_decode="all")
+        record.parse_http(auto_decode="none")
         status = record.http_headers.status_code if record.http_headers is not None else None
         if status != 200:
             return Skipped(_address(place, url), NOT_A_PAGE)
@@ -146,7 +150,7 @@ def _opened(record: WarcRecord, place: Place, options: ReadOptions, parsers: Par
     suffix = _FORMATS.get(kind.partition(";")[0].strip().lower())
     if suffix is None:
         return Skipped(_address(place, url), NOT_TEXT)
-    content = record.reader.read(limit + 1)
+    content = _decoded(record, limit + 1)
     if len(content) > limit:
         return place.refuse("document-too-large", f"its content is larger than {limit:,} bytes; raise --parse-mb")
     metadata = {
@@ -160,6 +164,41 @@ def _opened(record: WarcRecord, place: Place, options: ReadOptions, parsers: Par
     if suffix == ".html":  # what the server says of the characters is not in the page
         content = _MARK + decoded(content, record.http_charset).encode()
     return replace(page, answers=parsers.submit(request_for(suffix, options, data=content)))
+
+
+def _decoded(record: WarcRecord, most: int) -> bytes:
+    """Return up to `most` bytes of the content, expanded: fastwarc's own decoding expands all of it in memory.
+
+    Raises OSError, ValueError and zlib.error for what is not coded as it says.
+    """
+    from fastwarc.stream_io import BrotliReader, ChunkedReader, ZstdReader
+
+    headers = record.http_headers if record.is_http else None
+    transfer, coding = (
+        ((headers.get(name) if headers is not None else None) or "").strip().lower()
+        for name in ("Transfer-Encoding", "Content-Encoding")
+    )
+    data = bytes(record.reader.read())
+    if transfer == "chunked":
+        data = bytes(ChunkedReader(io.BytesIO(data)).read())
+    elif transfer not in _PLAIN:
+        raise ValueError(f"the transfer coding {transfer[:40]!r} is not read")
+    if coding in _PLAIN:
+        return data[:most]
+    if coding in ("gzip", "x-gzip"):
+        return zlib.decompressobj(_GZIP).decompress(data, most)
+    if coding == "deflate":
+        try:
+            return zlib.decompressobj().decompress(data, most)
+        except zlib.error:  # as some servers send it, without a header
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, most)
+    if coding not in ("br", "zstd"):
+        raise ValueError(f"the content coding {coding[:40]!r} is not read")
+    reader = BrotliReader(io.BytesIO(data)) if coding == "br" else ZstdReader(io.BytesIO(data))
+    found = bytearray()
+    while len(found) < most and (block := reader.read(BLOCK)):
+        found += block
+    return bytes(found[:most])
 
 
 def _ended(page: _Page | Reject | Skipped, options: ReadOptions) -> Document | Reject | Skipped:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 
 from polyseme.storage.catalog import Catalog
@@ -33,6 +33,7 @@ from polyseme.tasks.shards.reject_rows import RejectRows
 from polyseme.tasks.shards.seen_ids import SeenIds
 from polyseme.tasks.shards.settling import settle
 from polyseme.tasks.shards.shielding import Shielding
+from polyseme.tasks.shards.skipped_rows import SkippedRows
 from polyseme.tasks.shards.skipped_tally import SkippedTally
 from polyseme.tasks.shards.staging import Stage
 from polyseme.tasks.shards.tally import SourceTallies, Tally, What
@@ -215,17 +216,17 @@ class Scan:
 
     def record_skipped(self, sources: Sequence[Source]) -> None:
         """Record the files that this scan, a whole one, skipped, in place of those of earlier scans of `sources`."""
-        names = {source.name for source in sources}
-
-        def scanned(name: str) -> bool:
-            return name in names or any(source.contains(name) for source in sources)
-
-        self.catalog.replace_skipped(self.run_id, self.skipped_files, scanned)
+        rows = SkippedRows(sources, self.shielded)
+        self.catalog.replace_skipped(self.run_id, partial(rows.settle, self._skipped.rows(self._names)))
 
     @property
     def skipped_files(self) -> list[SkippedFiles]:
         """What was skipped so far, by source, extension and reason."""
-        return self._skipped.rows([source.name for source in self.sources or ()])
+        return self._skipped.totals(self._names)
+
+    @property
+    def _names(self) -> list[str]:
+        return [source.name for source in self.sources or ()]
 
     def close(self) -> None:
         """Remove the temporary file of ids."""

@@ -180,7 +180,7 @@ def fuzz(seconds: float, seed: int, folder: Path) -> dict[str, object]:
             codes[code] = codes.get(code, 0) + 1
             if code == "unforeseen":
                 broken.append(f"{name} {item.message}: {path.read_bytes().hex()}")  # type: ignore[union-attr]
-        if not items and "zip" not in name and "tar" not in name:
+        if not items:
             broken.append(f"{name} was lost in silence: {path.read_bytes().hex()}")
         if (grown := _peak_mb() - before) > MOST_GROWTH_MB:
             broken.append(f"{name}: memory grew by {grown} MB: {path.read_bytes().hex()}")

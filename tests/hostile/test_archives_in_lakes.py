@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_a_member_that_left_its_archive_is_deleted(lakeside: Lakeside, archive: 
     assert not any(uri.endswith("!/3.txt") for uri in lakeside.documents().values())
 
 
-@pytest.mark.parametrize("damage", [b"", b"PK\3\4 nothing else", b"It is a text."])
+@pytest.mark.parametrize("damage", [b"", b"PK\3\4 nothing else", b"It is a text.", made.zipped({})])
 def test_an_archive_that_is_broken_deletes_nothing(lakeside: Lakeside, archive: Path, damage: bytes) -> None:
     lakeside.embed(archive.parent)
     archive.write_bytes(damage)
@@ -43,8 +44,22 @@ def test_an_archive_that_is_broken_deletes_nothing(lakeside: Lakeside, archive: 
     assert (scan.tally.deleted, len(lakeside.documents())) == (0, len(MEMBERS))
 
 
+def test_an_archive_of_zeros_deletes_nothing(lakeside: Lakeside, archive: Path) -> None:
+    other = archive.with_name("b.tar")
+    with tarfile.open(other, "w") as tar:
+        tar.add(archive, "c.zip")
+    archive.unlink()
+    lakeside.embed(archive.parent)
+    other.write_bytes(bytes(other.stat().st_size))
+    scan = lakeside.embed(archive.parent, limit="100%")
+    assert (scan.tally.deleted, len(lakeside.documents())) == (0, len(MEMBERS))
+    assert lakeside.rejects() == ["empty-file"]
+
+
 @pytest.mark.parametrize("name", ["inner.zip", "inner"])
-@pytest.mark.parametrize("damage", [b"", b"PK\3\4 nothing else", b"\0\1\2\xff", b"\x89PNG\r\n\x1a\n\0"])
+@pytest.mark.parametrize(
+    "damage", [made.zipped({}), b"", b"PK\3\4 nothing else", b"\0\1\2\xff", b"\x89PNG\r\n\x1a\n\0"]
+)
 def test_an_archive_in_another_that_is_broken_deletes_nothing(
     lakeside: Lakeside, archive: Path, name: str, damage: bytes
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from polyseme.storage.sql.connection import connect
 from polyseme.tasks.reading.patterns import Patterns
 from polyseme.tasks.shards import skipped_tally
+from tests import document_files as made
 from tests.hostile.lakeside import Lakeside, lakeside
 
 __all__ = ["lakeside"]
@@ -20,6 +22,13 @@ __all__ = ["lakeside"]
 def rows(lakeside: Lakeside) -> list[tuple[Any, ...]]:
     with connect(lakeside.catalog.lake) as con:
         return con.execute("SELECT source, extension, reason, files, example FROM skipped").fetchall()
+
+
+def total(lakeside: Lakeside) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for _, extension, _, files, _ in rows(lakeside):
+        found[extension] += files
+    return dict(found)
 
 
 def put(root: Path, *names: str, content: bytes = b"A text. Another sentence.") -> Path:
@@ -54,6 +63,69 @@ def test_the_next_scan_of_a_source_or_of_one_above_it_replaces_its_rows(lakeside
     (root / "sub" / "a.png").unlink()
     lakeside.embed(root)
     assert [source for source, *_ in rows(lakeside)] == [str(other)]
+
+
+def test_a_file_is_counted_once_whatever_the_sources_of_later_runs(lakeside: Lakeside, tmp_path: Path) -> None:
+    root = put(tmp_path / "in", "a.txt", "a.png", "b.PNG", "sub/c.png", "sub/deep/d.png", "sub/.h", "sub/.k/x.png")
+    (root / "sub" / "e.zip").write_bytes(made.zipped({"f.png": "", "deep/g.png": "", "h.txt": "A heron."}))
+    os.mkfifo(root / "p.txt")
+    sub, every = root / "sub", {".png": 6, "": 2, ".txt": 1}
+    for specs in (
+        [root], [sub], [root], [f"{root}/*"], [f"{root}/[ab].*"], [sub, f"{root}/a*"], [f"{root}/**"], [root, sub],
+        [sub / "e.zip"], [f"{sub}/*"], [f"{root}/*.txt", root], [root / "a.txt", sub / "deep"], [f"{root}/*/*"],
+    ):  # fmt: skip
+        lakeside.embed(*specs)
+        assert total(lakeside) == every, specs
+    assert {source for source, *_ in rows(lakeside)} > {str(root)}
+    for name in ("sub/c.png", "sub/deep/d.png"):
+        (root / name).unlink()
+    put(sub, "new.png", "deep/new.zzz")
+    lakeside.embed(sub)
+    assert total(lakeside) == every | {".png": 5, ".zzz": 1}
+    (root / "a.png").unlink()
+    lakeside.embed(root)
+    assert total(lakeside) == every | {".png": 4, ".zzz": 1}
+
+
+def test_what_a_run_leaves_out_or_cannot_see_keeps_its_rows(lakeside: Lakeside, tmp_path: Path) -> None:
+    root = put(tmp_path / "in", "a.txt", "a.png", "sub/b.png", "sub/b.txt", ".h/c.png", ".h/c.txt")
+    (root / "d.zip").write_bytes(made.zipped({"e.png": "", "e.txt": "A reed."}))
+    lakeside.embed(root, root / ".h")
+    before = rows(lakeside)
+    assert total(lakeside) == {".png": 4}
+    lakeside.embed(root, patterns=Patterns(exclude=("sub/", "*.zip")))
+    assert set(before) <= {*rows(lakeside), (str(root), ".png", "not-a-text-format", 3, (root / "a.png").as_uri())}
+    assert total(lakeside) == {".png": 4, ".zip": 1, "": 2}, "and the folders count as one each"
+    (root / "d.zip").write_bytes(b"PK\3\4 damaged")
+    lakeside.embed(root)
+    assert total(lakeside) == {".png": 4, "": 1}
+    lakeside.embed(root, patterns=Patterns(exclude=("*.png",)))
+    assert total(lakeside) == {".png": 4, "": 1}, "an excluded file is one that is skipped for another reason"
+
+
+def test_what_a_later_run_counted_stays(lakeside: Lakeside, tmp_path: Path) -> None:
+    root = put(tmp_path / "in", "a.txt", "a.png", "sub/b.png", "sub/b.txt")
+    slow = lakeside.embed(root)
+    put(root, "sub/c.png")
+    lakeside.embed(root / "sub")
+    slow.record_skipped(slow.sources or ())
+    assert total(lakeside) == {".png": 3}
+
+
+def test_files_of_a_million_folders_are_counted_in_bounded_memory(
+    lakeside: Lakeside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(skipped_tally, "MOST_ROWS", 3)
+    root = put(tmp_path / "in", "a.txt", *(f"{n}/f.png" for n in range(8)), "9/a.xyz")
+    lakeside.embed(root)
+    assert len(lakeside.catalog.snapshot().skipped) == 2
+    assert [(extension, files) for _, extension, _, files, _ in rows(lakeside)] == [(".png", 8), (".xyz", 1)]
+    lakeside.embed(root / "7")
+    lakeside.embed(root / "0")
+    assert total(lakeside) == {".png": 8, ".xyz": 1}
+    (root / "7" / "f.png").unlink()
+    lakeside.embed(root)
+    assert total(lakeside) == {".png": 7, ".xyz": 1}
 
 
 def test_a_million_extensions_are_counted_in_bounded_memory(

@@ -32,6 +32,20 @@ def test_documents_that_moved_are_found_at_their_address(catalog: Catalog, spec:
         }  # fmt: skip
 
 
+def test_files_with_documents_at_them_or_in_them_are_found(catalog: Catalog, spec: EncodingSpec) -> None:
+    version = lakes.begin(catalog, spec, "run")
+    uris = ["file:///a.txt", "file:///b.zip!/c/d.txt", "file:///e.jsonl", "file:///gone.txt", "file:///x.txt.gz"]
+    ids = dict(zip(uris, ["a", "d", "e", "gone", "x"], strict=True))
+    found = [lakes.document_version(ids[uri], version, uri=uri) for uri in uris]
+    found.append(lakes.document_version("e2", version, uri="file:///e.jsonl"))
+    catalog.commit_shard(lakes.make_result(spec, found, run_id="run"))
+    catalog.delete_documents(spec.encoding_id, ["gone"], version=version + 1)
+    wanted = ["file:///a.txt", "file:///b.zip", "file:///b.zip!/c/d.txt", "file:///e.jsonl", "file:///gone.txt"]
+    with catalog.reading() as connection:
+        held = addresses.live_at(connection, [*wanted, "file:///b", "file:///x.txt", "file:///no.txt", "file:///"])
+    assert held == set(wanted) - {"file:///gone.txt"}
+
+
 def test_documents_are_found_by_their_record_and_not_by_the_start_of_its_hash(
     catalog: Catalog, spec: EncodingSpec
 ) -> None:

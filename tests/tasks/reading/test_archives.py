@@ -111,6 +111,25 @@ def test_what_is_not_read_is_named_with_its_reason(tmp_path: Path) -> None:
     assert texts(found) == ["Read."]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.zip", made.zipped({})),
+        ("a.zip", made.zipped({"folder/": ""})),
+        ("a.tar", tarred({})),
+        ("a.tar.gz", gzip.compress(bytes(10240))),
+        ("a.odt", made.zipped({})),
+    ],
+)
+def test_an_archive_without_a_file_is_a_reject(tmp_path: Path, name: str, content: bytes) -> None:
+    (reject,) = read(tmp_path, name, content)
+    assert isinstance(reject, Reject)
+    assert (reject.code, reject.locator, reject.doc_id) == ("empty-file", "", None)
+    (inner,) = read(tmp_path, "outer.zip", made.zipped({f"in/{name}": content}))
+    assert isinstance(inner, Reject)
+    assert (inner.code, inner.uri.endswith(f"outer.zip!/in/{name}")) == ("empty-file", True)
+
+
 def test_a_link_in_a_zip_is_not_followed(tmp_path: Path) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as file:
@@ -214,5 +233,6 @@ def test_a_source_covers_the_members_of_its_archives(tmp_path: Path) -> None:
 def test_an_archive_that_was_not_read_to_its_end_deletes_no_member(tmp_path: Path) -> None:
     archive = "file:///x/a.zip"
     assert shields(Reject(archive, "", "read", "corrupt", "m"), f"{archive}!/b.txt")
+    assert shields(Reject(archive, "", "read", "empty-file", "m"), f"{archive}!/b.txt")
     assert not shields(Reject(archive, "", "read", "empty-file", "m", doc_id="x"), f"{archive}!/b.txt")
     assert not shields(Reject(archive, "", "read", "corrupt", "m"), "file:///x/a.zipped.txt")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import resource
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.readers import read_file
 from polyseme.tasks.reading.skipped import NOT_A_PAGE, NOT_TEXT, Skipped
 
-pytest.importorskip("fastwarc")
+stream_io = pytest.importorskip("fastwarc.stream_io")
 pytest.importorskip("resiliparse")
 pytestmark = pytest.mark.extra
 
@@ -166,3 +169,36 @@ def test_without_the_package_it_is_a_reject_that_says_what_to_install(
     assert isinstance(found, Reject)
     assert found.code == "missing-extra"
     assert "polyseme[documents]" in found.message
+
+
+def coded(coding: str, content: bytes) -> bytes:
+    out = io.BytesIO()
+    if coding in ("br", "zstd"):
+        writer = stream_io.BrotliWriter(out) if coding == "br" else stream_io.ZstdWriter(out)
+        writer.write(content)
+        writer.close()
+        return out.getvalue()
+    packed = zlib.compressobj(9, zlib.DEFLATED, 31 if coding == "gzip" else -15)
+    return packed.compress(content) + packed.flush()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_page_is_expanded_as_its_server_packed_it(tmp_path: Path, coding: str) -> None:
+    packed = answer(coded(coding, PAGE.encode()), more=f"Content-Encoding: {coding}\r\n")
+    (found,) = read(tmp_path, record("response", packed))
+    assert isinstance(found, Document)
+    assert found.text == "Die Fähre fuhr ab."
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_page_that_expands_without_end_takes_no_more_than_the_limit(tmp_path: Path, coding: str) -> None:
+    bomb = coded(coding, bytes(256 << 20))
+    bad = record("response", answer(bomb, more=f"Content-Encoding: {coding}\r\n"))
+    (tmp_path / "a.warc").write_bytes(page("one") + bad + page("two"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = list(read_file(tmp_path / "a.warc", "file:///a.warc", ReadOptions(parse_mb=16)))
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    one, refused, two = (getattr(item, "code", "read") for item in found)
+    assert (one, two) == ("read", "read")
+    assert refused in ("document-too-large", "parser-memory")
+    assert grown < 128 << 10, "KB, beside 256 MB of what is packed"
