@@ -7,7 +7,7 @@ pattern is the folder that its files lie in. Needs no package of OpenLineage.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from polyseme.flows.observation.facts import Source
 from polyseme.storage.schemas import table_schema
@@ -15,6 +15,7 @@ from polyseme.tasks.reading.databases.address import KIND as QUERY
 from polyseme.tasks.reading.databases.address import PORT, parse
 from polyseme.tasks.reading.folders import MAGIC, fixed_folder
 from polyseme.tasks.reading.object_store import store_of
+from polyseme.tasks.reading.tables.source import DELTA
 
 Name = tuple[str, str]
 """A dataset's namespace and its name in it."""
@@ -35,6 +36,8 @@ def source_name(source: Source) -> Name | None:
         return ("stdin", source.name) if source.name else None
     if source.kind == QUERY:
         return query_name(source.name)
+    if source.name.startswith(DELTA):
+        return "file", unquote(source.name.removeprefix(DELTA))
     if "://" in source.name and not source.name.startswith("file://"):
         return _remote_name(source.name)
     path = source.name.removeprefix("file://")

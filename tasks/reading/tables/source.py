@@ -28,6 +28,8 @@ from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.source_file import SourceFile
 from polyseme.tasks.reading.tables.snapshots import Snapshot, TableError, open_delta, open_iceberg
 
+DELTA = "delta://"
+"""What the address of a Delta table begins with, before its absolute path."""
 Opener = Callable[[], Snapshot]
 _TABLE = re.compile(r"(?P<scheme>delta|iceberg)://(?P<where>.*)", re.IGNORECASE | re.DOTALL)
 _NAME = re.compile(r"(?P<catalog>[A-Za-z0-9_-]+)/(?P<table>[^/?#\s]+\.[^/?#\s]+)")
@@ -152,7 +154,7 @@ def resolve_table(spec: str, known: Callable[[Source], bool]) -> TableSource:
 def resolve_delta(spec: str, path: str, known: Callable[[Source], bool]) -> TableSource:
     """Resolve the folder of a Delta table, as `resolve_table` does."""
     real = os.path.realpath(path)
-    uri = f"delta://{quote_from_bytes(os.fsencode(real))}"
+    uri = f"{DELTA}{quote_from_bytes(os.fsencode(real))}"
     return _resolved(TableSource(spec, "table", uri, opener=lambda: open_delta(real)), known)
 
 
