@@ -26,7 +26,8 @@ from polyseme.tasks.reading.parsing.pool import Parsers
 from polyseme.tasks.reading.skipped import Skipped
 
 READERS = (
-    "polyseme", "pyarrow", "orjson", "charset-normalizer", "kreuzberg", "resiliparse", "pypdfium2",
+    "polyseme", "pyarrow", "orjson", "charset-normalizer", "kreuzberg", "resiliparse", "pypdfium2", "fastwarc",
+    "deltalake", "pyiceberg",
 )  # fmt: skip
 """Packages that decide what reading a file gives. With another release of one, files are read again."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
