@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from polyseme.tasks.reading import object_store
+from polyseme.tasks.reading import store_access
 from polyseme.tasks.reading.object_store import ObjectStore
 
 SECRET = "wJalrXUtnFEMI"
@@ -41,5 +41,5 @@ def new_bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    object_store._filesystem.cache_clear()
+    store_access.filesystem.cache_clear()
     return Bucket(f"corpus-{next(_NUMBERS)}")

@@ -18,19 +18,11 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, cast
 from urllib.parse import quote, unquote
 
 from polyseme.storage.errors import UsageError
+from polyseme.tasks.reading.store_access import SETTINGS, filesystem, hub
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfFileSystem
     from pyarrow import NativeFile
     from pyarrow.fs import FileInfo, FileSystem
-
-SCHEMES = {
-    "s3": "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT_URL beside AWS",
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or what `gcloud auth application-default login` leaves",
-    "az": "AZURE_STORAGE_ACCOUNT, and what `az login` leaves or AZURE_STORAGE_KEY",
-    "hf": "HF_TOKEN, if the repository is not public",
-}
-"""Each scheme of an address, with the settings of the environment that its store heeds."""
 
 SMALL_BYTES = 8 << 20
 """An object up to this size is fetched whole, in one request, before its turn."""
@@ -93,7 +85,7 @@ class ObjectStore:
         with _explained(self):
             at = "/".join(filter(None, (self.bucket, key.rstrip("/"))))
             if self.scheme == "hf":
-                _hub().invalidate_cache()
+                hub().invalidate_cache()
             (found,) = self._filesystem().get_file_info([at])
         kinds: dict[object, Literal["object", "prefix"]] = {FileType.File: "object", FileType.Directory: "prefix"}
         return kinds.get(found.type)
@@ -120,7 +112,7 @@ class ObjectStore:
         return self._filesystem().open_input_stream(f"{self.bucket}/{key}", compression=None)
 
     def _filesystem(self) -> FileSystem:
-        return _filesystem(self, os.getpid())
+        return filesystem(self.scheme, self.bucket, os.getpid())
 
 
 def store_of(address: str) -> tuple[ObjectStore, str] | None:
@@ -130,7 +122,7 @@ def store_of(address: str) -> tuple[ObjectStore, str] | None:
     own tools take them: `%20` in one is not a space.
     """
     scheme, separator, rest = address.partition("://")
-    if not separator or scheme.lower() not in SCHEMES:
+    if not separator or scheme.lower() not in SETTINGS:
         return None
     # In the Hub the bucket is a repository, and the kind of it: datasets/owner/name.
     depth = 3 if scheme.lower() == "hf" else 1
@@ -146,25 +138,19 @@ def _root(store: ObjectStore) -> str:
     return f"{store.scheme}://{quote(store.bucket)}/"
 
 
-def _hub() -> HfFileSystem:
-    from huggingface_hub import HfFileSystem
-
-    return HfFileSystem()  # the same each time
-
-
 def _in_hub(store: ObjectStore, at: str) -> Iterator[Stored]:
     """Yield the files of a repository below a path, as the Hub lists them now."""
-    hub = _hub()
-    hub.invalidate_cache()
-    found = cast("dict[str, dict[str, object]]", hub.find(at, detail=True))
+    files = hub()
+    files.invalidate_cache()
+    found = cast("dict[str, dict[str, object]]", files.find(at, detail=True))
     return (_of_hub(store, path, info) for path, info in found.items())
 
 
 def _one_in_hub(store: ObjectStore, key: str) -> list[Stored]:
-    hub, path = _hub(), f"{store.bucket}/{key}"
-    hub.invalidate_cache()
+    files, path = hub(), f"{store.bucket}/{key}"
+    files.invalidate_cache()
     try:
-        info = hub.info(path)
+        info = files.info(path)
     except FileNotFoundError:
         return []
     return [_of_hub(store, path, info)] if info["type"] == "file" else []
@@ -227,33 +213,4 @@ def _explained(store: ObjectStore) -> Iterator[None]:
         raise
     except Exception as error:
         said = " ".join(str(error).split())[:300] or type(error).__name__
-        raise OSError(errno.EIO, f"{said}. {store.scheme}:// takes {SCHEMES[store.scheme]}") from error
-
-
-@lru_cache(maxsize=8)
-def _filesystem(store: ObjectStore, process: int) -> FileSystem:
-    """Return Arrow's file system of a store: one for all threads of a process, since connections are not inherited."""
-    from pyarrow import fs
-
-    if store.scheme == "s3":
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        anonymous = os.environ.get("AWS_NO_SIGN_REQUEST", "").lower() in ("1", "true", "yes")
-        if endpoint:
-            scheme, _, host = endpoint.rpartition("://")
-            return fs.S3FileSystem(
-                endpoint_override=host.rstrip("/"), scheme=scheme or "https", region=region, anonymous=anonymous
-            )
-        return fs.S3FileSystem(region=region or fs.resolve_s3_region(store.bucket), anonymous=anonymous)
-    if store.scheme == "gs":
-        endpoint = os.environ.get("STORAGE_EMULATOR_HOST", "")
-        scheme, _, host = endpoint.rpartition("://")
-        return fs.GcsFileSystem(
-            anonymous=bool(endpoint), endpoint_override=host or None, scheme=(scheme or "http") if endpoint else "https"
-        )
-    if store.scheme == "az":
-        account = os.environ.get("AZURE_STORAGE_ACCOUNT")
-        if not account:
-            raise UsageError("az:// needs the name of the storage account: set AZURE_STORAGE_ACCOUNT")
-        return fs.AzureFileSystem(account, account_key=os.environ.get("AZURE_STORAGE_KEY"))
-    return fs.PyFileSystem(fs.FSSpecHandler(_hub()))
+        raise OSError(errno.EIO, f"{said}. {store.scheme}:// takes {SETTINGS[store.scheme]}") from error

@@ -14,7 +14,7 @@ from polyseme.flows.server.corpora import chosen
 from polyseme.flows.server.watch import watched
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
-from polyseme.tasks.reading import object_file, object_store
+from polyseme.tasks.reading import object_file, store_access
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.object_store import SMALL_BYTES, ObjectStore
 from polyseme.tasks.reading.patterns import Patterns
@@ -137,7 +137,7 @@ def test_a_store_that_cannot_be_listed_costs_one_reject_and_no_document(
     source = fill(bucket, "c/a.txt", "c/b.txt")
     lakeside.embed(f"{source}c/", f"{source}c/*.txt")
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{servers.free_port()}")
-    object_store._filesystem.cache_clear()
+    store_access.filesystem.cache_clear()
     scan = lakeside.embed(f"{source}c/", limit="100%")
     assert (scan.tally.deleted, lakeside.rejects(), len(lakeside.documents())) == (0, ["unreadable"], 2)
     shown = str(lakeside.catalog.snapshot().rejects.to_pylist())

@@ -14,7 +14,7 @@ import pytest
 
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document
-from polyseme.tasks.reading import object_store
+from polyseme.tasks.reading import store_access
 from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.reading.source_file import SourceFile
@@ -84,10 +84,10 @@ def hub(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(constants, "ENDPOINT", server)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     HfFileSystem.clear_instance_cache()
-    object_store._filesystem.cache_clear()
+    store_access.filesystem.cache_clear()
     yield
     HfFileSystem.clear_instance_cache()
-    object_store._filesystem.cache_clear()
+    store_access.filesystem.cache_clear()
 
 
 def uris(spec: str) -> list[str]:

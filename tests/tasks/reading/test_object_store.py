@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from polyseme.storage.errors import UsageError
-from polyseme.tasks.reading import object_store
+from polyseme.tasks.reading import store_access
 from polyseme.tasks.reading.object_store import SMALL_BYTES, ObjectStore, store_of
 from tests import servers
 from tests.buckets import SECRET, Bucket, new_bucket
@@ -85,7 +85,7 @@ def test_a_store_that_does_not_answer_is_an_error_that_says_what_it_takes(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{servers.free_port()}")
-    object_store._filesystem.cache_clear()
+    store_access.filesystem.cache_clear()
     with pytest.raises(OSError, match="AWS_ENDPOINT_URL") as raised:
         list(bucket.store.listed("c/"))
     assert SECRET not in str(raised.value)
