@@ -132,7 +132,9 @@ class Scan:
             self._skip(item)
         elif longest is not None and key_bytes(item) > longest:
             self._readings.refuse()
-            self._reject(too_long(item, longest))
+            refused = too_long(item, longest)
+            self._reject(refused)
+            batch.refused.append(refused)
         elif self.sources is not None and is_impostor(item, self._covers):
             self._readings.refuse()
             self._reject(taken(item))
@@ -353,6 +355,7 @@ class Scan:
         self._readings.refuse_document(reject.uri)
         self.refused[reject.code] += 1
         self._shielding.add(reject)
-        if reject.doc_id is not None:
+        # Whose id an address is shows when the batch is compared: another file may have moved from there.
+        if reject.doc_id is not None and (self._identities is None or not is_derived(reject)):
             self.seen.add_refused(reject.doc_id)
         self._reject_rows.add(reject)
