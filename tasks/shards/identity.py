@@ -44,12 +44,12 @@ def is_derived(read: Document | Reject) -> bool:
     return read.doc_id == read.uri + _fragment(read)
 
 
-def is_impostor(document: Document, covers: Callable[[str], bool]) -> bool:
+def is_impostor(read: Document | Reject, covers: Callable[[str], bool]) -> bool:
     """Return whether a record's id is the address of another record or file of the same sources."""
-    if not document.doc_id.startswith(addresses.DERIVED) or is_derived(document):
+    if read.doc_id is None or not read.doc_id.startswith(addresses.DERIVED) or is_derived(read):
         return False
-    address = address_in(document.doc_id)
-    return address is not None and (address == document.uri or covers(address))
+    address = address_in(read.doc_id)
+    return address is not None and (address == read.uri or covers(address))
 
 
 @dataclass(slots=True)

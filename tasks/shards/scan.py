@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import count
 
@@ -125,6 +125,8 @@ class Scan:
         batch = self._batch
         if isinstance(item, Reject):
             self._readings.refuse()
+            if self.sources is not None and is_impostor(item, self._covers):
+                item = replace(item, doc_id=None)  # as with a good text: it has none of the lake's documents
             self._reject(item)
             batch.refused.append(item)
         elif isinstance(item, Skipped):
