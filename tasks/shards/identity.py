@@ -37,19 +37,19 @@ def address_in(doc_id: str) -> str | None:
     return match[1] if match else None
 
 
-def is_derived(document: Document) -> bool:
-    """Return whether the id of a document that was just read is its own address."""
-    if not document.doc_id.startswith(document.uri):
+def is_derived(read: Document | Reject) -> bool:
+    """Return whether the id of a document or refused record that was just read is its own address."""
+    if read.doc_id is None or not read.doc_id.startswith(read.uri):
         return False
-    return document.doc_id == document.uri + _fragment(document)
+    return read.doc_id == read.uri + _fragment(read)
 
 
-def is_impostor(document: Document, covers: Callable[[str], bool]) -> bool:
+def is_impostor(read: Document | Reject, covers: Callable[[str], bool]) -> bool:
     """Return whether a record's id is the address of another record or file of the same sources."""
-    if not document.doc_id.startswith(addresses.DERIVED) or is_derived(document):
+    if read.doc_id is None or not read.doc_id.startswith(addresses.DERIVED) or is_derived(read):
         return False
-    address = address_in(document.doc_id)
-    return address is not None and (address == document.uri or covers(address))
+    address = address_in(read.doc_id)
+    return address is not None and (address == read.uri or covers(address))
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class Identities:
     def settled(
         self, batch: Sequence[Document], refused: Sequence[Reject], known: Mapping[str, DocumentVersion]
     ) -> tuple[list[Document], list[str]]:
-        """Return the documents of a batch with the ids that they have in the lake, and such ids of refused records.
+        """Return the documents of a batch with their ids in the lake, and those of refused records without own ids.
 
         `known` are the documents that the run's encoding has with the ids of the batch.
         """
@@ -76,7 +76,7 @@ class Identities:
         for document in batch:
             if is_derived(document):
                 files.setdefault(document.uri, []).append(document)
-        records = {r.doc_id: r.uri for r in refused if r.doc_id is not None and r.doc_id.startswith(r.uri)}
+        records = {r.doc_id: r.uri for r in refused if r.doc_id is not None and is_derived(r)}
         bases = self._bases(files | {uri: files.get(uri, []) for uri in records.values()}, known)
         if files:
             last = next(reversed(files))
@@ -192,9 +192,9 @@ def base_of(doc_id: str) -> str | None:
     return match and (doc_id if match[2] is None else doc_id[: match.start(2)])
 
 
-def _fragment(document: Document) -> str:
-    kind, _, name = document.locator.partition(" ")
+def _fragment(read: Document | Reject) -> str:
+    kind, _, name = read.locator.partition(" ")
     if kind in NAMED_PARTS:
         return "#" + part_fragment(kind, name)
-    number = document.locator.rpartition(" ")[2]
+    number = read.locator.rpartition(" ")[2]
     return f"#{number}" if number.isdecimal() else ""

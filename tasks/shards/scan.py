@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import count
 
@@ -125,6 +125,8 @@ class Scan:
         batch = self._batch
         if isinstance(item, Reject):
             self._readings.refuse()
+            if self.sources is not None and is_impostor(item, self._covers):
+                item = replace(item, doc_id=None)  # as with a good text: it has none of the lake's documents
             self._reject(item)
             batch.refused.append(item)
         elif isinstance(item, Skipped):
@@ -132,7 +134,9 @@ class Scan:
             self._skip(item)
         elif longest is not None and key_bytes(item) > longest:
             self._readings.refuse()
-            self._reject(too_long(item, longest))
+            refused = too_long(item, longest)
+            self._reject(refused)
+            batch.refused.append(refused)
         elif self.sources is not None and is_impostor(item, self._covers):
             self._readings.refuse()
             self._reject(taken(item))
@@ -353,6 +357,7 @@ class Scan:
         self._readings.refuse_document(reject.uri)
         self.refused[reject.code] += 1
         self._shielding.add(reject)
-        if reject.doc_id is not None:
+        # Whose id an address is shows when the batch is compared: another file may have moved from there.
+        if reject.doc_id is not None and (self._identities is None or not is_derived(reject)):
             self.seen.add_refused(reject.doc_id)
         self._reject_rows.add(reject)

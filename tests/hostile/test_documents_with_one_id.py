@@ -118,6 +118,21 @@ def test_a_refused_record_does_not_keep_a_good_one_with_its_id_out(
     assert lakeside.embed(corpus).tally.changed == 2
 
 
+def test_a_refused_record_does_not_keep_the_ids_of_a_file_that_was_moved_from_it(
+    lakeside: Lakeside, corpus: Path, tmp_path: Path
+) -> None:
+    lakeside.embed(corpus)
+    moved = corpus.rename(tmp_path / "moved")
+    corpus.mkdir()
+    lakeside.embed(corpus, moved)
+    had = lakeside.documents()
+    (moved / "20.txt").write_text("Something else.")
+    records(corpus / "0.jsonl", (corpus / "20.txt").as_uri(), text="")
+    scan = lakeside.embed(corpus, moved)
+    assert (scan.tally.new, scan.tally.changed, dict(scan.refused)) == (0, 1, {"empty-text": 1})
+    assert lakeside.documents() == had
+
+
 def test_a_good_record_behind_a_refused_one_with_its_id_counts_once(lakeside: Lakeside, tmp_path: Path) -> None:
     source = records(tmp_path / "a.jsonl", "x", "x")
     source.write_text('{"id": "x", "text": null}\n' + source.read_text())

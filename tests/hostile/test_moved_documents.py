@@ -106,6 +106,31 @@ def test_the_records_of_a_copy_that_changed_since_have_ids_of_one_file(lakeside:
     _expect_one_file_each(lakeside, {new: 5})
 
 
+@pytest.mark.parametrize("is_last", [False, True], ids=["read before it", "read after it"])
+def test_a_broken_file_at_the_old_address_of_one_that_moved_does_not_take_its_documents(
+    lakeside: Lakeside, tiny: Engine, tmp_path: Path, is_last: bool
+) -> None:
+    """The numbers of its refused records are those of a file of its own, whichever of the two is read first."""
+    old, new = _in_two_folders(tmp_path)
+    sources = (new.parent, old.parent) if is_last else (old.parent, new.parent)
+    (new.parent / "a.txt").write_text("The heron stood.")  # stays closed, so that what is before it is compared first
+    _without_ids(old, "The one.", "The two.", "The three.")
+    lakeside.embed(*sources)
+    old.rename(new)
+    for engine in (lakeside.engine, tiny):
+        lakeside.embed(*sources, engine=engine)
+    had = lakeside.documents()
+    assert [uri for doc_id, uri in had.items() if doc_id.startswith(old.as_uri())] == [new.as_uri()] * 3
+    old.write_text('{"body": "The one."}\n' * 2)
+    for _ in range(2):
+        scan = lakeside.embed(*sources)
+        assert (dict(scan.refused), scan.tally.new, scan.tally.deleted) == ({"missing-field": 2}, 0, 0)
+        assert lakeside.documents() == lakeside.documents(tiny) == had
+    _without_ids(old, "The one.", "The four.")
+    assert lakeside.embed(*sources).tally.new == 2
+    assert lakeside.documents().items() > had.items()
+
+
 def test_a_file_that_another_encoding_has_is_not_taken_for_one_that_was_moved(
     lakeside: Lakeside, tiny: Engine, tmp_path: Path
 ) -> None:
