@@ -202,6 +202,8 @@ def resolve_objects(
         if found == "prefix":
             return prefix
         if found == "object" and not is_prefix:
+            if not may_be_read(key.rpartition("/")[2]):
+                raise UsageError(f"source {spec!r} is of a format that is not read; docs/formats.md has those that are")
             return one
         if MAGIC.search(key):
             pattern = _source(spec, store, key, "pattern")
