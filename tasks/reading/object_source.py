@@ -20,7 +20,7 @@ from polyseme.tasks.reading.documents import Place, ReadOptions
 from polyseme.tasks.reading.folders import MAGIC, matches
 from polyseme.tasks.reading.formats import may_be_read
 from polyseme.tasks.reading.object_file import ObjectFile
-from polyseme.tasks.reading.object_store import ObjectStore, Stored, store_of
+from polyseme.tasks.reading.object_store import ObjectStore, Stored, has_empty_name, store_of
 from polyseme.tasks.reading.skipped import EXCLUDED, EXCLUDED_FOLDER, HIDDEN, HIDDEN_FOLDER, NOT_TEXT, Skipped
 from polyseme.tasks.reading.source import Listed, Source
 
@@ -190,6 +190,8 @@ def resolve_objects(
     """
     if not is_utf8(spec) or any(ord(character) < 32 for character in spec):
         raise UsageError(f"source {spec!r} has bytes that are not UTF-8, or control characters, in it")
+    if has_empty_name(key):  # a listing would be that of another prefix
+        raise UsageError(f"source {spec!r} has // in its key, for which a store cannot be asked; write one slash")
     is_prefix = not key or key.endswith("/")
     one = _source(spec, store, key, "object")
     prefix = _source(spec, store, key if is_prefix else f"{key}/", "prefix")
@@ -197,8 +199,12 @@ def resolve_objects(
     failed: OSError | None = None
     try:
         found = store.kind_of(key)
-        if found is not None and (found == "prefix" or not is_prefix):
-            return prefix if found == "prefix" else one
+        if found == "prefix":
+            return prefix
+        if found == "object" and not is_prefix:
+            if not may_be_read(key.rpartition("/")[2]):
+                raise UsageError(f"source {spec!r} is of a format that is not read; docs/formats.md has those that are")
+            return one
         if MAGIC.search(key):
             pattern = _source(spec, store, key, "pattern")
             choices.append(pattern)

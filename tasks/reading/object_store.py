@@ -98,13 +98,13 @@ class ObjectStore:
 
     def open(self, key: str) -> BinaryIO:
         """Open an object to read in ranges, from any place in it. Raises OSError."""
-        with _explained(self):
+        with _explained(self, key):
             raw = self._filesystem().open_input_file(f"{self.bucket}/{key}")
         return io.BufferedReader(_Ranges(self, raw), _RANGE_BYTES)
 
     def whole(self, key: str) -> bytes:
         """Return the content of an object. Raises OSError."""
-        with _explained(self), self._opened(key) as stream:
+        with _explained(self, key), self._opened(key) as stream:
             return cast("bytes", stream.read())
 
     def _opened(self, key: str) -> NativeFile:
@@ -113,6 +113,11 @@ class ObjectStore:
 
     def _filesystem(self) -> FileSystem:
         return filesystem(self.scheme, self.bucket, os.getpid())
+
+
+def has_empty_name(key: str) -> bool:
+    """Return whether a key begins with a slash or has two that follow each other: Arrow cannot ask for such a one."""
+    return key.startswith("/") or "//" in key
 
 
 def store_of(address: str) -> tuple[ObjectStore, str] | None:
@@ -203,8 +208,10 @@ class _Ranges(io.RawIOBase):
 
 
 @contextmanager
-def _explained(store: ObjectStore) -> Iterator[None]:
+def _explained(store: ObjectStore, key: str = "") -> Iterator[None]:
     """Turn whatever Arrow or the store's library raises into an OSError with a number and one line."""
+    if has_empty_name(key):
+        raise OSError(errno.EINVAL, f"the key {key!r} has an empty name in it (//); copy the object to another key")
     try:
         yield
     except FileNotFoundError as error:

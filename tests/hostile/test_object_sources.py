@@ -243,6 +243,20 @@ def test_a_source_that_is_not_there_is_told(bucket: Bucket, place: str) -> None:
         resolve([address])
 
 
+def test_an_address_with_an_empty_name_is_refused_and_not_taken_for_another_prefix(bucket: Bucket) -> None:
+    source = fill(bucket, "in/a.txt", "in//b.txt", "/c.txt")
+    for address in (f"{source}in//", f"{source}/", f"{source}/c.txt", f"{source}in//*.txt"):
+        with pytest.raises(UsageError, match="has // in its key"):
+            resolve([address])
+
+
+def test_one_object_of_a_format_that_is_not_read_is_refused_as_such_a_file_is(bucket: Bucket) -> None:
+    source = fill(bucket, "picture.png", "README")
+    with pytest.raises(UsageError, match="format that is not read"):
+        resolve([f"{source}picture.png"])
+    assert resolve([f"{source}README"])
+
+
 def test_a_lake_inside_its_source_is_refused(bucket: Bucket) -> None:
     source = fill(bucket, "c/a.txt")
     with pytest.raises(UsageError, match="lies inside the source"):
