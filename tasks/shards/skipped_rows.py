@@ -79,33 +79,35 @@ class _Counted:
     def __init__(self, rows: Iterable[SkippedFiles], reached: Callable[[SkippedFiles], bool]) -> None:
         self._reached = reached
         self._by_place: dict[tuple[str, str, bool, bool], list[SkippedFiles]] = {}
-        self._everywhere: dict[tuple[str, bool, bool], list[str]] = {}
-        self._had_place: set[tuple[str, str, bool, bool]] = set()
+        self._everywhere: dict[tuple[str, bool, bool], list[SkippedFiles]] = {}
+        self._had_place: set[tuple[str, str, str, str]] = set()
         for row in rows:
             if row.example:
                 self._by_place.setdefault((place_of(row.example), *_kind(row)), []).append(row)
             else:
-                self._everywhere.setdefault(_kind(row), []).append(row.source)
+                self._everywhere.setdefault(_kind(row), []).append(row)
 
     def add_placed(self, rows: Iterable[SkippedFiles]) -> None:
-        """Note rows that had a place, whose files are in no row without one."""
-        self._had_place |= {(place_of(row.example), *_kind(row)) for row in rows if row.example}
+        """Note rows that had a place: what their source skipped there for their reason is in no row without one."""
+        self._had_place |= {_in(place_of(row.example), row) for row in rows if row.example}
 
     def has(self, row: SkippedFiles) -> bool:
         """Return whether files of a row may be among those of another row of these."""
         if not row.example:
             return self._may_share(row)
-        same = self._by_place.get((place_of(row.example), *_kind(row)), ())
+        place = place_of(row.example)
+        same = self._by_place.get((place, *_kind(row)), ())
         if any(one.example == row.example or not one.files == row.files == 1 for one in same):
             return True
-        if (place_of(row.example), *_kind(row)) in self._had_place:
-            return False
-        place = archive_of(place_of(row.example)).rstrip("/") + "/"
-        return any(place.startswith(_fixed(name)) for name in self._everywhere.get(_kind(row), ()))
+        within = archive_of(place).rstrip("/") + "/"
+        return any(
+            within.startswith(_fixed(one.source)) and _in(place, one) not in self._had_place
+            for one in self._everywhere.get(_kind(row), ())
+        )
 
     def _may_share(self, row: SkippedFiles) -> bool:
         """Return whether a row without a place may count files of another row, with a place or not."""
-        if any(_overlap(row.source, name) for name in self._everywhere.get(_kind(row), ())):
+        if any(_overlap(row.source, one.source) for one in self._everywhere.get(_kind(row), ())):
             return True
         placed = (one for (_, *kind), found in self._by_place.items() if tuple(kind) == _kind(row) for one in found)
         return any(self._reached(one) for one in placed)
@@ -135,3 +137,7 @@ def _fixed(name: str) -> str:
 def _kind(row: SkippedFiles) -> tuple[str, bool, bool]:
     # A file that one run excludes may be what another does not read; neither is a hidden one, or a folder.
     return row.extension, row.reason.startswith("hidden"), row.reason.endswith("folder")
+
+
+def _in(place: str, row: SkippedFiles) -> tuple[str, str, str, str]:
+    return place, row.source, row.extension, row.reason

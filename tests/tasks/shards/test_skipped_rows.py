@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from polyseme.storage.database.skipped_files import SkippedFiles
@@ -70,6 +70,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@example(runs=[([""], Patterns(exclude=("*.png",))), (["**"], Patterns())], most=2)
 @given(
     runs=st.lists(st.tuples(st.lists(st.sampled_from(SPECS), min_size=1, max_size=3), st.sampled_from(PATTERNS))),
     most=st.sampled_from([2, 100]),
