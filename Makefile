@@ -42,7 +42,7 @@ demo: install
 test: dev
 	$(BIN)/pytest -m "not (slow or server or servers or cluster or torture)"
 
-# Every test, with every extra. PostgreSQL's are skipped, and say so, where it is not installed.
+# Every test, with every extra. PostgreSQL's and MariaDB's are skipped, and say so, where these are not installed.
 test-all: full
 	$(BIN)/pytest
 

@@ -157,6 +157,16 @@ def postgres_server() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[str]:
+    """The address of a real MariaDB server for the whole session."""
+    require("pymysql", "mysql")
+    if servers.mariadbd() is None:
+        pytest.skip("needs MariaDB's mariadbd: apt-get install mariadb-server")
+    with servers.mariadb() as address:
+        yield address
+
+
 @pytest.fixture
 def postgres_url(postgres_server: str) -> str:
     """A catalog URL of one's own: an empty schema on the server."""

@@ -10,8 +10,9 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests import processes
 
@@ -59,6 +60,64 @@ def postgres() -> Iterator[str]:
             yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def mariadbd() -> Path | None:
+    """Return MariaDB's server, if it is installed anywhere."""
+    found = shutil.which("mariadbd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    return Path(found) if found else None
+
+
+@contextmanager
+def mariadb() -> Iterator[str]:
+    """Run a MariaDB server over a temporary folder; gives the address of it. `root` has no password.
+
+    `LOCKED_USER` needs `LOCKED_PASSWORD`, and may read everything.
+    """
+    program = mariadbd()
+    assert program is not None
+    folder = Path(tempfile.mkdtemp(prefix="polyseme-mariadb-"))
+    user = ["--user=mysql"] if os.getuid() == 0 else []
+    if user:
+        shutil.chown(folder, "mysql", "mysql")
+    port = free_port()
+    env = {"PATH": f"{os.defpath}:/usr/sbin", "LC_ALL": "C.UTF-8"}
+    where = ["--no-defaults", *user, f"--datadir={folder / 'data'}"]
+    try:
+        made = ["mariadb-install-db", *where, "--auth-root-authentication-method=normal", "--skip-test-db"]
+        processes.run(*made, env=env, cwd="/")
+        settings = [
+            "--bind-address=127.0.0.1",
+            f"--port={port}",
+            f"--socket={folder / 'socket'}",
+            "--skip-name-resolve",
+        ]
+        settings += ["--innodb-flush-log-at-trx-commit=0", f"--pid-file={folder / 'pid'}"]
+        address = f"mysql://127.0.0.1:{port}"
+        with (
+            (folder / "log").open("wb") as log,
+            processes.started(program, *where, *settings, stdout=log, stderr=log, env=env, cwd="/") as server,
+        ):
+            _until(server, lambda: execute_mysql(address, "SELECT 1"))
+            execute_mysql(
+                address,
+                f"CREATE USER {LOCKED_USER} IDENTIFIED BY '{LOCKED_PASSWORD}'",
+                f"GRANT SELECT ON *.* TO {LOCKED_USER}",
+            )
+            yield address
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def execute_mysql(address: str, *statements: str) -> None:
+    """Run statements on a MariaDB server, in the database that the address names, each committed at once."""
+    import pymysql
+
+    where = urlsplit(address)
+    settings = {"host": where.hostname, "port": where.port, "user": "root", "database": where.path[1:] or None}
+    with closing(pymysql.connect(autocommit=True, **settings)) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def embed(
     ----------
     sources
         Files, folders, globs, addresses (s3://, gs://, az://, hf://, https://, file://), queries (sqlite://,
-        postgresql://), tables (delta://, iceberg://), or - for standard input.
+        postgresql://, mysql://), tables (delta://, iceberg://), or - for standard input.
     keep_missing
         Keep documents that the sources no longer hold; without it they are hidden.
     stdin_name

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from polyseme.flows.observation.facts import Source
 from polyseme.storage.schemas import table_schema
 from polyseme.tasks.reading.databases.address import KIND as QUERY
-from polyseme.tasks.reading.databases.address import PORT, parse
+from polyseme.tasks.reading.databases.address import PORTS, parse
 from polyseme.tasks.reading.folders import MAGIC, fixed_folder
 from polyseme.tasks.reading.object_store import store_of
 from polyseme.tasks.reading.tables.source import DELTA
@@ -60,7 +60,8 @@ def query_name(address: str) -> Name:
     what = query.table or query.query
     if query.scheme == "sqlite":
         return "sqlite", f"{query.database}.{what}"
-    return f"postgres://{query.host}:{query.port or PORT}", f"{query.database}.{what}"
+    namespace = {"postgresql": "postgres"}.get(query.scheme, query.scheme)
+    return f"{namespace}://{query.host}:{query.port or PORTS[query.scheme]}", f"{query.database}.{what}"
 
 
 def table_name(lake: str, table: str, encoding_id: str) -> Name:

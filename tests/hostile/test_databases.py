@@ -15,11 +15,11 @@ from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.reading.sources import list_sources
 from polyseme.tasks.shards.scan import Scan
 from polyseme.tasks.shards.stages import commit_shard, encode_shard
-from tests.databases import Database, database, postgres_database, sqlite_database
+from tests.databases import Database, database, mysql_database, option_file, postgres_database, sqlite_database
 from tests.hostile.lakeside import Lakeside, lakeside
 from tests.tasks.conftest import LEAN
 
-__all__ = ["database", "lakeside", "postgres_database", "sqlite_database"]
+__all__ = ["database", "lakeside", "mysql_database", "option_file", "postgres_database", "sqlite_database"]
 
 MANY = 20
 SQL = "SELECT id, text, at FROM t"

@@ -2,6 +2,7 @@
 
     sqlite:////absolute/path.db?table=articles
     postgresql://host:port/database?cursor=changed&query=SELECT id, text, changed FROM articles
+    mysql://host:port/database?table=articles
 
 `query=` is the last parameter, and all that follows is SQL as it is typed. If there is no white space in it, it is
 percent-encoded, and other parameters may follow. An address has no user and no password: the database's own tools
@@ -24,13 +25,17 @@ KIND = "query"
 """The kind of such a source."""
 LONGEST_QUERY = 512
 """Characters of an encoded query that the address of a document has; of a longer one it has a hash."""
-_DATABASE = re.compile(r"(?P<scheme>sqlite|postgres|postgresql)://", re.IGNORECASE)
-_UNREAD = re.compile(r"(?P<scheme>mysql|mariadb|mssql|oracle|duckdb|(?:sqlite|postgres|postgresql)\+\w+)://", re.I)
+Scheme = Literal["sqlite", "postgresql", "mysql"]
+_SCHEMES: dict[str, Scheme] = {
+    "sqlite": "sqlite", "postgresql": "postgresql", "postgres": "postgresql", "mysql": "mysql", "mariadb": "mysql",
+}  # fmt: skip
+_DATABASE = re.compile(rf"(?P<scheme>{'|'.join(_SCHEMES)})://", re.IGNORECASE)
+_UNREAD = re.compile(rf"(?P<scheme>mssql|oracle|duckdb|(?:{'|'.join(_SCHEMES)})\+\w+)://", re.IGNORECASE)
 _QUERY = re.compile(r"(?:^|&)query=")
 _AFTER_SQL = re.compile(r"&(?:cursor|table)=[^&\s]*$")
 _HOST = re.compile(r"(?P<host>[A-Za-z0-9._%-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
-PORT = 5432
-"""Of a server whose address has no port. A server without an address is where libpq's environment says."""
+PORTS = {"postgresql": 5432, "mysql": 3306}
+"""Of a server whose address has no port. One without an address is where libpq's environment or MySQL's file says."""
 _IN_SQL = "*(),=:;'"
 """Kept in the address of a query, beside letters and digits, so that people can read it."""
 
@@ -42,7 +47,7 @@ class DatabaseAddress:
     A `table` may have its schema before it and a dot. With a `cursor`, a column, later runs read only what is new.
     """
 
-    scheme: Literal["sqlite", "postgresql"]
+    scheme: Scheme
     database: str
     host: str = ""
     port: int | None = None
@@ -56,8 +61,8 @@ class DatabaseAddress:
         if self.scheme == "sqlite":
             return f"sqlite:///{quote_from_bytes(os.fsencode(self.database))}"
         host = self.host if self.host.startswith("[") else quote(self.host, safe="")
-        port = "" if self.port is None or (self.host and self.port == PORT) else f":{self.port}"
-        return f"postgresql://{host}{port}/{quote(self.database, safe='')}"
+        port = "" if self.port is None or (self.host and self.port == PORTS[self.scheme]) else f":{self.port}"
+        return f"{self.scheme}://{host}{port}/{quote(self.database, safe='')}"
 
     @property
     def uri(self) -> str:
@@ -76,7 +81,12 @@ class DatabaseAddress:
     @property
     def sql(self) -> str:
         """The query to read all rows."""
-        return self.query or f"SELECT * FROM {'.'.join(map(quoted, self.table.split('.')))}"
+        return self.query or f"SELECT * FROM {'.'.join(map(self.quoted, self.table.split('.')))}"
+
+    def quoted(self, name: str) -> str:
+        """Return a name as an identifier of the database's SQL."""
+        mark = "`" if self.scheme == "mysql" else '"'
+        return mark + name.replace(mark, 2 * mark) + mark
 
     @property
     def _selected(self) -> str:
@@ -93,41 +103,41 @@ def parse(spec: str) -> DatabaseAddress:
     if other := _UNREAD.match(spec):
         raise _refused(
             other["scheme"].lower(),
-            "is of no database that is read; these are sqlite:// and postgresql://",
+            "is of no database that is read; these are sqlite://, postgresql:// and mysql://",
             "Write the rows of another as Parquet or JSON lines, and name that file",
         )
     match = _DATABASE.match(spec)
     assert match is not None
-    scheme: Literal["sqlite", "postgresql"] = "sqlite" if match["scheme"].lower() == "sqlite" else "postgresql"
+    scheme = _SCHEMES[match["scheme"].lower()]
     where, _, selection = spec[match.end() :].partition("?")
     if not is_utf8(spec) or "\0" in unquote(spec):
         raise _refused(scheme, "has a NUL or what is not UTF-8 in it")
     query, others = _parameters(scheme, selection)
     for name, value in others.items():
         if name not in ("table", "cursor"):
-            raise _refused(
-                scheme, "has a parameter other than query, table and cursor, which would be stored and logged", _SECRETS
-            )
+            what = "has a parameter other than query, table and cursor, which would be stored and logged"
+            raise _refused(scheme, what, _secrets(scheme))
         if not value:
             raise _refused(scheme, f"has nothing behind {name}=")
     if bool(query) == ("table" in others):
         raise _refused(scheme, "needs either ?query= and a query, or ?table= and the name of a table or view")
-    host, port, database = ("", None, _path(where)) if scheme == "sqlite" else _server(where)
+    host, port, database = ("", None, _path(where)) if scheme == "sqlite" else _server(scheme, where)
     table, cursor = others.get("table", ""), others.get("cursor", "")
     return DatabaseAddress(
         scheme=scheme, database=database, host=host, port=port, query=query, table=table, cursor=cursor
     )
 
 
-def quoted(name: str) -> str:
-    """Return a name as an identifier of SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-_SECRETS = (
-    "Leave user and password out: for PostgreSQL they are taken from PGUSER and PGPASSWORD, a password file "
-    "(~/.pgpass) or a service (PGSERVICE), and other settings from libpq's environment variables"
-)
+def _secrets(scheme: Scheme) -> str:
+    if scheme == "mysql":
+        return (
+            "Leave user and password out: for MySQL they are taken from the section [client] of ~/.my.cnf, "
+            "or the password from MYSQL_PWD, and settings of TLS from that section too"
+        )
+    return (
+        "Leave user and password out: for PostgreSQL they are taken from PGUSER and PGPASSWORD, a password file "
+        "(~/.pgpass) or a service (PGSERVICE), and other settings from libpq's environment variables"
+    )
 
 
 def _parameters(scheme: str, selection: str) -> tuple[str, dict[str, str]]:
@@ -161,15 +171,15 @@ def _path(where: str) -> str:
     return os.path.realpath(os.fsdecode(unquote_to_bytes(where[1:])))
 
 
-def _server(where: str) -> tuple[str, int | None, str]:
+def _server(scheme: Scheme, where: str) -> tuple[str, int | None, str]:
     server, _, database = where.partition("/")
     match = _HOST.fullmatch(server)
     if "@" in where:
-        raise _refused("postgresql", "has a user in it, which would be stored and logged", _SECRETS)
+        raise _refused(scheme, "has a user in it, which would be stored and logged", _secrets(scheme))
     if match is None or "/" in database or not database or (match["port"] and int(match["port"]) > 65535):
-        raise _refused("postgresql", "is not of the form postgresql://host:port/database?…")
+        raise _refused(scheme, f"is not of the form {scheme}://host:port/database?…")
     host = unquote(match["host"])
-    port = int(match["port"]) if match["port"] else PORT if host else None
+    port = int(match["port"]) if match["port"] else PORTS[scheme] if host else None
     return (host if host.startswith("/") else host.lower()), port, unquote(database)
 
 

@@ -1,8 +1,8 @@
 """Connections to the databases of sources, for one query: read-only, and one snapshot from begin to end.
 
 Values come as the database has them, whatever Python can hold: a date beyond the year 9999 is text, and text that is
-not UTF-8 is `Undecoded`. Nothing that a query says can write: PostgreSQL is told so, and SQLite opens its file for
-reading alone. Passwords come from libpq's own places (PGPASSWORD, a password file, a service).
+not UTF-8 is `Undecoded`. Nothing that a query says can write: PostgreSQL and MySQL are told so, and SQLite opens its
+file for reading alone. Passwords come from libpq's own places (PGPASSWORD, a password file, a service) and MySQL's.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_from_bytes
 
 from polyseme.storage.errors import UsageError
+from polyseme.tasks.reading.databases import mysql
 from polyseme.tasks.reading.databases.address import DatabaseAddress
-from polyseme.tasks.reading.json_lines import loads
+from polyseme.tasks.reading.databases.loading import json_value, text_or_bytes
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -26,12 +27,10 @@ _PATIENCE_SECONDS = 15
 _DENIED = (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH)
 """Other files of a machine are no part of a source; VACUUM INTO needs this too."""
 _QUERY_IS_WRONG = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_RANGE, sqlite3.SQLITE_MISMATCH)
+_BEGIN = {"sqlite": "BEGIN", "mysql": mysql.BEGIN}
+"""How a transaction for reading begins, where its engine does not say so."""
 _DATES = ("date", "time", "timestamp", "timestamptz")
 _TEXTS = ("text", "varchar", "bpchar", "name")
-
-
-class Undecoded(bytes):
-    """Text of a database that is not UTF-8."""
 
 
 class QueryError(Exception):
@@ -50,11 +49,11 @@ def connected(address: DatabaseAddress) -> Iterator[Connection]:
     """
     from sqlalchemy.exc import DBAPIError
 
-    engine = _sqlite(address) if address.scheme == "sqlite" else _postgres(address)
+    engine = {"sqlite": _sqlite, "postgresql": _postgres, "mysql": mysql.engine_of}[address.scheme](address)
     try:
         with engine.connect() as connection:
-            if address.scheme == "sqlite":
-                connection.exec_driver_sql("BEGIN")
+            if address.scheme in _BEGIN:
+                connection.exec_driver_sql(_BEGIN[address.scheme])
             yield connection
             with suppress(DBAPIError):
                 connection.rollback()
@@ -105,7 +104,7 @@ def _load_whatever_comes(connection: Any) -> None:
     if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
         for kind in _TEXTS:
             connection.adapters.register_loader(kind, _text_or_bytes_loader(string.TextLoader))
-    set_json_loads(_json, connection)
+    set_json_loads(json_value, connection)
 
 
 def _text_if_it_fails(loader: type[Any]) -> type[Any]:
@@ -119,15 +118,7 @@ def _text_if_it_fails(loader: type[Any]) -> type[Any]:
 
 
 def _text_or_bytes_loader(loader: type[Any]) -> type[Any]:
-    return type(loader.__name__, (loader,), {"load": lambda self, data: _text_or_bytes(bytes(data))})
-
-
-def _json(data: str | bytes) -> object:
-    written = data.encode() if isinstance(data, str) else bytes(data)
-    try:
-        return loads(written)
-    except ValueError:  # deeper than it reads
-        return written.decode(errors="replace")
+    return type(loader.__name__, (loader,), {"load": lambda self, data: text_or_bytes(bytes(data))})
 
 
 def _sqlite(address: DatabaseAddress) -> Engine:
@@ -138,7 +129,7 @@ def _sqlite(address: DatabaseAddress) -> Engine:
 
     def opened() -> sqlite3.Connection:
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_PATIENCE_SECONDS, isolation_level=None)
-        connection.text_factory = _text_or_bytes
+        connection.text_factory = text_or_bytes
         connection.set_authorizer(_allowed)
         return connection
 
@@ -149,28 +140,27 @@ def _allowed(action: int, *_: str | None) -> int:
     return sqlite3.SQLITE_DENY if action in _DENIED else sqlite3.SQLITE_OK
 
 
-def _text_or_bytes(data: bytes) -> str | Undecoded:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return Undecoded(data)
-
-
 def _explained(error: DBAPIError) -> QueryError | UnavailableError:
     """Return what a database said, in one line: never the query, or what is in it."""
     origin = error.orig
+    if (said := mysql.said(error)) is not None:
+        words, is_wrong = said
+        return QueryError(_line(words)) if is_wrong else UnavailableError(_line(words))
     diagnosis = getattr(origin, "diag", None)
     words = (getattr(diagnosis, "message_primary", None) or str(origin)).strip()
     if hint := getattr(diagnosis, "message_hint", None):
         words = f"{words} ({hint})"
-    words = " ".join(words.split())[:500].rstrip(".")
     code = getattr(origin, "sqlite_errorcode", None)
     if isinstance(origin, sqlite3.Error):
         is_wrong = code is None or code & 0xFF in _QUERY_IS_WRONG
     else:
         is_wrong = type(origin).__name__ not in ("OperationalError", "InterfaceError") and diagnosis is not None
         is_wrong = is_wrong and not _is_of_the_server(getattr(origin, "sqlstate", None))
-    return QueryError(words) if is_wrong else UnavailableError(words)
+    return QueryError(_line(words)) if is_wrong else UnavailableError(_line(words))
+
+
+def _line(words: str) -> str:
+    return " ".join(words.split())[:500].rstrip(".")
 
 
 def _is_of_the_server(state: str | None) -> bool:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from polyseme.tasks.reading.databases.connecting import Undecoded
+from polyseme.tasks.reading.databases.loading import Undecoded
 from polyseme.tasks.reading.documents import LongNumber, ReadOptions
 
 _AS_THEY_ARE = (str, float, bool, type(None), Decimal, UUID, timedelta, LongNumber)

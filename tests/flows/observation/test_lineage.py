@@ -231,6 +231,8 @@ def test_sources_are_named_after_their_place() -> None:
     assert source_name(Source(kind="stdin", name="")) is None
     rows = Source(kind="query", name="postgresql://host/db?cursor=at&table=public.t")
     assert source_name(rows) == ("postgres://host:5432", "db.public.t")
+    rows = Source(kind="query", name="mysql://host/db?table=t")
+    assert source_name(rows) == ("mysql://host:3306", "db.t")
     assert source_name(Source(kind="table", name="delta:///a/b%20c")) == ("file", "/a/b c")
     assert source_name(Source(kind="table", name="iceberg://prod/news.articles")) == ("iceberg://prod", "news.articles")
     assert source_name(Source(kind="query", name="sqlite:////a/b.db?query=SELECT%201")) == (

@@ -34,6 +34,10 @@ def test_a_query_survives_as_it_is_typed_and_percent_encoded() -> None:
         ("postgresql://%2Frun%2FPG/db?table=a", "postgresql://%2Frun%2FPG/db?table=a"),
         ("postgresql://[::1]:5432/db?table=a", "postgresql://[::1]/db?table=a"),
         ("postgresql://h/db?query=  SELECT 1 ;\n", "postgresql://h/db?query=SELECT%201"),
+        ("MariaDB://HOST:3306/db?table=a", "mysql://host/db?table=a"),
+        ("mysql://host:5432/db?table=a", "mysql://host:5432/db?table=a"),
+        ("mysql:///db?table=a", "mysql:///db?table=a"),
+        ("mysql://%2Frun%2FS/db?table=a", "mysql://%2Frun%2FS/db?table=a"),
         ("sqlite:////a/../b/%3F!/c.db?table=my table", "sqlite:////b/%3F%21/c.db?table=my%20table"),
     ],
 )
@@ -59,6 +63,7 @@ def test_a_long_query_has_a_short_address_and_its_whole_name() -> None:
 
 def test_a_table_is_quoted() -> None:
     assert parse('sqlite:////a.db?table=main.we"ird').sql == 'SELECT * FROM "main"."we""ird"'
+    assert parse("mysql://h/db?table=other.we`ird").sql == "SELECT * FROM `other`.`we``ird`"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +73,8 @@ def test_a_table_is_quoted() -> None:
         "postgresql://me:12/hush@host/db?table=t", "postgresql://host/db?table=t&password=hush",
         "postgresql://host/db?user=hush&query=SELECT 1", "postgresql://host/db?query=SELECT%201&sslpassword=hush",
         "postgres://me:hush@host/db", "sqlite:////a.db?key=hush&table=t", "postgresql+psycopg://me:hush@host/db?table=t",
-        "mysql://me:hush@host/db?table=t", "postgresql://me:a?hush@host/db?table=t", "postgresql://h/hush/x?table=t",
+        "mysql://me:hush@host/db?table=t", "mysql+pymysql://me:hush@host/db?table=t",
+        "mariadb://host/db?password=hush&table=t", "postgresql://me:a?hush@host/db?table=t", "postgresql://h/hush/x?table=t",
     ],
 )  # fmt: skip
 def test_a_secret_is_refused_without_being_quoted(spec: str) -> None:
@@ -92,7 +98,8 @@ def test_a_secret_is_refused_without_being_quoted(spec: str) -> None:
         ("postgresql://host?table=t", "postgresql://host:port/database"),
         ("postgresql://host:x/db?table=t", "postgresql://host:port/database"),
         ("postgresql://host:99999/db?table=t", "postgresql://host:port/database"),
-        ("mysql://host/db?table=t", "no database that is read"),
+        ("mysql://host?table=t", "mysql://host:port/database"),
+        ("duckdb:////a.db?table=t", "no database that is read"),
     ],
 )
 def test_what_is_missing_is_said(spec: str, says: str) -> None:

@@ -1,4 +1,4 @@
-"""Rows of SQLite and PostgreSQL as documents: their values are exact, and nothing can be written."""
+"""Rows of databases as documents: their values are exact, and nothing can be written."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.reading.skipped import Skipped
 from polyseme.tasks.reading.sources import read_sources, shields
-from tests.databases import Database, database, postgres_database, sqlite_database
+from tests.databases import Database, database, mysql_database, option_file, postgres_database, sqlite_database
 
-__all__ = ["database", "postgres_database", "sqlite_database"]
+__all__ = ["database", "mysql_database", "option_file", "postgres_database", "sqlite_database"]
 
 
 def read(spec: str, **options: Any) -> list[Document | Reject]:
@@ -38,7 +38,7 @@ def metadata(item: Document | Reject) -> dict[str, Any]:
 
 def test_rows_are_documents_with_their_columns(database: Database) -> None:
     database.execute(
-        "CREATE TABLE t (id integer, text text, title text, views bigint, data bytea)",
+        f"CREATE TABLE t (id integer, text text, title text, views bigint, data {database.binary})",
         "INSERT INTO t VALUES (7, 'A heron.', ' On herons ', 9007199254740993, NULL), (8, NULL, NULL, 0, NULL)",
     )
     address = parse(f"{database.place}?table=t").uri
@@ -64,8 +64,8 @@ def test_a_column_that_occurs_twice_is_kept_twice(database: Database) -> None:
 
 def test_fields_are_named_by_options(database: Database) -> None:
     database.execute("CREATE TABLE t (id integer)")
-    spec = database.query("SELECT 'x' AS key, 'a' AS body, 'b' AS id, 'c' AS head")
-    assert read(spec, text_field="body", id_field="key", title_field="head") == [
+    spec = database.query("SELECT 'x' AS slug, 'a' AS body, 'b' AS id, 'c' AS head")
+    assert read(spec, text_field="body", id_field="slug", title_field="head") == [
         Document("x", parse(spec).uri, "a", "row 1", title="c", metadata='{"id":"b"}')
     ]
     for options, code in (({}, "missing-field"), ({"text_field": "body", "id_field": "no"}, "bad-id")):
@@ -111,7 +111,7 @@ def test_no_query_can_write(database: Database, sql: str) -> None:
 @pytest.mark.parametrize(
     ("selection", "says"),
     [
-        ("query=SELEC 1", "syntax error"),
+        ("query=SELEC 1", "syntax"),
         ("query=SELECT * FROM nowhere", "nowhere"),
         ("table=nowhere", "nowhere"),
         ("cursor=nowhere&query=SELECT 'a' AS text", "nowhere"),
