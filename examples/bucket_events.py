@@ -2,10 +2,10 @@
 
     python -m examples.bucket_events QUEUE_URL CORPUS
 
-The bucket sends its notifications (`s3:ObjectCreated:*`, `s3:ObjectRemoved:*`) to the queue; the corpus is configured
-in `polyseme.toml`. A message is deleted once the Prefect server has its event, so that nothing is lost while the server
-is away; one that comes twice is one event. Credentials and PREFECT_API_URL come from the environment. Needs
-polyseme[s3].
+The bucket sends its notifications (`s3:ObjectCreated:*`, `s3:ObjectRemoved:*`) to the queue, or to a topic of SNS that
+passes them on; the corpus is configured in `polyseme.toml`. A message is deleted once the Prefect server has its event,
+so that nothing is lost while the server is away; one that comes twice is one event. Credentials and PREFECT_API_URL
+come from the environment. Needs polyseme[s3].
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ def addresses(body: str) -> list[str]:
     """Return the addresses of the objects that a notification is about; none for a test message, or for another."""
     try:
         notified = json.loads(body)
+        if isinstance(passed_on := notified.get("Message"), str):  # by a topic of SNS, as text
+            notified = json.loads(passed_on)
         records = notified.get("Records", [])
         objects = [(record["s3"]["bucket"]["name"], record["s3"]["object"]["key"]) for record in records]
     except (ValueError, KeyError, TypeError, AttributeError):

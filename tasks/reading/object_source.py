@@ -71,6 +71,10 @@ class ObjectSource(Source):
             message = f"cannot be listed: {error.strerror}. Nothing of it is deleted; run again"
             yield Place(self.prefix.rstrip("/"), "", "").refuse("unreadable", message)
             return
+        if self.shape == "prefix" and any(stored.key.startswith(f"{self.root}_delta_log/") for stored in found):
+            message = "is a table of Delta Lake, some of whose files hold deleted rows; copy it to a local folder"
+            yield Place(self.prefix.rstrip("/"), "", "").refuse("unreadable", message)
+            return
         choose = {"object": self._one, "prefix": self._below, "pattern": self._matching}[self.shape]
         for item in choose(found):
             if isinstance(item, Skipped):

@@ -28,7 +28,8 @@ _SECONDS = 30.0
 """How long a server may say nothing."""
 _TRIES = 3
 _MAY_PASS = (408, 429, 500, 502, 503, 504)
-_NO_HEAD = (403, 405, 501)
+_NO_HEAD = (400, 403, 404, 405, 501)
+"""What a server may answer that does not describe the file, but gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def version(address: str) -> Version:
     """Return what the server says of a file, without its content. Raises OSError if it has none or does not answer."""
     with _answered(address), _client() as client:
         answer = _sent(client, "HEAD", address)
-        if answer.status_code in _NO_HEAD:  # the server may give what it does not describe
+        if answer.status_code in _NO_HEAD:
             answer = _sent(client, "GET", address)
         _check(answer)
         answer.close()

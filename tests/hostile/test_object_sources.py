@@ -257,6 +257,14 @@ def test_one_object_of_a_format_that_is_not_read_is_refused_as_such_a_file_is(bu
     assert resolve([f"{source}README"])
 
 
+def test_the_files_of_a_delta_table_are_not_read_by_themselves(lakeside: Lakeside, bucket: Bucket) -> None:
+    source = fill(bucket, "table/a.txt")
+    lakeside.embed(f"{source}table/")
+    bucket.put({"table/_delta_log/00000000000000000000.json": b"{}"})
+    scan = lakeside.embed(f"{source}table/")
+    assert (scan.tally.documents, scan.tally.rejected, scan.tally.deleted) == (0, 1, 0)
+
+
 def test_a_lake_inside_its_source_is_refused(bucket: Bucket) -> None:
     source = fill(bucket, "c/a.txt")
     with pytest.raises(UsageError, match="lies inside the source"):

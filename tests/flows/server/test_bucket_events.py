@@ -43,6 +43,13 @@ def notifying(bucket: Bucket) -> tuple[Any, str]:
     return queue, url
 
 
+def test_a_notification_that_a_topic_passed_on_is_about_the_same_objects() -> None:
+    notification = json.dumps({"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": "news/a+b.txt"}}}]})
+    passed_on = json.dumps({"Type": "Notification", "TopicArn": "arn:aws:sns:::t", "Message": notification})
+    assert addresses(passed_on) == addresses(notification) == ["s3://b/news/a%20b.txt"]
+    assert addresses(json.dumps({"Type": "Notification", "Message": "no JSON"})) == []
+
+
 def test_an_object_that_arrives_is_an_event_once_the_server_has_it(bucket: Bucket) -> None:
     queue, url = notifying(bucket)
     bucket.put({"news/a b.txt": b"A text."})

@@ -48,7 +48,7 @@ class Site(BaseHTTPRequestHandler):
             content, headers, code = b"", {}, 403
         elif self.path == "/no-head.txt" and not body:
             content, headers, code = b"", {}, 405
-        elif self.path == "/gone.txt":
+        elif self.path == "/gone.txt" or (self.path == "/no-route.txt" and not body):
             content, headers, code = b"", {}, 404
         self.send_response(code)
         for name, value in headers.items():
@@ -86,8 +86,9 @@ def test_the_version_is_the_tag_or_else_the_date_and_the_length(site: str) -> No
     assert version(f"{site}/silent.txt").tag == ""
 
 
-def test_a_server_that_describes_nothing_is_asked_for_the_file(site: str) -> None:
-    found = version(f"{site}/no-head.txt")
+@pytest.mark.parametrize("name", ["no-head.txt", "no-route.txt"])
+def test_a_server_that_describes_nothing_is_asked_for_the_file(site: str, name: str) -> None:
+    found = version(f"{site}/{name}")
     assert (found.tag, found.size, found.content_type) == (f"{DATE} 18", 18, "text/plain")
 
 
