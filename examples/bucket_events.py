@@ -19,6 +19,8 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from polyseme.flows.events import URIS_IN_AN_EVENT, SendError, SourceChanged, as_event, event_id, now, send
+from polyseme.flows.server.corpora import chosen
+from polyseme.storage.errors import UsageError
 from polyseme.tasks.reading.object_store import ObjectStore
 
 WAIT_SECONDS = 20
@@ -51,6 +53,8 @@ def pass_on(queue: Any, url: str, corpus: str, deliver: Callable[[Sequence[dict[
         same = event_id(payload, "\0".join(sorted(message["MessageId"] for message in messages)))
         deliver([as_event(payload, occurred=now(), event_id=same)])
     for message in messages:
+        if not addresses(message["Body"]):
+            print(f"A message about no object, {message['MessageId']}, is deleted.", file=sys.stderr)
         queue.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     return len(uris)
 
@@ -64,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     import botocore.session
 
+    try:
+        chosen([options.corpus])
+    except UsageError as error:
+        parser.error(str(error))
     queue = botocore.session.get_session().create_client("sqs")
     for _ in range(options.messages) if options.messages else count():
         try:

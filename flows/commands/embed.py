@@ -50,8 +50,8 @@ def embed(
 ) -> Exit:
     """Embed documents into a lake. Unchanged ones are skipped, changed ones replaced, those that are gone are hidden.
 
-    Reads .txt .md .jsonl .csv .tsv (also .gz .zst .bz2) and .parquet; records that cannot be read become rows of
-    `rejects` and the run goes on.
+    Reads texts, Markdown, JSON, tables, Parquet, Office, mail and XML, compressed or in archives, and with
+    polyseme[documents] PDF, HTML and more. What cannot be read becomes a row of `rejects`, and the run goes on.
 
     Without sources, --corpus and --all-corpora embed what polyseme.toml names, as for cron.
 

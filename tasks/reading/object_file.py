@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from polyseme.storage.records import Document, Reject
 from polyseme.storage.source_files import FileState
-from polyseme.tasks.reading.documents import ReadOptions
+from polyseme.tasks.reading.documents import Place, ReadOptions
 from polyseme.tasks.reading.object_store import SMALL_BYTES, ObjectStore, Stored
 from polyseme.tasks.reading.parsing.answers import Answers
 from polyseme.tasks.reading.parsing.pool import FETCHED_AHEAD, Parsers
@@ -71,7 +71,19 @@ class ObjectFile(SourceFile):
         """Yield what is in the object."""
         if answers is not None and answers.exception() is not None:
             answers = None  # it is no file to parse, or was not fetched: which opening it tells
-        return read_opened(self._open, self._name, self.uri, self.options, parsers=self.parsers, answers=answers)
+        in_ranges = self._fetched is None
+        yield from read_opened(self._open, self._name, self.uri, self.options, parsers=self.parsers, answers=answers)
+        if in_ranges and self._is_another():
+            message = "was written again while it was read: what was read may be of both; run again"
+            yield Place(self.uri, "", self.uri).refuse("unreadable", message)
+
+    def _is_another(self) -> bool:
+        """Return whether the object is not the one that was listed any more, after it was read in ranges."""
+        try:
+            found = self._store.object(self._stored.key)
+        except OSError:
+            return True
+        return found != [self._stored]
 
     def _open(self) -> BinaryIO:
         fetched, self._fetched = self._fetched, None

@@ -7,7 +7,7 @@ those of a folder do: hidden ones and formats that are not read are skipped with
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -71,8 +71,8 @@ class ObjectSource(Source):
             message = f"cannot be listed: {error.strerror}. Nothing of it is deleted; run again"
             yield Place(self.prefix.rstrip("/"), "", "").refuse("unreadable", message)
             return
-        if self.shape == "prefix" and any(stored.key.startswith(f"{self.root}_delta_log/") for stored in found):
-            message = "is a table of Delta Lake, some of whose files hold deleted rows; copy it to a local folder"
+        if self.shape == "prefix" and (table := _table_in(self.root, found)):
+            message = f"is a table of {table[0]}, some of whose files hold deleted rows; {table[1]}"
             yield Place(self.prefix.rstrip("/"), "", "").refuse("unreadable", message)
             return
         choose = {"object": self._one, "prefix": self._below, "pattern": self._matching}[self.shape]
@@ -183,6 +183,16 @@ class ObjectSource(Source):
     def contains(self, name: str) -> bool:
         """Return whether the source of this name, objects or a pattern, lies below this prefix."""
         return self.shape == "prefix" and name.startswith(self.target)
+
+
+def _table_in(root: str, found: Iterable[Stored]) -> tuple[str, str] | None:
+    """Return what kind of table the objects below a prefix are, and how it is read; None if they are none."""
+    for stored in found:
+        if stored.key.startswith(f"{root}_delta_log/"):
+            return "Delta Lake", "copy it to a local folder"
+        if stored.key.startswith(f"{root}metadata/") and stored.key.endswith(".metadata.json"):
+            return "Iceberg", "name it as iceberg://CATALOG/NAMESPACE.TABLE"
+    return None
 
 
 def resolve_objects(

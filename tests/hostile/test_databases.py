@@ -223,6 +223,18 @@ class TestCursor:
         assert lakeside.embed(spec).tally.documents == MANY
         assert lakeside.embed(spec).tally.documents == 1
 
+    @pytest.mark.servers
+    def test_a_position_does_not_depend_on_how_a_session_writes_dates(
+        self, lakeside: Lakeside, postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fill(postgres_database)
+        postgres_database.execute("ALTER TABLE t ALTER at TYPE date USING '2026-01-01'::date + at")
+        monkeypatch.setenv("PGDATESTYLE", "SQL, DMY")
+        spec = self.spec(postgres_database)
+        assert lakeside.embed(spec).tally.documents == MANY
+        monkeypatch.setenv("PGDATESTYLE", "SQL, MDY")
+        assert lakeside.embed(spec).tally.documents == 1
+
     def test_a_column_of_another_type_is_read_from_its_begin(
         self, lakeside: Lakeside, postgres_database: Database
     ) -> None:

@@ -7,6 +7,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -193,6 +194,29 @@ def test_one_object_and_the_prefix_that_it_is_in_are_read_once(lakeside: Lakesid
     assert (scan.tally.documents, scan.tally.new, scan.tally.unopened) == (2, 1, 1)
 
 
+def test_a_large_object_that_is_written_again_while_it_is_read_is_refused_and_read_the_next_time(
+    lakeside: Lakeside, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [b'{"id": "%d", "text": "The heron stood."}\n' % number for number in range(3)]
+    source, real = f"s3://{bucket.name}/", ObjectStore.open
+    bucket.put({"a.jsonl": b"".join(lines) + b" " * SMALL_BYTES})
+    assert lakeside.embed(source).tally.new == 3
+
+    def overwritten(store: ObjectStore, key: str) -> BinaryIO:
+        opened = real(store, key)
+        bucket.put({"a.jsonl": lines[0] + b" " * SMALL_BYTES + b"  "})
+        return opened
+
+    bucket.put({"a.jsonl": b"".join(lines) + b" " * SMALL_BYTES + b" "})
+    monkeypatch.setattr(ObjectStore, "open", overwritten)
+    assert lakeside.embed(source).tally.deleted == 0
+    assert "unreadable" in lakeside.rejects()
+    monkeypatch.setattr(ObjectStore, "open", real)
+    tally = lakeside.embed(source).tally
+    assert (tally.documents, tally.unopened, tally.deleted) == (1, 0, 2)
+    assert not lakeside.rejects()
+
+
 def test_members_of_archives_large_and_compressed_objects_are_read(lakeside: Lakeside, bucket: Bucket) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
@@ -257,10 +281,11 @@ def test_one_object_of_a_format_that_is_not_read_is_refused_as_such_a_file_is(bu
     assert resolve([f"{source}README"])
 
 
-def test_the_files_of_a_delta_table_are_not_read_by_themselves(lakeside: Lakeside, bucket: Bucket) -> None:
+@pytest.mark.parametrize("key", ["_delta_log/00000000000000000000.json", "metadata/00001-a.metadata.json"])
+def test_the_files_of_a_table_are_not_read_by_themselves(lakeside: Lakeside, bucket: Bucket, key: str) -> None:
     source = fill(bucket, "table/a.txt")
     lakeside.embed(f"{source}table/")
-    bucket.put({"table/_delta_log/00000000000000000000.json": b"{}"})
+    bucket.put({f"table/{key}": b"{}"})
     scan = lakeside.embed(f"{source}table/")
     assert (scan.tally.documents, scan.tally.rejected, scan.tally.deleted) == (0, 1, 0)
 

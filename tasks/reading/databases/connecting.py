@@ -86,8 +86,15 @@ def _postgres(address: DatabaseAddress) -> Engine:
         raise UsageError(
             f"A source in PostgreSQL needs a package that is not installed: {error}. Install polyseme[postgres]."
         ) from error
+    event.listen(engine, "connect", lambda raw, _: _write_dates_alike(raw))
     event.listen(engine, "connect", lambda raw, _: _load_whatever_comes(raw))
     return engine
+
+
+def _write_dates_alike(connection: Any) -> None:
+    """Let dates be written as ISO has them, whatever PGDATESTYLE says: the position of a cursor is kept as text."""
+    connection.execute("SET DateStyle TO ISO")
+    connection.commit()
 
 
 def _load_whatever_comes(connection: Any) -> None:

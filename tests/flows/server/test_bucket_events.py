@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,6 +68,16 @@ def test_an_object_that_arrives_is_an_event_once_the_server_has_it(bucket: Bucke
     assert first["id"] == again["id"]
     assert first["payload"]["uris"] == (f"s3://{bucket.name}/news/a%20b.txt",)
     assert first["resource"] == {"prefect.resource.id": "polyseme.corpus.news"}
+
+
+def test_a_corpus_that_is_not_configured_is_told_before_a_message_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "polyseme.toml").write_text('[corpus.news]\nsources = ["news"]\nlake = "lake"\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        bucket_events.main(["https://sqs.example.org/1/q", "nwes"])
+    assert "nwes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", "null", '{"Event": "s3:TestEvent"}', '{"Records": [{"s3": 1}]}'])
