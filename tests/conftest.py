@@ -21,6 +21,7 @@ from polyseme.tasks.engine import Engine
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.model.checkpoint import embedded_folder
 from tests import servers
+from tests.buckets import Bucket, new_bucket
 from tests.extras import require
 
 # Read when torch is first imported, here and in children. OpenMP threads that wait would burn a core each: a fifth of
@@ -178,7 +179,6 @@ def postgres_url(postgres_server: str) -> str:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The endpoint of a real S3-compatible server for the whole session."""
-    require("s3fs", "s3")
     require("moto", "dev")
     with servers.s3() as endpoint:
         yield endpoint
@@ -187,6 +187,7 @@ def s3_server() -> Iterator[str]:
 @pytest.fixture
 def s3_root(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a place for a lake in a new bucket; credentials and endpoint are in the environment."""
+    require("s3fs", "s3")
     import fsspec
 
     for name, value in {
@@ -197,3 +198,9 @@ def s3_root(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     bucket = f"b{uuid4().hex}"
     fsspec.filesystem("s3", skip_instance_cache=True).mkdir(bucket)
     return f"s3://{bucket}/some/lake"
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A bucket of one's own; credentials and endpoint are in the environment."""
+    return new_bucket(s3_server, monkeypatch)

@@ -7,7 +7,6 @@ follows compares with the lake.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import time
@@ -19,10 +18,11 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from polyseme.flows.display.terminal import note
-from polyseme.flows.events import URIS_IN_AN_EVENT, SendError, SourceChanged, as_event, event_id, now, send
+from polyseme.flows.events import URIS_IN_AN_EVENT, SourceChanged, now, send
 from polyseme.flows.server.changes import TICK_SECONDS, Stamp, changes, stamp_of
 from polyseme.flows.server.corpora import Corpus
 from polyseme.flows.server.listings import States, is_listed, listed_changes
+from polyseme.flows.server.outbox import Outbox
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.reading.folders import MAGIC
 from polyseme.tasks.reading.local_source import LocalSource, path_of
@@ -30,7 +30,7 @@ from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.reading.source import Source
 
 _LONGEST_STOP = 2.0
-_LONGEST_PAUSE, _MOST_DOUBLINGS = 30.0, 6
+_LONGEST_PAUSE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,59 +237,6 @@ class Settling:
             done[path] = stamp
             del self._since[path]
         return done
-
-
-class Outbox:
-    """Events that the server has not acknowledged yet; tried again, each time after a longer pause.
-
-    An event keeps its id over all attempts. While the server is away one event a corpus is enough: the run that it
-    starts scans all of it.
-    """
-
-    def __init__(self, deliver: Callable[[Sequence[dict[str, object]]], None]) -> None:
-        self._deliver = deliver
-        self._waiting: dict[str, tuple[SourceChanged, str]] = {}
-        self._failures = 0
-        self._not_before = 0.0
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def add(self, payload: SourceChanged, what: str) -> None:
-        """Queue an event about `what`, merged with one of the same corpus that still waits."""
-        what = hashlib.sha256(what.encode(errors="surrogateescape")).hexdigest()
-        if payload.corpus in self._waiting:
-            before, earlier = self._waiting[payload.corpus]
-            payload = SourceChanged(
-                corpus=payload.corpus,
-                reason="files-settled",
-                files=before.files + payload.files,
-                uris=tuple(dict.fromkeys(before.uris + payload.uris))[:URIS_IN_AN_EVENT],
-            )
-            what = hashlib.sha256((earlier + what).encode()).hexdigest()
-        self._waiting[payload.corpus] = payload, what
-
-    def flush(self, *, at: float) -> None:
-        """Send what waits, unless the last attempt failed too recently."""
-        if not self._waiting or at < self._not_before:
-            return
-        occurred = now()
-        events = [
-            as_event(payload, occurred=occurred, event_id=event_id(payload, what))
-            for payload, what in self._waiting.values()
-        ]
-        try:
-            self._deliver(events)
-        except SendError as error:
-            if not self._failures:
-                note(f"The Prefect server does not answer ({error}). Trying until it does; nothing is lost.")
-            self._failures = min(self._failures + 1, _MOST_DOUBLINGS)
-            self._not_before = at + min(_LONGEST_PAUSE, 0.5 * 2**self._failures)
-            return
-        for payload, _ in self._waiting.values():
-            note(f"{payload.corpus}: {payload.reason}, {payload.files} files")
-        self._waiting.clear()
-        self._failures, self._not_before = 0, 0.0
 
 
 def _told_apart(places: Sequence[str | Path]) -> tuple[list[Path], list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,7 +21,7 @@ from polyseme.tasks.reading.patterns import Patterns
 from polyseme.tasks.reading.resolving import names, resolve
 from polyseme.tasks.reading.sources import read_sources
 from tests import servers
-from tests.buckets import SECRET, Bucket, new_bucket
+from tests.buckets import SECRET, Bucket
 from tests.hostile.lakeside import Lakeside, lakeside
 
 pytestmark = pytest.mark.servers
@@ -32,16 +31,9 @@ __all__ = ["lakeside"]
 ODD = ["a b.txt", "100%.txt", "a#b.txt", "why?.txt", "日本 ü.txt", "star*.txt", "in/[1].txt", "Ä!/b.txt"]
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with servers.s3() as running:
-        yield running
-
-
-@pytest.fixture
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(object_file, "SETTLED_NS", -60_000_000_000)
-    return new_bucket(endpoint, monkeypatch)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,14 @@ import pytest
 from examples import bucket_events
 from examples.bucket_events import addresses, pass_on
 from polyseme.flows.events import SendError
-from tests import servers
-from tests.buckets import Bucket, new_bucket
+from tests.buckets import Bucket
 
 pytestmark = pytest.mark.servers
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with servers.s3() as running:
-        yield running
-
-
-@pytest.fixture
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket_events, "WAIT_SECONDS", 1)
-    return new_bucket(endpoint, monkeypatch)
 
 
 def notifying(bucket: Bucket) -> tuple[Any, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -14,25 +14,13 @@ from polyseme.flows.server.corpora import Corpus
 from polyseme.flows.server.watch import Watcher, watched
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.reading.patterns import Patterns
-from tests import servers
-from tests.buckets import Bucket, new_bucket
+from tests.buckets import Bucket
 from tests.processes import DEADLINE_SECONDS, wait_until
 from tests.web_site import Site, put, server, site
 
 __all__ = ["server", "site"]
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with servers.s3() as running:
-        yield running
-
-
-@pytest.fixture
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    return new_bucket(endpoint, monkeypatch)
 
 
 @pytest.fixture

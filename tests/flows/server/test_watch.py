@@ -12,7 +12,8 @@ import pytest
 
 from polyseme.flows.events import SendError, SourceChanged
 from polyseme.flows.server.corpora import Corpus
-from polyseme.flows.server.watch import Outbox, Settling, Watched, Watcher, watched
+from polyseme.flows.server.outbox import Outbox
+from polyseme.flows.server.watch import Settling, Watched, Watcher, watched
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.reading.patterns import Patterns
 from tests.processes import DEADLINE_SECONDS, wait_until

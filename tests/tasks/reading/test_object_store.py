@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,22 +10,11 @@ from polyseme.storage.errors import UsageError
 from polyseme.tasks.reading import store_access
 from polyseme.tasks.reading.object_store import SMALL_BYTES, ObjectStore, store_of
 from tests import servers
-from tests.buckets import SECRET, Bucket, new_bucket
+from tests.buckets import SECRET, Bucket
 
 pytestmark = pytest.mark.servers
 
 ODD = ["%C3.txt", "*.txt", "a b%20.txt", "a\\b.txt", "ü#?.txt", "日本.txt", "~^`|.txt", "\u200b.txt"]
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with servers.s3() as running:
-        yield running
-
-
-@pytest.fixture
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    return new_bucket(endpoint, monkeypatch)
 
 
 def test_a_listing_is_in_the_order_of_keys_with_sizes_and_times(bucket: Bucket) -> None:
