@@ -83,18 +83,18 @@ def reference(folder: Path) -> Reference:
     return Reference(folder)
 
 
-def assert_close(ours: npt.NDArray[Any], theirs: npt.NDArray[Any]) -> None:
-    """Fail where any number differs by TOLERANCE or more."""
+def assert_close(ours: npt.NDArray[Any], theirs: npt.NDArray[Any], tolerance: float = TOLERANCE) -> None:
+    """Fail where any number differs by `tolerance` or more."""
     assert ours.shape == theirs.shape
     worst = float(np.abs(ours.astype(np.float64) - theirs.astype(np.float64)).max()) if ours.size else 0.0
-    assert worst < TOLERANCE, f"largest difference {worst:.2e}"
+    assert worst < tolerance, f"largest difference {worst:.2e}, not below {tolerance:.2e}"
 
 
-def assert_stored(ours: Any, theirs: Floats) -> None:
-    """Fail where a stored float16 vector is further from the truth than TOLERANCE and its own rounding."""
+def assert_stored(ours: Any, theirs: Floats, tolerance: float = TOLERANCE) -> None:
+    """Fail where a stored float16 vector is further from the truth than `tolerance` and its own rounding."""
     stored = np.asarray(ours, dtype=np.float16)
     assert stored.shape == theirs.shape
-    allowed = TOLERANCE + np.spacing(np.abs(stored)).astype(np.float64) / 2
+    allowed = tolerance + np.spacing(np.abs(stored)).astype(np.float64) / 2
     assert (np.abs(stored.astype(np.float64) - theirs) <= allowed).all()
 
 
