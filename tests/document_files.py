@@ -170,16 +170,18 @@ def page(text: str) -> str:
     )
 
 
-def pdf(pages: Sequence[str] = PARAGRAPHS, *, title: str = "On Harbours") -> bytes:
-    """Return a PDF with a line of text a page, of characters that Windows-1252 has; others become question marks."""
+def pdf(pages: Sequence[str | bytes] = PARAGRAPHS, *, title: str = "On Harbours") -> bytes:
+    """Return a PDF with a line of text a page, of characters that Windows-1252 has; others become question marks.
+
+    Of a page in bytes these are what stands between the operators BT and ET.
+    """
     objects: list[bytes] = []
     kids = " ".join(f"{4 + 2 * i} 0 R" for i in range(len(pages)))
     objects.append(b"<< /Type /Catalog /Pages 2 0 R /Lang (en-GB) >>")
     objects.append(f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode())
     objects.append(b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>")
     for i, text in enumerate(pages):
-        line = text.encode("cp1252", "replace").replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")
-        content = zlib.compress(b"BT /F1 9 Tf 20 700 Td (" + line + b") Tj ET" if text else b"q Q")
+        content = zlib.compress(b"BT " + (_pdf_line(text) if isinstance(text, str) else text) + b" ET")
         objects.append(
             f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {5 + 2 * i} 0 R "
             "/Resources << /Font << /F1 3 0 R >> >> >>".encode()
@@ -188,6 +190,11 @@ def pdf(pages: Sequence[str] = PARAGRAPHS, *, title: str = "On Harbours") -> byt
         objects.append(stream + content + b"\nendstream")
     objects.append(f"<< /Title ({title}) /Author (A. Author) /CreationDate (D:20200101120000+01'00') >>".encode())
     return _pdf_of(objects)
+
+
+def _pdf_line(text: str) -> bytes:
+    line = text.encode("cp1252", "replace").replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")
+    return b"/F1 9 Tf 20 700 Td (" + line + b") Tj"
 
 
 def _pdf_of(objects: Sequence[bytes]) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from polyseme.tasks.reading.parsing.parsed import Parsed, ParseRequest, RefusedError, corrupt, of_sections, stated
+from polyseme.tasks.reading.parsing.pdf_spaces import lacks_spaces, spaced_text
 
 _DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(Z|[+-]\d\d'?\d\d)?")
 _PASSWORD = 4
@@ -23,7 +24,7 @@ def parse_pdf(data: bytes, request: ParseRequest) -> Iterator[Parsed]:
         if getattr(error, "err_code", None) == _PASSWORD or "password" in str(error).lower():
             raise RefusedError("encrypted", "needs a password; save it without one") from error
         raise corrupt(str(error)[:100]) from error
-    text, metadata = of_sections((_page(document, i) for i in range(len(document))), "pages", request.most_bytes)
+    text, metadata = of_sections(_pages(document), "pages", request.most_bytes)
     if not text:
         message = "no text in it, only pictures of pages or nothing; recognise their text (OCR) and save that"
         raise RefusedError("no-text-layer", message)
@@ -36,14 +37,17 @@ def parse_pdf(data: bytes, request: ParseRequest) -> Iterator[Parsed]:
     yield Parsed(text, info.get("Title"), metadata)
 
 
-def _page(document: Any, number: int) -> str:
+def _pages(document: Any) -> Iterator[str]:
+    number = 0
     try:
-        page = document[number]
-        lines = page.get_textpage().get_text_range()
+        spaced = lacks_spaces(document)
+        for number in range(len(document)):
+            page = document[number].get_textpage()
+            lines = spaced_text(page) if spaced else str(page.get_text_range())
+            # U+FFFE is a hyphen at the end of a line, which PDFium has joined with the next.
+            yield lines.replace("\r\n", "\n").replace("\r", "\n").replace("\ufffe", "-\n").replace("\x02", "-\n")
     except Exception as error:  # pypdfium2 has one for everything that PDFium refuses
         raise corrupt(f"page {number + 1}: {str(error)[:80]}") from error
-    # U+FFFE is a hyphen at the end of a line, which PDFium has joined with the next.
-    return str(lines).replace("\r\n", "\n").replace("\r", "\n").replace("\ufffe", "-\n").replace("\x02", "-\n")
 
 
 def _date(written: str) -> str | None:
