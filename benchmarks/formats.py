@@ -4,9 +4,9 @@
     python -m benchmarks.formats --only pdf docx --megabytes 2
 
 The source is the text of the example corpus, again and again, a number in each paragraph. Office, PDF and OpenDocument
-files are written by python-docx, python-pptx, openpyxl, reportlab and odfpy (of the extra bench), the others
-by hand. `recovered` is the share of the source's characters, white space aside, that come back in order; `added` the
-share of what came back that is not the source's. Each line is a process of its own.
+files are written by python-docx, python-pptx, openpyxl, reportlab and odfpy (of the extra bench), `.doc`, `.ppt` and
+`.xls` by LibreOffice, the others by hand. `recovered` is the share of the source's characters, white space aside, that
+come back in order; `added` the share of what came back that is not the source's. Each line is a process of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from polyseme.tasks.reading.formats import PARSERS
@@ -118,6 +119,20 @@ def ipynb(source: list[str]) -> bytes:
     return made.notebook(*(("markdown", text) for text in source))
 
 
+def converted(kind: str, write: Callable[[list[str]], bytes]) -> Callable[[list[str]], bytes]:
+    """Return a writer of what LibreOffice makes of a file: it has to be installed."""
+
+    def writer(source: list[str]) -> bytes:
+        with TemporaryDirectory() as folder:
+            made_from = Path(folder) / f"made.{write.__name__}"
+            made_from.write_bytes(write(source))
+            command = ["soffice", "--headless", "--convert-to", kind, "--outdir", folder, str(made_from)]
+            subprocess.run(command, capture_output=True, check=True)
+            return made_from.with_suffix(f".{kind}").read_bytes()
+
+    return writer
+
+
 def _saved(save: Callable[[Any], None]) -> bytes:
     out = io.BytesIO()
     save(out)
@@ -127,6 +142,7 @@ def _saved(save: Callable[[Any], None]) -> bytes:
 WRITERS: dict[str, Callable[[list[str]], bytes]] = {
     "docx": docx, "pptx": pptx, "xlsx": xlsx, "odt": odt, "pdf": pdf, "html": page, "epub": epub, "mbox": mbox,
     "xml": tei, "rtf": rtf, "ipynb": ipynb,
+    "doc": converted("doc", docx), "ppt": converted("ppt", pptx), "xls": converted("xls", xlsx),
 }  # fmt: skip
 
 
