@@ -145,6 +145,21 @@ class TestFolders:
         assert (scan.tally.new, scan.tally.redescribed, scan.tally.deleted) == (0, MANY - 1, 1)
         assert {uri for uri in lakeside.documents().values() if "/notes/" not in uri} == {delta.spec}
 
+    def test_a_table_that_is_read_alone_keeps_its_rows_when_their_files_are_settled(
+        self, lakeside: Lakeside, corpus: Path, tmp_path: Path
+    ) -> None:
+        delta = Delta(corpus)
+        (delta.folder / "_delta_log").rename(tmp_path / "log")
+        lakeside.embed(corpus)
+        (tmp_path / "log").rename(delta.folder / "_delta_log")
+        delta.delete("id = 3")
+        lakeside.embed(delta.folder)
+        assert lakeside.documents()["3"].startswith(delta.folder.as_uri())  # this run did not come to the files
+        assert counts(lakeside.embed(corpus, limit="100%")) == (TEXTS, 1, 1)
+        assert (len(lakeside.documents()), lakeside.held()) == (TEXTS + MANY - 1, [])
+        delta.delete("id = 4")
+        assert counts(lakeside.embed(delta.folder)) == (MANY - 2, 0, 1)
+
     def test_two_sources_that_have_a_table_refuse_it_once(self, lakeside: Lakeside, corpus: Path, table: Any) -> None:
         scan = lakeside.embed(corpus, f"{corpus}/**", table.folder.parent if table.folder.parent != corpus else corpus)
         assert counts(scan) == (TEXTS, 1, 0)
