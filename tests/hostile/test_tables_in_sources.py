@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 
 from polyseme.flows.server.listings import listed_changes
-from polyseme.storage.records import Reject
 from polyseme.tasks.reading import local_file
-from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.patterns import Patterns
 from polyseme.tasks.reading.resolving import resolve
-from polyseme.tasks.reading.tables.layout import DELTA, ICEBERG, TABLE_IN_FOLDER, table_in, tables_below
+from polyseme.tasks.reading.tables.layout import ICEBERG, TABLE_IN_FOLDER, table_in
 from polyseme.tasks.shards.scan import Scan
 from tests.buckets import Bucket
 from tests.hostile.lakeside import Lakeside, lakeside
@@ -221,36 +219,6 @@ def test_the_files_of_iceberg_are_enough_for_a_source_and_for_what_lies_in_one(
     (corpus / "table" / "a.json").write_text('{"text": "The heron stood here."}')
     assert table_in(f"{corpus}/table") == ICEBERG
     assert counts(lakeside.embed(corpus)) == (TEXTS, 1, 0)
-
-
-def test_the_reject_says_what_it_is_and_what_to_do(corpus: Path) -> None:
-    for name, says in (("sales", "polyseme embed {}"), ("a b*", "polyseme embed delta://{}")):
-        (corpus / name / "_delta_log").mkdir(parents=True)
-        (corpus / name / "a.txt").write_text("A text.")
-        uri = (corpus / name).as_uri()
-        (found,) = [f for f in listed(corpus) if f.uri == f"{uri}/"]
-        place = uri.removeprefix("file://").replace("*", "%2A")
-        assert says.format(place) in found.message
-        assert "rows that were deleted" in found.message
-        assert "beside this source" in found.message
-        assert "--exclude" in found.message
-    assert listed(f"{corpus}/sal*s/**")[0].message.endswith("(--exclude /sales/)")
-
-
-def listed(spec: Path | str) -> list[Reject]:
-    (source,) = resolve([str(spec)])
-    return [item for item in source.listed(ReadOptions(), reading="") if isinstance(item, Reject)]
-
-
-def test_tables_are_recognised_among_keys_and_those_within_others_are_not_told() -> None:
-    keys = [
-        "c/a.txt", "c/metadata/a.txt", "c/t/_delta_log/0.json", "c/t/in/metadata/v1.metadata.json", "c/t/x.parquet",
-        "c/u/metadata/v1.metadata.json", "c/u/_delta_log/0.json", "c/v/metadata/deep/v1.metadata.json",
-        "c/w_delta_log/0.json", "c/x/_delta_log", "c/y/metadata/version-hint.text",
-    ]  # fmt: skip
-    for order in (keys, keys[::-1]):
-        assert tables_below("c/", order) == {"c/t/": DELTA, "c/u/": ICEBERG, "c/y/": ICEBERG}
-    assert tables_below("", ["_delta_log/0.json", "t/_delta_log/0.json"]) == {"": DELTA}
 
 
 @pytest.mark.servers
