@@ -16,6 +16,7 @@ from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.local_source import LocalSource
 from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.source_file import SourceFile
+from polyseme.tasks.reading.tables.layout import TABLE_IN_FOLDER
 
 _MOST_SHARE = 0.5
 """How much of the time a listing may take."""
@@ -63,7 +64,7 @@ def _states(resolved: Callable[[], Sequence[Source]]) -> tuple[States, str | Non
     try:
         for source in resolved():
             for item in source.listed(ReadOptions(), reading=""):
-                if isinstance(item, Reject):
+                if isinstance(item, Reject) and item.code != TABLE_IN_FOLDER:
                     return found, f"{item.uri} {item.message}"
                 if isinstance(item, SourceFile):
                     found[item.uri] = item.state()

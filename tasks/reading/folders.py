@@ -1,7 +1,8 @@
 """The files of a folder or a glob pattern, in a fixed order. Knows names and links, not contents.
 
 Hidden names (a leading dot) are skipped unless the pattern has the dot. A link to a file is a file; a linked folder is
-entered after the real ones, once, and never if it leads to a parent. What is not a file to read has another kind.
+entered after the real ones, once, and never if it leads to a parent. The folder of a table is not entered. What is not
+a file to read has another kind.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.skipped import EXCLUDED, EXCLUDED_FOLDER, HIDDEN, HIDDEN_FOLDER, LINKED_FOLDER, SPECIAL
+from polyseme.tasks.reading.tables.layout import DELTA_LOG, METADATA, TABLES, table_in
 
 MAGIC = re.compile(r"[*?\[]")
 OnError = Callable[[str, OSError], None]
+Wanted = Callable[[str], bool]
 Entry = tuple[str, str]
 """A path and its kind: `file` and `dangling`, a link that leads nowhere, are to be read; the others are reasons why a
-file is not read or a folder not entered."""
+file is not read or a folder not entered, or the kind of a table."""
 TO_READ = ("file", "dangling")
 
 
@@ -33,7 +37,11 @@ class _Walk:
     hidden: bool
     max_depth: int | None
     patterns: Patterns
+    wanted: Wanted | None
+    """Whether a file of a table would be read; None to enter tables as other folders."""
     entered: set[str] = field(default_factory=set)
+    tables: list[str] = field(default_factory=list)
+    """The real paths of tables, in which no link is followed either."""
     linked: list[tuple[str, int, str]] = field(default_factory=list)
 
     def enter(self, folder: str, depth: int, inside: str = "") -> Iterator[Entry]:
@@ -43,9 +51,8 @@ class _Walk:
         """
         # A stack of its own, and real paths put together: a tree may be deeper than Python's stack, and resolving each
         # folder takes time cubic in its depth (7 s for 1,000).
-        open_ = self._opened(folder, os.path.realpath(folder), inside)
-        if not open_:
-            yield folder, LINKED_FOLDER
+        open_: list[_Folder] = []
+        yield from self._open(open_, folder, os.path.realpath(folder), inside, depth)
         while open_:
             folder, real, inside, listed = open_[-1]
             name, kind = next(listed, ("", ""))
@@ -66,17 +73,36 @@ class _Walk:
             elif kind == "link":
                 self.linked.append((path, depth + len(open_), f"{inside}{name}/"))
             else:
-                opened = self._opened(path, f"{real.rstrip('/')}/{name}", f"{inside}{name}/")
-                if not opened:
-                    yield path, LINKED_FOLDER
-                open_ += opened
+                yield from self._open(open_, path, f"{real.rstrip('/')}/{name}", f"{inside}{name}/", depth + len(open_))
 
-    def _opened(self, folder: str, real: str, inside: str) -> list[tuple[str, str, str, Iterator[tuple[str, str]]]]:
-        """Return a folder with what is in it, in a list of one; an empty list if it was entered before."""
-        if real in self.entered or (real != self.root and _is_within(self.root, real)):
-            return []
+    def _open(self, open_: list[_Folder], folder: str, real: str, inside: str, depth: int) -> Iterator[Entry]:
+        """Add a folder to those that are open, or yield why it is not entered."""
+        is_above = real != self.root and _is_within(self.root, real)
+        if real in self.entered or is_above or any(_is_within(real, table) for table in self.tables):
+            yield folder, LINKED_FOLDER
+            return
         self.entered.add(real)
-        return [(folder, real, inside, iter(self._listed(folder)))]
+        listed = self._listed(folder)
+        if (table := self._table(folder, listed)) and self._reads_in(folder, inside, depth):
+            self.tables.append(real)
+            yield folder, table
+        else:
+            open_.append((folder, real, inside, iter(listed)))
+
+    def _table(self, folder: str, listed: Sequence[tuple[str, str]]) -> str | None:
+        """Return the kind of the table whose folder this is."""
+        if self.wanted is None:
+            return None
+        folders = [name for name in (DELTA_LOG, METADATA) if _has_folder(listed, name)]
+        return table_in(folder, folders=folders) if folders else None
+
+    def _reads_in(self, folder: str, inside: str, depth: int) -> bool:
+        """Return whether any file in a folder is wanted, which is mostly the first."""
+        wanted = self.wanted
+        look = replace(self, on_error=lambda folder, error: None, wanted=None, entered=set(), tables=[], linked=[])
+        return wanted is not None and any(
+            kind == "file" and wanted(path) for path, kind in look.enter(folder, depth, inside)
+        )
 
     def _listed(self, folder: str) -> list[tuple[str, str]]:
         try:
@@ -86,6 +112,15 @@ class _Walk:
         except OSError as error:
             self.on_error(folder, error)
             return []
+
+
+_Folder = tuple[str, str, str, Iterator[tuple[str, str]]]
+"""A folder that is entered: its path, its real path, its path within the root, and what is still to come in it."""
+
+
+def _has_folder(listed: Sequence[tuple[str, str]], name: str) -> bool:
+    at = bisect_left(listed, (name,))
+    return at < len(listed) and listed[at][0] == name and listed[at][1] in ("folder", "link")
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
@@ -117,13 +152,15 @@ def entries(
     hidden: bool = False,
     max_depth: int | None = None,
     patterns: Patterns = ALL,
+    wanted: Wanted | None = None,
 ) -> Iterator[Entry]:
     """Yield everything under `root` but folders that are entered, sorted within each folder, depth first.
 
     `root` is an absolute path. `max_depth` 1 is the folder itself; what is deeper is left out. `on_error` is called for
-    a folder that cannot be listed, which is then skipped.
+    a folder that cannot be listed, which is then skipped. A table's folder is one entry if a file in it is `wanted`;
+    without `wanted` tables are not told apart.
     """
-    walking = _Walk(os.path.realpath(root), on_error, hidden, max_depth, patterns)
+    walking = _Walk(os.path.realpath(root), on_error, hidden, max_depth, patterns, wanted)
     yield from walking.enter(root, 1)
     while walking.linked:
         linked, walking.linked = sorted(walking.linked, key=lambda found: found[0].split("/")), []
@@ -147,11 +184,14 @@ def fixed_folder(pattern: str) -> str:
     return "/".join(segments[:first]) or "/"
 
 
-def expand(pattern: str, *, on_error: OnError, patterns: Patterns = ALL) -> Iterator[Entry]:
+def expand(
+    pattern: str, *, on_error: OnError, patterns: Patterns = ALL, wanted: Wanted | None = None
+) -> Iterator[Entry]:
     """Yield what matches an absolute pattern: `*`, `?`, `[a-z]` within a name, `**` across folders.
 
-    Besides files and special files that is each excluded folder that may have some. `patterns` are relative to the
-    folder above the first wildcard. `on_error` is also called for a dangling link that may have led to such a folder.
+    Besides files and special files that is each excluded folder that may have some, and the folder of each table with
+    a file that matches and is `wanted`. `patterns` are relative to the folder above the first wildcard. `on_error` is
+    also called for a dangling link that may have led to such a folder.
     """
     base = fixed_folder(pattern)
     rest = pattern[len(base.rstrip("/")) + 1 :].split("/")
@@ -162,13 +202,19 @@ def expand(pattern: str, *, on_error: OnError, patterns: Patterns = ALL) -> Iter
         if leads_to(folder, pattern):
             on_error(folder, error)
 
-    for path, kind in entries(base, on_error=unlisted, hidden=hidden, max_depth=depth, patterns=patterns):
+    def matched(path: str) -> bool:
+        return wanted is not None and wanted(path) and matches(path, pattern)
+
+    found = entries(
+        base, on_error=unlisted, hidden=hidden, max_depth=depth, patterns=patterns, wanted=wanted and matched
+    )
+    for path, kind in found:
         if kind in (*TO_READ, SPECIAL, EXCLUDED):
             if matches(path, pattern):
                 yield path, kind
             elif kind == "dangling":
                 unlisted(path, dangling())
-        elif kind == EXCLUDED_FOLDER and leads_to(path, pattern):
+        elif kind in TABLES or (kind == EXCLUDED_FOLDER and leads_to(path, pattern)):
             yield path, kind
 
 

@@ -34,6 +34,7 @@ from polyseme.tasks.reading.readers import STDIN_URI
 from polyseme.tasks.reading.skipped import EXCLUDED, NOT_TEXT, Skipped
 from polyseme.tasks.reading.source import Listed, Source
 from polyseme.tasks.reading.standard_input import UNNAMED_STDIN
+from polyseme.tasks.reading.tables.layout import DELTA, NAMED, TABLE_IN_FOLDER, TABLES, explained
 
 logger = logging.getLogger(__name__)
 
@@ -80,14 +81,14 @@ class LocalSource(Source):
         """Yield the files to read and what is skipped, in a fixed order; then the folders that cannot be listed."""
         unlisted: list[Reject] = []
         for found in self.files(on_error=partial(_add_unlisted, unlisted)):
-            if isinstance(found, Skipped):
+            if not isinstance(found, str):
                 yield found
             else:
                 yield LocalFile(found, uri_of(found), options, reading=reading)
         yield from unlisted
 
-    def files(self, *, on_error: OnError | None = None) -> Iterator[str | Skipped]:
-        """Yield the paths of files to read, and what is skipped, in a fixed order.
+    def files(self, *, on_error: OnError | None = None) -> Iterator[str | Skipped | Reject]:
+        """Yield the paths of files to read, what is skipped and the tables that are refused, in a fixed order.
 
         `on_error` is called for a folder that cannot be listed. What a glob pattern does not match is not part of it.
         """
@@ -97,26 +98,31 @@ class LocalSource(Source):
         if self.kind == "file":
             yield Skipped(uri_of(self.target), EXCLUDED) if self.leaves_out(self.target) else self.target
             return
-        found = (
-            entries(self.target, on_error=on_error, patterns=self.patterns)
-            if self.kind == "folder"
-            else expand(self.target, on_error=on_error, patterns=self.patterns)
-        )
-        for path, kind in found:
-            if kind not in TO_READ:
+        walk = entries if self.kind == "folder" else expand
+        for path, kind in walk(self.target, on_error=on_error, patterns=self.patterns, wanted=_is_read):
+            if kind in TABLES:
+                yield self._refused(path, kind)
+            elif kind not in TO_READ:
                 yield Skipped(uri_of(path) + ("/" if kind.endswith("folder") else ""), kind)
-            elif may_be_read(path.rpartition("/")[2]):
+            elif _is_read(path):
                 yield path
             elif kind == "file":
                 yield Skipped(uri_of(path), NOT_TEXT)
             else:
                 on_error(path, dangling())
 
+    def _refused(self, folder: str, kind: str) -> Reject:
+        """Return the reject of a table in this source."""
+        place = folder if _PLAIN_PATH.fullmatch(folder) else f"delta://{quote_from_bytes(os.fsencode(folder))}"
+        inside = folder[len(self.folder.rstrip("/")) + 1 :]
+        message = explained(kind, inside, place=place if kind == DELTA else NAMED)
+        return Place(f"{uri_of(folder).rstrip('/')}/", "", "").refuse(TABLE_IN_FOLDER, message)
+
     def covers(self, uri: str) -> bool:
         """Return whether a document of `uri` would be read from this source if its file existed.
 
-        Also for a name without a suffix, of which only the content can tell. A member of an archive is, as the
-        archive is.
+        Also for a name without a suffix, of which only the content can tell, and for a file of a table in this source,
+        as earlier runs have read it. A member of an archive is, as the archive is.
         """
         if self.kind == "stdin" or not uri.startswith("file:///"):
             return False
@@ -182,7 +188,12 @@ class LocalSource(Source):
         return real.covers((lake.data / "documents" / "part.parquet").as_uri())
 
     def scans(self, uri: str) -> bool:
-        """Return whether rejects of `uri`, a file or folder, by earlier scans are replaced by a scan of this source."""
+        """Return whether rejects of `uri`, a file or folder, by earlier scans are replaced by a scan of this source.
+
+        That of a table, which ends in a slash, also if its folder is excluded now: it is counted as such.
+        """
+        if uri.endswith("/"):
+            return self.reaches(uri)
         if self.kind == "stdin":
             return uri == STDIN_URI + self.target if self.target else bool(UNNAMED_STDIN.fullmatch(uri))
         if self.kind == "file" or not uri.startswith("file:///"):
@@ -219,6 +230,10 @@ def uri_of(path: str) -> str:
     """Return the address of an absolute path, as documents have it."""
     plain = _PLAIN_PATH.fullmatch(path)  # as most are: a third of the time
     return f"file://{path if plain else quote_from_bytes(os.fsencode(path))}"
+
+
+def _is_read(path: str) -> bool:
+    return may_be_read(path.rpartition("/")[2])
 
 
 def _kinds_at(path: str) -> tuple[bool, ...]:

@@ -7,7 +7,8 @@ those of a folder do: hidden ones and formats that are not read are skipped with
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from typing import Literal
 from polyseme.storage.checks import is_utf8
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
+from polyseme.storage.records import Reject
 from polyseme.tasks.reading.archives import archive_of
 from polyseme.tasks.reading.documents import Place, ReadOptions
 from polyseme.tasks.reading.folders import MAGIC, matches
@@ -23,6 +25,7 @@ from polyseme.tasks.reading.object_file import ObjectFile
 from polyseme.tasks.reading.object_store import ObjectStore, Stored, has_empty_name, store_of
 from polyseme.tasks.reading.skipped import EXCLUDED, EXCLUDED_FOLDER, HIDDEN, HIDDEN_FOLDER, NOT_TEXT, Skipped
 from polyseme.tasks.reading.source import Listed, Source
+from polyseme.tasks.reading.tables.layout import DELTA, NAMED, TABLE_IN_FOLDER, TABLES, explained, tables_below
 
 _SAME_STORE = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az"}
 """Other schemes that a lake's address may have."""
@@ -71,16 +74,36 @@ class ObjectSource(Source):
             message = f"cannot be listed: {error.strerror}. Nothing of it is deleted; run again"
             yield Place(self.prefix.rstrip("/"), "", "").refuse("unreadable", message)
             return
-        if self.shape == "prefix" and (table := _table_in(self.root, found)):
-            message = f"is a table of {table[0]}, some of whose files hold deleted rows; {table[1]}"
+        tables = {} if self.shape == "object" else tables_below(self.root, (stored.key for stored in found))
+        if self.shape == "prefix" and self.root in tables:
+            kind = tables[self.root]
+            remedy = "copy it to a local folder" if kind == DELTA else f"name it as {NAMED}"
+            message = f"is a table of {TABLES[kind]}, some of whose files hold deleted rows; {remedy}"
             yield Place(self.prefix.rstrip("/"), "", "").refuse("unreadable", message)
             return
-        choose = {"object": self._one, "prefix": self._below, "pattern": self._matching}[self.shape]
-        for item in choose(found):
-            if isinstance(item, Skipped):
-                yield item
-            else:
+        for item in self._chosen(found, tables):
+            if isinstance(item, Stored):
                 yield ObjectFile(self.store, item, options, reading=reading, listed_ns=at)
+            else:
+                yield item
+
+    def _chosen(self, found: list[Stored], tables: dict[str, str]) -> Iterator[Stored | Skipped | Reject]:
+        """Yield the objects to read, what is skipped and the tables that are refused, by key."""
+        choose = {"object": self._one, "prefix": self._below, "pattern": self._matching}[self.shape]
+        at = 0
+        for prefix, kind in sorted(tables.items()):
+            if self.shape == "prefix" and self._folder_left_out(prefix[len(self.root) :].rstrip("/")):
+                continue
+            start = bisect_left(found, (prefix,))
+            stop = bisect_left(found, (prefix[:-1] + "0",)) if prefix else len(found)  # the character behind a slash
+            objects = found[start:stop]
+            if any(isinstance(item, Stored) for item in choose(objects)):
+                yield from choose(found[at:start])
+                inside, place = prefix[len(self.root) :].rstrip("/"), "" if kind == DELTA else NAMED
+                message = explained(kind, inside, place=place)
+                yield Place(self.store.uri(prefix), "", "").refuse(TABLE_IN_FOLDER, message)
+                at = stop
+        yield from choose(found[at:] if at else found)
 
     def _one(self, found: list[Stored]) -> Iterator[Stored | Skipped]:
         for stored in found:
@@ -163,7 +186,12 @@ class ObjectSource(Source):
         return not is_hidden and not (inside and self._leaves_out(key.rstrip("/"), folder=True))
 
     def scans(self, uri: str) -> bool:
-        """Return whether rejects of `uri`, an object or prefix, by earlier scans are replaced by a scan of this one."""
+        """Return whether rejects of `uri`, an object or prefix, by earlier scans are replaced by a scan of this one.
+
+        That of a table, which ends in a slash, also if its prefix is excluded now: it is counted as such.
+        """
+        if uri.endswith("/"):
+            return self.reaches(uri)
         at = archive_of(uri)
         if at == self.prefix.rstrip("/"):
             return True
@@ -183,16 +211,6 @@ class ObjectSource(Source):
     def contains(self, name: str) -> bool:
         """Return whether the source of this name, objects or a pattern, lies below this prefix."""
         return self.shape == "prefix" and name.startswith(self.target)
-
-
-def _table_in(root: str, found: Iterable[Stored]) -> tuple[str, str] | None:
-    """Return what kind of table the objects below a prefix are, and how it is read; None if they are none."""
-    for stored in found:
-        if stored.key.startswith(f"{root}_delta_log/"):
-            return "Delta Lake", "copy it to a local folder"
-        if stored.key.startswith(f"{root}metadata/") and stored.key.endswith(".metadata.json"):
-            return "Iceberg", "name it as iceberg://CATALOG/NAMESPACE.TABLE"
-    return None
 
 
 def resolve_objects(

@@ -21,6 +21,7 @@ from polyseme.tasks.reading.object_source import resolve_objects
 from polyseme.tasks.reading.object_store import store_of
 from polyseme.tasks.reading.patterns import ALL, Patterns
 from polyseme.tasks.reading.regular_files import special_kind
+from polyseme.tasks.reading.skipped import Skipped
 from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.standard_input import check_stdin_name
 from polyseme.tasks.reading.tables.source import is_delta_folder, is_table, resolve_delta, resolve_table
@@ -117,7 +118,7 @@ def _resolve_local(spec: str, known: Known) -> Source:
     if is_pattern:
         pattern = _real_pattern(path)
         source = LocalSource(spec, "glob", pattern, absent=not os.path.lexists(fixed_folder(pattern)))
-        if any(isinstance(found, str) for found in source.files()) or known(source):
+        if any(not isinstance(found, Skipped) for found in source.files()) or known(source):
             return source
     if is_pattern:
         raise UsageError(f"no file that can be read matches {spec!r} ({path}); {_FORMATS}")

@@ -77,6 +77,10 @@ class Source(ABC):
         What is in an archive is where the archive is. So too if the patterns leave out the file itself.
         """
 
+    def reads_table(self, folder: str) -> bool:
+        """Return whether this source reads the table that lies in the folder of an address, which ends in a slash."""
+        return False
+
     def takes_whole(self, folder: str, *, deep: bool) -> bool:
         """Return whether a scan comes to every file shown in the folder of an address; if `deep`, also within."""
         return False

@@ -18,6 +18,7 @@ from polyseme.tasks.reading.skipped import EXCLUDED, EXCLUDED_FOLDER, HIDDEN, HI
 from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.source_file import SourceFile, reading_of
 from polyseme.tasks.reading.standard_input import read_named_stdin
+from polyseme.tasks.reading.tables.layout import TABLE_IN_FOLDER
 
 INCOMPLETE_CODES = frozenset({
     "unreadable", "truncated", "decompression-bomb", "corrupt", "undecodable", "unforeseen", "wrong-format",
@@ -54,8 +55,8 @@ def list_sources(
                 yield from _listed(source, options, stdin, reading)
             continue
         for found in source.listed(options, reading=reading):
-            if not isinstance(found, Reject):
-                if found.uri in seen or (isinstance(found, Skipped) and _is_read(found, sources, singles)):
+            if not isinstance(found, Reject) or found.code == TABLE_IN_FOLDER:
+                if found.uri in seen or (not isinstance(found, SourceFile) and _is_read(found, sources, singles)):
                     continue
                 seen.add(found.uri)
             yield found
@@ -69,11 +70,13 @@ def _listed(
     return source.listed(options, reading=reading)
 
 
-def _is_read(skipped: Skipped, sources: Sequence[Source], singles: Set[str]) -> bool:
-    """Return whether another source reads what one leaves out: the one file of a source, or in another folder.
+def _is_read(skipped: Skipped | Reject, sources: Sequence[Source], singles: Set[str]) -> bool:
+    """Return whether another source reads what one leaves out: a table, the file of a source, or in its folder.
 
     A folder is read if another source comes to all that is in it: that of a file in it leaves the others unread.
     """
+    if isinstance(skipped, Reject):
+        return any(source.reads_table(skipped.uri) for source in sources)
     if skipped.reason in (EXCLUDED_FOLDER, HIDDEN_FOLDER):
         return any(source.takes_whole(skipped.uri, deep=True) for source in sources)
     if skipped.reason not in (EXCLUDED, HIDDEN):
@@ -86,8 +89,10 @@ def shields(reject: Reject, uri: str) -> bool:
 
     So for a file that was not read to its end or has nothing in it, with what is in it if it is an archive, for
     everything under a folder that could not be listed, and for a record whose id is not known: none of them proves that
-    a document is gone.
+    a document is gone. Not so for a table: what was read from its files goes, as the deletion guard lets it.
     """
+    if reject.code == TABLE_IN_FOLDER:
+        return False
     if reject.uri != uri:
         if reject.code == "unreadable" and uri.startswith(reject.uri.rstrip("/") + "/"):
             return True

@@ -27,6 +27,8 @@ class Snapshot:
     stamp: str
     schema: pa.Schema
     _scan: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+    place: str = ""
+    """The address of its folder, as its catalog has it; empty if there is no catalog."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the rows of some columns, a few at a time. Raises TableError."""
@@ -74,6 +76,7 @@ def open_iceberg(catalog: str, table: str) -> Snapshot:
         opened = load_catalog(catalog).load_table(table)
         snapshot = opened.current_snapshot()
         schema = schema_to_pyarrow(opened.schema(), include_field_ids=False)
+        place = opened.location()
         stamp = f"{opened.metadata.table_uuid} {opened.metadata.current_schema_id} {_id(snapshot)}"
     except Exception as error:
         raise _told(error) from error
@@ -83,7 +86,7 @@ def open_iceberg(catalog: str, table: str) -> Snapshot:
             found = opened.scan(selected_fields=tuple(columns), snapshot_id=snapshot.snapshot_id)
             yield from found.to_arrow_batch_reader()
 
-    return Snapshot(stamp, schema, scan)
+    return Snapshot(stamp, schema, scan, place)
 
 
 def _id(snapshot: Any) -> str:

@@ -14,7 +14,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from glob import escape, iglob
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from polyseme.storage.errors import UsageError
@@ -22,10 +21,14 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, Reject
 from polyseme.storage.source_files import FileState
 from polyseme.tasks.reading.documents import Place, ReadOptions
+from polyseme.tasks.reading.local_source import path_of_uri
+from polyseme.tasks.reading.object_store import store_of
 from polyseme.tasks.reading.parquet import columns_to_read, document_from_row, records_of, too_long
 from polyseme.tasks.reading.parsing.answers import Answers
 from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.source_file import SourceFile
+from polyseme.tasks.reading.tables.layout import DELTA as DELTA_TABLE
+from polyseme.tasks.reading.tables.layout import ICEBERG, NAMED, table_in
 from polyseme.tasks.reading.tables.snapshots import Snapshot, TableError, open_delta, open_iceberg
 
 DELTA = "delta://"
@@ -95,6 +98,8 @@ class TableSource(Source):
     """A table. Its `target` is the address that its documents have."""
 
     opener: Opener = field(kw_only=True, compare=False)
+    place: str = field(default="", kw_only=True, compare=False)
+    """Where the table lies: a path or an address, empty if that is not known."""
 
     @property
     def single(self) -> str:
@@ -116,6 +121,14 @@ class TableSource(Source):
 
     reaches = scans = covers
 
+    def reads_table(self, folder: str) -> bool:
+        """Return whether this is the table that lies in the folder of an address."""
+        path = self.place.removeprefix("file://").removeprefix("file:")
+        if folder.startswith("file:///"):
+            return path.startswith("/") and os.path.realpath(path) == os.path.realpath(path_of_uri(folder))
+        found = store_of(self.place.replace("s3a://", "s3://", 1)) if "://" in self.place else None
+        return found is not None and found[0].uri(found[1].rstrip("/") + "/") == folder
+
     def holds(self, lake: Lake) -> bool:
         """Return False: a lake is no such table."""
         return False
@@ -132,12 +145,13 @@ def is_table(spec: str) -> bool:
 
 def is_delta_folder(path: str) -> bool:
     """Return whether a Delta table is in a folder. Raises UsageError for an Iceberg table, which its catalog names."""
-    if next(iglob(f"{escape(path)}/metadata/*.metadata.json"), None):
+    kind = table_in(path)
+    if kind == ICEBERG:
         raise UsageError(
             f"The folder {path} holds an Iceberg table, and only its catalog knows which of these files are live. "
-            "Name it as iceberg://CATALOG/NAMESPACE.TABLE."
+            f"Name it as {NAMED}."
         )
-    return os.path.isdir(f"{path}/_delta_log")
+    return kind == DELTA_TABLE
 
 
 def resolve_table(spec: str, known: Callable[[Source], bool]) -> TableSource:
@@ -155,7 +169,7 @@ def resolve_delta(spec: str, path: str, known: Callable[[Source], bool]) -> Tabl
     """Resolve the folder of a Delta table, as `resolve_table` does."""
     real = os.path.realpath(path)
     uri = f"{DELTA}{quote_from_bytes(os.fsencode(real))}"
-    return _resolved(TableSource(spec, "table", uri, opener=lambda: open_delta(real)), known)
+    return _resolved(TableSource(spec, "table", uri, opener=lambda: open_delta(real), place=real), known)
 
 
 def _iceberg(spec: str, where: str) -> TableSource:
@@ -168,9 +182,9 @@ def _iceberg(spec: str, where: str) -> TableSource:
 
 def _resolved(source: TableSource, known: Callable[[Source], bool]) -> TableSource:
     try:
-        source.opener()
+        opened = source.opener()
     except TableError as error:
         if known(away := replace(source, absent=True)):
             return away
         raise UsageError(f"The table {source.target} cannot be read: {error}. Check that it is there.") from None
-    return source
+    return replace(source, place=opened.place or source.place)
