@@ -40,7 +40,7 @@ class _Walk:
     wanted: Wanted | None
     """Whether a file of a table would be read; None to enter tables as other folders."""
     entered: set[str] = field(default_factory=set)
-    tables: list[str] = field(default_factory=list)
+    tables: set[str] = field(default_factory=set)
     """The real paths of tables, in which no link is followed either."""
     linked: list[tuple[str, int, str]] = field(default_factory=list)
 
@@ -78,16 +78,23 @@ class _Walk:
     def _open(self, open_: list[_Folder], folder: str, real: str, inside: str, depth: int) -> Iterator[Entry]:
         """Add a folder to those that are open, or yield why it is not entered."""
         is_above = real != self.root and _is_within(self.root, real)
-        if real in self.entered or is_above or any(_is_within(real, table) for table in self.tables):
+        if real in self.entered or is_above or self._is_of_table(real, linked=not open_):
             yield folder, LINKED_FOLDER
             return
         self.entered.add(real)
         listed = self._listed(folder)
         if (table := self._table(folder, listed)) and self._reads_in(folder, inside, depth):
-            self.tables.append(real)
+            self.tables.add(real)
             yield folder, table
         else:
             open_.append((folder, real, inside, iter(listed)))
+
+    def _is_of_table(self, real: str, *, linked: bool) -> bool:
+        """Return whether a folder is that of a table which was met; a linked one may also lie in it."""
+        folder = real if self.tables else ""
+        while folder and folder not in self.tables:
+            folder = folder.rpartition("/")[0] if linked else ""
+        return bool(folder)
 
     def _table(self, folder: str, listed: Sequence[tuple[str, str]]) -> str | None:
         """Return the kind of the table whose folder this is."""
@@ -99,7 +106,7 @@ class _Walk:
     def _reads_in(self, folder: str, inside: str, depth: int) -> bool:
         """Return whether any file in a folder is wanted, which is mostly the first."""
         wanted = self.wanted
-        look = replace(self, on_error=lambda folder, error: None, wanted=None, entered=set(), tables=[], linked=[])
+        look = replace(self, on_error=lambda folder, error: None, wanted=None, entered=set(), tables=set(), linked=[])
         return wanted is not None and any(
             kind == "file" and wanted(path) for path, kind in look.enter(folder, depth, inside)
         )
