@@ -6,6 +6,9 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 # What was installed has to be a file that constraints-hashed.txt knows; HASHES=no leaves that out.
 HASHES ?= yes
 CHECKED := $(if $(filter no,$(HASHES)),true,$(BIN)/python .ci/hashes.py check $(VENV)/report.json)
+# Tests run in so many processes, those of a file in one.
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 .PHONY: demo test test-rest test-all check bench rehearse torture install dev full clean
 
 install: $(VENV)/installed
@@ -37,18 +40,18 @@ $(VENV)/installed-full: $(VENV)/installed-dev
 demo: install
 	$(BIN)/python examples/demo.py
 
-# Under ten minutes on two free cores, and nothing but `.[dev]` installed. Left out, by their marks in pyproject.toml: what
+# About ten minutes on two free cores, and nothing but `.[dev]` installed. Left out, by their marks in pyproject.toml: what
 # takes long, boots standing servers, starts clusters, or breaks writers hundreds of times. The output counts them.
 test: dev
-	$(BIN)/pytest -m "not (slow or server or servers or cluster or torture)"
+	$(PYTEST) -m "not (slow or server or servers or cluster or torture)"
 
 # Every test, with every extra. PostgreSQL's and MariaDB's are skipped, and say so, where these are not installed.
 test-all: full
-	$(BIN)/pytest
+	$(PYTEST)
 
 # What `make test` leaves out, or skips for want of an extra: both together are every test, once.
 test-rest: full
-	$(BIN)/pytest -m "slow or server or servers or cluster or torture or extra"
+	$(PYTEST) -m "slow or server or servers or cluster or torture or extra"
 
 check: dev
 	$(BIN)/ruff check .
