@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from polyseme.flows.display.columns import Column, aligned
 from polyseme.flows.display.quantities import count, duration, size
+from polyseme.flows.display.refused_text import refused_places, refused_text
 from polyseme.flows.display.skipped_text import skipped_text
 from polyseme.flows.runs.plan import Plan
 from polyseme.tasks.shards.deletion_guard import explain
@@ -28,6 +29,9 @@ def screen(plan: Plan, *, width: int) -> Iterator[str]:
         yield "Nothing to do."
     if plan.skipped:
         yield f"{skipped_text(plan.skipped)}."
+    if plan.refused:
+        yield f"{refused_text(plan.refused)}:"
+        yield from refused_places(plan.refused)
     for held in plan.held_back:
         yield f"Held back: {explain(held)}."
     yield "This is a plan, and nothing was written."

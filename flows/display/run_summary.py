@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
+from polyseme.flows.display.refused_text import refused_text
 from polyseme.flows.display.skipped_text import skipped_text
 from polyseme.flows.display.terminal import show
 from polyseme.flows.display.unknown_text import unknown_text
@@ -30,8 +31,8 @@ def show_summary(report: RunReport) -> None:
         lines.append(said)
     if report.skipped:
         lines.append(f'{skipped_text(report.skipped)}: polyseme sql "from skipped" --lake {quote(report.lake)}')
-    if report.tally.rejected:
-        lines.append(f"List what was refused: polyseme rejects --lake {quote(report.lake)}")
+    if report.refused:
+        lines.append(f"{refused_text(report.refused)}: polyseme rejects --lake {quote(report.lake)}")
     if said := broken(report):
         lines.append(f"{said}: polyseme verify --lake {quote(report.lake)}")
     lines.append(f'Query it: polyseme sql "from sentences limit 5" --lake {quote(report.lake)}')

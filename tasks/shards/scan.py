@@ -29,6 +29,7 @@ from polyseme.tasks.shards.identity import Identities, address_in, is_derived, i
 from polyseme.tasks.shards.increments import resumed, unread
 from polyseme.tasks.shards.presence import Presence
 from polyseme.tasks.shards.refusals import duplicate, key_bytes, taken, too_long
+from polyseme.tasks.shards.refused_tally import RefusedRecords, RefusedTally
 from polyseme.tasks.shards.reject_rows import RejectRows
 from polyseme.tasks.shards.seen_ids import SeenIds
 from polyseme.tasks.shards.settling import settle
@@ -61,11 +62,10 @@ class Scan:
     """Whether to tally each source too, which costs a look-up for each document."""
     tally: Tally = field(default_factory=Tally)
     of_sources: SourceTallies | None = None
-    refused: Counter[str] = field(default_factory=Counter)
-    """The number of rejected records by code."""
     held_back: list[HeldBack] = field(default_factory=list)
     """Deletions that were not made because they were too many."""
     seen: SeenIds = field(default_factory=SeenIds)
+    _refused: RefusedTally = field(default_factory=RefusedTally)
     _skipped: SkippedTally = field(default_factory=SkippedTally)
     _shielding: Shielding = field(init=False)
     _identities: Identities | None = None
@@ -224,6 +224,16 @@ class Scan:
         self.catalog.replace_skipped(self.run_id, partial(rows.settle, self._skipped.rows(self._names)))
 
     @property
+    def refused(self) -> Counter[str]:
+        """The number of rejected records so far, by code."""
+        return self._refused.by_code
+
+    @property
+    def refused_records(self) -> list[RefusedRecords]:
+        """What was rejected so far, by code, with examples."""
+        return self._refused.totals()
+
+    @property
     def skipped_files(self) -> list[SkippedFiles]:
         """What was skipped so far, by source, extension and reason."""
         return self._skipped.totals(self._names)
@@ -353,9 +363,11 @@ class Scan:
         return bool(self._coverage.of(uri))
 
     def _reject(self, reject: Reject) -> None:
-        self._count("rejected", reject.uri)
+        self.tally.add("rejected")
+        if self.of_sources is not None:
+            self.of_sources.refuse(reject.uri, reject.code)
+        self._refused.add(reject)
         self._readings.refuse_document(reject.uri)
-        self.refused[reject.code] += 1
         self._shielding.add(reject)
         # Whose id an address is shows when the batch is compared: another file may have moved from there.
         if reject.doc_id is not None and (self._identities is None or not is_derived(reject)):
