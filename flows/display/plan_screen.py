@@ -32,6 +32,8 @@ def screen(plan: Plan, *, width: int) -> Iterator[str]:
     if plan.refused:
         yield f"{refused_text(plan.refused)}:"
         yield from refused_places(plan.refused)
+    if plan.absent:
+        yield f"Not there: {'; '.join(plan.absent)}."
     for held in plan.held_back:
         yield f"Held back: {explain(held)}."
     yield "This is a plan, and nothing was written."

@@ -71,6 +71,7 @@ class Plan:
     held_back: tuple[HeldBack, ...] = ()
     skipped: tuple[SkippedFiles, ...] = ()
     refused: tuple[RefusedRecords, ...] = ()
+    absent: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -103,6 +104,7 @@ class Plan:
             "is_new_encoding": self.is_new_encoding,
             "sources": [one.to_dict() for one in self.sources],
             "held_back": [asdict(held) for held in self.held_back],
+            "absent": list(self.absent),
             "skipped": [asdict(one) for one in self.skipped],
         }
 
@@ -166,6 +168,7 @@ def plan(job: Job) -> Plan:
         held_back=held_back,
         skipped=tuple(scan.skipped_files),
         refused=tuple(scan.refused_records),
+        absent=job.absent,
     )
 
 

@@ -26,6 +26,7 @@ class RunReport:
     `held_back` has a record for each source of which documents were held back from deletion, `broken_parts` the paths
     of parts of the encoding that merges found missing or changed, in this run or before. `skipped` are the files that
     no reader reads, by source, extension and reason, `refused` the records that were refused, by code.
+    `absent` are the sources that were not there.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class RunReport:
     broken_parts: tuple[str, ...] = ()
     skipped: tuple[SkippedFiles, ...] = ()
     refused: tuple[RefusedRecords, ...] = ()
+    absent: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -117,6 +119,8 @@ def markdown(report: RunReport) -> str:
             f"| {one.files:,} | {literal(one.extension)} | {one.reason} | {code(one.example)} |"
             for one in report.skipped[:MOST_SKIPPED]
         ]
+    if report.absent:
+        lines += ["", f"**Not there:** {', '.join(map(code, report.absent))}"]
     if report.refused:
         lines += ["", "| refused records | reason | example |", "|---:|---|---|"]
         lines += [f"| {one.records:,} | {literal(one.code)} | {code(one.examples[0])} |" for one in report.refused]
