@@ -311,7 +311,7 @@ def test_people_read_it_on_one_screen(
     assert len(lines) <= 12
     assert lines[0].split() == ["source", "read", "new", "changed", "unchanged", "refused", "held", "back"]
     assert lines[3].split() == ["all", "4", "0", "1", "3", "1", "3"]
-    assert "1 documents to encode in the encoding" in out
+    assert "1 document to encode in the encoding" in out
     assert "reused; " in out
     assert f"Held back: 3 documents of {sources[0]}" in out
     assert "nothing was written" in lines[-1]
