@@ -138,7 +138,7 @@ def plan(job: Job) -> Plan:
         scan = Scan(catalog, staged, run_id, version, encoding_id, job.outputs, job.scanned, by_source=True)
         forecast = Forecast(catalog, staged, engine)
         progress = Progress.begin(run_id)
-        progress.tally = scan.tally
+        progress.tally, progress.reading = scan.tally, scan.reading
         try:
             for shard in scan.shards(first(job.items(catalog), job.limit)):
                 refresh()

@@ -37,7 +37,7 @@ from polyseme.tasks.shards.shielding import Shielding
 from polyseme.tasks.shards.skipped_rows import SkippedRows
 from polyseme.tasks.shards.skipped_tally import SkippedTally
 from polyseme.tasks.shards.staging import Stage
-from polyseme.tasks.shards.tally import SourceTallies, Tally, What
+from polyseme.tasks.shards.tally import Reading, SourceTallies, Tally, What
 from polyseme.tasks.shards.unopened_files import Closed, Unopened, UnopenedFiles
 
 Item = SourceFile | Document | Reject | Skipped
@@ -61,6 +61,7 @@ class Scan:
     by_source: bool = False
     """Whether to tally each source too, which costs a look-up for each document."""
     tally: Tally = field(default_factory=Tally)
+    reading: Reading = field(default_factory=Reading)
     of_sources: SourceTallies | None = None
     held_back: list[HeldBack] = field(default_factory=list)
     """Deletions that were not made because they were too many."""
@@ -114,11 +115,14 @@ class Scan:
         earlier = resumed(self.catalog, self.encoding_id, self.outputs, file)
         if earlier is not None:
             self._shielding.add(unread(file.uri))
+        self.reading.files += 1
+        self.reading.uri = file.uri
         self._readings.begin(file, earlier)
         for item in self.watching(file.read()):
             assert not isinstance(item, SourceFile)
             yield from self._taken(item)
         self._readings.end()
+        self.reading.uri = ""
 
     def _taken(self, item: Document | Reject | Skipped) -> Iterator[Pending]:
         longest = self.catalog.longest_key
@@ -160,6 +164,7 @@ class Scan:
             for unopened in closed:
                 self._count_passed(unopened.file.uri)
                 self._skip_again(unopened)
+            self.reading.files += len(closed)
             return
         for unopened in closed:
             if not self._is_passed(unopened):
@@ -173,6 +178,7 @@ class Scan:
                 return False
             for _, uri in unread.documents():
                 self._count_passed(uri)
+        self.reading.files += 1
         self._skip_again(unopened)
         if unread.has_moved and self._identities is not None:
             self._identities.meet_stranger()

@@ -38,6 +38,17 @@ class Tally:
 
 
 @dataclass(slots=True)
+class Reading:
+    """Where a scan is: at which of its `files`, those that it need not open among them, and the address of that one.
+
+    The address is empty between two files, and for documents that come one by one.
+    """
+
+    files: int = 0
+    uri: str = ""
+
+
+@dataclass(slots=True)
 class SourceTallies:
     """A tally of each source. What several sources cover is counted for the first of them, which is read first.
 
