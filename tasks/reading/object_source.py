@@ -42,7 +42,7 @@ class ObjectSource(Source):
     @property
     def away(self) -> str:
         """The bucket: a prefix is there if its bucket is, though nothing may be below it."""
-        return f"{self.store}, of {self.name}"
+        return f"{self.store} ({self.name})"
 
     @property
     def single(self) -> str | None:

@@ -136,7 +136,7 @@ def test_objects_of_a_bucket_that_is_not_there_are_absent_and_not_gone(
     bucket.client.delete_bucket(Bucket=bucket.name)
     (away,) = resolve([source], known=lambda source: True)
     assert away.absent
-    assert away.away == f"the bucket {bucket.name}, of {source}"
+    assert away.away == f"the bucket {bucket.name} ({source})"
     assert list(away.listed(ReadOptions(), reading="")) == []
     with pytest.raises(UsageError, match=f"the bucket {bucket.name} is not there"):
         resolve([source])

@@ -94,7 +94,7 @@ def test_a_bucket_that_is_not_there_is_told_and_its_objects_do_not_count_as_gone
         assert watching.heard()["reason"] == "watch-started"
         bucket.delete("news/a.txt", "news/b.txt")
         bucket.client.delete_bucket(Bucket=bucket.name)
-        said = f"the bucket {bucket.name}, of {prefix} is not there"
+        said = f"the bucket {bucket.name} ({prefix}) is not there"
         wait_until(lambda: said in capsys.readouterr().err, "it is told")
         bucket.client.create_bucket(Bucket=bucket.name)
         bucket.put({"news/a.txt": b"Text that is new."})
