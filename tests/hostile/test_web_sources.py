@@ -104,6 +104,7 @@ def test_the_name_says_the_format_or_the_server_or_the_content(
     assert max(lakeside.documents()) == f"{site}{path}{end}"
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("kind", ["text/html; charset=utf-8", ""])
 def test_a_home_page_is_a_file_whatever_its_host_ends_in(lakeside: Lakeside, site: str, kind: str) -> None:
     require("resiliparse", "documents")
