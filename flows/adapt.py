@@ -31,6 +31,7 @@ from polyseme.flows.runs.training_progress import evaluation_reporter, step_repo
 from polyseme.flows.server.corpora import Corpus, makers
 from polyseme.flows.server.every_corpus import do_for_each, raise_failures
 from polyseme.storage.errors import UsageError
+from polyseme.storage.wording import many
 from polyseme.tasks.adaptation.request import Adaptation
 from polyseme.tasks.adaptation.workspace import open_workspace
 from polyseme.tasks.evaluation.comparison import Comparison
@@ -223,10 +224,10 @@ def markdown(report: AdaptReport) -> str:
     lines = [
         f"# {literal(report.model)}",
         "",
-        f"{report.steps:,} steps, {report.trained_tokens:,} tokens, {report.seconds / 60:,.1f} minutes, from "
-        f"{report.documents:,} documents ({report.tokens:,} tokens).",
+        f"{many(report.steps, 'steps')}, {many(report.trained_tokens, 'tokens')}, {report.seconds / 60:,.1f} minutes, "
+        f"from {many(report.documents, 'documents')} ({many(report.tokens, 'tokens')}).",
         "",
-        f"| held out: {report.held_out_documents:,} documents | before | after |",
+        f"| held out: {many(report.held_out_documents, 'documents')} | before | after |",
         "|---|---:|---:|",
         *(f"| {name} | {before[name]:.4f} | {after[name]:.4f} |" for name in before),
     ]

@@ -20,6 +20,7 @@ from polyseme.flows.server.allowed_lakes import allowed_lake
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.views import explained
+from polyseme.storage.wording import many
 from polyseme.tasks.markdown import code, literal
 from polyseme.tasks.sql.run_texts import Text, read_run
 
@@ -148,7 +149,7 @@ def _page(run_id: str, lake: str, level: Level | None, before: Level | None, bro
     lines = [
         f"# Coherence of run {run_id}",
         "",
-        f"Lake {code(lake)}: {broken:,} of {level.documents:,} documents break.",
+        f"Lake {code(lake)}: {broken:,} of {many(level.documents, 'documents')} break.",
         "",
         "| | this run | run before | change |",
         "|---|---:|---:|---:|",

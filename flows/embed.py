@@ -33,6 +33,7 @@ from polyseme.flows.runs.shard_tasks import commit_shard, encode_shard
 from polyseme.storage.errors import ModelError, PolysemeError
 from polyseme.storage.records import Counts, Shard, ShardResult
 from polyseme.storage.staging import remove_staging
+from polyseme.storage.wording import many
 from polyseme.tasks.engine import Cancelled
 from polyseme.tasks.shards.deletion_guard import explain
 
@@ -73,8 +74,8 @@ def carry_out(job: Job) -> RunReport:
         get_run_logger().warning("run %s: %s", report.run_id, explain(held))
     if run.failures:
         raise PolysemeError(
-            f"{len(run.failures)} of {run.shards} shards failed after their retries (first: {run.failures[0]}). "
-            "The others are committed; run the same command again to do the rest."
+            f"{len(run.failures)} of {many(run.shards, 'shards')} failed after their retries "
+            f"(first: {run.failures[0]}). The others are committed; run the same command again to do the rest."
         )
     return report
 

@@ -27,6 +27,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.compaction import MIB, CompactionPolicy
 from polyseme.storage.maintenance.verification import verify
 from polyseme.storage.sql.publish import publish
+from polyseme.storage.wording import many
 from polyseme.tasks.markdown import code, literal
 
 _LISTED = 200
@@ -43,7 +44,7 @@ def compact_lake(
     with Catalog.open(_place(lake, catalog_url)) as catalog:
         report = compact(catalog, policy, progress=lambda merge: log.info("%s", merge), flow_run=_flow_run())
     if report.broken:
-        raise PolysemeError(f"{len(report.broken)} parts are broken and were left alone. Run `polyseme verify`.")
+        raise PolysemeError(f"{many(len(report.broken), 'broken parts')} left alone. Run `polyseme verify`.")
     done = [merge for merge in report.merges if merge.outcome == "merged"]
     counts = {
         "merges": len(done),
@@ -101,7 +102,8 @@ def verify_lake(
     if result.findings:
         first = result.findings[0]
         raise PolysemeError(
-            f"{len(result.findings)} faults in {lake}, the first: {first.kind}: {first.subject}: {first.message}. "
+            f"{many(len(result.findings), 'faults')} in {lake}, the first: {first.kind}: {first.subject}: "
+            f"{first.message}. "
             "`polyseme verify` lists them, `polyseme verify --repair` encodes the documents of broken parts again."
         )
     return counts

@@ -21,6 +21,7 @@ from polyseme.flows.commands.options.training import (
 from polyseme.flows.display.output import write_json, write_table
 from polyseme.flows.display.terminal import show
 from polyseme.flows.settings import prepare_prefect
+from polyseme.storage.wording import many
 
 if TYPE_CHECKING:
     from polyseme.flows.adapt import AdaptReport
@@ -98,8 +99,9 @@ def _print(report: AdaptReport) -> None:
         show(f"Warning: {warning}.")
     first, last = report.first, report.last
     show(
-        f"{report.steps:,} steps, {report.trained_tokens:,} tokens in {report.seconds / 60:,.1f} minutes, from "
-        f"{report.documents:,} documents; evaluated on {report.held_out_documents:,} others:\n"
+        f"{many(report.steps, 'steps')}, {many(report.trained_tokens, 'tokens')} in "
+        f"{report.seconds / 60:,.1f} minutes, from {many(report.documents, 'documents')}; "
+        f"evaluated on {report.held_out_documents:,} others:\n"
         f"MLM top-1 {first['mlm_top1']:.1%} -> {last['mlm_top1']:.1%} (loss {first['mlm_loss']:.2f} -> "
         f"{last['mlm_loss']:.2f}), NSP accuracy {first['nsp_accuracy']:.1%} -> {last['nsp_accuracy']:.1%} "
         f"(loss {first['nsp_loss']:.3f} -> {last['nsp_loss']:.3f}).\n"

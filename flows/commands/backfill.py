@@ -20,6 +20,7 @@ from polyseme.flows.display.scores import without_missing_scores
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Outputs
+from polyseme.storage.wording import many
 from polyseme.tasks.engine import shared_engine
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.text.sentences import unsaid_language
@@ -181,9 +182,9 @@ def _print_summary(report: RunReport) -> None:
     counts, tally = report.counts, report.tally
     described = f"{tally.redescribed:,} described anew, " if tally.redescribed else ""
     show(
-        f"{tally.documents:,} documents selected: {tally.new + tally.changed:,} to encode, {described}"
-        f"{tally.unchanged:,} up to date. {counts.documents:,} encoded: {counts.sentences:,} sentences, "
-        f"{counts.words:,} words, {counts.tokens:,} tokens in {report.wall_seconds:,.1f} s.\n"
+        f"{many(tally.documents, 'documents')} selected: {tally.new + tally.changed:,} to encode, {described}"
+        f"{tally.unchanged:,} up to date. {counts.documents:,} encoded: {many(counts.sentences, 'sentences')}, "
+        f"{many(counts.words, 'words')}, {many(counts.tokens, 'tokens')} in {report.wall_seconds:,.1f} s.\n"
         f"Lake {report.lake}, encoding {report.encoding}, run {report.run_id}."
     )
     if report.skipped:

@@ -15,6 +15,7 @@ from polyseme.flows.display.coherence_curve import draw_coherence_curve
 from polyseme.flows.display.output import write_json, write_table
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
+from polyseme.storage.wording import many
 from polyseme.tasks.sql.step_queries import cosine_scale, in_batches, step_margins
 
 Ask = Callable[..., list[dict[str, Any]]]
@@ -149,7 +150,7 @@ def _which(document: str, named: list[dict[str, Any]]) -> str:
     if not named:
         return f"No document has the doc_id, address, title or file name '{document}'. polyseme coherence lists them."
     several = ", ".join(str(row["doc_id"]) for row in named[:5])
-    return f"'{document}' names {len(named)} documents: {several}. Give a doc_id."
+    return f"'{document}' names {many(len(named), 'documents')}: {several}. Give a doc_id."
 
 
 def _show_ranking(ranking: list[dict[str, Any]], *, json: bool) -> None:
@@ -194,7 +195,7 @@ def _show_curve(title: str, steps: list[dict[str, Any]], found: dict[str, Any]) 
     from polyseme.flows.display.coherence_curve import curve_of
     from polyseme.flows.display.svg import sparkline
 
-    lines = [f"{title}: {len(steps)} steps, {sum(s['is_break'] for s in steps)} breaks"]
+    lines = [f"{title}: {many(len(steps), 'steps')}, {many(sum(s['is_break'] for s in steps), 'breaks')}"]
     lines.append("  " + sparkline([s[curve_of(steps)] for s in steps]))
     lines.append("  " + "".join("^" if s["is_break"] else " " for s in steps))
     if steps:

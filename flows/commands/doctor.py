@@ -14,6 +14,7 @@ from polyseme.flows.commands.options.running import JsonOrNot
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import MissingLakeError, ModelError, PolysemeError, in_words
+from polyseme.storage.wording import many
 
 if TYPE_CHECKING:
     from polyseme.storage.lake import Lake
@@ -77,7 +78,7 @@ def _device() -> str:
 
     if torch.cuda.is_available():
         return f"cuda: {torch.cuda.get_device_name(0)}"
-    return f"cpu, {torch.get_num_threads()} threads"
+    return f"cpu, {many(torch.get_num_threads(), 'threads')}"
 
 
 _SLOW = (
@@ -159,6 +160,7 @@ def _lake(lake: Lake) -> str:
         (sentences,) = con.execute("SELECT count(*) FROM sentences").fetchall()[0]
     finally:
         con.close()
+    documents = sum(t["documents"] for t in totals)
     return (
-        f"{lake.root}: {len(totals)} encodings, {sum(t['documents'] for t in totals)} documents, {sentences} sentences"
+        f"{lake.root}: {many(len(totals), 'encodings')}, {many(documents, 'documents')}, {many(sentences, 'sentences')}"
     )

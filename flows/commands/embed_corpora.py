@@ -88,6 +88,8 @@ def _worst(codes: list[int]) -> int:
 
 def exit_code(done: RunReport, *, strict: bool) -> int:
     """Return the exit code of a run that was carried out, and say which deletions were held back."""
+    if done.absent:
+        note(f"polyseme: not there: {'; '.join(done.absent)}. Nothing of it was read.")
     for held in done.held_back:
         note(f"polyseme: {explain(held)}.")
     if done.held_back:

@@ -18,6 +18,7 @@ from polyseme.flows.display.output import write_json, write_table
 from polyseme.flows.display.terminal import note
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Document, Layers
+from polyseme.storage.wording import many
 
 if TYPE_CHECKING:
     from polyseme.tasks.engine import Engine
@@ -121,8 +122,8 @@ def _evaluated(
     found = []
     for name, engine in models:
         note(
-            f"evaluating {name} on {len(documents):,} documents, {len(graded):,} graded pairs of sentences and "
-            f"{len(uses):,} uses of words"
+            f"evaluating {name} on {many(len(documents), 'documents')}, {many(len(graded), 'graded pairs')} of "
+            f"sentences and {many(len(uses), 'uses')} of words"
         )
         found.append(run(engine, documents, uses, config, graded=graded))
     return found

@@ -15,6 +15,7 @@ from polyseme.flows.commands.options.running import JsonOrNot
 from polyseme.flows.display.output import write_json, write_table
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import LakeError
+from polyseme.storage.wording import many
 
 if TYPE_CHECKING:
     from polyseme.storage.catalog import Catalog
@@ -163,7 +164,7 @@ def rejects(*, limit: int = 100, lake: LakeOptions = LakeOptions(), json: JsonOr
     columns = ["uri", "locator", "stage", "code", "message", "excerpt"]
     write_table(shown.select(columns), "json" if json else "table")
     if shown.num_rows < found.num_rows and not json:
-        show(f"{shown.num_rows} of {found.num_rows} rejects; --limit 0 shows all.")
+        show(f"{shown.num_rows} of {many(found.num_rows, 'rejects')}; --limit 0 shows all.")
 
 
 def _run_row(row: dict[str, Any]) -> dict[str, Any]:

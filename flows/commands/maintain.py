@@ -14,6 +14,7 @@ from polyseme.flows.commands.options.running import Json
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.terminal import note, show
 from polyseme.flows.settings import prepare_prefect
+from polyseme.storage.wording import many
 
 if TYPE_CHECKING:
     from polyseme.flows.repair import RepairReport
@@ -61,9 +62,10 @@ def compact(
     else:
         done = [m for m in report.merges if m.outcome == "merged"]
         show(
-            f"{sum(m.parts for m in done):,} parts became {sum(m.bytes_after > 0 for m in done):,}, "
+            f"{many(sum(m.parts for m in done), 'parts')} became {sum(m.bytes_after > 0 for m in done):,}, "
             f"{sum(m.bytes_before for m in done) / 1e6:,.1f} MB became "
-            f"{sum(m.bytes_after for m in done) / 1e6:,.1f} MB, {sum(m.rows_dropped for m in done):,} rows dropped. "
+            f"{sum(m.bytes_after for m in done) / 1e6:,.1f} MB, "
+            f"{many(sum(m.rows_dropped for m in done), 'rows')} dropped. "
             "polyseme vacuum removes the old files once no reader needs them."
         )
     for path in report.broken:
@@ -208,7 +210,7 @@ def _print_findings(result: Verification) -> None:
     for finding in result.findings:
         show(f"{finding.kind}: {finding.subject}: {finding.message}")
     show(
-        f"{result.parts:,} parts, {result.bytes / 1e6:,.1f} MB: "
+        f"{many(result.parts, 'parts')}, {result.bytes / 1e6:,.1f} MB: "
         f"{f'faults: {len(result.findings)}' if result.findings else 'all well'}."
     )
 
@@ -229,8 +231,8 @@ def _print_repaired(done: RepairReport) -> None:
 
 def _print_merge(merge: Merge) -> None:
     _note(
-        f"{merge.table}_{merge.encoding}: {merge.parts} parts, {merge.bytes_before / 1e6:,.1f} MB -> "
-        f"{merge.bytes_after / 1e6:,.1f} MB, {merge.rows_dropped:,} rows dropped ({merge.outcome})"
+        f"{merge.table}_{merge.encoding}: {many(merge.parts, 'parts')}, {merge.bytes_before / 1e6:,.1f} MB -> "
+        f"{merge.bytes_after / 1e6:,.1f} MB, {many(merge.rows_dropped, 'rows')} dropped ({merge.outcome})"
     )
 
 

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from polyseme.flows.display.terminal import show
 from polyseme.flows.settings import config_file, require_server
 from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.wording import many
 from polyseme.tasks.engine import shared_engine
 
 Exit = int
@@ -45,7 +46,9 @@ def deploy(*, pool: str | None = None) -> Exit:
     with tempfile.TemporaryDirectory() as folder:
         chosen_file = _with_pool(path, pool, Path(folder)) if pool else path
         _prefect("deploy", "--all", "--no-prompt", "--prefect-file", str(chosen_file), cwd=_home())
-    show(f"{len(found)} deployments for {len(corpora)} corpora: {', '.join(c.name for c in corpora)}.")
+    show(
+        f"{many(len(found), 'deployments')} for {many(len(corpora), 'corpora')}: {', '.join(c.name for c in corpora)}."
+    )
     return 0
 
 

@@ -15,6 +15,7 @@ from polyseme.flows.commands.options.running import Json
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.wording import many
 
 if TYPE_CHECKING:
     from polyseme.storage.database.deletions import DeletedDocument
@@ -106,12 +107,12 @@ def _list(found: Sequence[DeletedDocument], lake: str, *, json: bool) -> None:
     for (run_id, deleted_at), some in groupby(found, key=lambda d: (d.run_id, d.deleted_at[:19])):
         uris = {d.doc_id: d.uri for d in some}
         command = f"polyseme restore --run {run_id} --lake {quote(lake)}"
-        show(f"{deleted_at}  {len(uris):,} documents, such as {next(iter(uris.values()))}: {command}")
+        show(f"{deleted_at}  {many(len(uris), 'documents')}, such as {next(iter(uris.values()))}: {command}")
 
 
 def _print(done: Restored) -> None:
     documents, gone = ({d.doc_id for d in some} for some in (done.documents, done.gone))
-    show(f"{len(documents):,} documents restored.")
+    show(f"{many(len(documents), 'documents')} restored.")
     if gone:
         show(
             f"{len(gone):,} cannot be restored: their rows were in parts that are no longer in the lake. Embed their "

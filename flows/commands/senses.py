@@ -15,6 +15,7 @@ from polyseme.flows.display.output import write_json
 from polyseme.flows.display.sense_map import SENSES, draw_sense_map, summarise
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
+from polyseme.storage.wording import many
 
 
 def senses(
@@ -66,7 +67,7 @@ def senses(
 def _block(group: dict[str, Any], word: str) -> str:
     near = f"; near it: {', '.join(group['neighbours'])}" if group["neighbours"] else ""
     clear = "" if group["silhouette"] is None else f", silhouette {group['silhouette']:.2f}"
-    lines = [f"{word}, sense {group['sense']}: {group['size']} occurrences{clear}{near}"]
+    lines = [f"{word}, sense {group['sense']}: {many(group['size'], 'occurrences')}{clear}{near}"]
     for row in group["occurrences"]:
         before, after = " ".join(row["text_before"].split()), " ".join(row["text_after"].split())
         space = " " if row["text_before"][-1:].isspace() else ""

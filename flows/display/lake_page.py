@@ -12,6 +12,7 @@ from typing import Any
 from polyseme.flows.display.coherence_curve import draw_coherence_curve
 from polyseme.flows.display.sense_map import SENSES, draw_sense_map, summarise
 from polyseme.flows.display.svg import histogram
+from polyseme.storage.wording import many
 
 Ask = Callable[..., list[dict[str, Any]]]
 """Takes SQL and named parameters, returns records."""
@@ -137,7 +138,7 @@ def _senses(ask: Ask, words: Sequence[str]) -> Iterator[str]:
         groups = summarise(word, found, 3)
         yield draw_sense_map(word, found, groups)
         for group in groups:
-            yield f"<p>{escape(word)}, sense {group['sense']}: {group['size']} occurrences</p>"
+            yield f"<p>{escape(word)}, sense {group['sense']}: {many(group['size'], 'occurrences')}</p>"
             for row in group["occurrences"]:
                 before, after = escape(row["text_before"][-70:]), escape(row["text_after"][:70])
                 yield f'<p class="kwic">… {before}<mark>{escape(row["word"])}</mark>{after} …</p>'

@@ -12,12 +12,13 @@ from typing import Any
 
 from polyseme.flows.display.columns import Column, aligned, cut
 from polyseme.flows.display.quantities import count, duration, moment, size
+from polyseme.flows.display.refused_text import codes_text
 from polyseme.flows.display.skipped_text import skipped_text
 from polyseme.flows.display.terminal import escaped
 from polyseme.storage.database.runs import RUNNING
 from polyseme.storage.database.skipped_files import SkippedFiles
 
-_MOST_ENCODINGS, _MOST_CODES, _MOST_TO_DO = 8, 6, 5
+_MOST_ENCODINGS, _MOST_TO_DO = 8, 5
 _LONGEST_TEXT = 400
 """Characters of what there is to do: the error of a run may be a page."""
 
@@ -153,10 +154,7 @@ def _alive(run: Mapping[str, Any], now: datetime) -> str:
 
 
 def _rejects(by_code: Mapping[str, int]) -> str:
-    codes = sorted(by_code.items(), key=lambda item: (-item[1], item[0]))
-    named = [f"{number:,} {code}" for code, number in codes[:_MOST_CODES]]
-    more = [f"{len(codes) - _MOST_CODES} other codes"] if len(codes) > _MOST_CODES else []
-    return f"Rejects: {sum(by_code.values()):,} ({', '.join(named + more)}): polyseme rejects"
+    return f"Rejects: {sum(by_code.values()):,} ({codes_text(by_code)}): polyseme rejects"
 
 
 def _skipped(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from polyseme.flows.display.columns import Column, aligned
 from polyseme.flows.display.quantities import count, duration, size
+from polyseme.flows.display.refused_text import refused_places, refused_text
 from polyseme.flows.display.skipped_text import skipped_text
 from polyseme.flows.runs.plan import Plan
+from polyseme.storage.wording import many
 from polyseme.tasks.shards.deletion_guard import explain
 from polyseme.tasks.shards.tally import Tally
 
@@ -28,6 +30,11 @@ def screen(plan: Plan, *, width: int) -> Iterator[str]:
         yield "Nothing to do."
     if plan.skipped:
         yield f"{skipped_text(plan.skipped)}."
+    if plan.refused:
+        yield f"{refused_text(plan.refused)}:"
+        yield from refused_places(plan.refused)
+    if plan.absent:
+        yield f"Not there: {'; '.join(plan.absent)}."
     for held in plan.held_back:
         yield f"Held back: {explain(held)}."
     yield "This is a plan, and nothing was written."
@@ -38,7 +45,7 @@ def _columns(plan: Plan) -> Iterator[Column]:
     tallies, held = [one.tally for one in shown], [one.n_held_back for one in shown]
     names = [one.source for one in shown]
     if left := plan.sources[len(shown) :]:
-        names.append(f"{len(left):,} more sources")
+        names.append(many(len(left), "more sources"))
         tallies.append(_sum([one.tally for one in left]))
         held.append(sum(one.n_held_back for one in left))
     if len(plan.sources) != 1:
@@ -72,9 +79,9 @@ def _encoding(plan: Plan, about: str) -> str:
     reused = f", {counts.reused_sentences:,} reused" if counts.reused_sentences else ""
     kind = "new encoding" if plan.is_new_encoding else "encoding"
     return (
-        f"{plan.to_encode:,} documents to encode in the {kind} {plan.encoding}: "
-        f"{about}{counts.sentences - counts.reused_sentences:,} sentences to encode{reused}; "
-        f"{about}{counts.forward_tokens:,} tokens to run for {counts.tokens:,} tokens of text."
+        f"{many(plan.to_encode, 'documents')} to encode in the {kind} {plan.encoding}: "
+        f"{about}{many(counts.sentences - counts.reused_sentences, 'sentences')} to encode{reused}; "
+        f"{about}{many(counts.forward_tokens, 'tokens')} to run for {many(counts.tokens, 'tokens')} of text."
     )
 
 
@@ -85,5 +92,5 @@ def _effort(plan: Plan) -> str:
         if plan.tokens_per_second
         else ""
     )
-    vectors = f"{plan.vectors:,} vectors" if plan.is_exact else f"About {plan.vectors:,} vectors"
+    vectors = many(plan.vectors, "vectors") if plan.is_exact else f"About {many(plan.vectors, 'vectors')}"
     return f"{vectors}, about {size(counts.bytes)} in the lake.{rate}"

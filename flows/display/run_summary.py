@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from shlex import quote
 
+from polyseme.flows.display.refused_text import refused_text
 from polyseme.flows.display.skipped_text import skipped_text
 from polyseme.flows.display.terminal import show
 from polyseme.flows.display.unknown_text import unknown_text
 from polyseme.flows.runs.run_report import RunReport, broken
+from polyseme.storage.wording import many
 
 
 def show_summary(report: RunReport) -> None:
@@ -21,17 +23,17 @@ def show_summary(report: RunReport) -> None:
     reused = f" ({counts.reused_sentences:,} reused)" if counts.reused_sentences else ""
     lines = [
         _read(report),
-        f"{counts.documents:,} documents embedded: {counts.sentences:,} sentences{reused}, {counts.words:,} words, "
-        f"{counts.tokens:,} tokens, {counts.transitions:,} transitions; {counts.bytes / 1e6:,.1f} MB "
-        f"in {report.wall_seconds:,.1f} s{rate}.",
+        f"{many(counts.documents, 'documents')} embedded: {many(counts.sentences, 'sentences')}{reused}, "
+        f"{many(counts.words, 'words')}, {many(counts.tokens, 'tokens')}, {many(counts.transitions, 'transitions')}; "
+        f"{counts.bytes / 1e6:,.1f} MB in {report.wall_seconds:,.1f} s{rate}.",
         f"Lake {report.lake}, encoding {report.encoding}, run {report.run_id}.",
     ]
     if said := unknown_text(counts.unknown_documents, counts.documents):
         lines.append(said)
     if report.skipped:
         lines.append(f'{skipped_text(report.skipped)}: polyseme sql "from skipped" --lake {quote(report.lake)}')
-    if report.tally.rejected:
-        lines.append(f"List what was refused: polyseme rejects --lake {quote(report.lake)}")
+    if report.refused:
+        lines.append(f"{refused_text(report.refused)}: polyseme rejects --lake {quote(report.lake)}")
     if said := broken(report):
         lines.append(f"{said}: polyseme verify --lake {quote(report.lake)}")
     lines.append(f'Query it: polyseme sql "from sentences limit 5" --lake {quote(report.lake)}')
@@ -40,7 +42,7 @@ def show_summary(report: RunReport) -> None:
 
 def show_line(name: str, report: RunReport) -> None:
     """Show one line about the run of a corpus."""
-    done = f"{report.counts.documents:,} documents embedded in {report.wall_seconds:,.1f} s"
+    done = f"{many(report.counts.documents, 'documents')} embedded in {report.wall_seconds:,.1f} s"
     skipped = f" {skipped_text(report.skipped)}." if report.skipped else ""
     show(f"{name}: {_read(report)}{skipped} {done}. Lake {report.lake}, run {report.run_id}.")
     if said := unknown_text(report.counts.unknown_documents, report.counts.documents):
@@ -54,6 +56,6 @@ def _read(report: RunReport) -> str:
     described = f"{tally.redescribed:,} described anew, " if tally.redescribed else ""
     closed = f" (of which {tally.unopened:,} not opened)" if tally.unopened else ""
     return (
-        f"{tally.documents:,} documents read: {tally.new:,} new, {tally.changed:,} changed, {described}"
-        f"{tally.unchanged:,} unchanged{closed}, {tally.deleted:,} gone; {tally.rejected:,} records refused."
+        f"{many(tally.documents, 'documents')} read: {tally.new:,} new, {tally.changed:,} changed, {described}"
+        f"{tally.unchanged:,} unchanged{closed}, {tally.deleted:,} gone; {many(tally.rejected, 'records')} refused."
     )

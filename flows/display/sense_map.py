@@ -7,6 +7,7 @@ from typing import Any
 
 from polyseme.storage.errors import UsageError
 from polyseme.storage.word_keys import word_key, word_keys
+from polyseme.storage.wording import many
 
 _WORDS = re.compile(r"[^\W\d_]{4,}")
 """Shorter ones are mostly grammar."""
@@ -50,4 +51,4 @@ def draw_sense_map(word: str, found: list[dict[str, Any]], groups: list[dict[str
         for row in found
     ]
     names = [f"sense {g['sense']} ({g['size']}): {', '.join(g['neighbours']) or '–'}" for g in groups]
-    return scatter(dots, names, title=f"{word}: {len(found)} occurrences")
+    return scatter(dots, names, title=f"{word}: {many(len(found), 'occurrences')}")

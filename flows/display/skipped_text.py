@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from polyseme.storage.database.skipped_files import SkippedFiles
+from polyseme.storage.wording import many
 from polyseme.tasks.reading.skipped import NOT_TEXT
 
 _MOST_EXTENSIONS = 6
@@ -22,7 +23,7 @@ def skipped_text(found: Sequence[SkippedFiles]) -> str:
         f"{files:,} {reason}" + (f" ({_listed(extensions)})" if reason == NOT_TEXT else "")
         for reason, files in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     ]
-    return f"{reasons.total():,} files skipped: {', '.join(said)}"
+    return f"{many(reasons.total(), 'files')} skipped: {', '.join(said)}"
 
 
 def _listed(extensions: Counter[str]) -> str:

@@ -15,6 +15,7 @@ from polyseme.flows.display.columns import cut
 from polyseme.flows.display.unknown_text import unknown_text
 from polyseme.storage.database.runs import DIED
 from polyseme.storage.records import HeldBack
+from polyseme.storage.wording import many
 from polyseme.tasks.inference.lake_model import RENEW
 
 UNFINISHED = (DIED, "failed", "cancelled")
@@ -73,8 +74,8 @@ def _held(held: Sequence[HeldBack], place: str) -> Iterator[ToDo]:
     """Yield one for each source of which documents were held back."""
     for one in held:
         yield ToDo(
-            what=f"{one.documents:,} of the {one.had:,} documents of {one.source} held back from deletion by run "
-            f"{one.run_id} ({one.reason}), such as {one.examples[0]}. If they are gone, with the options as before",
+            what=f"{one.documents:,} of the {many(one.had, 'documents')} of {one.source} held back from deletion by "
+            f"run {one.run_id} ({one.reason}), such as {one.examples[0]}. If they are gone, with the options as before",
             command=f"polyseme embed {quote(one.source)} --lake {place} --delete-limit {one.confirm_with}",
         )
 
@@ -88,7 +89,7 @@ def _unfinished(runs: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToDo]
             documents, said = run["documents"], _sentence(run["error"] or "no reason is recorded")
             verb = "was cancelled" if run["state"] == "cancelled" else str(run["state"])
             yield ToDo(
-                what=f"Run {run['run_id']} {verb}: {said} Its {documents:,} documents are committed. The "
+                what=f"Run {run['run_id']} {verb}: {said} It committed {many(documents, 'documents')}. The "
                 "rest, with the options as before",
                 command=_again(run["sources"], place),
             )
@@ -138,12 +139,13 @@ def _stale(encodings: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToDo]
         source = f" --from {others[0] if len(others) == 1 else 'ENCODING'}"
         if (e["missing"] or e["outdated"]) and not e["earlier_model"]:
             yield ToDo(
-                what=f"{e['name']} lacks {e['missing']:,} documents and has {e['outdated']:,} with an older text",
+                what=f"{e['name']} lacks {many(e['missing'], 'documents')} and has {e['outdated']:,} with an older "
+                "text",
                 command=f"polyseme backfill --encoding {e['name']}{source} --lake {place}",
             )
         if e["damaged"]:
             yield ToDo(
-                what=f"{e['name']} has {e['damaged']:,} documents that lost rows",
+                what=f"{e['name']} has {many(e['damaged'], 'documents')} that lost rows",
                 command=f"polyseme verify --repair --lake {place}",
             )
 
@@ -171,7 +173,8 @@ def _earlier_splitter(encodings: Sequence[Mapping[str, Any]], place: str) -> Ite
         if e["earlier_splitter"] and not e["earlier_model"] and not others:
             yield ToDo(
                 what=f"{e['name']} keeps the sentences of {e['splitter']}, and this release finds them better. To "
-                f"encode its {e['documents']:,} documents ({e['tokens']:,} tokens) again, as another encoding",
+                f"encode its {many(e['documents'], 'documents')} ({many(e['tokens'], 'tokens')}) again, as another "
+                "encoding",
                 command=f"polyseme backfill --from {e['name']} --splitter rules --name {e['name'][:40]}_rules "
                 f"--lake {place}",
             )

@@ -91,6 +91,11 @@ class Job:
     runner: Runner = field(default_factory=Runner)
     kind: Kind = "embed"
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """What is not there of the sources."""
+        return tuple(source.away for source in self.scanned or () if source.absent)
+
 
 def embed_job(request: EmbedRequest, *, dry_run: bool = False) -> Job:
     """Resolve a request into a job, without a change of the lake for a dry run.

@@ -21,6 +21,7 @@ from polyseme.storage.maintenance.compaction import CompactionPolicy, Compaction
 from polyseme.storage.maintenance.restoring import Restored
 from polyseme.storage.maintenance.vacuum import Leftovers
 from polyseme.storage.sql.publish import publish
+from polyseme.storage.wording import many
 
 
 def compact(
@@ -51,7 +52,7 @@ def compact(
         with suppress(LakeError) if report.broken else nullcontext():
             publish(catalog)
         if report.broken:
-            changes.error = f"{len(report.broken)} parts are broken and were left alone. Run `polyseme verify`."
+            changes.error = f"{many(len(report.broken), 'broken parts')} left alone. Run `polyseme verify`."
     return report
 
 

@@ -18,6 +18,7 @@ from polyseme.flows.runs.scan_thread import ScanThread
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.records import EncodingSpec, Outputs
+from polyseme.storage.wording import many
 from polyseme.tasks.reading import source as reading
 
 _SHARD_ERROR = re.compile(r"shard \d+: (\w+):")
@@ -86,7 +87,7 @@ def _error(report: RunReport, failures: Sequence[str], raised: BaseException | N
     if not failures:
         return None
     types = sorted({found[1] for failure in failures if (found := _SHARD_ERROR.match(failure))})
-    return f"{len(failures)} of {report.shards} shards failed after their retries: {', '.join(types)}"
+    return f"{len(failures)} of {many(report.shards, 'shards')} failed after their retries: {', '.join(types)}"
 
 
 def _tables(outputs: Outputs) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ not encoded. Needs no Prefect, and PyTorch only if something is to be encoded.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
@@ -23,16 +24,21 @@ from polyseme.storage.records import Counts, HeldBack
 from polyseme.tasks.engine import shared_engine
 from polyseme.tasks.shards.deletion_guard import by_source
 from polyseme.tasks.shards.forecast import Forecast
+from polyseme.tasks.shards.refused_tally import RefusedRecords, most_first
 from polyseme.tasks.shards.scan import Scan
 from polyseme.tasks.shards.tally import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcePlan:
-    """What a run would find in one source, and hide or hold back of it. A document counts for its first source."""
+    """What a run would find in one source, and hide or hold back of it. A document counts for its first source.
+
+    `refused` are the records that would be refused, by code.
+    """
 
     source: str
     tally: Tally
+    refused: Mapping[str, int]
     held_back: HeldBack | None = None
 
     @property
@@ -42,7 +48,7 @@ class SourcePlan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"source": self.source, **_plain(self.tally), "held_back": self.n_held_back}
+        return {"source": self.source, **_plain(self.tally, self.refused), "held_back": self.n_held_back}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,8 @@ class Plan:
     sources: tuple[SourcePlan, ...] = ()
     held_back: tuple[HeldBack, ...] = ()
     skipped: tuple[SkippedFiles, ...] = ()
+    refused: tuple[RefusedRecords, ...] = ()
+    absent: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -77,7 +85,8 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        counts, tally = asdict(self.counts), _plain(self.tally)
+        counts = asdict(self.counts)
+        tally = _plain(self.tally, {one.code: one.records for one in self.refused})
         for measured_by_runs in ("documents", "redescribed", "seconds"):
             del counts[measured_by_runs]
         return {
@@ -95,13 +104,18 @@ class Plan:
             "is_new_encoding": self.is_new_encoding,
             "sources": [one.to_dict() for one in self.sources],
             "held_back": [asdict(held) for held in self.held_back],
+            "absent": list(self.absent),
             "skipped": [asdict(one) for one in self.skipped],
         }
 
 
-def _plain(tally: Tally) -> dict[str, int]:
+def _plain(tally: Tally, refused: Mapping[str, int]) -> dict[str, Any]:
     found = asdict(tally)
-    return found | {"refused": found.pop("rejected"), "chars": found.pop("chars_to_encode")}
+    return found | {
+        "refused": found.pop("rejected"),
+        "refused_by_code": most_first(refused),
+        "chars": found.pop("chars_to_encode"),
+    }
 
 
 def plan(job: Job) -> Plan:
@@ -124,7 +138,7 @@ def plan(job: Job) -> Plan:
         scan = Scan(catalog, staged, run_id, version, encoding_id, job.outputs, job.scanned, by_source=True)
         forecast = Forecast(catalog, staged, engine)
         progress = Progress.begin(run_id)
-        progress.tally = scan.tally
+        progress.tally, progress.reading = scan.tally, scan.reading
         try:
             for shard in scan.shards(first(job.items(catalog), job.limit)):
                 refresh()
@@ -153,6 +167,8 @@ def plan(job: Job) -> Plan:
         sources=_by_source(job, scan, held_back),
         held_back=held_back,
         skipped=tuple(scan.skipped_files),
+        refused=tuple(scan.refused_records),
+        absent=job.absent,
     )
 
 
@@ -160,7 +176,8 @@ def _by_source(job: Job, scan: Scan, held_back: tuple[HeldBack, ...]) -> tuple[S
     if job.scanned is None or scan.of_sources is None:
         return ()
     held = {one.source: one for one in held_back}
-    pairs = zip(job.scanned, scan.of_sources.tallies, strict=True)
+    of_sources = zip(job.scanned, scan.of_sources.tallies, scan.of_sources.refused, strict=True)
     return tuple(
-        SourcePlan(source=source.spec, tally=tally, held_back=held.get(source.name)) for source, tally in pairs
+        SourcePlan(source=source.spec, tally=tally, refused=refused, held_back=held.get(source.name))
+        for source, tally, refused in of_sources
     )

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts, Shard
+from polyseme.storage.wording import many
 from polyseme.tasks.engine import Cancelled
-from polyseme.tasks.shards.tally import Tally
+from polyseme.tasks.shards.tally import Reading, Tally
 
 Listener = Callable[[str, float | None], None]
 """Takes a line about a run and the share of it that is done, None while that is not known."""
@@ -21,6 +23,10 @@ _STOPPED = "Stopped on request; committed shards are kept, the rest was not star
 _CHECK_EVERY_SECONDS = 1.0
 _RATE_AFTER_SECONDS = 2.0
 """Before that the first batches say nothing about the rate."""
+_LONG_SECONDS = 5.0
+"""A file that is read for longer is named."""
+_NAME_BEGIN, _NAME_END = 20, 12
+"""Characters that are shown of a longer name. A terminal of 80 columns has 50 for all that is said."""
 
 
 @contextmanager
@@ -79,7 +85,8 @@ def _while_staged(shard: Shard, lake: Lake) -> Callable[[int], None]:
 class Progress:
     """Shared by the threads of one run. `chars_planned` grows until `planned` is set.
 
-    `tally` is what its scan has counted so far, `phase` what it waits for, `running` when the model first ran.
+    `tally` is what its scan has counted so far, `reading` where it is, `phase` what it waits for, `running` when the
+    model first ran.
     """
 
     run_id: str
@@ -94,7 +101,10 @@ class Progress:
     running: float | None = None
     stopped: bool = False
     tally: Tally = field(default_factory=Tally)
+    reading: Reading = field(default_factory=Reading)
     phase: str = ""
+    _came_to: tuple[int, str, float] = (0, "", 0.0)
+    """The file at which the scan was when that was last looked at, and since when."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @staticmethod
@@ -153,6 +163,17 @@ class Progress:
         per_char = self.counts.forward_tokens / max(1, self.chars_done)
         return min(1.0, self.tokens_forward / (per_char * self.chars_planned))
 
+    def long_read(self) -> tuple[str, float] | None:
+        """Return the name of the file at which the scan has been long, and for how many seconds; None if it moves.
+
+        Counts from when it was first asked while the scan was there.
+        """
+        now, files, uri = time.perf_counter(), self.reading.files, self.reading.uri
+        if (files, uri) != self._came_to[:2]:
+            self._came_to = (files, uri, now)
+        since = now - self._came_to[2]
+        return (_name(uri), since) if uri and not self.planned and since >= _LONG_SECONDS else None
+
     @property
     def seconds_left(self) -> float | None:
         """Estimate from the rate so far; None until the first shard is done."""
@@ -167,7 +188,7 @@ def describe(progress: Progress) -> str:
     left = progress.seconds_left
     ending = f", about {duration(left)} left" if left is not None else ""
     return (
-        f"{progress.documents:,} documents, {progress.tokens_forward:,} tokens run, {rate:,.0f}/s"
+        f"{many(progress.documents, 'documents')}, {many(progress.tokens_forward, 'tokens')} run, {rate:,.0f}/s"
         f"{reused(progress.counts)}{ending}"
     )
 
@@ -177,22 +198,35 @@ def reused(counts: Counts) -> str:
     if not counts.reused_sentences:
         return ""
     encoded = counts.sentences - counts.reused_sentences
-    return f", {encoded:,} sentences encoded, {counts.reused_sentences:,} reused"
+    return f", {many(encoded, 'sentences')} encoded, {counts.reused_sentences:,} reused"
 
 
 def line(progress: Progress) -> str:
     """Return what people see: what was read while nothing is encoded, then as `describe` says."""
     tally, waiting = progress.tally, f"{progress.phase}; " if progress.phase else ""
+    if (long := progress.long_read()) is not None:
+        waiting = f"reading {long[0]} for {duration(long[1])}; "
     to_encode = tally.new + tally.changed
     if progress.documents:
-        return describe(progress)
+        return f"{waiting if long else ''}{describe(progress)}"
     if progress.tokens_forward:
         seconds = progress.seconds_running
         speed = f", {progress.tokens_forward / seconds:,.0f}/s" if seconds > _RATE_AFTER_SECONDS else ""
-        return f"{to_encode:,} documents to encode, {progress.tokens_forward:,} tokens run{speed}"
+        return f"{many(to_encode, 'documents')} to encode, {many(progress.tokens_forward, 'tokens')} run{speed}"
     rate = tally.documents / max(progress.seconds, 1e-3)
     speed = f" ({rate:,.0f}/s)" if not progress.planned else ""
-    return f"{waiting}{tally.documents:,} documents read{speed}, {tally.unchanged:,} unchanged, {to_encode:,} to encode"
+    read = many(tally.documents, "documents")
+    if progress.reading.files and (long or not tally.documents):
+        read += f" of {many(progress.reading.files, 'files')}"
+    return f"{waiting}{read} read{speed}, {tally.unchanged:,} unchanged, {to_encode:,} to encode"
+
+
+def _name(uri: str) -> str:
+    """Return the last name in an address, shortened, with a question mark for each character that has no shape."""
+    name = unquote(uri.partition("?")[0].rstrip("/").rpartition("/")[2])
+    shown = "".join(character if character.isprintable() else "?" for character in name)
+    whole = len(shown) <= _NAME_BEGIN + _NAME_END + 1
+    return shown if whole else f"{shown[:_NAME_BEGIN]}…{shown[-_NAME_END:]}"
 
 
 def duration(seconds: float) -> str:

@@ -125,6 +125,8 @@ class Run:
             error=error,
             held_back=tuple(by_source(self.scan.held_back)),
             skipped=tuple(self.scan.skipped_files),
+            refused=tuple(self.scan.refused_records),
+            absent=self.job.absent,
             broken_parts=() if raised else broken_parts(self.catalog, self.scan.encoding_id),
         )
         self._ended = True

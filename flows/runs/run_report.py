@@ -9,6 +9,7 @@ from polyseme.storage.database.skipped_files import SkippedFiles
 from polyseme.storage.records import Counts, HeldBack
 from polyseme.tasks.markdown import code, literal
 from polyseme.tasks.shards.deletion_guard import explain
+from polyseme.tasks.shards.refused_tally import RefusedRecords
 from polyseme.tasks.shards.tally import Tally
 
 HELD_BACK = "held-back"
@@ -24,7 +25,8 @@ class RunReport:
 
     `held_back` has a record for each source of which documents were held back from deletion, `broken_parts` the paths
     of parts of the encoding that merges found missing or changed, in this run or before. `skipped` are the files that
-    no reader reads, by source, extension and reason.
+    no reader reads, by source, extension and reason, `refused` the records that were refused, by code.
+    `absent` are the sources that were not there.
     """
 
     run_id: str
@@ -40,10 +42,15 @@ class RunReport:
     held_back: tuple[HeldBack, ...] = ()
     broken_parts: tuple[str, ...] = ()
     skipped: tuple[SkippedFiles, ...] = ()
+    refused: tuple[RefusedRecords, ...] = ()
+    absent: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return asdict(self) | {"lane_busy": self.lane_busy}
+        found = asdict(self)
+        del found["refused"]
+        by_code = {one.code: one.records for one in self.refused}
+        return found | {"refused_by_code": by_code, "lane_busy": self.lane_busy}
 
     @property
     def lane_busy(self) -> float:
@@ -112,6 +119,11 @@ def markdown(report: RunReport) -> str:
             f"| {one.files:,} | {literal(one.extension)} | {one.reason} | {code(one.example)} |"
             for one in report.skipped[:MOST_SKIPPED]
         ]
+    if report.absent:
+        lines += ["", f"**Not there:** {', '.join(map(code, report.absent))}"]
+    if report.refused:
+        lines += ["", "| refused records | reason | example |", "|---:|---|---|"]
+        lines += [f"| {one.records:,} | {literal(one.code)} | {code(one.examples[0])} |" for one in report.refused]
     if report.held_back:
         lines += ["", *(f"**Held back:** {literal(explain(held))}" for held in report.held_back)]
     elif report.error:

@@ -21,7 +21,7 @@ class ScanThread:
         self, scan: Scan, items: Callable[[], Iterator[Item]], *, limit: int | None, progress: Progress
     ) -> None:
         self.scan, self.progress = scan, progress
-        progress.tally = scan.tally
+        progress.tally, progress.reading = scan.tally, scan.reading
         self._items, self._limit = items, limit
         self._staged: queue.SimpleQueue[Shard | BaseException | None] = queue.SimpleQueue()
         self._decided = threading.Event()

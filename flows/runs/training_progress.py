@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from polyseme.flows.runs.progress import announce, duration
+from polyseme.storage.wording import many
 from polyseme.tasks.training.checkpoints import StepLog
 from polyseme.tasks.training.settings import TrainingConfig
 
@@ -32,7 +33,7 @@ def evaluation_reporter() -> Callable[[int], None]:
     def report(tokens: int) -> None:
         nonlocal read
         read += tokens
-        announce(f"evaluating the model for its card, {read:,} tokens read", 1.0)
+        announce(f"evaluating the model for its card, {many(read, 'tokens')} read", 1.0)
 
     return report
 

@@ -59,10 +59,12 @@ def listed_changes(
 
 
 def _states(resolved: Callable[[], Sequence[Source]]) -> tuple[States, str | None]:
-    """Return what is listed, and why that is not all."""
+    """Return what is listed, and why that is not all: of an absent source nobody says that its files are gone."""
     found: States = {}
     try:
         for source in resolved():
+            if source.absent and source.kind != "web":  # of which a server says that it is gone
+                return found, f"{source.away} is not there"
             for item in source.listed(ReadOptions(), reading=""):
                 if isinstance(item, Reject) and item.code != TABLE_IN_FOLDER:
                     return found, f"{item.uri} {item.message}"

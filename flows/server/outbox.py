@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from polyseme.flows.display.terminal import note
 from polyseme.flows.events import URIS_IN_AN_EVENT, SendError, SourceChanged, as_event, event_id, now
+from polyseme.storage.wording import many
 
 _LONGEST_PAUSE, _MOST_DOUBLINGS = 30.0, 6
 
@@ -59,6 +60,6 @@ class Outbox:
             self._not_before = at + min(_LONGEST_PAUSE, 0.5 * 2**self._failures)
             return
         for payload, _ in self._waiting.values():
-            note(f"{payload.corpus}: {payload.reason}, {payload.files} files")
+            note(f"{payload.corpus}: {payload.reason}, {many(payload.files, 'files')}")
         self._waiting.clear()
         self._failures, self._not_before = 0, 0.0

@@ -15,6 +15,7 @@ from polyseme.flows.display.terminal import note
 from polyseme.flows.server.deployments import as_served
 from polyseme.flows.server.silent_runs import HEARTBEAT_SECONDS, close_silent_runs
 from polyseme.flows.signals.ending import EndedBySignal, arrived, handled_by, heard
+from polyseme.storage.wording import many
 
 _PAUSE = 2.0
 
@@ -28,7 +29,7 @@ def serve(deployments: Sequence[dict[str, Any]], *, limit: int, poll_seconds: fl
             heartbeat_seconds=HEARTBEAT_SECONDS,
         )  # fmt: skip
         added = [await runner.aadd_deployment(as_served(deployment)) for deployment in deployments]
-        note(f"Serving {len(deployments)} deployments. Ctrl-C stops.")
+        note(f"Serving {many(len(deployments), 'deployments')}. Ctrl-C stops.")
         async with asyncio.TaskGroup() as tasks:
             closing = tasks.create_task(close_silent_runs(added))
             with handled_by(runner.handle_sigterm):

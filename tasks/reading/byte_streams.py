@@ -22,6 +22,10 @@ _ZSTD_INPUT = 256
 """A zstd block of 4 bytes can expand to 128 KiB: at most 8 MiB per step."""
 _LARGEST_WINDOW = 1 << 31
 """What `zstd --long=31` writes. The memory is taken only as far as the stream expands, which is limited."""
+_ZSTD_DICTIONARY_FRAME = b"\x5d\x2a\x4d\x18"
+_ZSTD_DICTIONARY = b"\x37\xa4\x30\xec"
+_MOST_DICTIONARY = 16 << 20
+"""Tools make dictionaries of 100 KB."""
 _SHORTER_WINDOW = "Compress it with a window of at most 2 GiB (zstd --long=31), or pipe it through zstd -dc into -"
 _XZ_MEMORY = 1 << 28
 """What `xz -9` writes takes 65 MiB."""
@@ -154,9 +158,13 @@ def _zstd_chunks(raw: BinaryIO) -> Iterator[bytes]:
     """Decompress frame by frame. zstandard's own reader takes a truncated frame for a complete one."""
     import zstandard  # only here: machines that read no .zst files need not have it
 
-    decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
+    dictionary, head = _zstd_dictionary(raw)
+    decompressor = zstandard.ZstdDecompressor(
+        max_window_size=_LARGEST_WINDOW, dict_data=zstandard.ZstdCompressionDict(dictionary) if dictionary else None
+    )
     frame = None
-    while data := raw.read(_ZSTD_INPUT):
+    while data := head or raw.read(_ZSTD_INPUT):
+        head = b""
         while data:
             frame = frame or decompressor.decompressobj()
             try:
@@ -164,6 +172,8 @@ def _zstd_chunks(raw: BinaryIO) -> Iterator[bytes]:
             except zstandard.ZstdError as error:
                 if "too much memory" in str(error):
                     raise ExpansionError("needs more than 2 GiB of memory to decompress", _SHORTER_WINDOW) from error
+                if "Dictionary mismatch" in str(error):
+                    raise OSError("it needs a dictionary that is not in it; decompress it with zstd -D") from error
                 raise OSError(str(error)) from error
             data = b""
             if frame.eof:
@@ -172,6 +182,31 @@ def _zstd_chunks(raw: BinaryIO) -> Iterator[bytes]:
                 yield chunk
     if frame is not None:
         raise EOFError("the last zstd frame is not complete")
+
+
+def _zstd_dictionary(raw: BinaryIO) -> tuple[bytes, bytes]:
+    """Return the dictionary of the frames that follow, empty for none, and what was read of them.
+
+    It stands in a skippable frame of its own, compressed or not, as "Zstandard Compression for WARC Files 1.0" proposes
+    (https://iipc.github.io/warc-specifications/specifications/warc-zstd/).
+    """
+    import zstandard
+
+    head = raw.read(8)
+    size = int.from_bytes(head[4:], "little")
+    if len(head) < 8 or not head.startswith(_ZSTD_DICTIONARY_FRAME) or size > _MOST_DICTIONARY:
+        return b"", head
+    content = raw.read(size)
+    if len(content) < size:
+        raise EOFError("the dictionary is not complete")
+    if content.startswith(zstandard.FRAME_HEADER):
+        try:
+            content = zstandard.ZstdDecompressor().stream_reader(content).read(_MOST_DICTIONARY + 1)
+        except zstandard.ZstdError as error:
+            raise OSError(f"its dictionary is damaged: {error}") from error
+        if len(content) > _MOST_DICTIONARY:
+            raise ExpansionError(f"its dictionary expands to more than {_MOST_DICTIONARY:,} bytes")
+    return (content if content.startswith(_ZSTD_DICTIONARY) else b""), b""
 
 
 def skip_blank_lines(stream: io.BufferedReader, blank: bytes) -> int:

@@ -43,6 +43,11 @@ class ObjectSource(Source):
     shape: Literal["object", "prefix", "pattern"] = field(kw_only=True)
 
     @property
+    def away(self) -> str:
+        """The bucket: a prefix is there if its bucket is, though nothing may be below it."""
+        return f"{self.store} ({self.name})"
+
+    @property
     def single(self) -> str | None:
         """The address of the one object; None for another shape."""
         return self.store.uri(self.key) if self.shape == "object" else None
@@ -66,7 +71,12 @@ class ObjectSource(Source):
         return self.store.uri(self.key if self.shape == "object" else self.root)
 
     def listed(self, options: ReadOptions, *, reading: str) -> Iterator[Listed]:
-        """Yield the objects to read and what is skipped, by key; or the place if it cannot be listed."""
+        """Yield the objects to read and what is skipped, by key; or the place if it cannot be listed.
+
+        Nothing without a bucket.
+        """
+        if self.absent:
+            return
         at = time.time_ns()
         try:
             found = self.store.object(self.key) if self.shape == "object" else self.store.listed(self.root)
@@ -227,7 +237,8 @@ def resolve_objects(
     is_prefix = not key or key.endswith("/")
     one = _source(spec, store, key, "object")
     prefix = _source(spec, store, key if is_prefix else f"{key}/", "prefix")
-    choices = [prefix] if is_prefix else [one, prefix]
+    pattern = _source(spec, store, key, "pattern") if MAGIC.search(key) else None
+    choices = [*([] if is_prefix else [one]), prefix, *([pattern] if pattern else [])]
     failed: OSError | None = None
     try:
         found = store.kind_of(key)
@@ -237,21 +248,27 @@ def resolve_objects(
             if not may_be_read(key.rpartition("/")[2]):
                 raise UsageError(f"source {spec!r} is of a format that is not read; docs/formats.md has those that are")
             return one
-        if MAGIC.search(key):
-            pattern = _source(spec, store, key, "pattern")
-            choices.append(pattern)
-            if not pattern.root or store.kind_of(pattern.root) is not None:
-                return pattern
+        if pattern is not None and store.kind_of(pattern.root) is not None:
+            return pattern
     except OSError as error:
         failed = error
-        if MAGIC.search(key):
-            choices.append(_source(spec, store, key, "pattern"))
+    is_there = failed is not None or _is_there(store)
     for missing in choices:
         if known(missing):
-            return missing if failed else replace(missing, absent=True)
+            return replace(missing, absent=not is_there)
     if failed is not None:
         raise UsageError(f"source {spec!r} cannot be reached: {failed.strerror}")
+    if not is_there:
+        raise UsageError(f"source {spec!r} does not exist: {store} is not there; check its name, and whose it is")
     raise UsageError(f"source {spec!r} does not exist: no object has this key, or begins with it; list the bucket")
+
+
+def _is_there(store: ObjectStore) -> bool:
+    """Return whether a bucket is there, or may be: that takes other rights than a listing below a prefix."""
+    try:
+        return store.exists()
+    except OSError:
+        return True
 
 
 def _source(spec: str, store: ObjectStore, key: str, shape: Literal["object", "prefix", "pattern"]) -> ObjectSource:

@@ -48,6 +48,10 @@ class ObjectStore:
     scheme: str
     bucket: str
 
+    def __str__(self) -> str:
+        kind = {"az": "container", "hf": "repository"}.get(self.scheme, "bucket")
+        return f"the {kind} {self.bucket}"
+
     def uri(self, key: str) -> str:
         """Return the address of an object as documents have it: in ASCII, everything odd percent-encoded."""
         return _root(self) + quote(key)
@@ -89,6 +93,16 @@ class ObjectStore:
             (found,) = self._filesystem().get_file_info([at])
         kinds: dict[object, Literal["object", "prefix"]] = {FileType.File: "object", FileType.Directory: "prefix"}
         return kinds.get(found.type)
+
+    def exists(self) -> bool:
+        """Return whether the bucket is there, whoever it belongs to. Raises OSError if the store does not answer."""
+        from pyarrow.fs import FileType
+
+        with _explained(self):
+            if self.scheme == "hf":
+                hub().invalidate_cache()
+            (found,) = self._filesystem().get_file_info([self.bucket])
+        return bool(found.type != FileType.NotFound)
 
     def _stored(self, found: Iterable[FileInfo]) -> Iterator[Stored]:
         from pyarrow.fs import FileType

@@ -25,6 +25,7 @@ from polyseme.tasks.reading.skipped import Skipped
 from polyseme.tasks.reading.source import Source
 from polyseme.tasks.reading.standard_input import check_stdin_name
 from polyseme.tasks.reading.tables.source import is_delta_folder, is_table, resolve_delta, resolve_table
+from polyseme.tasks.reading.web_files import refusal
 from polyseme.tasks.reading.web_source import resolve_web
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -70,7 +71,11 @@ def refuse_credentials(specs: Sequence[str]) -> None:
     for spec in specs:
         if is_database(spec):
             parse(spec)
-        elif scheme := scheme_with_secret(spec):
+        elif (scheme := scheme_with_secret(spec)) is None:
+            continue
+        elif scheme.lower() in ("https", "http"):
+            raise UsageError(refusal(scheme))
+        else:
             raise UsageError(
                 f"A source {scheme}://… has a user, a password or a query in its address, which would be stored in the "
                 "catalog and in logs. Leave them out, and give credentials in the environment: for S3 AWS_PROFILE, or "

@@ -41,6 +41,11 @@ class Source(ABC):
         return self.target
 
     @property
+    def away(self) -> str:
+        """What is not there, of a source that is absent."""
+        return self.name
+
+    @property
     def single(self) -> str | None:
         """The address of the one file that this source is; None for a source that may have several, or none."""
         return None

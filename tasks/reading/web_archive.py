@@ -12,7 +12,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import quote
 
 from polyseme.storage.records import Document, Reject
@@ -49,6 +49,7 @@ _MOST_DIGITS = 19
 _PLAIN = ("", "identity", "none")
 _GZIP = 16 + zlib.MAX_WBITS
 _MARK = b"\xef\xbb\xbf"
+_RECORD = b"WARC/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def read_web_archive(
             yield from read_web_archive(stream, uri, options, parsers=own)
         return
     waiting: deque[_Page | Reject | Skipped] = deque()
-    records, number, failure = _records(stream, options.parse_mb << 20), 0, None
+    records, number, failure = _records(_Segments(stream), options.parse_mb << 20), 0, None
     while True:
         try:
             record = next(records, None)
@@ -94,16 +95,81 @@ def read_web_archive(
         yield Place(uri, "", uri).refuse("empty-file", message)
 
 
-def _records(stream: io.BufferedReader, limit: int) -> Iterator[WarcRecord]:
+class _Segments:
+    """A stream in segments, each of which ends before a block of the stream that begins with a record.
+
+    Blocks end where frames of a compressed file do, and each record should have one: if it ends early, it takes nothing
+    of the next. All ends where the stream cannot be read any further, so that what is before is; `failure` says why.
+    """
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+        self._given = self._next = b""
+        self._has_begun = False
+        self.failure: Exception | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes of the segment, as many as there are without another look; none at its end."""
+        if self._next:
+            return b""
+        if self._given:
+            size = len(self._given) if size < 0 else size
+            block, self._given = self._given[:size], self._given[size:]
+            return block
+        block = self._block(size)
+        if self._has_begun and block.startswith(_RECORD):
+            self._next = block
+            return b""
+        self._has_begun = self._has_begun or bool(block)
+        return block
+
+    def advance(self) -> bool:
+        """Leave the rest of the segment, and go to the next one; return whether there is one."""
+        while self.read(BLOCK):
+            pass
+        self._given, self._next = self._next, b""
+        return bool(self._given)
+
+    def tell(self) -> int:
+        """Return how much was read."""
+        return self._stream.tell()
+
+    def _block(self, size: int) -> bytes:
+        if self.failure is not None:
+            return b""
+        try:
+            return self._stream.read1(size)
+        except Exception as error:
+            self.failure = error
+            return b""
+
+
+def _records(source: _Segments, limit: int) -> Iterator[WarcRecord]:
     """Yield the records with a page; what is in one of up to `limit` bytes is in memory.
 
-    Each is yielded once the next one is found: the iterator goes on from the content of a record, and would end at one
-    that is not coded as it says.
+    Raises at the end what was first wrong with a segment, or else with the stream.
+    """
+    failure: Exception | None = None
+    while True:
+        try:
+            yield from _records_of_segment(source, limit)
+        except Exception as error:
+            failure = failure or error
+        if not source.advance():
+            break
+    if failure := failure or source.failure:
+        raise failure
+
+
+def _records_of_segment(segment: _Segments, limit: int) -> Iterator[WarcRecord]:
+    """Yield each record once the next one is found: the iterator goes on from the content of a record, and would end at
+    one that is not coded as it says.
     """
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
     kinds = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
     # What is compressed was expanded before, within limits.
+    stream = cast("BinaryIO", segment)
     found = ArchiveIterator(stream, record_types=kinds, parse_http=False, stream_detect=False, auto_decode="none")
     held: WarcRecord | None = None
     try:

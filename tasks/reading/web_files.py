@@ -8,6 +8,7 @@ large into a temporary file.
 from __future__ import annotations
 
 import errno
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 MEMORY_BYTES = 8 << 20
 _BLOCK = 1 << 20
+_PORTS = {"https": 443, "http": 80}
+_PORT = re.compile(r":\d*$")
+_AS_TYPED = "/%:@$&()*+,;=~-._"
 _SECONDS = 30.0
 """How long a server may say nothing."""
 _TRIES = 3
@@ -43,18 +47,33 @@ class Version:
 
 
 def address_of(spec: str) -> str:
-    """Return a web address in ASCII, as documents have it. Raises UsageError for one without a host or a file."""
+    """Return a web address in ASCII, as documents have it: one for all that mean the same. `/` is a home page.
+
+    Raises UsageError for one without a host.
+    """
     try:
         parts = urlsplit(spec)
-        hostname = parts.hostname
+        hostname, port = parts.hostname, parts.port
     except ValueError as error:
         raise UsageError(f"source {spec!r} is not an address ({error}); write https://host/path/to/file") from error
-    if not hostname or not parts.path.strip("/"):
-        raise UsageError(f"source {spec!r} names no file; write https://host/path/to/file")
+    if not hostname:
+        raise UsageError(f"source {spec!r} names no host; write https://host/path/to/file")
     if parts.query or parts.username or parts.password:
-        raise UsageError("An address with a user, a password or a query is not read: it would be stored with the run.")
+        raise UsageError(refusal(parts.scheme))
+    scheme, host = parts.scheme.lower(), _PORT.sub("", parts.netloc.lower())
+    if port not in (None, _PORTS[scheme]):
+        host = f"{host}:{port}"
     # What is percent-encoded already stays so. `!` is: before a slash it divides an archive from what is in it.
-    return f"{parts.scheme.lower()}://{parts.netloc.lower()}{quote(parts.path, safe='/%:@$&()*+,;=~-._')}"
+    return f"{scheme}://{host}{quote(parts.path or '/', safe=_AS_TYPED)}"
+
+
+def refusal(scheme: str) -> str:
+    """Return why an address with a user, a password or a query is not read, and what to do, without repeating it."""
+    return (
+        f"An address {scheme.lower()}://… has a user, a password or a query (?…) in it, which would be stored in the "
+        "catalog and in logs. Give the address without it if the server takes that, or download the file and name its "
+        "path; a question mark that is part of a file's name is written %3F."
+    )
 
 
 def version(address: str) -> Version:

@@ -159,5 +159,6 @@ def resolve_web(spec: str, *, known: Callable[[Source], bool] = lambda source: F
 
 
 def _name(address: str) -> str:
-    """Return the last name in an address."""
-    return unquote(address.rstrip("/").rpartition("/")[2]).replace("/", "_")
+    """Return the last name in an address; of a home page `index`, since the end of a host is no suffix."""
+    path = address.partition("://")[2].partition("/")[2].rstrip("/")
+    return unquote(path.rpartition("/")[2]).replace("/", "_") if path else "index"

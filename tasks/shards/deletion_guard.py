@@ -12,9 +12,21 @@ from dataclasses import dataclass, field
 
 from polyseme.storage.errors import UsageError
 from polyseme.storage.records import HeldBack, Reason
+from polyseme.storage.wording import many
 
 EXAMPLES = 5
 """Addresses that are kept of what was held back."""
+_WEB = "Does its server still give all of it"
+_BUCKET = "Is the bucket there, of this account and complete"
+_DATABASE = "Is it the right database, does its table or query still give rows"
+_TABLE = "Is the table there and its newest version complete"
+_DOUBTS = {
+    "https": _WEB, "http": _WEB,
+    "s3": _BUCKET, "gs": _BUCKET, "az": _BUCKET, "hf": "Is the repository there, open to this account and complete",
+    "sqlite": _DATABASE, "postgresql": _DATABASE, "mysql": _DATABASE,
+    "delta": _TABLE, "iceberg": _TABLE,
+}  # fmt: skip
+"""What to ask about a source of which documents were not found again, by the scheme of its name."""
 _LIMIT = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%|(\d{1,18})")
 
 
@@ -100,14 +112,21 @@ def by_source(held: Sequence[HeldBack]) -> list[HeldBack]:
 
 def explain(held: HeldBack) -> str:
     """Return one paragraph for people: how many documents of which source, an example, why, and how to confirm."""
-    documents = f"{held.documents:,} document{'s' if held.documents != 1 else ''}"
+    were, they_are = ("was", "it is") if held.documents == 1 else ("were", "they are")
+    documents = many(held.documents, "documents")
     why = (
         "none of the documents it had was found"
         if held.reason == "nothing-found"
         else f"more than the limit of the {held.had:,} it had"
     )
     return (
-        f"{documents} of {held.source} were held back from deletion: {why} (for example {held.examples[0]}). Is it "
-        f"mounted and complete, and are --text-field and --id-field right? If they are gone, run the same command "
+        f"{documents} of {held.source} {were} held back from deletion: {why} (for example {held.examples[0]}). "
+        f"{_doubt(held.source)}, and are --text-field and --id-field right? If {they_are} gone, run the same command "
         f"again with --delete-limit {held.confirm_with}"
     )
+
+
+def _doubt(source: str) -> str:
+    """Return what may be wrong with a source, by the kind that its name shows, as the beginning of a question."""
+    scheme = source.partition("://")[0] if "://" in source else ""
+    return _DOUBTS.get(scheme, "Is it mounted and complete" if source.startswith("/") else "Is it whole")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.records import Reject
+from polyseme.storage.wording import many
 
 ROWS_OF_A_FILE = 10_000
 """About 3 MB of catalog. A million took 290 MB, and as much memory in every query that reads them."""
@@ -41,8 +42,8 @@ class _File:
     def rest_row(self) -> Reject:
         codes = ", ".join(f"{code} {number:,}" for code, number in self.rest.most_common())
         message = (
-            f"{self.rest.total():,} more records were refused ({codes}), from {self.first} to {self.last}; of one file "
-            f"{self.rows:,} are listed. Mend what these have in common, then run again"
+            f"{many(self.rest.total(), 'more records')} refused ({codes}), from {self.first} to {self.last}; of one "
+            f"file {self.rows:,} are listed. Mend what these have in common, then run again"
         )
         return Reject(self.uri, f"{self.first} to {self.last}", "scan", "more-rejects", message, "")
 

@@ -29,6 +29,7 @@ from polyseme.tasks.shards.identity import Identities, address_in, is_derived, i
 from polyseme.tasks.shards.increments import resumed, unread
 from polyseme.tasks.shards.presence import Presence
 from polyseme.tasks.shards.refusals import duplicate, key_bytes, taken, too_long
+from polyseme.tasks.shards.refused_tally import RefusedRecords, RefusedTally
 from polyseme.tasks.shards.reject_rows import RejectRows
 from polyseme.tasks.shards.seen_ids import SeenIds
 from polyseme.tasks.shards.settling import settle
@@ -36,7 +37,7 @@ from polyseme.tasks.shards.shielding import Shielding
 from polyseme.tasks.shards.skipped_rows import SkippedRows
 from polyseme.tasks.shards.skipped_tally import SkippedTally
 from polyseme.tasks.shards.staging import Stage
-from polyseme.tasks.shards.tally import SourceTallies, Tally, What
+from polyseme.tasks.shards.tally import Reading, SourceTallies, Tally, What
 from polyseme.tasks.shards.unopened_files import Closed, Unopened, UnopenedFiles
 
 Item = SourceFile | Document | Reject | Skipped
@@ -60,12 +61,12 @@ class Scan:
     by_source: bool = False
     """Whether to tally each source too, which costs a look-up for each document."""
     tally: Tally = field(default_factory=Tally)
+    reading: Reading = field(default_factory=Reading)
     of_sources: SourceTallies | None = None
-    refused: Counter[str] = field(default_factory=Counter)
-    """The number of rejected records by code."""
     held_back: list[HeldBack] = field(default_factory=list)
     """Deletions that were not made because they were too many."""
     seen: SeenIds = field(default_factory=SeenIds)
+    _refused: RefusedTally = field(default_factory=RefusedTally)
     _skipped: SkippedTally = field(default_factory=SkippedTally)
     _shielding: Shielding = field(init=False)
     _identities: Identities | None = None
@@ -114,11 +115,14 @@ class Scan:
         earlier = resumed(self.catalog, self.encoding_id, self.outputs, file)
         if earlier is not None:
             self._shielding.add(unread(file.uri))
+        self.reading.files += 1
+        self.reading.uri = file.uri
         self._readings.begin(file, earlier)
         for item in self.watching(file.read()):
             assert not isinstance(item, SourceFile)
             yield from self._taken(item)
         self._readings.end()
+        self.reading.uri = ""
 
     def _taken(self, item: Document | Reject | Skipped) -> Iterator[Pending]:
         longest = self.catalog.longest_key
@@ -160,6 +164,7 @@ class Scan:
             for unopened in closed:
                 self._count_passed(unopened.file.uri)
                 self._skip_again(unopened)
+            self.reading.files += len(closed)
             return
         for unopened in closed:
             if not self._is_passed(unopened):
@@ -173,6 +178,7 @@ class Scan:
                 return False
             for _, uri in unread.documents():
                 self._count_passed(uri)
+        self.reading.files += 1
         self._skip_again(unopened)
         if unread.has_moved and self._identities is not None:
             self._identities.meet_stranger()
@@ -222,6 +228,16 @@ class Scan:
         """Record the files that this scan, a whole one, skipped, in place of those of earlier scans of `sources`."""
         rows = SkippedRows(sources, self.shielded)
         self.catalog.replace_skipped(self.run_id, partial(rows.settle, self._skipped.rows(self._names)))
+
+    @property
+    def refused(self) -> Counter[str]:
+        """The number of rejected records so far, by code."""
+        return self._refused.by_code
+
+    @property
+    def refused_records(self) -> list[RefusedRecords]:
+        """What was rejected so far, by code, with examples."""
+        return self._refused.totals()
 
     @property
     def skipped_files(self) -> list[SkippedFiles]:
@@ -353,9 +369,11 @@ class Scan:
         return bool(self._coverage.of(uri))
 
     def _reject(self, reject: Reject) -> None:
-        self._count("rejected", reject.uri)
+        self.tally.add("rejected")
+        if self.of_sources is not None:
+            self.of_sources.refuse(reject.uri, reject.code)
+        self._refused.add(reject)
         self._readings.refuse_document(reject.uri)
-        self.refused[reject.code] += 1
         self._shielding.add(reject)
         # Whose id an address is shows when the batch is compared: another file may have moved from there.
         if reject.doc_id is not None and (self._identities is None or not is_derived(reject)):

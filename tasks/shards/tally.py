@@ -38,6 +38,17 @@ class Tally:
 
 
 @dataclass(slots=True)
+class Reading:
+    """Where a scan is: at which of its `files`, those that it need not open among them, and the address of that one.
+
+    The address is empty between two files, and for documents that come one by one.
+    """
+
+    files: int = 0
+    uri: str = ""
+
+
+@dataclass(slots=True)
 class SourceTallies:
     """A tally of each source. What several sources cover is counted for the first of them, which is read first.
 
@@ -46,17 +57,27 @@ class SourceTallies:
 
     covering: Callable[[str], tuple[int, ...]]
     tallies: Sequence[Tally]
+    refused: Sequence[Counter[str]]
+    """The refused records of each source, by code."""
     _deleted: dict[str, Counter[int]] = field(default_factory=dict)
 
     @staticmethod
     def of(sources: int, covering: Callable[[str], tuple[int, ...]]) -> SourceTallies:
         """Return empty tallies of so many sources."""
-        return SourceTallies(lru_cache(maxsize=1024)(covering), [Tally() for _ in range(sources)])
+        return SourceTallies(
+            lru_cache(maxsize=1024)(covering), [Tally() for _ in range(sources)], [Counter() for _ in range(sources)]
+        )
 
     def add(self, what: What, uri: str, *, chars: int = 0) -> None:
-        """Count a document, or a record that was refused."""
+        """Count a document."""
         for tally in self.of_first(uri):
             tally.add(what, chars=chars)
+
+    def refuse(self, uri: str, code: str) -> None:
+        """Count a record that was refused."""
+        for number in self.covering(uri)[:1]:
+            self.tallies[number].add("rejected")
+            self.refused[number][code] += 1
 
     def of_first(self, uri: str) -> Sequence[Tally]:
         """Return the tally of the source that reads a uri, in a list; an empty one if there is none."""

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.records import Document, Sentence
+from polyseme.storage.wording import many
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.sentences import AUTO, SPLITTER, Splitting, split
 from polyseme.tasks.text.tokenizer import TextTokenizer
@@ -97,8 +98,8 @@ def held_out(text: TrainingText, share: float, *, seed: int) -> npt.NDArray[np.b
     n = text.n_documents
     if n < 4:
         raise UsageError(
-            f"The sources hold {n} documents; at least 4 are needed, two of them for evaluation. Put each document in "
-            "a file or record of its own."
+            f"The sources hold {many(n, 'documents')}; at least 4 are needed, two of them for evaluation. Put each "
+            "document in a file or record of its own."
         )
     count = int(np.clip(round(n * share), 2, min(_HELD_OUT_MOST, n - 2)))
     held = np.zeros(n, bool)
@@ -140,7 +141,8 @@ def require_pairs(text: TrainingText, what: str) -> None:
     joints = text.joints()
     if (usable := len(np.unique(text.document[joints]))) < 2:
         raise UsageError(
-            f"The {what} has {text.n_documents} documents and {len(joints)} pairs of neighbouring sentences, which "
+            f"The {what} has {many(text.n_documents, 'documents')} and {many(len(joints), 'pairs')} of neighbouring "
+            "sentences, which "
             f"are in {usable} of the documents. Next Sentence Prediction needs two documents or more with paragraphs "
             "of several sentences: name more text, put each document in a file or record of its own, or raise "
             "--held-out."

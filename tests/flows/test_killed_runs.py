@@ -15,6 +15,7 @@ from polyseme.storage.database.schema import runs
 from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.connection import connect
+from polyseme.storage.wording import many
 from tests import processes
 from tests.flows.conftest import write_records
 from tests.flows.test_cli import polyseme
@@ -70,7 +71,7 @@ def test_a_killed_embed_is_shown_as_died_with_its_documents_and_the_next_goes_on
         assert connection.execute(runs.select()).mappings().one()["state"] == "died", "status recorded it"
     _, out, _ = polyseme(capfd, "status", "--lake", lake)
     assert f"died: process {pid} on " in out
-    assert f"Its {documents:,} documents are committed." in out
+    assert f"It committed {many(documents, 'documents')}." in out
 
     few = write_records(tmp_path / "few.jsonl", [{"id": "few", "text": "A short one."}])
     code, _, err = polyseme(capfd, "embed", few, "--lake", lake, *LEAN)

@@ -54,7 +54,7 @@ def test_of_one_file_ten_thousand_rejects_are_listed_and_the_rest_is_counted(run
     assert (len(listed), {row["code"] for row in listed}) == (ROWS_OF_A_FILE, {"bad-json"})
     assert (rest["uri"], rest["code"]) == ("file:///a", "more-rejects")
     assert rest["locator"] == f"line {ROWS_OF_A_FILE + 1} to line {many}"
-    assert rest["message"].startswith("2,000 more records were refused (bad-json 2,000)")
+    assert rest["message"].startswith("2,000 more records refused (bad-json 2,000)")
     assert runs.rows("SELECT doc_id FROM documents ORDER BY 1") == [("after",), ("before",)]
 
 

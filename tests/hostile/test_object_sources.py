@@ -124,6 +124,28 @@ def test_a_prefix_in_which_nothing_is_listed_deletes_nothing_until_that_is_confi
     assert lakeside.embed(source, limit="100%").tally.deleted == 2
 
 
+@pytest.mark.parametrize("place", ["", "c/", "c/*.txt", "c/a.txt"])
+def test_objects_of_a_bucket_that_is_not_there_are_absent_and_not_gone(
+    lakeside: Lakeside, bucket: Bucket, place: str
+) -> None:
+    source = fill(bucket, "c/a.txt") + place
+    lakeside.embed(source)
+    bucket.delete("c/a.txt")
+    (emptied,) = resolve([source], known=lambda source: True)
+    assert not emptied.absent
+    bucket.client.delete_bucket(Bucket=bucket.name)
+    (away,) = resolve([source], known=lambda source: True)
+    assert away.absent
+    assert away.away == f"the bucket {bucket.name} ({source})"
+    assert list(away.listed(ReadOptions(), reading="")) == []
+    with pytest.raises(UsageError, match=f"the bucket {bucket.name} is not there"):
+        resolve([source])
+    scan = lakeside.embed(source)
+    assert (scan.tally.deleted, lakeside.rejects(), len(lakeside.documents())) == (0, [], 1)
+    assert [held.reason for held in scan.held_back] == ["nothing-found"]
+    assert lakeside.embed(source, limit="100%").tally.deleted == 1
+
+
 def test_a_store_that_cannot_be_listed_costs_one_reject_and_no_document(
     lakeside: Lakeside, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

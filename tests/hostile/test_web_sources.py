@@ -9,6 +9,9 @@ import pytest
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.reading.patterns import Patterns
 from polyseme.tasks.reading.resolving import names, resolve
+from polyseme.tasks.reading.web_files import address_of
+from polyseme.tasks.reading.web_source import WebSource, _name
+from tests.extras import require
 from tests.hostile.lakeside import Lakeside, lakeside
 from tests.web_site import Site, put, server, site
 
@@ -99,6 +102,24 @@ def test_the_name_says_the_format_or_the_server_or_the_content(
     put(path, content, Content_Type=kind)
     lakeside.embed(site + path)
     assert max(lakeside.documents()) == f"{site}{path}{end}"
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", ""])
+def test_a_home_page_is_a_file_whatever_its_host_ends_in(lakeside: Lakeside, site: str, kind: str) -> None:
+    require("resiliparse", "documents")
+    put("/", b"<html><title>Home</title><p>The heron stood.</p></html>", ETag='"1"', Content_Type=kind)
+    # A host such as `host.zip` has no suffix, and neither has this one.
+    for address in (site, f"{site}/"):
+        lakeside.embed(address)
+        assert lakeside.documents() == {f"{site}/": f"{site}/"}
+    assert lakeside.rejects() == []
+    assert _name("https://example.zip/") == _name("https://example.zip") == "index"
+
+
+def test_an_address_with_and_without_its_default_port_is_one_document(lakeside: Lakeside) -> None:
+    sources = [WebSource(spec, "web", address_of(spec)) for spec in ("https://h.org:443/a.txt", "https://H.org/a.txt")]
+    assert sources[0].name == sources[1].name == sources[1].single == "https://h.org/a.txt"
 
 
 def test_records_whose_ids_are_addresses_are_no_files_of_the_web(lakeside: Lakeside, site: str) -> None:

@@ -56,7 +56,7 @@ class TestEmbedding:
     def test_one_corpus_is_embedded_as_its_table_says(self, capfd: pytest.CaptureFixture[str], here: Path) -> None:
         code, out, err = polyseme(capfd, "embed", "--corpus", "news")
         assert code == 0, err
-        assert out.startswith("news: 1 documents read: 1 new, ")
+        assert out.startswith("news: 1 document read: 1 new, ")
         assert len(out.splitlines()) == 1
         assert documents(here / "all") == [("a",)]
         assert not (here / "of-notes").exists()

@@ -146,7 +146,7 @@ def test_of_runs_over_the_same_sources_the_last_says_what_there_is_to_do() -> No
     died = run(25, state="died", error="process 7 on worker-3 ended.", sources=["/data/a b"])
     (one,) = to_do([], [], [run(26), died], "/lakes/n")
     assert one.command == "polyseme embed '/data/a b' --lake /lakes/n"
-    assert one.what.startswith("Run 8c1f2b3d4e25 died: process 7 on worker-3 ended. Its 12 documents are committed.")
+    assert one.what.startswith("Run 8c1f2b3d4e25 died: process 7 on worker-3 ended. It committed 12 documents.")
     assert to_do([], [], [run(26, sources=["/data/a b"]), died], "/lakes/n") == []
     (cancelled,) = to_do([], [], [run(26, state="cancelled", error=None, sources=["-"])], "lake")
     assert (cancelled.command, "was cancelled: no reason is recorded" in cancelled.what) == ("", True)
@@ -180,7 +180,7 @@ def test_a_long_error_leaves_room_for_what_to_do() -> None:
     (one,) = to_do([], [], [failed], "lake")
     assert len(one.what) < 350
     assert "\n" not in one.what
-    assert one.what.endswith("… Its 12 documents are committed. The rest, with the options as before")
+    assert one.what.endswith("… It committed 12 documents. The rest, with the options as before")
     lines = drawn(status(to_do=[{"what": one.what, "command": one.command}]))
     assert " ".join(line.strip() for line in lines).count("options as before: polyseme embed") == 1
 

@@ -160,7 +160,7 @@ def test_a_broken_part_and_an_error_are_failures(
     assert polyseme(capfd, "compact", "--lake", str(made.root))[0] == 1
     last = events(file)[-1]
     assert (last["eventType"], facet(last)["state"]) == ("FAIL", "failed")
-    assert "1 parts are broken" in last["run"]["facets"]["errorMessage"]["message"]
+    assert "1 broken part left alone" in last["run"]["facets"]["errorMessage"]["message"]
     assert facet(last)["counts"]["merges"] == len(last["outputs"]) > 0, "what was done is said all the same"
     assert spans(collector)["compact"].status.code == 2
 

@@ -107,7 +107,7 @@ def test_a_backfill_and_runs_that_fail_are_events_too(
     assert (first["eventType"], last["eventType"]) == ("START", "FAIL")
     assert spans(collector)["embed polyseme_mini"].status.code == 2
     message = last["run"]["facets"]["errorMessage"]["message"]
-    assert message == "1 of 1 shards failed after their retries: PolysemeError"
+    assert message == "1 of 1 shard failed after their retries: PolysemeError"
     assert "It cannot be written" not in file.read_text("utf-8")
     file.unlink()
 

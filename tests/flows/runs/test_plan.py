@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ class Planned:
         tally, counts = report["tally"], report["counts"]
         tally["refused"], tally["chars"] = tally.pop("rejected"), tally.pop("chars_to_encode")
         assert {name: planned[name] for name in tally} == tally
+        assert [*planned["refused_by_code"].items()] == [*report["refused_by_code"].items()]
         assert planned["is_exact"]
         assert {name: planned[name] for name in COUNTED} == {name: counts[name] for name in COUNTED}
         assert planned["to_encode"] == counts["documents"]
@@ -77,6 +79,8 @@ class Planned:
         if planned["sources"]:
             for name in tally:
                 assert sum(source[name] for source in planned["sources"]) == tally[name], name
+            by_source = (Counter(source["refused_by_code"]) for source in planned["sources"])
+            assert dict(sum(by_source, Counter())) == planned["refused_by_code"]
         assert (planned["tokens_per_second"] > 0) == (planned["forward_tokens"] > 0)
         return planned, report
 
@@ -135,6 +139,30 @@ def test_a_plan_is_what_the_run_then_does(planned: Planned, sources: tuple[Path,
     ] == [(1, 1, 0, 2, 1, 1), (0, 0, 3, 0, 0, 0)]
     assert found["reused_sentences"] >= 3
     assert 0 < found["sentences_to_encode"] < found["sentences"]
+
+
+def test_a_plan_says_why_records_would_be_refused_and_where_and_nothing_of_their_text(
+    capfd: pytest.CaptureFixture[str], planned: Planned, sources: tuple[Path, Path], lake: Path, tiny_folder: Path
+) -> None:
+    notes, mail = sources
+    (mail / "all.jsonl").write_text(
+        '{"id": "a", "text": "Good."}\n{"text": "secret\n["secret"]\n{"text": "secret\n{}\n'
+    )
+    (notes / "blank.txt").write_text(" ")
+    expected = {"bad-json": 2, "empty-text": 1, "missing-field": 1, "not-an-object": 1}
+    words = ("embed", notes, mail, "--lake", lake, "--model", tiny_folder, "--device", "cpu", "--dry-run")
+    code, out, err = polyseme(capfd, *words)
+    assert code == 0, err
+    assert "5 records refused: 2 bad-json, 1 empty-text, 1 missing-field, 1 not-an-object:" in out
+    at = (mail / "all.jsonl").as_uri()
+    assert f"  bad-json: {at} line 2 and 1 more\n" in out
+    assert f"  empty-text: {(notes / 'blank.txt').as_uri()}\n" in out
+    assert "secret" not in out + err
+    for _ in range(2):  # a file of which anything was refused is opened again, and its reasons are told again
+        found, _ = planned.then_run("embed", notes, mail)
+        assert [*found["refused_by_code"].items()] == [*expected.items()]
+        assert [source["refused"] for source in found["sources"]] == [1, 4]
+    assert "secret" not in json.dumps(found)
 
 
 def test_a_plan_says_what_is_held_back_and_why(planned: Planned, sources: tuple[Path, Path]) -> None:
@@ -283,7 +311,7 @@ def test_people_read_it_on_one_screen(
     assert len(lines) <= 12
     assert lines[0].split() == ["source", "read", "new", "changed", "unchanged", "refused", "held", "back"]
     assert lines[3].split() == ["all", "4", "0", "1", "3", "1", "3"]
-    assert "1 documents to encode in the encoding" in out
+    assert "1 document to encode in the encoding" in out
     assert "reused; " in out
     assert f"Held back: 3 documents of {sources[0]}" in out
     assert "nothing was written" in lines[-1]

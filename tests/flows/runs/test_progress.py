@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from polyseme.flows.runs.progress import Progress, describe, listening, phase, refresh, reporter
+from polyseme.flows.runs.progress import Progress, describe, line, listening, phase, refresh, reporter
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts, Outputs, Shard
 from polyseme.tasks.engine import Cancelled
@@ -72,6 +72,41 @@ def test_a_run_says_what_it_has_read_what_it_waits_for_and_then_what_the_model_h
     assert texts[2] == "104 documents to encode, 30 tokens run"
     assert texts[3].startswith("52 documents, 100 tokens run")
     assert [share for _, share in told] == [None, None, None, 0.5]
+
+
+def test_a_file_that_is_read_for_long_is_named_until_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    progress = Progress("run")
+    assert line(progress).startswith("0 documents read (")
+    progress.reading.files, progress.reading.uri = 3, "s3://b/c/%1B%5Bold%20mail.tar.gz"
+    assert line(progress).startswith("0 documents of 3 files read (")
+    monkeypatch.setattr("polyseme.flows.runs.progress._LONG_SECONDS", 0.0)
+    assert line(progress).startswith("reading ?[old mail.tar.gz for 0 s; 0 documents of 3 files read (")
+    progress.shard(Counts(documents=52, tokens=80, forward_tokens=100), chars=500)
+    assert line(progress).startswith("reading ?[old mail.tar.gz for 0 s; 52 documents, 100 tokens run")
+    progress.reading.uri = ""
+    assert line(progress).startswith("52 documents")
+    monkeypatch.setattr("polyseme.flows.runs.progress._LONG_SECONDS", 60.0)
+    progress.reading.files, progress.reading.uri = 4, "file:///c/next.txt"
+    assert line(progress).startswith("52 documents")
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("file:///a/b.txt", "b.txt"),
+        ("file:///a/%E2%80%AE%0Ab.txt", "??b.txt"),
+        ("file:///a/" + "long" * 20 + ".tar.gz", "longlonglonglonglong…glong.tar.gz"),
+        ("https://host/", "host"),
+        ("sqlite:////srv/news.db?query=SELECT%20a/b", "news.db"),
+    ],
+)
+def test_a_name_is_short_and_of_characters_that_are_shown(monkeypatch: pytest.MonkeyPatch, uri: str, name: str) -> None:
+    monkeypatch.setattr("polyseme.flows.runs.progress._LONG_SECONDS", 0.0)
+    progress = Progress("run")
+    progress.reading.files, progress.reading.uri = 1, uri
+    found = progress.long_read()
+    assert found is not None
+    assert found[0] == name
 
 
 def test_the_time_left_counts_from_when_the_model_first_ran() -> None:

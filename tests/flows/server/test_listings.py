@@ -85,6 +85,22 @@ def test_a_corpus_of_folders_and_objects_has_both_watched(bucket: Bucket, news: 
         watched([news], [f"s3://{bucket.name}/old/"])
 
 
+def test_a_bucket_that_is_not_there_is_told_and_its_objects_do_not_count_as_gone(
+    bucket: Bucket, news: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prefix = f"s3://{bucket.name}/news/"
+    bucket.put({"news/a.txt": b"A text.", "news/b.txt": b"Another text."})
+    with Watching(news, prefix) as watching:
+        assert watching.heard()["reason"] == "watch-started"
+        bucket.delete("news/a.txt", "news/b.txt")
+        bucket.client.delete_bucket(Bucket=bucket.name)
+        said = f"the bucket {bucket.name} ({prefix}) is not there"
+        wait_until(lambda: said in capsys.readouterr().err, "it is told")
+        bucket.client.create_bucket(Bucket=bucket.name)
+        bucket.put({"news/a.txt": b"Text that is new."})
+        wait_until(lambda: f"{prefix}a.txt" in (watching.heard()["uris"] or ()), "it is seen when it is back")
+
+
 def test_a_server_that_does_not_answer_is_told_once_and_nothing_counts_as_gone(
     site: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

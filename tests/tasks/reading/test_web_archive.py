@@ -6,10 +6,12 @@ import gzip
 import io
 import json
 import resource
+import struct
 import zlib
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading import readers
@@ -109,6 +111,71 @@ def test_an_archive_that_ends_early_is_told_and_what_is_whole_is_kept(tmp_path: 
     assert isinstance(found[0], Document)
     assert found[0].text == "Good."
     assert [getattr(item, "code", None) for item in found[1:]] == ["truncated"]
+
+
+def frames(*records: bytes, suffix: str, dictionary: bytes = b"") -> bytes:
+    """Compress each record by itself, as crawlers do."""
+    if suffix == ".gz":
+        return b"".join(map(gzip.compress, records))
+    data = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
+    return b"".join(zstandard.ZstdCompressor(dict_data=data).compress(record) for record in records)
+
+
+def told(found: list[Document | Reject | Skipped]) -> list[str]:
+    """Return texts, and the codes of rejects with their place."""
+    return [f"{i.code} {i.locator}".strip() if isinstance(i, Reject) else getattr(i, "text", "") for i in found]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("cut", [1, 9, 40])
+def test_pages_before_the_end_of_a_cut_archive_are_kept_when_each_is_compressed_by_itself(
+    tmp_path: Path, suffix: str, cut: int
+) -> None:
+    content = frames(INFO, page("one"), page("two"), page("three " * 40), suffix=suffix)
+    one, two, *last, end = told(read(tmp_path, content[:-cut], f"a.warc{suffix}"))
+    assert (one, two, end) == ("one", "two", "truncated")
+    assert last in ([], ["truncated record 3"], [("three " * 40).strip()])  # of gzip all may be there but the checksum
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("cut", [30, 150, 250])
+def test_a_record_that_ends_early_in_its_frame_takes_nothing_of_the_next(tmp_path: Path, suffix: str, cut: int) -> None:
+    content = frames(INFO, page("one"), page("two")[:-cut], page("three"), page("four"), suffix=suffix)
+    found = told(read(tmp_path, content, f"a.warc{suffix}"))
+    assert found == ["one", "truncated record 2", "three", "four"]
+
+
+def test_damage_in_one_frame_costs_no_other(tmp_path: Path) -> None:
+    content = frames(page("one"), b"WARC/ no record " * 99, page("two"), suffix=".zst")
+    assert told(read(tmp_path, content, "a.warc.zst")) == ["one", "two", "corrupt"]
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "compressed"])
+def test_a_zstd_archive_with_its_dictionary_in_the_first_frame_is_read(tmp_path: Path, packed: bool) -> None:
+    samples = [page(f"page {n} " + f"the heron stood in the reeds {n} " * 20) for n in range(200)]
+    dictionary = zstandard.train_dictionary(2000, samples).as_bytes()
+    content = frames(INFO, page("one"), page("two"), suffix=".zst", dictionary=dictionary)
+    held = zstandard.compress(dictionary) if packed else dictionary
+    first = struct.pack("<II", 0x184D2A5D, len(held)) + held
+    assert told(read(tmp_path, first + content, "a.warc.zst")) == ["one", "two"]
+    assert told(read(tmp_path, (first + content)[:-9], "a.warc.zst")) == ["one", "truncated"]
+    assert told(read(tmp_path, first[:-9], "a.warc.zst")) == ["truncated"]
+    (refused,) = read(tmp_path, content, "a.warc.zst")
+    assert isinstance(refused, Reject)
+    assert "needs a dictionary that is not in it" in refused.message
+
+
+def test_skippable_frames_of_any_kind_are_skipped(tmp_path: Path) -> None:
+    kinds = [struct.pack("<II", magic, 5) + b"hello" for magic in (0x184D2A5D, 0x184D2A50)]
+    pages = [frames(page(text), suffix=".zst") for text in ("one", "two")]
+    content = kinds[0] + pages[0] + kinds[1] + pages[1] + kinds[1]
+    assert told(read(tmp_path, content, "a.warc.zst")) == ["one", "two"]
+
+
+def test_a_dictionary_that_expands_without_end_is_refused(tmp_path: Path) -> None:
+    held = zstandard.compress(bytes(64 << 20))
+    content = struct.pack("<II", 0x184D2A5D, len(held)) + held + frames(page("one"), suffix=".zst")
+    assert told(read(tmp_path, content, "a.warc.zst")) == ["decompression-bomb"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 
 from polyseme.storage.errors import UsageError
+from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.reading.web_files import address_of, download, version
 
 DATE = "Sat, 28 Nov 2026 09:00:00 GMT"
@@ -140,9 +141,34 @@ def test_an_address_is_ascii_and_what_is_encoded_stays() -> None:
     assert address_of("HTTPS://Example.org/a b%20ü/c.txt") == "https://example.org/a%20b%20%C3%BC/c.txt"
 
 
-@pytest.mark.parametrize("spec", ["https://", "https://example.org", "https://example.org/"])
-def test_an_address_without_a_file_is_refused(spec: str) -> None:
-    with pytest.raises(UsageError, match="names no file"):
+@pytest.mark.parametrize(
+    ("address", "others"),
+    [
+        (
+            "https://example.org/x",
+            ["https://example.org:443/x", "HTTPS://Example.ORG:/x", "https://example.org:0443/x"],
+        ),
+        ("http://example.org/x", ["http://example.org:80/x", "http://EXAMPLE.org/x"]),
+        ("http://example.org:443/x", ["http://example.org:0443/x"]),
+        ("https://example.org:80/x", ["https://EXAMPLE.org:80/x"]),
+        ("https://example.org:8443/X", ["https://example.org:08443/X"]),
+        ("https://[::1]/x", ["https://[::1]:443/x"]),
+        ("https://example.org/", ["https://example.org", "https://example.org:443", "https://example.org/#top"]),
+    ],
+)
+def test_addresses_that_mean_the_same_are_one(address: str, others: list[str]) -> None:
+    assert {address_of(spec) for spec in (address, *others)} == {address}
+
+
+@pytest.mark.parametrize("spec", ["https://", "https:///a.txt", "https://:443/a.txt"])
+def test_an_address_without_a_host_is_refused(spec: str) -> None:
+    with pytest.raises(UsageError, match="names no host"):
+        address_of(spec)
+
+
+@pytest.mark.parametrize("spec", ["https://example.org:x/a", "https://example.org:99999/a"])
+def test_an_address_without_a_port_that_there_is_is_refused(spec: str) -> None:
+    with pytest.raises(UsageError, match="is not an address"):
         address_of(spec)
 
 
@@ -151,3 +177,6 @@ def test_an_address_with_a_secret_is_refused_without_repeating_it(spec: str) -> 
     with pytest.raises(UsageError) as raised:
         address_of(spec)
     assert "secret" not in str(raised.value)
+    with pytest.raises(UsageError, match="download the file") as raised:
+        resolve([spec])
+    assert not any(word in str(raised.value) for word in ("secret", "AWS"))

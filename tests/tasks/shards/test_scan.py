@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +13,11 @@ import pytest
 from polyseme.storage.database.staleness import mark_damaged
 from polyseme.storage.records import Document, Outputs, Reject
 from polyseme.storage.staging import read_staged
+from polyseme.tasks.reading.documents import ReadOptions
 from polyseme.tasks.reading.resolving import resolve
+from polyseme.tasks.reading.sources import list_sources
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
-from polyseme.tasks.shards.scan import Scan
+from polyseme.tasks.shards.scan import Item, Scan
 from polyseme.tasks.shards.staging import SHARD_CHARS, SHARD_CHARS_MOST, shard_chars
 from tests.tasks.conftest import LEAN, Runs, document
 
@@ -196,3 +200,21 @@ def test_every_reject_is_recorded_however_many_there_are(runs: Runs, monkeypatch
     scan = runs.embed(*(Reject("file:///a", f"line {i}", "read", "null-text", "no text") for i in range(10)))
     assert scan.tally.rejected == 10
     assert runs.rows("SELECT count(*) FROM rejects") == [(10,)]
+
+
+def test_a_scan_says_at_which_file_it_is(runs: Runs, tmp_path: Path) -> None:
+    for name in ("a.txt", "b.jsonl"):
+        (tmp_path / name).write_text('{"text": "One."}\n{"text": "Two."}\n')
+    scan = runs.scan()
+    seen: list[tuple[int, str]] = []
+
+    def watching(items: Iterable[Item]) -> Iterator[Item]:
+        for item in items:
+            if isinstance(item, Document):
+                seen.append((scan.reading.files, scan.reading.uri.rpartition("/")[2]))
+            yield item
+
+    scan.watching = watching
+    list(scan.shards(list_sources(resolve([str(tmp_path / "*.*")]), ReadOptions(), stdin=io.BytesIO())))
+    assert seen == [(1, "a.txt"), (2, "b.jsonl"), (2, "b.jsonl")]
+    assert (scan.reading.files, scan.reading.uri) == (2, "")

@@ -195,7 +195,7 @@ def test_a_newline_ends_a_paragraph_and_a_document_is_never_crossed(mini: Engine
 
 
 def test_too_little_text_is_an_error(mini: Engine) -> None:
-    with pytest.raises(UsageError, match="1 documents"):
+    with pytest.raises(UsageError, match="1 document and"):
         require_pairs(prepare(documents(1), mini.wordpiece), "text")
     lines = [Document(f"line{i}", f"file:///line{i}", "One sentence, and no more.") for i in range(3)]
     with pytest.raises(UsageError, match=r"4 documents and \d+ pairs .* in 1 of"):
