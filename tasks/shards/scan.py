@@ -7,13 +7,12 @@ memory. The catalog alone decides what is up to date.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from itertools import count
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.database import addresses
 from polyseme.storage.database.skipped_files import SkippedFiles
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Document, DocumentVersion, HeldBack, Outputs, Reject, Shard
@@ -27,6 +26,7 @@ from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.file_readings import FileReadings
 from polyseme.tasks.shards.identity import Identities, address_in, is_derived, is_impostor
 from polyseme.tasks.shards.increments import resumed, unread
+from polyseme.tasks.shards.moves import Moves
 from polyseme.tasks.shards.presence import Presence
 from polyseme.tasks.shards.refusals import duplicate, key_bytes, taken, too_long
 from polyseme.tasks.shards.refused_tally import RefusedRecords, RefusedTally
@@ -70,7 +70,7 @@ class Scan:
     _skipped: SkippedTally = field(default_factory=SkippedTally)
     _shielding: Shielding = field(init=False)
     _identities: Identities | None = None
-    _presence: Presence = field(default_factory=Presence)
+    _moves: Moves = field(init=False)
     _coverage: Coverage = field(init=False)
     _reject_rows: RejectRows = field(init=False)
     encodings: tuple[str, ...] = ()
@@ -90,10 +90,12 @@ class Scan:
         self._shielding = Shielding(self.catalog)
         if self.by_source and self.sources is not None:
             self.of_sources = SourceTallies.of(len(self.sources), self._coverage.reading)
-        if self.sources is not None:
+        presence, covers = Presence(), None if self.sources is None else self._covers
+        self._moves = Moves(self.catalog, self.encoding_id, self.encodings, presence, covers)
+        if covers is not None:
             seen = self.seen
             self._identities = Identities(
-                self.catalog, self._covers, seen=lambda id_: seen.is_new(id_) is not None, presence=self._presence
+                self.catalog, covers, seen=lambda id_: seen.is_new(id_) is not None, presence=presence
             )
 
     def pending(self, items: Iterable[Item]) -> Iterator[Pending]:
@@ -287,18 +289,7 @@ class Scan:
             outputs = self.outputs if before is None else self.outputs.union(before.outputs)
             yield Pending(document, outputs, redescribes=False)
         self.seen.mark_new([*new, *arrived])
-        now = {d.doc_id: d.uri for d in here}
-        in_others = self._elsewhere_in_others([*new, *changed], now)
-        self._move(moved, [(doc_id, now[doc_id]) for doc_id in dict.fromkeys(doc_id for doc_id, _ in in_others)])
-        self._keep_others([*left, *in_others], now)
-
-    def _elsewhere_in_others(self, doc_ids: Sequence[str], now: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Return the addresses, other than those of `now`, that other encodings have of these documents."""
-        if self.sources is None or not doc_ids or set(self.encodings) <= {self.encoding_id}:
-            return []
-        with self.catalog.reading() as connection:
-            found = addresses.addresses_of(connection, doc_ids)
-        return [(doc_id, uri) for doc_id in doc_ids for uri in sorted(found.get(doc_id, set()) - {now[doc_id]})]
+        self._moves.settle(moved, left, [*new, *changed], {d.doc_id: d.uri for d in here})
 
     def _identified(
         self, batch: Sequence[Document], refused: Sequence[Reject], known: dict[str, DocumentVersion]
@@ -332,24 +323,6 @@ class Scan:
             self.seen.add_again(document.doc_id, document.uri)
             return False
         return True
-
-    def _move(self, moved: Sequence[tuple[str, str]], in_others: Sequence[tuple[str, str]]) -> None:
-        """Give documents their new addresses in every encoding, some only in those of other runs."""
-        for encoding_id in self.encodings:
-            found = moved if encoding_id == self.encoding_id else [*moved, *in_others]
-            if found:
-                self.catalog.move_documents(encoding_id, found)
-
-    def _keep_others(self, left: Sequence[tuple[str, str]], now: Mapping[str, str]) -> None:
-        """Keep the addresses that documents had before if they are of other sources, which may still have them."""
-        if self.sources is None:
-            return
-        is_gone = lru_cache(self._presence.has_moved)
-        kept = [(doc_id, uri) for doc_id, uri in left if not self._covers(uri) and not is_gone(uri, now[doc_id])]
-        if kept:
-            with self.catalog.writing() as connection:
-                for encoding_id in self.encodings:
-                    addresses.add_other(connection, encoding_id, kept)
 
     def _count(self, what: What, uri: str, *, chars: int = 0) -> None:
         self.tally.add(what, chars=chars)
