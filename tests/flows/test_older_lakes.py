@@ -22,6 +22,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.maintenance.compaction import compact
 from polyseme.storage.maintenance.verification import verify
 from polyseme.storage.sql.publish import publish
+from polyseme.tasks.engine import Engine
 from tests.flows.test_cli import polyseme
 from tests.repository import ROOT
 
@@ -135,7 +136,10 @@ class TestWordsInLowerCase:
             publish(catalog)
         assert self.found(lake) == {word: count + 1 for word, count in SPELLINGS.items()}
 
-    def test_documents_with_chosen_words_are_not_encoded_again(self, lake: Lake, tmp_path: Path) -> None:
+    def test_documents_with_chosen_words_are_not_encoded_again(
+        self, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Engine, "device_kind", "cpu-torch2.13.0-avx2-authenticamd-25-1-1")  # that of the lake
         text = {"chosen": "The bank lent him money. The mill stood by the river."}
         for words in ({"bank", "mill"}, {"bank"}):
             report = self.embed(lake, tmp_path / "chosen.jsonl", text, Outputs("words", frozenset(words)))
