@@ -59,7 +59,7 @@ def postgres_database(postgres_server: str, monkeypatch: pytest.MonkeyPatch) -> 
     server = postgres_server.rpartition("/")[0]
     address = server.replace("postgresql+psycopg://postgres@", "postgresql://")
     yield Database(f"{address}/{name}", f"{server}/{name}", binary="bytea")
-    servers.execute(postgres_server, f"DROP DATABASE {name}")
+    servers.execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

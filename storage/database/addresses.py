@@ -81,6 +81,13 @@ def ids_at(connection: Connection, uris: Sequence[str]) -> dict[str, set[str]]:
     return found
 
 
+def all_ids_at(connection: Connection, uri: str) -> set[str]:
+    """Return the ids of all live documents at an address, at most as many as are ever looked at."""
+    d = document_versions.c
+    query = select(d.doc_id).where(_any_encoding(), d.deleted.is_(False), d.uri == uri).distinct().limit(_MOST_ALIKE)
+    return {doc_id for (doc_id,) in _texts(connection, query)}
+
+
 def addresses_under(connection: Connection, bases: Sequence[str]) -> dict[str, set[str]]:
     """Return, for each of `bases` that has some, the uris of the live documents whose id is it, or its `#<number>`."""
     found = addresses_of(connection, bases)

@@ -44,12 +44,20 @@ def is_derived(read: Document | Reject) -> bool:
     return read.doc_id == read.uri + _fragment(read)
 
 
-def is_impostor(read: Document | Reject, covers: Callable[[str], bool]) -> bool:
-    """Return whether a record's id is the address of another record or file of the same sources."""
+def is_impostor(
+    read: Document | Reject, covers: Callable[[str], bool], has_moved: Callable[[str, str], bool] = lambda *_: False
+) -> bool:
+    """Return whether a record's id is the address of another record or file of the same sources.
+
+    `has_moved(uri, now)` tells whether what was at an address is gone from there: a file whose record has the address
+    of the file as its id takes that along.
+    """
     if read.doc_id is None or not read.doc_id.startswith(addresses.DERIVED) or is_derived(read):
         return False
     address = address_in(read.doc_id)
-    return address is not None and (address == read.uri or covers(address))
+    if address is None or (address != read.uri and not covers(address)):
+        return False
+    return not (_is_named_alike(address, read.uri) and has_moved(address, read.uri))
 
 
 @dataclass(slots=True)
@@ -87,6 +95,16 @@ class Identities:
         ]
         return named, [bases[uri] + doc_id[len(uri) :] for doc_id, uri in records.items()]
 
+    def is_of_a_file(self, doc_id: str, uri: str, here: str) -> bool:
+        """Return whether the id of a record at `here` is that of a file, which the lake has at `uri`.
+
+        Such a file has the id's address, or had it before it was moved. The record is not of it, also if it has moved.
+        """
+        address = address_in(doc_id)
+        if address is None or uri == here or not _is_named_alike(address, uri):
+            return False
+        return not (_is_named_alike(uri, here) and self.presence.has_moved(uri, here))
+
     def meet_stranger(self) -> None:
         """Note that a file which is not read has the base of another address, which might be read later."""
         self._has_strangers = True
@@ -113,7 +131,9 @@ class Identities:
         found: dict[str, str] = {}
         for uri, ids in addresses.ids_at(connection, sorted(files)).items():
             # Its own first. The other is of a file that moved there.
-            bases = sorted(filter(None, map(base_of, ids)), key=lambda base: (base != uri, base))
+            bases = sorted(_bases_among(ids, uri), key=lambda base: (base != uri, base))
+            if not bases:  # records have ids that are addresses
+                bases = sorted(_bases_among(addresses.all_ids_at(connection, uri), uri))
             free = [base for base in bases if not self._is_taken(base, files[uri])]
             if free:
                 found[uri] = free[0]
@@ -154,7 +174,7 @@ class Identities:
 
     def _is_from(self, uri: str, here: str) -> bool:
         """Return whether the file at `here` may have been at `uri` before."""
-        if not (is_place(uri) and is_place(here)) or os.path.basename(uri) != os.path.basename(here):
+        if not (is_place(uri) and is_place(here) and _is_named_alike(uri, here)):
             return False
         if not self.presence.is_there(uri):
             return True
@@ -178,6 +198,16 @@ class Identities:
     def _is_taken(self, base: str, documents: Sequence[Document]) -> bool:
         """Return whether another file of this scan has the base already."""
         return self._has_strangers and any(self.seen(base + _fragment(document)) for document in documents)
+
+
+def _bases_among(doc_ids: Collection[str], uri: str) -> set[str]:
+    """Return the bases that a file may have: moved or not, it has its name."""
+    found = {base for base in map(base_of, doc_ids) if base is not None}
+    return {base for base in found if not is_place(uri) or _is_named_alike(address_in(base) or "", uri)}
+
+
+def _is_named_alike(uri: str, other: str) -> bool:
+    return os.path.basename(uri) == os.path.basename(other)
 
 
 def _common_names(uri: str, other: str) -> int:

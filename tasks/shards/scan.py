@@ -24,7 +24,7 @@ from polyseme.tasks.reading.source_file import SourceFile
 from polyseme.tasks.shards.comparison import Batch, Pending, is_current, is_redescribed
 from polyseme.tasks.shards.deletion_guard import DeletionLimit
 from polyseme.tasks.shards.file_readings import FileReadings
-from polyseme.tasks.shards.identity import Identities, address_in, is_derived, is_impostor
+from polyseme.tasks.shards.identity import Identities, is_derived, is_impostor
 from polyseme.tasks.shards.increments import resumed, unread
 from polyseme.tasks.shards.moves import Moves
 from polyseme.tasks.shards.presence import Presence
@@ -131,7 +131,7 @@ class Scan:
         batch = self._batch
         if isinstance(item, Reject):
             self._readings.refuse()
-            if self.sources is not None and is_impostor(item, self._covers):
+            if self._is_impostor(item):
                 item = replace(item, doc_id=None)  # as with a good text: it has none of the lake's documents
             self._reject(item)
             batch.refused.append(item)
@@ -143,7 +143,7 @@ class Scan:
             refused = too_long(item, longest)
             self._reject(refused)
             batch.refused.append(refused)
-        elif self.sources is not None and is_impostor(item, self._covers):
+        elif self._is_impostor(item):
             self._readings.refuse()
             self._reject(taken(item))
         else:
@@ -151,6 +151,9 @@ class Scan:
             batch.add(item)
         if batch.is_full:
             yield from self._compared()
+
+    def _is_impostor(self, read: Document | Reject) -> bool:
+        return self.sources is not None and is_impostor(read, self._covers, self._moves.presence.has_moved)
 
     def _compared(self) -> Iterator[Pending]:
         """Compare what was taken with the catalog."""
@@ -306,7 +309,8 @@ class Scan:
         kept, renamed = [], []
         for was, document in zip(batch, settled, strict=True):
             before = known.get(document.doc_id)
-            if before and before.uri == address_in(document.doc_id) != document.uri and not is_derived(was):
+            is_of_a_file = self._identities.is_of_a_file
+            if before and not is_derived(was) and is_of_a_file(document.doc_id, before.uri, document.uri):
                 self._reject(taken(document))
             elif self._is_first(document):
                 kept.append(document)

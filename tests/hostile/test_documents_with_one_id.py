@@ -98,6 +98,63 @@ def test_a_record_does_not_take_the_place_of_a_record_without_an_id(lakeside: La
     assert list(lakeside.documents()) == [f"{source.as_uri()}#2"]
 
 
+# Such an id, and the file has moved
+
+
+@pytest.mark.parametrize("order", ["r", "rc", "cr"], ids=["alone", "before the file", "after the file"])
+def test_a_record_does_not_take_the_place_of_a_file_that_was_moved(
+    lakeside: Lakeside, corpus: Path, tmp_path: Path, order: str
+) -> None:
+    victim = (corpus / "07.txt").as_uri()
+    lakeside.embed(corpus)
+    (moved := corpus / "read").mkdir()
+    (corpus / "07.txt").rename(moved / "07.txt")
+    lakeside.embed(corpus)
+    sources = {"c": moved, "r": records(tmp_path / "r.jsonl", victim, text="An impostor.")}
+    for _ in range(2):
+        assert dict(lakeside.embed(*(sources[name] for name in order)).refused) == {"bad-id": 1}
+        assert lakeside.documents()[victim] == (moved / "07.txt").as_uri()
+    assert len(lakeside.documents()) == MANY
+
+
+def test_a_record_with_the_address_of_its_file_as_its_id_keeps_it_when_that_moves(
+    lakeside: Lakeside, corpus: Path
+) -> None:
+    source = corpus / "a.json"
+    source.write_text(json.dumps({"id": source.as_uri(), "text": "A heron."}))
+    lakeside.embed(corpus)
+    (corpus / "read").mkdir()
+    now = source.rename(corpus / "read" / "a.json")
+    for moved in (1, 0):
+        scan = lakeside.embed(corpus)
+        assert (scan.tally.moved, scan.tally.new, scan.tally.deleted, dict(scan.refused)) == (moved, 0, 0, {})
+        assert lakeside.documents()[source.as_uri()] == now.as_uri()
+
+
+@pytest.mark.parametrize("other", ["/a/x.txt", "/z/x.txt"])
+def test_an_address_as_the_id_of_one_record_is_not_that_of_its_file(
+    lakeside: Lakeside, corpus: Path, other: str
+) -> None:
+    source = corpus / "a.jsonl"
+    rows = [{"id": f"file://{other}", "text": "The first."}, {"text": "The second."}]
+
+    def write(path: Path) -> None:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    write(source)
+    lakeside.embed(corpus)
+    (corpus / "read").mkdir()
+    now = source.rename(corpus / "read" / "a.jsonl")
+    lakeside.embed(corpus)
+    rows[1]["text"] = "The second, changed."
+    rows.append({"text": "The third."})
+    write(now)
+    scan = lakeside.embed(corpus)
+    assert (scan.tally.changed, scan.tally.new, scan.tally.deleted) == (1, 1, 0)
+    ids = {doc_id for doc_id, uri in lakeside.documents().items() if uri == now.as_uri()}
+    assert ids == {f"file://{other}", f"{source.as_uri()}#2", f"{source.as_uri()}#3"}
+
+
 # A refused record that has the id of another
 
 

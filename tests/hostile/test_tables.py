@@ -106,6 +106,8 @@ class TestVersions:
             path.unlink()
         tally = lakeside.embed(table.spec).tally
         assert (tally.deleted, lakeside.rejects()) == (0, ["unreadable"])
+        (message,) = lakeside.catalog.snapshot().rejects["message"].to_pylist()
+        assert "\x1b" not in message  # no colours of a terminal
         assert set(map(str, range(MANY))) <= set(lakeside.documents())
 
     def test_a_table_that_is_away_deletes_nothing(self, lakeside: Lakeside, table: Any, tmp_path: Path) -> None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Event
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_from_bytes
 
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.reading.databases import mysql
 from polyseme.tasks.reading.databases.address import DatabaseAddress
+from polyseme.tasks.reading.databases.liveness import KEEPALIVE, watched
 from polyseme.tasks.reading.databases.loading import json_value, text_or_bytes
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ _QUERY_IS_WRONG = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_RAN
 _BEGIN = {"sqlite": "BEGIN", "mysql": mysql.BEGIN}
 """How a transaction for reading begins, where its engine does not say so."""
 _DATES = ("date", "time", "timestamp", "timestamptz")
+_SILENT = "it stopped answering, other connections too"
 _TEXTS = ("text", "varchar", "bpchar", "name")
 
 
@@ -50,19 +53,41 @@ def connected(address: DatabaseAddress) -> Iterator[Connection]:
     from sqlalchemy.exc import DBAPIError
 
     engine = {"sqlite": _sqlite, "postgresql": _postgres, "mysql": mysql.engine_of}[address.scheme](address)
+    silent = Event()
     try:
-        with engine.connect() as connection:
+        with ExitStack() as stack:
+            connection = stack.enter_context(engine.connect())
+            if address.scheme != "sqlite":
+                descriptor = connection.connection.driver_connection.fileno()  # type: ignore[union-attr]
+                silent = stack.enter_context(watched(descriptor, lambda: _answers(engine)))
             if address.scheme in _BEGIN:
                 connection.exec_driver_sql(_BEGIN[address.scheme])
             yield connection
             with suppress(DBAPIError):
                 connection.rollback()
     except DBAPIError as error:
-        raise _explained(error) from None
+        raise (UnavailableError(_SILENT) if silent.is_set() else _explained(error)) from None
     except sqlite3.Warning as error:  # more than one statement
         raise QueryError(str(error).rstrip(".")) from None
     finally:
         engine.dispose()
+
+
+def _answers(engine: Engine) -> bool:
+    """Return whether a server says anything to another connection: a refusal is an answer too."""
+    try:
+        engine.raw_connection().close()
+    except Exception as error:
+        return not _is_timeout(error)
+    return True
+
+
+def _is_timeout(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, TimeoutError) or type(error).__name__ == "ConnectionTimeout":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _postgres(address: DatabaseAddress) -> Engine:
@@ -71,6 +96,7 @@ def _postgres(address: DatabaseAddress) -> Engine:
 
     url = URL.create("postgresql+psycopg", host=address.host or None, port=address.port, database=address.database)
     settings: dict[str, object] = {"client_encoding": "utf8"}
+    settings |= {f"keepalives_{name}": value for name, value in KEEPALIVE.items()}
     if "PGCONNECT_TIMEOUT" not in os.environ:
         settings["connect_timeout"] = _PATIENCE_SECONDS
     try:
@@ -161,7 +187,8 @@ def _explained(error: DBAPIError) -> QueryError | UnavailableError:
     if isinstance(origin, sqlite3.Error):
         is_wrong = code is None or code & 0xFF in _QUERY_IS_WRONG
     else:
-        is_wrong = type(origin).__name__ not in ("OperationalError", "InterfaceError") and diagnosis is not None
+        kinds = {kind.__name__ for kind in type(origin).__mro__}
+        is_wrong = kinds.isdisjoint(("OperationalError", "InterfaceError")) and diagnosis is not None
         is_wrong = is_wrong and not _is_of_the_server(getattr(origin, "sqlstate", None))
     return QueryError(_line(words)) if is_wrong else UnavailableError(_line(words))
 

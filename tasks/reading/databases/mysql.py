@@ -81,6 +81,7 @@ def _settings(address: DatabaseAddress) -> dict[str, Any]:
         "password": os.fsencode(password),
         "database": address.database,
         "connect_timeout": _PATIENCE_SECONDS,
+        "read_timeout": _PATIENCE_SECONDS,
     }
     if address.host.startswith("/"):
         return settings | {"unix_socket": address.host}

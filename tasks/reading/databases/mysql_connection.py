@@ -19,6 +19,7 @@ from pymysql import Connection, converters, err
 from pymysql.constants import CR, FIELD_TYPE
 from pymysql.cursors import SSCursor
 
+from polyseme.tasks.reading.databases.liveness import keep_alive
 from polyseme.tasks.reading.databases.loading import json_value, text_or_bytes
 
 _SESSION = (
@@ -35,7 +36,10 @@ _TEXTS = (
 
 
 def opened(**settings: Any) -> Connection:
-    """Return a connection that reads only. Raises errors of PyMySQL."""
+    """Return a connection that reads only. Raises errors of PyMySQL.
+
+    Its limits on time are those of opening it: PyMySQL's would end every query whose first row takes long.
+    """
     codecs.register(_codec)
     asks_for_tls = bool(settings.get("ssl") or settings.get("unix_socket"))
     plugins = {} if asks_for_tls else dict.fromkeys(("mysql_clear_password", "dialog"), _ClearText)
@@ -45,6 +49,7 @@ def opened(**settings: Any) -> Connection:
         with connection.cursor() as cursor:
             for statement in _SESSION:
                 cursor.execute(statement)
+        connection.unlimited()
     return connection
 
 
@@ -63,6 +68,15 @@ def conversions() -> dict[Any, Callable[..., object]]:
 
 
 class _Connection(Connection):
+    def fileno(self) -> int:
+        """Return the number of the socket."""
+        return int(self._sock.fileno())
+
+    def unlimited(self) -> None:
+        """Wait for rows as long as it takes."""
+        self._read_timeout = None
+        keep_alive(self._sock)
+
     def cursor(self, cursor: type[Any] | None = None) -> Any:
         """Return a cursor; rows that are left on the server are those of `_Rows`."""
         return super().cursor(_Rows if cursor is SSCursor else cursor)

@@ -5,6 +5,7 @@ Both libraries are extras and are imported where a table is opened. Credentials 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,10 @@ import pyarrow as pa
 from polyseme.storage.errors import UsageError
 
 _ROWS = 256
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""Which delta-rs writes into its messages, whoever reads them."""
 
 
 class TableError(Exception):
@@ -98,5 +103,5 @@ def _missing(what: str, extra: str, error: ImportError) -> UsageError:
 
 
 def _told(error: Exception) -> TableError:
-    words = " ".join(str(error).split())[:300].rstrip(".")
+    words = " ".join(_COLOURS.sub("", str(error)).split())[:300].rstrip(".")
     return TableError(words or type(error).__name__)
