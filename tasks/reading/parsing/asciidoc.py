@@ -24,6 +24,7 @@ _ITEM = re.compile(
 _TERM = re.compile(r"[ \t]*(\S.{0,500}?)(?::{2,4}|;;)(?:[ \t]+(.*))?$")
 _CELL = re.compile(r"(?:(?<=\s)|^)(?:\d+(?:\.\d+)?[+*])?[<^>.]{0,3}[adehlmsv]?\|")
 _REVISION = re.compile(r"v?\d[\w.-]*(?:,\s*(?P<date>[^:]+))?(?::.*)?$|(?P<only>[^,:]*\d{4}[^,:]*)(?::.*)?$")
+_AUTHORS = re.compile(r"(?:(?:^|; *)[^\W\d_][\w.'’-]*(?: +[\w.'’-]+){0,3}(?: +<[^<>]*>)?)+$")
 _AUTHOR = re.compile(r"\s*<[^<>]*>")
 _FIELDS = {"author": "author", "authors": "author", "revdate": "date", "date": "date", "keywords": "keywords",
            "description": "description", "lang": "language"}  # fmt: skip
@@ -66,7 +67,7 @@ class _Reader:
         """Read a line that delimits a block, with what is in one that is read as it is."""
         if self._underlines():
             self._at += 1
-            self._heading(line)
+            self._heading(line, is_whole=self.lines[self._at - 1].startswith("="))
             return True
         if not _DELIMITER.match(line):
             return False
@@ -97,7 +98,7 @@ class _Reader:
             if found[1] in ("ifdef", "ifndef") and found[3]:
                 self._words(found[3])
         elif (found := _HEADING.match(line)) is not None:
-            self._heading(found[2])
+            self._heading(found[2], is_whole=found[1] in "=#")
         elif not self._paragraph and (found := _TITLE.match(line)) is not None:
             self.text.add(shown(found[1], self.attributes)[0])
         elif line not in ("+", "'''", "<<<", "---", "***") and not _ATTRIBUTES.match(line):
@@ -144,7 +145,7 @@ class _Reader:
             and abs(len(below) - len(line)) <= 2 and _UNDERLINE.match(below) is not None and any(map(str.isalnum, line))
         )  # fmt: skip
 
-    def _heading(self, title: str) -> None:
+    def _heading(self, title: str, *, is_whole: bool) -> None:
         self._flush()
         self._in_list = False
         title = shown(title, self.attributes)[0]
@@ -153,15 +154,16 @@ class _Reader:
         self.text.add(title)
         if is_first:
             self.title = title
-            self._authors()
+            if is_whole:
+                self._authors()
 
     def _authors(self) -> None:
         """Read the lines of the author and the revision, which may follow the title."""
         for field in ("author", "revdate"):
             line = self.lines[self._at] if self._at < len(self.lines) else ""
-            if not line or line.startswith((":", "//", "[", "=")) or _MACRO.match(line):
-                return
             if field == "author":
+                if _AUTHORS.match(line) is None:
+                    return
                 self.attributes[field] = _AUTHOR.sub("", line).strip()
             elif (found := _REVISION.match(line)) is None:
                 return
@@ -184,7 +186,7 @@ class _Reader:
             return
         is_verse, self._is_verse = self._is_verse or self._in_table, False
         self._begun = True
-        if lines[0][0].isspace() and not self._in_list and not self._in_table:
+        if lines[0][:1].isspace() and not self._in_list and not self._in_table:
             self.text.add("\n".join(lines))  # set as it is
             return
         joined = ""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from polyseme.tasks.reading.normalization import normalise
 from polyseme.tasks.reading.parsing import latex_commands as known
 from polyseme.tasks.reading.parsing import latex_inline as inline
 from polyseme.tasks.reading.parsing.html import decoded
@@ -34,8 +35,9 @@ def parse_latex(data: bytes, request: ParseRequest) -> Iterator[Parsed]:
     reader = _Reader(source, request.most_bytes)
     reader.read()
     if text := reader.page.text.joined():
-        title = ", ".join(reader.fields.pop("title", []))
-        yield Parsed(text, title or None, stated(**{name: "; ".join(found) for name, found in reader.fields.items()}))
+        fields = {name: normalise("; ".join(found)) for name, found in reader.fields.items()}
+        title = fields.pop("title", None)
+        yield Parsed(text, title, stated(**fields))
 
 
 class _Reader(Place):

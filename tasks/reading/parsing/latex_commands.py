@@ -47,7 +47,7 @@ ACCENTS = {
 SYMBOLS = _greek() | _pairs(
     "S § P ¶ dag † dagger † ddag ‡ ddagger ‡ copyright © textcopyright © textregistered ® texttrademark ™ pounds "
     "£ euro € texteuro € EUR € textsterling £ textyen ¥ textcent ¢ textdegree ° degree ° textbullet • bullet • "
-    "textperiodcentered · cdot · cdotp · dots … ldots … textellipsis … cdots … dotsc … dotsb … vdots ⋮ ddots ⋱ "
+    "textperiodcentered · cdot · cdotp · dots … ldots … textellipsis … cdots … dotsc … dotsb … vdots ⋮ ddots ⋱ hdots … "
     r"slash / textbackslash \ backslash \ textasciitilde ~ textasciicircum ^ textunderscore _ textbar | textless < "
     "textgreater > textdollar $ textquotesingle ' textquoteleft ‘ textquoteright ’ textquotedblleft “ "
     "textquotedblright ” lq ‘ rq ’ quotedblbase „ quotesinglbase ‚ glqq „ grqq “ glq ‚ grq ‘ flqq « frqq » flq ‹ "
@@ -77,7 +77,8 @@ SYMBOLS = _greek() | _pairs(
 SILENT = _names(
     "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr limits nolimits displaystyle "
     "textstyle scriptstyle scriptscriptstyle nonumber notag rm bf it cal sf tt sc bm mathrm mathbf mathit "
-    "boldsymbol protect relax ! / - @ ensuremath allowbreak mathstrut strut null nobreak"
+    "boldsymbol protect relax overline underline "
+    "mathbb mathcal mathfrak mathsf mathtt operatorname ! / - @ ensuremath allowbreak mathstrut strut null nobreak"
 )
 """Commands that show nothing, in mathematics too, where the name of any other is shown: `\\sin`."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from polyseme.tasks.reading.parsing.latex_source import Source
 
@@ -14,7 +16,7 @@ _COUNT = re.compile(r"\s*\[\s*(\d)\s*\]")
 _PATTERN = re.compile(r"\s*((?:#\d)*+)\s*(?=\{)")
 _TO_BRACE = re.compile(r"[^{}\n]{0,200}(?=\{)")
 _ALIAS = re.compile(r"\s*=?\s*(\\(?:[A-Za-z@]+|.)|[^\s\\])", re.DOTALL)
-_PLACE = re.compile(r"#(\d)")
+_PLACE = re.compile(r"(\\[A-Za-z]+)?#(\d)")
 _ENVIRONMENT = re.compile(r"\s*\*?\s*\{[^{}\n]{1,80}\}")
 
 _MOST_PRODUCT = 1 << 24
@@ -51,7 +53,7 @@ class Macros:
         if len(body) * sum(map(len, values)) > _MOST_PRODUCT:
             body = " ".join(values)
         elif values:
-            body = _PLACE.sub(lambda place: values[int(place[1]) - 1] if 0 < int(place[1]) <= len(values) else "", body)
+            body = _PLACE.sub(partial(_filled, values), body)
         source.expand(body)
         return True
 
@@ -97,3 +99,9 @@ class Macros:
             pass
         self._source.braced()
         self._source.braced()
+
+
+def _filled(values: Sequence[str], place: re.Match[str]) -> str:
+    number = int(place[2])
+    value = values[number - 1] if 0 < number <= len(values) else ""
+    return f"{place[1]} {value}" if place[1] else value  # the name of a command ends before its argument

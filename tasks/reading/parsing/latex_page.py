@@ -99,7 +99,7 @@ def _shown(text: str) -> str:
 def _line(source: str) -> str:
     line = _SPACE.sub(" ", source)
     if _GONE in line:
-        line = _GONE_BRACKETS.sub("", _GONE_LIST.sub(_GONE, line))
+        line = _GONE_LIST.sub(_GONE, _GONE_BRACKETS.sub(_GONE, _GONE_LIST.sub(_GONE, line)))
         line = _GONE_BEFORE.sub("", _GONE_TWO_STOPS.sub("", line))
         line = _SPACE.sub(" ", line.replace(_GONE, ""))
     if CELL in line:

@@ -33,17 +33,11 @@ class Place:
 
     def text(self, text: str) -> None:
         """Add text."""
-        if self.math:
-            self.page.add(text)
-            if _BLANK.search(text):
-                self.paragraph()
-            return
-        text = typeset(text, german=self._german)
         first, *others = _BLANK.split(text) if "\n" in text else (text,)
-        self.page.add(first)
+        self.page.add(first if self.math else typeset(first, german=self._german))
         for other in others:
             self.paragraph()
-            self.page.add(other)
+            self.page.add(typeset(other, german=self._german))
 
     def paragraph(self) -> None:
         """End a paragraph, and mathematics, which never goes beyond one: something was not closed."""
