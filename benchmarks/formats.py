@@ -145,7 +145,7 @@ def latex(source: list[str]) -> bytes:
 def asciidoc(source: list[str]) -> bytes:
     """Return list items, bold text and paragraphs with anchors and comments between them."""
     marked = (
-        f"* {text}" if i % 3 == 1 else f"*{text}*" if i % 3 else f"[[a{i}]]\n// no\n{text}"
+        f"* {text}" if i % 3 == 1 else f"*{text}*" if i % 3 else f"[[a{i}]]\n// no\n{{empty}}{text}"
         for i, text in enumerate(source)
     )
     return ("= T\n:toc:\n\n" + "\n\n".join(marked)).encode()

@@ -19,7 +19,7 @@ _QUOTE = re.compile(r"\[(?:quote|verse)\s*,\s*(.+)\]$")
 _MACRO = re.compile(r"(include|image|video|audio|toc|ifdef|ifndef|ifeval|endif)::([^\s\[]*)\[(.*)\]$")
 _TITLE = re.compile(r"\.([^\s.].*)$")
 _ITEM = re.compile(
-    r"[ \t]*(?:\*{1,6}|-|\.{1,6}|\d{1,4}\.|[a-zA-Z]\.|<(?:\d{1,3}|\.)>)[ \t]+(?:\[[ xX*]\][ \t]+)?(?=\S)"
+    r"[ \t]*(?:\*{1,6}|-|\.{1,6}|\d{1,2}\.|[a-zA-Z]\.|<(?:\d{1,3}|\.)>)[ \t]+(?:\[[ xX*]\][ \t]+)?(?=\S)"
 )
 _TERM = re.compile(r"[ \t]*(\S.{0,500}?)(?::{2,4}|;;)(?:[ \t]+(.*))?$")
 _CELL = re.compile(r"(?:(?<=\s)|^)(?:\d+(?:\.\d+)?[+*])?[<^>.]{0,3}[adehlmsv]?\|")
