@@ -29,6 +29,8 @@ _SINGLE = re.compile(r"(?<![\w*_#\\])([*_#])(?=[^\s*_#])((?:(?!\1).){0,999}?[^\s
 _RAISED = re.compile(r"([\^~])([^\s^~]{1,40})\1")
 _DASH = re.compile(r"(?<=\S) -- (?=\S)|(?<=\w)--(?=\w)")
 _ESCAPED = re.compile(r"\\(?=[*_#`{\[<^~+(]|https?:|link:|xref:)")
+_GONE = "\x03"
+_GONE_BEFORE = re.compile(f"\\s?{_GONE}(?=[.,;:!?)])")
 _KEPT = re.compile("\x01(\\d+)\x02")
 _SET = re.compile(r"(?:^|,)\s*(?:role|window|opts|options|id|title)=(?:\"[^\"]*\"|[^,]*)|\^$")
 
@@ -56,14 +58,15 @@ def shown(text: str, attributes: Mapping[str, str]) -> tuple[str, list[str]]:
         notes.append(found[2])
         return ""
 
-    text = text.translate({1: None, 2: None})
+    text = text.translate({1: None, 2: None, 3: None})
     text = _CURVED.sub(lambda found: ("“{}”" if found[1] == '"' else "‘{}’").format(found[2]), text)
     text = _ATTRIBUTE.sub(lambda found: _value(found, attributes), text)
     text = _CODE.sub(lambda found: keep(found[1] or found[2] or found[3]), text)
     text = _HIDDEN.sub("", _NOTE.sub(note, text))
     text = _LINK.sub(lambda found: _text_of(found[2]) or keep(found[1].removeprefix("mailto:")), text)
     text = _BARE.sub(lambda found: keep(found[1]), text)
-    text = _CROSS.sub(lambda found: (found[2] or "").strip(), text)
+    text = _CROSS.sub(lambda found: (found[2] or _GONE).strip(" "), text)
+    text = _GONE_BEFORE.sub("", text).replace(_GONE, "")
     text = _MENU.sub(lambda found: f"{found[1]} > {found[2]}" if found[2] else found[1], text)
     text = _INDEXED.sub(lambda found: found[1] or found[2], _MACRO.sub(lambda found: found[1], text))
     text = _ROLE.sub("", text)

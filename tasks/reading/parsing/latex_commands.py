@@ -71,6 +71,7 @@ SYMBOLS = _greek() | _pairs(
     "}"
 ) | {" ": " ", "\n": " ", "\t": " ", ",": " ", ";": " ", ":": " ", "quad": " ", "qquad": " ", "enspace": " ",
      "enskip": " ", "thinspace": " ", "space": " ", "nobreakspace": " ", "hfill": " ", ">": " ", "xspace": "",
+    "mdash": "—", "ndash": "–",
     "textquotedbl": '"'}  # fmt: skip
 """What commands without an argument show."""
 

@@ -48,7 +48,7 @@ def test_a_document_is_its_text_with_what_its_header_states(tmp_path: Path, name
         ("\"`One`\" and '`two`' -- H~2~O", "“One” and ‘two’ — H2O"),
         ("http://x.org/a_b[one], link:b.html[two,window=_blank], http://y.org[] http://z.org/c_d_e",
          "one, two, http://y.org http://z.org/c_d_e"),
-        ("<<a,one>> xref:b#c[two] <<d>>three[[e]]", "one two three"),
+        ("<<a,one>> xref:b#c[two] <<d>>three[[e]], like <<f>>.", "one two three, like."),
         ("image:a.png[no] kbd:[Ctrl] menu:File[Save] (((no))) ((yes))", "Ctrl File > Save yes"),
         ("{nbsp}one {unknown} \\{two} &amp; &#8217;", "one {unknown} {two} & ’"),
         (":a: one\n:b: two \\\n  three\n\n{a} {b}", "one two three"),
