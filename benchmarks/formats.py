@@ -16,6 +16,7 @@ import html
 import importlib
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -31,6 +32,7 @@ from tests import document_files as made
 _CORPUS = Path(__file__).parent.parent / "examples" / "corpus"
 _PER_PAGE, _PER_SECTION = 8, 50
 _AHEAD = 100
+_TYPED = re.compile("[&“”—–éü%$]")
 
 
 def paragraphs(megabytes: float) -> list[str]:
@@ -119,6 +121,36 @@ def ipynb(source: list[str]) -> bytes:
     return made.notebook(*(("markdown", text) for text in source))
 
 
+def latex(source: list[str]) -> bytes:
+    """Return sections with accents, quotes, notes and mathematics as they are typed in LaTeX."""
+    typed = {
+        "&": "\\&",
+        "“": "``",
+        "”": "''",
+        "—": "---",
+        "–": "--",
+        "é": "\\'e",
+        "ü": '\\"{u}',
+        "%": "\\%",
+        "$": "\\$",
+    }
+    coded = (_TYPED.sub(lambda found: typed[found[0]], text) for text in source)
+    body = "\n\n".join(
+        f"{text}~\\cite{{key{i}}} % remark" if i % 2 else f"\\emph{{{text}}}\\label{{l{i}}}"
+        for i, text in enumerate(coded)
+    )
+    return f"\\documentclass{{article}}\n\\begin{{document}}\n{body}\n\\end{{document}}\n".encode()
+
+
+def asciidoc(source: list[str]) -> bytes:
+    """Return list items, bold text and paragraphs with anchors and comments between them."""
+    marked = (
+        f"* {text}" if i % 3 == 1 else f"*{text}*" if i % 3 else f"[[a{i}]]\n// no\n{{empty}}{text}"
+        for i, text in enumerate(source)
+    )
+    return ("= T\n:toc:\n\n" + "\n\n".join(marked)).encode()
+
+
 def converted(kind: str, write: Callable[[list[str]], bytes]) -> Callable[[list[str]], bytes]:
     """Return a writer of what LibreOffice makes of a file: it has to be installed."""
 
@@ -142,6 +174,7 @@ def _saved(save: Callable[[Any], None]) -> bytes:
 WRITERS: dict[str, Callable[[list[str]], bytes]] = {
     "docx": docx, "pptx": pptx, "xlsx": xlsx, "odt": odt, "pdf": pdf, "html": page, "epub": epub, "mbox": mbox,
     "xml": tei, "rtf": rtf, "ipynb": ipynb,
+    "tex": latex, "adoc": asciidoc,
     "doc": converted("doc", docx), "ppt": converted("ppt", pptx), "xls": converted("xls", xlsx),
 }  # fmt: skip
 
@@ -158,8 +191,18 @@ def by_kreuzberg(suffix: str, data: bytes) -> str:
     one = kreuzberg.ConcurrencyConfig(max_threads=1)
     config = kreuzberg.ExtractionConfig(use_cache=False, enable_quality_processing=False, concurrency=one)
     kind = kreuzberg.detect_mime_type(data)
-    kind = {"html": "text/html", "xml": "application/xml", "ipynb": "application/x-ipynb+json"}.get(suffix, kind)
+    kind = {
+        "html": "text/html",
+        "xml": "application/xml",
+        "ipynb": "application/x-ipynb+json",
+        "tex": "application/x-latex",
+    }.get(suffix, kind)
     return str(kreuzberg.extract_bytes_sync(data, kind, config).content)
+
+
+def by_pylatexenc(_: str, data: bytes) -> str:
+    found = importlib.import_module("pylatexenc.latex2text").LatexNodes2Text(math_mode="verbatim")
+    return str(found.latex_to_text(data.decode()))
 
 
 def main_content_by_resiliparse(_: str, data: bytes) -> str:
@@ -169,7 +212,8 @@ def main_content_by_resiliparse(_: str, data: bytes) -> str:
 
 LIBRARIES: dict[str, tuple[Callable[[str, bytes], str], tuple[str, ...]]] = {
     "polyseme": (ours, tuple(WRITERS)),
-    "kreuzberg": (by_kreuzberg, ("docx", "pptx", "xlsx", "odt", "pdf", "html", "xml", "ipynb")),
+    "kreuzberg": (by_kreuzberg, ("docx", "pptx", "xlsx", "odt", "pdf", "html", "xml", "ipynb", "tex")),
+    "pylatexenc": (by_pylatexenc, ("tex",)),
     "resiliparse, main content": (main_content_by_resiliparse, ("html",)),
 }
 

@@ -254,3 +254,50 @@ def rtf() -> bytes:
 
     body = "\\par ".join(map(coded, PARAGRAPHS))
     return f"{{\\rtf1\\ansi\\ansicpg1252{{\\info{{\\title On Harbours}}{{\\author A. Author}}}}{body}\\par}}".encode()
+
+
+def latex(body: str = "") -> bytes:
+    """Return a source of LaTeX with a head: of `body`, or of the paragraphs."""
+    text = (
+        body
+        or r"""\section*{Ice}\label{sec:ice}
+The harbour froze~\cite{lee}.\footnote{Early, \emph{too}.} In K\"oln, ``$x_i$'' --- \ours{} --- rose.
+\[ E = \frac{m}{c^{2}} \]
+\begin{tabular}{l|r} Port & Ships \\ \hline Kiel & 12 \end{tabular}
+\begin{verbatim}
+a % b
+\end{verbatim}
+\begin{itemize} \item[a] one \item two \end{itemize} \foo[x=1]{two} \verb|c|, \SI{3}{\kilo\metre}.
+\iffalse no \else yes \fi \href{https://x.org}{a link} % a remark"""
+    )
+    head = r"\newcommand{\ours}[1][x]{our #1} \title{On Harbours} \author{A. Author} \date{1901}"
+    return f"\\documentclass{{article}}\n{head}\n\\begin{{document}}\n\\maketitle\n{text}\n\\end{{document}}\n".encode()
+
+
+def asciidoc(body: str = "") -> bytes:
+    """Return a document of AsciiDoc with a header: of `body`, or with one block of each kind."""
+    text = (
+        body
+        or """[[ice]]
+== Ice
+
+The *harbour* froze.footnote:[Early.] See <<ice,the start>>, https://x.org[a link] and {port}.
+
+// no
+[source,python]
+----
+a = b * c
+----
+
+* one +
+more
+Term:: said
+
+|===
+|Port |Ships
+|===
+
+Old
+---"""
+    )
+    return f"= On Harbours\nA. Author <a@x.org>\nv1, 1901-02-03\n:port: Kiel\n\n{text}\n".encode()

@@ -51,6 +51,9 @@ _OFFICE_SUFFIXES = (".docx", ".pptx", ".xlsx", ".epub", ".odt", ".ods", ".odp")
 _HTML = re.compile(
     rb"(?:<\?xml[^>]{0,200}>\s*+)?(?:<!--(?:(?!-->).)*+-->\s*+)*+<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
+_LATEX = re.compile(
+    rb"(?:%[^\n]*+\n|\s|\\(?:RequirePackage|PassOptionsToPackage|NeedsTeXFormat)\b[^\n]*+\n)*+\\document(?:class|style)\b"
+)
 _XML = re.compile(rb"<\?xml\s")
 _MBOX = re.compile(rb"From [^\r\n]{1,200}\r?\n(?:>?[!-9;-~]{1,80}:[^\n]{0,2000}\r?\n(?:[ \t][^\n]*\n)*){2}")
 _HEADERS = re.compile(rb"(?:[!-9;-~]{1,80}:[^\n]*\n(?:[ \t][^\n]*\n)*){3,}(?=\r?\n|\Z)")
@@ -113,6 +116,8 @@ def _of_text(head: bytes, bare: bytes) -> str | None:
         return ".html"
     if _XML.match(bare):
         return ".xml"
+    if _LATEX.match(bare):
+        return ".tex"
     if _MBOX.match(bare):
         return ".mbox"
     if (mail := _HEADERS.match(bare)) and _OF_MAIL.search(mail[0]) and _SENDER.search(mail[0]):

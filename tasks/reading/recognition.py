@@ -7,9 +7,11 @@ from typing import BinaryIO
 from polyseme.tasks.reading.content import HEAD_BYTES, format_of_content, has_signature
 from polyseme.tasks.reading.formats import ARCHIVES, PARSERS, format_of
 
-_TEXT_LIKE = frozenset({".html", ".htm", ".xhtml", ".xml", ".tei", ".rst", ".org", ".ipynb", ".eml", ".mbox"})
+_TEXT_LIKE = frozenset({".html", ".htm", ".xhtml", ".xml", ".tei", ".rst", ".org", ".ipynb", ".eml", ".mbox",
+                        ".tex", ".adoc", ".asciidoc"})  # fmt: skip
 """Formats that are text: any text may be one, so that the name decides, except between kinds of mail and of markup."""
 _ALIKE = {".htm": ".html", ".xhtml": ".html", ".tei": ".xml"}
+_ITS_NAME = (".rst", ".org", ".ipynb", ".tex", ".adoc", ".asciidoc")
 _TELLING = frozenset({".html", ".eml", ".mbox", ".xml"})
 
 
@@ -53,5 +55,5 @@ def _of_text(named: tuple[str, str], found: tuple[str, str] | None, head: bytes)
         return found
     # A page that was saved as .xml, a mailbox as .eml; but not a text that looks like one.
     if found and found[0] in _TELLING and named[0] in PARSERS and found[0] != _ALIKE.get(named[0], named[0]):
-        return found if named[0] not in (".rst", ".org", ".ipynb") else named
+        return found if named[0] not in _ITS_NAME else named
     return named

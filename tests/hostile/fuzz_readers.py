@@ -114,6 +114,8 @@ def _of_programs() -> dict[str, bytes]:
     }  # fmt: skip
     found["0.html.gz"] = gzip.compress(found["0.html"], mtime=0)
     found["0.rst"] = found["0.org"] = b"Title\n=====\n\nThe *harbour* froze, `see <https://x.org>`_.\n\n* one\n"
+    found["0.tex"], found["0.adoc"] = document_files.latex(), document_files.asciidoc()
+    found["0.tex.gz"] = gzip.compress(found["0.tex"], mtime=0)
     # Stored, so that an edit reaches the XML and not the compression alone.
     for name in ("0.docx", "0.pptx", "0.xlsx", "0.odt", "0.epub"):
         with zipfile.ZipFile(io.BytesIO(found[name])) as file:

@@ -21,7 +21,7 @@ from polyseme.tasks.reading.content import HEAD_BYTES, format_of_content, has_si
 TEXT = b"The harbour froze in the winter of 1709, and the ships lay still.\n"
 
 
-TEXTS = {".txt", ".html", ".xml", ".mbox", ".eml", ".jsonl", ".json", ".ipynb"}
+TEXTS = {".txt", ".html", ".xml", ".mbox", ".eml", ".jsonl", ".json", ".ipynb", ".tex"}
 
 
 def zipped(*names: str, first: bytes = b"x") -> bytes:
@@ -82,6 +82,8 @@ CONTENTS = {
     "html": (b"\xef\xbb\xbf\n<!-- saved --><!DOCTYPE HTML PUBLIC '-//W3C'>\n<title>", (".html", "")),
     "html in UTF-16": ("<!doctype html><p>The harbour".encode("utf-16"), (".html", "")),
     "xhtml": (b'<?xml version="1.0"?>\n<html xmlns="http://www.w3.org/1999/xhtml">', (".html", "")),
+    "latex": (b"% a remark\n\n\\RequirePackage{a}\n\\documentclass[a4paper]{article}", (".tex", "")),
+    "text that speaks of LaTeX": (b"The line \\documentclass{article} begins it.", (".txt", "")),
     "xml": (b'<?xml version="1.0"?>\n<TEI xmlns="http://www.tei-c.org/ns/1.0">', (".xml", "")),
     "mbox": (b"From a@example.org Thu Jan  1 00:00:00 1970\n" + mail(), (".mbox", "")),
     "eml": (mail(), (".eml", "")),
