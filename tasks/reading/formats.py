@@ -29,7 +29,7 @@ PARSERS: dict[str, str] = {
     ".ipynb": "notebook:parse_notebook",
     ".xml": "markup:parse_xml",
     ".tei": "markup:parse_xml",
-    ".tex": "latex:parse_latex",
+    ".tex": "latex.document:parse_latex",
     ".adoc": "asciidoc:parse_asciidoc",
     ".asciidoc": "asciidoc:parse_asciidoc",
     ".rtf": "foreign:parse_foreign",

@@ -13,7 +13,7 @@ import pytest
 
 from polyseme.storage.records import Document, Reject
 from polyseme.tasks.reading.documents import ReadOptions
-from polyseme.tasks.reading.parsing.latex import parse_latex
+from polyseme.tasks.reading.parsing.latex.document import parse_latex
 from polyseme.tasks.reading.parsing.parsed import Parsed, ParseRequest, TooLargeError
 from polyseme.tasks.reading.readers import read_file
 from tests import document_files as made

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from polyseme.tasks.reading.parsing import latex_commands as known
-from polyseme.tasks.reading.parsing.latex_page import Page
-from polyseme.tasks.reading.parsing.latex_source import Source
+from polyseme.tasks.reading.parsing.latex import commands as known
+from polyseme.tasks.reading.parsing.latex.page import Page
+from polyseme.tasks.reading.parsing.latex.source import Source
 
 _ADDRESS = re.compile(r"\s*\{((?:[^{}\\\n]|\\.|\{[^{}\n]*\})*+)\}")
 _ESCAPED = re.compile(r"\\([%#&_~{}])")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from polyseme.tasks.reading.parsing.latex_source import Source
+from polyseme.tasks.reading.parsing.latex.source import Source
 
 _PROGRAM = re.compile(r"\\(?:[A-Za-z]*@|csname|expandafter|futurelet|catcode|if|loop|def|let)")
 """Bodies with these are programs, which are not run."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from polyseme.tasks.reading.parsing import latex_commands as known
-from polyseme.tasks.reading.parsing.latex_inline import typeset
-from polyseme.tasks.reading.parsing.latex_page import Page
-from polyseme.tasks.reading.parsing.latex_source import Source
+from polyseme.tasks.reading.parsing.latex import commands as known
+from polyseme.tasks.reading.parsing.latex.inline import typeset
+from polyseme.tasks.reading.parsing.latex.page import Page
+from polyseme.tasks.reading.parsing.latex.source import Source
 
 _BLANK = re.compile(r"\n[ \t]*\n\s*")
 _GERMAN = re.compile(

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from polyseme.tasks.reading.normalization import normalise
-from polyseme.tasks.reading.parsing import latex_commands as known
-from polyseme.tasks.reading.parsing import latex_inline as inline
 from polyseme.tasks.reading.parsing.html import decoded
-from polyseme.tasks.reading.parsing.latex_inline import STAR, drop
-from polyseme.tasks.reading.parsing.latex_macros import Macros
-from polyseme.tasks.reading.parsing.latex_page import MARKS, Page
-from polyseme.tasks.reading.parsing.latex_place import Place
-from polyseme.tasks.reading.parsing.latex_source import Source
+from polyseme.tasks.reading.parsing.latex import commands as known
+from polyseme.tasks.reading.parsing.latex import inline
+from polyseme.tasks.reading.parsing.latex.inline import STAR, drop
+from polyseme.tasks.reading.parsing.latex.macros import Macros
+from polyseme.tasks.reading.parsing.latex.page import MARKS, Page
+from polyseme.tasks.reading.parsing.latex.place import Place
+from polyseme.tasks.reading.parsing.latex.source import Source
 from polyseme.tasks.reading.parsing.parsed import Parsed, ParseRequest, stated
 
 _ENVIRONMENT = re.compile(r"\s*\{([^{}\n\\]{1,80})\}")

@@ -1,0 +1,1 @@
+"""LaTeX: the text of a typeset document, from its source. `document` is the door."""
