@@ -66,7 +66,7 @@ def pytest_in(folder: Path, code: str, *options: str, before: tuple[str, ...] = 
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    far\n")
     (folder / "test_it.py").write_text(code)
     plugin = ("-p", "tests.session", "-p", "no:cacheprovider")
-    return (*before, "env", f"PYTHONPATH={ROOT}", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1",
+    return (*before, "env", f"PYTHONPATH={ROOT}", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", "PYTEST_ADDOPTS=",
             sys.executable, "-m", "pytest", "-q", "--rootdir", str(folder), *plugin, *options, str(folder))  # fmt: skip
 
 
