@@ -40,7 +40,7 @@ $(VENV)/installed-full: $(VENV)/installed-dev
 demo: install
 	$(BIN)/python examples/demo.py
 
-# About ten minutes on two free cores, and nothing but `.[dev]` installed. Left out, by their marks in pyproject.toml: what
+# A quarter of an hour on two free cores, and nothing but `.[dev]` installed. Left out, by their marks in pyproject.toml: what
 # takes long, boots standing servers, starts clusters, or breaks writers hundreds of times. The output counts them.
 test: dev
 	$(PYTEST) -m "not (slow or server or servers or cluster or torture)"
