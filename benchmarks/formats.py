@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from benchmarks.format_files import WRITERS
 from polyseme.storage.records import Document
@@ -111,6 +112,15 @@ def measure(suffix: str, library: str, megabytes: float) -> dict[str, object]:
     }  # fmt: skip
 
 
+def measured_apart(module: str, *arguments: str) -> dict[str, Any] | str:
+    """Return what a benchmark prints as JSON in a process of its own, or the last line of its error."""
+    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return done.stderr.strip().splitlines()[-1][:100]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def in_order(wanted: list[str], got: list[str]) -> int:
     """Return how many characters of the wanted words come in order, each looked for among the next of what came."""
     at = matched = 0
@@ -143,12 +153,10 @@ def main() -> None:
         for library, (_, formats) in LIBRARIES.items():
             if suffix in formats:
                 words = ("--one", suffix, library, "--megabytes", str(given.megabytes))
-                command = [sys.executable, "-m", "benchmarks.formats", *words]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    print(f"| {suffix} | {library} | {done.stderr.strip().splitlines()[-1][:100]} ||||")
+                found = measured_apart("benchmarks.formats", *words)
+                if isinstance(found, str):
+                    print(f"| {suffix} | {library} | {found} ||||")
                     continue
-                found = json.loads(done.stdout.splitlines()[-1])
                 print(
                     f"| {suffix} | {library} | {found['recovered']:.4f} | {found['added']:.4f} "
                     f"| {found['mb_per_s']:.1f} | {found['peak_mb']} |",

@@ -20,14 +20,13 @@ import json
 import re
 import resource
 import subprocess
-import sys
 import time
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.formats import by_kreuzberg, ours
+from benchmarks.formats import by_kreuzberg, measured_apart, ours
 
 PAIRS = {
     "groff": ("bash/bash.pdf", "bash/bash.html"),
@@ -113,12 +112,10 @@ def main() -> None:
     print("| set by | library | words | recovered | in any order | added | MB/s |\n|---|---|---|---|---|---|---|")
     for pair in given.only:
         for library in LIBRARIES:
-            command = [sys.executable, "-m", "benchmarks.real_pdfs", str(given.folder), "--one", pair, library]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                print(f"| {pair} | {library} | {done.stderr.strip().splitlines()[-1][:100]} ||||")
+            found = measured_apart("benchmarks.real_pdfs", str(given.folder), "--one", pair, library)
+            if isinstance(found, str):
+                print(f"| {pair} | {library} | {found} |||||")
                 continue
-            found = json.loads(done.stdout.splitlines()[-1])
             print(
                 f"| {pair} | {library} | {found['words']:,} | {found['recovered']:.4f} | {found['in_any_order']:.4f} "
                 f"| {found['added']:.4f} | {found['mb_per_s']:.1f} |",
