@@ -57,6 +57,16 @@ def counts(scan: Scan) -> tuple[int, int, int]:
     return scan.tally.documents, scan.tally.rejected, scan.tally.deleted
 
 
+def read_as_files(lakeside: Lakeside, corpus: Path, away: Path) -> Delta:
+    """Return a table whose files a run has read by themselves, and of which a row was deleted since."""
+    delta = Delta(corpus)
+    (delta.folder / "_delta_log").rename(away / "log")
+    lakeside.embed(corpus)
+    (away / "log").rename(delta.folder / "_delta_log")
+    delta.delete("id = 3")
+    return delta
+
+
 @pytest.mark.extra
 class TestFolders:
     @pytest.mark.parametrize("spec", ["", "**", "**/*.*", "*/**"])
@@ -134,11 +144,7 @@ class TestFolders:
     def test_rows_that_were_read_from_its_files_become_rows_of_the_table(
         self, lakeside: Lakeside, corpus: Path, tmp_path: Path
     ) -> None:
-        delta = Delta(corpus)
-        (delta.folder / "_delta_log").rename(tmp_path / "log")
-        lakeside.embed(corpus)
-        (tmp_path / "log").rename(delta.folder / "_delta_log")
-        delta.delete("id = 3")
+        delta = read_as_files(lakeside, corpus, tmp_path)
         scan = lakeside.embed(corpus, delta.folder)
         assert (scan.tally.new, scan.tally.redescribed, scan.tally.deleted) == (0, MANY - 1, 1)
         assert {uri for uri in lakeside.documents().values() if "/notes/" not in uri} == {delta.spec}
@@ -146,11 +152,7 @@ class TestFolders:
     def test_a_table_that_is_read_alone_keeps_its_rows_when_their_files_are_settled(
         self, lakeside: Lakeside, corpus: Path, tmp_path: Path
     ) -> None:
-        delta = Delta(corpus)
-        (delta.folder / "_delta_log").rename(tmp_path / "log")
-        lakeside.embed(corpus)
-        (tmp_path / "log").rename(delta.folder / "_delta_log")
-        delta.delete("id = 3")
+        delta = read_as_files(lakeside, corpus, tmp_path)
         lakeside.embed(delta.folder)
         assert lakeside.documents()["3"].startswith(delta.folder.as_uri())  # this run did not come to the files
         assert counts(lakeside.embed(corpus, limit="100%")) == (TEXTS, 1, 1)
