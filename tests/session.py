@@ -58,7 +58,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take what a worker of pytest-xdist left out, which is what each of them did."""
-    node.config.stash[_DESELECTED] = Counter(getattr(node, "workeroutput", {}).get("left_out", {}))
+    if (output := getattr(node, "workeroutput", None)) is not None:  # none of one that crashed
+        node.config.stash[_DESELECTED] = Counter(output["left_out"])
 
 
 @pytest.hookimpl(trylast=True)
