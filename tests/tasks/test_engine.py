@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyseme.storage.errors import ModelError, UsageError
+from polyseme.storage.errors import UsageError
 from polyseme.storage.records import Context, Document, Layers, Outputs
 from polyseme.storage.schemas import SORT_KEYS, table_schema
 from polyseme.storage.word_keys import word_key
@@ -23,35 +22,11 @@ from polyseme.tasks.engine import Cancelled, Engine
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.reading.normalization import is_blank, normalise
 from tests import processes
-from tests.conftest import MakeCheckpoint
 from tests.reference import assert_close, assert_stored, reference, ulps
+from tests.tasks.engine_tables import CONTEXTS, EVERYTHING, NOW, PLAIN, STORY, by_context, document, rows, tables
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-EVERYTHING = Outputs("tokens", None, True)
-STORY = (
-    "The river rose in the night.\r\nNobody saw it come. Dr. Ortiz woke at 3 a.m. and heard the water.\n\n"
-    "Zürich is far away — a café there never floods! 東京は大きい。雨が降る。 It cost £3.50… Did it? 😀 Yes."
-)
+__all__ = ["by_context"]
 
-
-def document(text: str, doc_id: str = "d") -> Document:
-    return Document(doc_id, f"file:///{doc_id}", text)
-
-
-def tables(
-    engine: Engine, documents: Sequence[Document], outputs: Outputs = EVERYTHING, seed: int = 0
-) -> dict[str, pa.Table]:
-    """Return the tables of all chunks, concatenated."""
-    chunks = [chunk.tables for chunk in engine.run(documents, outputs, version=7, seed=seed, ingested_at=NOW)]
-    names = {name for chunk in chunks for name in chunk}
-    return {name: pa.concat_tables([chunk[name] for chunk in chunks if name in chunk]) for name in sorted(names)}
-
-
-def rows(table: pa.Table, *columns: str) -> list[tuple[Any, ...]]:
-    return list(zip(*(table[c].to_pylist() for c in columns), strict=True))
-
-
-CONTEXTS: tuple[Context, ...] = ("sentence", "window", "pair")
 TEXTS = st.text(
     alphabet=st.one_of(
         st.sampled_from(list("abc XYZ.!?,'-\n\r\t éñüßøİıſ東京は。！😀👩‍👩‍👧🇩🇪e\u0301a\u0308\u200b\u00adאבﷺﬁ①")),
@@ -60,12 +35,6 @@ TEXTS = st.text(
     min_size=1,
     max_size=300,
 )
-
-
-@pytest.fixture(scope="module")
-def by_context(foreign_folder: Path) -> dict[Context, Engine]:
-    """One engine per context, with windows of 37 tokens of mostly one letter each: few sentences fit."""
-    return {c: Engine(EngineConfig(model=str(foreign_folder), device="cpu", context=c)) for c in CONTEXTS}
 
 
 @settings(max_examples=60)
@@ -116,12 +85,6 @@ def test_vectors_belong_to_their_rows(tiny: Engine, tiny_folder: Path) -> None:
             np.testing.assert_allclose(np.array(word["embedding"], float), mean, atol=4e-3, rtol=2e-3)
             token += len(word["tokens"])
         assert token == len(hidden) - 1, name
-
-
-PLAIN = {
-    "river": "The bank was steep. It held the river back. Nobody went there in winter! Was it cold? Yes.",
-    "money": "The bank lent money. A loan. " + "It takes back what it gives, and a little more. " * 4,
-}
 
 
 @pytest.mark.parametrize(("model", "layers"), [("mini", "last"), ("mini", "last4"), ("foreign", "last")])
@@ -201,56 +164,6 @@ def test_documents_without_tokens_or_sentences_are_not_lost(
         for name in found.keys() & {"sentences", "words"}:
             stored = np.array(found[name]["embedding"].to_pylist(), dtype=float)
             assert np.isfinite(stored).all()
-
-
-def test_one_pass_over_pairs_gives_the_scores_of_a_separate_pass(by_context: dict[Context, Engine]) -> None:
-    documents = [document(text, name) for name, text in PLAIN.items()]
-    apart, joined = (tables(by_context[context], documents)["transitions"] for context in ("sentence", "pair"))
-    for name in ("doc_id", "sentence_index", "kind", "next_doc_id", "next_sentence_index", "n_truncated"):
-        assert apart[name] == joined[name]
-    for name in ("nsp_logit_is_next", "nsp_logit_not_next"):
-        assert_close(apart[name].to_numpy(), joined[name].to_numpy())
-
-
-def test_vectors_from_pairs_need_no_scores(make_checkpoint: MakeCheckpoint) -> None:
-    folder = make_checkpoint("BertModel", cased=True, vocab_size=300)
-    engine = Engine(EngineConfig(model=str(folder), device="cpu", context="pair"))
-    found = tables(engine, [document(STORY)], Outputs("words", None, False))
-    assert "transitions" not in found
-    assert found["words"].num_rows > 0
-    with pytest.raises(ModelError, match="no NSP head"):
-        tables(engine, [document(STORY)])
-
-
-def test_transitions_join_neighbours_and_the_baseline_does_not(tiny: Engine) -> None:
-    found = tables(tiny, [document(STORY, "a"), document(STORY, "b")])["transitions"].to_pylist()
-    near = [r for r in found if r["kind"] == "adjacent"]
-    far = [r for r in found if r["kind"] == "random"]
-    assert all((r["next_doc_id"], r["next_sentence_index"]) == (r["doc_id"], r["sentence_index"] + 1) for r in near)
-    assert len(near) == 2 * (len({r["sentence_index"] for r in near}))
-    assert far
-    assert all(r["next_doc_id"] != r["doc_id"] for r in far)
-
-
-def test_the_baseline_of_a_single_document_never_takes_neighbours(tiny: Engine) -> None:
-    found = tables(tiny, [document(STORY)])["transitions"].to_pylist()
-    far = [r for r in found if r["kind"] == "random"]
-    assert far
-    assert all(r["next_sentence_index"] - r["sentence_index"] not in (0, 1) for r in far)
-
-
-def test_the_baseline_is_drawn_by_seed(tiny: Engine) -> None:
-    documents = [document(STORY, "a"), document(STORY, "b")]
-    same, again, other = (tables(tiny, documents, seed=seed)["transitions"] for seed in (1, 1, 2))
-    assert same == again
-    assert same != other
-
-
-@pytest.mark.parametrize("text", ["word", "\ufffd", "One sentence only."])
-def test_a_document_of_one_sentence_has_no_transition(tiny: Engine, text: str) -> None:
-    found = tables(tiny, [document(text)])
-    assert found["sentences"].num_rows == 1
-    assert "transitions" not in found
 
 
 def test_words_can_be_restricted_to_a_list(tiny: Engine) -> None:
