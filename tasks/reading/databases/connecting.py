@@ -22,7 +22,7 @@ from polyseme.tasks.reading.databases.liveness import KEEPALIVE, watched
 from polyseme.tasks.reading.databases.loading import json_value, text_or_bytes
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, ExceptionContext
     from sqlalchemy.exc import DBAPIError
 
 _PATIENCE_SECONDS = 15
@@ -114,7 +114,15 @@ def _postgres(address: DatabaseAddress) -> Engine:
         ) from error
     event.listen(engine, "connect", lambda raw, _: _write_dates_alike(raw))
     event.listen(engine, "connect", lambda raw, _: _load_whatever_comes(raw))
+    event.listen(engine, "handle_error", _close_cursor)
     return engine
+
+
+def _close_cursor(failed: ExceptionContext) -> None:
+    """Close the cursor of a connection that broke: SQLAlchemy leaves it, and psycopg warns of each left open."""
+    if failed.is_disconnect and failed.execution_context is not None:
+        with suppress(Exception):
+            failed.execution_context.cursor.close()
 
 
 def _write_dates_alike(connection: Any) -> None:
