@@ -9,7 +9,7 @@ CHECKED := $(if $(filter no,$(HASHES)),true,$(BIN)/python .ci/hashes.py check $(
 # Tests run in so many processes, those of a file in one.
 WORKERS ?= 2
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
-.PHONY: demo test test-rest test-all check bench rehearse torture install dev full clean
+.PHONY: vendor demo test test-rest test-all check bench rehearse torture install dev full clean
 
 install: $(VENV)/installed
 dev: $(VENV)/installed-dev
@@ -98,3 +98,7 @@ torture: dev
 
 clean:
 	rm -rf $(VENV) demo-lake build *.egg-info
+
+# What the explorer's pages load that others wrote, bundled anew from npm, with its licences. Needs Node; the result is in git.
+vendor:
+	cd flows/explorer/vendor && npm install --no-package-lock --no-audit --no-fund --ignore-scripts && node build.mjs

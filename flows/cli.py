@@ -66,6 +66,7 @@ _COMMANDS = {
         "polyseme.flows.commands.coherence:coherence",
         "Rank documents by coherence; show the curve and breaks of one.",
     ),
+    "explore": ("polyseme.flows.commands.explore:explore", "Look at the lake in a browser."),
     "report": ("polyseme.flows.commands.report:report", "Write one HTML page about the lake."),
     "status": ("polyseme.flows.commands.lake:status", "Show what the lake holds and its last runs."),
     "rejects": ("polyseme.flows.commands.lake:rejects", "List the input that was refused, and why."),

@@ -50,7 +50,7 @@ def write_rows(rows: pa.RecordBatchReader, form: Format) -> None:
             note(f"The first {_TABLE_ROWS:,} rows; --format csv, jsonl or parquet gives all.")
     elif form == "parquet":
         _refuse_terminal()
-        names = _distinct(rows.schema.names)
+        names = distinct(rows.schema.names)
         schema = pa.schema([field.with_name(name) for field, name in zip(rows.schema, names, strict=True)])
         with pq.ParquetWriter(sys.stdout.buffer, schema) as writer:
             for batch in rows:
@@ -64,7 +64,7 @@ def write_rows(rows: pa.RecordBatchReader, form: Format) -> None:
 
 def write_json(value: Any) -> None:
     """Write one JSON document to stdout."""
-    sys.stdout.buffer.write(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.buffer.write(orjson.dumps(value, default=plain, option=orjson.OPT_INDENT_2) + b"\n")
     sys.stdout.flush()
 
 
@@ -73,7 +73,7 @@ def _show(table: pa.Table) -> None:
 
     on_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if on_terminal else _NO_LIMIT
-    names = _distinct([escaped(name) for name in table.column_names])
+    names = distinct([escaped(name) for name in table.column_names])
     with duckdb.connect() as con, redirect_stdout(StringIO()) as drawn:
         con.register("answer", pa.table([_visible(_folded(c)) for c in table.columns], names=names))
         shown = con.sql("FROM answer")
@@ -104,7 +104,7 @@ def _fold(vector: list[float] | None) -> str | None:
     return f"[{head}, … {len(vector)}]" if len(vector) >= _FOLD_FROM else str([round(x, 4) for x in vector])
 
 
-def _distinct(names: list[str]) -> list[str]:
+def distinct(names: list[str]) -> list[str]:
     """Return names of which none occurs twice: the second `text` is `text_2`."""
     given, found = set(names), dict[str, None]()
     for name in names:
@@ -133,13 +133,13 @@ def _refuse_terminal() -> None:
 
 def _write_csv(schema: pa.Schema, rows: Iterable[pa.RecordBatch]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(_distinct(schema.names))
+    writer.writerow(distinct(schema.names))
     for batch in rows:
-        for row in zip(*(_values(column) for column in batch.columns), strict=True):
-            writer.writerow([_cell(value) for value in row])
+        for row in zip(*(values(column) for column in batch.columns), strict=True):
+            writer.writerow([written(value) for value in row])
 
 
-def _cell(value: Any) -> Any:
+def written(value: Any) -> Any:
     if isinstance(value, orjson.Fragment):
         return orjson.dumps(value).decode()
     if isinstance(value, bool):
@@ -148,26 +148,26 @@ def _cell(value: Any) -> Any:
         return _bytes(value)
     if isinstance(value, datetime | time):
         return _clock(value)
-    return orjson.dumps(value, default=_plain).decode() if isinstance(value, list | dict) else value
+    return orjson.dumps(value, default=plain).decode() if isinstance(value, list | dict) else value
 
 
 def _write_json(rows: pa.RecordBatchReader, *, lines: bool) -> None:
     out = sys.stdout.buffer
-    names = _distinct(rows.schema.names)
+    names = distinct(rows.schema.names)
     first = True
     for batch in rows:
-        columns = [_values(column) for column in batch.columns]
+        columns = [values(column) for column in batch.columns]
         for row in zip(*columns, strict=True):
             if not lines:
                 out.write(b"[\n " if first else b",\n ")
             fields = dict(zip(names, row, strict=True))
-            out.write(orjson.dumps(fields, default=_plain) + (b"\n" if lines else b""))
+            out.write(orjson.dumps(fields, default=plain) + (b"\n" if lines else b""))
             first = False
     if not lines:
         out.write(b"[]\n" if first else b"\n]\n")
 
 
-def _values(column: pa.Array) -> list[Any]:
+def values(column: pa.Array) -> list[Any]:
     """Return a column as Python values; what Python's types cannot hold as DuckDB writes it."""
     if not _beyond_python(column.type):
         # By DuckDB too: years beyond 9999 and before 1, infinity.
@@ -190,7 +190,7 @@ def _beyond_python(kind: pa.DataType) -> bool:
     return pa.types.is_interval(kind) or getattr(kind, "unit", None) == "ns"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value that orjson does not know as one that it does.
 
     Decimals, such as any sum, become numbers with all their digits, sets lists, bytes what DuckDB writes, all else

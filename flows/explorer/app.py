@@ -1,0 +1,105 @@
+"""The explorer as a web application: every page under its address as HTML and as data, and errors as pages too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlencode
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from polyseme.flows.explorer.live_lake import LiveLake
+from polyseme.flows.explorer.page import AbsentError, Page, Parameters
+from polyseme.flows.explorer.pages.all_pages import PAGES
+from polyseme.flows.explorer.rendering import render
+from polyseme.flows.explorer.security import Guard, is_foreign
+from polyseme.flows.explorer.twins import TWINS
+from polyseme.storage.errors import PolysemeError, UsageError
+
+Endpoint: TypeAlias = Callable[[Request], Response]
+STATIC = Path(__file__).parent / "static"
+
+
+def application(lake: LiveLake, *, title: str, names: Collection[str] = (), token: str | None = None) -> Starlette:
+    """Return the explorer of a lake. `names` are the host names it answers to, `token` what others have to show."""
+    routes: list[BaseRoute] = [Mount("/static", StaticFiles(directory=STATIC))]
+    for page in PAGES.values():
+        routes.append(Route(_path(page.name), _as_page(lake, page, title)))
+        routes += [Route(f"/{page.name}.{ending}", _as_data(lake, page, ending)) for ending in TWINS]
+    failing = _failing(title)
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, names=names, token=token)],
+        exception_handlers={PolysemeError: failing, HTTPException: failing, Exception: failing},
+    )
+
+
+def address(name: str, **parameters: object) -> str:
+    """Return the address of a page."""
+    given = {key: value for key, value in parameters.items() if value not in (None, "", False)}
+    return _path(name) + (f"?{urlencode(given)}" if given else "")
+
+
+def _path(name: str) -> str:
+    return "/" if name == "overview" else f"/{name}"
+
+
+def _as_page(lake: LiveLake, page: Page, title: str) -> Endpoint:
+    def endpoint(request: Request) -> Response:
+        given = Parameters(request.query_params.multi_items())
+        # A link on another site may lead to a query, but not run it.
+        held_back = page.name == "sql" and is_foreign(request.headers)
+        content = page.load(lake, Parameters([*given.given, ("run", "0")]) if held_back else given)
+        twins = {ending: f"/{page.name}.{ending}?{urlencode(given.given)}".rstrip("?") for ending in TWINS}
+        return HTMLResponse(
+            render(page.name, lake=title, here=page, menu=PAGES, content=content, tables=content.tables, twins=twins,
+                   link=address, given=dict(given.given), **content.more)
+        )  # fmt: skip
+
+    return endpoint
+
+
+def _as_data(lake: LiveLake, page: Page, ending: str) -> Endpoint:
+    kind, made = TWINS[ending]
+
+    def endpoint(request: Request) -> Response:
+        if is_foreign(request.headers):
+            raise HTTPException(403, "Only pages of this server may read this.")
+        given = Parameters(request.query_params.multi_items())
+        most = [("most", "100000")] if page.name == "sql" and not given.text("most") else []
+        body = made(page.load(lake, Parameters([*given.given, *most])), given)
+        named = {"Content-Disposition": f'attachment; filename="{page.name}.{ending}"'} if ending != "json" else {}
+        return Response(body, media_type=kind, headers=named)
+
+    return endpoint
+
+
+def _failing(title: str) -> Callable[[Request, Exception], Response]:
+    def handler(request: Request, error: Exception) -> Response:
+        code, message = _explained(error)
+        ending = request.url.path.rpartition(".")[2]
+        if ending in TWINS:
+            return JSONResponse({"error": message}, code)
+        given = dict(request.query_params.multi_items())
+        body = render("error", lake=title, here=None, menu=PAGES, link=address, code=code, message=message, given=given)
+        return HTMLResponse(body, code)
+
+    return handler
+
+
+def _explained(error: Exception) -> tuple[int, str]:
+    if isinstance(error, HTTPException):
+        absent = "There is no such page. The menu has all there are."
+        return error.status_code, absent if error.status_code == 404 else error.detail
+    if isinstance(error, AbsentError):
+        return 404, str(error)
+    if isinstance(error, PolysemeError):
+        return (400 if isinstance(error, UsageError) else 500), str(error)
+    return 500, f"An unexpected {type(error).__name__}. The output of polyseme explore has the details."

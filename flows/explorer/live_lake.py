@@ -1,0 +1,137 @@
+"""A lake that answers pages: opened anew when it has changed, with what was asked before kept while it has not.
+
+Two connections, each used by one thread at a time: one for pages, one for SQL that somebody typed, which may take as
+long as it is allowed to without keeping a page from being shown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from threading import Lock
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.lake import Lake
+from polyseme.tasks.sql.execution import Queries
+from polyseme.tasks.sql.functions import ModelFunctions
+
+T = TypeVar("T")
+_LOOK_AGAIN_SECONDS = 1.0
+_KEPT_BYTES = 256 * 2**20
+
+
+class LiveLake:
+    """A lake for many requests at once. Raises PolysemeError for what cannot be answered. Use as a context manager."""
+
+    def __init__(self, lake: Lake, functions: Callable[[], ModelFunctions], *, timeout: float | None = None) -> None:
+        self.lake, self._timeout = lake, timeout
+        self._pages, self._typed = _Lane(lake, functions), _Lane(lake, functions)
+        self._kept: OrderedDict[tuple[object, ...], pa.Table] = OrderedDict()
+        self._keeping = Lock()
+
+    def __enter__(self) -> LiveLake:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pages.close()
+        self._typed.close()
+
+    @property
+    def version(self) -> int:
+        """The version of the catalog that pages show."""
+        return self._pages.use(lambda queries: queries.version)
+
+    def ask(self, sql: str, *, where: str = "", **parameters: object) -> pa.Table:
+        """Return the rows of a query of ours, with `$name` parameters.
+
+        `where` is a condition that somebody typed: the query finds the documents that meet it in the view
+        `chosen_documents`. Raises UsageError if it is not one.
+        """
+
+        def answer(queries: Queries) -> pa.Table:
+            key = (queries.version, sql, where, *_hashable(parameters.items()))
+            if (known := self._remembered(key)) is not None:
+                return known
+            if where:
+                queries.select("chosen_documents", where)
+            found = queries.table(sql, timeout=self._timeout, **parameters)
+            self._remember(key, found)
+            return found
+
+        return self._pages.use(answer)
+
+    def rows(self, sql: str, *, where: str = "", **parameters: object) -> list[dict[str, Any]]:
+        """Return the rows of a query of ours as records."""
+        found: list[dict[str, Any]] = self.ask(sql, where=where, **parameters).to_pylist()
+        return found
+
+    def run(self, sql: str, *, most: int) -> pa.Table:
+        """Return the first `most` rows of the last statement of some SQL that has rows; without columns if none has."""
+        found = [pa.table({})]
+
+        def show(rows: pa.RecordBatchReader) -> None:
+            batches, count = [], 0
+            for batch in rows:
+                batches.append(batch)
+                count += batch.num_rows
+                if count >= most:
+                    break
+            found.append(pa.Table.from_batches(batches, rows.schema).slice(0, most))
+
+        self._typed.use(lambda queries: queries.run(sql, show, timeout=self._timeout))
+        return found[-1]
+
+    def _remembered(self, key: tuple[object, ...]) -> pa.Table | None:
+        with self._keeping:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def _remember(self, key: tuple[object, ...], table: pa.Table) -> None:
+        with self._keeping:
+            self._kept[key] = table
+            size = sum(kept.nbytes for kept in self._kept.values())
+            while size > _KEPT_BYTES and len(self._kept) > 1:
+                size -= self._kept.popitem(last=False)[1].nbytes
+
+
+class _Lane:
+    """One connection, used by one thread at a time, and opened anew when the lake has changed."""
+
+    def __init__(self, lake: Lake, functions: Callable[[], ModelFunctions]) -> None:
+        self._lake, self._functions = lake, functions
+        self._lock, self._queries, self._looked = Lock(), None, 0.0
+
+    _queries: Queries | None
+
+    def use(self, work: Callable[[Queries], T]) -> T:
+        with self._lock:
+            return work(self._current())
+
+    def close(self) -> None:
+        with self._lock:
+            if self._queries is not None:
+                self._queries.close()
+            self._queries = None
+
+    def _current(self) -> Queries:
+        if self._queries is not None and time.monotonic() - self._looked < _LOOK_AGAIN_SECONDS:
+            return self._queries
+        if self._queries is not None:
+            with Catalog.open(self._lake) as catalog:
+                changed = catalog.version != self._queries.version
+            if changed:
+                self._queries.close()
+                self._queries = None
+        if self._queries is None:
+            self._queries = Queries(self._lake, self._functions())
+        self._looked = time.monotonic()
+        return self._queries
+
+
+def _hashable(items: Iterable[tuple[str, object]]) -> Iterable[tuple[str, object]]:
+    return ((name, tuple(value) if isinstance(value, list) else value) for name, value in items)

@@ -1,0 +1,11 @@
+"""The pages of the explorer, in the order of its menu."""
+
+from __future__ import annotations
+
+from polyseme.flows.explorer.page import Page
+from polyseme.flows.explorer.pages import document, documents, overview, rejects, runs, sense, sentence, sql, word
+
+PAGES: dict[str, Page] = {
+    module.PAGE.name: module.PAGE
+    for module in (overview, documents, document, word, sense, sentence, sql, runs, rejects)
+}

@@ -1,0 +1,24 @@
+// Bundles each .mjs beside this file into ../static/vendor, and writes the licences of everything that is in a bundle.
+import { build } from "esbuild";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+const here = import.meta.dirname;
+const out = join(here, "../static/vendor");
+const entries = readdirSync(here).filter((name) => name.endsWith(".mjs") && name !== "build.mjs");
+const { metafile } = await build({
+  entryPoints: entries.map((name) => join(here, name)), outdir: out, bundle: true, minify: true, format: "esm",
+  target: "es2022", legalComments: "none", metafile: true, absWorkingDir: here,
+});
+const packages = new Set();
+for (const input of Object.keys(metafile.inputs)) {
+  const found = /^(node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input);
+  if (found) packages.add(found[1]);
+}
+const licences = [...packages].sort().map((folder) => {
+  const { name, version, license } = JSON.parse(readFileSync(join(here, folder, "package.json"), "utf8"));
+  const file = readdirSync(join(here, folder)).find((entry) => /^licen[cs]e/i.test(entry));
+  if (!file) throw new Error(`${name} has no licence file`);
+  return `${name} ${version} (${license})\n\n${readFileSync(join(here, folder, file), "utf8").trim()}\n`;
+});
+writeFileSync(join(out, "LICENSES.txt"), licences.join("\n" + "-".repeat(80) + "\n\n"));
