@@ -33,7 +33,7 @@ $(VENV)/installed-dev: $(VENV)/installed
 
 # Every extra, so that no test is skipped for want of one.
 $(VENV)/installed-full: $(VENV)/installed-dev
-	$(PIP) --editable '.[dev,all,parity]'
+	$(PIP) --editable '.[dev,all,parity,browser]'
 	@$(CHECKED)
 	@touch $@
 

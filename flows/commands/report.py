@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +25,8 @@ def report(
 ) -> None:
     """Write one HTML page about the lake: figures, coherence, words in several senses, where the vectors come from.
 
-    The page holds everything it shows and loads nothing from the network. It quotes sentences of the corpus.
+    The page holds everything it shows and loads nothing from the network. It quotes sentences of the corpus. polyseme
+    explore shows more, and --export writes it to files.
 
     Example: polyseme report -o lake.html --words bank,court
 
@@ -35,18 +35,18 @@ def report(
     output
         File to write.
     words
-        Draw the senses of these words, separated by commas: bank,court. By default of the most polysemous ones.
+        Show the senses of these words, separated by commas: bank,court. By default of the most polysemous ones.
     title
         Heading of the page; by default the name of the lake's folder.
     """
-    from polyseme.flows.display.lake_page import page
-    from polyseme.tasks.sql.execution import Queries
+    from polyseme.flows.explorer import report as page
+    from polyseme.flows.explorer.live_lake import LiveLake
     from polyseme.tasks.sql.functions import ModelFunctions
 
     place = lake.lake()
     chosen = [word.strip() for word in (words or "").split(",") if word.strip()]
-    with Queries(place, ModelFunctions()) as queries:
-        html = page(partial(queries.ask, timeout=timeout), title=title or f"Lake {place.root.name}", words=chosen)
+    with LiveLake(place, ModelFunctions, timeout=timeout) as live:
+        html = page.report(live, title=title or f"Lake {place.root.name}", words=chosen)
     try:
         output.write_text(html, "utf-8")
     except OSError as error:

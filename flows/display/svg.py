@@ -86,23 +86,6 @@ def curve(steps: Sequence[Step], *, title: str, width: int = 760, height: int = 
     return _svg(title, body, width, height)
 
 
-def histogram(counts: Sequence[int], names: Sequence[str], *, title: str, width: int = 760, height: int = 180) -> str:
-    """Return bars, one a name."""
-    left, top, bottom = 16, 40, height - 26
-    step = (width - 2 * left) / max(1, len(counts))
-    body = []
-    for i, (count, name) in enumerate(zip(counts, names, strict=True)):
-        tall = (bottom - top) * count / max(1, *counts)
-        body.append(
-            f'<rect x="{left + i * step + 1:.1f}" y="{bottom - tall:.1f}" width="{step - 2:.1f}" height="{tall:.1f}" '
-            f'fill="{COLOURS[0]}"><title>{escape(name)}: {count:,}</title></rect>'
-        )
-        if i % max(1, len(names) // 12) == 0:
-            x = left + (i + 0.5) * step
-            body.append(f'<text x="{x:.1f}" y="{height - 8}" text-anchor="middle" fill="{_INK}">{escape(name)}</text>')
-    return _svg(title, body, width, height)
-
-
 def sparkline(values: Sequence[float]) -> str:
     """Return one block character a value."""
     low, high = min(values, default=0.0), max(values, default=0.0)

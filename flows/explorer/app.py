@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlencode
 
@@ -18,22 +17,22 @@ from starlette.staticfiles import StaticFiles
 from polyseme.flows.explorer.live_lake import LiveLake
 from polyseme.flows.explorer.page import AbsentError, Page, Parameters
 from polyseme.flows.explorer.pages.all_pages import PAGES
-from polyseme.flows.explorer.rendering import render
+from polyseme.flows.explorer.rendering import STATIC, Site, render, render_page
 from polyseme.flows.explorer.security import Guard, is_foreign
 from polyseme.flows.explorer.twins import TWINS
 from polyseme.storage.errors import PolysemeError, UsageError
 
 Endpoint: TypeAlias = Callable[[Request], Response]
-STATIC = Path(__file__).parent / "static"
 
 
 def application(lake: LiveLake, *, title: str, names: Collection[str] = (), token: str | None = None) -> Starlette:
     """Return the explorer of a lake. `names` are the host names it answers to, `token` what others have to show."""
+    site = Site(title, address, "/static/", live=True)
     routes: list[BaseRoute] = [Mount("/static", StaticFiles(directory=STATIC))]
     for page in PAGES.values():
-        routes.append(Route(_path(page.name), _as_page(lake, page, title)))
+        routes.append(Route(_path(page.name), _as_page(lake, page, site)))
         routes += [Route(f"/{page.name}.{ending}", _as_data(lake, page, ending)) for ending in TWINS]
-    failing = _failing(title)
+    failing = _failing(site)
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, names=names, token=token)],
@@ -41,7 +40,7 @@ def application(lake: LiveLake, *, title: str, names: Collection[str] = (), toke
     )
 
 
-def address(name: str, **parameters: object) -> str:
+def address(name: str, /, **parameters: object) -> str:
     """Return the address of a page."""
     given = {key: value for key, value in parameters.items() if value not in (None, "", False)}
     return _path(name) + (f"?{urlencode(given)}" if given else "")
@@ -51,17 +50,14 @@ def _path(name: str) -> str:
     return "/" if name == "overview" else f"/{name}"
 
 
-def _as_page(lake: LiveLake, page: Page, title: str) -> Endpoint:
+def _as_page(lake: LiveLake, page: Page, site: Site) -> Endpoint:
     def endpoint(request: Request) -> Response:
         given = Parameters(request.query_params.multi_items())
         # A link on another site may lead to a query, but not run it.
         held_back = page.name == "sql" and is_foreign(request.headers)
-        content = page.load(lake, Parameters([*given.given, ("run", "0")]) if held_back else given)
+        content = page.load(lake, Parameters([("run", "0"), *given.given]) if held_back else given)
         twins = {ending: f"/{page.name}.{ending}?{urlencode(given.given)}".rstrip("?") for ending in TWINS}
-        return HTMLResponse(
-            render(page.name, lake=title, here=page, menu=PAGES, content=content, tables=content.tables, twins=twins,
-                   link=address, given=dict(given.given), **content.more)
-        )  # fmt: skip
+        return HTMLResponse(render_page(page, content, site, given, twins))
 
     return endpoint
 
@@ -81,15 +77,14 @@ def _as_data(lake: LiveLake, page: Page, ending: str) -> Endpoint:
     return endpoint
 
 
-def _failing(title: str) -> Callable[[Request, Exception], Response]:
+def _failing(site: Site) -> Callable[[Request, Exception], Response]:
     def handler(request: Request, error: Exception) -> Response:
         code, message = _explained(error)
         ending = request.url.path.rpartition(".")[2]
         if ending in TWINS:
             return JSONResponse({"error": message}, code)
         given = dict(request.query_params.multi_items())
-        body = render("error", lake=title, here=None, menu=PAGES, link=address, code=code, message=message, given=given)
-        return HTMLResponse(body, code)
+        return HTMLResponse(render("error", site, here=None, menu=PAGES, code=code, message=message, given=given), code)
 
     return handler
 

@@ -18,6 +18,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+"""The names that only this machine's own browsers use."""
 COOKIE = "polyseme-explorer"
 _OF_CHARTS = "sha256-+TfQir1nvDucAdvE6XUQBt4ayUjpAWkbw2kCdSfekHM="
 """The one style sheet that the library of charts puts into each picture."""

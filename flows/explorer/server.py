@@ -12,10 +12,8 @@ import uvicorn
 
 from polyseme.flows.explorer.app import application
 from polyseme.flows.explorer.live_lake import LiveLake
-from polyseme.flows.explorer.security import new_token
+from polyseme.flows.explorer.security import LOOPBACK, new_token
 from polyseme.storage.errors import PolysemeError, UsageError
-
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 def bound(host: str, port: int | None) -> socket.socket:

@@ -8,6 +8,7 @@ from polyseme.flows.explorer.page import Asked, Content, Page, Parameters
 
 MOST_ROWS = 1_000
 """Rows that a page shows. `.csv` and `.parquet` have up to a hundred times as many."""
+_MOST_DRAWN = 500
 _NAMES = """
 SELECT table_name AS name, list(column_name ORDER BY column_index) AS columns FROM duckdb_columns()
 WHERE schema_name = 'main' AND NOT internal GROUP BY table_name ORDER BY name"""
@@ -33,8 +34,16 @@ def load(lake: Asked, parameters: Parameters) -> Content:
         "SQL",
         {"rows": answer.slice(0, most)},
         {"q": query, "ran": runs, "cut": answer.num_rows > most, "most": most, "names": names,
-         "macros": lake.rows(_MACROS), "examples": EXAMPLES, "columns": answer.column_names},
+         "macros": lake.rows(_MACROS), "examples": EXAMPLES, "columns": answer.column_names, "drawn": _drawn(answer)},
     )  # fmt: skip
+
+
+def _drawn(answer: pa.Table) -> list[dict[str, object]]:
+    """Return what of the first rows a picture can show: numbers, times and texts, and none of a single row."""
+    plain = [name for name in dict.fromkeys(answer.column_names) if answer.column_names.count(name) == 1]
+    shown = [name for name in plain if not pa.types.is_nested(answer.schema.field(name).type)]
+    rows: list[dict[str, object]] = answer.select(shown).slice(0, _MOST_DRAWN).to_pylist()
+    return rows if len(rows) > 1 else []
 
 
 PAGE = Page("sql", load, "SQL")

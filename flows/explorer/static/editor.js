@@ -1,7 +1,24 @@
-// The text area for SQL as an editor that completes what the lake has; Ctrl-Enter runs it.
-import { EditorView, Prec, PostgreSQL, basicSetup, keymap, sql } from "./vendor/editor.js";
-
-export function enhance(area) {
+// The text area for SQL as an editor, CodeMirror, that completes what the lake has; Ctrl-Enter runs it.
+"use strict";
+{
+  const { EditorView, HighlightStyle, Prec, PostgreSQL, basicSetup, keymap, sql, syntaxHighlighting, tags } = Editor;
+  // The page's own colours, light and dark.
+  const colours = HighlightStyle.define([
+    { tag: [tags.keyword, tags.typeName], color: "var(--link)" },
+    { tag: [tags.string, tags.number, tags.bool, tags.null], color: "var(--accent)" },
+    { tag: tags.comment, color: "var(--faint)" },
+  ]);
+  const ground = { backgroundColor: "var(--raised)", color: "var(--text)" };
+  const look = EditorView.theme({
+    "&": { backgroundColor: "var(--ground)", color: "var(--text)", fontSize: "14px" },
+    ".cm-content": { caretColor: "var(--text)", minHeight: "7em" },
+    ".cm-cursor": { borderLeftColor: "var(--text)" },
+    ".cm-gutters, .cm-tooltip, .cm-panels": ground,
+    ".cm-activeLine, .cm-activeLineGutter": ground,
+    ".cm-tooltip-autocomplete ul li[aria-selected]": { backgroundColor: "var(--link)", color: "var(--ground)" },
+    "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": { backgroundColor: "var(--mark)" },
+  });
+  const area = document.querySelector("textarea[data-editor]");
   const { tables, macros } = JSON.parse(document.getElementById("data-names").textContent);
   const schema = { ...tables };
   for (const { name, parameters } of macros) schema[name] = { self: { label: name, type: "function", apply: `${name}(`, detail: `(${parameters.join(", ")})` }, children: [] };
@@ -19,6 +36,8 @@ export function enhance(area) {
     extensions: [
       Prec.highest(keymap.of([{ key: "Mod-Enter", run: submit }])),
       basicSetup,
+      syntaxHighlighting(colours),
+      look,
       sql({ dialect: PostgreSQL, schema, upperCaseKeywords: true }),
       EditorView.lineWrapping,
       EditorView.contentAttributes.of({ "aria-label": "SQL" }),

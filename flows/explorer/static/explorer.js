@@ -1,12 +1,6 @@
-// What a page adds to its HTML: pictures of its tables, the bars of its sentences, an editor for SQL. Each is loaded by
-// the pages that have one; without this file a page shows the same as tables and text.
-
-const drawn = document.querySelectorAll("figure.chart");
-if (drawn.length) import("./charts.js").then(({ draw }) => drawn.forEach(draw));
-
-const editor = document.querySelector("textarea[data-editor]");
-if (editor) import("./editor.js").then(({ enhance }) => enhance(editor));
-
+// What a page adds to its text: bars that show how a sentence continues the one before, and the way to the sentence that
+// an address names. Without it a page shows the same as text.
+"use strict";
 // The longer and warmer the bar, the less a sentence continues the one before: the margin is in nats, most within -10 to 10.
 for (const sentence of document.querySelectorAll(".sentences li[data-margin]")) {
   if (sentence.dataset.margin === "") continue;

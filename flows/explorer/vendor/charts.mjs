@@ -1,1 +1,0 @@
-export * as Plot from "@observablehq/plot";

@@ -1,0 +1,163 @@
+"""The pages of the explorer: each shows what the lake has, links to what there is, and says what is wrong."""
+
+from __future__ import annotations
+
+import csv
+from io import BytesIO, StringIO
+from urllib.parse import parse_qsl, urlsplit
+
+import pyarrow.parquet as pq
+import pytest
+from starlette.testclient import TestClient
+
+from polyseme.flows.explorer.live_lake import LiveLake
+from polyseme.flows.explorer.pages.all_pages import PAGES
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.lake import Lake
+from polyseme.tasks.sql.functions import ModelFunctions
+from tests import embedded_lakes
+from tests.flows.explorer.reading import Reading, assert_harmless
+
+ADDRESSES = (
+    "/", "/documents", "/document?id=river", "/word?w=bank", "/sense?w=bank&n=1", "/sentence?doc=river&i=0",
+    "/sql?q=FROM+sentences+LIMIT+2", "/runs", "/rejects",
+)  # fmt: skip
+
+
+def test_every_page_that_a_link_leads_to_is_there_and_harmless(explorer: TestClient) -> None:
+    queue, seen = ["/"], set[str]()
+    while queue:
+        place = queue.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        answer = explorer.get(place)
+        assert answer.status_code == 200, f"{place}: {Reading(answer.text).text[:500]}"
+        if "html" in answer.headers["content-type"]:
+            queue += [link for link in assert_harmless(answer.text).links if link.startswith("/")]
+    kinds = {place.split("?")[0].strip("/") or "overview" for place in seen}
+    assert kinds >= {"overview", "documents", "document", "sentence", "sql", "runs", "rejects"}
+    documents = {dict(parse_qsl(urlsplit(place).query))["id"] for place in seen if place.startswith("/document?")}
+    assert len(documents) == 12
+
+
+@pytest.mark.parametrize("place", ADDRESSES)
+def test_a_page_is_the_same_as_data(explorer: TestClient, place: str) -> None:
+    path, _, query = place.partition("?")
+    name = path.strip("/") or "overview"
+    tables = explorer.get(f"/{name}.json?{query}").json()
+    first = next(iter(tables))
+    rows = list(csv.DictReader(StringIO(explorer.get(f"/{name}.csv?{query}").text)))
+    stored = pq.read_table(BytesIO(explorer.get(f"/{name}.parquet?{query}").content))
+    assert len(rows) == stored.num_rows == len(tables[first])
+    assert stored.column_names == list(rows[0] if rows else stored.column_names)
+    for table, wanted in tables.items():
+        assert explorer.get(f"/{name}.json?{query}&table={table}").json() == {table: wanted}
+
+
+def test_a_document_is_shown_whole_and_in_order(explorer: TestClient) -> None:
+    shown = Reading(explorer.get("/document?id=money").text).text
+    assert "On money" in shown
+    places = [shown.index(sentence) for sentence in ("The bank lent him", "He paid it back", "His account is closed")]
+    assert places == sorted(places)
+
+
+def test_a_word_is_shown_with_its_senses_its_places_and_how_often(explorer: TestClient) -> None:
+    tables = explorer.get("/word.json?w=bank&by=n").json()
+    assert len(tables["concordance"]) == len(tables["senses"]) >= 12
+    assert {row["word"].lower() for row in tables["concordance"]} == {"bank"}
+    assert sum(row["occurrences"] for row in tables["frequency"]) == len(tables["concordance"])
+
+
+def test_a_phrase_and_another_case_are_found(explorer: TestClient) -> None:
+    assert len(explorer.get("/word.json?w=the+BANK").json()["concordance"]) > 3
+
+
+def test_sorting_by_what_stands_on_the_left_and_right(explorer: TestClient) -> None:
+    for order, column in (("right", "text_after"), ("left", "text_before")):
+        rows = [
+            row[column].lower().strip() for row in explorer.get(f"/word.json?w=bank&sort={order}").json()["concordance"]
+        ]
+        assert rows == sorted(rows, key=lambda text: text if order == "right" else text.split(" ")[::-1])
+
+
+def test_facets_and_conditions_narrow_the_documents(explorer: TestClient) -> None:
+    def found(query: str) -> set[str]:
+        return {row["doc_id"] for row in explorer.get(f"/documents.json?{query}").json()["documents"]}
+
+    assert len(found("")) == 12
+    assert found("m.n=2") == {"brook"}
+    assert found("q=RIV") == {"river"}
+    assert found("where=n_sentences>0+AND+doc_id+IN+('loan','safe')") == {"loan", "safe"}
+    assert found("where=doc_id>'l'&m.n=4") == {"loan"}
+
+
+def test_the_nearest_sentences_do_not_have_the_sentence_itself(explorer: TestClient) -> None:
+    found = explorer.get("/sentence.json?doc=loan&i=0&k=3").json()
+    assert len(found["nearest"]) == 3
+    assert ("loan", 0) not in {(row["doc_id"], row["sentence_index"]) for row in found["nearest"]}
+    assert found["nearest"] == sorted(found["nearest"], key=lambda row: -row["similarity"])
+    assert all(-1 <= row["similarity"] <= 1.001 for row in found["aligned"])
+
+
+@pytest.mark.parametrize(
+    ("place", "code", "says"),
+    [
+        ("/nowhere", 404, "no such page"),
+        ("/document?id=absent", 404, "no document with the id"),
+        ("/document", 400, "?id="),
+        ("/sentence?doc=river&i=99", 404, "no sentence 99"),
+        ("/sentence?doc=river&i=x", 400, "whole number"),
+        ("/word?w=zyzzyva", 404, "does not occur"),
+        ("/sense?w=bank&n=99", 404, "none is number 99"),
+        ("/documents?page=0", 400, "page has to be"),
+        ("/documents?sort=upwards", 400, "one of title"),
+        ("/documents?where=nothing+here", 400, "condition"),
+        ("/sql?q=SELECT+nothing", 500, "nothing"),
+        ("/sql?q=COPY+documents+TO+'/tmp/x'", 400, "not allowed"),
+        ("/sql?q=SELECT+*+FROM+read_text('/etc/passwd')", 500, "Permission"),
+    ],
+)
+def test_what_is_wrong_is_said_on_a_page_and_in_data(explorer: TestClient, place: str, code: int, says: str) -> None:
+    answer = explorer.get(place)
+    assert answer.status_code == code
+    assert says in assert_harmless(answer.text).text
+    path, _, query = place.partition("?")
+    if path.strip("/") in PAGES:
+        data = explorer.get(f"{path}.json?{query}")
+        assert data.status_code == code
+        assert says in data.json()["error"]
+
+
+def test_sql_shows_some_rows_and_gives_all(explorer: TestClient) -> None:
+    query = "SELECT i, i AS i FROM range(1500) AS t(i)"
+    assert "the first 1,000" in Reading(explorer.get("/sql", params={"q": query}).text).text
+    rows = explorer.get("/sql.json", params={"q": query}).json()["rows"]
+    assert [row["i_2"] for row in rows] == list(range(1500))
+
+
+def test_a_statement_without_rows_says_so(explorer: TestClient) -> None:
+    assert "no rows" in Reading(explorer.get("/sql", params={"q": "CREATE TEMP TABLE mine AS SELECT 1"}).text).text
+
+
+def test_pages_follow_the_lake(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("polyseme.flows.explorer.live_lake._LOOK_AGAIN_SECONDS", 0.0)
+    documents = embedded_lakes.documents()
+    lake = embedded_lakes.make(tmp_path / "lake", documents[:2])
+    with LiveLake(lake, ModelFunctions) as live:
+        count = "SELECT count(*) AS n FROM documents"
+        assert live.rows(count) == [{"n": 2}]
+        embedded_lakes.make(tmp_path / "lake", documents[2:], run_id="second")
+        assert live.rows(count) == [{"n": 6}]
+        assert live.rows(count, where="doc_id = 'safe'") == [{"n": 6}]
+
+
+def test_an_empty_lake_has_pages_too(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    from polyseme.flows.explorer.app import application
+
+    with Catalog.create_or_open(Lake(tmp_path / "lake")) as catalog, LiveLake(catalog.lake, ModelFunctions) as live:
+        client = TestClient(application(live, title="Empty"), base_url="http://127.0.0.1")
+        for place in ("/", "/documents", "/runs", "/rejects", "/sql"):
+            assert client.get(place).status_code == 200, place
+        assert "No transitions were scored with NSP." in client.get("/").text
+        assert client.get("/word?w=bank").status_code == 404
