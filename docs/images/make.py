@@ -1,48 +1,82 @@
-"""The images of the README: the report of the example lake, rendered by headless Chromium.
+"""The images of the README: pages of the explorer of the example lake, in a headless Chromium.
 
-    python docs/images/make.py --lake lake [--chromium PATH]
+    python docs/images/make.py --lake lake [--chromium PATH] [--all FOLDER]
 
-Writes report.png and senses.png beside this file: the top of the page, and the sense map of *bank*.
+Writes word.png and document.png beside this file. With `--all` every kind of page, light, dark and narrow, into a folder.
+Needs the extra `browser`.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from playwright.sync_api import Browser, sync_playwright
+
 HERE = Path(__file__).resolve().parent
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-REPORT_SIZE, MAP_SIZE = (900, 1100), (760, 470)
+SHOWN = {"word": "/word?w=bank", "document": "/document?id={document}"}
+OTHERS = {
+    "overview": "/", "documents": "/documents", "sense": "/sense?w=bank&n=1", "sentence": "/sentence?doc={document}&i=1",
+    "sql": "/sql?q=SELECT+doc_id,+avg(margin)+AS+mean_margin+FROM+coherence+GROUP+BY+ALL+ORDER+BY+2+LIMIT+20",
+    "runs": "/runs", "rejects": "/rejects",
+}  # fmt: skip
+LOOKS = {"light": (1100, 900, "light"), "dark": (1100, 900, "dark"), "narrow": (360, 740, "light")}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lake", type=Path, required=True)
-    parser.add_argument("--chromium", default="chromium")
+    parser.add_argument("--lake", required=True)
+    parser.add_argument("--chromium", default=shutil.which("chromium"))
+    parser.add_argument("--all", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        report, senses = Path(scratch, "report.html"), Path(scratch, "senses.html")
-        polyseme("report", "--lake", str(options.lake), "-o", str(report), "--title", "The example corpus")
-        polyseme("senses", "bank", "--lake", str(options.lake), "--plot", str(senses))
-        for page, size in ((report, REPORT_SIZE), (senses, MAP_SIZE)):
-            shoot(options.chromium, page, HERE / f"{page.stem}.png", size, profile=Path(scratch, page.stem))
+    with explorer(options.lake) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox", "--disable-gpu"])
+        document = longest(browser, address)
+        for name, place in SHOWN.items():
+            shoot(browser, address + place.format(document=document), HERE / f"{name}.png", "light")
+        for look in LOOKS if options.all else ():
+            for name, place in (SHOWN | OTHERS).items():
+                shoot(browser, address + place.format(document=document), options.all / f"{name}-{look}.png", look)
+        browser.close()
 
 
-def polyseme(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "polyseme", *arguments], check=True, stdout=sys.stderr)
+@contextmanager
+def explorer(lake: str) -> Iterator[str]:
+    """Start the explorer of a lake; its address."""
+    command = [sys.executable, "-m", "polyseme", "explore", "--lake", lake, "--port", "0", "--no-open"]
+    with subprocess.Popen([*command, "--title", "The example corpus"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip().rstrip("/")
+        finally:
+            process.terminate()
 
 
-def shoot(chromium: str, page: Path, picture: Path, size: tuple[int, int], *, profile: Path) -> None:
-    """Render a page into a PNG of `size` pixels."""
-    width, height = size
-    where = (f"--user-data-dir={profile}", f"--screenshot={picture}", f"--window-size={width},{height}")
-    subprocess.run([chromium, *FLAGS, *where, page.as_uri()], check=True)
+def longest(browser: Browser, address: str) -> str:
+    """Return the id of the longest document, as it is written in an address."""
+    page = browser.new_page()
+    page.goto(f"{address}/documents?sort=longest")
+    place = page.locator("main table a").first.get_attribute("href") or ""
+    page.close()
+    return place.partition("id=")[2]
+
+
+def shoot(browser: Browser, place: str, picture: Path, look: str) -> None:
+    """Write what a screen shows of a page."""
+    width, height, scheme = LOOKS[look]
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto(place)
+    page.wait_for_load_state("networkidle")
+    if "/document?" in place:  # above it stands where the document lay on this machine
+        page.locator("figure").first.evaluate("figure => scrollTo(0, figure.offsetTop - 12)")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=picture)
+    page.close()
 
 
 if __name__ == "__main__":

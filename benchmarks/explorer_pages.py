@@ -1,0 +1,107 @@
+"""How long the explorer takes: from the command to its first page, and for each page, asked for once and again.
+
+    python -m benchmarks.explorer_pages LAKE [--word bank] [--repeat 3] [--json FILE]
+
+Starts `polyseme explore` as a user does, and asks as a browser does that keeps its connection. *First* is the first time
+that a page of this kind is asked for, *other* the same kind of page of other documents and words, *again* the same page
+once more; each is the wall time until all bytes are there, the median of `--repeat`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+
+_OTHERS = 5
+_DOCUMENTS = "SELECT doc_id FROM documents ORDER BY hash(doc_id) LIMIT {}"
+_WORDS = """
+SELECT word_lower FROM words WHERE regexp_full_match(word_lower, '[a-z]{{4,}}')
+GROUP BY word_lower HAVING count(*) BETWEEN 50 AND 2000 ORDER BY hash(word_lower) LIMIT {}"""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lake")
+    parser.add_argument("--word", default="bank")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    began = time.perf_counter()
+    with explorer(options.lake) as client:
+        client.get("/").raise_for_status()
+        start = time.perf_counter() - began
+        rows = {"start": {"first": start}}
+        for name, places in pages(client, options.word).items():
+            rows[name] = measured(client, places, options.repeat)
+    print(
+        f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\nfrom the command to the first page: {start:.2f} s\n"
+    )
+    print(f"{'page':<12}{'first':>9}{'other':>9}{'again':>9}   seconds")
+    for name, row in list(rows.items())[1:]:
+        print(f"{name:<12}" + "".join(f"{row[kind]:>9.3f}" for kind in ("first", "other", "again")))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+@contextmanager
+def explorer(lake: str) -> Iterator[httpx.Client]:
+    """Start the explorer of a lake; a client of it."""
+    command = [sys.executable, "-m", "polyseme", "explore", "--lake", lake, "--port", "0", "--no-open"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            with httpx.Client(base_url=process.stdout.readline().strip(), timeout=600) as client:
+                yield client
+        finally:
+            process.terminate()
+
+
+def pages(client: httpx.Client, word: str) -> dict[str, list[str]]:
+    """Return the addresses of each kind of page: one, and others of the same kind."""
+
+    def asked(sql: str) -> list[str]:
+        rows = client.get("/sql.json", params={"q": sql}).raise_for_status().json()["rows"]
+        return [quote(str(next(iter(row.values()))), safe="") for row in rows]
+
+    ids, words = asked(_DOCUMENTS.format(_OTHERS + 1)), [word, *asked(_WORDS.format(_OTHERS))]
+    return {
+        "overview": ["/"],
+        "documents": ["/documents", *(f"/documents?sort=longest&page={n}" for n in range(1, 4))],
+        "document": [f"/document?id={doc_id}" for doc_id in ids],
+        "word": [f"/word?w={name}" for name in words],
+        "sense": [f"/sense?w={name}&n=1" for name in words],
+        "sentence": [f"/sentence?doc={doc_id}&i=0" for doc_id in ids],
+        "sql": ["/sql", *(f"/sql?q=FROM+sentences+LIMIT+{n}" for n in (5, 50))],
+        "runs": ["/runs"],
+        "rejects": ["/rejects"],
+    }
+
+
+def measured(client: httpx.Client, places: list[str], repeat: int) -> dict[str, float]:
+    """Return the seconds of the first page, of others of its kind, and of the first once more."""
+
+    def seconds(place: str) -> float:
+        began = time.perf_counter()
+        answer = client.get(place)
+        assert answer.status_code in (200, 404), f"{place}: {answer.status_code}"
+        return time.perf_counter() - began
+
+    first = seconds(places[0])
+    other = statistics.median([seconds(place) for place in places[1:]] or [seconds(places[0])])
+    return {"first": first, "other": other, "again": statistics.median(seconds(places[0]) for _ in range(repeat))}
+
+
+if __name__ == "__main__":
+    main()
