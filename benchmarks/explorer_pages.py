@@ -2,8 +2,8 @@
 
     python -m benchmarks.explorer_pages LAKE [--word bank] [--repeat 3] [--json FILE]
 
-Starts `polyseme explore` as a user does, and asks as a browser does that keeps its connection. *First* is the first time
-that a page of this kind is asked for, *other* the same kind of page of other documents and words, *again* the same page
+that a page of this kind is asked for, *other* the same kind of page of other documents and words, *again* the same
+page once more; each is the wall time until all bytes are there, the median of `--repeat`.
 once more; each is the wall time until all bytes are there, the median of `--repeat`.
 """
 

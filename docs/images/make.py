@@ -2,8 +2,8 @@
 
     python docs/images/make.py --lake lake [--chromium PATH] [--all FOLDER]
 
-Writes word.png and document.png beside this file. With `--all` every kind of page, light, dark and narrow, into a folder.
-Needs the extra `browser`.
+Writes word.png and document.png beside this file. With `--all` every kind of page, light, dark and narrow, into a
+folder. Needs the extra `browser`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from playwright.sync_api import Browser, sync_playwright
 HERE = Path(__file__).resolve().parent
 SHOWN = {"word": "/word?w=bank", "document": "/document?id={document}"}
 OTHERS = {
-    "overview": "/", "documents": "/documents", "sense": "/sense?w=bank&n=1", "sentence": "/sentence?doc={document}&i=1",
+    "overview": "/", "documents": "/documents", "sense": "/sense?w=bank&n=1",
+    "sentence": "/sentence?doc={document}&i=1",
     "sql": "/sql?q=SELECT+doc_id,+avg(margin)+AS+mean_margin+FROM+coherence+GROUP+BY+ALL+ORDER+BY+2+LIMIT+20",
     "runs": "/runs", "rejects": "/rejects",
 }  # fmt: skip
