@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from polyseme.storage.errors import ModelError
+from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.records import Layers
 from polyseme.tasks.encode.masked_lm import Masking, token_surprisals
 from polyseme.tasks.engine import Engine
@@ -80,7 +80,7 @@ def test_layers_above_the_vectors_are_not_run_for_them(folder: Path, monkeypatch
 
 def test_four_layers_are_counted_from_the_vector_layer_down(folder: Path, tmp_path: Path) -> None:
     copied(folder, tmp_path, vector_layer=3)
-    with pytest.raises(ModelError, match=r"last4 needs at least four layers; .* has 3 up to"):
+    with pytest.raises(UsageError, match=r"last4 needs at least 4 layers; .* has 3 up to the one that `last` is"):
         encoder(tmp_path, "last4")
 
 
