@@ -84,6 +84,18 @@ def test_four_layers_are_counted_from_the_vector_layer_down(folder: Path, tmp_pa
         encoder(tmp_path, "last4")
 
 
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [("4", "last"), ("mean:1-4", "last4"), ("last1", "last"), ("6", "6"), ("mean:3-6", "mean:3-6")],
+)
+def test_what_ends_at_the_vector_layer_is_the_encoding_that_earlier_releases_made(
+    folder: Path, written: Layers, stored: Layers
+) -> None:
+    numbers, named = (Engine(EngineConfig(model=str(folder), device="cpu", layers=one)) for one in (written, stored))
+    assert numbers.spec == named.spec
+    assert numbers.spec.layers == stored
+
+
 def test_surprisals_are_those_of_the_top(folder: Path) -> None:
     ids = IDS[:7]
     masking = Masking("original", 103)
