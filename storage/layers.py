@@ -33,7 +33,7 @@ def canonical(layers: Layers) -> Layers:
 
     Raises UsageError for what is none.
     """
-    text = str(layers)  # a table of polyseme.toml may have a number
+    text = str(layers)  # a program may give a number
     if count := _count(text):
         return _last(count)
     return _in_numbers(_span(text))

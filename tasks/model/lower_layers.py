@@ -25,10 +25,10 @@ def without_upper_layers(model: Any, count: int, top: int, run: Callable[[Any], 
     """
     whole = run(model)[: top + 1]
     for kept in range(top, min(top + 2, count)):
-        shorter = _cut(model, count, kept)
         try:
+            shorter = _cut(model, count, kept)
             states = run(shorter)[: top + 1]
-        except Exception:  # a model that counts its layers otherwise: whatever it raises, it runs whole
+        except Exception:  # of a model that cannot be copied, or counts its layers otherwise: it runs whole
             continue
         if len(states) == len(whole) and all(map(torch.equal, states, whole)):
             return shorter
