@@ -50,13 +50,13 @@ GENERIC = {"deberta-v2": "DebertaV2", "nomic_bert": "NomicBert", "roformer": "Ro
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the families given and print a line for each."""
     options = _options(arguments)
-    sentences = random.Random(0).sample(_sentences(), options.sentences)
+    sentences = random.Random(0).sample(sentences_of_texts(), options.sentences)
     print(f"{len(sentences)} sentences, hidden size {options.hidden}, {options.layers} layers")
     print(f"{'family':12} {'polyseme':>9} {'sentence-transformers':>22} {'ratio (range)':>22}   CPU s")
     results = {}
     for name in options.families:
         with tempfile.TemporaryDirectory(prefix="polyseme-families-") as folder:
-            _save(Path(folder), name, options)
+            save_model(Path(folder), name, hidden=options.hidden, layers=options.layers)
             results[name] = _compare(Path(folder), name, sentences, options.rounds)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
@@ -84,11 +84,10 @@ def _compare(folder: Path, name: str, sentences: Sequence[str], rounds: int) -> 
     return {"mine": times["mine"].cpu, "theirs": times["theirs"].cpu, "batch": best, "difference": differ}
 
 
-def _save(folder: Path, name: str, options: argparse.Namespace) -> None:
+def save_model(folder: Path, name: str, *, hidden: int, layers: int) -> None:
     """Save a random model of that family, with the embedded model's tokenizer."""
     import transformers
 
-    hidden, layers = options.hidden, options.layers
     sizes: dict[str, Any] = {
         "vocab_size": 30522, "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": hidden // 32,
         "intermediate_size": 4 * hidden, "max_position_embeddings": 514, "pad_token_id": 0,
@@ -112,7 +111,8 @@ def _save(folder: Path, name: str, options: argparse.Namespace) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(stored | {"tokenizer_class": "PreTrainedTokenizerFast"}))
 
 
-def _sentences() -> list[str]:
+def sentences_of_texts() -> list[str]:
+    """Return the sentences of the example corpus and the documentation, each once."""
     # In sentence-transformers a text can contain special tokens, such as [MASK].
     return [text for text in dict.fromkeys(_all_sentences()) if "[" not in text]
 

@@ -212,10 +212,10 @@ def _little_memory(setting: Setting, encoder: Encoder, free: int) -> Iterator[No
         return
     forward = encoder.network.vector_states
 
-    def refuse(batch: PackedBatch, *, last: int = 1) -> torch.Tensor:
+    def refuse(batch: PackedBatch) -> torch.Tensor:
         if len(batch.ids) > encoder.max_tokens // 2:
             raise torch.OutOfMemoryError("out of memory (simulated)")
-        return forward(batch, last=last)
+        return forward(batch)
 
     encoder.network.vector_states = refuse  # type: ignore[method-assign]
     yield

@@ -66,15 +66,15 @@ def model_flops(network: Network, windows: Windows) -> int:
 
 
 def linear_flops(network: Network) -> int:
-    """Return the floating-point operations of the matrix products with weights, per token, up to the vector layer."""
+    """Return the floating-point operations of the products with weights, per token, up to the layer of the vectors."""
     assert isinstance(network, PackedBert)
-    layers = network.layers[: network.vector_layer]
+    layers = network.layers[: network.span.last]
     return sum(2 * w.size for layer in layers for w in (layer.qkv, layer.out, layer.up, layer.down))
 
 
 def attention_flops(network: Network, windows: Windows) -> int:
     """Return the floating-point operations of attention's two products over all `windows`."""
-    return 4 * network.vector_layer * network.hidden * int((windows.lengths**2).sum())
+    return 4 * network.span.last * network.hidden * int((windows.lengths**2).sum())
 
 
 def products(encoder: Encoder) -> tuple[Callable[[], object], int]:

@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polyseme.storage.errors import LakeError, PolysemeError
+from polyseme.storage.layers import SPELLINGS, is_canonical
 from polyseme.storage.records import (
     LEVELS,
     Context,
     EncodingSpec,
-    Layers,
     Markdown,
     Outputs,
     PllVariant,
@@ -56,10 +56,12 @@ _SHOWN = 80
 _LONGEST_PROMPT = 4_096
 PROMPT = re.compile(rf"[^\x00\ud800-\udfff]{{0,{_LONGEST_PROMPT}}}")
 _CHOICES = {
-    "layers": Layers, "pooling": Pooling, "context": Context, "precision": Precision,
+    "pooling": Pooling,
+    "context": Context,
+    "precision": Precision,
     "word_definition": WordDefinition,
     "markdown": Markdown,
-}  # fmt: skip
+}
 _A_TIME = "a time in ISO 8601"
 PART = re.compile(rf"data/(?:{'|'.join(TABLES)})/encoding=[0-9a-f]{{16}}/[0-9a-f]{{32}}\.parquet")
 
@@ -189,6 +191,8 @@ def spec(origin: Origin, text: object) -> EncodingSpec:
     origin.integer(found["scheme"], f"{what} scheme", least=0)
     if found["language"] != "":
         origin.text(found["language"], f"{what} language", LINE, "a code of ISO 639")
+    if not is_canonical(found["layers"]):
+        origin.refuse(f"{what} layers", found["layers"], SPELLINGS)
     for name, kind in _CHOICES.items():
         origin.one_of(found[name], f"{what} {name}", get_args(kind))
     for name in ("normalize", "join_hyphens"):

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from itertools import count
 
 from polyseme.storage.errors import UsageError
+from polyseme.storage.layers import in_a_name
 from polyseme.storage.records import EncodingSpec
 
 _LONGEST = 48
@@ -19,9 +20,9 @@ def encoding_name(spec: EncodingSpec, *, taken: Collection[str]) -> str:
     if not model[:1].isalpha():
         model = f"model_{model}".rstrip("_")
     unusual = [
-        getattr(spec, option)
+        in_a_name(value) if option == "layers" else value
         for option in ("context", "layers", "pooling", "precision")
-        if getattr(spec, option) != _USUAL[option]
+        if (value := getattr(spec, option)) != _USUAL[option]
     ]
     name = "_".join([model[:_LONGEST], *unusual])
     candidates = (name if i == 1 else f"{name}_{i}" for i in count(1))

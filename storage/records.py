@@ -13,7 +13,8 @@ from datetime import datetime
 from json.encoder import encode_basestring
 from typing import Any, Literal
 
-Layers = Literal["last", "last4"]
+Layers = str
+"""Which layers of the network a vector is the mean of: `last`, `last4`, `5`, `mean:3-6` (`layers.py`)."""
 Pooling = Literal["mean", "cls", "max", "last", "weighted"]
 """Of a sentence's tokens: their mean, the first special token, the greatest value of each dimension, the last special
 token, or the mean with weights that rise by one from token to token."""

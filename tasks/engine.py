@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, TypeVar
 import pyarrow as pa
 
 from polyseme.storage.errors import ModelError, PolysemeError, UsageError
+from polyseme.storage.layers import spelling_of
 from polyseme.storage.records import (
     ENCODING_SCHEMES,
     Document,
     EncodingSpec,
+    Layers,
     Outputs,
 )
 from polyseme.tasks.encode.chunk_tables import ChunkTables, TableMaker, counts
@@ -170,7 +172,7 @@ class Engine:
             model_sha256=self.checkpoint.sha256,
             tokenizer_sha256=self.wordpiece.sha256,
             width=dense[-1].width_out if dense else self.checkpoint.width,
-            layers=config.layers,
+            layers=self._layers,
             pooling=pooling,
             context=config.context,
             max_tokens=self._max_tokens,
@@ -186,6 +188,11 @@ class Engine:
             query_prompt=own.query_prompt if config.query_prompt is None else config.query_prompt,
             word_definition=self.wordpiece.word_definition,
         )
+
+    @property
+    def _layers(self) -> Layers:
+        checkpoint = self.checkpoint
+        return spelling_of(checkpoint.span(self.config.layers), vector_layer=checkpoint.vector_layer)
 
     @property
     def _max_tokens(self) -> int:
@@ -244,7 +251,7 @@ class Engine:
     def check(self, outputs: Outputs) -> None:
         """Raise ModelError if checkpoint or device cannot give `outputs`, as far as files show without loading them.
 
-        Raises UsageError for windows that the model does not have, ModelError for a splitter or a
+        Raises UsageError for windows and layers that the model does not have, ModelError for a splitter or a
         lemmatizer that is not installed.
         """
         _ = self.split
@@ -256,6 +263,7 @@ class Engine:
 
             require_runnable(self.checkpoint)
         require_max_tokens(self.checkpoint, self.config.max_tokens)
+        self.checkpoint.span(self.config.layers)
         if self.own_settings.dense or self.own_settings.is_stated:
             self._check_dense(outputs)
         if self.config.device != "auto" or self.config.precision != "auto":
@@ -301,7 +309,7 @@ class Engine:
         clock = StageClock()
         keying = self._keying(outputs)
         known = None if stored is None else KnownRows(stored, keying, outputs)
-        made = TableMaker(outputs, version, ingested_at, self.spec.width, self.config.layers, self.vocabulary)
+        made = TableMaker(outputs, version, ingested_at, self.spec.width, self.spec.layers, self.vocabulary)
         unknown = UnknownTokens(self.wordpiece.unk_id)
         clock.lap("reuse")
         for chunk in keying.chunks(clock.between(documents, "read", "tokenize")):

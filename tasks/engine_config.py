@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from polyseme.storage.errors import UsageError
+from polyseme.storage.layers import canonical
 from polyseme.storage.records import Context, Device, Layers, Markdown, Pooling, Precision, WordDefinition
 from polyseme.tasks.model.checkpoint import EMBEDDED
 from polyseme.tasks.text.sentences import SPLITTER, Splitting, unsaid_language, whole_name
@@ -15,12 +16,12 @@ from polyseme.tasks.text.sentences import SPLITTER, Splitting, unsaid_language, 
 class EngineConfig:
     """What to load and how to encode, as plain values that can be sent to workers.
 
-    `max_tokens` is the window size, `budget` the tokens of a batch (None: by device). `pooling`, `normalize`, `dense`,
-    `prompt`, `query_prompt` and `max_tokens` are the checkpoint's own if they are None; False for `dense` leaves its
-    dense layers out. `word_definition` is what a word is (None: of the text), `splitter` the name of what splits texts
-    into sentences (None: the best), `language` that of the texts (None: found in each),
-    `markdown` what is encoded of Markdown files (None: their prose), `join_hyphens` whether a word that a line end
-    divides is one (None: it is not).
+    `layers` are those that vectors are the mean of: `last`, `last4`, `5` or `mean:3-6`. `max_tokens` is the window
+    size, `budget` the tokens of a batch (None: by device). `pooling`, `normalize`, `dense`, `prompt`, `query_prompt`
+    and `max_tokens` are the checkpoint's own if they are None; False for `dense` leaves its dense layers out.
+    `word_definition` is what a word is (None: of the text), `splitter` the name of what splits texts into sentences
+    (None: the best), `language` that of the texts (None: found in each), `markdown` what is encoded of Markdown files
+    (None: their prose), `join_hyphens` whether a word that a line end divides is one (None: it is not).
     """
 
     model: str = EMBEDDED
@@ -42,6 +43,7 @@ class EngineConfig:
     join_hyphens: bool | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", canonical(self.layers))
         require_context(self.context, self.pooling or "mean", self.prompt or "")
         if self.budget is not None and self.budget < 1:
             raise UsageError(f"The token budget of a batch must be at least 1, got {self.budget}.")

@@ -58,11 +58,16 @@ class Reference:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
-    def hidden(self, first: Sequence[int], second: Sequence[int] | None = None, *, last: int = 1) -> Floats:
-        """(tokens, hidden), special tokens included: the mean of the `last` layers up to the vector layer."""
+    def hidden(
+        self, first: Sequence[int], second: Sequence[int] | None = None, *, last: int = 1, of: slice | None = None
+    ) -> Floats:
+        """(tokens, hidden), special tokens included: the mean of the `last` layers up to the vector layer.
+
+        Or that `of` the hidden states, which begin with those of the embeddings.
+        """
         config = self._model("BertModel").config
         top = getattr(config, "vector_layer", config.num_hidden_layers)
-        states = self._run("BertModel", first, second).hidden_states[top + 1 - last : top + 1]
+        states = self._run("BertModel", first, second).hidden_states[of or slice(top + 1 - last, top + 1)]
         mean: Floats = torch.stack(states).mean(0)[0].numpy()
         return mean
 

@@ -18,6 +18,7 @@ from polyseme.storage.wording import many
 
 if TYPE_CHECKING:
     from polyseme.storage.lake import Lake
+    from polyseme.tasks.model.checkpoint import Checkpoint
     from polyseme.tasks.model.encoder import Encoder
 
 _PACKAGES = ("prefect", "fastapi", "sqlalchemy", "torch", "transformers", "tokenizers", "pyarrow", "duckdb", "nupunkt")
@@ -97,9 +98,14 @@ def _model(model: str) -> str:
     spec, family = engine.spec, engine.checkpoint.family
     heads = ", ".join([f"NSP head {'yes' if nsp else 'no'}", f"MLM head {'yes' if mlm else 'no'}", *further])
     sentences = f"sentences {described(spec)}, {engine.wordpiece.kind} tokenizer"
-    size, limit = engine.checkpoint.width, spec.max_tokens
     how = f"; {_SLOW}" if family.kind == "generic" else ""
-    return f"{spec.model}: {family.title}, hidden size {size}, {limit} tokens a window, {heads}; {sentences}{how}"
+    sizes = f"{_layers(engine.checkpoint)}, hidden size {engine.checkpoint.width}, {spec.max_tokens} tokens a window"
+    return f"{spec.model}: {family.title}, {sizes}, {heads}; {sentences}{how}"
+
+
+def _layers(checkpoint: Checkpoint) -> str:
+    top, last = checkpoint.layers, checkpoint.vector_layer
+    return f"{top} layers" if last == top else f"{top} layers, vectors from layer {last}"
 
 
 def _further_heads(encoder: Encoder) -> list[str]:

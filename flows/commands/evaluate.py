@@ -73,7 +73,7 @@ def evaluate(
     max_tokens
         Length of a pair of segments in tokens, special tokens included.
     layers
-        The layers that vectors are taken from, for search and word senses: last, or the mean of the last four.
+        The layers that vectors are taken from, for search and word senses: last, last4, 5 or mean:3-6.
     seed
         Seed of everything that is drawn at random.
     """

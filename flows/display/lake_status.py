@@ -97,6 +97,8 @@ def _made_by(e: Mapping[str, Any]) -> str:
 
 def _settings(e: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the checkpoint or the options said of sentences and their vectors, where it is not the usual."""
+    if e["layers"] != "last":
+        yield f"layers {e['layers']}"
     if e["pooling"] != "mean":
         yield f"pooling {e['pooling']}"
     if e["dense"]:

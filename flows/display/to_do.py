@@ -157,7 +157,9 @@ def _earlier(encodings: Sequence[Mapping[str, Any]], place: str) -> Iterator[ToD
         same = [o for o in present if all(o[name] == e[name] for name in ("layers", "context", "precision"))]
         complete = [o["name"] for o in same if not (o["missing"] or o["outdated"] or o["damaged"])]
         # As the default, an incomplete encoding would hide the documents that it lacks.
-        command = f"polyseme status --default {complete[0]}" if complete else RENEW.format(name=e["name"])
+        layers = "" if e["layers"] == "last" else f" --layers {e['layers']}"
+        renew = RENEW.format(name=e["name"]) + layers
+        command = f"polyseme status --default {complete[0]}" if complete else renew
         if e["default"] or not complete:
             yield ToDo(
                 what=f"{e['name']} was made by an earlier version of {e['model']}. With the present one",

@@ -66,7 +66,7 @@ class BackfillRequest:
         refuse_credentials(self.sources)
         refuse_secrets(self.lake)
         refuse_password(self.catalog)
-        if self.sources and (self.where or self.since or self.texts_of):
+        if self.sources and (self.where is not None or self.since or self.texts_of):
             raise UsageError(
                 "--where, --since and --from choose among the lake's own documents, SOURCE reads others. Give one kind."
             )

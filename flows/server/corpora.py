@@ -173,6 +173,8 @@ def _corpus(name: str, table: dict[str, Any], folder: Path) -> Corpus:
         raise UsageError(f"[corpus.{name}]: there is no option {', '.join(rest)}. Options: {', '.join(known)}.")
     if (folder / str(engine.get("model", "\0"))).is_dir():
         engine["model"] = str(folder / engine["model"])
+    if type(engine.get("layers")) is int:
+        engine["layers"] = str(engine["layers"])
     if isinstance(outputs.get("words"), list):
         outputs["words"] = phrases(outputs["words"])
     built = {

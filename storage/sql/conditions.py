@@ -7,6 +7,7 @@ import re
 import duckdb
 
 from polyseme.storage.errors import UsageError
+from polyseme.storage.sql.absent_columns import QUOTES, Keys, absent_column, instead_of
 from polyseme.storage.sql.access import refuse_writes
 
 NOT_A_CONDITION = (
@@ -21,7 +22,7 @@ NOT_A_CONDITION = (
 )
 """What DuckDB raises for a condition that is wrong, some of it only once a document is compared."""
 
-_NO_COLUMN = re.compile(r'Referenced column "([^"]*)" not found')
+_NOTHING = "SELECT clause without selection list"
 _KIND = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
 _VALUE = re.compile(r"['\"(:].*")
 
@@ -33,20 +34,27 @@ def matching(documents: duckdb.DuckDBPyRelation, where: str) -> duckdb.DuckDBPyR
         # Parsed as one expression, so that a user's text never becomes part of a statement.
         return documents.set_alias("documents").filter(where)
     except NOT_A_CONDITION as error:
-        raise not_a_condition(error, documents.columns) from error
+        raise not_a_condition(error, documents) from error
 
 
-def not_a_condition(error: Exception, columns: list[str]) -> UsageError:
+def not_a_condition(error: Exception, documents: duckdb.DuckDBPyRelation) -> UsageError:
     """Return DuckDB's error about a condition as one about --where, with what to write instead if that is known."""
-    problem = first_line(error)
-    absent = _NO_COLUMN.search(problem)
+    problem, absent = first_line(error), absent_column(error)
+    if problem == _NOTHING:
+        return UsageError(
+            "--where has no condition. It takes one in SQL on the columns of documents, such as "
+            "\"uri LIKE '%/news/%'\". Leave it out to take every document."
+        )
     if absent is None:
         return UsageError(
             f"--where takes a SQL condition on the columns of documents, such as \"uri LIKE '%/news/%'\": {problem}"
         )
+    columns, keys = documents.columns, Keys.of(documents)
+    if instead := instead_of(absent, "documents", columns, keys):
+        return UsageError(f"--where: {instead}")
+    nowhere = ", and no document has it in its metadata" if keys.is_all else ""
     return UsageError(
-        f"--where names a column that documents does not have: {absent[1]}. It has {', '.join(columns)}. Other fields "
-        f"of a record are in metadata: \"metadata->>'{absent[1]}' = '...'\". Text is quoted with ', names with \"."
+        f"--where: {absent} is no column of documents{nowhere}. Columns are {', '.join(columns)}. {QUOTES}"
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from polyseme.storage.layers import LayerSpan
 from polyseme.tasks.model.activations import of_rows
 from polyseme.tasks.model.attention import attention_for
 from polyseme.tasks.model.linear import Dense, Linear
@@ -48,14 +49,14 @@ class PackedBert(PackedEncoder[_Layer]):
         activation: Callable[[Tensor], Tensor],
         dtype: torch.dtype,
         device: torch.device,
-        vector_layer: int | None = None,
+        span: LayerSpan | None = None,
         linear: Callable[[Tensor, Tensor], Linear] = Dense.of,
         mlm_activation: Callable[[Tensor], Tensor] | None = None,
         layer_order: Sequence[int] | None = None,
     ) -> None:
         """Take weights named as in transformers' `BertForPreTraining` (`bert.…`, `cls.…`).
 
-        Vectors are taken from `vector_layer`, counted from 1 (default: the last); the layers above serve the heads.
+        Vectors are the mean of the layers of `span` (default: the last one); the layers above it serve the heads.
         `linear` makes the layers' linear maps from a weight `(out, in)` and a bias; the heads are always `Dense`.
         The MLM head has `mlm_activation` (default: that of the layers). `layer_order` are the numbers of the weights of
         each layer, if layers share them.
@@ -72,7 +73,7 @@ class PackedBert(PackedEncoder[_Layer]):
         count = 1 + max(int(n.split(".")[3]) for n in w if n.startswith(_LAYER))
         stored = [self._layer(f"{_LAYER}{i}.", linear) for i in range(count)]
         self.layers = stored if layer_order is None else [stored[i] for i in layer_order]
-        self.vector_layer = len(self.layers) if vector_layer is None else vector_layer
+        self.span = span or LayerSpan(len(self.layers), len(self.layers))
         # NSP needs the last layer's query of `[CLS]` only.
         self._query = self.layers[-1].qkv.columns(0, self.hidden)
         self.rows_step = self._query.rows_step

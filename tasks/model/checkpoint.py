@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from polyseme.storage.errors import ModelError, UsageError
+from polyseme.storage.layers import LayerSpan, layer_span
+from polyseme.storage.records import Layers
 from polyseme.tasks.model.checkpoint_checks import (
     MOST_CONFIG_BYTES,
     check_bert,
@@ -132,6 +134,10 @@ class Checkpoint:
                 "Correct vector_layer, or remove it to take the last layer."
             )
         return layer
+
+    def span(self, layers: Layers) -> LayerSpan:
+        """Return the layers of the network that `layers` are. Raises UsageError if it does not have them."""
+        return layer_span(layers, model=self.label, top=self.layers, vector_layer=self.vector_layer)
 
     @property
     def weight_files(self) -> list[Path]:

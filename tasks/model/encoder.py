@@ -64,7 +64,7 @@ class Encoder:
     ) -> None:
         """Load `checkpoint`. `budget` is the number of tokens per batch (default: by device).
 
-        Raises ModelError if the checkpoint is incomplete, or has too few layers.
+        Raises ModelError if the checkpoint is incomplete, UsageError if it lacks `layers`.
         """
         generic = checkpoint.family.kind == "generic"
         if generic and precision == "int8":
@@ -78,23 +78,17 @@ class Encoder:
         self.width, self.max_tokens = checkpoint.width, checkpoint.max_tokens
         self.pool = BatchPool(BATCHES_AT_ONCE.get(device.type))
         self._memory = DeviceMemory(self.pool.size)
-        self._last = 4 if layers == "last4" else 1
         self.network = network_of(
             checkpoint,
             weights,
+            span=checkpoint.span(layers),
             dtype=DTYPES[precision],
             device=device,
             linear=Int8.of if precision == "int8" else exact_for(device, DTYPES[precision]),
         )
         if isinstance(self.network, GenericNetwork):
             self.has_mlm = self.network.has_mlm
-            self.network.require_layers(self.label, self._last)
         self.budget = budget or token_budget(device, hidden=self.width, intermediate=checkpoint.intermediate)
-        if self._last > self.network.vector_layer:
-            raise ModelError(
-                f"--layers last4 needs at least four layers; {self.label} has {self.network.vector_layer} up to the "
-                "one that vectors are taken from. Use --layers last."
-            )
 
     def require_pair_head(self) -> None:
         """Raise ModelError if the checkpoint has neither an NSP nor an order head."""
@@ -184,8 +178,8 @@ class Encoder:
             wanted = windows.pair[numbers] >= 0
             if not pairs or not wanted.any():
                 states_of = self.network.vector_states_and_replaced if replaced else self.network.vector_states
-                return reduce(states_of(packed, last=self._last), numbers, source), None
-            states, first = self.network.vector_and_first_states(packed, last=self._last)
+                return reduce(states_of(packed), numbers, source), None
+            states, first = self.network.vector_and_first_states(packed)
             return reduce(states, numbers, source), to_numpy(self.network.pair_scores(first))[wanted]
 
         with closing(self._run(ids, windows, forward)) as done:

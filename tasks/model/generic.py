@@ -2,7 +2,8 @@
 
 Sequences of about one length run together: a few are padded to the longest and masked, if the model keeps what is
 masked out of the other vectors, which is tried once. A vector may differ from that of another batch in its last bits,
-because products of other sizes are summed in another order; nothing else of a batch has an influence.
+because products of other sizes are summed in another order; nothing else of a batch has an influence. Layers above
+those that vectors are taken from are not run if a copy of the model without them gives the same states, tried once.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import torch
 from torch import Tensor
 
 from polyseme.storage.errors import ModelError
+from polyseme.storage.layers import LayerSpan
 from polyseme.tasks.model.checkpoint import Checkpoint
 from polyseme.tasks.model.checkpoint_checks import check_finite
 from polyseme.tasks.model.generic_heads import load_masked_lm_head
+from polyseme.tasks.model.lower_layers import without_upper_layers
 from polyseme.tasks.model.packed import PackedBatch
 from polyseme.tasks.text.transformers_messages import silenced
 
@@ -34,11 +37,13 @@ _RANDOM = frozenset(("reformer", "perceiver", "tapas"))
 class GenericNetwork:
     """A model of transformers on one device, with its MLM head if there is one that can be used."""
 
-    def __init__(self, checkpoint: Checkpoint, *, dtype: torch.dtype, device: torch.device) -> None:
-        """Load it. Raises ModelError if transformers does not run it as an encoder, or weights are missing."""
-        self.dtype, self.hidden = dtype, checkpoint.width
-        self.layers: list[object] = list(range(checkpoint.layers))
-        self.vector_layer = checkpoint.vector_layer
+    def __init__(self, checkpoint: Checkpoint, *, span: LayerSpan, dtype: torch.dtype, device: torch.device) -> None:
+        """Load it. Raises ModelError if transformers does not run it as an encoder, or weights are missing.
+
+        Vectors are the mean of the layers of `span`: of `hidden_states`, or the model's output for the top one alone.
+        """
+        self.dtype, self.hidden, self.span = dtype, checkpoint.width, span
+        self._is_output = span == LayerSpan(checkpoint.layers, checkpoint.layers)
         self._model = _load(checkpoint).to(device=device, dtype=dtype).eval()
         parameters = inspect.signature(self._model.forward).parameters
         types = getattr(self._model.config, "type_vocab_size", 0) or 0
@@ -47,26 +52,26 @@ class GenericNetwork:
         pad = getattr(self._model.config, "pad_token_id", 0)
         self._pad = pad if type(pad) is int and 0 <= pad < int(checkpoint.config["vocab_size"]) else 0
         self._check(checkpoint, device)
+        self._lower = self._model if self._is_output else self._without_upper_layers(checkpoint, device)
         head = load_masked_lm_head(checkpoint, self._model, self._probe(checkpoint, device))
         self._head = None if head is None else head.to(device=device, dtype=dtype).eval()
         self.has_mlm = head is not None
 
-    def vector_states(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
-        """Return `(tokens, hidden)`: the mean of the outputs of the `last` layers up to `vector_layer`."""
-        if last == 1 and self.vector_layer == len(self.layers):
-            return self._by_groups(batch, lambda output: output.last_hidden_state, all_layers=False)
-        top = self.vector_layer + 1
+    def vector_states(self, batch: PackedBatch) -> Tensor:
+        """Return `(tokens, hidden)`: the mean of the outputs of the layers of `span`."""
+        if self._is_output:
+            return self.hidden_states(batch)
         return self._by_groups(
-            batch, lambda output: torch.stack(output.hidden_states[top - last : top]).mean(0), all_layers=True
+            self._lower, batch, lambda output: torch.stack(self._of_span(output)).mean(0), all_layers=True
         )
 
-    def vector_and_first_states(self, batch: PackedBatch, *, last: int = 1) -> tuple[Tensor, Tensor]:
+    def vector_and_first_states(self, batch: PackedBatch) -> tuple[Tensor, Tensor]:
         """Return `vector_states` and, `(sequences, hidden)`, the first row of each sequence."""
-        return self.vector_states(batch, last=last), self.first_states(batch)
+        return self.vector_states(batch), self.first_states(batch)
 
     def hidden_states(self, batch: PackedBatch) -> Tensor:
         """Return `(tokens, hidden)`: the output of the model."""
-        return self._by_groups(batch, lambda output: output.last_hidden_state, all_layers=False)
+        return self._by_groups(self._model, batch, lambda output: output.last_hidden_state, all_layers=False)
 
     def first_states(self, batch: PackedBatch) -> Tensor:
         """Return `(sequences, hidden)`: the first row of each sequence."""
@@ -80,7 +85,7 @@ class GenericNetwork:
         """Return NaN `(n, 3)`: there is no head."""
         return torch.full((len(first), 3), torch.nan, dtype=torch.float32, device=first.device)
 
-    def vector_states_and_replaced(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
+    def vector_states_and_replaced(self, batch: PackedBatch) -> Tensor:
         """Raise NotImplementedError: callers ask first whether there is a head."""
         raise NotImplementedError
 
@@ -90,7 +95,11 @@ class GenericNetwork:
         logits: Tensor = self._head(states)
         return logits
 
-    def _by_groups(self, batch: PackedBatch, taken: Callable[[Any], Tensor], *, all_layers: bool) -> Tensor:
+    def _of_span(self, output: Any) -> tuple[Tensor, ...]:
+        states: tuple[Tensor, ...] = output.hidden_states[self.span.first : self.span.last + 1]
+        return states
+
+    def _by_groups(self, model: Any, batch: PackedBatch, taken: Callable[[Any], Tensor], *, all_layers: bool) -> Tensor:
         parts, row = [], 0
         for groups in joined(batch.groups, _PADDING if self._may_pad else 0.0):
             shape = sum(count for count, _ in groups), groups[0][1]
@@ -103,15 +112,15 @@ class GenericNetwork:
                 mask[place, :length] = 1
                 places.append((place, length))
                 row, done = rows.stop, place.stop
-            output = taken(self._forward(ids, types, mask, all_layers=all_layers))
+            output = taken(self._forward(model, ids, types, mask, all_layers=all_layers))
             parts += [output[place, :length].reshape(-1, self.hidden) for place, length in places]
         return torch.cat(parts)
 
-    def _forward(self, ids: Tensor, types: Tensor, mask: Tensor, *, all_layers: bool) -> Any:
+    def _forward(self, model: Any, ids: Tensor, types: Tensor, mask: Tensor, *, all_layers: bool) -> Any:
         options: dict[str, object] = {"attention_mask": mask} if self._needs_mask else {}
         if self._types:
             options["token_type_ids"] = types.clamp_max(self._types - 1)
-        return self._model(input_ids=ids, output_hidden_states=all_layers, **options)
+        return model(input_ids=ids, output_hidden_states=all_layers, **options)
 
     def _check(self, checkpoint: Checkpoint, device: torch.device) -> None:
         """Raise ModelError unless the model gives one vector for each token, of the size in `config.json`."""
@@ -120,15 +129,31 @@ class GenericNetwork:
         mask = torch.ones_like(ids)
         try:
             with torch.inference_mode():
-                output = self._forward(ids, torch.zeros_like(ids), mask, all_layers=True)
-            found = {tuple(output.last_hidden_state.shape), tuple(output.hidden_states[self.vector_layer].shape)}
+                output = self._forward(self._model, ids, torch.zeros_like(ids), mask, all_layers=True)
+            found = tuple(output.last_hidden_state.shape)
             layers = len(output.hidden_states) - 1
         except Exception as error:
             raise _not_an_encoder(checkpoint, f"its forward fails ({type(error).__name__}: {error})") from error
-        if tuple(output.last_hidden_state.shape) != (1, length, self.hidden):
+        if found != (1, length, self.hidden):
             raise _not_an_encoder(checkpoint, f"it gives {found} for {length} tokens of {self.hidden}")
         self._may_pad = self._needs_mask and self._keeps_padding_out(ids, output.last_hidden_state)
-        self._same_length = found == {(1, length, self.hidden)} and layers == len(self.layers)
+        same_length = layers == checkpoint.layers and all(states.shape == found for states in self._of_span(output))
+        if not self._is_output and not same_length:
+            # So it is in models that shorten sequences.
+            raise ModelError(
+                f"The layers of {checkpoint.label} do not have a vector for each token. Use --layers last."
+            )
+
+    def _without_upper_layers(self, checkpoint: Checkpoint, device: torch.device) -> Any:
+        ids = self._probe(checkpoint, device)
+
+        def run(model: Any) -> tuple[Tensor, ...]:
+            with torch.inference_mode():
+                output = self._forward(model, ids, torch.zeros_like(ids), torch.ones_like(ids), all_layers=True)
+            states: tuple[Tensor, ...] = output.hidden_states
+            return states
+
+        return without_upper_layers(self._model, checkpoint.layers, self.span.last, run)
 
     def _probe(self, checkpoint: Checkpoint, device: torch.device) -> Tensor:
         """Return a few ids, `(1, length)`, none of them padding."""
@@ -141,20 +166,14 @@ class GenericNetwork:
         padded = torch.nn.functional.pad(ids, (0, 2), value=self._pad)
         mask = torch.nn.functional.pad(torch.ones_like(ids), (0, 2))
         with torch.inference_mode():
-            states = self._forward(padded, torch.zeros_like(padded), mask, all_layers=False).last_hidden_state
+            states = self._forward(
+                self._model, padded, torch.zeros_like(padded), mask, all_layers=False
+            ).last_hidden_state
         length, tolerance = ids.shape[1], 1e-4 if self.dtype == torch.float32 else 5e-2
         same = states.shape[1] == length + 2 and torch.allclose(
             states[:, :length], alone, atol=tolerance, rtol=tolerance
         )
         return bool(same)
-
-    def require_layers(self, label: str, last: int) -> None:
-        """Raise ModelError if `last` layers are wanted and single ones have no state for each token.
-
-        So it is in models that shorten sequences.
-        """
-        if last > 1 and not self._same_length:
-            raise ModelError(f"The layers of {label} do not have a vector for each token. Use --layers last.")
 
 
 def joined(groups: Sequence[tuple[int, int]], most: float) -> Iterator[list[tuple[int, int]]]:

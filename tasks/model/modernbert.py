@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from polyseme.storage.layers import LayerSpan
 from polyseme.tasks.model.activations import of_rows
 from polyseme.tasks.model.attention import attention_for
 from polyseme.tasks.model.linear import Dense, Linear
@@ -53,14 +54,14 @@ class PackedModernBert(PackedEncoder[_Layer]):
         limit: int,
         dtype: torch.dtype,
         device: torch.device,
-        vector_layer: int | None = None,
+        span: LayerSpan | None = None,
         linear: Callable[[Tensor, Tensor], Linear] = Dense.of,
     ) -> None:
         """Take weights named as in transformers' `ModernBertForMaskedLM`.
 
         `local` says of each layer whether it sees only the `window` tokens to each side. `thetas` are the bases of the
-        rotary positions of full and of local layers, `limit` is the most tokens of a sequence. `linear` makes the
-        layers' linear maps.
+        rotary positions of full and of local layers, `limit` is the most tokens of a sequence. `span` and `linear` are
+        as in `PackedBert`.
         """
         w = {name: tensor.to(device=device, dtype=dtype).contiguous() for name, tensor in weights.items()}
         self._w = w
@@ -71,7 +72,7 @@ class PackedModernBert(PackedEncoder[_Layer]):
         self._attentions = attention_for(device, dtype, size), local_attention_for(device, dtype, size, window)
         self._rotaries = tuple(Rotary(size, theta, limit=limit, device=device) for theta in thetas)
         self.layers = [self._layer(f"model.layers.{i}.", linear, bool(is_local)) for i, is_local in enumerate(local)]
-        self.vector_layer = len(self.layers) if vector_layer is None else vector_layer
+        self.span = span or LayerSpan(len(self.layers), len(self.layers))
         self.rows_step = self.layers[0].qkv.rows_step
         self._w = {name: tensor for name, tensor in w.items() if not name.startswith("model.layers.")}
 

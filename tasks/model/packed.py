@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from polyseme.storage.layers import LayerSpan
+
 Layer = TypeVar("Layer")
 
 
@@ -46,17 +48,17 @@ class PackedBatch:
 class Network(Protocol):
     """What the encoder asks of a model: states of the rows of a batch, and the logits of its heads.
 
-    `vector_layer` counts from 1; the layers above it serve the heads. Heads that a checkpoint lacks are not called.
+    The layers above `span` serve the heads. Heads that a checkpoint lacks are not called.
     """
 
     dtype: torch.dtype
     hidden: int
-    vector_layer: int
+    span: LayerSpan
 
-    def vector_states(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
-        """Return `(tokens, hidden)`: the mean of the outputs of the `last` layers up to `vector_layer`."""
+    def vector_states(self, batch: PackedBatch) -> Tensor:
+        """Return `(tokens, hidden)`: the mean of the outputs of the layers of `span`."""
 
-    def vector_and_first_states(self, batch: PackedBatch, *, last: int = 1) -> tuple[Tensor, Tensor]:
+    def vector_and_first_states(self, batch: PackedBatch) -> tuple[Tensor, Tensor]:
         """Return `vector_states` and, `(sequences, hidden)`, the top layer's `[CLS]` rows, from one pass."""
 
     def hidden_states(self, batch: PackedBatch) -> Tensor:
@@ -74,7 +76,7 @@ class Network(Protocol):
     def masked_lm_logits(self, states: Tensor) -> Tensor:
         """Map token states `(n, hidden)` to vocabulary logits `(n, vocabulary)`."""
 
-    def vector_states_and_replaced(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
+    def vector_states_and_replaced(self, batch: PackedBatch) -> Tensor:
         """Return `vector_states` with one more column: the logit that the token was replaced."""
 
 
@@ -85,7 +87,7 @@ class PackedEncoder(ABC, Generic[Layer]):
     """
 
     layers: Sequence[Layer]
-    vector_layer: int
+    span: LayerSpan
     hidden: int
     dtype: torch.dtype
     rows_step: int
@@ -119,22 +121,22 @@ class PackedEncoder(ABC, Generic[Layer]):
         missing = -len(x) % self.rows_step
         return F.pad(x, (0, 0, 0, missing)) if missing else x
 
-    def vector_states(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
-        """Return `(tokens, hidden)`: the mean of the outputs of the `last` layers up to `vector_layer`."""
-        return self._vectors(batch, last)[0][: len(batch.ids)]
+    def vector_states(self, batch: PackedBatch) -> Tensor:
+        """Return `(tokens, hidden)`: the mean of the outputs of the layers of `span`."""
+        return self._vectors(batch)[0][: len(batch.ids)]
 
-    def vector_and_first_states(self, batch: PackedBatch, *, last: int = 1) -> tuple[Tensor, Tensor]:
+    def vector_and_first_states(self, batch: PackedBatch) -> tuple[Tensor, Tensor]:
         """Return `vector_states` and, `(sequences, hidden)`, the top layer's `[CLS]` rows, from one pass."""
-        vectors, x = self._vectors(batch, last)
-        if self.vector_layer == len(self.layers):
+        vectors, x = self._vectors(batch)
+        if self.span.last == len(self.layers):
             return vectors[: len(batch.ids)], self.finished(x[batch.starts])
-        below = self._through(x, batch, self.layers[self.vector_layer : -1])
+        below = self._through(x, batch, self.layers[self.span.last : -1])
         return vectors[: len(batch.ids)], self.top(below, batch, batch.starts)
 
-    def vector_states_and_replaced(self, batch: PackedBatch, *, last: int = 1) -> Tensor:
+    def vector_states_and_replaced(self, batch: PackedBatch) -> Tensor:
         """Return `vector_states` with one more column: the logit that the token was replaced."""
-        vectors, x = self._vectors(batch, last)
-        top = self.finished(self._through(x, batch, self.layers[self.vector_layer :]))
+        vectors, x = self._vectors(batch)
+        top = self.finished(self._through(x, batch, self.layers[self.span.last :]))
         return torch.cat([vectors, self.replaced_logits(top)[:, None]], dim=1)[: len(batch.ids)]
 
     def replaced_logits(self, states: Tensor) -> Tensor:
@@ -153,20 +155,19 @@ class PackedEncoder(ABC, Generic[Layer]):
         """Return `(sequences, hidden)`: one row of the top layer per sequence."""
         return self.top(self._through(self.embed(batch), batch, self.layers[:-1]), batch, rows)
 
-    def _vectors(self, batch: PackedBatch, last: int) -> tuple[Tensor, Tensor]:
-        """Return the mean of the `last` layers up to `vector_layer`, and the output of that layer."""
-        first = self.vector_layer - last
-        x = total = self._through(self.embed(batch), batch, self.layers[: first + 1])
-        if last == 1:
-            return self._at_vector_layer(x), x
-        for layer in self.layers[first + 1 : self.vector_layer - 1]:
-            x = self.layer_output(layer, x, batch)
-            total = total + x
-        x = self.layer_output(self.layers[self.vector_layer - 1], x, batch)
-        return (total + self._at_vector_layer(x)) / last, x
+    def _vectors(self, batch: PackedBatch) -> tuple[Tensor, Tensor]:
+        """Return the mean of the layers of `span`, and the output of its last one, as the next layer takes it."""
+        first, last = self.span.first, self.span.last
+        x = self._through(self.embed(batch), batch, self.layers[:first])
+        total = self._output(x, first)
+        for number in range(first + 1, last + 1):
+            x = self.layer_output(self.layers[number - 1], x, batch)
+            total = total + self._output(x, number)
+        return (total if first == last else total / len(self.span)), x
 
-    def _at_vector_layer(self, x: Tensor) -> Tensor:
-        return self.finished(x) if self.vector_layer == len(self.layers) else x
+    def _output(self, x: Tensor, number: int) -> Tensor:
+        """Return the states that layer `number` is said to have: only those of the top one are finished."""
+        return self.finished(x) if number == len(self.layers) else x
 
     def _through(self, x: Tensor, batch: PackedBatch, layers: Sequence[Layer]) -> Tensor:
         for layer in layers:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import LakeError, PolysemeError
 from polyseme.storage.lake import Lake
+from polyseme.storage.sql.absent_columns import absent_column, in_our_words
 from polyseme.storage.sql.access import READ_ONLY, SPILL, Access, refuse_writes
 from polyseme.storage.sql.conditions import first_line, matching
 from polyseme.storage.sql.confined_connection import ConfinedConnection
@@ -70,12 +71,21 @@ class Queries:
 
         def work() -> None:
             for statement in duckdb.extract_statements(sql):
-                relation = self.connection.sql(statement.query)
+                relation = self._relation(statement.query)
                 if relation is not None and _has_rows(statement, relation):
                     show(relation.to_arrow_reader(_ROWS_A_BATCH))
 
         refuse_writes(sql, self._access)
         self._supervised(work, timeout, _whole)
+
+    def _relation(self, query: str) -> duckdb.DuckDBPyRelation | None:
+        try:
+            return self.connection.sql(query)
+        except duckdb.BinderException as error:
+            if absent_column(error) is None:
+                raise
+            said = in_our_words(error, self.connection.cursor(), query)
+            raise PolysemeError(f"DuckDB could not run the query: {said}") from error
 
     def ask(self, sql: str, *, timeout: float | None = None, **parameters: object) -> list[dict[str, Any]]:
         """Return the rows of one query of Polyseme's own, with `$name` parameters. Raises as `run` does."""

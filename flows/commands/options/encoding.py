@@ -52,7 +52,9 @@ class PartialEncodingOptions:
     the pair of sentences that NSP scores."""
 
     layers: Layers | None = None
-    """The last layer (default), or the mean of the last four."""
+    """The layers that vectors are taken from: last (default); last4, the mean of the last four; 5, layer 5; or
+    mean:3-6, the mean of layers 3 to 6. They count from 1, 0 is the embeddings' output; last is as the checkpoint says.
+    """
 
     pooling: Pooling | None = None
     """A sentence's vector: the mean of its tokens, that of [CLS], the greatest value of each dimension, the last

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from polyseme.flows.commands.doctor import _model
 from polyseme.storage.errors import ModelError
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine import Engine
@@ -33,6 +34,11 @@ def test_a_model_that_does_not_run_is_one_failure(own_code: Path, capfd: pytest.
     assert [line.split(":")[0] for line in failed] == ["FAIL  model", "FAIL  next sentence"]
     assert "code of its own (auto_map), which Polyseme never runs" in failed[0]
     assert failed[1] == "FAIL  next sentence: not tried, because the model does not run"
+
+
+def test_a_model_says_how_many_layers_it_has_and_which_of_them_last_is(tiny_folder: Path) -> None:
+    assert "polyseme-mini: BERT, 8 layers, vectors from layer 6, hidden size 384" in _model("polyseme-mini")
+    assert "BERT, 5 layers, hidden size 48" in _model(str(tiny_folder))
 
 
 def test_transformers_says_nothing_of_a_model_with_code_of_its_own(

@@ -16,7 +16,7 @@ from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.text.splitting import punkt
 
 OTHER: dict[str, Any] = {
-    "precision": "int8", "context": "window", "layers": "mean_last4", "pooling": "max", "normalize": True,
+    "precision": "int8", "context": "window", "layers": "mean:3-6", "pooling": "max", "normalize": True,
     "dense": False, "prompt": "passage: ", "query_prompt": "query: ", "max_tokens": 64, "language": "de",
     "splitter": "lines", "markdown": "all", "join_hyphens": True,
 }  # fmt: skip
@@ -38,6 +38,13 @@ def test_each_option_reaches_the_engine(options: type[PartialEncodingOptions], n
 def test_a_language_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError, match="A language is a code"):
         EncodingOptions(language="German").config()
+
+
+@pytest.mark.parametrize("options", [EncodingOptions, PartialEncodingOptions])
+def test_layers_reach_the_engine_in_one_spelling(options: type[PartialEncodingOptions]) -> None:
+    assert options(layers="mean:06-6").config() == options(layers="6").config() == EngineConfig(layers="6")
+    with pytest.raises(UsageError, match="--layers takes last, last4"):
+        options(layers="mean_last4").config()
 
 
 def encoding(**settings: Any) -> Encoding:

@@ -172,6 +172,14 @@ def test_a_flag_beats_the_environment_which_beats_the_table_of_a_command_which_b
     assert bound("status")["lake"].root == "env"
 
 
+def test_a_layer_may_be_a_number_in_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "polyseme.toml").write_text("[embed]\nlayers = 5\n[backfill]\nlayers = 'mean:3-6'\n")
+    assert bound("embed", "x")["encoding"].config() == EngineConfig(layers="5")
+    assert bound("backfill")["settings"].settings() == {"layers": "mean:3-6"}
+    monkeypatch.setenv("POLYSEME_LAYERS", "0")
+    assert bound("embed", "x")["encoding"].config() == EngineConfig(layers="0")
+
+
 @pytest.mark.parametrize("key", ["root", "kind", "levle", "reading"])
 def test_a_key_that_is_no_option_is_refused_even_if_a_field_has_its_name(
     home: Path, key: str, capfd: pytest.CaptureFixture[str]

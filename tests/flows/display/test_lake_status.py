@@ -55,7 +55,9 @@ def test_what_a_checkpoint_says_of_its_sentence_vectors_has_a_line() -> None:
     own = encoding("e5", pooling="cls", dense=True, normalize=True, prompt="passage: ", query_prompt="query: ")
     german = encoding("wiki", language="de")
     verse = encoding("verse", splitter="lines/1")
-    lines = drawn(status(encodings=[encoding("polyseme_mini"), own, german, verse]))
+    low = encoding("low", layers="mean:3-6", pooling="max")
+    lines = drawn(status(encodings=[encoding("polyseme_mini"), own, german, verse, low]))
+    assert "  low: layers mean:3-6, pooling max" in lines
     assert "  verse: sentences by lines/1" in lines
     assert "  e5: pooling cls, dense layers, vectors of length 1, prompt 'passage: ', query prompt 'query: '" in lines
     assert "  wiki: language de" in lines
@@ -214,6 +216,14 @@ def test_an_encoding_with_an_earlier_splitter_says_what_changing_costs_until_the
     )
     assert to_do([old, encoding("another", layers="last4")], [], [], "l")
     assert not to_do([old, encoding("polyseme_mini_rules")], [], [], "l")
+
+
+def test_an_encoding_of_an_earlier_model_is_made_again_with_its_layers() -> None:
+    old, last = encoding("low", layers="5", earlier_model=True), encoding("now")
+    (one,) = to_do([old, last], [], [], "l")
+    assert one.command == "polyseme backfill --model polyseme-mini --from low --layers 5 --lake l"
+    (one,) = to_do([old | {"default": True}, last, encoding("low_2", layers="5")], [], [], "l")
+    assert one.command == "polyseme status --default low_2 --lake l"
 
 
 def test_columns_are_left_out_by_rank_and_the_flexible_one_is_cut() -> None:

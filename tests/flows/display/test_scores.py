@@ -51,7 +51,7 @@ def test_doctor_names_the_family_and_how_it_is_run(tmp_path: Path) -> None:
     from polyseme.flows.commands.doctor import _model, _nsp
 
     packed, other = saved(tmp_path / "a", "albert"), saved(tmp_path / "b", "deberta-v2")
-    assert "ALBERT, hidden size 36" in _model(str(packed))
+    assert "ALBERT, 5 layers, hidden size 36" in _model(str(packed))
     assert "run by transformers itself" in _model(str(other))
     assert "run by transformers itself" not in _model(str(packed))
     assert "no NSP head" in _nsp(str(packed))

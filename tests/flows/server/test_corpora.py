@@ -57,6 +57,14 @@ def test_a_corpus_takes_every_option_of_embed(home: Path) -> None:
     assert found["two"].outputs.level == "sentences"
 
 
+def test_the_layers_of_a_corpus_may_be_a_number(home: Path) -> None:
+    configure(
+        home, '[corpus.news]\nsources = ["news"]\nlayers = 5\n[corpus.b]\nsources = ["news"]\nlayers = "mean:3-6"\n'
+    )
+    found = configured()
+    assert (found["news"].engine.layers, found["b"].engine.layers) == ("5", "mean:3-6")
+
+
 def test_a_corpus_has_a_runner_of_its_own(home: Path) -> None:
     configure(
         home,
@@ -82,6 +90,8 @@ def test_a_model_folder_is_found_from_the_file(home: Path) -> None:
     [
         ('[corpus.news]\nsources = ["news"]\nlevle = "words"', "no option levle"),
         ('[corpus.news]\nsources = ["news"]\nlevel = "letters"', "level.*letters"),
+        ('[corpus.news]\nsources = ["news"]\nlayers = "first"', "--layers takes last, last4"),
+        ('[corpus.news]\nsources = ["news"]\nlayers = true', "layers: .*string, got True"),
         ('[corpus.news]\nsources = ["news"]\ncontext = "pair"\npooling = "cls"', "pooling cls needs"),
         ("[corpus.news]\nsources = []", "needs sources"),
         ('[corpus.news]\nsources = ["news"]\nexclude = ["*a*b*c*d"]', "--exclude .*wildcards"),

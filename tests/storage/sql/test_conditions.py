@@ -33,12 +33,30 @@ def test_a_condition_selects(documents: duckdb.DuckDBPyRelation, where: str) -> 
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ("genre = 'news'", "does not have: genre. It has doc_id, title, metadata. .*\"metadata->>'genre' = '...'\""),
-        ('title = "news"', "does not have: news. .*Text is quoted with '"),
+        (
+            "genre = 'news'",
+            "^--where: genre is no column of documents; it is in the metadata of 1 document: metadata->>'genre'\\.$",
+        ),
+        (
+            "documents.genre = 'news'",
+            "^--where: genre is no column of documents; it is in the metadata of 1 document: ",
+        ),
+        (
+            "Gener = 'news'",
+            "^--where: Gener is no column of documents\\. The nearest is genre, in the metadata of 1 "
+            "document: metadata->>'genre'\\.$",
+        ),
+        ("titel IS NULL", "^--where: titel is no column of documents\\. The nearest is title\\.$"),
+        (
+            'title = "Monday"',
+            "^--where: Monday is no column of documents, and no document has it in its metadata\\. "
+            "Columns are doc_id, title, metadata\\. Text is quoted with '",
+        ),
+        ("", "^--where has no condition\\. .* Leave it out"),
+        (" -- title = 'The bank'", "^--where has no condition\\. .* Leave it out"),
         ("genre =", 'syntax error at or near "="$'),
         ("1 = 1) OR (true", 'syntax error at or near "\\)"$'),
         ("true; DROP VIEW documents", "--where takes a SQL condition"),
-        ("", "--where takes a SQL condition"),
         ("doc_id IN (SELECT x FROM nowhere)", "nowhere does not exist!$"),
         ("embedding(title)", "--where takes a SQL condition .*embedding does not exist!$"),
         ("(WITH c AS (COPY (SELECT 1) TO 'x') SELECT true FROM c)", "COPY is not allowed"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -14,11 +15,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers.activations import ACT2FN
 
+from polyseme.storage.records import Layers
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.model.activations import activation_named
 from polyseme.tasks.model.bert import PackedBert
+from polyseme.tasks.model.checkpoint import Checkpoint
+from polyseme.tasks.model.encoder import Encoder
 from polyseme.tasks.model.linear import Dense, Linear
-from polyseme.tasks.model.packed import PackedBatch
+from polyseme.tasks.model.packed import Network, PackedBatch
 from polyseme.tasks.model.weights import load_weights
 from tests.reference import one_thread
 
@@ -44,6 +48,11 @@ def sequences(lengths: list[int]) -> list[list[int]]:
     return [random.integers(5, 140, length).tolist() for length in lengths]
 
 
+@cache
+def loaded(checkpoint: Checkpoint, layers: Layers) -> Network:
+    return Encoder(checkpoint, device=torch.device("cpu"), layers=layers).network
+
+
 @pytest.fixture(autouse=True)
 def as_in_a_batch_pool() -> Iterator[None]:
     with one_thread():
@@ -58,13 +67,15 @@ def bert(foreign: Engine) -> PackedBert:
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lengths=LENGTHS, last=st.integers(1, 4))
+@given(lengths=LENGTHS, layers=st.sampled_from(["last", "last2", "last4", "0", "3", "mean:0-4", "mean:1-2"]))
 @torch.inference_mode()
-def test_a_sequence_has_the_same_states_alone_and_in_a_batch(foreign: Engine, lengths: list[int], last: int) -> None:
-    found = sequences(lengths)
-    rows = foreign.encoder.network.vector_states(packed(found), last=last)
+def test_a_sequence_has_the_same_states_alone_and_in_a_batch(
+    foreign: Engine, lengths: list[int], layers: Layers
+) -> None:
+    found, network = sequences(lengths), loaded(foreign.checkpoint, layers)
+    rows = network.vector_states(packed(found))
     for sequence, part in zip(found, torch.split(rows, lengths), strict=True):
-        alone = foreign.encoder.network.vector_states(packed([sequence]), last=last)
+        alone = network.vector_states(packed([sequence]))
         assert (part == alone).all()
 
 

@@ -116,11 +116,11 @@ def test_an_encoder_with_too_little_memory_gives_the_same_vectors_in_smaller_bat
     expected = foreign.encoder.encode(ids, windows, sentences=120)
     forward, ran = small.network.vector_states, list[int]()
 
-    def in_little_memory(batch: PackedBatch, *, last: int = 1) -> torch.Tensor:
+    def in_little_memory(batch: PackedBatch) -> torch.Tensor:
         if len(batch.ids) > 200:
             raise torch.OutOfMemoryError("CUDA out of memory")
         ran.append(len(batch.ids))
-        return forward(batch, last=last)
+        return forward(batch)
 
     monkeypatch.setattr(small.network, "vector_states", in_little_memory)
     found = small.encode(ids, windows, sentences=120)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from polyseme.storage.errors import ModelError
+from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.records import Layers, Precision
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.encode.pooling import sentence_vectors
@@ -306,5 +306,5 @@ def test_the_caller_can_stop_between_batches(foreign: Engine) -> None:
 
 def test_a_model_with_three_layers_has_no_last_four(make_checkpoint: MakeCheckpoint) -> None:
     folder = make_checkpoint(num_hidden_layers=3, **SMALL)
-    with pytest.raises(ModelError, match="at least four layers"):
+    with pytest.raises(UsageError, match="at least 4 layers"):
         _ = Engine(EngineConfig(model=str(folder), device="cpu", layers="last4")).encoder

@@ -54,8 +54,11 @@ def output(folder: Path, head: str, ids: list[int], types: list[int]) -> Any:
         return model(folder, head)(torch.tensor([ids]), output_hidden_states=True, **options)
 
 
-def states(folder: Path, kind: Kind, first: Ints, second: Ints | None = None, *, last: int = 1) -> Floats:
-    """`(tokens, hidden)`, special tokens included: the mean of the last `last` hidden states of transformers."""
+def states(
+    folder: Path, kind: Kind, first: Ints, second: Ints | None = None, *, last: int = 1, of: slice | None = None
+) -> Floats:
+    """`(tokens, hidden)`, special tokens included: the mean of the last `last` hidden states of transformers, or of
+    those that `of` takes."""
     frame = kind.frame
     ids = [*frame.before, *first.tolist()]
     types = [0] * len(ids)
@@ -64,7 +67,7 @@ def states(folder: Path, kind: Kind, first: Ints, second: Ints | None = None, *,
         ids += [*frame.between, *second.tolist()]
     else:
         types += [0] * len(frame.after)
-    hidden = output(folder, "AutoModel", [*ids, *frame.after], types).hidden_states[-last:]
+    hidden = output(folder, "AutoModel", [*ids, *frame.after], types).hidden_states[of or slice(-last, None)]
     mean: Floats = torch.stack(hidden).mean(0)[0].numpy()
     return mean
 

@@ -74,8 +74,9 @@ def test_a_model_that_shortens_its_sequences_gives_its_last_vectors_only(tmp_pat
     sequence = [*BERT_FRAME.before, *ids.tolist(), *BERT_FRAME.after]
     truth = output(folder, "AutoModel", sequence, []).last_hidden_state[0].numpy()
     assert_close(encode(folder, kind, [9]).tokens, truth[1:-1])
-    with pytest.raises(ModelError, match="--layers last"):
-        encoder(folder, "last4")
+    for layers in ("last2", "1", "mean:0-2"):
+        with pytest.raises(ModelError, match=r"not have a vector for each token\. Use --layers last"):
+            encoder(folder, layers)
 
 
 def test_weights_in_many_files_are_found(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_flash_attention_is_used_if_heads_and_dtype_allow_it(make_encoder: MakeE
     assert make_encoder("fp32", heads=3).network._attention is by_groups
 
 
-@pytest.mark.parametrize("layers", ["last", "last4"])
+@pytest.mark.parametrize("layers", ["last", "last4", "2", "mean:0-1"])
 @pytest.mark.parametrize(("precision", "heads"), [("bf16", 3), ("bf16", 4), ("fp32", 3)])
 def test_sentences_and_pairs_are_encoded(
     make_encoder: MakeEncoder, copied: list[FakeTensor], precision: Precision, heads: int, layers: Layers

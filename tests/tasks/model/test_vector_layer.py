@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from polyseme.storage.errors import ModelError
+from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.records import Layers
 from polyseme.tasks.encode.masked_lm import Masking, token_surprisals
 from polyseme.tasks.engine import Engine
@@ -80,8 +80,20 @@ def test_layers_above_the_vectors_are_not_run_for_them(folder: Path, monkeypatch
 
 def test_four_layers_are_counted_from_the_vector_layer_down(folder: Path, tmp_path: Path) -> None:
     copied(folder, tmp_path, vector_layer=3)
-    with pytest.raises(ModelError, match=r"last4 needs at least four layers; .* has 3 up to"):
+    with pytest.raises(UsageError, match=r"last4 needs at least 4 layers; .* has 3 up to the one that `last` is"):
         encoder(tmp_path, "last4")
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [("4", "last"), ("mean:1-4", "last4"), ("last1", "last"), ("6", "6"), ("mean:3-6", "mean:3-6")],
+)
+def test_what_ends_at_the_vector_layer_is_the_encoding_that_earlier_releases_made(
+    folder: Path, written: Layers, stored: Layers
+) -> None:
+    numbers, named = (Engine(EngineConfig(model=str(folder), device="cpu", layers=one)) for one in (written, stored))
+    assert numbers.spec == named.spec
+    assert numbers.spec.layers == stored
 
 
 def test_surprisals_are_those_of_the_top(folder: Path) -> None:

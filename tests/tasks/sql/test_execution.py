@@ -107,6 +107,18 @@ def test_parts_that_a_vacuum_removed_meanwhile_are_named_as_that(made: Lake) -> 
             queries.ask("SELECT text FROM sentences")
 
 
+def test_a_column_that_is_none_is_answered_with_what_to_write(made: Lake) -> None:
+    with Queries(made, ModelFunctions()) as queries:
+        with pytest.raises(PolysemeError, match=r"query: titel is no column of documents\. The nearest is title\.$"):
+            queries.run("SELECT 1; SELECT titel FROM documents", lambda rows: None)
+        with pytest.raises(PolysemeError, match=r"title is no column of sentences; it is one of documents: JOIN"):
+            queries.run("BEGIN; SELECT title FROM sentences", lambda rows: None)
+        queries.run("ROLLBACK", lambda rows: None)
+        with pytest.raises(PolysemeError, match='Referenced column "zzz" not found'):
+            queries.run("SELECT zzz FROM sentences", lambda rows: None)
+        assert queries.ask("SELECT 1 AS a") == [{"a": 1}]
+
+
 def test_an_error_in_our_own_sql_shows_none_of_it(made: Lake) -> None:
     with Queries(made, ModelFunctions()) as queries, pytest.raises(PolysemeError) as caught:
         queries.ask("SELECT\n  no_such_column\nFROM sentences")
