@@ -95,7 +95,7 @@ def _records(columns: Sequence[CellColumn], rows: Sequence[int], width: int | No
     if width is not None:
         names = min(names, max(_LEAST, width - _LEAST_VALUE - 3))
     room = None if width is None else max(_LEAST_VALUE, width - names - 3)
-    for number, row in enumerate(rows):
+    for row in rows:
         if row < 0:
             yield DOTS
             continue

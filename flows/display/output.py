@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, time
 from decimal import Decimal
+from itertools import chain, islice
 from typing import Any, Literal
 
 import orjson
@@ -39,30 +40,50 @@ def write_table(table: pa.Table, form: Format) -> None:
     write_rows(table.to_reader(max_chunksize=1000), form, kinds=False)
 
 
-def write_rows(rows: pa.RecordBatchReader, form: Format, *, sideways: Sideways = "auto", kinds: bool = True) -> None:
+def write_rows(
+    rows: pa.RecordBatchReader,
+    form: Format,
+    *,
+    sideways: Sideways = "auto",
+    kinds: bool = True,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
     """Write rows to stdout as they come, a table once it has all. Raises UsageError for Parquet on a terminal.
 
     A table is as wide as the terminal at most, and in a file or a pipe as wide as its values; see `drawn_table`.
+    `ready` is called before anything is written, once the first rows are there.
     """
-    if form == "table" and not rows.schema.names:
-        show("Nothing.")
-    elif form == "table":
+    if form == "table":
         head = _head(rows, _TABLE_ROWS + 1)
+        ready()
+        if not rows.schema.names:
+            show("Nothing.")
+            return
         _show(head.slice(0, _TABLE_ROWS), sideways=sideways, kinds=kinds)
         if head.num_rows > _TABLE_ROWS:
             note(f"The first {_TABLE_ROWS:,} rows; --format csv, jsonl or parquet gives all.")
-    elif form == "parquet":
+        return
+    if form == "parquet":
         _refuse_terminal()
+    batches = _from_the_first(rows, ready)
+    if form == "parquet":
         names = _distinct(rows.schema.names)
         schema = pa.schema([field.with_name(name) for field, name in zip(rows.schema, names, strict=True)])
         with pq.ParquetWriter(sys.stdout.buffer, schema) as writer:
-            for batch in rows:
+            for batch in batches:
                 writer.write_batch(batch.rename_columns(names))
     elif form == "csv":
-        _write_csv(rows.schema, rows)
+        _write_csv(rows.schema, batches)
     else:
-        _write_json(rows, lines=form == "jsonl")
+        _write_json(rows.schema, batches, lines=form == "jsonl")
     sys.stdout.flush()
+
+
+def _from_the_first(rows: pa.RecordBatchReader, ready: Callable[[], None]) -> Iterable[pa.RecordBatch]:
+    batches = iter(rows)
+    first = list(islice(batches, 1))
+    ready()
+    return chain(first, batches)
 
 
 def write_json(value: Any) -> None:
@@ -80,7 +101,7 @@ def _show(table: pa.Table, *, sideways: Sideways, kinds: bool) -> None:
         rows = [*rows[: _SCREEN_ROWS // 2], -1, *rows[-_SCREEN_ROWS // 2 :]]
     drawing = draw(columns, rows, width, sideways=sideways, kinds=kinds)
     show("\n".join(drawing.lines))
-    if len(rows) < table.num_rows:
+    if -1 in rows:
         note(f"{table.num_rows:,} rows, {_SCREEN_ROWS} of them shown: WHERE and LIMIT choose others, a file has all.")
     if drawing.turned:
         note(f"Too wide for {width} columns, so each record is on its side.")
@@ -133,9 +154,9 @@ def _cell(value: Any) -> Any:
     return orjson.dumps(value, default=_plain).decode() if isinstance(value, list | dict) else value
 
 
-def _write_json(rows: pa.RecordBatchReader, *, lines: bool) -> None:
+def _write_json(schema: pa.Schema, rows: Iterable[pa.RecordBatch], *, lines: bool) -> None:
     out = sys.stdout.buffer
-    names = _distinct(rows.schema.names)
+    names = _distinct(schema.names)
     first = True
     for batch in rows:
         columns = [_values(column) for column in batch.columns]

@@ -1,7 +1,7 @@
 """Cells: the values of a table as one-line texts for people, and shorter ones for where there is little room.
 
-Vectors are shortened to `[0.12, -0.30, … 384]`, everything that a terminal would obey is escaped, line breaks too. Knows
-no widths of screens.
+Vectors are shortened to `[0.12, -0.30, … 384]`, everything that a terminal would obey is escaped, line breaks too.
+Knows no widths of screens.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _column(name: str, kind: str, values: pa.ChunkedArray, texts: pa.ChunkedArra
 
 def _is_vector(kind: pa.DataType) -> bool:
     is_list = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_large_list(kind)
-    return is_list and pa.types.is_floating(kind.value_type)
+    return bool(is_list and pa.types.is_floating(kind.value_type))
 
 
 def _folded(vector: list[float | None] | None, shown: int) -> str:

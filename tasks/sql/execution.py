@@ -61,21 +61,29 @@ class Queries:
         """Close the connection, unless a query goes on in spite of being stopped."""
         self._confined.close()
 
-    def run(self, sql: str, show: Callable[[pa.RecordBatchReader], None], *, timeout: float | None = None) -> None:
+    def run(
+        self,
+        sql: str,
+        show: Callable[[pa.RecordBatchReader], None],
+        *,
+        timeout: float | None = None,
+        waiting: Callable[[], None] | None = None,
+    ) -> None:
         """Run the statements of `sql` in order, and call `show` with the rows of each that returns rows.
 
-        `timeout` is in seconds, for all statements and their display. Raises PolysemeError for SQL that fails, takes
+        `timeout` is in seconds, for all statements and their display. `waiting` is called every 50 milliseconds or so
+        in the thread that called this. Raises PolysemeError for SQL that fails, takes
         too long or too much memory, or writes without permission, and UnstoppableError if it cannot be stopped.
         """
 
         def work() -> None:
             for statement in duckdb.extract_statements(sql):
-                relation = self.connection.sql(statement.query)
+                relation = self._relation(statement)
                 if relation is not None and _has_rows(statement, relation):
                     show(relation.to_arrow_reader(_ROWS_A_BATCH))
 
         refuse_writes(sql, self._access)
-        self._supervised(work, timeout, _whole)
+        self._supervised(work, timeout, _whole, waiting)
 
     def ask(self, sql: str, *, timeout: float | None = None, **parameters: object) -> list[dict[str, Any]]:
         """Return the rows of one query of Polyseme's own, with `$name` parameters. Raises as `run` does."""
@@ -91,12 +99,38 @@ class Queries:
         """Make a view of the documents that meet a user's condition. Raises UsageError if it is not one."""
         self._supervised(lambda: matching(self.connection.view("documents"), where).create_view(name), None, first_line)
 
-    def _supervised(self, work: Callable[[], T], timeout: float | None, shown: Callable[[Exception], str]) -> T:
+    @property
+    def progress(self) -> tuple[float | None, int]:
+        """How far the query is that runs now: percent of its rows, None if not known, and tokens encoded for it.
+
+        For another thread than the query's. Rows do not tell of the time that Python functions take.
+        """
+        percent = self.connection.query_progress()
+        return percent if percent >= 0 else None, self._functions.tokens
+
+    def _relation(self, statement: duckdb.Statement) -> duckdb.DuckDBPyRelation | None:
+        try:
+            return self.connection.sql(statement.query)
+        except (duckdb.BinderException, duckdb.CatalogException):
+            if statement.type == duckdb.StatementType.SELECT:
+                # For the same error with the line and a mark at the place, which a relation's lacks.
+                self.connection.execute(statement)
+            raise
+
+    def _supervised(
+        self,
+        work: Callable[[], T],
+        timeout: float | None,
+        shown: Callable[[Exception], str],
+        waiting: Callable[[], None] | None = None,
+    ) -> T:
         self._functions.failure = None
         self._functions.go_on()
         memory = min(self._most, self._memory())
         try:
-            return supervise(self._confined.submit(work), self._interrupt, timeout=timeout, memory=memory)
+            return supervise(
+                self._confined.submit(work), self._interrupt, timeout=timeout, memory=memory, waiting=waiting
+            )
         except BrokenPipeError:
             raise
         except (duckdb.Error, pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -132,10 +166,11 @@ class Queries:
                     "readers more time."
                 )
             return PolysemeError(f"DuckDB could not run the query: {shown(error)} Check the lake with polyseme verify.")
-        return PolysemeError(f"DuckDB could not run the query: {shown(error)}")
+        return PolysemeError(shown(error) if shown is _whole else f"DuckDB could not run the query: {shown(error)}")
 
 
 def _whole(error: Exception) -> str:
+    """Return DuckDB's own words about a user's SQL, in which `^` marks a place of the line above it."""
     return _FROM_A_FUNCTION.sub("", str(error))
 
 

@@ -12,7 +12,8 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from polyseme.flows.display.shell import Session, SqlCompleter, is_complete, prompt_session
+from polyseme.flows.display.prompt import SqlCompleter, is_complete, prompt_session
+from polyseme.flows.display.shell import Session
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.lake import Lake
 from polyseme.tasks.sql.functions import ModelFunctions
