@@ -8,8 +8,9 @@ none.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
 from rich.cells import cell_len, chop_cells, set_cell_size
@@ -41,23 +42,24 @@ class Drawing:
 
 
 def draw(
-    columns: Sequence[CellColumn], rows: Sequence[int], width: int | None, *, sideways: Sideways, kinds: bool = True
+    columns: Sequence[CellColumn], rows: Sequence[int], width: int | None, *, sideways: Sideways, raw: bool = True
 ) -> Drawing:
     """Return a table of the given rows; -1 stands for those left out. `width` is of the terminal, None for no limit.
 
-    `kinds` shows the type of each column under its heading.
+    `raw` is for a query: the type of each column under its heading, and long texts cut, so that a record is one line.
+    Other tables have neither: their texts go on below.
     """
     if sideways == "on":
         return Drawing(list(_records(columns, rows, width, whole=True)), turned=False)
-    shown, widths = columns, [_natural(column, rows, kinds) for column in columns]
+    shown, widths = columns, [_natural(column, rows, raw) for column in columns]
     if width is not None and _total(widths) > width:
         shown = [_shortened(column) for column in columns]
         least = [_least(column, rows) for column in shown]
-        wanted = [a if c.whole else _natural(c, rows, kinds) for a, c in zip(least, shown, strict=True)]
+        wanted = [a if c.whole else _natural(c, rows, raw) for a, c in zip(least, shown, strict=True)]
         widths = _fitted(wanted, least, width - _total([0] * len(shown)))
         if _total(widths) > width and sideways == "auto":
             return Drawing(list(_records(columns, rows, width, whole=False)), turned=True)
-    return Drawing(list(_box(shown, rows, widths, kinds)), turned=False)
+    return Drawing(list(_box(shown, rows, widths, raw)), turned=False)
 
 
 def cut(text: str, width: int) -> str:
@@ -72,21 +74,26 @@ def cut(text: str, width: int) -> str:
     return f"…{end}"
 
 
-def _box(columns: Sequence[CellColumn], rows: Sequence[int], widths: Sequence[int], kinds: bool) -> Iterator[str]:
+def _box(columns: Sequence[CellColumn], rows: Sequence[int], widths: Sequence[int], raw: bool) -> Iterator[str]:
     def line(left: str, middle: str, right: str) -> str:
         return left + middle.join("─" * (width + 2) for width in widths) + right
 
-    def cells(texts: Sequence[str], on_the_right: Sequence[bool]) -> str:
+    def cells(texts: Iterable[str], on_the_right: Sequence[bool]) -> str:
         return "│" + "│".join(f" {_aligned(*cell)} " for cell in zip(texts, widths, on_the_right, strict=True)) + "│"
 
     numbers = [column.on_the_right for column in columns]
     yield line("┌", "┬", "┐")
     yield cells([column.heading for column in columns], numbers)
-    if kinds:
+    if raw:
         yield cells([column.kind for column in columns], numbers)
     yield line("├", "┼", "┤")
     for row in rows:
-        yield cells([DOTS if row < 0 else column.texts[row] for column in columns], numbers)
+        texts = [DOTS if row < 0 else column.texts[row] for column in columns]
+        if raw:
+            yield cells(texts, numbers)
+        else:
+            folded = [_folded_lines(text, width, whole=True) for text, width in zip(texts, widths, strict=True)]
+            yield from (cells(texts, numbers) for texts in zip_longest(*folded, fillvalue=""))
     yield line("└", "┴", "┘")
 
 
@@ -148,8 +155,8 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + _AROUND * len(widths) + 1
 
 
-def _natural(column: CellColumn, rows: Sequence[int], kinds: bool) -> int:
-    return max(cell_len(column.heading), cell_len(column.kind) if kinds else 0, _content(column, rows))
+def _natural(column: CellColumn, rows: Sequence[int], raw: bool) -> int:
+    return max(cell_len(column.heading), cell_len(column.kind) if raw else 0, _content(column, rows))
 
 
 def _least(column: CellColumn, rows: Sequence[int]) -> int:

@@ -7,7 +7,6 @@ anything cut.
 from __future__ import annotations
 
 import csv
-import shutil
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -22,7 +21,7 @@ import pyarrow.parquet as pq
 
 from polyseme.flows.display.drawn_table import Sideways, draw
 from polyseme.flows.display.table_cells import cell_columns
-from polyseme.flows.display.terminal import escaped, note, show
+from polyseme.flows.display.terminal import escaped, note, show, terminal_width
 from polyseme.storage.errors import UsageError
 
 Format = Literal["table", "json", "jsonl", "csv", "parquet"]
@@ -36,8 +35,8 @@ _PLAIN_BYTES = frozenset(range(32, 127)) - set(b"\\'\"")
 
 
 def write_table(table: pa.Table, form: Format) -> None:
-    """Write `table` to stdout, without the types of its columns. Raises UsageError for Parquet on a terminal."""
-    write_rows(table.to_reader(max_chunksize=1000), form, kinds=False)
+    """Write `table` to stdout; its long texts go on below. Raises UsageError for Parquet on a terminal."""
+    write_rows(table.to_reader(max_chunksize=1000), form, raw=False)
 
 
 def write_rows(
@@ -45,7 +44,7 @@ def write_rows(
     form: Format,
     *,
     sideways: Sideways = "auto",
-    kinds: bool = True,
+    raw: bool = True,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Write rows to stdout as they come, a table once it has all. Raises UsageError for Parquet on a terminal.
@@ -59,7 +58,7 @@ def write_rows(
         if not rows.schema.names:
             show("Nothing.")
             return
-        _show(head.slice(0, _TABLE_ROWS), sideways=sideways, kinds=kinds)
+        _show(head.slice(0, _TABLE_ROWS), sideways=sideways, raw=raw)
         if head.num_rows > _TABLE_ROWS:
             note(f"The first {_TABLE_ROWS:,} rows; --format csv, jsonl or parquet gives all.")
         return
@@ -92,14 +91,13 @@ def write_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def _show(table: pa.Table, *, sideways: Sideways, kinds: bool) -> None:
-    on_terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if on_terminal else None
+def _show(table: pa.Table, *, sideways: Sideways, raw: bool) -> None:
+    width = terminal_width()
     columns = cell_columns(table, _distinct([escaped(name) for name in table.column_names]))
     rows: list[int] = list(range(table.num_rows))
-    if on_terminal and len(rows) > _SCREEN_ROWS:
+    if width is not None and len(rows) > _SCREEN_ROWS:
         rows = [*rows[: _SCREEN_ROWS // 2], -1, *rows[-_SCREEN_ROWS // 2 :]]
-    drawing = draw(columns, rows, width, sideways=sideways, kinds=kinds)
+    drawing = draw(columns, rows, width, sideways=sideways, raw=raw)
     show("\n".join(drawing.lines))
     if -1 in rows:
         note(f"{table.num_rows:,} rows, {_SCREEN_ROWS} of them shown: WHERE and LIMIT choose others, a file has all.")

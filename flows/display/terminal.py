@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import sys
 
 _OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -36,6 +37,11 @@ def complain(text: str) -> None:
     if console.color_system is not None and not console.no_color:
         text = _MARK.sub("\\1\x1b[1;31m\\2\x1b[0m", text)
     print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def terminal_width() -> int | None:
+    """Return how many columns the terminal on stdout has; None if there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 class Escaping(logging.Formatter):

@@ -98,6 +98,12 @@ def test_a_table_escapes_what_a_terminal_obeys_and_the_other_formats_do_not(
     assert OBEYED in capfdbinary.readouterr().out.decode()
 
 
+def test_a_table_that_is_no_screen_has_every_row_and_character(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    shown = printed("SELECT i, repeat('x', 500) AS text FROM range(300) AS r(i)", "table", capfdbinary).decode()
+    assert shown.count("x" * 500) == 300
+    assert "…" not in shown
+
+
 def test_text_for_people_keeps_lines_tabs_and_letters_of_every_script() -> None:
     text = "naïve 東京 עברית\n\tکتاب\u200cها 👩\u200d🚀"
     assert escaped(text) == text
