@@ -9,14 +9,14 @@ Knows connections and functions, not the origin of the SQL or how results are di
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.errors import LakeError, PolysemeError
+from polyseme.storage.errors import LakeError, PolysemeError, UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.access import READ_ONLY, SPILL, Access, refuse_writes
 from polyseme.storage.sql.conditions import first_line, matching
@@ -78,7 +78,7 @@ class Queries:
 
         def work() -> None:
             for statement in duckdb.extract_statements(sql):
-                relation = self._relation(statement)
+                relation = self._relation(statement.query)
                 if relation is not None and _has_rows(statement, relation):
                     show(relation.to_arrow_reader(_ROWS_A_BATCH))
 
@@ -95,6 +95,21 @@ class Queries:
 
         return self._supervised(work, timeout, first_line)
 
+    def table(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+        """Return the rows of one query, a user's own, with `$name` parameters. Raises as `run` does.
+
+        Raises UsageError for a statement that has no rows, such as CREATE.
+        """
+
+        def work() -> pa.Table:
+            relation = self._relation(sql, parameters)
+            if relation is None:
+                raise UsageError("This statement has no rows to return. Ask for some: SELECT … FROM …")
+            return relation.to_arrow_table()
+
+        refuse_writes(sql, self._access)
+        return self._supervised(work, None, _whole)
+
     def select(self, name: str, where: str) -> None:
         """Make a view of the documents that meet a user's condition. Raises UsageError if it is not one."""
         self._supervised(lambda: matching(self.connection.view("documents"), where).create_view(name), None, first_line)
@@ -108,13 +123,14 @@ class Queries:
         percent = self.connection.query_progress()
         return percent if percent >= 0 else None, self._functions.tokens
 
-    def _relation(self, statement: duckdb.Statement) -> duckdb.DuckDBPyRelation | None:
+    def _relation(self, sql: str, parameters: Mapping[str, object] | None = None) -> duckdb.DuckDBPyRelation | None:
+        given = dict(parameters) if parameters else None
         try:
-            return self.connection.sql(statement.query)
+            return self.connection.sql(sql, params=given)
         except (duckdb.BinderException, duckdb.CatalogException):
-            if statement.type == duckdb.StatementType.SELECT:
-                # For the same error with the line and a mark at the place, which a relation's lacks.
-                self.connection.execute(statement)
+            if len(duckdb.extract_statements(sql)) == 1:
+                # Nothing has run. For the same error with the line and a mark at the place, which a relation's lacks:
+                self.connection.execute(sql, given)
             raise
 
     def _supervised(
