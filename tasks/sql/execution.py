@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.errors import LakeError, PolysemeError, UsageError
+from polyseme.storage.errors import LakeError, PolysemeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.access import READ_ONLY, SPILL, Access, refuse_writes
 from polyseme.storage.sql.conditions import first_line, matching
@@ -72,8 +72,8 @@ class Queries:
         """Run the statements of `sql` in order, and call `show` with the rows of each that returns rows.
 
         `timeout` is in seconds, for all statements and their display. `waiting` is called every 50 milliseconds or so
-        in the thread that called this. Raises PolysemeError for SQL that fails, takes
-        too long or too much memory, or writes without permission, and UnstoppableError if it cannot be stopped.
+        in the thread that called this. Raises PolysemeError for SQL that fails, takes too long or too much memory, or
+        writes without permission, and UnstoppableError if it cannot be stopped.
         """
 
         def work() -> None:
@@ -96,16 +96,11 @@ class Queries:
         return self._supervised(work, timeout, first_line)
 
     def table(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
-        """Return the rows of one query, a user's own, with `$name` parameters. Raises as `run` does.
-
-        Raises UsageError for a statement that has no rows, such as CREATE.
-        """
+        """Return the rows of one query, a user's own, with `$name` parameters. Raises as `run` does."""
 
         def work() -> pa.Table:
             relation = self._relation(sql, parameters)
-            if relation is None:
-                raise UsageError("This statement has no rows to return. Ask for some: SELECT … FROM …")
-            return relation.to_arrow_table()
+            return pa.table({}) if relation is None else relation.to_arrow_table()
 
         refuse_writes(sql, self._access)
         return self._supervised(work, None, _whole)
@@ -127,11 +122,19 @@ class Queries:
         given = dict(parameters) if parameters else None
         try:
             return self.connection.sql(sql, params=given)
-        except (duckdb.BinderException, duckdb.CatalogException):
-            if len(duckdb.extract_statements(sql)) == 1:
-                # Nothing has run. For the same error with the line and a mark at the place, which a relation's lacks:
-                self.connection.execute(sql, given)
-            raise
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise self._with_place(error, sql, given) from None
+
+    def _with_place(self, error: duckdb.Error, sql: str, parameters: dict[str, object] | None) -> duckdb.Error:
+        """Return an error with the line and a mark at the place, which that of a relation lacks. Nothing has run."""
+        if len(duckdb.extract_statements(sql)) == 1:
+            try:
+                self.connection.execute(sql, parameters)
+            except type(error) as placed:
+                return placed
+            except duckdb.Error:
+                pass  # of a transaction that the first error ended
+        return error
 
     def _supervised(
         self,
