@@ -20,7 +20,7 @@ from importlib.metadata import version
 from cyclopts import App, Parameter
 
 from polyseme.flows.commands.options.corpora import settings_of_corpora
-from polyseme.flows.display.terminal import Escaping, note
+from polyseme.flows.display.terminal import Escaping, complain, note
 from polyseme.flows.settings import sources_of_settings
 from polyseme.flows.signals import guardian
 from polyseme.flows.signals.ending import arrived, ended_by_signals
@@ -131,7 +131,7 @@ def _ended_with(error: BaseException) -> int:
         note("Interrupted. What was committed is kept; run the same command again to go on.")
         return 128 + (arrived() or signal.SIGINT)
     if isinstance(error, PolysemeError):
-        note(f"polyseme: {error}")
+        complain(f"polyseme: {error}")
         return error.exit_code
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         note(f"polyseme: {error.filename!r} is too long a name for the file system. Name a shorter one.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from polyseme.flows.embed import embed_corpus
+    from polyseme.flows.notebook.opened_lake import OpenedLake, open
     from polyseme.flows.runs.job import EmbedRequest
     from polyseme.flows.runs.runners import Runner
     from polyseme.flows.settings import prepare_prefect
@@ -35,12 +36,14 @@ __all__ = [
     "EngineConfig",
     "Lake",
     "ModelFunctions",
+    "OpenedLake",
     "Outputs",
     "PolysemeError",
     "ReadOptions",
     "Runner",
     "connect",
     "embed_corpus",
+    "open",
     "prepare_prefect",
     "text_vectors",
     "vectors",
@@ -55,12 +58,14 @@ _HOMES = {
     "EngineConfig": "tasks.engine_config",
     "Lake": "storage.lake",
     "ModelFunctions": "tasks.sql.functions",
+    "OpenedLake": "flows.notebook.opened_lake",
     "Outputs": "storage.records",
     "PolysemeError": "storage.errors",
     "ReadOptions": "tasks.reading.documents",
     "Runner": "flows.runs.runners",
     "connect": "storage.sql.connection",
     "embed_corpus": "flows.embed",
+    "open": "flows.notebook.opened_lake",
     "prepare_prefect": "flows.settings",
     "text_vectors": "tasks.inference.vectors",
     "vectors": "storage.sql.vectors",

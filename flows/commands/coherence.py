@@ -13,7 +13,7 @@ from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.running import Json, Timeout
 from polyseme.flows.display.coherence_curve import draw_coherence_curve
 from polyseme.flows.display.output import write_json, write_table
-from polyseme.flows.display.terminal import show
+from polyseme.flows.display.terminal import show, terminal_width
 from polyseme.storage.errors import UsageError
 from polyseme.storage.wording import many
 from polyseme.tasks.sql.step_queries import cosine_scale, in_batches, step_margins
@@ -154,6 +154,7 @@ def _which(document: str, named: list[dict[str, Any]]) -> str:
 
 
 def _show_ranking(ranking: list[dict[str, Any]], *, json: bool) -> None:
+    from polyseme.flows.display.coherence_ranking import ranking_lines
     from polyseme.flows.display.svg import sparkline
 
     if json:
@@ -178,7 +179,9 @@ def _show_ranking(ranking: list[dict[str, Any]], *, json: bool) -> None:
     for unknown in ("mean margin", "worst", "after sentence", "percentile", "order margin"):
         if all(row[unknown] is None for row in rows):  # the model has no head for it
             rows = [{name: value for name, value in row.items() if name != unknown} for row in rows]
-    if rows:
+    if rows and (width := terminal_width()) is not None:
+        show("\n".join(ranking_lines(rows, width)))
+    elif rows:
         write_table(pa.Table.from_pylist(rows), "table")
     else:
         show(
@@ -193,11 +196,12 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 def _show_curve(title: str, steps: list[dict[str, Any]], found: dict[str, Any]) -> None:
     from polyseme.flows.display.coherence_curve import curve_of
+    from polyseme.flows.display.coherence_ranking import folded_curve
     from polyseme.flows.display.svg import sparkline
 
     lines = [f"{title}: {many(len(steps), 'steps')}, {many(sum(s['is_break'] for s in steps), 'breaks')}"]
-    lines.append("  " + sparkline([s[curve_of(steps)] for s in steps]))
-    lines.append("  " + "".join("^" if s["is_break"] else " " for s in steps))
+    curve, marks = sparkline([s[curve_of(steps)] for s in steps]), "".join("^" if s["is_break"] else " " for s in steps)
+    lines += folded_curve(curve, marks, terminal_width() or len(curve) + 2)
     if steps:
         lines += _topic_and_order(steps, found)
     for s in steps:

@@ -13,7 +13,7 @@ from polyseme.flows.commands.options.model import FunctionOptions
 from polyseme.flows.commands.options.running import Json, Memory, Spill, Timeout
 from polyseme.flows.display.lemmas import without_lemma
 from polyseme.flows.display.output import write_json
-from polyseme.flows.display.terminal import show
+from polyseme.flows.display.terminal import show, terminal_width
 from polyseme.storage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ JOIN sentences AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence
 ORDER BY hit.similarity DESC, hit.doc_id, hit.sentence_index, hit.word_index"""
 
 
+_INDENT = " " * len("0.587  ")
 _QUESTION = "CASE WHEN len(word_keys($text)) = 1 THEN embed_word($text, $text) ELSE embed($text) END"
 _READABLE = "(FROM words WHERE regexp_matches(word_lower, '[\\pL\\pN]'))"
 """Words with a letter or a digit."""
@@ -143,5 +144,12 @@ def _block(hit: dict[str, Any]) -> str:
         around = (hit["text_before"], f"»{hit['text']}«", hit["text_after"])
         shown = " ".join(part for part in around if part)
     return (
-        head + "\n" + textwrap.fill(" ".join(shown.split()), 110, initial_indent="       ", subsequent_indent="       ")
+        head
+        + "\n"
+        + textwrap.fill(
+            " ".join(shown.split()),
+            min(110, terminal_width() or 110),
+            initial_indent=_INDENT,
+            subsequent_indent=_INDENT,
+        )
     )

@@ -13,9 +13,12 @@ from polyseme.flows.commands.options.running import Json, Timeout
 from polyseme.flows.display.lemmas import without_lemma
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.sense_map import SENSES, draw_sense_map, summarise
-from polyseme.flows.display.terminal import show
+from polyseme.flows.display.terminal import show, terminal_width
 from polyseme.storage.errors import UsageError
 from polyseme.storage.wording import many
+
+_LEAST_CONTEXT, _CONTEXT, _NO_TERMINAL = 12, 44, 200
+"""Characters on each side of a word, and the width of a line where there is no terminal."""
 
 
 def senses(
@@ -69,10 +72,10 @@ def _block(group: dict[str, Any], word: str) -> str:
     clear = "" if group["silhouette"] is None else f", silhouette {group['silhouette']:.2f}"
     lines = [f"{word}, sense {group['sense']}: {many(group['size'], 'occurrences')}{clear}{near}"]
     for row in group["occurrences"]:
+        side = max(_LEAST_CONTEXT, min(_CONTEXT, ((terminal_width() or _NO_TERMINAL) - len(row["word"]) - 10) // 2))
         before, after = " ".join(row["text_before"].split()), " ".join(row["text_after"].split())
         space = " " if row["text_before"][-1:].isspace() else ""
         following = " " if row["text_after"][:1].isspace() else ""
-        lines.append(
-            f"  {row['typicality'] + 0.0:5.2f} {(before + space)[-44:]:>44}[{row['word']}]{(following + after)[:44]}"
-        )
+        left, right = (before + space)[-side:], (following + after)[:side]
+        lines.append(f"  {row['typicality'] + 0.0:5.2f} {left:>{side}}[{row['word']}]{right}")
     return "\n".join(lines)

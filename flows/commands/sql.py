@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from pyarrow import RecordBatchReader
 
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.model import FunctionOptions
@@ -52,6 +53,7 @@ def sql(
     unsafe
         Let SQL do everything that DuckDB can: read and write any file, load extensions. Only for SQL you wrote.
     """
+    from polyseme.flows.display.query_progress import QueryProgress
     from polyseme.storage.sql.access import Access
     from polyseme.tasks.sql.execution import Queries
 
@@ -67,8 +69,13 @@ def sql(
         return
     if not text.strip():
         raise UsageError('There is no SQL to run. Example: polyseme sql "from sentences limit 5"')
-    with Queries(lake.lake(), functions, access=access) as queries:
-        queries.run(text, lambda rows: write_rows(rows, format), timeout=timeout)
+    with Queries(lake.lake(), functions, access=access) as queries, QueryProgress(queries) as progress:
+
+        def show_rows(rows: RecordBatchReader) -> None:
+            write_rows(rows, format, ready=progress.clear)
+            progress.go_on()
+
+        queries.run(text, show_rows, timeout=timeout, waiting=progress.tick)
 
 
 def _given(query: str | None, file: Path | None) -> str | None:

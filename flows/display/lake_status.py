@@ -67,11 +67,13 @@ def _encodings(encodings: Sequence[Mapping[str, Any]], width: int) -> Iterator[s
             Column(heading="name", texts=[_mark(e) + e["name"] if several else e["name"] for e in first]),
             Column(heading="documents", texts=[count(e["documents"]) for e in first], number=True),
             Column(heading="stale", texts=[count(n) if any(stale) else "" for n in stale], number=True),
-            Column(heading="sentences", texts=[_sentences(e) for e in first], number=True, rank=1),
-            Column(heading="tokens", texts=[count(e["tokens"]) for e in first], number=True),
-            Column(heading="size", texts=[size(e["bytes"]) for e in first], number=True),
-            Column(heading="parts", texts=[count(e["parts"]) for e in first], number=True, rank=2),
-            Column(heading="model, context, precision, width", texts=[_made_by(e) for e in first], flexible=True),
+            Column(heading="sentences", texts=[_sentences(e) for e in first], number=True, rank=4),
+            Column(heading="tokens", texts=[count(e["tokens"]) for e in first], number=True, rank=1),
+            Column(heading="size", texts=[size(e["bytes"]) for e in first], number=True, rank=2),
+            Column(heading="parts", texts=[count(e["parts"]) for e in first], number=True, rank=5),
+            Column(
+                heading="model, context, precision, width", texts=[_made_by(e) for e in first], flexible=True, rank=3
+            ),
         ],
         width,
     )  # fmt: skip
@@ -128,19 +130,19 @@ def _runs(runs: Sequence[Mapping[str, Any]], now: datetime, width: int) -> Itera
     yield from aligned(
         [
             Column(heading="run", texts=[run["run_id"] for run in runs]),
-            Column(heading="from (UTC)", texts=[moment(_time(run["started_at"]), now) for run in runs]),
+            Column(heading="from (UTC)", texts=[moment(_time(run["started_at"]), now) for run in runs], rank=1),
             Column(heading="state", texts=[run["state"] for run in runs]),
-            Column(heading="took", texts=[duration(run["seconds_wall"]) for run in runs], number=True, rank=1),
+            Column(heading="took", texts=[duration(run["seconds_wall"]) for run in runs], number=True, rank=5),
             column("encoded", "documents"),
             Column(
-                heading="metadata", texts=[count(n) if any(described) else "" for n in described], number=True, rank=2
+                heading="metadata", texts=[count(n) if any(described) else "" for n in described], number=True, rank=6
             ),
-            column("skipped", "skipped", rank=3),
-            column("deleted", "deleted"),
-            column("rejected", "rejected"),
-            column("tokens", "tokens"),
-            column("reused", "reused_tokens", rank=2),
-            column("tokens/s", "tokens_per_second", rank=4),
+            column("skipped", "skipped", rank=7),
+            column("deleted", "deleted", rank=4),
+            column("rejected", "rejected", rank=2),
+            column("tokens", "tokens", rank=3),
+            column("reused", "reused_tokens", rank=6),
+            column("tokens/s", "tokens_per_second", rank=8),
         ],
         width,
     )

@@ -1,65 +1,88 @@
 """Results on stdout: as a table for people, or as JSON, JSON lines, CSV or Parquet for programs.
 
-A table is escaped for terminals, also in a file; the other formats have every character as it is.
+A table is escaped for terminals, also in a file; the other formats have every character as it is. Only on a terminal is
+anything cut.
 """
 
 from __future__ import annotations
 
 import csv
-import shutil
 import sys
-from collections.abc import Iterable
-from contextlib import redirect_stdout, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, time
 from decimal import Decimal
-from io import StringIO
+from itertools import chain, islice
 from typing import Any, Literal
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polyseme.flows.display.terminal import escaped, note, show
+from polyseme.flows.display.drawn_table import Sideways, draw
+from polyseme.flows.display.table_cells import cell_columns
+from polyseme.flows.display.terminal import escaped, note, show, terminal_width
 from polyseme.storage.errors import UsageError
 
 Format = Literal["table", "json", "jsonl", "csv", "parquet"]
 
-_FOLD_FROM = 8
-"""Lists of this many numbers or more are shown as their first two and their length."""
-_NO_LIMIT = 1_000_000
 _TABLE_ROWS = 5_000
-"""DuckDB's own printer stops at twice as many."""
+"""Of a table in a file or a pipe."""
+_SCREEN_ROWS = 200
 
 _PLAIN_BYTES = frozenset(range(32, 127)) - set(b"\\'\"")
 """What DuckDB writes of bytes as they are."""
 
 
 def write_table(table: pa.Table, form: Format) -> None:
-    """Write `table` to stdout. Raises UsageError for Parquet on a terminal."""
-    write_rows(table.to_reader(max_chunksize=1000), form)
+    """Write `table` to stdout; its long texts go on below. Raises UsageError for Parquet on a terminal."""
+    write_rows(table.to_reader(max_chunksize=1000), form, raw=False)
 
 
-def write_rows(rows: pa.RecordBatchReader, form: Format) -> None:
-    """Write rows to stdout as they come, a table once it has all. Raises UsageError for Parquet on a terminal."""
-    if form == "table" and not rows.schema.names:
-        show("Nothing.")
-    elif form == "table":
+def write_rows(
+    rows: pa.RecordBatchReader,
+    form: Format,
+    *,
+    sideways: Sideways = "auto",
+    raw: bool = True,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Write rows to stdout as they come, a table once it has all. Raises UsageError for Parquet on a terminal.
+
+    A table is as wide as the terminal at most, and in a file or a pipe as wide as its values; see `drawn_table`.
+    `ready` is called before anything is written, once the first rows are there.
+    """
+    if form == "table":
         head = _head(rows, _TABLE_ROWS + 1)
-        _show(head.slice(0, _TABLE_ROWS))
+        ready()
+        if not rows.schema.names:
+            show("Nothing.")
+            return
+        _show(head.slice(0, _TABLE_ROWS), sideways=sideways, raw=raw)
         if head.num_rows > _TABLE_ROWS:
             note(f"The first {_TABLE_ROWS:,} rows; --format csv, jsonl or parquet gives all.")
-    elif form == "parquet":
+        return
+    if form == "parquet":
         _refuse_terminal()
+    batches = _from_the_first(rows, ready)
+    if form == "parquet":
         names = distinct(rows.schema.names)
         schema = pa.schema([field.with_name(name) for field, name in zip(rows.schema, names, strict=True)])
         with pq.ParquetWriter(sys.stdout.buffer, schema) as writer:
-            for batch in rows:
+            for batch in batches:
                 writer.write_batch(batch.rename_columns(names))
     elif form == "csv":
-        _write_csv(rows.schema, rows)
+        _write_csv(rows.schema, batches)
     else:
-        _write_json(rows, lines=form == "jsonl")
+        _write_json(rows.schema, batches, lines=form == "jsonl")
     sys.stdout.flush()
+
+
+def _from_the_first(rows: pa.RecordBatchReader, ready: Callable[[], None]) -> Iterable[pa.RecordBatch]:
+    batches = iter(rows)
+    first = list(islice(batches, 1))
+    ready()
+    return chain(first, batches)
 
 
 def write_json(value: Any) -> None:
@@ -68,40 +91,18 @@ def write_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def _show(table: pa.Table) -> None:
-    import duckdb
-
-    on_terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if on_terminal else _NO_LIMIT
-    names = distinct([escaped(name) for name in table.column_names])
-    with duckdb.connect() as con, redirect_stdout(StringIO()) as drawn:
-        con.register("answer", pa.table([_visible(_folded(c)) for c in table.columns], names=names))
-        shown = con.sql("FROM answer")
-        shown.show(max_width=width, max_rows=200 if on_terminal else _TABLE_ROWS, max_col_width=width)
-    show(drawn.getvalue().removesuffix("\n"))
-
-
-def _visible(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return strings escaped before they are drawn, so that they take the width that they have."""
-    if not pa.types.is_string(column.type):
-        return column
-    return pa.chunked_array([[value and escaped(value) for value in column.to_pylist()]], pa.string())
-
-
-def _folded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return vectors shortened to `[0.12, -0.03, … 384]`."""
-    kind = column.type
-    is_list = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_large_list(kind)
-    if not is_list or not pa.types.is_floating(kind.value_type):
-        return column
-    return pa.chunked_array([[_fold(value) for value in column.to_pylist()]], pa.string())
-
-
-def _fold(vector: list[float] | None) -> str | None:
-    if vector is None:
-        return None
-    head = ", ".join(f"{x:.2f}" if x is not None else "NULL" for x in vector[:2])
-    return f"[{head}, … {len(vector)}]" if len(vector) >= _FOLD_FROM else str([round(x, 4) for x in vector])
+def _show(table: pa.Table, *, sideways: Sideways, raw: bool) -> None:
+    width = terminal_width()
+    columns = cell_columns(table, distinct([escaped(name) for name in table.column_names]))
+    rows: list[int] = list(range(table.num_rows))
+    if width is not None and len(rows) > _SCREEN_ROWS:
+        rows = [*rows[: _SCREEN_ROWS // 2], -1, *rows[-_SCREEN_ROWS // 2 :]]
+    drawing = draw(columns, rows, width, sideways=sideways, raw=raw)
+    show("\n".join(drawing.lines))
+    if -1 in rows:
+        note(f"{table.num_rows:,} rows, {_SCREEN_ROWS} of them shown: WHERE and LIMIT choose others, a file has all.")
+    if drawing.turned:
+        note(f"Too wide for {width} columns, so each record is on its side.")
 
 
 def distinct(names: list[str]) -> list[str]:
@@ -151,9 +152,9 @@ def written(value: Any) -> Any:
     return orjson.dumps(value, default=plain).decode() if isinstance(value, list | dict) else value
 
 
-def _write_json(rows: pa.RecordBatchReader, *, lines: bool) -> None:
+def _write_json(schema: pa.Schema, rows: Iterable[pa.RecordBatch], *, lines: bool) -> None:
     out = sys.stdout.buffer
-    names = distinct(rows.schema.names)
+    names = distinct(schema.names)
     first = True
     for batch in rows:
         columns = [values(column) for column in batch.columns]

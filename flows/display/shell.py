@@ -6,27 +6,21 @@ query, unless it holds tables that would be lost.
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterable
 from typing import get_args
 
 import duckdb
 import pyarrow as pa
-from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
-from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
-from prompt_toolkit.input import Input
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.lexers import PygmentsLexer
-from prompt_toolkit.output import Output
-from pygments.lexers.sql import SqlLexer
 
-from polyseme.flows.display.output import Format, write_rows
-from polyseme.flows.display.sql_help import COMMANDS, help_text
-from polyseme.flows.display.terminal import note, show
+from polyseme.flows.display.drawn_table import Sideways
+from polyseme.flows.display.output import Format, write_rows, write_table
+from polyseme.flows.display.prompt import SqlCompleter, prompt_session
+from polyseme.flows.display.query_progress import QueryProgress
+from polyseme.flows.display.shell_commands import command_of, is_command
+from polyseme.flows.display.sql_help import function_help, functions_table, help_text
+from polyseme.flows.display.terminal import complain, note, show
+from polyseme.flows.display.view_help import columns_table, views_table
 from polyseme.flows.settings import history_file
 from polyseme.flows.signals import guardian
 from polyseme.flows.signals.ending import survive
@@ -36,16 +30,6 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.sql.access import READ_ONLY, Access
 from polyseme.tasks.sql.execution import Queries
 from polyseme.tasks.sql.functions import ModelFunctions
-
-# fmt: off
-_KEYWORDS = (
-    "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "LIMIT", "JOIN", "LEFT JOIN", "USING", "ON", "WITH", "AS", "AND",
-    "OR", "NOT", "NULL", "IS", "IN", "LIKE", "BETWEEN", "CASE", "WHEN", "THEN", "ELSE", "END", "DISTINCT", "HAVING",
-    "QUALIFY", "UNION ALL", "DESC", "ASC", "DESCRIBE", "SUMMARIZE", "EXPLAIN ANALYZE", "CREATE TABLE",
-)
-# fmt: on
-_WORD = re.compile(r"[\w\\]+$")
-_SOURCE = re.compile(r"\b(from|join|describe|summarize)\s+\w*$", re.IGNORECASE)
 
 
 def shell(
@@ -59,7 +43,7 @@ def shell(
     """Read and run statements until the user leaves. Raises LakeError if there is no lake."""
     with Session(lake, functions, format=format, timeout=timeout, access=access) as session:
         prompt = prompt_session(session.completer, _history())
-        note(f"Polyseme {session.lake.root}. \\? for help, \\q to leave.")
+        note(f"Polyseme {session.lake.root}. \\? for help, \\d for what there is, \\q to leave.")
         while True:
             try:
                 text = prompt.prompt()
@@ -75,7 +59,7 @@ def shell(
             except UnstoppableError:
                 raise
             except PolysemeError as error:
-                note(str(error))
+                complain(str(error))
             except KeyboardInterrupt as interrupt:
                 survive(interrupt)
                 note("Stopped.")
@@ -96,6 +80,7 @@ class Session:
         self.lake, self._functions, self._format, self._timeout = lake, functions, format, timeout
         self._access = access
         self._timing = False
+        self._sideways: Sideways = "auto"
         self.completer = SqlCompleter()
         self._connect()
 
@@ -107,9 +92,8 @@ class Session:
 
     def answer(self, text: str) -> bool:
         """Run a statement or a command; return False for the command to leave. Raises PolysemeError."""
-        text = text.strip()
-        if text.startswith("\\"):
-            return self._command(*text.rstrip(";").split())
+        if is_command(text):
+            return self._command(*command_of(text))
         if text.strip("; \n"):
             self._renew()
             self._run(text)
@@ -117,28 +101,47 @@ class Session:
 
     def _run(self, sql: str) -> None:
         began = time.perf_counter()
-        self._queries.run(sql, self._show, timeout=self._timeout)
+        with QueryProgress(self._queries) as progress:
+
+            def show_rows(rows: pa.RecordBatchReader) -> None:
+                write_rows(rows, self._format, sideways=self._sideways, ready=progress.clear)
+                progress.go_on()
+
+            self._queries.run(sql, show_rows, timeout=self._timeout, waiting=progress.tick)
         if self._timing:
             note(f"{time.perf_counter() - began:.3f} s")
 
-    def _show(self, rows: pa.RecordBatchReader) -> None:
-        write_rows(rows, self._format)
-
-    def _command(self, name: str, *arguments: str) -> bool:
+    def _command(self, name: str, arguments: list[str]) -> bool:
         if name == "\\q":
             return False
         if name == "\\d":
             self._renew()
-            self._run(f"DESCRIBE {arguments[0]}" if arguments else "SHOW TABLES")
+            write_table(
+                columns_table(self._queries, arguments[0]) if arguments else views_table(self._queries), self._format
+            )
+        elif name == "\\df":
+            if arguments:
+                show(function_help(self._queries, arguments[0]))
+            else:
+                write_table(functions_table(), self._format)
+        elif name == "\\x":
+            self._turn(*arguments)
         elif name == "\\t":
             self._timing = not self._timing
+            note(f"The time of each statement is {'shown' if self._timing else 'not shown'}.")
         elif name == "\\f":
             self._set_format(*arguments)
-        elif name in ("\\?", "\\h"):
-            show(help_text())
         else:
-            raise UsageError(f"There is no command {name}. \\? lists all.")
+            show(help_text())
         return True
+
+    def _turn(self, *words: str) -> None:
+        known = {name: name for name in get_args(Sideways)}
+        if len(words) > 1 or (words and words[0].lower() not in known):
+            raise UsageError(f"\\x takes one of {', '.join(known)}; alone it switches between on and auto.")
+        self._sideways = known[words[0].lower()] if words else "auto" if self._sideways == "on" else "on"
+        said = {"on": "always", "off": "never", "auto": "if a table would be too wide"}
+        note(f"Records are shown on their side: {said[self._sideways]}.")
 
     def _set_format(self, *names: str) -> None:
         known = [name for name in get_args(Format) if name != "parquet"]
@@ -165,85 +168,6 @@ class Session:
             return _tables(self._queries.connection) != self._given
         except duckdb.TransactionException:  # one that failed, which the user has to end
             return True
-
-
-class SqlCompleter(Completer):
-    """Completes what the connection knows: views after FROM, and everywhere columns, functions and keywords."""
-
-    def __init__(self) -> None:
-        self._sources: list[str] = []
-        self._others: list[str] = []
-
-    def learn(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Take the names from a connection."""
-
-        def names(column: str, of: str) -> list[str]:
-            return [name for (name,) in con.execute(f"SELECT DISTINCT {column} FROM {of} ORDER BY ALL").fetchall()]
-
-        views = names("table_name", "information_schema.tables WHERE table_schema = 'main'")
-        columns = names("column_name", "information_schema.columns WHERE table_schema = 'main'")
-        macros = names("function_name", "duckdb_functions() WHERE function_type = 'table_macro' AND NOT internal")
-        kinds = "function_type IN ('scalar', 'aggregate') AND regexp_matches(function_name, '^[a-z_0-9]+$')"
-        functions = names("function_name", f"duckdb_functions() WHERE {kinds}")
-        self._sources = [*views, *(f"{name}(" for name in macros)]
-        self._others = [*columns, *(f"{name}(" for name in functions), *_KEYWORDS]
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        """Yield completions of the word at the cursor."""
-        before = document.text_before_cursor
-        found = _WORD.search(before)
-        word = found[0] if found else ""
-        if before.startswith("\\"):
-            choices = [name.split()[0] for name, _ in COMMANDS]
-        elif _SOURCE.search(before):
-            choices = self._sources
-        elif word:
-            choices = [*self._others, *self._sources]
-        else:
-            return
-        for choice in choices:
-            if choice.lower().startswith(word.lower()):
-                yield Completion(choice, start_position=-len(word))
-
-
-def prompt_session(
-    completer: Completer, history: History, *, input: Input | None = None, output: Output | None = None
-) -> PromptSession[str]:
-    """Return a prompt on which Enter begins a new line until the statement is complete; by default on the terminal."""
-    keys = KeyBindings()
-    going_on = Condition(lambda: not is_complete(session.default_buffer.text))
-
-    @keys.add("enter", filter=going_on)
-    def _(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
-
-    @keys.add("enter", filter=~going_on)
-    @keys.add("escape", "enter")
-    def _(event: KeyPressEvent) -> None:
-        event.current_buffer.validate_and_handle()
-
-    session: PromptSession[str] = PromptSession(
-        "polyseme> ",
-        multiline=True,
-        prompt_continuation="      ... ",
-        history=history,
-        completer=completer,
-        complete_while_typing=False,
-        lexer=PygmentsLexer(SqlLexer),
-        key_bindings=keys,
-        input=input,
-        output=output,
-    )
-    return session
-
-
-def is_complete(text: str) -> bool:
-    """True for a command, for nothing, and for SQL that ends with a semicolon outside strings and comments."""
-    source = text.strip().encode()
-    if not source or source.startswith(b"\\"):
-        return True
-    tokens = [start for start, kind in duckdb.tokenize(text.strip()) if kind != duckdb.token_type.comment]
-    return bool(tokens) and source[tokens[-1] :].startswith(b";")
 
 
 def _history() -> History:

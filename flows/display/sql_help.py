@@ -1,6 +1,15 @@
-"""Functions for SQL over a lake, a line each, as shown by the shell's help. `docs/sql.md` is their reference."""
+"""Functions for SQL over a lake, a line and an example each, as shown by the shell's help. `docs/sql.md` has more."""
 
 from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+
+import pyarrow as pa
+
+from polyseme.flows.display.shell_commands import COMMANDS
+from polyseme.storage.errors import UsageError
+from polyseme.tasks.sql.execution import Queries
 
 FUNCTIONS: tuple[tuple[str, str], ...] = (
     ("embed(text) -> FLOAT[d]", "the vector of a text, as the lake would store it for a sentence"),
@@ -29,20 +38,75 @@ FUNCTIONS: tuple[tuple[str, str], ...] = (
     ("FROM surprisal(text)", "the tokens of a text with the surprisal of each"),
     ("FROM fill_mask(text, k := 5)", "the likeliest tokens for every [MASK] of a text"),
 )
-COMMANDS: tuple[tuple[str, str], ...] = (
-    (r"\?", "this help"),
-    (r"\d [VIEW]", "the lake's views, or the columns of one"),
-    (r"\f FORMAT", "how results are written: table, json, jsonl, csv"),
-    (r"\t", "switch the time of each statement on or off"),
-    (r"\q", "leave (also Ctrl-D)"),
-)
+EXAMPLES: dict[str, str] = {
+    "embed": "SELECT array_cosine_similarity(embed('a flood'), embed('high water'))",
+    "embed_word": "SELECT embed_word('He sat on the bank.', 'bank')",
+    "nsp": "SELECT nsp('He went to the store.', 'He bought some milk.')",
+    "nsp_margin": "SELECT nsp_margin('He went to the store.', 'He bought some milk.')",
+    "wordpiece": "SELECT wordpiece('unbelievable')",
+    "pll": "SELECT pll('The bank of the river.')",
+    "order_score": "SELECT doc_id, order_score(list(embedding ORDER BY sentence_index)) FROM sentences GROUP BY doc_id",
+    "array_cosine_similarity": "SELECT text, array_cosine_similarity(embedding, embed('rain')) FROM sentences LIMIT 5",
+    "nearest": "FROM nearest('a flood in the valley', k := 3)",
+    "nearest_to": "FROM nearest_to((SELECT embedding FROM sentences LIMIT 1), k := 3)",
+    "word_key": "SELECT word_key('Straße')",
+    "word_keys": "SELECT word_keys('The bank of the river.')",
+    "occurrences": "SELECT title, sentence FROM occurrences('bank')",
+    "senses": "SELECT sense, text_before, word, text_after FROM senses('bank') WHERE rank <= 3",
+    "polysemy": "FROM polysemy(at_least := 2) LIMIT 10",
+    "drift": "FROM drift('bank', (SELECT list(doc_id) FROM documents WHERE title LIKE '%river%'), "
+    "(SELECT list(doc_id) FROM documents WHERE title LIKE '%money%'))",
+    "breaks": "FROM breaks((SELECT min(doc_id) FROM documents)) WHERE is_break",
+    "surprisal": "FROM surprisal('The bank of the river.')",
+    "fill_mask": "FROM fill_mask('The [MASK] chased the mouse.', k := 3)",
+}
+_NAME = re.compile(r"(?:FROM )?(\w+)\(")
+_DUCKDB = """
+SELECT function_name || '(' || array_to_string(parameters, ', ') || ')' AS signature,
+       any_value(description) AS meaning, any_value(examples[1]) AS example
+FROM duckdb_functions() WHERE function_name = lower($name) GROUP BY ALL ORDER BY signature LIMIT 8"""
 
 
 def help_text() -> str:
     """Return the help of the shell."""
-    width = 2 + max(len(name) for name, _ in FUNCTIONS)
+    width = 2 + max(len(name) for name, _ in COMMANDS)
     lines = ["End a statement with ; and Enter. Alt-Enter runs it without. Tab completes, Ctrl-C stops a query.", ""]
     lines += [f"  {name:{width}}{text}" for name, text in COMMANDS]
     lines += ["", "Functions and table macros besides DuckDB's own:"]
-    lines += [f"  {name:{width}}{text}" for name, text in FUNCTIONS]
+    lines += [f"  {name}\n      {text}" for name, text in FUNCTIONS]
+    return "\n".join(lines)
+
+
+def functions_table() -> pa.Table:
+    """Return `function` and `meaning` of what there is besides DuckDB's own."""
+    return pa.table({"function": [name for name, _ in FUNCTIONS], "meaning": [text for _, text in FUNCTIONS]})
+
+
+def function_help(queries: Queries, name: str) -> str:
+    """Return signature, meaning and an example of a function or macro, DuckDB's own too.
+
+    Raises UsageError with the nearest name if there is none.
+    """
+    plain = name.lower().removesuffix("()").removesuffix("(")
+    ours = {_NAME.match(signature)[1]: (signature, text) for signature, text in FUNCTIONS}  # type: ignore[index]
+    encodings = [row["name"] for row in queries.ask("SELECT name FROM encodings")]
+    base = next((plain.removesuffix(f"_{one}") for one in encodings if plain.endswith(f"_{one}")), plain)
+    if base in ours:
+        signature, text = ours[base]
+        lines = [signature.replace(f"{base}(", f"{plain}(", 1), f"  {text}"]
+        if base in EXAMPLES:
+            lines.append(f"  Example: {EXAMPLES[base].replace(f'{base}(', f'{plain}(')};")
+        return "\n".join([*lines, "  docs/sql.md describes it."])
+    found = queries.ask(_DUCKDB, name=plain)
+    if not found:
+        known = [row["name"] for row in queries.ask("SELECT DISTINCT function_name AS name FROM duckdb_functions()")]
+        near = get_close_matches(base, [*ours, *known], n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise UsageError(f"There is no function {name}.{hint} \\df lists those of Polyseme.")
+    lines = [row["signature"] for row in found]
+    about = next((row for row in found if row["meaning"]), None)
+    if about is not None:
+        lines.append(f"  {about['meaning']} (DuckDB's)")
+        if about["example"]:
+            lines.append(f"  Example: SELECT {about['example']};")
     return "\n".join(lines)

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import sys
 
 _OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but tab and newline, those that set the direction of text (UAX #9), line separators, and
 surrogates, which stand for bytes of a file name that are not UTF-8."""
+
+
+_MARK = re.compile(r"^(LINE \d+: .*\n *)(\^+)", re.MULTILINE)
 
 
 def show(text: str) -> None:
@@ -23,6 +27,21 @@ def show(text: str) -> None:
 def note(text: str) -> None:
     """Print `text` to stderr, escaped."""
     print(escaped(text), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def complain(text: str) -> None:
+    """Print an error to stderr, escaped; on a terminal with DuckDB's mark under the place of an error in red."""
+    from rich.console import Console
+
+    text, console = escaped(text), Console(stderr=True)
+    if console.color_system is not None and not console.no_color:
+        text = _MARK.sub("\\1\x1b[1;31m\\2\x1b[0m", text)
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def terminal_width() -> int | None:
+    """Return how many columns the terminal on stdout has; None if there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 class Escaping(logging.Formatter):

@@ -80,6 +80,9 @@ def open_snapshot(
     try:
         # First: views have names and paths of the catalog in them, and whoever made it may have meant them as SQL.
         folder = _spill_folder(con) if spill is None else spill
+        if confined:  # counts how far a query is, for `query_progress`, and draws nothing
+            con.execute("SET enable_progress_bar = true")
+            con.execute("SET enable_progress_bar_print = false")
         lock_down(con, snapshot, lake, access, folder, confined=confined)
         with explained(lake):
             install(con, snapshot, lake)

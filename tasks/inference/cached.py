@@ -7,7 +7,7 @@ loaded at the first question.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import get_args
@@ -37,15 +37,17 @@ class CachedModel:
     """The cached answers of one encoding's model; without an encoding, of `model` or the embedded one. Thread-safe.
 
     `model` is the checkpoint's current location. Setting `stop` makes every question fail with `Cancelled`. `loader`
-    loads the model, by default the thread that asks: one that may not write files could not download it.
+    loads the model, by default the thread that asks: one that may not write files could not download it. `on_tokens` is
+    called with the number of tokens of every batch that the model ran.
     """
 
     def __init__(
         self, spec: EncodingSpec | None, *, model: str | None = None, device: Device = "auto",
         stop: threading.Event | None = None, loader: Executor | None = None,
+        on_tokens: Callable[[int], None] | None = None,
     ) -> None:  # fmt: skip
         self._spec, self._model, self._device = spec, model, device
-        self._stop, self._loader = stop or threading.Event(), loader
+        self._stop, self._loader, self._on_tokens = stop or threading.Event(), loader, on_tokens
         self._vectors: AnswerCache[str, Floats] = AnswerCache(_CACHED)
         self._words: AnswerCache[tuple[str, str], Floats | None] = AnswerCache(_CACHED)
         self._pairs: AnswerCache[tuple[str, str], NextSentence] = AnswerCache(_CACHED)
@@ -105,6 +107,8 @@ class CachedModel:
     def _on_batch(self, tokens: int) -> None:
         if self._stop.is_set():
             raise Cancelled("The query was stopped.")
+        if self._on_tokens is not None:
+            self._on_tokens(tokens)
 
 
 def at_least_one(k: int) -> int:

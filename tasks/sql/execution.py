@@ -9,7 +9,7 @@ Knows connections and functions, not the origin of the SQL or how results are di
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import duckdb
@@ -62,11 +62,19 @@ class Queries:
         """Close the connection, unless a query goes on in spite of being stopped."""
         self._confined.close()
 
-    def run(self, sql: str, show: Callable[[pa.RecordBatchReader], None], *, timeout: float | None = None) -> None:
+    def run(
+        self,
+        sql: str,
+        show: Callable[[pa.RecordBatchReader], None],
+        *,
+        timeout: float | None = None,
+        waiting: Callable[[], None] | None = None,
+    ) -> None:
         """Run the statements of `sql` in order, and call `show` with the rows of each that returns rows.
 
-        `timeout` is in seconds, for all statements and their display. Raises PolysemeError for SQL that fails, takes
-        too long or too much memory, or writes without permission, and UnstoppableError if it cannot be stopped.
+        `timeout` is in seconds, for all statements and their display. `waiting` is called every 50 milliseconds or so
+        in the thread that called this. Raises PolysemeError for SQL that fails, takes too long or too much memory, or
+        writes without permission, and UnstoppableError if it cannot be stopped.
         """
 
         def work() -> None:
@@ -76,16 +84,7 @@ class Queries:
                     show(relation.to_arrow_reader(_ROWS_A_BATCH))
 
         refuse_writes(sql, self._access)
-        self._supervised(work, timeout, _whole)
-
-    def _relation(self, query: str) -> duckdb.DuckDBPyRelation | None:
-        try:
-            return self.connection.sql(query)
-        except duckdb.BinderException as error:
-            if absent_column(error) is None:
-                raise
-            said = in_our_words(error, self.connection.cursor(), query)
-            raise PolysemeError(f"DuckDB could not run the query: {said}") from error
+        self._supervised(work, timeout, _whole, waiting)
 
     def ask(self, sql: str, *, timeout: float | None = None, **parameters: object) -> list[dict[str, Any]]:
         """Return the rows of one query of Polyseme's own, with `$name` parameters. Raises as `run` does."""
@@ -105,16 +104,65 @@ class Queries:
 
         return self._supervised(work, timeout, first_line)
 
+    def answer(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+        """Return the rows of one query, a user's own, with `$name` parameters. Raises as `run` does."""
+
+        def work() -> pa.Table:
+            relation = self._relation(sql, parameters)
+            return pa.table({}) if relation is None else relation.to_arrow_table()
+
+        refuse_writes(sql, self._access)
+        return self._supervised(work, None, _whole)
+
     def select(self, name: str, where: str) -> None:
         """Make a view of the documents that meet a user's condition. Raises UsageError if it is not one."""
         self._supervised(lambda: matching(self.connection.view("documents"), where).create_view(name), None, first_line)
 
-    def _supervised(self, work: Callable[[], T], timeout: float | None, shown: Callable[[Exception], str]) -> T:
+    @property
+    def progress(self) -> tuple[float | None, int]:
+        """How far the query is that runs now: percent of its rows, None if not known, and tokens encoded for it.
+
+        For another thread than the query's. Rows do not tell of the time that Python functions take.
+        """
+        percent = self.connection.query_progress()
+        return percent if percent >= 0 else None, self._functions.tokens
+
+    def _relation(self, sql: str, parameters: Mapping[str, object] | None = None) -> duckdb.DuckDBPyRelation | None:
+        given = dict(parameters) if parameters else None
+        try:
+            return self.connection.sql(sql, params=given)
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            placed = self._with_place(error, sql, given)
+            if absent_column(placed) is None:
+                raise placed from None
+            said = in_our_words(placed, self.connection.cursor(), sql)
+            raise PolysemeError(f"DuckDB could not run the query: {said}") from error
+
+    def _with_place(self, error: duckdb.Error, sql: str, parameters: dict[str, object] | None) -> duckdb.Error:
+        """Return an error with the line and a mark at the place, which that of a relation lacks. Nothing has run."""
+        if len(duckdb.extract_statements(sql)) == 1:
+            try:
+                self.connection.execute(sql, parameters)
+            except type(error) as placed:
+                return placed
+            except duckdb.Error:
+                pass  # of a transaction that the first error ended
+        return error
+
+    def _supervised(
+        self,
+        work: Callable[[], T],
+        timeout: float | None,
+        shown: Callable[[Exception], str],
+        waiting: Callable[[], None] | None = None,
+    ) -> T:
         self._functions.failure = None
         self._functions.go_on()
         memory = min(self._most, self._memory())
         try:
-            return supervise(self._confined.submit(work), self._interrupt, timeout=timeout, memory=memory)
+            return supervise(
+                self._confined.submit(work), self._interrupt, timeout=timeout, memory=memory, waiting=waiting
+            )
         except BrokenPipeError:
             raise
         except (duckdb.Error, pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -150,10 +198,11 @@ class Queries:
                     "readers more time."
                 )
             return PolysemeError(f"DuckDB could not run the query: {shown(error)} Check the lake with polyseme verify.")
-        return PolysemeError(f"DuckDB could not run the query: {shown(error)}")
+        return PolysemeError(shown(error) if shown is _whole else f"DuckDB could not run the query: {shown(error)}")
 
 
 def _whole(error: Exception) -> str:
+    """Return DuckDB's own words about a user's SQL, in which `^` marks a place of the line above it."""
     return _FROM_A_FUNCTION.sub("", str(error))
 
 

@@ -50,7 +50,8 @@ class ModelFunctions:
     """Adds the model's functions to a connection: for the default encoding, and suffixed `_<encoding>` for each.
 
     `model` is the current location of the checkpoint, `cache_bytes` the memory for vectors of sentences. `failure` is
-    the last error that a function raised: DuckDB passes on only its text.
+    the last error that a function raised: DuckDB passes on only its text. `tokens` counts those that the model ran
+    since `go_on`.
     """
 
     def __init__(self, *, model: str | None = None, device: Device = "auto", cache_bytes: int = CACHE_BYTES) -> None:
@@ -59,6 +60,7 @@ class ModelFunctions:
         self._loader = ThreadPoolExecutor(1, "polyseme-model")
         self._loader.submit(int)  # a thread has the rights of the one that starts it, so not later
         self.failure: PolysemeError | None = None
+        self.tokens = 0
 
     def stop(self) -> None:
         """Make running functions fail after their batch, and later ones immediately, until `go_on`."""
@@ -67,6 +69,7 @@ class ModelFunctions:
     def go_on(self) -> None:
         """Allow functions to run again after `stop`."""
         self._stop.clear()
+        self.tokens = 0
 
     def __call__(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
         for encoding in snapshot.encodings:
@@ -77,7 +80,9 @@ class ModelFunctions:
         self, con: duckdb.DuckDBPyConnection, suffix: str, encoding: Encoding | None, snapshot: Snapshot, lake: Lake
     ) -> None:
         spec = encoding.spec if encoding else None
-        cached = CachedModel(spec, model=self._model, device=self._device, stop=self._stop, loader=self._loader)
+        cached = CachedModel(
+            spec, model=self._model, device=self._device, stop=self._stop, loader=self._loader, on_tokens=self._count
+        )
         width = spec.width if spec else find(self._model or EMBEDDED).width
 
         def vectors() -> SentenceVectors | None:
@@ -90,6 +95,9 @@ class ModelFunctions:
         words = snapshot.parts.get((encoding.encoding_id, "words"), ()) if encoding else ()
         for statement in macros(suffix, width, has_older=not snapshot.lower_case.isdisjoint(words)):
             con.execute(statement)
+
+    def _count(self, tokens: int) -> None:
+        self.tokens += tokens
 
     def _unconfined(self, call: Callable[[], None]) -> None:
         self._loader.submit(call).result()

@@ -32,12 +32,19 @@ _STATM = Path("/proc/self/statm")
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
-def supervise(query: Future[T], interrupt: Callable[[], None], *, timeout: float | None, memory: int | None) -> T:
+def supervise(
+    query: Future[T],
+    interrupt: Callable[[], None],
+    *,
+    timeout: float | None,
+    memory: int | None,
+    waiting: Callable[[], None] | None = None,
+) -> T:
     """Return the query's result. `timeout` is in seconds, `memory` in bytes that DuckDB may use.
 
-    The process may grow by slightly more. `interrupt` is called, repeatedly, if the query takes more than that or the
-    user presses Ctrl-C. Raises PolysemeError for a query that took more, and UnstoppableError if it goes on all the
-    same.
+    The process may grow by slightly more. `waiting` is called at each look at the query. `interrupt` is called,
+    repeatedly, if the query takes more than that or the user presses Ctrl-C. Raises PolysemeError for a query that took
+    more, and UnstoppableError if it goes on all the same.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     most = None if memory is None else resident_bytes() + int((1 + _UNCOUNTED_SHARE) * memory) + _UNCOUNTED_BYTES
@@ -47,6 +54,8 @@ def supervise(query: Future[T], interrupt: Callable[[], None], *, timeout: float
             wait([query], left)
             if query.done():
                 break
+            if waiting is not None:
+                waiting()
             if deadline is not None and time.monotonic() >= deadline:
                 late = PolysemeError(
                     f"No answer within {timeout:g} seconds, so the query was stopped. Narrow it (WHERE, LIMIT) or "

@@ -18,6 +18,7 @@ import pytest
 import polyseme
 from polyseme.flows.cli import main
 from polyseme.storage.sql.connection import connect
+from tests.extras import require
 from tests.repository import ROOT
 
 RECIPES = dict(
@@ -72,15 +73,27 @@ def test_the_snippets_for_python_run_in_order_inside_an_event_loop(
     assert names["report"].tally.unchanged == 3
     assert names["matrix"].shape == (names["words"].num_rows, 384)
     assert names["tensor"].shape == (7, 384)
+    assert len(names["hits"]) == 3
     assert names["ids"] == sorted(names["ids"])
     assert len(names["answers"]) == 2
+
+
+@pytest.mark.extra
+@pytest.mark.slow
+def test_the_senses_of_a_word_are_a_data_frame(example_lake: Path) -> None:
+    require("pandas", "frames")
+    (snippet,) = (snippet for snippet in SNIPPETS if "lake.senses" in snippet and "# needs pandas" in snippet)
+    with polyseme.open(example_lake) as lake:
+        names: dict[str, Any] = {"lake": lake}
+        exec(snippet, names)
+    assert set(names["frame"]["sense"]) == {1, 2}
 
 
 @pytest.mark.extra
 @pytest.mark.parametrize(("package", "method"), [("pandas", "df"), ("polars", "pl")])
 def test_a_query_becomes_a_data_frame_with_a_vector_in_each_row(package: str, method: str) -> None:
     pytest.importorskip(package, reason=f"a data frame of {package} needs {package}, which is not a dependency")
-    (snippet,) = (snippet for snippet in SNIPPETS if f"# needs {package}" in snippet)
+    (snippet,) = (snippet for snippet in SNIPPETS if f"# needs {package}" in snippet and "lake." not in snippet)
     assert f".{method}()" in snippet
     with duckdb.connect() as con:
         names: dict[str, Any] = {

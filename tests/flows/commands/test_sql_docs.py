@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from polyseme.flows.display.sql_help import help_text
+from polyseme.flows.display.sql_help import EXAMPLES as HELP_EXAMPLES
+from polyseme.flows.display.sql_help import FUNCTIONS, help_text
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.connection import connect
 from tests import embedded_lakes
@@ -45,6 +46,13 @@ def con(made: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
 @pytest.mark.parametrize("statement", EXAMPLES)
 def test_an_example_of_the_documentation_runs(con: duckdb.DuckDBPyConnection, statement: str) -> None:
     con.execute(statement).fetchall()
+
+
+@pytest.mark.parametrize("name", HELP_EXAMPLES)
+def test_an_example_of_the_help_runs_and_calls_its_function(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    assert f"{name}(" in HELP_EXAMPLES[name]
+    assert any(f"{name}(" in signature for signature, _ in FUNCTIONS)
+    con.execute(HELP_EXAMPLES[name]).fetchall()
 
 
 def test_documentation_and_help_name_every_function(con: duckdb.DuckDBPyConnection) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polyseme.flows.display.output import Format, write_rows, write_table
-from polyseme.flows.display.terminal import Escaping, escaped, note, show
+from polyseme.flows.display.terminal import Escaping, complain, escaped, note, show
 
 OBEYED = "\x1b[31m\x07\x9b\x7f\u202e\u2066\u200f\u061c\u2028"
 
@@ -96,6 +96,65 @@ def test_a_table_escapes_what_a_terminal_obeys_and_the_other_formats_do_not(
     assert list(json.loads(capfdbinary.readouterr().out).values()) == [OBEYED, [OBEYED], {"k": OBEYED}]
     write_table(table, "csv")
     assert OBEYED in capfdbinary.readouterr().out.decode()
+
+
+def test_a_table_that_is_no_screen_has_every_row_and_character(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    shown = printed("SELECT i, repeat('x', 500) AS text FROM range(300) AS r(i)", "table", capfdbinary).decode()
+    assert shown.count("x" * 500) == 300
+    assert "…" not in shown
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_on_a_terminal_rejects_are_readable_and_no_line_is_wider_than_it(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = "not JSON (unexpected end of data, column 1); every line must be one JSON object"
+    table = pa.table(
+        {"uri": ["file:///srv/corpus/notes.jsonl"], "locator": ["line 2"], "stage": ["read"], "code": ["bad-json"],
+         "message": [message], "excerpt": ['{"id":\n\t3\u202e']}
+    )  # fmt: skip
+    monkeypatch.setattr("sys.stdout", screen := Screen())
+    monkeypatch.setenv("COLUMNS", str(width))
+    write_table(table, "table")
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    # Each column is there, and the words of the message follow each other, whatever is drawn between them.
+    assert all(name in screen.getvalue() for name in table.column_names)
+    if width < 120:
+        said = [line.split("│")[1].strip() for line in lines[5:] if "│" in line and "excerpt" not in line]
+        assert " ".join(said) == message
+        assert "on its side" in capsys.readouterr().err
+
+
+def test_of_many_rows_a_terminal_gets_the_first_and_the_last(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout", screen := Screen())
+    write_table(pa.table({"n": range(1000)}), "table")
+    shown = [line.strip("│ ") for line in screen.getvalue().splitlines()[3:-1]]
+    assert shown == [*map(str, range(100)), "·", *map(str, range(900, 1000))]
+    assert "1,000 rows, 200 of them shown" in capsys.readouterr().err
+
+
+def test_an_error_is_coloured_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = "Binder Error: no\n\nLINE 1: SELECT txt\n               ^^^"
+    monkeypatch.setattr("sys.stderr", pipe := io.StringIO())
+    complain(error)
+    assert pipe.getvalue() == f"{error}\n"
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("sys.stderr", screen := Screen())
+    complain(error)
+    assert screen.getvalue() == error.replace("^^^", "\x1b[1;31m^^^\x1b[0m") + "\n"
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("sys.stderr", plain := Screen())
+    complain(error)
+    assert plain.getvalue() == f"{error}\n"
 
 
 def test_text_for_people_keeps_lines_tabs_and_letters_of_every_script() -> None:

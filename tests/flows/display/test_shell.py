@@ -12,7 +12,8 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from polyseme.flows.display.shell import Session, SqlCompleter, is_complete, prompt_session
+from polyseme.flows.display.prompt import SqlCompleter, is_complete, prompt_session
+from polyseme.flows.display.shell import Session
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.lake import Lake
 from polyseme.tasks.sql.functions import ModelFunctions
@@ -107,6 +108,12 @@ def test_a_query_that_takes_too_long_is_stopped_and_the_next_one_runs(
 def test_commands_describe_the_lake_and_change_the_format(session: Session, capfd: pytest.CaptureFixture[str]) -> None:
     session.answer("\\d rejects")
     assert "excerpt" in capfd.readouterr().out
+    session.answer("\\d")
+    assert "sentences,one sentence with its vector" in capfd.readouterr().out
+    session.answer("\\d sentences")
+    assert 'pll,float,pseudo-log-likelihood; NULL without embed --pll,"nats, 0 and below"' in capfd.readouterr().out
+    with pytest.raises(PolysemeError, match=r"no view sentnces\. Did you mean sentences\?"):
+        session.answer("\\d sentnces")
     session.answer("\\f jsonl")
     session.answer("SELECT 1 AS a;")
     assert capfd.readouterr().out == '{"a":1}\n'
@@ -115,3 +122,39 @@ def test_commands_describe_the_lake_and_change_the_format(session: Session, capf
     session.answer("\\?")
     assert "fill_mask(text" in capfd.readouterr().out
     assert not session.answer("\\q")
+    assert not session.answer("exit")
+
+
+def test_a_function_is_explained_with_an_example_duckdbs_own_too(
+    session: Session, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session.answer("\\df")
+    assert "wordpiece(text)" in capfd.readouterr().out
+    session.answer("\\df nearest_polyseme_mini")
+    shown = capfd.readouterr().out
+    assert "nearest_polyseme_mini(text, k := 10" in shown
+    assert "Example: FROM nearest_polyseme_mini(" in shown
+    session.answer("\\df array_distance")
+    assert "(DuckDB's)" in capfd.readouterr().out
+    with pytest.raises(UsageError, match="Did you mean nearest"):
+        session.answer("\\df neerest")
+
+
+def test_records_are_turned_on_their_side_if_the_user_says_so(made: Lake, capfd: pytest.CaptureFixture[str]) -> None:
+    with Session(made, ModelFunctions(), format="table", timeout=DEADLINE_SECONDS) as session:
+        session.answer("\\x")
+        session.answer("SELECT 1 AS a, 'two' AS b;")
+        assert capfd.readouterr().out.splitlines()[1:] == ["a │ 1", "b │ two"]
+        session.answer("\\x off")
+        session.answer("SELECT 1 AS a;")
+        assert "┌" in capfd.readouterr().out
+        with pytest.raises(UsageError, match="one of auto, on, off"):
+            session.answer("\\x sideways")
+
+
+def test_an_error_in_a_statement_is_duckdbs_own_and_marks_the_place(session: Session) -> None:
+    with pytest.raises(PolysemeError) as caught:
+        session.answer("SELECT txt\nFROM sentences;")
+    assert str(caught.value).startswith("Binder Error:")
+    assert 'Candidate bindings: "text"' in str(caught.value)
+    assert str(caught.value).endswith("LINE 1: SELECT txt\n               ^^^")

@@ -1,0 +1,1 @@
+"""Notebook: a lake as an object whose results are shown, and become data frames and matrices."""
