@@ -27,11 +27,14 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Device
 from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, shared_vectors
 from polyseme.tasks.arrays import Floats
+from polyseme.tasks.engine import Cancelled
 from polyseme.tasks.inference.cache import AnswerCache
 from polyseme.tasks.inference.cached import CachedModel, at_least_one
 from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.sql.aggregates import Function, sql_type, vector_functions
+from polyseme.tasks.sql.drift_functions import drift_functions
 from polyseme.tasks.sql.macros import macros
+from polyseme.tasks.sql.vocabulary_drift import Question, WordDrift, vocabulary_drift
 
 Column: TypeAlias = pa.ChunkedArray
 _QUESTIONS = 256
@@ -83,13 +86,23 @@ class ModelFunctions:
         def vectors() -> SentenceVectors | None:
             return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
 
-        of_vectors = [*vector_functions(width, self._unconfined), _neighbours(vectors, width)]
+        def vocabulary(question: Question) -> list[WordDrift]:
+            return vocabulary_drift(snapshot, lake, encoding, question, check=self._check) if encoding else []
+
+        of_vectors = [
+            *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
+            _neighbours(vectors, width),
+        ]  # fmt: skip
         for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
             function = self._keeping_failure(body)
             con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
         words = snapshot.parts.get((encoding.encoding_id, "words"), ()) if encoding else ()
         for statement in macros(suffix, width, has_older=not snapshot.lower_case.isdisjoint(words)):
             con.execute(statement)
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled("The query was stopped.")
 
     def _unconfined(self, call: Callable[[], None]) -> None:
         self._loader.submit(call).result()
