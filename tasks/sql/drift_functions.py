@@ -19,13 +19,13 @@ from polyseme.tasks.sql.vocabulary_drift import Question, WordDrift
 
 _QUESTIONS = 8
 _CHANGE = {field.name: pa.string() if field.name == "exchanged" else pa.float64() for field in fields(Change)}
-_SLICE: dict[str, pa.DataType] = {
+SLICE: dict[str, pa.DataType] = {
     "slice_index": pa.int32(), "slice": pa.string(), "occurrences": pa.int64(), "documents": pa.int64(),
     "spread": pa.float64(), **_CHANGE, **{f"first_{name}": kind for name, kind in _CHANGE.items()},
     "shares": pa.list_(pa.float64()),
 }  # fmt: skip
 _COUNTS = ("occurrences", "other_occurrences", "documents", "other_documents")
-_WORD: dict[str, pa.DataType] = {
+WORD: dict[str, pa.DataType] = {
     field.name: pa.string() if field.name == "word" else pa.int64() if field.name in _COUNTS else pa.float64()
     for field in fields(WordDrift)
 }
@@ -49,10 +49,10 @@ def drift_functions(
         others = zip(*(column.to_pylist() for column in (values, docs, bins, permutations)), strict=True)
         rows = zip(matrices(vectors), others, strict=True)
         found = [None if matrix is None else _slices(matrix, *row) for matrix, row in rows]
-        return pa.array(found, pa.list_(pa.struct(list(_SLICE.items()))))
+        return pa.array(found, pa.list_(pa.struct(list(SLICE.items()))))
 
     parameters = [f"FLOAT[{width}][]", "VARCHAR[]", "VARCHAR[]", "VARCHAR", "BIGINT"]
-    yield "drift_of_slices", body, parameters, sql_type(_SLICE)
+    yield "drift_of_slices", body, parameters, sql_type(SLICE)
     yield _of_words(vocabulary)
 
 
@@ -71,10 +71,10 @@ def _of_words(vocabulary: Drift) -> Function:
         questions = [None if None in row else _question(*row) for row in rows]
         found = cache.ask(questions, lambda new: [vocabulary(one) for one in new])
         plain = [None if words is None else [asdict(word) for word in words] for words in found]
-        return pa.array(plain, pa.list_(pa.struct(list(_WORD.items()))))
+        return pa.array(plain, pa.list_(pa.struct(list(WORD.items()))))
 
     parameters = ["VARCHAR[]", "VARCHAR[]", "BIGINT", "BOOLEAN", "BIGINT"]
-    return "drift_of_words", body, parameters, sql_type(_WORD)
+    return "drift_of_words", body, parameters, sql_type(WORD)
 
 
 def _question(docs: list[str | None], other: list[str | None], at_least: int, by_lemma: bool, p: int) -> Question:

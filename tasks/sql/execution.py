@@ -19,7 +19,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import LakeError, PolysemeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.access import READ_ONLY, SPILL, Access, refuse_writes
-from polyseme.storage.sql.conditions import first_line, matching
+from polyseme.storage.sql.conditions import first_line, matching, valued
 from polyseme.storage.sql.confined_connection import ConfinedConnection
 from polyseme.tasks.sql.functions import ModelFunctions
 from polyseme.tasks.sql.supervision import supervise
@@ -90,6 +90,10 @@ class Queries:
     def select(self, name: str, where: str) -> None:
         """Make a view of the documents that meet a user's condition. Raises UsageError if it is not one."""
         self._supervised(lambda: matching(self.connection.view("documents"), where).create_view(name), None, first_line)
+
+    def value(self, name: str, by: str) -> None:
+        """Make a view of the `value` that a user's expression has of each `doc_id`. Raises UsageError for no such."""
+        self._supervised(lambda: valued(self.connection.view("documents"), by).create_view(name), None, first_line)
 
     def _supervised(self, work: Callable[[], T], timeout: float | None, shown: Callable[[Exception], str]) -> T:
         self._functions.failure = None
