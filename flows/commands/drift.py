@@ -38,6 +38,7 @@ def drift(
     permutations: int = 999,
     by_lemma: ByLemma = False,
     plot: Path | None = None,
+    export: Path | None = None,
     format: Format = "table",
     timeout: Timeout = None,
     memory: Memory = None,
@@ -82,6 +83,8 @@ def drift(
         How often documents are dealt out for p; 0 for none.
     plot
         Draw the shares of the word's senses in each slice into this .svg or .html file.
+    export
+        Write the uses and their senses into this folder, for annotation in DURel and the tools of DWUG.
     format
         How to write the rows to stdout.
     """
@@ -90,7 +93,7 @@ def drift(
     from polyseme.tasks.sql.execution import Queries
     from polyseme.tasks.sql.functions import ModelFunctions
 
-    _check(word, rank=rank, bins=bins, by=by, plot=plot, k=k, permutations=permutations)
+    _check(word, rank=rank, bins=bins, by=by, files=(plot, export), k=k, permutations=permutations)
     slicing = Slicing(by=by, bins=bins or "auto", where=where, against=against)
     form: Format = "json" if json else format
     with Queries(lake.lake(), ModelFunctions(), access=Access(memory=memory, spill=spill)) as queries:
@@ -106,6 +109,8 @@ def drift(
         )
         if not rows:
             raise PolysemeError(_why_nothing(queries, word, slicing, without, by_lemma=by_lemma, timeout=timeout))
+        if export is not None:
+            _export(queries, slicing, word, export, by_lemma=by_lemma, timeout=timeout)
     if without:
         note(f"{many(without, 'occurrences')} beside these {known:,} are in no slice and left out.")
     if plot is not None:
@@ -117,18 +122,30 @@ def drift(
 
 
 def _check(
-    word: str | None, *, rank: bool, bins: str | None, by: str | None, plot: Path | None, k: int, permutations: int
-) -> None:
+    word: str | None, *, rank: bool, bins: str | None, by: str | None, files: tuple[Path | None, ...], k: int,
+    permutations: int,
+) -> None:  # fmt: skip
     if rank == (word is not None):
         raise UsageError(
             "Name a word (polyseme drift cell --by metadata.year), or ask for all words with --rank; one of them."
         )
     if bins is not None and by is None:
         raise UsageError("--bins cuts the values of --by: --by metadata.year --bins decade.")
-    if rank and plot is not None:
-        raise UsageError("--plot draws the senses of one word. Name it in place of --rank.")
+    if rank and any(files):
+        raise UsageError("--plot and --export are of one word. Name it in place of --rank.")
     if k < 1 or permutations < 0:
         raise UsageError(f"-k must be at least 1 and --permutations at least 0, got {k} and {permutations}.")
+
+
+def _export(
+    queries: Queries, slicing: Slicing, word: str, folder: Path, *, by_lemma: bool, timeout: float | None
+) -> None:
+    from polyseme.flows.display.usage_graph import write_usage_graph
+    from polyseme.tasks.sql.word_uses import uses_of
+
+    uses = uses_of(queries, word, bins=slicing.cuts, names=slicing.names(), by_lemma=by_lemma, timeout=timeout)
+    for path in write_usage_graph(word, uses, folder):
+        note(f"Wrote {path}")
 
 
 def _write_slices(word: str, rows: list[dict[str, Any]], form: Format) -> None:

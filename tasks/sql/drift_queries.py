@@ -46,6 +46,11 @@ class Slicing:
                 "--against belongs to --where: --by cuts all documents into slices. Leave one of them out."
             )
 
+    @property
+    def cuts(self) -> str:
+        """How values are cut: conditions have a value a slice."""
+        return self.bins if self.by is not None else AS_THEY_ARE
+
     def names(self) -> dict[str, str]:
         """Return what slices of conditions are called."""
         if self.where is None:
@@ -79,9 +84,8 @@ def slices_of(
     queries: Queries, slicing: Slicing, word: str, *, by_lemma: bool, permutations: int, timeout: float | None
 ) -> tuple[list[Row], int, int]:
     """Return the slices of a word, how many of its occurrences are in documents with a value, and how many are not."""
-    bins = slicing.bins if slicing.by is not None else AS_THEY_ARE
     asked: Row = {"word": word, "by_lemma": by_lemma}
-    rows = queries.ask(_OF_WORD, timeout=timeout, bins=bins, permutations=permutations, **asked)
+    rows = queries.ask(_OF_WORD, timeout=timeout, bins=slicing.cuts, permutations=permutations, **asked)
     (counts,) = queries.ask(_COUNTS, timeout=timeout, **asked)
     names = slicing.names()
     found = [row | {"slice": names.get(row["slice"], row["slice"])} for row in rows]
@@ -93,7 +97,7 @@ def words_of(
 ) -> tuple[list[Row], list[str]]:
     """Return the words of two slices, and the names of these. Raises UsageError for another number of slices."""
     documents = queries.ask("SELECT doc_id, value FROM sliced ORDER BY doc_id", timeout=timeout)
-    cuts = cut([row["value"] for row in documents], slicing.bins if slicing.by is not None else AS_THEY_ARE)
+    cuts = cut([row["value"] for row in documents], slicing.cuts)
     names = [slicing.names().get(name, name) for name in cuts.names]
     if len(names) != 2:
         raise _not_two(slicing, cuts)

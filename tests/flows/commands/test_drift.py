@@ -119,7 +119,8 @@ def test_the_picture_has_a_bar_a_slice(capfd: pytest.CaptureFixture[str], lake: 
         (["bank", "--where", "true", "--bins", "3"], 2, "--bins cuts"),
         (["--rank", "--by", "title"], 2, "compares two slices, and title has 9"),
         (["--rank", "--where", "title = 'nothing'"], 1, "nothing to compare"),
-        (["--rank", "--by", "title", "--plot", "x.svg"], 2, "--plot draws"),
+        (["--rank", "--by", "title", "--plot", "x.svg"], 2, "of one word"),
+        (["bank", "--by", "title", "--export", "/dev/null"], 2, "Cannot write into"),
     ],
 )
 def test_what_cannot_be_answered_says_what_to_do(
@@ -128,3 +129,41 @@ def test_what_cannot_be_answered_says_what_to_do(
     found, out, err = run(capfd, lake, *given)
     assert (found, out) == (code, "")
     assert says in err
+
+
+def test_uses_are_exported_as_durel_reads_them(capfd: pytest.CaptureFixture[str], lake: Lake, tmp_path: Path) -> None:
+    code, out, err = run(
+        capfd, lake, "Bank", "--by", "metadata.year", "--bins", "1900,", "--export", tmp_path / "graph", "--json"
+    )
+    assert (code, err.count("Wrote")) == (0, 3)
+    uses = read(tmp_path / "graph" / "data" / "Bank" / "uses.csv")
+    assert len(uses) == 16
+    assert list(uses[0]) == [
+        "lemma", "pos", "date", "grouping", "identifier", "description", "context", "indexes_target_token",
+        "indexes_target_sentence",
+    ]  # fmt: skip
+    for use in uses:
+        start, end = map(int, use["indexes_target_token"].split(":"))
+        first, last = map(int, use["indexes_target_sentence"].split(":"))
+        assert use["context"][start:end].lower() == "bank"
+        assert first <= start < end <= last <= len(use["context"])
+        assert use["context"][last - 1] == "."
+        assert use["grouping"] == str(1 + (int(use["date"]) >= 1900))
+    identifiers = [use["identifier"] for use in uses]
+    assert len(set(identifiers)) == 16
+    clusters = read(tmp_path / "graph" / "clusters" / "polyseme" / "Bank.csv")
+    assert [row["identifier"] for row in clusters] == identifiers
+    sense = {row["identifier"]: int(row["cluster"]) for row in clusters}
+    for slice_, row in enumerate(json.loads(out), 1):
+        inside = [sense[use["identifier"]] for use in uses if use["grouping"] == str(slice_)]
+        assert [inside.count(number) / len(inside) for number in range(len(row["shares"]))] == row["shares"]
+    judgments = read(tmp_path / "graph" / "data" / "Bank" / "judgments.csv")
+    assert {row["judgment"] for row in judgments} <= {"1", "4"}
+    for row in judgments:
+        same = sense[row["identifier1"]] == sense[row["identifier2"]]
+        assert row["judgment"] == ("4" if same else "1")
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
