@@ -11,9 +11,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import wraps
 from itertools import starmap
 from typing import Any, TypeAlias
+from weakref import WeakSet
 
 import duckdb
 import numpy as np
@@ -59,6 +61,7 @@ class ModelFunctions:
     def __init__(self, *, model: str | None = None, device: Device = "auto", cache_bytes: int = CACHE_BYTES) -> None:
         self._model, self._device, self._cache_bytes = model, device, cache_bytes
         self._stop = threading.Event()
+        self._connections: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
         self._loader = ThreadPoolExecutor(1, "polyseme-model")
         self._loader.submit(int)  # a thread has the rights of the one that starts it, so not later
         self.failure: PolysemeError | None = None
@@ -66,6 +69,9 @@ class ModelFunctions:
     def stop(self) -> None:
         """Make running functions fail after their batch, and later ones immediately, until `go_on`."""
         self._stop.set()
+        for con in list(self._connections):
+            with suppress(duckdb.ConnectionException):  # it is closed already
+                con.interrupt()
 
     def go_on(self) -> None:
         """Allow functions to run again after `stop`."""
@@ -87,7 +93,10 @@ class ModelFunctions:
             return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
 
         def vocabulary(question: Question) -> list[WordDrift]:
-            return vocabulary_drift(snapshot, lake, encoding, question, check=self._check) if encoding else []
+            if encoding is None:
+                return []
+            opened = self._connections.add
+            return vocabulary_drift(snapshot, lake, encoding, question, check=self._check, opened=opened)
 
         of_vectors = [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+import duckdb
 import numpy as np
 
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
-from polyseme.storage.errors import UsageError
+from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.literals import quote_name
@@ -63,20 +64,31 @@ class WordDrift:
 
 
 def vocabulary_drift(
-    snapshot: Snapshot, lake: Lake, encoding: Encoding, question: Question, *, check: Callable[[], None]
-) -> list[WordDrift]:
-    """Return a row a word, by word, with p adjusted over all of them. `check` is called often, and may raise to stop.
+    snapshot: Snapshot, lake: Lake, encoding: Encoding, question: Question, *, check: Callable[[], None],
+    opened: Callable[[duckdb.DuckDBPyConnection], None] = lambda con: None,
+) -> list[WordDrift]:  # fmt: skip
+    """Return a row a word, by word, with p adjusted over all of them.
 
-    Without a folder to spill to: SQL asks in a confined thread, where none can be made, and this needs none.
+    `check` is called often, and raises to stop; `opened` gets the connection, for another thread to interrupt.
     """
     parts = snapshot.parts.get((encoding.encoding_id, "words"), ())
     words = Words(
         view=quote_name(f"words_{encoding.name}"), width=encoding.spec.width, by_lemma=question.by_lemma,
         has_older=not snapshot.lower_case.isdisjoint(parts),
     )  # fmt: skip
+    # Without a folder to spill to: SQL asks in a confined thread, where none can be made, and a scan needs none.
     with explained(lake), open_snapshot(snapshot, lake, spill="") as con:
-        found = word_sums(con, words, (question.docs, question.other_docs), at_least=question.at_least, check=check)
-        return with_adjusted_p([_measured(sums, question.permutations) for sums in found])
+        opened(con)
+        try:
+            found = word_sums(con, words, (question.docs, question.other_docs), at_least=question.at_least, check=check)
+            return with_adjusted_p([_measured(sums, question.permutations) for sums in found])
+        except duckdb.InterruptException:
+            check()
+            raise
+        except duckdb.OutOfMemoryException as error:
+            raise PolysemeError(
+                "The words did not fit into memory. Ask for fewer, by more occurrences (--at-least, at_least)."
+            ) from error
 
 
 def with_adjusted_p(rows: Iterable[WordDrift]) -> list[WordDrift]:

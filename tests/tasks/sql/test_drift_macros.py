@@ -16,6 +16,7 @@ from polyseme.storage.sql.connection import connect
 from polyseme.tasks.analysis.drift import pairwise_distance, prototype_distance, spread
 from polyseme.tasks.analysis.permutation import change_test
 from polyseme.tasks.sql import vocabulary_scan
+from polyseme.tasks.sql.functions import ModelFunctions
 from tests import embedded_lakes
 
 WET = (
@@ -175,3 +176,21 @@ def test_documents_beyond_the_groups_share_one(lake: Lake, monkeypatch: pytest.M
 def test_an_encoding_and_a_lake_without_any_have_the_macros_too(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     assert len(rows(con, "FROM drift_by_polyseme_mini('bank', metadata->>'year', bins := '2')")) == 2
     assert rows(con, f"FROM drift_rank_polyseme_mini({EARLY}, {LATE}, at_least := 8)")
+
+
+def test_a_ranking_can_be_stopped_while_it_runs_and_after(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    functions = ModelFunctions()
+    summed = vocabulary_scan._summed
+
+    def stopping(*given: Any) -> Iterator[Any]:
+        functions.stop()
+        yield from summed(*given)
+
+    with connect(lake.root, functions=functions) as con:
+        monkeypatch.setattr(vocabulary_scan, "_summed", stopping)
+        with pytest.raises(duckdb.Error, match="stopped"):
+            rows(con, f"FROM drift_rank({EARLY}, {LATE}, at_least := 3)")
+        monkeypatch.undo()
+        functions.go_on()
+        assert rows(con, f"FROM drift_rank({EARLY}, {LATE}, at_least := 3)")
+        functions.stop()
