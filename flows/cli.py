@@ -62,6 +62,7 @@ _COMMANDS = {
     "sql": ("polyseme.flows.commands.sql:sql", "Query the lake in SQL."),
     "search": ("polyseme.flows.commands.search:search", "Find sentences or words by meaning."),
     "senses": ("polyseme.flows.commands.senses:senses", "Group the occurrences of a word by sense."),
+    "drift": ("polyseme.flows.commands.drift:drift", "Measure how words change meaning between slices of the corpus."),
     "coherence": (
         "polyseme.flows.commands.coherence:coherence",
         "Rank documents by coherence; show the curve and breaks of one.",

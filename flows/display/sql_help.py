@@ -34,6 +34,8 @@ FUNCTIONS: tuple[tuple[str, str], ...] = (
     ("FROM senses(word, by_lemma := false)", "every occurrence of a word with its sense"),
     ("FROM polysemy(at_least := 10, by_lemma := false)", "words by how varied their use is"),
     ("FROM drift(word, docs, other_docs, by_lemma := false)", "how differently two lists of documents use a word"),
+    ("FROM drift_by(word, slice_by, bins := 'auto')", "a word in slices by an expression over documents"),
+    ("FROM drift_rank(docs, other_docs, at_least := 10)", "all words by how differently two lists use them"),
     ("FROM breaks(document)", "the steps of a document, and where the text breaks"),
     ("FROM surprisal(text)", "the tokens of a text with the surprisal of each"),
     ("FROM fill_mask(text, k := 5)", "the likeliest tokens for every [MASK] of a text"),

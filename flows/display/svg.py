@@ -86,6 +86,33 @@ def curve(steps: Sequence[Step], *, title: str, width: int = 760, height: int = 
     return _svg(title, body, width, height)
 
 
+def shares(
+    rows: Sequence[tuple[str, Sequence[float], str]], groups: Sequence[str], *, title: str, width: int = 760
+) -> str:
+    """Return a bar a row, divided into its share of each group; a row is a name, the shares, and a label for hovering.
+
+    `groups` names group 1, 2, …
+    """
+    left, top, step = 180, 44, 26
+    bottom, span = top + step * len(rows), width - 200
+    body = []
+    for i, (name, parts, label) in enumerate(rows):
+        y, x = top + step * i, float(left)
+        shown = escape(_short(name, 24))
+        body.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end" fill="{_INK}">{shown}</text>')
+        for group, part in enumerate(parts, 1):
+            body.append(
+                f'<rect x="{x:.1f}" y="{y}" width="{span * part:.1f}" height="{step - 6}" fill="{_colour(group)}">'
+                f"<title>{escape(f'{name}, {groups[group - 1]}: {part:.0%} {label}'.strip())}</title></rect>"
+            )
+            x += span * part
+    for i, name in enumerate(groups):
+        y = bottom + 18 + 18 * i
+        body.append(f'<circle cx="{left + 6}" cy="{y - 4}" r="5" fill="{_colour(i + 1)}"/>')
+        body.append(f'<text x="{left + 18}" y="{y}" fill="{_INK}">{escape(_short(name, 90))}</text>')
+    return _svg(title, body, width, bottom + 18 + 18 * len(groups))
+
+
 def sparkline(values: Sequence[float]) -> str:
     """Return one block character a value."""
     low, high = min(values, default=0.0), max(values, default=0.0)

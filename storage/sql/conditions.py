@@ -23,6 +23,7 @@ NOT_A_CONDITION = (
 """What DuckDB raises for a condition that is wrong, some of it only once a document is compared."""
 
 _NOTHING = "SELECT clause without selection list"
+_FIELD = re.compile(r"metadata\.(\w+(?:\.\w+)*)")
 _KIND = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
 _VALUE = re.compile(r"['\"(:].*")
 
@@ -35,6 +36,25 @@ def matching(documents: duckdb.DuckDBPyRelation, where: str) -> duckdb.DuckDBPyR
         return documents.set_alias("documents").filter(where)
     except NOT_A_CONDITION as error:
         raise not_a_condition(error, documents) from error
+
+
+def valued(documents: duckdb.DuckDBPyRelation, by: str) -> duckdb.DuckDBPyRelation:
+    """Return `doc_id` and `value`, as text, of an expression. Raises UsageError if it is not one on `documents`.
+
+    `metadata.year` is the field of a record, as `metadata->>'year'` is.
+    """
+    refuse_writes(by)
+    field = _FIELD.fullmatch(by.strip())
+    expression = f"metadata->>'$.{field[1]}'" if field and "metadata" in documents.columns else by
+    try:
+        # Parsed as one expression, so that a user's text never becomes part of a statement.
+        value = duckdb.SQLExpression(expression).cast("VARCHAR").alias("value")
+        return documents.set_alias("documents").select(duckdb.ColumnExpression("doc_id"), value)
+    except NOT_A_CONDITION as error:
+        raise UsageError(
+            "--by takes an expression on the columns of documents, such as metadata.year, language or "
+            f"\"metadata->>'genre'\": {first_line(error)}"
+        ) from error
 
 
 def not_a_condition(error: Exception, documents: duckdb.DuckDBPyRelation) -> UsageError:

@@ -42,14 +42,14 @@ def text_vectors(
     """
     tokenizer = engine.query_tokenizer if prompt == "query" else engine.document_tokenizer
     tokenized = tokenize_texts(tokenizer, texts)
-    encoded = _encode(engine, tokenized, on_batch, frame=tokenizer.prompted_frame)
+    encoded = encode_texts(engine, tokenized, on_batch, frame=tokenizer.prompted_frame)
     return engine.sentence_head(sentence_vectors(encoded, tokenized.ptr, engine.spec.pooling))
 
 
 def token_and_text_vectors(engine: Engine, texts: Sequence[str]) -> tuple[Floats, Floats]:
     """Return `(tokens, hidden)` over all texts and `(texts, width)`, both in the order of `texts`, as of documents."""
     tokenized = tokenize_texts(engine.document_tokenizer, texts)
-    encoded = _encode(engine, tokenized, lambda tokens: None)
+    encoded = encode_texts(engine, tokenized, lambda tokens: None)
     return encoded.tokens, engine.sentence_head(sentence_vectors(encoded, tokenized.ptr, engine.spec.pooling))
 
 
@@ -62,7 +62,7 @@ def word_in_text_vectors(
     follow each other.
     """
     tokenized = tokenize_texts(engine.document_tokenizer, [text for text, _ in questions])
-    tokens = _encode(engine, tokenized, on_batch).tokens
+    tokens = encode_texts(engine, tokenized, on_batch).tokens
     found: list[Floats | None] = []
     for i, (_, word) in enumerate(questions):
         span = _first(tokenized.documents[i], tokenized.texts[i], normalise(word), engine.spec.word_definition)
@@ -74,8 +74,8 @@ def word_in_text_vectors(
     return found
 
 
-def _encode(engine: Engine, tokenized: Texts, on_batch: OnBatch, *, frame: Frame | None = None) -> Encoded:
-    """Encode texts, in the frame of documents unless another is given."""
+def encode_texts(engine: Engine, tokenized: Texts, on_batch: OnBatch, *, frame: Frame | None = None) -> Encoded:
+    """Encode texts without neighbours, in the frame of documents unless another is given."""
     windows = _windows(engine, tokenized.ptr, frame or engine.document_tokenizer.prompted_frame)
     return engine.in_lane(
         lambda encoder: encoder.encode(

@@ -25,7 +25,10 @@ _SENSE = {
     "y": pa.float64(),
 }
 _BREAK = {"depth": pa.float64(), "is_break": pa.bool_(), "gain": pa.float64()}
-_SQL_TYPES = {pa.int32(): "INTEGER", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR"}
+_SQL_TYPES = {
+    pa.int32(): "INTEGER", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR",
+    pa.list_(pa.float64()): "DOUBLE[]",
+}  # fmt: skip
 
 
 def vector_functions(width: int, unconfined: Callable[[Callable[[], None]], None]) -> Iterator[Function]:
@@ -67,7 +70,7 @@ def _breaks(
     """Return the steps of each document. The margin of its last sentence, which has no next one, is not read."""
     rows: list[list[dict[str, object]] | None] = []
     others = (column.to_pylist() for column in (margins, unrelated, related))
-    for sentences, scores, *cosines in zip(_matrices(vectors), *others, strict=True):
+    for sentences, scores, *cosines in zip(matrices(vectors), *others, strict=True):
         if sentences is None or scores is None:
             rows.append(None)
             continue
@@ -88,20 +91,20 @@ def _number(of: Callable[..., float]) -> Callable[..., float | None]:
 
 def _per_row(of: Callable[[Floats], object], kind: pa.DataType) -> Callable[..., pa.Array]:
     def body(lists: pa.ChunkedArray) -> pa.Array:
-        return pa.array([None if row is None else of(row) for row in _matrices(lists)], kind)
+        return pa.array([None if row is None else of(row) for row in matrices(lists)], kind)
 
     return body
 
 
 def _per_rows(of: Callable[[Floats, Floats], object], kind: pa.DataType) -> Callable[..., pa.Array]:
     def body(first: pa.ChunkedArray, second: pa.ChunkedArray) -> pa.Array:
-        pairs = zip(_matrices(first), _matrices(second), strict=True)
+        pairs = zip(matrices(first), matrices(second), strict=True)
         return pa.array([None if a is None or b is None else of(a, b) for a, b in pairs], kind)
 
     return body
 
 
-def _matrices(lists: pa.ChunkedArray) -> Iterator[Floats | None]:
+def matrices(lists: pa.ChunkedArray) -> Iterator[Floats | None]:
     """Yield `(vectors, width)` for each row, None for NULL. As Python floats a frequent word would take gigabytes."""
     for chunk in lists.chunks:
         width = chunk.type.value_type.list_size

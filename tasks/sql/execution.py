@@ -20,7 +20,7 @@ from polyseme.storage.errors import LakeError, PolysemeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.absent_columns import absent_column, in_our_words
 from polyseme.storage.sql.access import READ_ONLY, SPILL, Access, refuse_writes
-from polyseme.storage.sql.conditions import first_line, matching
+from polyseme.storage.sql.conditions import first_line, matching, valued
 from polyseme.storage.sql.confined_connection import ConfinedConnection
 from polyseme.tasks.sql.functions import ModelFunctions
 from polyseme.tasks.sql.supervision import supervise
@@ -126,6 +126,10 @@ class Queries:
         """
         percent = self.connection.query_progress()
         return percent if percent >= 0 else None, self._functions.tokens
+
+    def value(self, name: str, by: str) -> None:
+        """Make a view of the `value` that a user's expression has of each `doc_id`. Raises UsageError for no such."""
+        self._supervised(lambda: valued(self.connection.view("documents"), by).create_view(name), None, first_line)
 
     def _relation(self, sql: str, parameters: Mapping[str, object] | None = None) -> duckdb.DuckDBPyRelation | None:
         given = dict(parameters) if parameters else None

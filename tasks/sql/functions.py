@@ -11,9 +11,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import wraps
 from itertools import starmap
 from typing import Any, TypeAlias
+from weakref import WeakSet
 
 import duckdb
 import numpy as np
@@ -27,11 +29,14 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Device
 from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, shared_vectors
 from polyseme.tasks.arrays import Floats
+from polyseme.tasks.engine import Cancelled
 from polyseme.tasks.inference.cache import AnswerCache
 from polyseme.tasks.inference.cached import CachedModel, at_least_one
 from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.sql.aggregates import Function, sql_type, vector_functions
+from polyseme.tasks.sql.drift_functions import drift_functions
 from polyseme.tasks.sql.macros import macros
+from polyseme.tasks.sql.vocabulary_drift import Question, WordDrift, vocabulary_drift
 
 Column: TypeAlias = pa.ChunkedArray
 _QUESTIONS = 256
@@ -57,6 +62,7 @@ class ModelFunctions:
     def __init__(self, *, model: str | None = None, device: Device = "auto", cache_bytes: int = CACHE_BYTES) -> None:
         self._model, self._device, self._cache_bytes = model, device, cache_bytes
         self._stop = threading.Event()
+        self._connections: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
         self._loader = ThreadPoolExecutor(1, "polyseme-model")
         self._loader.submit(int)  # a thread has the rights of the one that starts it, so not later
         self.failure: PolysemeError | None = None
@@ -65,6 +71,9 @@ class ModelFunctions:
     def stop(self) -> None:
         """Make running functions fail after their batch, and later ones immediately, until `go_on`."""
         self._stop.set()
+        for con in list(self._connections):
+            with suppress(duckdb.ConnectionException):  # it is closed already
+                con.interrupt()
 
     def go_on(self) -> None:
         """Allow functions to run again after `stop`."""
@@ -88,7 +97,16 @@ class ModelFunctions:
         def vectors() -> SentenceVectors | None:
             return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
 
-        of_vectors = [*vector_functions(width, self._unconfined), _neighbours(vectors, width)]
+        def vocabulary(question: Question) -> list[WordDrift]:
+            if encoding is None:
+                return []
+            opened = self._connections.add
+            return vocabulary_drift(snapshot, lake, encoding, question, check=self._check, opened=opened)
+
+        of_vectors = [
+            *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
+            _neighbours(vectors, width),
+        ]  # fmt: skip
         for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
             function = self._keeping_failure(body)
             con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
@@ -98,6 +116,10 @@ class ModelFunctions:
 
     def _count(self, tokens: int) -> None:
         self.tokens += tokens
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled("The query was stopped.")
 
     def _unconfined(self, call: Callable[[], None]) -> None:
         self._loader.submit(call).result()

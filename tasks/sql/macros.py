@@ -15,7 +15,8 @@ def macros(suffix: str, width: int, *, has_older: bool = False) -> list[str]:
     suffix = escaped(suffix)
     return [
         _nearest_to(suffix, width), _nearest(suffix), _fill_mask(suffix), _senses(suffix),
-        _polysemy(suffix, has_older=has_older), _drift(suffix), _breaks(suffix), _surprisal(suffix), _pll(suffix),
+        _polysemy(suffix, has_older=has_older), _drift(suffix), _drift_by(suffix),
+        _drift_rank(suffix), _breaks(suffix), _surprisal(suffix), _pll(suffix),
     ]  # fmt: skip
 
 
@@ -107,6 +108,49 @@ SELECT len(here) AS occurrences, len(there) AS other_occurrences,
        "pairwise_distance{suffix}"(here, there) AS pairwise_distance,
        "prototype_distance{suffix}"(here, there) AS prototype_distance
 FROM grouped"""
+
+
+def _drift_by(suffix: str) -> str:
+    """A word in slices of the corpus by an expression over documents: each against the one before, and the first.
+
+    `slice_by` is put in as it stands, and so is bound where `documents` is the only table.
+    """
+    return f"""
+CREATE MACRO "drift_by{suffix}"(word, slice_by, bins := 'auto', by_lemma := false, permutations := 999) AS TABLE
+WITH dealt AS (
+    SELECT documents.doc_id, (slice_by)::VARCHAR AS value FROM "documents{suffix}" AS documents
+), numbered AS (
+    SELECT o.embedding, o.doc_id, dealt.value,
+           row_number() OVER (ORDER BY o.doc_id, o.sentence_index, o.word_index) AS n
+    FROM "occurrences{suffix}"(word, by_lemma := by_lemma) AS o
+    JOIN dealt ON dealt.doc_id = o.doc_id
+    WHERE dealt.value IS NOT NULL
+), listed AS (
+    SELECT list(embedding ORDER BY n) AS embeddings, list(value ORDER BY n) AS of_each, list(doc_id ORDER BY n) AS ids
+    FROM numbered
+), measured AS (
+    SELECT "drift_of_slices{suffix}"(embeddings, of_each, ids, bins::VARCHAR, permutations::BIGINT) AS found
+    FROM listed
+), slice AS (
+    SELECT unnest(found, recursive := true) FROM measured
+)
+FROM slice ORDER BY slice_index"""
+
+
+def _drift_rank(suffix: str) -> str:
+    """All words of two lists of documents, those whose use differs most first.
+
+    By the corrected distance, because it does not depend on how frequent a word is, as APD and PRT do.
+    """
+    return f"""
+CREATE MACRO "drift_rank{suffix}"(docs, other_docs, at_least := 10, by_lemma := false, permutations := 999) AS TABLE
+WITH asked AS (
+    SELECT "drift_of_words{suffix}"(docs::VARCHAR[], other_docs::VARCHAR[], at_least::BIGINT, by_lemma::BOOLEAN,
+                                    permutations::BIGINT) AS found
+), measured AS (
+    SELECT unnest(found, recursive := true) FROM asked
+)
+FROM measured ORDER BY apd_corrected DESC NULLS LAST, word"""
 
 
 def _breaks(suffix: str) -> str:

@@ -26,7 +26,9 @@ from tests.flows.test_cli import polyseme
 
 COMMANDS = [name for name in app if not name.startswith("-")]
 DIFFERENT = {
+    "--format": "vectors of sql are shortened in a table",
     "--from": "backfill: the encoding whose texts are taken; restore: a backup",
+    "--by": "what documents are ranked by, or cut into slices by",
     "--dry-run": "vacuum lists files; the others count documents",
     "--k": "hits, occurrences of a sense, candidates for a mask",
     "--layers": "adapt: of a new network; else which layers a vector is taken from",

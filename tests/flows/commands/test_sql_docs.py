@@ -24,7 +24,7 @@ EXAMPLES = [
 ]
 INNER = {
     "neighbours", "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "vector_spread",
-    "pairwise_distance", "prototype_distance", "find_breaks",
+    "pairwise_distance", "prototype_distance", "find_breaks", "drift_of_slices", "drift_of_words",
 }  # fmt: skip
 """What only the macros call."""
 

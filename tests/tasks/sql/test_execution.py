@@ -105,16 +105,16 @@ def test_an_error_in_a_users_sql_marks_its_place_also_in_a_transaction(made: Lak
         if begin:
             queries.run(begin, lambda rows: None)
         with pytest.raises(PolysemeError, match=r"^Binder Error: .*nothing") as caught:
-            queries.table("SELECT nothing FROM sentences", {})
+            queries.answer("SELECT nothing FROM sentences", {})
         assert "aborted" not in str(caught.value)
         assert begin or "LINE 1: SELECT nothing FROM sentences\n               ^^^^^^^" in str(caught.value)
 
 
 def test_rows_of_a_query_with_parameters_are_a_table_and_nothing_is_written(made: Lake) -> None:
     with Queries(made, ModelFunctions()) as queries:
-        assert queries.table("SELECT $n + 1 AS n", {"n": 1}).to_pylist() == [{"n": 2}]
+        assert queries.answer("SELECT $n + 1 AS n", {"n": 1}).to_pylist() == [{"n": 2}]
         with pytest.raises(UsageError, match="COPY is not allowed"):
-            queries.table("COPY sentences TO 'x'", {})
+            queries.answer("COPY sentences TO 'x'", {})
 
 
 def test_parts_that_a_vacuum_removed_meanwhile_are_named_as_that(made: Lake) -> None:
