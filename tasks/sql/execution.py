@@ -21,6 +21,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.sql.access import READ_ONLY, SPILL, Access, refuse_writes
 from polyseme.storage.sql.conditions import first_line, matching
 from polyseme.storage.sql.confined_connection import ConfinedConnection
+from polyseme.storage.sql.nearest import SentenceVectors
 from polyseme.tasks.sql.functions import ModelFunctions
 from polyseme.tasks.sql.supervision import supervise
 
@@ -94,6 +95,10 @@ class Queries:
             return self.connection.sql(sql, params=parameters).to_arrow_table()
 
         return self._supervised(work, timeout, first_line)
+
+    def sentence_vectors(self) -> SentenceVectors | None:
+        """Return the sentence vectors of the default encoding; None if the lake has none."""
+        return self._functions.vectors(self._snapshot, self._lake, self._snapshot.default)
 
     def select(self, name: str, where: str) -> None:
         """Make a view of the documents that meet a user's condition. Raises UsageError if it is not one."""

@@ -68,6 +68,10 @@ class ModelFunctions:
         """Allow functions to run again after `stop`."""
         self._stop.clear()
 
+    def vectors(self, snapshot: Snapshot, lake: Lake, encoding: Encoding | None) -> SentenceVectors | None:
+        """Return the sentence vectors of an encoding, which all that uses them here shares."""
+        return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
+
     def __call__(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
         for encoding in snapshot.encodings:
             self._add(con, f"_{encoding.name}", encoding, snapshot, lake)
@@ -81,7 +85,7 @@ class ModelFunctions:
         width = spec.width if spec else find(self._model or EMBEDDED).width
 
         def vectors() -> SentenceVectors | None:
-            return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
+            return self.vectors(snapshot, lake, encoding)
 
         of_vectors = [*vector_functions(width, self._unconfined), _neighbours(vectors, width)]
         for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
