@@ -22,7 +22,7 @@ from playwright.sync_api import Page, sync_playwright
 from polyseme.flows.explorer.app import application
 from polyseme.flows.explorer.live_lake import LiveLake
 from polyseme.flows.explorer.point_maps import PointMap, Progress
-from polyseme.flows.explorer.server import LOOPBACK, bound
+from polyseme.flows.explorer.server import bound
 from polyseme.storage.lake import Lake
 from polyseme.tasks.sql.functions import ModelFunctions
 
@@ -46,10 +46,38 @@ MEASURE = """async ([move, seconds]) => {
   while (picture.moving || picture.done < 1) await new Promise(requestAnimationFrame);
   picture.told = told;
   const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
-  return { fps: (1000 * (moving.length - 1)) / (moving.at(-1).at - moving[0].at),
-    slowest: Math.max(...moving.slice(1).map((f, i) => f.at - moving[i].at)), drawing: 1000 * middle(moving.map((f) => f.seconds)),
-    drawn: middle(moving.map((f) => f.drawn)), inView: middle(moving.map((f) => f.inView)), rest: performance.now() - lifted,
-    all: frames.at(-1).drawn };
+  return {
+    fps: (1000 * (moving.length - 1)) / (moving.at(-1).at - moving[0].at),
+    slowest: Math.max(...moving.slice(1).map((f, i) => f.at - moving[i].at)),
+    drawing: 1000 * middle(moving.map((f) => f.seconds)),
+    drawn: middle(moving.map((f) => f.drawn)),
+    inView: middle(moving.map((f) => f.inView)),
+    rest: performance.now() - lifted,
+    all: frames.at(-1).drawn,
+  };
+}"""
+WEBGL = """([count, width, height]) => {
+  const gl = Object.assign(document.createElement("canvas"), { width, height }).getContext("webgl2", { antialias: false, alpha: false });
+  if (!gl) return null;
+  const program = gl.createProgram();
+  for (const [kind, source] of [
+    [gl.VERTEX_SHADER, "in vec2 at; void main() { gl_Position = vec4(at, 0., 1.); gl_PointSize = 2.; }"],
+    [gl.FRAGMENT_SHADER, "precision mediump float; out vec4 o; void main() { o = vec4(1., 0., 0., 1.); }"],
+  ]) {
+    const shader = gl.createShader(kind);
+    gl.shaderSource(shader, "#version 300 es\\n" + source), gl.compileShader(shader), gl.attachShader(program, shader);
+  }
+  gl.linkProgram(program), gl.useProgram(program), gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+  const places = Float32Array.from({ length: 2 * count }, () => 2 * Math.random() - 1), pixel = new Uint8Array(4);
+  gl.bufferData(gl.ARRAY_BUFFER, places, gl.STATIC_DRAW), gl.enableVertexAttribArray(0);
+  gl.vertexAttribPointer(0, 2, gl.FLOAT, false, 0, 0);
+  const took = Array.from({ length: 5 }, () => {
+    const began = performance.now();
+    gl.clear(gl.COLOR_BUFFER_BIT), gl.drawArrays(gl.POINTS, 0, count);
+    gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel); // waits until they are there
+    return performance.now() - began;
+  });
+  return took.sort((a, b) => a - b)[took.length >> 1];
 }"""
 
 
@@ -74,7 +102,7 @@ def main() -> None:
     with bound("127.0.0.1", 0) as listening, Crowded(Lake(options.lake), ModelFunctions) as lake:
         docs = lake.ask("SELECT doc_id FROM documents ORDER BY doc_id")["doc_id"].combine_chunks()
         lake.points = random_points(options.points, docs)
-        app = application(lake, title="Map", names=LOOPBACK)
+        app = application(lake, title="Map", names=("127.0.0.1",))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -86,10 +114,9 @@ def main() -> None:
 
 
 def look(address: str, options: argparse.Namespace) -> None:
-    """Open the page without a GPU and move in it."""
-    arguments = ["--no-sandbox", "--disable-gpu"]
+    """Open the page and move in it, then draw as many points by WebGL, without a GPU."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=options.browser, args=arguments)
+        browser = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox", "--disable-gpu"])
         # As the explorer's policy forbids a script made of text, which is how the moves are given here.
         page = browser.new_context(viewport={"width": 1366, "height": 768}, bypass_csp=True).new_page()
         began = time.perf_counter()
@@ -101,6 +128,11 @@ def look(address: str, options: argparse.Namespace) -> None:
         )
         for name, move in MOVES.items():
             report(name, page, move, options.seconds)
+        browser.close()
+        software = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+        browser = playwright.chromium.launch(executable_path=options.browser, args=software)
+        took = browser.new_page().evaluate(WEBGL, [options.points, width, height])
+        print(f"SwiftShader takes {took:.0f} ms to draw all once" if took else "This browser has no WebGL")
         browser.close()
 
 

@@ -38,7 +38,7 @@ def load(identity: tuple[str, str, str]) -> Layout | None:
     if file is None or not file.is_file():
         return None
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
             landmarks = Landmarks(kept["landmarks"], kept["landmark_place"], float(kept["spacing"]))
             found = Layout(str(kept["version"]), landmarks, int(kept["laid_for"]), kept["place"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

@@ -49,13 +49,15 @@ def colour(lake: Asked, points: PointMap, by: str, *, word: str = "", by_lemma: 
 
     Raises UsageError for anything else.
     """
+    if not len(points):
+        return Colours(np.empty(0, np.uint8), {})
     if by == "margin":
         return _by_margin(lake.ask(_MARGINS), points)
     if by == "sense" and points.word is not None:
         if len(points) > MOST_GROUPED:
             raise UsageError(f"Only words with up to {MOST_GROUPED:,} occurrences are coloured by sense.")
         return _by_sense(lake.ask(_SENSES, word=word, by_lemma=by_lemma), points)
-    if by.startswith("m.") and '"' not in by:
+    if by.startswith("m.") and len(by) > 2 and '"' not in by:
         return _by_kind(lake.ask(_METADATA, path=f'$."{by.removeprefix("m.")}"'), points)
     if by in _BY_DOCUMENT:
         return _by_kind(lake.ask(_BY_DOCUMENT[by]), points)

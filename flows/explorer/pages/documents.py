@@ -38,7 +38,8 @@ def load(lake: Asked, parameters: Parameters) -> Content:
         "Documents",
         {"documents": found},
         {"total": counted["documents"], "page": page, "pages": -(-counted["documents"] // A_PAGE),
-         "facets": facets(lake), "chosen": values, "q": parameters.text("q"), "where": where, "sort": order, "orders": tuple(_ORDERS)},
+         "facets": facets(lake), "chosen": values, "q": parameters.text("q"), "where": where, "sort": order,
+         "orders": tuple(_ORDERS)},
     )  # fmt: skip
 
 
