@@ -57,7 +57,8 @@ MEASURE = """async ([move, seconds]) => {
   };
 }"""
 WEBGL = """([count, width, height]) => {
-  const gl = Object.assign(document.createElement("canvas"), { width, height }).getContext("webgl2", { antialias: false, alpha: false });
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const gl = canvas.getContext("webgl2", { antialias: false, alpha: false });
   if (!gl) return null;
   const program = gl.createProgram();
   for (const [kind, source] of [

@@ -98,7 +98,7 @@ class Maps:
     def _get(self, key: tuple[object, ...], make: _Make) -> PointMap | Progress:
         with self._lock:
             if key not in self._known:
-                self._known[key] = Progress("Waiting for another map")
+                self._known[key] = Progress("Waiting for its turn")
                 while len(self._known) > _KEPT_MAPS:
                     self._known.popitem(last=False)
                 Thread(target=self._make, args=(key, make), name="polyseme-map", daemon=True).start()

@@ -46,6 +46,9 @@ def lay_landmarks(vectors: Floats) -> Landmarks:
     """Lay some vectors out, at least one. The same vectors get the same places, whatever the number of cores."""
     rows = np.unique(unit(vectors), axis=0)
     place = _tsne(rows) if len(rows) >= _FEWEST_FOR_TSNE else _components(rows)
+    # Screens are wide: the long side lies.
+    _, _, axes = np.linalg.svd(place - place.mean(axis=0), full_matrices=False)
+    place = place @ axes.T if axes.shape == (2, 2) else place
     place = place - (place.max(axis=0) + place.min(axis=0)) / 2
     place = (place / max(float(np.abs(place).max(initial=0.0)), 1e-9)).astype(np.float32)
     return Landmarks(rows, place, _spacing(place))

@@ -60,7 +60,7 @@ def load(lake: Asked, parameters: Parameters) -> Content:
     page = parameters.number("page", 1, least=1)
     found = _texts(lake, parameters, rows) if rows else _listed(lake, parameters, page)
     known = facets(lake)
-    title = f"Map of {word!r}" if of == "words" else "Map"
+    title = f"Map of {word}" if of == "words" else "Map"
     return Content(
         title,
         {"points": found},
