@@ -22,6 +22,7 @@ from playwright.sync_api import Page, sync_playwright
 from polyseme.flows.explorer.app import application
 from polyseme.flows.explorer.live_lake import LiveLake
 from polyseme.flows.explorer.point_maps import PointMap, Progress
+from polyseme.flows.explorer.security import LOOPBACK
 from polyseme.flows.explorer.server import bound
 from polyseme.storage.lake import Lake
 from polyseme.tasks.sql.functions import ModelFunctions
@@ -103,7 +104,7 @@ def main() -> None:
     with bound("127.0.0.1", 0) as listening, Crowded(Lake(options.lake), ModelFunctions) as lake:
         docs = lake.ask("SELECT doc_id FROM documents ORDER BY doc_id")["doc_id"].combine_chunks()
         lake.points = random_points(options.points, docs)
-        app = application(lake, title="Map", names=("127.0.0.1",))
+        app = application(lake, title="Map", names=LOOPBACK)
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
