@@ -20,7 +20,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.parts import write_part
 from polyseme.storage.records import Counts, DocumentVersion, EncodingSpec, Outputs, Shard, ShardResult
-from polyseme.storage.schemas import embedding_type, table_schema
+from polyseme.storage.schemas import ADDED, embedding_type, table_schema
 from polyseme.storage.sql.connection import connect
 from polyseme.tasks.sql.functions import ModelFunctions
 
@@ -118,10 +118,10 @@ def _shard(lake: Lake, spec: EncodingSpec, numbers: range, version: int, random:
     parts = []
     for name, columns in rows.items():
         schema = table_schema(name, spec.width)
-        schema = pa.schema([field for field in schema if field.name != "pll"])
+        given = iter(columns)
         arrays = [
-            pa.array(column, field.type) if isinstance(column, list) else column.cast(field.type)
-            for column, field in zip(columns, schema, strict=True)
+            pa.nulls(len(columns[0]), field.type) if field.name in ADDED.get(name, ()) else _column(next(given), field)
+            for field in schema
         ]
         table = pa.Table.from_arrays(arrays, schema=schema)
         parts.append(write_part(lake, table, table=name, encoding_id=spec.encoding_id, width=spec.width))
@@ -138,6 +138,10 @@ def _shard(lake: Lake, spec: EncodingSpec, numbers: range, version: int, random:
     return ShardResult(
         shard=shard, parts=tuple(parts), documents=tuple(versions), rejects=(), counts=Counts(documents=len(ids))
     )
+
+
+def _column(values: pa.Array | list[object], field: pa.Field) -> pa.Array:
+    return pa.array(values, field.type) if isinstance(values, list) else values.cast(field.type)
 
 
 if __name__ == "__main__":

@@ -38,8 +38,8 @@ def explore(
 ) -> None:
     """Look at the lake in a browser: documents and their coherence, words and their senses, SQL.
 
-    Serves pages on this machine until Ctrl-C. They load nothing from the network, write nothing, and follow the lake as
-    it changes. Each has an address that can be kept, and the same address with .json, .csv or .parquet is its data.
+    Serves pages on this machine until Ctrl-C. They load nothing from the network, write nothing to the lake, and
+    follow it as it changes. Each has an address that can be kept, and the same address with .json, .csv or .parquet is its data.
 
     Example: polyseme explore --lake ./lake
 

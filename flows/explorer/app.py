@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from hashlib import blake2b
 from typing import TypeAlias
 from urllib.parse import urlencode
 
@@ -15,7 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from polyseme.flows.explorer.live_lake import LiveLake
-from polyseme.flows.explorer.page import AbsentError, Page, Parameters
+from polyseme.flows.explorer.page import AbsentError, Answer, Page, Parameters
 from polyseme.flows.explorer.pages.all_pages import PAGES
 from polyseme.flows.explorer.rendering import STATIC, Site, render, render_page
 from polyseme.flows.explorer.security import Guard, is_foreign
@@ -32,6 +33,7 @@ def application(lake: LiveLake, *, title: str, names: Collection[str] = (), toke
     for page in PAGES.values():
         routes.append(Route(_path(page.name), _as_page(lake, page, site)))
         routes += [Route(f"/{page.name}.{ending}", _as_data(lake, page, ending)) for ending in TWINS]
+        routes += [Route(f"/{page.name}.{name}", _as_answer(lake, answer)) for name, answer in page.answers.items()]
     failing = _failing(site)
     return Starlette(
         routes=routes,
@@ -77,11 +79,23 @@ def _as_data(lake: LiveLake, page: Page, ending: str) -> Endpoint:
     return endpoint
 
 
+def _as_answer(lake: LiveLake, answer: Answer) -> Endpoint:
+    def endpoint(request: Request) -> Response:
+        if is_foreign(request.headers):
+            raise HTTPException(403, "Only pages of this server may read this.")
+        raw = answer(lake, Parameters(request.query_params.multi_items()))
+        tag = f'"{blake2b(raw.body, digest_size=16).hexdigest()}"'
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers={"ETag": tag})
+        return Response(raw.body, media_type=raw.kind, headers={"ETag": tag})
+
+    return endpoint
+
+
 def _failing(site: Site) -> Callable[[Request, Exception], Response]:
     def handler(request: Request, error: Exception) -> Response:
         code, message = _explained(error)
-        ending = request.url.path.rpartition(".")[2]
-        if ending in TWINS:
+        if "." in request.url.path:
             return JSONResponse({"error": message}, code)
         given = dict(request.query_params.multi_items())
         return HTMLResponse(render("error", site, here=None, menu=PAGES, code=code, message=message, given=given), code)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from polyseme.flows.explorer.point_maps import OCCURRENCES, Maps, PointMap, Progress
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.tasks.sql.execution import Queries
@@ -32,11 +33,13 @@ class LiveLake:
         self._pages, self._typed = _Lane(lake, functions), _Lane(lake, functions)
         self._kept: OrderedDict[tuple[object, ...], pa.Table] = OrderedDict()
         self._keeping = Lock()
+        self._maps = Maps()
 
     def __enter__(self) -> LiveLake:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._maps.close()
         self._pages.close()
         self._typed.close()
 
@@ -84,6 +87,22 @@ class LiveLake:
 
         self._typed.use(lambda queries: queries.run(sql, show, timeout=self._timeout))
         return found[-1]
+
+    def sentence_map(self) -> PointMap | Progress:
+        """Return the map of all sentences, or how far it is; the first who asks has it made."""
+        vectors = self._pages.use(lambda queries: queries.sentence_vectors())
+        return PointMap.empty() if vectors is None else self._maps.of_sentences(vectors)
+
+    def word_map(self, word: str, *, by_lemma: bool) -> PointMap | Progress:
+        """Return the map of the occurrences of a word, or how far it is."""
+
+        def occurrences() -> pa.Table:
+            # Not kept, as `ask` would: the vectors of a frequent word are all the memory that there is for answers.
+            return self._pages.use(
+                lambda queries: queries.table(OCCURRENCES, timeout=self._timeout, word=word, by_lemma=by_lemma)
+            )
+
+        return self._maps.of_word((self.version, word, by_lemma), occurrences)
 
     def _remembered(self, key: tuple[object, ...]) -> pa.Table | None:
         with self._keeping:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 import pyarrow as pa
 
+from polyseme.flows.explorer.point_maps import PointMap, Progress
 from polyseme.storage.errors import UsageError
 
 
@@ -24,6 +25,14 @@ class Asked(Protocol):
 
     def rows(self, sql: str, *, where: str = "", **parameters: object) -> list[dict[str, Any]]:
         """Return the rows of a query of ours as records."""
+        ...
+
+    def sentence_map(self) -> PointMap | Progress:
+        """Return the map of all sentences, or how far it is; the first who asks has it made."""
+        ...
+
+    def word_map(self, word: str, *, by_lemma: bool) -> PointMap | Progress:
+        """Return the map of the occurrences of a word, or how far it is."""
         ...
 
     def run(self, sql: str, *, most: int) -> pa.Table:
@@ -88,9 +97,24 @@ Load: TypeAlias = Callable[[Asked, Parameters], Content]
 
 
 @dataclass(frozen=True, slots=True)
+class Raw:
+    """What a page's script asks for that is no table: bytes of some media type."""
+
+    body: bytes
+    kind: str
+
+
+Answer: TypeAlias = Callable[[Asked, Parameters], Raw]
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """A kind of page. `heading` is its name in the menu, empty for pages that are reached from others."""
+    """A kind of page. `heading` is its name in the menu, empty for pages that are reached from others.
+
+    `answers` are for its script, under the page's address with their names as endings.
+    """
 
     name: str
     load: Load
     heading: str = ""
+    answers: Mapping[str, Answer] = field(default_factory=dict)

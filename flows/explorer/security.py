@@ -3,7 +3,7 @@
 The explorer serves what may be private to whoever can reach its port, which other pages in the same browser can as
 well. So it answers only to its own names (a page whose name was made to point here, DNS rebinding, has another), gives
 data only to its own pages, wants a token when other machines can reach it, and lets its pages load nothing but its own
-files. It has nothing that writes.
+files. It has nothing that writes to a lake.
 """
 
 from __future__ import annotations

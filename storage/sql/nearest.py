@@ -59,6 +59,13 @@ class SentenceVectors:
         self._rows: int | None = None
         self._loading = threading.Lock()
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """The ids of the lake and the encoding, and the version of the catalog, which a restore has with another
+        epoch."""
+        version = f"{self._snapshot.catalog_version} {self._snapshot.epoch}"
+        return self._snapshot.lake_id, self._encoding.encoding_id, version
+
     def nearest(self, vector: Floats, k: int, *, docs: Collection[str] | None = None) -> list[Neighbour]:
         """Return the `k` sentences nearest to `vector` `(width,)`, best first; ties by document and sentence.
 
@@ -72,6 +79,19 @@ class SentenceVectors:
         for block in self._blocks():
             best = sorted([*best, *_best(block, unit, k, wanted)], key=_rank)[:k]
         return best
+
+    def keys(self) -> Iterable[tuple[pa.DictionaryArray, npt.NDArray[np.int32]]]:
+        """Yield `doc_id` and `sentence_index` of all sentences, some at a time, without reading vectors."""
+        with explained(self._lake), self._open() as con:
+            rows = con.sql(f"SELECT doc_id, sentence_index FROM {self._view}")
+            for batch in rows.to_arrow_reader(_ROWS_A_BLOCK):
+                index = batch.column("sentence_index").to_numpy(zero_copy_only=False).astype(np.int32)
+                yield batch.column("doc_id").dictionary_encode(), index
+
+    def blocks(self) -> Iterable[tuple[pa.DictionaryArray, npt.NDArray[np.int32], Floats]]:
+        """Yield all sentences, some at a time: `doc_id`, `sentence_index` and vectors `(rows, width)` of length 1."""
+        for block in self._blocks():
+            yield block.doc_id, block.sentence_index, block.unit
 
     def _blocks(self) -> Iterable[_Block]:
         with self._loading:

@@ -41,7 +41,7 @@ class Senses:
 
 def find_senses(vectors: Floats) -> Senses:
     """Cluster occurrences by their vectors `(occurrences, width)`. The same input gives the same clusters."""
-    rows = _centred(vectors)
+    rows = centred(vectors)
     labels, silhouette = np.zeros(len(rows), np.int64), float("nan")
     fitted = np.unique(np.linspace(0, max(len(rows) - 1, 0), min(len(rows), _FITTED_MOST)).astype(np.int64))
     if len(rows) >= 2 * LEAST_OCCURRENCES_A_SENSE:
@@ -56,7 +56,7 @@ def find_senses(vectors: Floats) -> Senses:
 
 def sense_map(vectors: Floats) -> Floats:
     """Return `(occurrences, 2)`: the coordinates on the first two principal components, for a plot."""
-    rows = _centred(vectors)
+    rows = centred(vectors)
     if len(rows) < 3:
         return np.zeros((len(rows), 2), np.float32)
     left, size, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
@@ -85,8 +85,8 @@ def distinguishing(sentences: Sequence[Sequence[str]], senses: Sequence[int], *,
     return found
 
 
-def _centred(vectors: Floats) -> Floats:
-    """Scale to length 1, subtract the mean, scale again; equal vectors become zeros."""
+def centred(vectors: Floats) -> Floats:
+    """Return vectors of length 1 less their mean, at length 1 again; equal vectors become zeros."""
     rows = unit(vectors)
     # Of equal vectors only rounding errors are left, which must not be scaled up.
     return unit(rows - rows.mean(axis=0), least=1e-4) if len(rows) else rows

@@ -22,6 +22,7 @@ from polyseme.storage.sql.absent_columns import absent_column, in_our_words
 from polyseme.storage.sql.access import READ_ONLY, SPILL, Access, refuse_writes
 from polyseme.storage.sql.conditions import first_line, matching, valued
 from polyseme.storage.sql.confined_connection import ConfinedConnection
+from polyseme.storage.sql.nearest import SentenceVectors
 from polyseme.tasks.sql.functions import ModelFunctions
 from polyseme.tasks.sql.supervision import supervise
 
@@ -113,6 +114,10 @@ class Queries:
 
         refuse_writes(sql, self._access)
         return self._supervised(work, None, _whole)
+
+    def sentence_vectors(self) -> SentenceVectors | None:
+        """Return the sentence vectors of the default encoding; None if the lake has none."""
+        return self._functions.vectors(self._snapshot, self._lake, self._snapshot.default)
 
     def select(self, name: str, where: str) -> None:
         """Make a view of the documents that meet a user's condition. Raises UsageError if it is not one."""

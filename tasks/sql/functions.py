@@ -80,6 +80,10 @@ class ModelFunctions:
         self._stop.clear()
         self.tokens = 0
 
+    def vectors(self, snapshot: Snapshot, lake: Lake, encoding: Encoding | None) -> SentenceVectors | None:
+        """Return the sentence vectors of an encoding, which all that uses them here shares."""
+        return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
+
     def __call__(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
         for encoding in snapshot.encodings:
             self._add(con, f"_{encoding.name}", encoding, snapshot, lake)
@@ -95,7 +99,7 @@ class ModelFunctions:
         width = spec.width if spec else find(self._model or EMBEDDED).width
 
         def vectors() -> SentenceVectors | None:
-            return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
+            return self.vectors(snapshot, lake, encoding)
 
         def vocabulary(question: Question) -> list[WordDrift]:
             if encoding is None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from polyseme.flows.explorer.page import Page
-from polyseme.flows.explorer.pages import document, documents, overview, rejects, runs, sense, sentence, sql, word
+from polyseme.flows.explorer.pages import document, documents, map, overview, rejects, runs, sense, sentence, sql, word
 
 PAGES: dict[str, Page] = {
     module.PAGE.name: module.PAGE
-    for module in (overview, documents, document, word, sense, sentence, sql, runs, rejects)
+    for module in (overview, documents, document, map, word, sense, sentence, sql, runs, rejects)
 }

@@ -16,3 +16,7 @@ for (const sentence of surprisals) {
 
 const here = document.querySelector(".sentences .here");
 if (here && !location.hash && !here.closest(".around")) here.scrollIntoView({ block: "center" });
+
+// The map's own scripts are modules, which only the page of a server has.
+const map = document.querySelector("section.map");
+if (map) import("./map.js").then(({ start }) => start(map));

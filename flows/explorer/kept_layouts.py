@@ -1,0 +1,85 @@
+"""Layouts of maps, kept in the user's cache folder: one file for each encoding of a lake, that of its latest map.
+
+They can be computed again: a file that is absent, broken or cannot be written is no error.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from polyseme.flows.settings import cache_folder
+from polyseme.tasks.analysis.layout import Landmarks
+from polyseme.tasks.arrays import Floats
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The places `(points, 2)` of a map of some version, and its landmarks, chosen of `laid_for` points."""
+
+    version: str
+    landmarks: Landmarks
+    laid_for: int
+    place: Floats
+
+
+def load(identity: tuple[str, str, str]) -> Layout | None:
+    """Return the latest layout of a lake's encoding, of whatever version; None if there is none that can be read."""
+    file = _file(identity)
+    if file is None or not file.is_file():
+        return None
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
+            landmarks = Landmarks(kept["landmarks"], kept["landmark_place"], float(kept["spacing"]))
+            found = Layout(str(kept["version"]), landmarks, int(kept["laid_for"]), kept["place"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return found if _is_whole(found) else None
+
+
+def save(identity: tuple[str, str, str], layout: Layout) -> None:
+    """Keep a layout, in place of the one before."""
+    file = _file(identity)
+    if file is None:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Complete or not there at all; readable by this user alone, as the lake may be.
+        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".new", delete=False) as written:
+            try:
+                np.savez(
+                    written, version=layout.version, laid_for=layout.laid_for, place=layout.place,
+                    landmarks=layout.landmarks.unit, landmark_place=layout.landmarks.place,
+                    spacing=layout.landmarks.spacing,
+                )  # fmt: skip
+                written.close()
+                os.replace(written.name, file)
+            except BaseException:
+                os.unlink(written.name)
+                raise
+    except OSError as error:
+        _log.info("A map could not be kept for the next time: %s", error.strerror)
+
+
+def _file(identity: tuple[str, str, str]) -> Path | None:
+    folder = cache_folder()
+    lake, encoding, _ = identity
+    # Ids of the catalog, which is anybody's: as a name they may not lead to another folder.
+    safe = re.fullmatch(r"[A-Za-z0-9-]{1,200}", name := f"{lake}-{encoding}")
+    return folder / "maps" / f"{name}.npz" if folder is not None and safe else None
+
+
+def _is_whole(layout: Layout) -> bool:
+    landmarks, place = layout.landmarks, layout.place
+    shapes = landmarks.unit.ndim == 2 and landmarks.place.shape == (len(landmarks.unit), 2) and place.ndim == 2
+    floats = all(array.dtype == np.float32 for array in (landmarks.unit, landmarks.place, place))
+    return shapes and floats and len(landmarks.unit) > 0 and place.shape[1] == 2 and bool(np.isfinite(place).all())

@@ -1,0 +1,32 @@
+"""Facets: keys of the metadata with few values, by which pages narrow their documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from polyseme.flows.explorer.page import Asked
+
+_MOST_VALUES = 12
+"""Values of a facet that are shown; a key of the metadata with more than `_MOST_KINDS` of them is none."""
+_MOST_KINDS = 60
+_KEYS = f"""
+WITH key AS (SELECT unnest(json_keys(metadata)) AS key, metadata FROM documents WHERE metadata IS NOT NULL)
+SELECT key, count(DISTINCT metadata->>('$."' || key || '"')) AS kinds, count(*) AS documents FROM key
+WHERE NOT contains(key, '"') GROUP BY key HAVING kinds BETWEEN 2 AND {_MOST_KINDS}
+ORDER BY documents DESC, key LIMIT 6"""
+_VALUES = f"""
+SELECT $key AS key, metadata->>('$."' || $key || '"') AS value, count(*) AS documents FROM documents
+GROUP BY value HAVING value IS NOT NULL ORDER BY documents DESC, value LIMIT {_MOST_VALUES}"""
+
+
+def facets(lake: Asked) -> dict[str, list[dict[str, Any]]]:
+    """Return the keys, each with its most frequent values and how many documents have them."""
+    return {row["key"]: lake.rows(_VALUES, key=row["key"]) for row in lake.rows(_KEYS)}
+
+
+def chosen(values: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Return a condition on documents `d` that have these values of the metadata, and its parameters."""
+    named = {f"value_{i}": value for i, value in enumerate(values.values())}
+    named |= {f"key_{i}": f'$."{key}"' for i, key in enumerate(values)}
+    meets = ", ".join(f"d.metadata->>$key_{i} = $value_{i}" for i in range(len(values)))
+    return f"list_bool_and([true, {meets}])", named
