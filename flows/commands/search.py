@@ -11,7 +11,7 @@ from polyseme.flows.commands.options.lake import LakeOptions, Where
 from polyseme.flows.commands.options.lemmas import ByLemma
 from polyseme.flows.commands.options.model import FunctionOptions
 from polyseme.flows.commands.options.running import Json, Memory, Spill, Timeout
-from polyseme.flows.display.lemmas import without_lemma
+from polyseme.flows.display.not_found import absence, not_found
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
@@ -70,7 +70,7 @@ def search(
     lake: LakeOptions = LakeOptions(),
     model: FunctionOptions = FunctionOptions(),
     json: Json = False,
-) -> None:
+) -> int:
     """Find the sentences whose vectors are nearest to that of TEXT, with neighbours, source and cosine similarity.
 
     Example: polyseme search "a flood in the valley" --where "title like '%bank%'"
@@ -101,7 +101,8 @@ def search(
         raise UsageError("--by-lemma finds the forms of one word: name it with --word, and leave --words out.")
     docs = "['*']" if where is None else "(SELECT coalesce(list(doc_id), []) FROM selected_documents)"
     parameters: dict[str, object] = {"text": text, "k": k}
-    with Queries(lake.lake(), model.functions(), access=Access(memory=memory, spill=spill)) as queries:
+    place = lake.lake()
+    with Queries(place, model.functions(), access=Access(memory=memory, spill=spill)) as queries:
         if where is not None:
             queries.select("selected_documents", where)
         if word is not None:
@@ -120,12 +121,14 @@ def search(
                 parameters["lemma"], rows = _lemma(queries, word, timeout), "occurrences($lemma, by_lemma := true)"
             query = _OCCURRENCES.format(docs=docs, question=question, rows=rows)
         found = queries.ask(query, timeout=timeout, **parameters)
-        lacks = by_lemma and word is not None and not found and where is None
-        why = without_lemma(queries, word or "", timeout=timeout) if lacks else "Nothing found."
+        if word is not None and not words and not found:
+            why = absence(queries, place, word, by_lemma=by_lemma, selected=where is not None, timeout=timeout)
+            return not_found(why, "json" if json else "table")
     if json:
         write_json(found)
     else:
-        show("\n\n".join(_block(hit) for hit in found) or why)
+        show("\n\n".join(_block(hit) for hit in found) or "Nothing found.")
+    return 0
 
 
 def _lemma(queries: Queries, word: str, timeout: float | None) -> str:

@@ -87,6 +87,14 @@ class Queries:
 
         return self._supervised(work, timeout, first_line)
 
+    def table(self, sql: str, *, timeout: float | None = None, **parameters: object) -> pa.Table:
+        """Return the rows of one query of Polyseme's own as a table, as `ask` takes it. Raises as `run` does."""
+
+        def work() -> pa.Table:
+            return self.connection.sql(sql, params=parameters).to_arrow_table()
+
+        return self._supervised(work, timeout, first_line)
+
     def select(self, name: str, where: str) -> None:
         """Make a view of the documents that meet a user's condition. Raises UsageError if it is not one."""
         self._supervised(lambda: matching(self.connection.view("documents"), where).create_view(name), None, first_line)

@@ -23,7 +23,7 @@ EXAMPLES = [
 ]
 INNER = {
     "neighbours", "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "vector_spread",
-    "pairwise_distance", "prototype_distance", "find_breaks",
+    "pairwise_distance", "prototype_distance", "find_breaks", "in_text", "matches", "word_counts",
 }  # fmt: skip
 """What only the macros call."""
 
