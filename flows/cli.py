@@ -62,6 +62,7 @@ _COMMANDS = {
     "sql": ("polyseme.flows.commands.sql:sql", "Query the lake in SQL."),
     "search": ("polyseme.flows.commands.search:search", "Find sentences or words by meaning."),
     "kwic": ("polyseme.flows.commands.kwic:kwic", "Show a word or phrase in its contexts, one below the other."),
+    "neighbours": ("polyseme.flows.commands.neighbours:neighbours", "List the words that are used like a word."),
     "words": ("polyseme.flows.commands.words:words", "List frequent words, or the keywords of some documents."),
     "senses": ("polyseme.flows.commands.senses:senses", "Group the occurrences of a word by sense."),
     "coherence": (

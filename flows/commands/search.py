@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -19,14 +19,21 @@ from polyseme.storage.errors import UsageError
 if TYPE_CHECKING:
     from polyseme.tasks.sql.execution import Queries
 
+Mode = Literal["vector", "text", "hybrid"]
 _SENTENCES = """
-SELECT hit.similarity, d.uri, hit.title, hit.doc_id, hit.sentence_index, hit.text,
+SELECT hit.{measure}, d.uri, hit.title, hit.doc_id, hit.sentence_index, hit.text,
        before.text AS text_before, after.text AS text_after
-FROM nearest($text, k := $k, docs := {docs}) AS hit
+FROM {found} AS hit
 JOIN documents AS d ON d.doc_id = hit.doc_id
 LEFT JOIN sentences AS before ON before.doc_id = hit.doc_id AND before.sentence_index = hit.sentence_index - 1
 LEFT JOIN sentences AS after ON after.doc_id = hit.doc_id AND after.sentence_index = hit.sentence_index + 1
-ORDER BY hit.similarity DESC, hit.doc_id, hit.sentence_index"""
+ORDER BY hit.{measure} DESC, hit.doc_id, hit.sentence_index"""
+_FOUND: dict[Mode, tuple[str, str]] = {
+    "vector": ("similarity", "nearest($text, k := $k, docs := {docs})"),
+    "text": ("score", "bm25($text, k := $k, docs := {docs})"),
+    "hybrid": ("score", "hybrid($text, k := $k, docs := {docs})"),
+}
+"""By which measure each mode finds sentences."""
 
 _OCCURRENCES = """
 WITH question AS (SELECT {question} AS vector),
@@ -60,6 +67,7 @@ def search(
     text: str,
     *,
     k: Annotated[int, Parameter(alias="-k")] = 10,
+    mode: Mode = "vector",
     where: Where = None,
     word: str | None = None,
     by_lemma: ByLemma = False,
@@ -73,7 +81,11 @@ def search(
 ) -> int:
     """Find the sentences whose vectors are nearest to that of TEXT, with neighbours, source and cosine similarity.
 
+    --mode text finds those that share its words instead (BM25), hybrid those that are high in both lists.
+
     Example: polyseme search "a flood in the valley" --where "title like '%bank%'"
+
+    Example: polyseme search "Ossel Valley Bank" --mode hybrid
 
     Example: polyseme search "They moored at the bank." --word bank
 
@@ -85,6 +97,9 @@ def search(
         Text to search for; it is encoded as one sentence.
     k
         Hits to show.
+    mode
+        By the vectors of sentences; by the words that they share with TEXT, for names and rare words; or by both: the
+        sum of 1 / (60 + rank) in the two lists.
     word
         A word or a phrase of TEXT: find the occurrences of it whose use is most similar.
     words
@@ -99,6 +114,8 @@ def search(
         raise UsageError(f"-k must be at least 1, got {k}.")
     if by_lemma and (word is None or words):
         raise UsageError("--by-lemma finds the forms of one word: name it with --word, and leave --words out.")
+    if mode != "vector" and (word is not None or words):
+        raise UsageError(f"--mode {mode} finds sentences. Leave --word and --words out.")
     docs = "['*']" if where is None else "(SELECT coalesce(list(doc_id), []) FROM selected_documents)"
     parameters: dict[str, object] = {"text": text, "k": k}
     place = lake.lake()
@@ -113,7 +130,8 @@ def search(
                     f"'{word}' is not a word of the text, nor words in a row. Use it in the text, or leave --word out."
                 )
         if word is None and not words:
-            query = _SENTENCES.format(docs=docs)
+            measure, rows = _FOUND[mode]
+            query = _SENTENCES.format(measure=measure, found=rows.format(docs=docs))
         else:
             question = "embed_word($text, $word)" if word else _QUESTION
             rows = "occurrences($word)" if word and not words else _READABLE
@@ -138,7 +156,8 @@ def _lemma(queries: Queries, word: str, timeout: float | None) -> str:
 
 
 def _block(hit: dict[str, Any]) -> str:
-    head = f"{hit['similarity']:.3f}  {hit['title'] or hit['doc_id']}, sentence {hit['sentence_index']}  ({hit['uri']})"
+    measured = f"{hit['similarity']:.3f}" if "similarity" in hit else f"{hit['score']:.4g}"
+    head = f"{measured}  {hit['title'] or hit['doc_id']}, sentence {hit['sentence_index']}  ({hit['uri']})"
     if "word" in hit:
         start, end = hit["word_start"], hit["word_end"]
         shown = f"{hit['text'][:start]}»{hit['text'][start:end]}«{hit['text'][end:]}"

@@ -32,6 +32,12 @@ FUNCTIONS: tuple[tuple[str, str], ...] = (
         "the words that some documents have more of than others",
     ),
     (
+        "FROM neighbours(word, sense := NULL, k := 10, at_least := 5, by_lemma := false)",
+        "the words that are used like a word, or like one of its senses",
+    ),
+    ("FROM hybrid(query, k := 10, docs := ['*'], candidates := 100)", "sentences by vector and by words together"),
+    ("FROM maxsim(query, k := 10, docs := ['*'], candidates := 100)", "sentences by the likeness of each word"),
+    (
         "FROM bm25(query, k := 10, docs := ['*'], k1 := 1.5, b := 0.75)",
         "the sentences that share most words with a text",
     ),

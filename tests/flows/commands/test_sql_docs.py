@@ -22,7 +22,8 @@ EXAMPLES = [
     if statement.strip()
 ]
 INNER = {
-    "neighbours", "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "vector_spread",
+    "nearest_rows", "nearest_words", "mean_vector",
+    "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "vector_spread",
     "pairwise_distance", "prototype_distance", "find_breaks", "in_text", "matches", "word_counts",
 }  # fmt: skip
 """What only the macros call."""
