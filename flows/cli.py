@@ -65,6 +65,7 @@ _COMMANDS = {
     "neighbours": ("polyseme.flows.commands.neighbours:neighbours", "List the words that are used like a word."),
     "words": ("polyseme.flows.commands.words:words", "List frequent words, or the keywords of some documents."),
     "senses": ("polyseme.flows.commands.senses:senses", "Group the occurrences of a word by sense."),
+    "compare": ("polyseme.flows.commands.compare:compare", "Compare two slices of the corpus, or two encodings."),
     "coherence": (
         "polyseme.flows.commands.coherence:coherence",
         "Rank documents by coherence; show the curve and breaks of one.",

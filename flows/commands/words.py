@@ -82,7 +82,7 @@ def words(
     least = at_least if at_least is not None else 1 if against is None else 5
     shown = {name: f"round(found.{name}, {n})" if form == "table" else f"found.{name}" for name, n in _DIGITS.items()}
     with Queries(lake.lake(), ModelFunctions()) as queries:
-        docs, others = _slices(queries, where, against)
+        docs, others = slices(queries, where, against)
         template = _LIST if against is None else _KEYWORDS
         query = template.format(
             docs=docs, other_docs=others, at_least=least, by_lemma=str(by_lemma).lower(), critical=CRITICAL,
@@ -95,7 +95,7 @@ def words(
     return 0
 
 
-def _slices(queries: Queries, where: str | None, against: str | None) -> tuple[str, str]:
+def slices(queries: Queries, where: str | None, against: str | None) -> tuple[str, str]:
     """Return SQL for the ids of the documents that are meant, and of those they are compared with."""
     if where is None:
         return _ALL, _ALL

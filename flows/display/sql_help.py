@@ -31,6 +31,7 @@ FUNCTIONS: tuple[tuple[str, str], ...] = (
         "FROM keywords(docs, other_docs, at_least := 1, by_lemma := false, punctuation := false)",
         "the words that some documents have more of than others",
     ),
+    ("FROM slice_figures(docs := ['*'])", "size, coherence and perplexity of some documents"),
     (
         "FROM neighbours(word, sense := NULL, k := 10, at_least := 5, by_lemma := false)",
         "the words that are used like a word, or like one of its senses",

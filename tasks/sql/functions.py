@@ -87,7 +87,9 @@ class ModelFunctions:
             return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
 
         def centroids(at_least: int, by_lemma: bool) -> WordCentroids | None:
-            return encoding and shared_centroids(snapshot, lake, encoding, at_least=at_least, by_lemma=by_lemma)
+            if encoding is None:
+                return None
+            return shared_centroids(snapshot, lake, encoding, at_least=at_least, by_lemma=by_lemma)
 
         of_vectors = [*vector_functions(width, self._unconfined), _nearest(vectors, width)]
         of_vectors.append(_nearest_words(centroids, width))

@@ -39,7 +39,7 @@ def con(example_lake: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def test_there_are_fifteen_recipes_and_six_concepts() -> None:
     assert [int(title.split(".")[0]) for title in RECIPES] == list(range(1, 16))
     assert len(SHOWN) == 6
-    assert len(BENCH) == 5
+    assert len(BENCH) == 6
 
 
 @pytest.mark.slow

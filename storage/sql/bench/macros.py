@@ -5,6 +5,7 @@ from __future__ import annotations
 from polyseme.storage.sql.bench.concordance import kwic_macro
 from polyseme.storage.sql.bench.frequencies import keywords_macro, word_counts_macro, word_frequencies_macro
 from polyseme.storage.sql.bench.ranking import bm25_macro
+from polyseme.storage.sql.bench.slices import slice_figures_macro
 from polyseme.storage.sql.bench.text_words import in_text_macro, matches_macro
 
 
@@ -21,5 +22,6 @@ def bench_macros(suffix: str, *, every_word: bool, has_older: bool) -> list[str]
         word_counts_macro(suffix, every_word=every_word, has_older=has_older),
         word_frequencies_macro(suffix),
         keywords_macro(suffix),
+        slice_figures_macro(suffix),
         bm25_macro(suffix, every_word=every_word, has_older=has_older),
     ]
