@@ -14,7 +14,7 @@ from polyseme.flows.commands.options.model import FunctionOptions
 from polyseme.flows.commands.options.results import Limit, ResultOptions, limit_clause
 from polyseme.flows.commands.options.running import Timeout
 from polyseme.flows.display.concordance import ConcordanceLine, concordance
-from polyseme.flows.display.not_found import absence, not_found
+from polyseme.flows.display.not_found import OF_TEXT, absence, not_found
 from polyseme.flows.display.output import write_table
 from polyseme.flows.display.terminal import note, show_escaped
 from polyseme.storage.errors import PolysemeError, UsageError
@@ -118,6 +118,8 @@ def kwic(
             queries.select("selected_documents", where)
         if regex:
             _check(queries, pattern)
+        elif not by_lemma and not queries.has_every_word:
+            note(OF_TEXT)
         parameters = {"pattern": pattern}
         flag = str(by_lemma).lower()
         joined = {"sense": _SENSE, "similarity": _SIMILARITY}.get(order, "").format(by_lemma=flag)

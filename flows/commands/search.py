@@ -10,13 +10,17 @@ from cyclopts import Parameter
 from polyseme.flows.commands.options.lake import LakeOptions, Where
 from polyseme.flows.commands.options.lemmas import ByLemma
 from polyseme.flows.commands.options.model import FunctionOptions
-from polyseme.flows.commands.options.running import Json, Memory, Spill, Timeout
+from polyseme.flows.commands.options.results import ResultOptions
+from polyseme.flows.commands.options.running import Memory, Spill, Timeout
 from polyseme.flows.display.not_found import absence, not_found
-from polyseme.flows.display.output import write_json
+from polyseme.flows.display.output import write_json, write_table
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from polyseme.flows.display.output import Format
     from polyseme.tasks.sql.execution import Queries
 
 Mode = Literal["vector", "text", "hybrid"]
@@ -77,7 +81,7 @@ def search(
     spill: Spill = None,
     lake: LakeOptions = LakeOptions(),
     model: FunctionOptions = FunctionOptions(),
-    json: Json = False,
+    result: ResultOptions = ResultOptions(),
 ) -> int:
     """Find the sentences whose vectors are nearest to that of TEXT, with neighbours, source and cosine similarity.
 
@@ -116,6 +120,7 @@ def search(
         raise UsageError("--by-lemma finds the forms of one word: name it with --word, and leave --words out.")
     if mode != "vector" and (word is not None or words):
         raise UsageError(f"--mode {mode} finds sentences. Leave --word and --words out.")
+    form = result.form
     docs = "['*']" if where is None else "(SELECT coalesce(list(doc_id), []) FROM selected_documents)"
     parameters: dict[str, object] = {"text": text, "k": k}
     place = lake.lake()
@@ -124,11 +129,7 @@ def search(
             queries.select("selected_documents", where)
         if word is not None:
             parameters["word"] = word
-            known = queries.ask("SELECT embed_word($text, $word) IS NOT NULL AS known", text=text, word=word)
-            if not known[0]["known"]:
-                raise UsageError(
-                    f"'{word}' is not a word of the text, nor words in a row. Use it in the text, or leave --word out."
-                )
+            _require_word(queries, text, word)
         if word is None and not words:
             measure, rows = _FOUND[mode]
             query = _SENTENCES.format(measure=measure, found=rows.format(docs=docs))
@@ -138,15 +139,32 @@ def search(
             if word is not None and by_lemma:
                 parameters["lemma"], rows = _lemma(queries, word, timeout), "occurrences($lemma, by_lemma := true)"
             query = _OCCURRENCES.format(docs=docs, question=question, rows=rows)
-        found = queries.ask(query, timeout=timeout, **parameters)
-        if word is not None and not words and not found:
+        table = queries.table(query, timeout=timeout, **parameters)
+        if word is not None and not words and not table.num_rows:
             why = absence(queries, place, word, by_lemma=by_lemma, selected=where is not None, timeout=timeout)
-            return not_found(why, "json" if json else "table")
-    if json:
+            return not_found(why, form, table)
+    _write(table, form)
+    return 0
+
+
+def _write(table: pa.Table, form: Format) -> None:
+    if form not in ("table", "json"):
+        write_table(table, form)
+        return
+    found = table.to_pylist()
+    if form == "json":
         write_json(found)
     else:
         show("\n\n".join(_block(hit) for hit in found) or "Nothing found.")
-    return 0
+
+
+def _require_word(queries: Queries, text: str, word: str) -> None:
+    """Raise UsageError if `word` is not in the text that is searched for."""
+    known = queries.ask("SELECT embed_word($text, $word) IS NOT NULL AS known", text=text, word=word)
+    if not known[0]["known"]:
+        raise UsageError(
+            f"'{word}' is not a word of the text, nor words in a row. Use it in the text, or leave --word out."
+        )
 
 
 def _lemma(queries: Queries, word: str, timeout: float | None) -> str:

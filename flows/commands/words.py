@@ -10,8 +10,9 @@ from polyseme.flows.commands.options.lake import LakeOptions, Where
 from polyseme.flows.commands.options.lemmas import ByLemma
 from polyseme.flows.commands.options.results import Limit, ResultOptions, limit_clause
 from polyseme.flows.commands.options.running import Timeout
-from polyseme.flows.display.not_found import not_found
+from polyseme.flows.display.not_found import OF_TEXT, not_found
 from polyseme.flows.display.output import write_table
+from polyseme.flows.display.terminal import note
 from polyseme.storage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def words(
     least = at_least if at_least is not None else 1 if against is None else 5
     shown = {name: f"round(found.{name}, {n})" if form == "table" else f"found.{name}" for name, n in _DIGITS.items()}
     with Queries(lake.lake(), ModelFunctions()) as queries:
+        if not by_lemma and not queries.has_every_word:
+            note(OF_TEXT)
         docs, others = slices(queries, where, against)
         template = _LIST if against is None else _KEYWORDS
         query = template.format(

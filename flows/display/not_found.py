@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from polyseme.storage.lake import Lake
     from polyseme.tasks.sql.execution import Queries
 
+OF_TEXT = "The lake does not keep the words of every document, so they are found in the text of its sentences."
 NOT_FOUND = 1
 """The exit code of a look-up that found nothing."""
 _ADD_LEMMAS = (

@@ -28,7 +28,7 @@ def similarity_correlation(first: Floats, second: Floats) -> float:
     if len(pairs[0]) < 3:
         return float("nan")
     ranks = [_ranks((unit(vectors) @ unit(vectors).T)[pairs]) for vectors in (first, second)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def _nearest(vectors: Floats, k: int) -> npt.NDArray[np.intp]:

@@ -114,7 +114,9 @@ def test_a_lake_of_sentences_says_how_to_encode_the_word_and_that_works(
 ) -> None:
     outputs = Outputs("sentences", None, nsp=False)
     bare = embedded_lakes.make(tmp_path / "lake", embedded_lakes.documents(), outputs=outputs)
-    assert polyseme(capfd, bare, "kwic", "Bank", "--limit", "0")[0] == 0
+    code, out, err = polyseme(capfd, bare, "kwic", "Bank", "--limit", "0")
+    assert (code, len(out.splitlines())) == (0, 11)
+    assert "found in the text of its sentences" in err
     code, out, err = polyseme(capfd, bare, "senses", "bank")
     assert (code, out) == (1, "")
     assert err == (

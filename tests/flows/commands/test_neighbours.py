@@ -104,6 +104,9 @@ def test_search_finds_by_words_and_by_both(capfd: pytest.CaptureFixture[str], ma
     both = json.loads(polyseme(capfd, made, "search", "heron", "--mode", "hybrid", "-k", "3", "--json")[1])
     assert both[0]["text"] == "A heron stood in the water."
     assert len(both) == 3
+    rows = polyseme(capfd, made, "search", "heron", "--mode", "text", "--format", "csv")[1].splitlines()
+    assert rows[0] == "score,uri,title,doc_id,sentence_index,text,text_before,text_after"
+    assert len(rows) == 2
     where = ["--where", "title = 'On safe'"]
     assert polyseme(capfd, made, "search", "heron", "--mode", "text", *where)[1] == "Nothing found.\n"
     code, _, err = polyseme(capfd, made, "search", "heron", "--mode", "text", "--words")

@@ -15,9 +15,10 @@ from tests import embedded_lakes
 from tests.repository import ROOT
 
 DOCS = ROOT / "docs" / "sql.md"
+BENCH = ROOT / "docs" / "bench.md"
 EXAMPLES = [
     statement.strip()
-    for block in re.findall(r"```sql\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+    for block in re.findall(r"```sql\n(.*?)```", DOCS.read_text("utf-8") + BENCH.read_text("utf-8"), re.DOTALL)
     for statement in re.sub(r"--.*", "", block).split(";")
     if statement.strip()
 ]
