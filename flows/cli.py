@@ -61,8 +61,12 @@ _COMMANDS = {
     ),
     "sql": ("polyseme.flows.commands.sql:sql", "Query the lake in SQL."),
     "search": ("polyseme.flows.commands.search:search", "Find sentences or words by meaning."),
+    "kwic": ("polyseme.flows.commands.kwic:kwic", "Show a word or phrase in its contexts, one below the other."),
+    "neighbours": ("polyseme.flows.commands.neighbours:neighbours", "List the words that are used like a word."),
+    "words": ("polyseme.flows.commands.words:words", "List frequent words, or the keywords of some documents."),
     "senses": ("polyseme.flows.commands.senses:senses", "Group the occurrences of a word by sense."),
     "drift": ("polyseme.flows.commands.drift:drift", "Measure how words change meaning between slices of the corpus."),
+    "compare": ("polyseme.flows.commands.compare:compare", "Compare two slices of the corpus, or two encodings."),
     "coherence": (
         "polyseme.flows.commands.coherence:coherence",
         "Rank documents by coherence; show the curve and breaks of one.",

@@ -158,6 +158,18 @@ def commit(catalog: Catalog, spec: EncodingSpec, texts: Texts, **more: Any) -> i
     return version
 
 
+def commit_sentences(catalog: Catalog, spec: EncodingSpec, texts: Texts) -> None:
+    """Commit `texts` as `--level sentences` does: without rows of words."""
+    catalog.register_encoding(spec)
+    version = catalog.begin_run("sentences", spec.encoding_id, ["corpus"])
+    made = encode(catalog.lake, spec, texts, run_id="sentences", version=version)
+    documents = [
+        document_version(d, version, content_sha256=content_of(texts[d]), outputs=Outputs("sentences")) for d in texts
+    ]
+    parts = [part for part in made.parts if part.table != "words"]
+    catalog.commit_shard(make_result(spec, documents, run_id="sentences", parts=parts))
+
+
 def begin(catalog: Catalog, spec: EncodingSpec, run_id: str) -> int:
     """Begin a run and return its version."""
     return catalog.begin_run(run_id, spec.encoding_id, ["corpus/*.txt"])

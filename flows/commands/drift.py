@@ -11,10 +11,10 @@ from cyclopts import Parameter
 from polyseme.flows.commands.options.lake import LakeOptions, Where
 from polyseme.flows.commands.options.lemmas import ByLemma
 from polyseme.flows.commands.options.running import Json, Memory, Spill, Timeout
-from polyseme.flows.display.lemmas import without_lemma
+from polyseme.flows.display.not_found import absence, not_found
 from polyseme.flows.display.output import Format, write_table
 from polyseme.flows.display.terminal import note, show
-from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.errors import UsageError
 from polyseme.storage.wording import many
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def drift(
     spill: Spill = None,
     lake: LakeOptions = LakeOptions(),
     json: Json = False,
-) -> None:
+) -> int | None:
     """Measure how the use of WORD changes between slices of the corpus, or with --rank which words change most.
 
     Each slice is compared with the one before, and from the third on with the first too (1st). All are distances, 0 for
@@ -89,6 +89,7 @@ def drift(
         How to write the rows to stdout.
     """
     from polyseme.storage.sql.access import Access
+    from polyseme.tasks.sql.drift_functions import SLICE
     from polyseme.tasks.sql.drift_queries import Slicing, install_slices, slices_of, words_of
     from polyseme.tasks.sql.execution import Queries
     from polyseme.tasks.sql.functions import ModelFunctions
@@ -96,19 +97,25 @@ def drift(
     _check(word, rank=rank, bins=bins, by=by, files=(plot, export), k=k, permutations=permutations)
     slicing = Slicing(by=by, bins=bins or "auto", where=where, against=against)
     form: Format = "json" if json else format
-    with Queries(lake.lake(), ModelFunctions(), access=Access(memory=memory, spill=spill)) as queries:
+    place = lake.lake()
+    with Queries(place, ModelFunctions(), access=Access(memory=memory, spill=spill)) as queries:
         install_slices(queries, slicing, timeout=timeout)
         if word is None:
             rows, names = words_of(
                 queries, slicing, at_least=at_least, by_lemma=by_lemma, permutations=permutations, timeout=timeout
             )
             _write_words(rows, names, form, k=k, fdr=fdr)
-            return
+            return None
         rows, known, without = slices_of(
             queries, slicing, word, by_lemma=by_lemma, permutations=permutations, timeout=timeout
         )
         if not rows:
-            raise PolysemeError(_why_nothing(queries, word, slicing, without, by_lemma=by_lemma, timeout=timeout))
+            why = (
+                _why_nothing(word, slicing, without)
+                if without
+                else absence(queries, place, word, by_lemma=by_lemma, timeout=timeout)
+            )
+            return not_found(why, form, _table([], SLICE))
         if export is not None:
             _export(queries, slicing, word, export, by_lemma=by_lemma, timeout=timeout)
     if without:
@@ -119,6 +126,7 @@ def drift(
 
         write_picture(draw_shares(word, rows), plot)
     _write_slices(word, rows, form)
+    return None
 
 
 def _check(
@@ -180,19 +188,19 @@ def _write_words(rows: list[dict[str, Any]], names: list[str], form: Format, *, 
 
 
 def _write(rows: list[dict[str, Any]], columns: dict[str, pa.DataType], form: Format) -> None:
+    write_table(_table(rows, columns), form)
+
+
+def _table(rows: list[dict[str, Any]], columns: dict[str, pa.DataType]) -> pa.Table:
     import pyarrow as pa
 
-    write_table(pa.Table.from_pylist(rows, pa.schema(list(columns.items()))), form)
+    return pa.Table.from_pylist(rows, pa.schema(list(columns.items())))
 
 
-def _why_nothing(
-    queries: Queries, word: str, slicing: Slicing, without: int, *, by_lemma: bool, timeout: float | None
-) -> str:
-    """Return why a word has no slice: it does not occur, or in none of them."""
-    if without:
-        what = f"has a value of {slicing.by}" if slicing.by is not None else "meets one of the conditions"
-        return f"'{word}' occurs {many(without, 'times')}, in no document that {what}."
-    return without_lemma(queries, word, timeout=timeout) if by_lemma else f"'{word}' does not occur in the lake."
+def _why_nothing(word: str, slicing: Slicing, without: int) -> str:
+    """Return why a word that occurs has no slice."""
+    what = f"has a value of {slicing.by}" if slicing.by is not None else "meets one of the conditions"
+    return f"'{word}' occurs {many(without, 'times')}, in no document that {what}."
 
 
 def _width() -> int:

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from polyseme.flows.commands.options.lake import LakeOptions, Where
 from polyseme.flows.commands.options.lemmas import ByLemma
 from polyseme.flows.commands.options.model import FunctionOptions
-from polyseme.flows.commands.options.running import Json, Memory, Spill, Timeout
-from polyseme.flows.display.lemmas import without_lemma
-from polyseme.flows.display.output import write_json
+from polyseme.flows.commands.options.results import ResultOptions
+from polyseme.flows.commands.options.running import Memory, Spill, Timeout
+from polyseme.flows.display.not_found import absence, not_found
+from polyseme.flows.display.output import write_json, write_table
 from polyseme.flows.display.terminal import show, terminal_width
 from polyseme.storage.errors import UsageError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from polyseme.flows.display.output import Format
     from polyseme.tasks.sql.execution import Queries
 
+Mode = Literal["vector", "text", "hybrid"]
 _SENTENCES = """
-SELECT hit.similarity, d.uri, hit.title, hit.doc_id, hit.sentence_index, hit.text,
+SELECT hit.{measure}, d.uri, hit.title, hit.doc_id, hit.sentence_index, hit.text,
        before.text AS text_before, after.text AS text_after
-FROM nearest($text, k := $k, docs := {docs}) AS hit
+FROM {found} AS hit
 JOIN documents AS d ON d.doc_id = hit.doc_id
 LEFT JOIN sentences AS before ON before.doc_id = hit.doc_id AND before.sentence_index = hit.sentence_index - 1
 LEFT JOIN sentences AS after ON after.doc_id = hit.doc_id AND after.sentence_index = hit.sentence_index + 1
-ORDER BY hit.similarity DESC, hit.doc_id, hit.sentence_index"""
+ORDER BY hit.{measure} DESC, hit.doc_id, hit.sentence_index"""
+_FOUND: dict[Mode, tuple[str, str]] = {
+    "vector": ("similarity", "nearest($text, k := $k, docs := {docs})"),
+    "text": ("score", "bm25($text, k := $k, docs := {docs})"),
+    "hybrid": ("score", "hybrid($text, k := $k, docs := {docs})"),
+}
+"""By which measure each mode finds sentences."""
 
 _OCCURRENCES = """
 WITH question AS (SELECT {question} AS vector),
@@ -61,6 +72,7 @@ def search(
     text: str,
     *,
     k: Annotated[int, Parameter(alias="-k")] = 10,
+    mode: Mode = "vector",
     where: Where = None,
     word: str | None = None,
     by_lemma: ByLemma = False,
@@ -70,11 +82,15 @@ def search(
     spill: Spill = None,
     lake: LakeOptions = LakeOptions(),
     model: FunctionOptions = FunctionOptions(),
-    json: Json = False,
-) -> None:
+    result: ResultOptions = ResultOptions(),
+) -> int:
     """Find the sentences whose vectors are nearest to that of TEXT, with neighbours, source and cosine similarity.
 
+    --mode text finds those that share its words instead (BM25), hybrid those that are high in both lists.
+
     Example: polyseme search "a flood in the valley" --where "title like '%bank%'"
+
+    Example: polyseme search "Ossel Valley Bank" --mode hybrid
 
     Example: polyseme search "They moored at the bank." --word bank
 
@@ -86,6 +102,9 @@ def search(
         Text to search for; it is encoded as one sentence.
     k
         Hits to show.
+    mode
+        By the vectors of sentences; by the words that they share with TEXT, for names and rare words; or by both: the
+        sum of 1 / (60 + rank) in the two lists.
     word
         A word or a phrase of TEXT: find the occurrences of it whose use is most similar.
     words
@@ -100,33 +119,53 @@ def search(
         raise UsageError(f"-k must be at least 1, got {k}.")
     if by_lemma and (word is None or words):
         raise UsageError("--by-lemma finds the forms of one word: name it with --word, and leave --words out.")
+    if mode != "vector" and (word is not None or words):
+        raise UsageError(f"--mode {mode} finds sentences. Leave --word and --words out.")
+    form = result.form
     docs = "['*']" if where is None else "(SELECT coalesce(list(doc_id), []) FROM selected_documents)"
     parameters: dict[str, object] = {"text": text, "k": k}
-    with Queries(lake.lake(), model.functions(), access=Access(memory=memory, spill=spill)) as queries:
+    place = lake.lake()
+    with Queries(place, model.functions(), access=Access(memory=memory, spill=spill)) as queries:
         if where is not None:
             queries.select("selected_documents", where)
         if word is not None:
             parameters["word"] = word
-            known = queries.ask("SELECT embed_word($text, $word) IS NOT NULL AS known", text=text, word=word)
-            if not known[0]["known"]:
-                raise UsageError(
-                    f"'{word}' is not a word of the text, nor words in a row. Use it in the text, or leave --word out."
-                )
+            _require_word(queries, text, word)
         if word is None and not words:
-            query = _SENTENCES.format(docs=docs)
+            measure, rows = _FOUND[mode]
+            query = _SENTENCES.format(measure=measure, found=rows.format(docs=docs))
         else:
             question = "embed_word($text, $word)" if word else _QUESTION
             rows = "occurrences($word)" if word and not words else _READABLE
             if word is not None and by_lemma:
                 parameters["lemma"], rows = _lemma(queries, word, timeout), "occurrences($lemma, by_lemma := true)"
             query = _OCCURRENCES.format(docs=docs, question=question, rows=rows)
-        found = queries.ask(query, timeout=timeout, **parameters)
-        lacks = by_lemma and word is not None and not found and where is None
-        why = without_lemma(queries, word or "", timeout=timeout) if lacks else "Nothing found."
-    if json:
+        table = queries.table(query, timeout=timeout, **parameters)
+        if word is not None and not words and not table.num_rows:
+            why = absence(queries, place, word, by_lemma=by_lemma, selected=where is not None, timeout=timeout)
+            return not_found(why, form, table)
+    _write(table, form)
+    return 0
+
+
+def _write(table: pa.Table, form: Format) -> None:
+    if form not in ("table", "json"):
+        write_table(table, form)
+        return
+    found = table.to_pylist()
+    if form == "json":
         write_json(found)
     else:
-        show("\n\n".join(_block(hit) for hit in found) or why)
+        show("\n\n".join(_block(hit) for hit in found) or "Nothing found.")
+
+
+def _require_word(queries: Queries, text: str, word: str) -> None:
+    """Raise UsageError if `word` is not in the text that is searched for."""
+    known = queries.ask("SELECT embed_word($text, $word) IS NOT NULL AS known", text=text, word=word)
+    if not known[0]["known"]:
+        raise UsageError(
+            f"'{word}' is not a word of the text, nor words in a row. Use it in the text, or leave --word out."
+        )
 
 
 def _lemma(queries: Queries, word: str, timeout: float | None) -> str:
@@ -136,7 +175,8 @@ def _lemma(queries: Queries, word: str, timeout: float | None) -> str:
 
 
 def _block(hit: dict[str, Any]) -> str:
-    head = f"{hit['similarity']:.3f}  {hit['title'] or hit['doc_id']}, sentence {hit['sentence_index']}  ({hit['uri']})"
+    measured = f"{hit['similarity']:.3f}" if "similarity" in hit else f"{hit['score']:.4g}"
+    head = f"{measured}  {hit['title'] or hit['doc_id']}, sentence {hit['sentence_index']}  ({hit['uri']})"
     if "word" in hit:
         start, end = hit["word_start"], hit["word_end"]
         shown = f"{hit['text'][:start]}»{hit['text'][start:end]}«{hit['text'][end:]}"

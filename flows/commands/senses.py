@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.lemmas import ByLemma
 from polyseme.flows.commands.options.running import Json, Timeout
-from polyseme.flows.display.lemmas import without_lemma
+from polyseme.flows.display.not_found import absence, not_found
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.sense_map import SENSES, draw_sense_map, summarise
 from polyseme.flows.display.terminal import show, terminal_width
@@ -30,10 +30,11 @@ def senses(
     timeout: Timeout = None,
     lake: LakeOptions = LakeOptions(),
     json: Json = False,
-) -> None:
+) -> int:
     """Group the occurrences of WORD by sense, and show the most typical of each in their sentences.
 
     The number of senses is the one whose grouping has the best mean silhouette; below 0.1 the word has one sense.
+    Exit code 1 if it does not occur; stderr says why.
 
     Example: polyseme senses bank -k 3 --plot bank.svg
 
@@ -51,9 +52,12 @@ def senses(
 
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}.")
-    with Queries(lake.lake(), ModelFunctions()) as queries:
+    place = lake.lake()
+    with Queries(place, ModelFunctions()) as queries:
         found = queries.ask(SENSES, timeout=timeout, word=word, by_lemma=by_lemma)
-        why = without_lemma(queries, word, timeout=timeout) if by_lemma and not found else ""
+        why = "" if found else absence(queries, place, word, by_lemma=by_lemma, timeout=timeout)
+    if not found:
+        return not_found(why, "json" if json else "table")
     groups = summarise(word, found, k)
     if plot is not None:
         from polyseme.flows.display.svg import write_picture
@@ -61,10 +65,9 @@ def senses(
         write_picture(draw_sense_map(word, found, groups), plot)
     if json:
         write_json(groups)
-    elif not groups:
-        show(why or f"'{word}' does not occur in the lake.")
     else:
         show("\n\n".join(_block(group, word) for group in groups))
+    return 0
 
 
 def _block(group: dict[str, Any], word: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from polyseme.storage.errors import UsageError
 from polyseme.storage.word_keys import word_key, word_keys
 from polyseme.storage.wording import many
 
@@ -41,11 +40,9 @@ def summarise(word: str, found: list[dict[str, Any]], k: int) -> list[dict[str, 
 
 
 def draw_sense_map(word: str, found: list[dict[str, Any]], groups: list[dict[str, Any]]) -> str:
-    """Return the sense map as SVG. Raises UsageError if there is nothing to draw."""
+    """Return the sense map as SVG."""
     from polyseme.flows.display.svg import Dot, scatter
 
-    if not found:
-        raise UsageError(f"'{word}' does not occur in the lake, so there is nothing to draw.")
     dots = [
         Dot(row["x"], row["y"], row["sense"], f"{row['text_before']}»{row['word']}«{row['text_after']}")
         for row in found

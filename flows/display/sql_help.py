@@ -31,6 +31,26 @@ FUNCTIONS: tuple[tuple[str, str], ...] = (
         "FROM occurrences(word, by_lemma := false)",
         "every occurrence of a word with its sentence and vector",
     ),
+    ("FROM kwic(pattern, width := 60, by_lemma := false, regex := false)", "every occurrence with the text around it"),
+    (
+        "FROM word_frequencies(docs := ['*'], at_least := 1, by_lemma := false, punctuation := false)",
+        "words by frequency, with their dispersion",
+    ),
+    (
+        "FROM keywords(docs, other_docs, at_least := 1, by_lemma := false, punctuation := false)",
+        "the words that some documents have more of than others",
+    ),
+    ("FROM slice_figures(docs := ['*'])", "size, coherence and perplexity of some documents"),
+    (
+        "FROM neighbours(word, sense := NULL, k := 10, at_least := 5, by_lemma := false)",
+        "the words that are used like a word, or like one of its senses",
+    ),
+    ("FROM hybrid(query, k := 10, docs := ['*'], candidates := 100)", "sentences by vector and by words together"),
+    ("FROM maxsim(query, k := 10, docs := ['*'], candidates := 100)", "sentences by the likeness of each word"),
+    (
+        "FROM bm25(query, k := 10, docs := ['*'], k1 := 1.5, b := 0.75)",
+        "the sentences that share most words with a text",
+    ),
     ("FROM senses(word, by_lemma := false)", "every occurrence of a word with its sense"),
     ("FROM polysemy(at_least := 10, by_lemma := false)", "words by how varied their use is"),
     ("FROM drift(word, docs, other_docs, by_lemma := false)", "how differently two lists of documents use a word"),

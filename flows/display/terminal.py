@@ -24,6 +24,11 @@ def show(text: str) -> None:
     print(escaped(text), flush=True)  # noqa: T201
 
 
+def show_escaped(text: str) -> None:
+    """Print `text`, whose parts are escaped already and between them has directions for a terminal."""
+    print(text, flush=True)  # noqa: T201
+
+
 def note(text: str) -> None:
     """Print `text` to stderr, escaped."""
     print(escaped(text), file=sys.stderr, flush=True)  # noqa: T201

@@ -12,7 +12,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, Table, func, or_, select
 
 from polyseme.storage import checks
-from polyseme.storage.database import dead_runs, deletions, meta, run_process, schema, skipped_files
+from polyseme.storage.database import dead_runs, deletions, meta, run_process, schema, skipped_files, versions
 from polyseme.storage.database.arrow import read_table
 from polyseme.storage.database.encodings import Encoding, read_encodings
 
@@ -22,7 +22,7 @@ class Snapshot:
     """What was live at `catalog_version`. `epoch` tells it from the same number after a restore.
 
     `parts` maps `(encoding_id, table)` to paths relative to the lake; those in `lower_case` may have words in lower
-    case in place of their key.
+    case in place of their key. `with_every_word` are the ids of encodings that hold all words of all documents.
 
     `superseded(encoding_id, doc_id, version)`, `redescribed` with the same columns for the table `documents` alone, and
     `moved(encoding_id, doc_id, version, uri)` correct the rows of the parts; `restorable(encoding_id, doc_id, version)`
@@ -44,6 +44,7 @@ class Snapshot:
     rejects: pa.Table
     skipped: pa.Table
     lower_case: frozenset[str] = frozenset()
+    with_every_word: frozenset[str] = frozenset()
 
     @property
     def default(self) -> Encoding | None:
@@ -75,6 +76,7 @@ def take_snapshot(connection: Connection) -> Snapshot:
         rejects=read_table(connection, rejects),
         skipped=read_table(connection, skipped_files.totals()),
         lower_case=_in_lower_case(connection),
+        with_every_word=frozenset(e.encoding_id for e in encodings if _has_every_word(connection, e.encoding_id)),
     )
 
 
@@ -131,6 +133,11 @@ def _in_lower_case(connection: Connection) -> frozenset[str]:
     p = schema.parts.c
     is_older = or_(p.first_shard.is_(None), p.first_shard <= last)
     return frozenset(connection.scalars(select(p.path).where(p.table_name == "words", is_older)))
+
+
+def _has_every_word(connection: Connection, encoding_id: str) -> bool:
+    made = versions.all_outputs(connection, encoding_id)
+    return all(outputs.level != "sentences" and outputs.words is None for outputs in made)
 
 
 def _live_parts(connection: Connection, encoding_ids: Sequence[str]) -> dict[tuple[str, str], tuple[str, ...]]:

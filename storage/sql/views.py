@@ -21,6 +21,7 @@ from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts
 from polyseme.storage.schemas import ADDED, ADJACENT, RANDOM, TABLES, table_schema
+from polyseme.storage.sql.bench.macros import bench_macros
 from polyseme.storage.sql.descriptions import comments
 from polyseme.storage.sql.literals import escaped, quote, quote_name
 from polyseme.storage.sql.places import place_columns
@@ -113,13 +114,16 @@ def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None) -> list
             of_default = older
         made += [_coherence_view(suffix), _perplexity_view(suffix)]
         made.append(occurrences_macro(suffix, encoding.spec.width, older, None if place is None else _GUARD))
+        every = encoding.encoding_id in snapshot.with_every_word
+        made += bench_macros(suffix, every_word=every, has_older=older is not None)
     if snapshot.default is None:
         made += [f"CREATE VIEW {table} AS {_no_rows(table, None)}" for table in TABLES]
         made += [_coherence_view(""), _perplexity_view("")]
     else:
         made += [f"CREATE VIEW {view} AS FROM {quote_name(f'{view}_{snapshot.default.name}')}" for view in _VIEWS]
     made.append(occurrences_macro("", width, of_default, None if place is None else _GUARD))
-    return made
+    every = snapshot.default_encoding in snapshot.with_every_word
+    return [*made, *bench_macros("", every_word=every, has_older=of_default is not None)]
 
 
 def _listed(parts: Sequence[str], lake: Lake, place: Place | None) -> str | None:

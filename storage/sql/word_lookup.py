@@ -18,17 +18,22 @@ _CASED = (range(0x80, 0x2000), range(0xAB70, 0xABC0), range(0xFB00, 0xFB18))
 """Where the characters are whose full case folding is not their lower case."""
 
 _SIGNS = rf"{pattern_of(ALONE)}\pP"
-_BREAKS = rf"\s\x0b\x1c-\x1f\x85\pZ{_SIGNS}"
+_SPACES = r"\s\x0b\x1c-\x1f\x85\pZ"
+_BREAKS = _SPACES + _SIGNS
 """Characters that are words, and those with spaces, as RE2 has them in a class."""
+
+WORD = f"[{_SIGNS}]|[^{_BREAKS}]+"
+"""A word in a text, for RE2."""
+WORD_WITH_SPACE = f"([{_SPACES}]*)({WORD})"
+"""A word and the space before it: one after the other they are the text, but for space at its end."""
 
 
 def key_macros() -> list[str]:
     """Return the statements that make `word_key(word)` and `word_keys(text)`, which agree with `storage.word_keys`."""
-    words = quote(rf"[{_SIGNS}]|[^{_BREAKS}]+")
     return [
         f"CREATE MACRO word_key(word) AS {_key_of('word')}",
         f"CREATE MACRO word_keys(text) AS "
-        f"list_transform(regexp_extract_all(text, {words}), lambda one: {_key_of('one')})",
+        f"list_transform(regexp_extract_all(text, {quote(WORD)}), lambda one: {_key_of('one')})",
     ]
 
 
@@ -95,6 +100,15 @@ def form_of(words: str) -> str:
 def key_of_form(form: str) -> str:
     """Return SQL for the key of a word as a part has it, of a release before word keys too."""
     return f"CASE WHEN regexp_matches({form}, {quote(_changed())}) THEN word_key({form}) ELSE {form} END"
+
+
+def quick_key(text: str) -> str:
+    """Return SQL for the key of a word as it is written, or of a text in NFC: most are only put into lower case."""
+    folded = f"regexp_matches(lower({text}), {quote(_changed())}) OR contains({text}, 'İ')"
+    return (
+        f"CASE WHEN strlen({text}) = length({text}) THEN lower({text}) "
+        f"WHEN {folded} THEN word_key({text}) ELSE lower({text}) END"
+    )
 
 
 def _older_forms(files: str, guard: str | None) -> str:

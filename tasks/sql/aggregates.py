@@ -45,6 +45,8 @@ def vector_functions(width: int, unconfined: Callable[[Callable[[], None]], None
 
     yield "cluster_senses", cluster_senses, [vectors], sql_type(_SENSE)
     yield "vector_spread", _per_row(_number(spread), pa.float64()), [vectors], "DOUBLE"
+    mean = _per_row(lambda rows: rows.mean(axis=0) if len(rows) else None, pa.list_(pa.float32(), width))
+    yield "mean_vector", mean, [vectors], f"FLOAT[{width}]"
     two = [vectors, vectors]
     yield "pairwise_distance", _per_rows(_number(pairwise_distance), pa.float64()), two, "DOUBLE"
     yield "prototype_distance", _per_rows(_number(prototype_distance), pa.float64()), two, "DOUBLE"

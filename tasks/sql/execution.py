@@ -53,6 +53,11 @@ class Queries:
         """The version of the catalog that is shown."""
         return self._snapshot.catalog_version
 
+    @property
+    def has_every_word(self) -> bool:
+        """Whether the lake holds all words of all documents of its default encoding, or some are in its text only."""
+        return self._snapshot.default_encoding in self._snapshot.with_every_word
+
     def __enter__(self) -> Queries:
         return self
 

@@ -27,6 +27,7 @@ from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Device
+from polyseme.storage.sql.centroids import NearWord, WordCentroids, shared_centroids
 from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, shared_vectors
 from polyseme.tasks.arrays import Floats
 from polyseme.tasks.engine import Cancelled
@@ -36,6 +37,7 @@ from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.sql.aggregates import Function, sql_type, vector_functions
 from polyseme.tasks.sql.drift_functions import drift_functions
 from polyseme.tasks.sql.macros import macros
+from polyseme.tasks.sql.retrieval_macros import retrieval_macros
 from polyseme.tasks.sql.vocabulary_drift import Question, WordDrift, vocabulary_drift
 
 Column: TypeAlias = pa.ChunkedArray
@@ -43,6 +45,7 @@ _QUESTIONS = 256
 _CANDIDATES = {"mask": pa.int32(), "rank": pa.int32(), "token": pa.string(), "probability": pa.float64(),
                "text": pa.string()}  # fmt: skip
 _SURPRISALS = {"token": pa.string(), "char_start": pa.int32(), "char_end": pa.int32(), "surprisal": pa.float64()}
+_NEAR_WORDS = {"word": pa.string(), "occurrences": pa.int64(), "similarity": pa.float64()}
 _NEIGHBOURS = {"doc_id": pa.string(), "sentence_index": pa.int32(), "similarity": pa.float64()}
 
 
@@ -107,15 +110,22 @@ class ModelFunctions:
             opened = self._connections.add
             return vocabulary_drift(snapshot, lake, encoding, question, check=self._check, opened=opened)
 
+        def centroids(at_least: int, by_lemma: bool) -> WordCentroids | None:
+            if encoding is None:
+                return None
+            return shared_centroids(snapshot, lake, encoding, at_least=at_least, by_lemma=by_lemma)
+
         of_vectors = [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
-            _neighbours(vectors, width),
+            _nearest(vectors, width), _nearest_words(centroids, width),
         ]  # fmt: skip
         for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
             function = self._keeping_failure(body)
             con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
         words = snapshot.parts.get((encoding.encoding_id, "words"), ()) if encoding else ()
         for statement in macros(suffix, width, has_older=not snapshot.lower_case.isdisjoint(words)):
+            con.execute(statement)
+        for statement in retrieval_macros(suffix):
             con.execute(statement)
 
     def _count(self, tokens: int) -> None:
@@ -168,7 +178,7 @@ def _of_texts(cached: CachedModel, width: int) -> Iterator[Function]:
     yield "mask_candidates", fill, [text, "BIGINT"], sql_type(_CANDIDATES)
 
 
-def _neighbours(vectors: Callable[[], SentenceVectors | None], width: int) -> Function:
+def _nearest(vectors: Callable[[], SentenceVectors | None], width: int) -> Function:
     # DuckDB folds a constant call several times while planning.
     cache: AnswerCache[tuple[bytes, int, tuple[str, ...] | None], list[Neighbour]] = AnswerCache(_QUESTIONS)
 
@@ -181,7 +191,20 @@ def _neighbours(vectors: Callable[[], SentenceVectors | None], width: int) -> Fu
         stored = vectors()
         return stored.nearest(np.frombuffer(vector, np.float32), k, docs=docs) if stored else []
 
-    return "neighbours", body, [f"FLOAT[{width}]", "BIGINT", "VARCHAR[]"], sql_type(_NEIGHBOURS)
+    return "nearest_rows", body, [f"FLOAT[{width}]", "BIGINT", "VARCHAR[]"], sql_type(_NEIGHBOURS)
+
+
+def _nearest_words(centroids: Callable[[int, bool], WordCentroids | None], width: int) -> Function:
+    def body(vectors: Column, counts: Column, least: Column, lemmas: Column, but: Column) -> pa.Array:
+        return _structs([None if row is None else words(*row) for row in _rows(vectors, counts, least, lemmas, but)],
+                        _NEAR_WORDS)  # fmt: skip
+
+    def words(vector: list[float], k: int, at_least: int, by_lemma: bool, but: list[str]) -> list[NearWord]:
+        found = centroids(at_least, by_lemma)
+        return found.nearest(np.array(vector, np.float32), at_least_one(k), but=set(but)) if found else []
+
+    types = [f"FLOAT[{width}]", "BIGINT", "BIGINT", "BOOLEAN", "VARCHAR[]"]
+    return "nearest_words", body, types, sql_type(_NEAR_WORDS)
 
 
 def _question(vector: list[float], k: int, docs: list[str | None]) -> tuple[bytes, int, tuple[str, ...] | None]:

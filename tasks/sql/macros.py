@@ -25,7 +25,7 @@ def _nearest_to(suffix: str, width: int) -> str:
     return f"""
 CREATE MACRO "nearest_to{suffix}"(vector, k := 10, docs := ['*']) AS TABLE
 SELECT hit.similarity, s.doc_id, d.title, s.sentence_index, s.text
-FROM (SELECT unnest("neighbours{suffix}"(vector::FLOAT[{width}], k, docs), recursive := true)) AS hit
+FROM (SELECT unnest("nearest_rows{suffix}"(vector::FLOAT[{width}], k, docs), recursive := true)) AS hit
 JOIN "sentences{suffix}" AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence_index
 JOIN "documents{suffix}" AS d ON d.doc_id = hit.doc_id
 ORDER BY hit.similarity DESC, s.doc_id, s.sentence_index"""

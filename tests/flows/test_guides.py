@@ -25,7 +25,10 @@ RECIPES = dict(
     re.findall(r"^## (\d+\. [^\n]+)\n.*?```sql\n(.*?)```", (ROOT / "docs/cookbook.md").read_text("utf-8"), re.M | re.S)
 )
 SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text("utf-8"), re.S)
-SHOWN = re.findall(r"```console\n\$ ([^\n]+)\n(.+?)```", (ROOT / "docs/concepts.md").read_text("utf-8"), re.S)
+SHOWN, BENCH = (
+    re.findall(r"```console\n\$ ([^\n]+)\n(.+?)```", (ROOT / "docs" / page).read_text("utf-8"), re.S)
+    for page in ("concepts.md", "bench.md")
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,7 @@ def con(example_lake: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def test_there_are_fifteen_recipes_and_six_concepts() -> None:
     assert [int(title.split(".")[0]) for title in RECIPES] == list(range(1, 16))
     assert len(SHOWN) == 6
+    assert len(BENCH) == 6
 
 
 @pytest.mark.slow
@@ -46,8 +50,8 @@ def test_a_recipe_of_the_cookbook_gives_rows(con: duckdb.DuckDBPyConnection, tit
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("command", "shown"), SHOWN)
-def test_a_command_of_the_concepts_prints_what_is_shown(
+@pytest.mark.parametrize(("command", "shown"), [*SHOWN, *BENCH])
+def test_a_command_of_a_guide_prints_what_is_shown(
     command: str, shown: str, example_lake: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(example_lake.parent)

@@ -163,7 +163,7 @@ def test_the_command_shows_senses_and_draws_them(capfd: pytest.CaptureFixture[st
     assert all("»bank«" in title for title in titles)
     groups = json.loads(polyseme(capfd, made, "senses", "BANK", "--json")[1])
     assert [group["sense"] for group in groups] == [1, 2]
-    assert polyseme(capfd, made, "senses", "nowhere")[1] == "'nowhere' does not occur in the lake.\n"
+    assert polyseme(capfd, made, "senses", "nowhere") == (1, "", "'nowhere' does not occur in the lake.\n")
 
 
 def test_the_command_ranks_documents_and_shows_where_one_breaks(
@@ -196,7 +196,6 @@ def test_the_command_ranks_documents_and_shows_where_one_breaks(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["senses", "nowhere", "--plot", "x.svg"], "nothing to draw"),
         (["senses", "bank", "--plot", "x.png"], ".svg or .html"),
         (["senses", "bank", "-k", "0"], "at least 1"),
         (["coherence", "nowhere"], "No document"),

@@ -16,15 +16,18 @@ from tests import embedded_lakes
 from tests.repository import ROOT
 
 DOCS = ROOT / "docs" / "sql.md"
+BENCH = ROOT / "docs" / "bench.md"
 EXAMPLES = [
     statement.strip()
-    for block in re.findall(r"```sql\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+    for block in re.findall(r"```sql\n(.*?)```", DOCS.read_text("utf-8") + BENCH.read_text("utf-8"), re.DOTALL)
     for statement in re.sub(r"--.*", "", block).split(";")
     if statement.strip()
 ]
 INNER = {
-    "neighbours", "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "vector_spread",
+    "nearest_rows", "nearest_words", "mean_vector",
+    "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "vector_spread",
     "pairwise_distance", "prototype_distance", "find_breaks", "drift_of_slices", "drift_of_words",
+    "in_text", "matches", "word_counts",
 }  # fmt: skip
 """What only the macros call."""
 

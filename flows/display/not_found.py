@@ -1,0 +1,134 @@
+"""Why a word was not found: not in the corpus, kept as sentences only, or there in another form.
+
+    return not_found(absence(queries, place, word, by_lemma=by_lemma), form)
+
+ends a command that looks a word up and found nothing: the reason on stderr, no rows on stdout, exit code 1.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from polyseme.flows.display.output import write_json, write_table
+from polyseme.flows.display.terminal import note
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.sql.selection import outputs_of
+from polyseme.storage.word_keys import word_key, word_keys
+from polyseme.storage.wording import many
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from polyseme.flows.display.output import Format
+    from polyseme.storage.lake import Lake
+    from polyseme.tasks.sql.execution import Queries
+
+OF_TEXT = "The lake does not keep the words of every document, so they are found in the text of its sentences."
+NOT_FOUND = 1
+"""The exit code of a look-up that found nothing."""
+_ADD_LEMMAS = (
+    "`polyseme backfill --lemma` adds lemmas, without running the model; documents in languages without a dictionary "
+    "have none (docs/languages.md)."
+)
+_HAS_LEMMAS = "SELECT EXISTS (SELECT 1 FROM words WHERE lemma IS NOT NULL) AS found"
+_LEMMAS = "SELECT DISTINCT lemma FROM words WHERE word_lower = word_key($word) ORDER BY lemma"
+_FORMS = """
+SELECT word_lower AS form, count(*) AS n FROM words WHERE lemma = word_key($word)
+GROUP BY form ORDER BY n DESC, form LIMIT 5"""
+_COUNT = "SELECT count(*) AS n FROM occurrences($word, by_lemma := {by_lemma})"
+_SENTENCES = "SELECT count(DISTINCT (doc_id, sentence_index)) AS n FROM in_text($word)"
+_SIMILAR = """
+WITH form AS (
+    SELECT form, count(*) AS n FROM (
+        SELECT word_lower AS form FROM words
+        UNION ALL
+        SELECT lower(unnest(regexp_extract_all(text, '\\pL[\\pL\\pM]*'))) FROM sentences
+        WHERE NOT EXISTS (FROM words)
+    ) WHERE abs(len(form) - len($key)) <= 2 AND regexp_full_match(form, '\\pL[\\pL\\pM]*') GROUP BY form
+), near AS (
+    SELECT form, n, CASE WHEN strip_accents(form) = strip_accents($key) THEN 0
+                         ELSE damerau_levenshtein(form, $key) END AS distance
+    FROM form WHERE form <> $key
+)
+SELECT form, n FROM near WHERE distance <= CASE WHEN len($key) < 4 THEN 0 WHEN len($key) < 8 THEN 1 ELSE 2 END
+ORDER BY distance, n DESC, form LIMIT 3"""
+
+
+def not_found(reason: str, form: Format, empty: pa.Table | None = None) -> int:
+    """Tell why nothing was found, write no rows in `form`, and return the exit code. `empty` has their columns."""
+    note(reason)
+    if empty is not None and form != "table":
+        write_table(empty.slice(0, 0), form)
+    elif form == "json":
+        write_json([])
+    return NOT_FOUND
+
+
+def absence(
+    queries: Queries, place: Lake, word: str, *, by_lemma: bool = False, selected: bool = False,
+    timeout: float | None = None,
+) -> str:  # fmt: skip
+    """Return why a word or phrase has no occurrences in the lake at `place`, and what to do about it.
+
+    `selected` says that it was looked for in some documents only.
+    """
+
+    def ask(sql: str, **more: object) -> list[dict[str, Any]]:
+        return queries.ask(sql, timeout=timeout, **more)
+
+    if selected and (elsewhere := ask(_COUNT.format(by_lemma=str(by_lemma).lower()), word=word)[0]["n"]):
+        return (
+            f"'{word}' does not occur in the documents that --where selects. It does in others: "
+            f"{many(elsewhere, 'occurrences')}."
+        )
+    if by_lemma:
+        return _without_lemma(ask, word)
+    if sentences := ask(_SENTENCES, word=word)[0]["n"]:
+        return _not_kept(place, word, sentences)
+    if forms := ask(_FORMS, word=word):
+        others = f"Other forms of it do: {_listed(forms)}. --by-lemma finds them."
+        return f"'{word}' does not occur in the lake in this form. {others}"
+    return f"'{word}' does not occur in the lake.{_instead(ask, word)}"
+
+
+def _without_lemma(ask: Any, word: str) -> str:
+    lemmas = [row["lemma"] for row in ask(_LEMMAS, word=word)]
+    if not lemmas:
+        more = "" if ask(_HAS_LEMMAS)[0]["found"] else f" No word of it has a lemma. {_ADD_LEMMAS}"
+        return f"'{word}' is the lemma of no word in the lake.{more}"
+    if known := [lemma for lemma in lemmas if lemma is not None]:
+        return f"'{word}' is the lemma of no word in the lake. As a word it has the lemma {' or '.join(known)}."
+    return f"'{word}' is in the lake without a lemma. {_ADD_LEMMAS}"
+
+
+def _not_kept(place: Lake, word: str, sentences: int) -> str:
+    """Say that a word is in the text and has no vectors, and which command would encode it."""
+    with Catalog.open(place) as catalog:
+        default = catalog.snapshot().default
+        outputs = outputs_of(catalog, default) if default is not None else None
+    kept = sorted(outputs.words) if outputs is not None and outputs.words is not None else []
+    # Words are kept per document as the last run said, so those that are there must be named again.
+    wanted = ",".join([*kept, " ".join(word_keys(word))])
+    if outputs is None or outputs.level == "sentences":
+        has = "sentences only"
+    else:
+        has = f"vectors of {many(len(kept), 'words')} only" if kept else "the words of some documents only"
+    of = "" if str(place.root) == "lake" else f" --lake {shlex.quote(str(place.root))}"
+    return (
+        f"'{word}' is in {many(sentences, 'sentences')}, but the lake has no vectors of it: it keeps {has}. "
+        f"Encode it: polyseme backfill --level words --words {shlex.quote(wanted)}{of}"
+    )
+
+
+def _instead(ask: Any, word: str) -> str:
+    keys = word_keys(word)
+    if len(keys) > 1:
+        counts = [{"form": key, **ask(_COUNT.format(by_lemma="false"), word=key)[0]} for key in dict.fromkeys(keys)]
+        return f" Its words, one by one: {_listed(counts)}."
+    similar = ask(_SIMILAR, key=word_key(word.strip()))
+    return f" Spelled like it: {_listed(similar)}." if similar else ""
+
+
+def _listed(rows: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{row['form']} ({row['n']})" for row in rows)
