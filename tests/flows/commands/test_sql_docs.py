@@ -22,7 +22,8 @@ EXAMPLES = [
     if statement.strip()
 ]
 INNER = {
-    "neighbours", "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "vector_spread",
+    "neighbours", "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses",
+    "cluster_senses_in", "vector_spread",
     "pairwise_distance", "prototype_distance", "find_breaks",
 }  # fmt: skip
 """What only the macros call."""
