@@ -30,7 +30,8 @@ def senses(
 ) -> None:
     """Group the occurrences of WORD by sense, and show the most typical of each in their sentences.
 
-    The number of senses is the one whose grouping has the best mean silhouette; below 0.1 the word has one sense.
+    The number of senses is the one whose grouping has the best mean silhouette, less a small price for more than two;
+    below about 0.16 the word has one sense.
 
     Example: polyseme senses bank -k 3 --plot bank.svg
 

@@ -1,7 +1,6 @@
-"""Groups as a mixture of spheres of one size: each has its own share, so that a rare group is not filled up from a
-large one as by k-means.
+"""Groups of points as a mixture of spheres of one size, each with its own share. Knows points, not words.
 
-Knows points, not words. The same points give the same groups.
+K-means would fill a rare group up from a large one. The same points give the same groups.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Word senses: the occurrences of one word clustered by meaning, and how many there are. Knows vectors, not texts or lakes.
+"""Word senses: the occurrences of one word clustered by meaning, and their number. Knows vectors, not texts or lakes.
 
 In the space of `sense_space`, mixtures (`mixtures`) of 2 to `MOST_SENSES` groups are fitted. The quality of each is the
-mean silhouette of its groups (Rousseeuw 1987). The number with the best quality, less what `_price` asks for it, is chosen;
-a single sense has the quality `ONE_SENSE`.
+mean silhouette (Rousseeuw 1987). The number with the best quality less `_price` is chosen; a single sense has the
+quality `ONE_SENSE`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def find_senses(vectors: Floats, sentences: Floats | None = None) -> Senses:
     rows = centred(vectors)
     labels, silhouette = np.zeros(len(rows), np.int64), float("nan")
     if len(np.unique(rows, axis=0)) >= 2 * LEAST_OCCURRENCES_A_SENSE:
-        space = sense_space(rows, sentences)
+        space = sense_space(vectors, sentences)
         best = _best(space)
         if best is not None:
             labels, silhouette = best[0].nearest(space.places), best[1]
@@ -87,7 +87,7 @@ def distinguishing(sentences: Sequence[Sequence[str]], senses: Sequence[int], *,
 
 def load_clustering() -> None:
     """Import scikit-learn, which `find_senses` needs and imports by itself: a second that others do not spend."""
-    import scipy.cluster.hierarchy
+    import scipy.cluster.hierarchy  # noqa: F401
     import sklearn.cluster
     import sklearn.metrics  # noqa: F401
 
@@ -114,7 +114,7 @@ def _best(space: Space) -> tuple[Mixture, float] | None:
 
 def _price(k: int) -> float:
     """Return what `k` senses must be better by: further splits raise the silhouette a little without finding senses."""
-    return 0.06 * log(k) - 0.06 * (k == 2)
+    return 0.03 * log(k) - 0.04 * (k == 2)
 
 
 def _centres(rows: Floats, labels: Ints) -> Floats:
