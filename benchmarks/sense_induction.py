@@ -3,9 +3,11 @@
     python benchmarks/sense_induction.py --annotated words.jsonl
     python benchmarks/sense_induction.py --corpus corpus.jsonl --words 60
 
-Annotated: one JSON object a line, `word`, `sense`, `text` and, in characters of the text, `start` and `end`. Pseudo-words:
-the occurrences of 1 to 5 words of a JSONL corpus (`text`) mixed under one name in uneven shares. Their vectors differ
-by more than those of a real word's senses, so the words are also moved together (`--nearness`: 1 would be one place).
+Annotated: one JSON object a line, `word`, `sense`, `text` and, in characters of the text, `start` and `end`.
+
+Pseudo-words: the occurrences of 1 to 5 words of a JSONL corpus (`text`) mixed under one name in uneven shares. Their
+vectors differ by more than those of a real word's senses, so the words are also moved together (`--nearness`: 1 would
+be one place).
 
 Printed for `find_senses`, with and without the vectors of the sentences, and for k-means that is told the true number:
 the mean adjusted Rand index of words of several senses (0 is chance, 1 the annotation), the share of words with the
@@ -111,7 +113,7 @@ def pseudo_words(corpus: Path, count: int, draw: random.Random) -> Iterator[Use]
 
 
 def encoded(uses: Iterator[Use], engine: Engine, most: int, draw: random.Random) -> dict[str, Word]:
-    """Return the words with the vectors of up to `most` uses; a use is left out if its place in the text has no token."""
+    """Return the words with the vectors of up to `most` uses; a use without a token is left out."""
     by_word: dict[str, list[Use]] = defaultdict(list)
     for use in uses:
         by_word[use.word].append(use)
@@ -169,9 +171,7 @@ def compare(words: dict[str, Word], *, each: bool) -> None:
                 print(f"  {name:24} {len(found):5} occurrences  senses {true} found {number}  Rand {score:.3f}")
         right = sum(count for (true, number), count in pairs.items() if true == number)
         seconds = (time.process_time() - began) / len(words)
-        print(
-            f"{label:21} Rand {np.mean(scores or [np.nan]):.3f}  right {right} of {len(words)}  {seconds:.2f} CPU s a word"
-        )
+        print(f"{label:21} Rand {np.mean(scores or [np.nan]):.3f}  right {right} of {len(words)}  {seconds:.2f} CPU s")
         print("  true -> found: " + ", ".join(f"{a} -> {b}: {n}" for (a, b), n in sorted(pairs.items())))
 
 

@@ -1,8 +1,9 @@
 """The space in which senses are looked for: a word's vectors and those of its sentences without what they share.
 
-Most of each vector is common to all occurrences of a word, so the mean is subtracted. What is left keeps its lengths: the
-mean is near the most frequent sense, whose occurrences would scatter in all directions at length 1. The sentence says what the text is about, which tells many senses apart. The first `DIMENSIONS` principal components of
-both, side by side, are kept: the others are mostly noise, in which distances drown.
+Most of each vector is common to all occurrences of a word, so the mean is subtracted. What is left keeps its lengths:
+the mean is near the most frequent sense, whose occurrences would scatter in all directions at length 1. The sentence
+says what the text is about, which tells many senses apart. The first `DIMENSIONS` principal components of both, side by
+side, are kept: the others are mostly noise, in which distances drown.
 """
 
 from __future__ import annotations
