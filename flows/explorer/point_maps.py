@@ -21,7 +21,7 @@ from polyseme.flows.explorer import kept_layouts
 from polyseme.flows.explorer.kept_layouts import Layout
 from polyseme.storage.sql.nearest import SentenceVectors
 from polyseme.tasks.analysis.layout import MOST_LANDMARKS, Keys, lay_landmarks, mixed, place
-from polyseme.tasks.analysis.senses import centred
+from polyseme.tasks.analysis.sense_space import centred
 from polyseme.tasks.arrays import Floats
 
 MOST_OCCURRENCES = 50_000

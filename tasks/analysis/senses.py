@@ -1,9 +1,8 @@
-"""Word senses: the occurrences of one word clustered by meaning. Knows vectors, not texts or lakes.
+"""Word senses: the occurrences of one word clustered by meaning, and their number. Knows vectors, not texts or lakes.
 
-Most of each vector is common to all occurrences of a word, so their mean is subtracted first; the rest is scaled to
-length 1 and clustered by k-means for every number of clusters. The quality of a clustering is its mean silhouette
-(Rousseeuw 1987, cosine). The smallest number within `SLACK` of the best is chosen, or a single cluster if even the best
-is below `LEAST_SILHOUETTE`.
+In the space of `sense_space`, mixtures (`mixtures`) of 2 to `MOST_SENSES` groups are fitted. The quality of each is the
+mean silhouette (Rousseeuw 1987). The number with the best quality less `_price` is chosen; a single sense has the
+quality `ONE_SENSE`.
 """
 
 from __future__ import annotations
@@ -15,16 +14,14 @@ from math import log, sqrt
 
 import numpy as np
 
+from polyseme.tasks.analysis.mixtures import Mixture, mixtures
+from polyseme.tasks.analysis.sense_space import Space, centred, sense_space
 from polyseme.tasks.arrays import Floats, Ints, unit
 
 MOST_SENSES = 8
 LEAST_OCCURRENCES_A_SENSE = 3
-SLACK = 0.1
-"""Further splits raise the silhouette a little without finding more senses (seven words of examples/corpus)."""
-LEAST_SILHOUETTE = 0.1
-"""Below it clusters overlap so much that they mean nothing."""
-_FITTED_MOST = 1000
-"""The most occurrences to fit clusters to: silhouettes take quadratic time."""
+ONE_SENSE = 0.18
+"""What a single sense counts; chosen with `_price` on pseudo-words and annotated words (docs/sql.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +36,18 @@ class Senses:
     silhouette: float
 
 
-def find_senses(vectors: Floats) -> Senses:
-    """Cluster occurrences by their vectors `(occurrences, width)`. The same input gives the same clusters."""
+def find_senses(vectors: Floats, sentences: Floats | None = None) -> Senses:
+    """Cluster occurrences by their vectors `(occurrences, width)`. The same input gives the same clusters.
+
+    `sentences` are the vectors of the sentences they are in, as many rows of any width: with them senses are better.
+    """
     rows = centred(vectors)
     labels, silhouette = np.zeros(len(rows), np.int64), float("nan")
-    fitted = np.unique(np.linspace(0, max(len(rows) - 1, 0), min(len(rows), _FITTED_MOST)).astype(np.int64))
-    if len(rows) >= 2 * LEAST_OCCURRENCES_A_SENSE:
-        best = _best(rows[fitted])
-        if best is not None and best[1] >= LEAST_SILHOUETTE:
-            labels, silhouette = np.argmax(rows @ _centres(rows[fitted], best[0]).T, axis=1), best[1]
+    if len(np.unique(rows, axis=0)) >= 2 * LEAST_OCCURRENCES_A_SENSE:
+        space = sense_space(vectors, sentences)
+        best = _best(space)
+        if best is not None:
+            labels, silhouette = best[0].nearest(space.places), best[1]
     order = np.argsort(-np.bincount(labels), kind="stable")
     sense = np.argsort(order)[labels] + 1
     centres = _centres(rows, sense - 1)
@@ -85,34 +85,36 @@ def distinguishing(sentences: Sequence[Sequence[str]], senses: Sequence[int], *,
     return found
 
 
-def centred(vectors: Floats) -> Floats:
-    """Return vectors of length 1 less their mean, at length 1 again; equal vectors become zeros."""
-    rows = unit(vectors)
-    # Of equal vectors only rounding errors are left, which must not be scaled up.
-    return unit(rows - rows.mean(axis=0), least=1e-4) if len(rows) else rows
-
-
 def load_clustering() -> None:
     """Import scikit-learn, which `find_senses` needs and imports by itself: a second that others do not spend."""
+    import scipy.cluster.hierarchy  # noqa: F401
     import sklearn.cluster
     import sklearn.metrics  # noqa: F401
 
 
-def _best(rows: Floats) -> tuple[Ints, float] | None:
-    from sklearn.cluster import KMeans
+def _best(space: Space) -> tuple[Mixture, float] | None:
+    """Return the chosen mixture and its silhouette, None for a single sense."""
     from sklearn.metrics import silhouette_score
     from threadpoolctl import threadpool_limits
 
-    if len(np.unique(rows, axis=0)) < 2 * LEAST_OCCURRENCES_A_SENSE:
-        return None
-    clusterings: list[tuple[Ints, float]] = []
+    points = space.places[space.fitted]
+    chosen, highest = None, ONE_SENSE
     # On a busy machine threads that wait for each other make so small a problem 13 times slower.
     with threadpool_limits(1):
-        for k in range(2, min(MOST_SENSES, len(rows) // LEAST_OCCURRENCES_A_SENSE) + 1):
-            labels = KMeans(k, n_init=10, random_state=0).fit_predict(rows)
-            clusterings.append((labels.astype(np.int64), float(silhouette_score(rows, labels, metric="cosine"))))
-    best = max(score for _, score in clusterings)
-    return next(clustering for clustering in clusterings if clustering[1] >= best - SLACK)
+        most = min(MOST_SENSES, len(points) // LEAST_OCCURRENCES_A_SENSE)
+        for k, mixture in mixtures(points, most).items():
+            labels = mixture.nearest(points)
+            if np.bincount(labels, minlength=k).min() < LEAST_OCCURRENCES_A_SENSE:
+                continue
+            silhouette = float(silhouette_score(points, labels))
+            if silhouette - _price(k) > highest:
+                chosen, highest = (mixture, silhouette), silhouette - _price(k)
+    return chosen
+
+
+def _price(k: int) -> float:
+    """Return what `k` senses must be better by: further splits raise the silhouette a little without finding senses."""
+    return 0.03 * log(k) - 0.04 * (k == 2)
 
 
 def _centres(rows: Floats, labels: Ints) -> Floats:

@@ -37,17 +37,22 @@ def vector_functions(width: int, unconfined: Callable[[Callable[[], None]], None
     `unconfined` makes a call in a thread that may write files: scikit-learn's import makes a semaphore.
     """
     vectors = f"FLOAT[{width}][]"
-    senses = _per_row(_senses, pa.list_(pa.struct(list(_SENSE.items()))))
+    two = [vectors, vectors]
+    senses = pa.list_(pa.struct(list(_SENSE.items())))
 
     def cluster_senses(lists: pa.ChunkedArray) -> pa.Array:
         unconfined(load_clustering)
-        return senses(lists)
+        return _per_row(_senses, senses)(lists)
+
+    def cluster_senses_in(lists: pa.ChunkedArray, sentences: pa.ChunkedArray) -> pa.Array:
+        unconfined(load_clustering)
+        return _per_rows(_senses, senses)(lists, sentences)
 
     yield "cluster_senses", cluster_senses, [vectors], sql_type(_SENSE)
+    yield "cluster_senses_in", cluster_senses_in, two, sql_type(_SENSE)
     yield "vector_spread", _per_row(_number(spread), pa.float64()), [vectors], "DOUBLE"
     mean = _per_row(lambda rows: rows.mean(axis=0) if len(rows) else None, pa.list_(pa.float32(), width))
     yield "mean_vector", mean, [vectors], f"FLOAT[{width}]"
-    two = [vectors, vectors]
     yield "pairwise_distance", _per_rows(_number(pairwise_distance), pa.float64()), two, "DOUBLE"
     yield "prototype_distance", _per_rows(_number(prototype_distance), pa.float64()), two, "DOUBLE"
     yield "order_score", _per_row(_number(order_score), pa.float64()), [vectors], "DOUBLE"
@@ -59,8 +64,8 @@ def sql_type(fields: dict[str, pa.DataType]) -> str:
     return f"STRUCT({', '.join(f'{name} {_SQL_TYPES[kind]}' for name, kind in fields.items())})[]"
 
 
-def _senses(vectors: Floats) -> list[dict[str, object]]:
-    found, places = find_senses(vectors), sense_map(vectors)
+def _senses(vectors: Floats, sentences: Floats | None = None) -> list[dict[str, object]]:
+    found, places = find_senses(vectors, sentences), sense_map(vectors)
     silhouette = None if np.isnan(found.silhouette) else found.silhouette
     rows = zip(found.sense.tolist(), found.typicality.tolist(), places.tolist(), strict=True)
     return [{"sense": s, "typicality": t, "silhouette": silhouette, "x": x, "y": y} for s, t, (x, y) in rows]

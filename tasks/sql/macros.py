@@ -51,10 +51,12 @@ def _senses(suffix: str) -> str:
     return f"""
 CREATE MACRO "senses{suffix}"(word, by_lemma := false) AS TABLE
 WITH numbered AS (
-    SELECT o.*, row_number() OVER (ORDER BY o.doc_id, o.sentence_index, o.word_index) AS n
+    SELECT o.*, s.text, s.char_start AS sentence_start, s.embedding AS context,
+           row_number() OVER (ORDER BY o.doc_id, o.sentence_index, o.word_index) AS n
     FROM "occurrences{suffix}"(word, by_lemma := by_lemma) AS o
+    JOIN "sentences{suffix}" AS s ON s.doc_id = o.doc_id AND s.sentence_index = o.sentence_index
 ), grouped AS (
-    SELECT "cluster_senses{suffix}"(list(embedding ORDER BY n)) AS found FROM numbered
+    SELECT "cluster_senses_in{suffix}"(list(embedding ORDER BY n), list(context ORDER BY n)) AS found FROM numbered
 ), sense AS (
     SELECT unnest(found, recursive := true), generate_subscripts(found, 1) AS n FROM grouped
 )
@@ -64,14 +66,13 @@ SELECT
     row_number() OVER (PARTITION BY sense.sense ORDER BY sense.typicality DESC, o.n) AS rank,
     sense.typicality,
     sense.silhouette,
-    substr(s.text, 1, o.char_start - s.char_start) AS text_before,
+    substr(o.text, 1, o.char_start - o.sentence_start) AS text_before,
     o.word,
-    substr(s.text, o.char_end - s.char_start + 1) AS text_after,
+    substr(o.text, o.char_end - o.sentence_start + 1) AS text_after,
     o.doc_id, o.title, o.sentence_index, o.word_index,
     sense.x, sense.y
 FROM numbered AS o
 JOIN sense ON sense.n = o.n
-JOIN "sentences{suffix}" AS s ON s.doc_id = o.doc_id AND s.sentence_index = o.sentence_index
 ORDER BY sense.sense, rank"""
 
 

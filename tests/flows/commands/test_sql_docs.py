@@ -25,7 +25,7 @@ EXAMPLES = [
 ]
 INNER = {
     "nearest_rows", "nearest_words", "mean_vector",
-    "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "vector_spread",
+    "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "cluster_senses_in", "vector_spread",
     "pairwise_distance", "prototype_distance", "find_breaks", "drift_of_slices", "drift_of_words",
     "in_text", "matches", "word_counts",
 }  # fmt: skip

@@ -26,6 +26,36 @@ def test_groups_are_found_and_numbered_by_size(sizes: tuple[int, ...]) -> None:
     assert (found.typicality > 0.5).all()
 
 
+@pytest.mark.parametrize("sizes", [(60, 5), (80, 12, 6)])
+def test_rare_groups_are_found(sizes: tuple[int, ...]) -> None:
+    vectors, labels = groups(*sizes)
+    assert (find_senses(vectors).sense == labels + 1).all()
+
+
+def test_sentences_tell_apart_what_words_do_not() -> None:
+    sentences, labels = groups(20, 12, noise=0.5)
+    words = np.random.default_rng(1).standard_normal((32, 16)).astype(np.float32)
+    assert (find_senses(words, sentences).sense == labels + 1).all()
+
+
+def test_the_order_of_occurrences_changes_no_group() -> None:
+    vectors, _ = groups(25, 14, 9, noise=1.0)
+    order = np.random.default_rng(2).permutation(len(vectors))
+    assert (find_senses(vectors[order]).sense == find_senses(vectors).sense[order]).all()
+
+
+def test_the_same_input_gives_the_same_senses() -> None:
+    vectors, _ = groups(30, 20, noise=1.5)
+    first, second = find_senses(vectors), find_senses(vectors)
+    assert (first.sense == second.sense).all()
+    assert (first.typicality == second.typicality).all()
+
+
+def test_every_sense_has_three_occurrences() -> None:
+    vectors, _ = groups(20, 2, 1)
+    assert np.bincount(find_senses(vectors).sense)[1:].min() >= 3
+
+
 def test_one_cloud_is_one_sense() -> None:
     vectors = np.random.default_rng(0).standard_normal((60, 32)).astype(np.float32)
     found = find_senses(vectors)
