@@ -39,8 +39,8 @@ def explore(
     """Look at the lake in a browser: documents and their coherence, words and their senses, SQL.
 
     Serves pages on this machine until Ctrl-C. They load nothing from the network, write nothing to the lake, and
-    follow it as it changes. Each has an address that can be kept, and the same with .json, .csv or .parquet is its
-    data.
+    follow it as it changes. Each has an address that can be kept, and the same address with .json, .csv or .parquet is
+    its data.
 
     Example: polyseme explore --lake ./lake
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from polyseme.flows import settings
 from polyseme.flows.explorer import kept_layouts
 from polyseme.flows.explorer.app import application
 from polyseme.flows.explorer.live_lake import LiveLake
@@ -253,3 +254,11 @@ def test_a_sentence_that_arrives_moves_no_other(tmp_path: Path, cache: Path) -> 
 
     now = placed(after)
     assert all(np.abs(now[key] - place).max() < 1e-4 for key, place in placed(before).items())
+
+
+def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user whom no file names
+    assert settings.cache_folder() is None
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert settings.cache_folder() is None
