@@ -26,6 +26,10 @@ from tests.flows.test_cli import polyseme
 
 COMMANDS = [name for name in app if not name.startswith("-")]
 DIFFERENT = {
+    "--at-least": "occurrences of a word that is listed, or of both slices together",
+    "--encoding": "backfill: what to encode as; compare: the first of two",
+    "--format": "sql shortens vectors; look-ups have none",
+    "--other": "compare: an encoding; else what is evaluated beside a model",
     "--from": "backfill: the encoding whose texts are taken; restore: a backup",
     "--dry-run": "vacuum lists files; the others count documents",
     "--k": "hits, occurrences of a sense, candidates for a mask",
