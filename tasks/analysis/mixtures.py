@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from polyseme.tasks.arrays import Floats, Ints
 
+_Doubles = npt.NDArray[np.float64]
 _STEPS = 50
 
 
@@ -18,20 +20,21 @@ _STEPS = 50
 class Mixture:
     """Centres `(groups, dimensions)`, the shares of the groups, the variance they have in common."""
 
-    centres: Floats
-    shares: Floats
+    centres: _Doubles
+    shares: _Doubles
     variance: float
 
-    def log_densities(self, points: Floats) -> Floats:
+    def log_densities(self, points: Floats | _Doubles) -> _Doubles:
         """Return `(points, groups)`: the logarithm of share times density."""
         squares = (points**2).sum(axis=1)[:, None] - 2 * points @ self.centres.T + (self.centres**2).sum(axis=1)
         constant = points.shape[1] * np.log(2 * np.pi * self.variance)
-        densities: Floats = np.log(self.shares) - 0.5 * np.maximum(squares, 0) / self.variance - 0.5 * constant
+        densities: _Doubles = np.log(self.shares) - 0.5 * np.maximum(squares, 0) / self.variance - 0.5 * constant
         return densities
 
     def nearest(self, points: Floats) -> Ints:
         """Return the most likely group of each point."""
-        return self.log_densities(points).argmax(axis=1)
+        found: Ints = self.log_densities(points).argmax(axis=1)
+        return found
 
 
 def mixtures(points: Floats, most: int) -> dict[int, Mixture]:
@@ -49,7 +52,7 @@ def mixtures(points: Floats, most: int) -> dict[int, Mixture]:
     return found
 
 
-def _expect_and_maximise(points: Floats, labels: Ints, k: int) -> tuple[float, Mixture]:
+def _expect_and_maximise(points: _Doubles, labels: Ints, k: int) -> tuple[float, Mixture]:
     """Return log-likelihood and mixture after EM from `labels`."""
     count, width = points.shape
     weights = np.eye(k)[labels] * 0.95 + 0.05 / k

@@ -149,8 +149,7 @@ class Queries:
             placed = self._with_place(error, sql, given)
             if absent_column(placed) is None:
                 raise placed from None
-            said = in_our_words(placed, self.connection.cursor(), sql)
-            raise PolysemeError(f"DuckDB could not run the query: {said}") from error
+            raise PolysemeError(in_our_words(placed, self.connection.cursor(), sql)) from error
 
     def _with_place(self, error: duckdb.Error, sql: str, parameters: dict[str, object] | None) -> duckdb.Error:
         """Return an error with the line and a mark at the place, which that of a relation lacks. Nothing has run."""

@@ -26,7 +26,13 @@ from tests.flows.test_cli import polyseme
 
 COMMANDS = [name for name in app if not name.startswith("-")]
 DIFFERENT = {
-    "--format": "vectors of sql are shortened in a table",
+    "--at-least": "occurrences of a word that is listed, in both slices, or together",
+    "--encoding": "backfill: what to encode as; compare: the first of two",
+    "--format": "sql shortens vectors; look-ups have none",
+    "--other": "compare: an encoding; else what is evaluated beside a model",
+    "--against": "a condition; of compare also the word rest",
+    "--export": "explore: pages as files; drift: uses of a word for annotators",
+    "--title": "of the explorer's pages; of a report",
     "--from": "backfill: the encoding whose texts are taken; restore: a backup",
     "--by": "what documents are ranked by, or cut into slices by",
     "--dry-run": "vacuum lists files; the others count documents",
