@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from polyseme.flows.commands.options.lake import LakeOptions, Where
 from polyseme.flows.commands.options.lemmas import ByLemma
 from polyseme.flows.commands.options.results import ResultOptions
 from polyseme.flows.commands.options.running import Timeout
-from polyseme.flows.commands.words import CRITICAL, slices
+from polyseme.flows.commands.words import slices
 from polyseme.flows.display.output import Format, write_table
 from polyseme.flows.display.terminal import show
 from polyseme.storage.errors import UsageError
+from polyseme.storage.sql.bench.frequencies import CRITICAL
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,11 +30,6 @@ QUALIFY row_number() OVER (
     PARTITION BY found.log_ratio > 0 ORDER BY abs(found.log_ratio) DESC, log_likelihood DESC, word
 ) <= {k}
 ORDER BY abs(found.log_ratio) DESC, log_likelihood DESC, word"""
-_VECTORS = """
-SELECT a.embedding AS here, b.embedding AS there
-FROM {sentences} AS a
-JOIN {other_sentences} AS b ON b.doc_id = a.doc_id AND b.sentence_index = a.sentence_index AND b.text = a.text
-ORDER BY hash(a.doc_id, a.sentence_index), a.doc_id, a.sentence_index LIMIT {sample}"""
 _COLUMNS = ("kind", "name", "value", "other_value", "log_likelihood", "log_ratio")
 
 
@@ -115,27 +111,16 @@ def _of_encodings(
     queries: Queries, place: Lake, encoding: str, other: str, *, sample: int, timeout: float | None
 ) -> list[dict[str, Any]]:
     from polyseme.storage.catalog import Catalog
-    from polyseme.storage.sql.literals import quote_name
     from polyseme.storage.sql.selection import find_encoding
-    from polyseme.storage.sql.vectors import vectors
-    from polyseme.tasks.analysis.agreement import neighbour_overlap, similarity_correlation
+    from polyseme.tasks.sql.encoding_agreement import agreement
 
     if sample < 1:
         raise UsageError(f"--sample must be at least 1, got {sample}.")
     with Catalog.open(place) as catalog:
         snapshot = catalog.snapshot()
-    names = [quote_name(f"sentences_{find_encoding(snapshot, name).name}") for name in (encoding, other)]
-    table = queries.table(_VECTORS.format(sentences=names[0], other_sentences=names[1], sample=sample), timeout=timeout)
-    here, there = vectors(table, "here"), vectors(table, "there")
-    figures = {
-        "sentences_compared": float(len(here)),
-        "overlap_at_10": neighbour_overlap(here, there),
-        "similarity_correlation": similarity_correlation(here, there),
-    }
-    return [
-        {"kind": "figure", "name": name, "value": None if math.isnan(value) else value}
-        for name, value in figures.items()
-    ]
+    first, second = (find_encoding(snapshot, name).name for name in (encoding, other))
+    figures = agreement(partial(queries.table, timeout=timeout), first, second, sample=sample)
+    return [{"kind": "figure", "name": name, "value": value} for name, value in figures.items()]
 
 
 def _write(rows: list[dict[str, Any]], form: Format) -> None:

@@ -14,12 +14,11 @@ from polyseme.flows.display.not_found import OF_TEXT, not_found
 from polyseme.flows.display.output import write_table
 from polyseme.flows.display.terminal import note
 from polyseme.storage.errors import UsageError
+from polyseme.storage.sql.bench.frequencies import CRITICAL
 
 if TYPE_CHECKING:
     from polyseme.tasks.sql.execution import Queries
 
-CRITICAL = 15.13
-"""What G2 exceeds by chance in one of 10,000 words (chi-squared, one degree of freedom)."""
 REST = "rest"
 _ALL = "['*']"
 _IDS = "(SELECT coalesce(list(doc_id), []) FROM {})"

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from polyseme.flows.explorer.page import Page
-from polyseme.flows.explorer.pages import document, documents, map, overview, rejects, runs, sense, sentence, sql, word
+from polyseme.flows.explorer.pages import (
+    compare,
+    document,
+    documents,
+    drift,
+    map,
+    overview,
+    rejects,
+    runs,
+    sense,
+    sentence,
+    sql,
+    word,
+)
 
-PAGES: dict[str, Page] = {
-    module.PAGE.name: module.PAGE
-    for module in (overview, documents, document, map, word, sense, sentence, sql, runs, rejects)
-}
+_MODULES = (overview, documents, document, map, word, sense, drift, sentence, compare, sql, runs, rejects)
+PAGES: dict[str, Page] = {module.PAGE.name: module.PAGE for module in _MODULES}

@@ -19,14 +19,24 @@ SELECT $key AS key, metadata->>('$."' || $key || '"') AS value, count(*) AS docu
 GROUP BY value HAVING value IS NOT NULL ORDER BY documents DESC, value LIMIT {_MOST_VALUES}"""
 
 
+def keys(lake: Asked) -> list[str]:
+    """Return the keys of the metadata that have few values, those of most documents first."""
+    return [row["key"] for row in lake.rows(_KEYS)]
+
+
+def path_of(key: str) -> str:
+    """Return where a key of the metadata is found, as DuckDB's JSON functions take it."""
+    return f'$."{key}"'
+
+
 def facets(lake: Asked) -> dict[str, list[dict[str, Any]]]:
     """Return the keys, each with its most frequent values and how many documents have them."""
-    return {row["key"]: lake.rows(_VALUES, key=row["key"]) for row in lake.rows(_KEYS)}
+    return {key: lake.rows(_VALUES, key=key) for key in keys(lake)}
 
 
 def chosen(values: dict[str, str]) -> tuple[str, dict[str, str]]:
     """Return a condition on documents `d` that have these values of the metadata, and its parameters."""
     named = {f"value_{i}": value for i, value in enumerate(values.values())}
-    named |= {f"key_{i}": f'$."{key}"' for i, key in enumerate(values)}
+    named |= {f"key_{i}": path_of(key) for i, key in enumerate(values)}
     meets = ", ".join(f"d.metadata->>$key_{i} = $value_{i}" for i in range(len(values)))
     return f"list_bool_and([true, {meets}])", named

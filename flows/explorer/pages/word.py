@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from polyseme.flows.explorer.page import AbsentError, Asked, Content, Page, Parameters
+from polyseme.flows.explorer.pages.facets import keys, path_of
 
 A_PAGE = 50
 MOST_GROUPED = 20_000
@@ -19,6 +20,16 @@ SELECT substr(s.text, 1, o.char_start - s.char_start) AS text_before, o.word,
 FROM occurrences($word, by_lemma := $by_lemma) AS o
 JOIN sentences AS s ON s.doc_id = o.doc_id AND s.sentence_index = o.sentence_index
 ORDER BY {order}, o.doc_id, o.sentence_index, o.word_index LIMIT {limit} OFFSET {offset}"""
+_TEXT_COUNTS = """
+SELECT count(*) AS occurrences, count(DISTINCT doc_id) AS documents,
+       list_sort(list(DISTINCT keyword))[:20] AS forms
+FROM kwic($word, width := 1)"""
+_TEXT_CONCORDANCE = """
+SELECT o.text_before, o.keyword AS word, o.text_after, o.title, o.doc_id, o.sentence_index
+FROM kwic($word, width := 90) AS o
+ORDER BY {order}, o.doc_id, o.sentence_index, o.char_start LIMIT {limit} OFFSET {offset}"""
+"""Where a lake does not keep the word, from the text of its sentences."""
+_NEIGHBOURS = "FROM neighbours($word, k := 15, by_lemma := $by_lemma)"
 _ORDERS = {
     "document": "lower(coalesce(o.title, o.doc_id))",
     "left": "list_reverse(string_split(trim(lower(text_before)), ' '))",
@@ -37,37 +48,41 @@ JOIN (
     FROM words AS w JOIN documents AS d ON d.doc_id = w.doc_id GROUP BY value
 ) AS t ON t.value = coalesce(d.metadata->>$path, '(none)')
 GROUP BY ALL ORDER BY per_million DESC, value LIMIT 40"""
-_KEYS = """
-WITH key AS (SELECT unnest(json_keys(metadata)) AS key, metadata FROM documents WHERE metadata IS NOT NULL)
-SELECT key FROM key WHERE NOT contains(key, '"')
-GROUP BY key HAVING count(DISTINCT metadata->>('$."' || key || '"')) BETWEEN 2 AND 200 ORDER BY count(*) DESC, key"""
 
 
 def load(lake: Asked, parameters: Parameters) -> Content:
     """Return what is known of a word. Raises AbsentError if it does not occur."""
     word, by_lemma = parameters.required("w", "word"), parameters.text("lemma") == "1"
     (counts,) = lake.rows(_COUNTS, word=word, by_lemma=by_lemma)
+    has_vectors = counts["occurrences"] > 0
+    if not has_vectors and not by_lemma:
+        (counts,) = lake.rows(_TEXT_COUNTS, word=word)
     if not counts["occurrences"]:
-        raise AbsentError(
-            f"{word[:100]!r} does not occur in the lake, or was not kept: see the words it was made with."
-        )
+        raise AbsentError(f"{word[:100]!r} does not occur in the lake{' as a lemma' if by_lemma else ''}.")
     order = parameters.choice("sort", tuple(_ORDERS))
     page = parameters.number("page", 1, least=1)
-    concordance = _CONCORDANCE.format(order=_ORDERS[order], limit=A_PAGE, offset=A_PAGE * (page - 1))
-    tables: dict[str, pa.Table] = {"concordance": lake.ask(concordance, word=word, by_lemma=by_lemma)}
-    keys = [row["key"] for row in lake.rows(_KEYS)]
-    by = parameters.text("by", keys[0] if keys else "")
-    if by:
-        tables["frequency"] = lake.ask(_BY, path=f'$."{by}"', word=word, by_lemma=by_lemma)
-    grouped = counts["occurrences"] <= MOST_GROUPED or parameters.text("senses") == "all"
+    part = {"order": _ORDERS[order], "limit": A_PAGE, "offset": A_PAGE * (page - 1)}
+    tables: dict[str, pa.Table] = {}
+    if has_vectors:
+        tables["concordance"] = lake.ask(_CONCORDANCE.format(**part), word=word, by_lemma=by_lemma)
+    else:
+        tables["concordance"] = lake.ask(_TEXT_CONCORDANCE.format(**part), word=word)
+    known = keys(lake)
+    by = parameters.text("by", known[0] if known else "")
+    if by and has_vectors:
+        tables["frequency"] = lake.ask(_BY, path=path_of(by), word=word, by_lemma=by_lemma)
+    if has_vectors and parameters.text("near") == "1":
+        tables["neighbours"] = lake.ask(_NEIGHBOURS, word=word, by_lemma=by_lemma)
+    grouped = has_vectors and (counts["occurrences"] <= MOST_GROUPED or parameters.text("senses") == "all")
     if grouped:
         tables["senses"] = lake.ask(_SENSES, word=word, by_lemma=by_lemma)
     return Content(
         word,
         tables,
         {"word": word, "lemma": by_lemma, "counts": counts, "page": page, "sort": order,
-         "orders": tuple(_ORDERS), "pages": -(-counts["occurrences"] // A_PAGE), "keys": keys, "by": by,
-         "groups": _groups(tables["senses"]) if grouped else [], "grouped": grouped, "most_grouped": MOST_GROUPED},
+         "orders": tuple(_ORDERS), "pages": -(-counts["occurrences"] // A_PAGE), "keys": known, "by": by,
+         "groups": _groups(tables["senses"]) if grouped else [], "has_vectors": has_vectors,
+         "most_grouped": MOST_GROUPED},
     )  # fmt: skip
 
 

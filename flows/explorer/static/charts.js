@@ -40,6 +40,16 @@
           Plot.tip(rows, Plot.pointer({ x: "x", y: "y",
             title: (d) => `${d.text_before.slice(-60)}»${d.word}«${d.text_after.slice(0, 60)}` }))] });
     },
+    shares: (rows) =>
+      Plot.plot({ ...COMMON, height: 40 + 26 * new Set(rows.map((d) => d.slice)).size, marginLeft: 160,
+        x: { label: "share of occurrences", percent: true }, y: { label: null, domain: [...new Set(rows.map((d) => d.slice))] },
+        color: { type: "categorical", scheme: "Observable10", domain: [...new Set(rows.map((d) => d.sense))].sort((a, b) => a - b) },
+        marks: [Plot.barX(rows, { x: "share", y: "slice", fill: "sense", tip: true }),
+          Plot.text(rows, Plot.stackX({ x: "share", y: "slice", text: (d) => (d.share > 0.06 ? `sense ${d.sense}` : ""), fill: "white", stroke: "black", strokeWidth: 2 }))] }),
+    keywords: (rows) =>
+      Plot.plot({ ...COMMON, height: 40 + 18 * rows.length, marginLeft: 140, x: { grid: true, label: "log ratio" },
+        y: { label: null, domain: rows.map((d) => d.word) },
+        marks: [Plot.barX(rows, { x: "log_ratio", y: "word", fill: (d) => (d.log_ratio < 0 ? "var(--accent)" : "var(--link)"), tip: true }), Plot.ruleX([0])] }),
     answer: (rows) => rows.length > 1 && answer(rows),
   };
 

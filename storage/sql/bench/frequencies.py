@@ -11,6 +11,9 @@ from __future__ import annotations
 from polyseme.storage.sql.literals import quote
 from polyseme.storage.sql.word_lookup import WORD, form_of, key_of_form, quick_key
 
+CRITICAL = 15.13
+"""What G2 exceeds by chance in one of 10,000 words (chi-squared, one degree of freedom)."""
+
 
 def word_counts_macro(suffix: str, *, every_word: bool, has_older: bool) -> str:
     """Return the statement for how often each document has each word, or lemma: `doc_id`, `word`, `n`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from io import BytesIO, StringIO
 from urllib.parse import parse_qsl, urlsplit
 
@@ -10,18 +11,32 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from polyseme.flows.explorer.app import application
 from polyseme.flows.explorer.live_lake import LiveLake
 from polyseme.flows.explorer.pages.all_pages import PAGES
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
+from polyseme.storage.records import Outputs
+from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.sql.functions import ModelFunctions
 from tests import embedded_lakes
 from tests.flows.explorer.reading import Reading, assert_harmless
 
 ADDRESSES = (
-    "/", "/documents", "/document?id=river", "/word?w=bank", "/sense?w=bank&n=1", "/sentence?doc=river&i=0",
+    "/", "/documents", "/document?id=river", "/word?w=bank", "/word?w=bank&near=1", "/sense?w=bank&n=1",
+    "/drift?w=bank&by=n", "/sentence?doc=river&i=0", "/compare", "/compare?a=doc_id+LIKE+'%25i%25'",
     "/sql?q=FROM+sentences+LIMIT+2", "/runs", "/rejects",
 )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def two_encodings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """The explorer of a lake of six documents in two encodings."""
+    root = tmp_path_factory.mktemp("two") / "lake"
+    for number, config in enumerate((EngineConfig(), EngineConfig(layers="1"))):
+        lake = embedded_lakes.make(root, embedded_lakes.documents(), config=config, run_id=f"run{number}")
+    with LiveLake(lake, ModelFunctions) as live:
+        yield TestClient(application(live, title="Two"), base_url="http://127.0.0.1")
 
 
 def test_every_page_that_a_link_leads_to_is_there_and_harmless(explorer: TestClient) -> None:
@@ -69,6 +84,44 @@ def test_a_word_is_shown_with_its_senses_its_places_and_how_often(explorer: Test
     assert sum(row["occurrences"] for row in tables["frequency"]) == len(tables["concordance"])
 
 
+def test_a_word_in_slices_of_the_corpus(explorer: TestClient) -> None:
+    rows = explorer.get("/drift.json?w=bank&by=n&bins=2").json()["slices"]
+    assert len(rows) == 2
+    assert sum(row["occurrences"] for row in rows) == len(explorer.get("/word.json?w=bank").json()["senses"])
+    assert all(abs(sum(row["shares"]) - 1) < 1e-6 for row in rows)
+    assert rows[0]["apd"] is None
+    assert rows[1]["apd"] > 0
+
+
+def test_two_slices_are_compared_by_what_they_hold(explorer: TestClient) -> None:
+    found = explorer.get("/compare.json", params={"a": "doc_id IN ('river', 'canal')"}).json()
+    assert [row["documents"] for row in found["figures"]] == [2, 10]
+    other = explorer.get("/compare.json", params={"a": "doc_id = 'river'", "b": "doc_id = 'canal'"}).json()
+    assert [row["documents"] for row in other["figures"]] == [1, 1]
+
+
+def test_two_encodings_are_compared_by_the_sentences_they_find_alike(two_encodings: TestClient) -> None:
+    (found,) = two_encodings.get("/compare.json?encoding=polyseme_mini&other=polyseme_mini_layer1").json()["agreement"]
+    assert found["sentences_compared"] == 18
+    assert 0 < found["overlap_at_10"] <= 1
+    assert -1 <= found["similarity_correlation"] <= 1
+    assert "polyseme_mini_layer1" in two_encodings.get("/compare").text
+
+
+def test_a_lake_of_sentences_has_the_word_from_their_text(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    lake = embedded_lakes.make(tmp_path / "lake", embedded_lakes.documents(), outputs=Outputs(level="sentences"))
+    with LiveLake(lake, ModelFunctions) as live:
+        client = TestClient(application(live, title="Sentences"), base_url="http://127.0.0.1")
+        page = client.get("/word?w=the+bank")
+        assert page.status_code == 200
+        assert "does not keep vectors" in page.text
+        text = " ".join(embedded_lakes.TEXTS.values())
+        assert len(client.get("/word.json?w=bank").json()["concordance"]) == text.count("bank")
+        assert client.get("/sense?w=bank").status_code == 404
+        assert client.get("/drift?w=bank&by=n").status_code == 404
+        assert client.get("/sentence?doc=river&i=0").status_code == 200
+
+
 def test_a_phrase_and_another_case_are_found(explorer: TestClient) -> None:
     assert len(explorer.get("/word.json?w=the+BANK").json()["concordance"]) > 3
 
@@ -110,6 +163,12 @@ def test_the_nearest_sentences_do_not_have_the_sentence_itself(explorer: TestCli
         ("/sentence?doc=river&i=x", 400, "whole number"),
         ("/word?w=zyzzyva", 404, "does not occur"),
         ("/sense?w=bank&n=99", 404, "none is number 99"),
+        ("/drift?w=zyzzyva&by=n", 404, "occurs in no document"),
+        ("/drift?w=bank&by=n&bins=weeks", 400, "one of auto"),
+        ("/compare?a=nothing+here", 400, "condition"),
+        ("/compare?a=false", 400, "first condition"),
+        ("/compare?a=true", 400, "second condition"),
+        ("/compare?encoding=polyseme_mini&other=none", 404, "no encoding"),
         ("/documents?page=0", 400, "page has to be"),
         ("/documents?sort=upwards", 400, "one of title"),
         ("/documents?where=nothing+here", 400, "condition"),
@@ -153,8 +212,6 @@ def test_pages_follow_the_lake(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_empty_lake_has_pages_too(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    from polyseme.flows.explorer.app import application
-
     with Catalog.create_or_open(Lake(tmp_path / "lake")) as catalog, LiveLake(catalog.lake, ModelFunctions) as live:
         client = TestClient(application(live, title="Empty"), base_url="http://127.0.0.1")
         for place in ("/", "/documents", "/runs", "/rejects", "/sql"):

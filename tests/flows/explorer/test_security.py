@@ -70,7 +70,8 @@ def test_every_answer_says_what_a_browser_may_do(explorer: TestClient) -> None:
 @pytest.mark.parametrize("place", [
     "/word?w={}", "/document?id={}", "/sense?w={}", "/sentence?doc={}", "/documents?q={}", "/documents?where={}",
     "/documents?m.kind={}", "/documents?m.{}=1", "/sql?q={}", "/rejects?code={}", "/word?w=bank&by={}",
-    "/documents?sort={}", "/word.csv?w=bank&table={}", "/{}",
+    "/documents?sort={}", "/word.csv?w=bank&table={}", "/{}", "/drift?w={}", "/drift?w=bank&by={}",
+    "/compare?a={}", "/compare?a=true&b={}", "/compare?encoding={0}&other={0}", "/map?of=words&w={}",
 ])  # fmt: skip
 def test_no_parameter_is_obeyed(explorer: TestClient, place: str, attack: str) -> None:
     answer = explorer.get(place.format(quote(attack)))
