@@ -53,7 +53,7 @@ def write_rows(
     `ready` is called before anything is written, once the first rows are there.
     """
     if form == "table":
-        head = _head(rows, _TABLE_ROWS + 1)
+        head = head_of(rows, _TABLE_ROWS + 1)
         ready()
         if not rows.schema.names:
             show("Nothing.")
@@ -116,7 +116,7 @@ def distinct(names: list[str]) -> list[str]:
     return list(found)
 
 
-def _head(rows: pa.RecordBatchReader, most: int) -> pa.Table:
+def head_of(rows: pa.RecordBatchReader, most: int) -> pa.Table:
     """Return the first `most` rows as a table."""
     batches, count = [], 0
     for batch in rows:

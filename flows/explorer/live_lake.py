@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from polyseme.flows.display.output import head_of
 from polyseme.flows.explorer.point_maps import OCCURRENCES, Maps, PointMap, Progress
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
@@ -77,13 +78,7 @@ class LiveLake:
         found = [pa.table({})]
 
         def show(rows: pa.RecordBatchReader) -> None:
-            batches, count = [], 0
-            for batch in rows:
-                batches.append(batch)
-                count += batch.num_rows
-                if count >= most:
-                    break
-            found.append(pa.Table.from_batches(batches, rows.schema).slice(0, most))
+            found.append(head_of(rows, most))
 
         self._typed.use(lambda queries: queries.run(sql, show, timeout=self._timeout))
         return found[-1]
