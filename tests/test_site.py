@@ -1,4 +1,4 @@
-"""The documentation as a site: it has every page, its links and anchors hold, and it loads nothing from elsewhere."""
+"""The documentation as a site: it has every page, links and anchors hold, it asks no other host, and all can use it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,29 @@ import re
 import runpy
 import shutil
 import sys
+from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from tests import processes
 from tests.extras import require
+from tests.flows.explorer.browsing import axe, browser
 from tests.repository import ROOT
 
 CONF = ROOT / "docs" / "site"
 LOADING = {("script", "src"), ("img", "src"), ("source", "src"), ("iframe", "src"), ("link", "href"), ("use", "href")}
 """Attributes that a browser fetches without being asked; a `link` only if it is one of these."""
 FETCHED_LINKS = {"stylesheet", "icon", "preload", "prefetch", "preconnect", "dns-prefetch", "modulepreload", "manifest"}
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
+    "dark and narrow": {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
+}
+RULES = "{resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}"
 BUILD = ("-m", "sphinx", "--builder", "html", "--fail-on-warning", "--keep-going", "--quiet")
 
 
@@ -124,3 +132,42 @@ def test_a_link_that_leads_nowhere_fails_the_build(link: str, tmp_path: Path) ->
     (tmp_path / "README.md").write_text(f"# A page\n\n[there]({link})\n", "utf-8")
     with pytest.raises(Exception, match="nothing"):
         build(tmp_path, tmp_path / "broken")
+
+
+@pytest.fixture(scope="module", params=LOOKS)
+def view(request: pytest.FixtureRequest, site: Path) -> Iterator[Any]:
+    """A page of a browser, and what it asks for."""
+    with browser() as opened:
+        view = opened.new_page(**LOOKS[request.param])
+        view.asked = []
+        view.on("request", lambda asked: view.asked.append(asked.url))
+        yield view
+
+
+@pytest.mark.extra
+def test_no_page_is_wider_than_the_screen_or_asks_another_host(view: Any, site: Path) -> None:
+    wide = {}
+    for path in pages(site):
+        view.goto(path.as_uri())
+        wide[path.name] = view.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert {name: by for name, by in wide.items() if by > 0} == {}
+    assert view.asked
+    assert [url for url in view.asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize("name", ["index", "docs/api", "docs/configuration", "docs/gallery", "docs/sql", "search"])
+def test_a_page_breaks_no_rule_of_accessibility(view: Any, site: Path, name: str) -> None:
+    view.goto((site / f"{name}.html").as_uri())
+    view.evaluate(axe() + "; window.axe = axe; 0")
+    found = view.evaluate(f"axe.run({RULES})")["violations"]
+    assert [(rule["id"], [node["html"][:200] for node in rule["nodes"]][:3]) for rule in found] == []
+
+
+@pytest.mark.extra
+def test_the_keyboard_comes_to_the_text_first_and_the_search_finds_without_a_server(view: Any, site: Path) -> None:
+    view.goto((site / "docs" / "gallery.html").as_uri())
+    view.keyboard.press("Tab")
+    assert view.evaluate("document.activeElement.getAttribute('href')") == "#main-content"
+    view.goto(f"{(site / 'search.html').as_uri()}?q=concordance")
+    view.wait_for_selector("#search-results li a[href*='bench.html']")
