@@ -9,7 +9,7 @@ CHECKED := $(if $(filter no,$(HASHES)),true,$(BIN)/python .ci/hashes.py check $(
 # Tests run in so many processes, those of a file in one.
 WORKERS ?= 2
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
-.PHONY: vendor demo test test-rest test-all check bench rehearse torture install dev full clean
+.PHONY: vendor demo test test-rest test-all check docs bench rehearse torture install dev full clean
 
 install: $(VENV)/installed
 dev: $(VENV)/installed-dev
@@ -31,9 +31,14 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@$(CHECKED)
 	@touch $@
 
+$(VENV)/installed-docs: $(VENV)/installed
+	$(PIP) --editable '.[docs]'
+	@$(CHECKED)
+	@touch $@
+
 # Every extra, so that no test is skipped for want of one.
 $(VENV)/installed-full: $(VENV)/installed-dev
-	$(PIP) --editable '.[dev,all,parity,browser]'
+	$(PIP) --editable '.[dev,all,parity,browser,docs]'
 	@$(CHECKED)
 	@touch $@
 
@@ -59,6 +64,13 @@ check: dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/audit.py
+
+# The documentation as a site in `site/`, made anew: a link or an anchor that leads nowhere is an error, and all of them are
+# shown. Nothing is fetched, neither here nor by the pages.
+docs: $(VENV)/installed-docs
+	rm -rf site
+	$(BIN)/sphinx-build --builder html --fail-on-warning --quiet --conf-dir docs/site --doctree-dir build/site . site
+	@echo "The site is in site/: open site/index.html"
 
 # fastembed asks for huggingface-hub<2, which transformers 5 excludes; it runs with 2. What else it needs is in `bench`.
 bench: install
@@ -97,7 +109,7 @@ torture: dev
 	$(BIN)/python -m tests.hostile.fuzz --seconds 600    # ten minutes in all: names, catalogs, events and readers
 
 clean:
-	rm -rf $(VENV) demo-lake build *.egg-info
+	rm -rf $(VENV) demo-lake build site *.egg-info
 
 # What the explorer's pages load that others wrote, bundled anew from npm, with its licences. Needs Node; the result is in git.
 vendor:

@@ -54,7 +54,7 @@ def _command(name: str, command: App) -> Iterator[str]:
     if not options:
         return
     yield f"### `polyseme {name}`: table `[{name}]`\n"
-    yield "| option | key | environment | type | default | |\n|---|---|---|---|---|---|"
+    yield "| option | key | environment | type | default | meaning |\n|---|---|---|---|---|---|"
     for option in options:
         names = f"{_spellings(option)} | {_code(key(option))} | `{variable(option)}`"
         yield f"| {names} | {_kind(option)} | {_default(option)} | {_help(option)} |"
@@ -124,7 +124,7 @@ def _code(text: str | None) -> str:
 def _corpus(embed: list[Argument]) -> Iterator[str]:
     helps = {key(option): _help(option) for option in embed} | _CORPUS_HELP
     yield "### A corpus: table `[corpus.NAME]`\n"
-    yield "| key | type | default | |\n|---|---|---|---|"
+    yield "| key | type | default | meaning |\n|---|---|---|---|"
     for name, kind, default in corpus_keys():
         yield f"| `{name}` | {kind} | {_value(default)} | {helps[name]} |"
 

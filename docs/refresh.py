@@ -1,4 +1,4 @@
-"""The output blocks of docs/concepts.md, refreshed: each command runs on the lake of the example corpus.
+"""The output blocks of the guides, refreshed: each command and snippet runs on the lake of the example corpus.
 
     python docs/refresh.py
 
@@ -18,26 +18,38 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "concepts.md"
+PAGES = [ROOT / "docs" / name for name in ("concepts.md", "bench.md", "gallery.md")]
 SHOWN = re.compile(r"(```console\n\$ ([^\n]+)\n)(.+?)(?=```)", re.DOTALL)
+SNIPPET = re.compile(r"(```python\n([^`]+)```\n\n```text\n)(.+?)(?=```)", re.DOTALL)
 
 
 def main() -> None:
-    """Rewrite the page."""
+    """Rewrite the pages."""
     with tempfile.TemporaryDirectory() as folder:
         runpy.run_path(str(ROOT / "examples" / "tutorial.py"))["embed"](Path(folder) / "lake")
-        text = SHOWN.sub(lambda found: found[1] + printed(found[2], Path(folder)), PAGE.read_text("utf-8"))
-    PAGE.write_text(text, "utf-8")
+        (Path(folder) / "examples").symlink_to(ROOT / "examples")
+        for page in PAGES:
+            refresh(page, Path(folder))
 
 
-def printed(command: str, folder: Path) -> str:
-    """Return the output of `command` in a folder that has the lake, without blanks at the ends of lines."""
+def refresh(page: Path, folder: Path) -> None:
+    """Rewrite a page with what its commands and snippets print in a folder that has the lake."""
+    text = SHOWN.sub(lambda found: found[1] + printed(words(found[2]), folder), page.read_text("utf-8"))
+    page.write_text(SNIPPET.sub(lambda found: found[1] + printed(["-c", found[2]], folder), text), "utf-8")
+
+
+def words(command: str) -> list[str]:
+    """Return what Python is to run for a command of a page."""
     name, *arguments = shlex.split(command)
-    program = [str(ROOT / arguments.pop(0))] if name == "python" else ["-m", "polyseme"]
-    print(command[:100], file=sys.stderr)  # noqa: T201
+    return [str(ROOT / arguments[0]), *arguments[1:]] if name == "python" else ["-m", "polyseme", *arguments]
+
+
+def printed(program: list[str], folder: Path) -> str:
+    """Return the output of a program of Python, without blanks at the ends of lines."""
+    print(" ".join(program)[:100].replace("\n", " "), file=sys.stderr)  # noqa: T201
     done = subprocess.run(
-        [sys.executable, *program, *arguments], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True,
-        capture_output=True, text=True,
+        [sys.executable, *program], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True,
+        stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     lines = "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
     return re.sub(r"\n{3,}", "\n\n", lines) + "\n"

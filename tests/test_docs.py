@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 
+import polyseme
 from polyseme.storage.errors import UsageError
 from polyseme.storage.sql.connection import connect
 from tests.embedded_lakes import documents, make
@@ -124,6 +125,14 @@ def test_the_architecture_page_shows_every_module_once_with_a_summary() -> None:
 def test_the_configuration_page_has_the_reference_that_is_printed_from_the_commands(docs_on_path: None) -> None:
     reference = runpy.run_path(str(ROOT / "docs/configuration.py"))["reference"]()
     assert reference in (ROOT / "docs/configuration.md").read_text("utf-8"), "run python docs/configuration.py --write"
+
+
+def test_the_api_page_has_the_reference_that_is_printed_from_the_docstrings(docs_on_path: None) -> None:
+    api = runpy.run_path(str(ROOT / "docs/api.py"))
+    page = (ROOT / "docs/api.md").read_text("utf-8")
+    assert api["reference"]() in page, "run python docs/api.py --write"
+    names = re.findall(r"^### `(\w+)`$", page.partition("## What they return")[0], re.M)
+    assert sorted(names) == sorted(polyseme.__all__)
 
 
 @pytest.mark.parametrize(("place", "name_of"), [("environment", "variable"), ("file", "key")])

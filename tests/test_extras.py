@@ -10,7 +10,7 @@ from tests.repository import ROOT
 
 MARKS = {"extra", "slow", "server", "servers", "cluster", "torture"}
 """Of what `make test-rest` runs."""
-OF_DEVELOPERS = {"all", "bench", "browser", "dev", "parity"}
+OF_DEVELOPERS = {"all", "bench", "browser", "dev", "docs", "parity"}
 INSTALLED = "'torch'"
 """Skipped without it on a bare machine alone."""
 
