@@ -69,7 +69,7 @@ check: dev
 # shown. Nothing is fetched, neither here nor by the pages.
 docs: $(VENV)/installed-docs
 	rm -rf site
-	$(BIN)/sphinx-build --builder html --fail-on-warning --quiet --conf-dir docs/site --doctree-dir build/site . site
+	$(BIN)/sphinx-build --builder html --fresh-env --fail-on-warning --quiet --conf-dir docs/site --doctree-dir build/site . site
 	@echo "The site is in site/: open site/index.html"
 
 # fastembed asks for huggingface-hub<2, which transformers 5 excludes; it runs with 2. What else it needs is in `bench`.

@@ -98,7 +98,8 @@ def _add_navigation(app: Sphinx, page: str, source: list[str]) -> None:
     """Put the pages' order behind the text of the README, where nobody reads it there."""
     if page == HOME:
         for caption, pages in NAVIGATION.items():
-            entries = "\n".join(f"/{each}" for each in pages)
+            home = ["What it is <self>"] if caption == "Start" else []
+            entries = "\n".join([*home, *(f"/{each}" for each in pages)])
             source[0] += f"\n\n```{{toctree}}\n:caption: {caption}\n:hidden:\n\n{entries}\n```\n"
 
 
