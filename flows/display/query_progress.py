@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+from polyseme.storage.wording import many
 from polyseme.tasks.sql.execution import Queries
 
 _AFTER_SECONDS = 2.0
@@ -66,5 +67,5 @@ class QueryProgress:
 def progress_line(seconds: float, percent: float | None, tokens: int) -> str:
     """Return what is known of a query: `12 s, 43 % of its rows, 3,204 tokens encoded (Ctrl-C stops it)`."""
     rows = [] if percent is None else [f"{percent:.0f} % of its rows"]
-    encoded = [f"{tokens:,} tokens encoded"] if tokens else []
+    encoded = [f"{many(tokens, 'tokens')} encoded"] if tokens else []
     return f"{', '.join([f'{seconds:.0f} s', *rows, *encoded])} (Ctrl-C stops it)"

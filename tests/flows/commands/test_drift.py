@@ -114,7 +114,7 @@ def test_the_picture_has_a_bar_a_slice(capfd: pytest.CaptureFixture[str], lake: 
         (["bank", "--by", "title; DROP TABLE x"], 2, "--by takes an expression"),
         (["bank", "--by", "title", "--where", "true"], 2, "Say what to compare"),
         (["bank", "--where", "true", "--against", "true"], 2, "meet both"),
-        (["bank", "--where", "nothing = 1"], 2, "names a column"),
+        (["bank", "--where", "nothing = 1"], 2, "is no column of documents"),
         (["bank", "--by", "metadata.year", "--bins", "many"], 2, "say no slices"),
         (["bank", "--where", "true", "--bins", "3"], 2, "--bins cuts"),
         (["--rank", "--by", "title"], 2, "compares two slices, and title has 9"),

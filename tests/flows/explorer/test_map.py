@@ -161,7 +161,7 @@ def test_points_that_are_known_are_not_sent_again(explorer: TestClient) -> None:
         (f"of=sentences&rows={'1,' * 5000}1", "rows takes"),
         ("of=sentences&rows=1&version=older", "has changed"),
         ("of=sentences&where=1); DROP VIEW sentences; --", "SQL condition"),
-        ("of=sentences&where=nothing", "does not have"),
+        ("of=sentences&where=nothing", "is no column of documents"),
         ("of=words", "needs ?w="),
         ("of=everything", "one of"),
     ],

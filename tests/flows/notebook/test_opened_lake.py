@@ -138,7 +138,7 @@ def test_it_reads_only_and_errors_are_those_of_elsewhere(lake: OpenedLake, tmp_p
         len(lake.nearest("water", 0))
     with pytest.raises(UsageError, match="no column embedding"):
         lake.runs.numpy()
-    with pytest.raises(UsageError, match="names a column that documents does not have"):
+    with pytest.raises(UsageError, match="is no column of documents"):
         len(lake.nearest("water", where="no_such_column = 1"))
     with pytest.raises(LakeError):
         polyseme.open(tmp_path / "nothing")
