@@ -34,8 +34,7 @@ def senses(
     """Group the occurrences of WORD by sense, and show the most typical of each in their sentences.
 
     The number of senses is the one whose grouping has the best mean silhouette, less a small price for more than two;
-    below about 0.15 the word has one sense. Exit code 1 if it
-    does not occur; stderr says why.
+    below about 0.15 the word has one sense. Exit code 1 if it does not occur; stderr says why.
 
     Example: polyseme senses bank -k 3 --plot bank.svg
 
