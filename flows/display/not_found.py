@@ -134,7 +134,7 @@ def cost_text(cost: Cost, found: Lacking) -> str:
     # On another kind of device, say, or on a GPU, which pools sentences itself if no words are wanted.
     copied = cost.sentences <= found.sentences
     more = "" if copied else f" ({cost.sentences:,} sentences, since what is stored of them cannot be copied here)"
-    took = f", about {duration(cost.seconds)} at the {cost.tokens_per_second:,.0f} tokens/s measured now"
+    took = f", about {duration(cost.seconds)} of encoding at the {cost.tokens_per_second:,.0f} tokens/s measured now"
     tokens, documents = many(cost.tokens, "tokens"), many(found.documents, "documents")
     return f"about {tokens} of {documents} to run{more}{took if cost.tokens_per_second else ''}"
 

@@ -106,8 +106,8 @@ def test_without_the_option_what_it_would_run_is_said_and_nothing_is_run(
     assert (code, out) == (1, "[]\n")
     said = (
         r"'bank' is in 12 sentences, but the lake has no vectors of it: it keeps sentences only\. --encode encodes it "
-        r"first: about (\d+) tokens of 7 documents to run, about \S+ at the [\d,]+ tokens/s measured now\. All words: "
-        rf"polyseme backfill --level words --lake {re.escape(str(root))}\n"
+        r"first: about (\d+) tokens of 7 documents to run, about \S+ of encoding at the [\d,]+ tokens/s measured now\. "
+        rf"All words: polyseme backfill --level words --lake {re.escape(str(root))}\n"
     )
     match = re.fullmatch(said, err)
     assert match, err
