@@ -39,6 +39,8 @@ SELECT word_lower AS form, count(*) AS n FROM words WHERE lemma = word_key($word
 GROUP BY form ORDER BY n DESC, form LIMIT 5"""
 _COUNT = "SELECT count(*) AS n FROM occurrences($word, by_lemma := {by_lemma})"
 _IN_TEXT = "SELECT count(DISTINCT (doc_id, sentence_index)) AS n FROM in_text($word)"
+_PLACES = "SELECT count(*) AS n FROM in_text($word)"
+_IN_SELECTION = f"{_PLACES} WHERE doc_id IN (SELECT doc_id FROM selected_documents)"
 _SIMILAR = """
 WITH form AS (
     SELECT form, count(*) AS n FROM (
@@ -72,8 +74,8 @@ def absence(
 ) -> str:  # fmt: skip
     """Return why a word or phrase has no occurrences in the lake at `place`, and what to do about it.
 
-    `selected` says that it was looked for in some documents only. `encoding_it` says how the command that looked for it
-    would encode it.
+    `selected` says that it was looked for in the view `selected_documents` only. `encoding_it` says how the command
+    that looked for it would encode it.
     """
 
     from polyseme.flows.runs.on_demand import lacking
@@ -81,7 +83,8 @@ def absence(
     def ask(sql: str, **more: object) -> list[dict[str, Any]]:
         return queries.ask(sql, timeout=timeout, **more)
 
-    if selected and (elsewhere := ask(_COUNT.format(by_lemma=str(by_lemma).lower()), word=word)[0]["n"]):
+    in_text = not by_lemma and not queries.has_every_word
+    if selected and (elsewhere := _elsewhere(ask, word, by_lemma=by_lemma, in_text=in_text)):
         return (
             f"'{word}' does not occur in the documents that --where selects. It does in others: "
             f"{many(elsewhere, 'occurrences')}."
@@ -90,7 +93,7 @@ def absence(
         return _without_lemma(ask, word)
     if (found := lacking(queries, place, word, timeout=timeout)).documents:
         return _not_kept(place, word, found, encoding_it)
-    if not queries.has_every_word and (sentences := ask(_IN_TEXT, word=word)[0]["n"]):
+    if in_text and (sentences := ask(_IN_TEXT, word=word)[0]["n"]):
         return (
             f"'{word}' is in {many(sentences, 'sentences')}, and the lake has the vectors of the words there, but none "
             "of these is just that: its encoding divides words otherwise."
@@ -99,6 +102,14 @@ def absence(
         others = f"Other forms of it do: {_listed(forms)}. --by-lemma finds them."
         return f"'{word}' does not occur in the lake in this form. {others}"
     return f"'{word}' does not occur in the lake.{_instead(ask, word)}"
+
+
+def _elsewhere(ask: Any, word: str, *, by_lemma: bool, in_text: bool) -> int:
+    """Return how often a word occurs in other documents than the selected ones; 0 if it is in the text of these."""
+    if in_text and ask(_IN_SELECTION, word=word)[0]["n"]:
+        return 0
+    counts = [_COUNT.format(by_lemma=str(by_lemma).lower()), *([_PLACES] if in_text else [])]
+    return max(int(ask(sql, word=word)[0]["n"]) for sql in counts)
 
 
 def _without_lemma(ask: Any, word: str) -> str:

@@ -128,6 +128,18 @@ def test_an_answer_from_a_part_of_the_sentences_says_so_and_the_option_adds_the_
     assert polyseme(capfd, root, "senses", "bank")[2] == ""
 
 
+def test_a_word_of_the_selection_is_told_from_one_of_other_documents(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    root = made(tmp_path / "lake", Outputs("words", frozenset({"bank"}), nsp=False), only="river canal brook money")
+    made(root)
+    by_sense = ["kwic", "bank", "--sort", "sense", "--where"]
+    assert "--encode encodes it first" in polyseme(capfd, root, *by_sense, "doc_id = 'safe'")[2]
+    for words in (by_sense, ["kwic", "bank", "--where"]):
+        code, _, err = polyseme(capfd, root, *words, "doc_id = 'rain'")
+        assert (code, "It does in others: 12 occurrences." in err) == (1, True), err
+
+
 def test_what_cannot_be_answered_is_not_encoded_for(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     root = made(tmp_path / "lake")
     for words, code, message in (
