@@ -188,6 +188,15 @@ class Outputs:
             return True
         return other.words is not None and other.words <= self.words
 
+    def has_word(self, phrase: str) -> bool:
+        """Return True if rows made for `self` include this word, or all words of this phrase, wherever it stands.
+
+        `phrase` is a key, or several with spaces between.
+        """
+        if self.level == "sentences" or self.words is None:
+            return self.level != "sentences"
+        return phrase in self.words or self.words.issuperset(phrase.split())
+
     def union(self, other: Outputs) -> Outputs:
         """Return the least outputs that cover both; of two variants of pseudo-log-likelihood, that of `self`."""
         with_words = [o for o in (self, other) if o.level != "sentences"]

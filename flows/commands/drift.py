@@ -10,8 +10,9 @@ from cyclopts import Parameter
 
 from polyseme.flows.commands.options.lake import LakeOptions, Where
 from polyseme.flows.commands.options.lemmas import ByLemma
+from polyseme.flows.commands.options.on_demand import Encode
 from polyseme.flows.commands.options.running import Json, Memory, Spill, Timeout
-from polyseme.flows.display.not_found import absence, not_found
+from polyseme.flows.display.not_found import not_found
 from polyseme.flows.display.output import Format, write_table
 from polyseme.flows.display.terminal import note, show
 from polyseme.storage.errors import UsageError
@@ -37,6 +38,7 @@ def drift(
     fdr: float = 0.05,
     permutations: int = 999,
     by_lemma: ByLemma = False,
+    encode: Encode = False,
     plot: Path | None = None,
     export: Path | None = None,
     format: Format = "table",
@@ -88,6 +90,7 @@ def drift(
     format
         How to write the rows to stdout.
     """
+    from polyseme.flows.commands.on_demand import encode_if_lacking, note_what_is_missing, why_absent
     from polyseme.storage.sql.access import Access
     from polyseme.tasks.sql.drift_functions import SLICE
     from polyseme.tasks.sql.drift_queries import Slicing, install_slices, slices_of, words_of
@@ -95,9 +98,15 @@ def drift(
     from polyseme.tasks.sql.functions import ModelFunctions
 
     _check(word, rank=rank, bins=bins, by=by, files=(plot, export), k=k, permutations=permutations)
+    if rank and encode:
+        raise UsageError("--encode is of one word. Name it in place of --rank, or run polyseme backfill --level words.")
     slicing = Slicing(by=by, bins=bins or "auto", where=where, against=against)
     form: Format = "json" if json else format
     place = lake.lake()
+    if encode and word is not None:
+        with Queries(place, ModelFunctions(), access=Access(memory=memory, spill=spill)) as queries:
+            install_slices(queries, slicing, timeout=timeout)  # a mistake in --by or --where costs no encoding
+            encode_if_lacking(queries, place, word, by_lemma=by_lemma, timeout=timeout)
     with Queries(place, ModelFunctions(), access=Access(memory=memory, spill=spill)) as queries:
         install_slices(queries, slicing, timeout=timeout)
         if word is None:
@@ -113,9 +122,10 @@ def drift(
             why = (
                 _why_nothing(word, slicing, without)
                 if without
-                else absence(queries, place, word, by_lemma=by_lemma, timeout=timeout)
+                else why_absent(queries, place, word, by_lemma=by_lemma, timeout=timeout)
             )
             return not_found(why, form, _table([], SLICE))
+        note_what_is_missing(queries, place, word, by_lemma=by_lemma, timeout=timeout)
         if export is not None:
             _export(queries, slicing, word, export, by_lemma=by_lemma, timeout=timeout)
     if without:

@@ -11,10 +11,11 @@ from cyclopts import Parameter
 from polyseme.flows.commands.options.lake import LakeOptions, Where
 from polyseme.flows.commands.options.lemmas import ByLemma
 from polyseme.flows.commands.options.model import FunctionOptions
+from polyseme.flows.commands.options.on_demand import Encode
 from polyseme.flows.commands.options.results import Limit, ResultOptions, limit_clause
 from polyseme.flows.commands.options.running import Timeout
 from polyseme.flows.display.concordance import ConcordanceLine, concordance
-from polyseme.flows.display.not_found import OF_TEXT, absence, not_found
+from polyseme.flows.display.not_found import OF_TEXT, not_found
 from polyseme.flows.display.output import write_table
 from polyseme.flows.display.terminal import note, show_escaped
 from polyseme.storage.errors import PolysemeError, UsageError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from polyseme.flows.display.output import Format
+    from polyseme.storage.lake import Lake
     from polyseme.tasks.sql.execution import Queries
 
 Sort = Literal["document", "left", "right", "sense", "similarity"]
@@ -69,6 +71,7 @@ def kwic(
     by_lemma: ByLemma = False,
     sort: Sort | None = None,
     like: str | None = None,
+    encode: Encode = False,
     where: Where = None,
     width: int = 60,
     limit: Limit = 25,
@@ -105,6 +108,7 @@ def kwic(
     width
         Characters of context on each side; on a terminal less, if they do not fit.
     """
+    from polyseme.flows.commands.on_demand import note_what_is_missing
     from polyseme.tasks.sql.execution import Queries
 
     form, order, limited = result.form, _order(sort, like), limit_clause(limit)
@@ -112,7 +116,11 @@ def kwic(
         raise UsageError(f"--width must be at least 0, got {width}.")
     if regex and (by_lemma or order in ("sense", "similarity")):
         raise UsageError("--regex finds text and no words. Leave out --by-lemma, --like and --sort sense.")
+    if encode and order not in ("sense", "similarity"):
+        raise UsageError("--encode is for --sort sense and --like, which need vectors. Text is found without them.")
     place = lake.lake()
+    if encode:
+        _encode(place, pattern, model, like=like, where=where, by_lemma=by_lemma, timeout=timeout)
     with Queries(place, model.functions()) as queries:
         if where is not None:
             queries.select("selected_documents", where)
@@ -131,13 +139,12 @@ def kwic(
         )  # fmt: skip
         found = queries.table(query, timeout=timeout, **parameters)
         lacks = found.num_rows == 0 or (joined and found[_COLUMNS[order].rpartition(".")[2]].null_count == len(found))
-        selected = where is not None
-        if not lacks:
-            reason = ""
-        elif regex:
-            reason = f"No sentence of the documents {'that --where selects' if selected else 'of the lake'} matches it."
-        else:
-            reason = absence(queries, place, pattern, by_lemma=by_lemma, selected=selected, timeout=timeout)
+        if lacks:
+            reason = _why_nothing(
+                queries, place, pattern, regex=regex, by_lemma=by_lemma, selected=where is not None, timeout=timeout
+            )
+        elif joined:
+            note_what_is_missing(queries, place, pattern, by_lemma=by_lemma, timeout=timeout)
     if lacks:
         return not_found(reason, form, found.drop_columns(["total"]))
     return _show(found, form, width)
@@ -149,6 +156,34 @@ def _order(sort: Sort | None, like: str | None) -> Sort:
     if sort == "similarity" and like is None:
         raise UsageError('--sort similarity needs a sentence with the word in it: --like "They moored at the bank."')
     return "similarity" if like is not None else sort or "document"
+
+
+def _why_nothing(
+    queries: Queries, place: Lake, pattern: str, *, regex: bool, by_lemma: bool, selected: bool, timeout: float | None
+) -> str:
+    from polyseme.flows.commands.on_demand import why_absent
+
+    if regex:
+        return f"No sentence of the documents {'that --where selects' if selected else 'of the lake'} matches it."
+    return why_absent(queries, place, pattern, by_lemma=by_lemma, selected=selected, timeout=timeout)
+
+
+def _encode(
+    place: Lake, pattern: str, model: FunctionOptions, *, like: str | None, where: str | None, by_lemma: bool,
+    timeout: float | None,
+) -> None:  # fmt: skip
+    """Encode a word if the lake lacks it. A mistake in --where or --like costs no encoding."""
+    from polyseme.flows.commands.on_demand import encode_if_lacking
+    from polyseme.tasks.sql.execution import Queries
+
+    with Queries(place, model.functions()) as queries:
+        if where is not None:
+            queries.select("selected_documents", where)
+        if like is not None and not by_lemma:
+            _word_of(queries, pattern, like, by_lemma=by_lemma)
+        encode_if_lacking(
+            queries, place, pattern, by_lemma=by_lemma, device=model.device, model=model.model, timeout=timeout
+        )
 
 
 def _check(queries: Queries, pattern: str) -> None:

@@ -8,9 +8,10 @@ from cyclopts import Parameter
 
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.lemmas import ByLemma
+from polyseme.flows.commands.options.on_demand import Encode
 from polyseme.flows.commands.options.results import ResultOptions
 from polyseme.flows.commands.options.running import Timeout
-from polyseme.flows.display.not_found import absence, not_found
+from polyseme.flows.display.not_found import not_found
 from polyseme.flows.display.output import write_table
 from polyseme.storage.errors import UsageError
 
@@ -29,6 +30,7 @@ def neighbours(
     k: Annotated[int, Parameter(alias="-k")] = 10,
     at_least: int = 5,
     by_lemma: ByLemma = False,
+    encode: Encode = False,
     timeout: Timeout = None,
     lake: LakeOptions = LakeOptions(),
     result: ResultOptions = ResultOptions(),
@@ -53,6 +55,12 @@ def neighbours(
     at_least
         Only words that occur this often.
     """
+    from polyseme.flows.commands.on_demand import (
+        encode_if_lacking,
+        note_what_is_missing,
+        nothing_to_compare,
+        why_absent,
+    )
     from polyseme.tasks.sql.execution import Queries
     from polyseme.tasks.sql.functions import ModelFunctions
 
@@ -64,13 +72,23 @@ def neighbours(
         similarity="round(near.similarity, 3)" if form == "table" else "near.similarity", by_lemma=flag, k=k,
         sense="NULL" if sense is None else sense, at_least=at_least,
     )  # fmt: skip
+    if encode:
+        with Queries(place, ModelFunctions()) as queries:
+            if reason := nothing_to_compare(queries, place, word):
+                return not_found(reason, form)
+            encode_if_lacking(queries, place, word, by_lemma=by_lemma, timeout=timeout)
     with Queries(place, ModelFunctions()) as queries:
         found = queries.table(query, timeout=timeout, word=word)
         if found.num_rows:
+            note_what_is_missing(queries, place, word, by_lemma=by_lemma, timeout=timeout)
             write_table(found, form)
             return 0
         if not queries.ask(_OCCURS.format(by_lemma=flag), word=word)[0]["n"]:
-            return not_found(absence(queries, place, word, by_lemma=by_lemma, timeout=timeout), form, found)
+            reason = nothing_to_compare(queries, place, word)
+            reason = reason or why_absent(queries, place, word, by_lemma=by_lemma, timeout=timeout)
+            return not_found(reason, form, found)
         if sense is not None and sense > (n := queries.ask(_SENSES.format(by_lemma=flag), word=word)[0]["n"]):
             raise UsageError(f"'{word}' has the senses 1 to {n}, and no {sense}. polyseme senses lists them.")
-    return not_found(f"No other word occurs {at_least} times. A lower --at-least takes rarer ones.", form, found)
+        reason = nothing_to_compare(queries, place, word)
+    reason = reason or f"No other word occurs {at_least} times. A lower --at-least takes rarer ones."
+    return not_found(reason, form, found)

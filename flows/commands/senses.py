@@ -9,8 +9,9 @@ from cyclopts import Parameter
 
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.lemmas import ByLemma
+from polyseme.flows.commands.options.on_demand import Encode
 from polyseme.flows.commands.options.running import Json, Timeout
-from polyseme.flows.display.not_found import absence, not_found
+from polyseme.flows.display.not_found import not_found
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.sense_map import SENSES, draw_sense_map, summarise
 from polyseme.flows.display.terminal import show, terminal_width
@@ -26,6 +27,7 @@ def senses(
     *,
     k: Annotated[int, Parameter(alias="-k")] = 5,
     by_lemma: ByLemma = False,
+    encode: Encode = False,
     plot: Path | None = None,
     timeout: Timeout = None,
     lake: LakeOptions = LakeOptions(),
@@ -38,6 +40,8 @@ def senses(
 
     Example: polyseme senses bank -k 3 --plot bank.svg
 
+    Example: polyseme senses "supreme court" --encode
+
     Parameters
     ----------
     word
@@ -47,15 +51,21 @@ def senses(
     plot
         Draw the occurrences as a map into this .svg or .html file.
     """
+    from polyseme.flows.commands.on_demand import encode_if_lacking, note_what_is_missing, why_absent
     from polyseme.tasks.sql.execution import Queries
     from polyseme.tasks.sql.functions import ModelFunctions
 
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}.")
     place = lake.lake()
+    if encode:
+        with Queries(place, ModelFunctions()) as queries:
+            encode_if_lacking(queries, place, word, by_lemma=by_lemma, timeout=timeout)
     with Queries(place, ModelFunctions()) as queries:
         found = queries.ask(SENSES, timeout=timeout, word=word, by_lemma=by_lemma)
-        why = "" if found else absence(queries, place, word, by_lemma=by_lemma, timeout=timeout)
+        why = "" if found else why_absent(queries, place, word, by_lemma=by_lemma, timeout=timeout)
+        if found:
+            note_what_is_missing(queries, place, word, by_lemma=by_lemma, timeout=timeout)
     if not found:
         return not_found(why, "json" if json else "table")
     groups = summarise(word, found, k)

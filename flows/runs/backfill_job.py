@@ -43,7 +43,8 @@ class BackfillRequest:
     """What to encode again and how. Plain values, so that a deployment can carry it as parameters.
 
     Without `sources` the texts are those of the encoding `texts_of`, the lake's default for None, chosen by `where`, a
-    SQL condition on `documents`, and `since`, when they were ingested. `damaged` selects only what a repair marked.
+    SQL condition on `documents`, and `since`, when they were ingested. `damaged` selects only what a repair marked,
+    `lacking` only documents with this word or phrase in their text that have no vectors of it.
     """
 
     lake: str = "lake"
@@ -55,6 +56,7 @@ class BackfillRequest:
     where: str | None = None
     since: datetime | None = None
     damaged: bool = False
+    lacking: str | None = None
     name: str | None = None
     reading: ReadOptions = field(default_factory=ReadOptions)
     patterns: Patterns = field(default_factory=Patterns)
@@ -66,7 +68,7 @@ class BackfillRequest:
         refuse_credentials(self.sources)
         refuse_secrets(self.lake)
         refuse_password(self.catalog)
-        if self.sources and (self.where is not None or self.since or self.texts_of):
+        if self.sources and (self.where is not None or self.since or self.texts_of or self.lacking):
             raise UsageError(
                 "--where, --since and --from choose among the lake's own documents, SOURCE reads others. Give one kind."
             )
@@ -79,7 +81,7 @@ class BackfillRequest:
     def label(self) -> str:
         """What the view `runs` shows as the sources of a run over the lake's own documents."""
         chosen = [f"since {self.since:%Y-%m-%d %H:%M}" if self.since else "", self.where or ""]
-        chosen.append("damaged" if self.damaged else "")
+        chosen += ["damaged" if self.damaged else "", f"without vectors of {self.lacking}" if self.lacking else ""]
         return " and ".join(["lake", *filter(None, chosen)])
 
 
@@ -133,6 +135,7 @@ def _selection(request: BackfillRequest) -> Selection:
         where=request.where,
         since=request.since,
         damaged_in=shared_engine(request.engine).spec.encoding_id if request.damaged else None,
+        lacking=request.lacking,
     )
 
 

@@ -29,13 +29,15 @@ _COLUMNS = ("doc_id", "version", "uri", "title", "metadata", "text", "modified_a
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which documents to select: from which encoding (None for the lake's default), those that meet `where`, a SQL
-    condition on `documents`, those ingested `since`, and those that a repair marked in the encoding `damaged_in`, by
-    id. All conditions must hold; None is no condition."""
+    condition on `documents`, those ingested `since`, those that a repair marked in the encoding `damaged_in`, by id,
+    and those `lacking` a word or phrase: it is in their text, and they have no vectors of it. All conditions must hold;
+    None is no condition."""
 
     encoding: str | None = None
     where: str | None = None
     since: datetime | None = None
     damaged_in: str | None = None
+    lacking: str | None = None
 
 
 def find_encoding(snapshot: Snapshot, name: str | None) -> Encoding:
@@ -88,7 +90,7 @@ def select_documents(catalog: Catalog, selection: Selection) -> Iterator[Documen
             known = catalog.lookup(encoding.encoding_id, [row["doc_id"] for row in rows])
             for row in rows:
                 now = known.get(row["doc_id"])
-                if now is not None and now.version == row["version"]:
+                if now is not None and now.version == row["version"] and _is_lacking(now.outputs, selection.lacking):
                     yield Document(
                         doc_id=row["doc_id"],
                         uri=row["uri"],
@@ -109,6 +111,10 @@ def outputs_of(catalog: Catalog, encoding: Encoding) -> Outputs | None:
     return wanted
 
 
+def _is_lacking(outputs: Outputs, word: str | None) -> bool:
+    return word is None or not outputs.has_word(word)
+
+
 def _that_match(con: duckdb.DuckDBPyConnection, encoding: Encoding, where: str | None) -> duckdb.DuckDBPyRelation:
     documents = con.view(f"documents_{encoding.name}").set_alias("documents")
     return documents if where is None else matching(documents, where)
@@ -118,6 +124,9 @@ def _matching(con: duckdb.DuckDBPyConnection, encoding: Encoding, selection: Sel
     documents = _that_match(con, encoding, selection.where)
     if selection.damaged_in is not None:
         documents = documents.join(con.table("damaged"), condition="doc_id", how="semi")
+    if selection.lacking is not None:
+        with_word = con.sql(f'SELECT doc_id FROM "in_text_{encoding.name}"($word)', params={"word": selection.lacking})
+        documents = documents.join(with_word.set_alias("with_word"), condition="doc_id", how="semi")
     if selection.since is not None:
         documents = documents.filter(
             duckdb.ColumnExpression("ingested_at") >= duckdb.ConstantExpression(selection.since)

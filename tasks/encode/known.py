@@ -65,14 +65,14 @@ class KnownRows:
     def copied(self, chunk: Chunk, keys: ChunkKeys, words: ChunkWords | None) -> Copied:
         """Return what is known of a chunk. `words` are those that get rows. Raises OSError for a damaged part."""
         word_ptr = None if words is None else np.searchsorted(words.sentence, np.arange(chunk.sentences + 1))
-        rows = self._matched(chunk, keys, words, word_ptr)
+        rows, same = self._matched(chunk, keys, words, word_ptr)
         steps, logits = self._scores(keys)
         likelihoods, surprisals = self._likelihoods(chunk, keys)
-        kept, tokens = self._replaced(chunk, rows), self._token_places(chunk, rows)
+        kept, tokens = self._replaced(chunk, same), self._token_places(chunk, rows)
         return Copied(
             sentences=_copied(rows, self._sentences, self._rows.width),
             words=None if words is None or word_ptr is None else self._word_rows(rows, words, word_ptr),
-            tokens=None if tokens is None else self._token_rows(tokens),
+            tokens=None if tokens is None else _copied(tokens, self._rows.tables.get("tokens"), self._rows.width),
             steps=steps,
             logits=logits,
             likelihoods=likelihoods,
@@ -82,9 +82,12 @@ class KnownRows:
             baseline=[] if kept is None else self._baseline_rows(chunk, kept),
         )
 
-    def _matched(self, chunk: Chunk, keys: ChunkKeys, words: ChunkWords | None, word_ptr: Ints | None) -> Ints:
-        """Return `(sentences,)`: the stored sentence that has every vector of each, -1 for none."""
-        rows = np.full(chunk.sentences, -1, np.int64)
+    def _matched(
+        self, chunk: Chunk, keys: ChunkKeys, words: ChunkWords | None, word_ptr: Ints | None
+    ) -> tuple[Ints, Ints]:
+        """Return `(sentences,)` twice, -1 for none: the stored sentence that has every vector of each, and that of its
+        own document whose place it takes, which may lack vectors of words."""
+        rows, same = (np.full(chunk.sentences, -1, np.int64) for _ in range(2))
         ids = [part.document.doc_id for part in chunk.slices]
         lengths = np.diff(chunk.sentence_ptr)
         for sentence, key in enumerate(self._keying.vectors(chunk, keys)):
@@ -93,14 +96,17 @@ class KnownRows:
                 continue
             doc_id = ids[int(chunk.slice_of[sentence])]
             for row in self._preferred(candidates, doc_id):
-                if not chunk.own[sentence] or (
+                is_whole = not chunk.own[sentence] or (
                     self._has_words(row, sentence, words, word_ptr) and self._has_tokens(row, int(lengths[sentence]))
-                ):
+                )
+                if (is_whole or same[sentence] < 0) and chunk.own[sentence] and self._is_of(row, doc_id):
+                    same[sentence] = row
+                if is_whole:
                     rows[sentence] = row
-                    if chunk.own[sentence] and self._is_of(row, doc_id):
-                        self._last[doc_id] = row
                     break
-        return rows
+            if same[sentence] >= 0:
+                self._last[doc_id] = int(same[sentence])
+        return rows, same
 
     def _preferred(self, candidates: Sequence[int], doc_id: str) -> Iterator[int]:
         """Yield a few candidates, those of the document's own stored version first, from where it was left.
@@ -118,7 +124,7 @@ class KnownRows:
         return (candidates[at] for at in islice(chain(*ranges), _TRIED))
 
     def _is_of(self, row: int, doc_id: str) -> bool:
-        return doc_id in self._own and int(self._sentences.document[row]) == self._own[doc_id]
+        return int(self._sentences.document[row]) == self._own.get(doc_id)
 
     def _has_words(self, row: int, sentence: int, words: ChunkWords | None, word_ptr: Ints | None) -> bool:
         if words is None or word_ptr is None:
@@ -134,9 +140,7 @@ class KnownRows:
     def _has_tokens(self, row: int, count: int) -> bool:
         if self._outputs.level != "tokens":
             return True
-        if self._tokens is None:
-            return False
-        start, stop = self._tokens.bounds(row)
+        start, stop = (0, -1) if self._tokens is None else self._tokens.bounds(row)
         return stop - start == count
 
     def _word_rows(self, rows: Ints, words: ChunkWords, word_ptr: Ints) -> CopiedRows:
@@ -147,7 +151,7 @@ class KnownRows:
                 places = slice(int(word_ptr[sentence]), int(word_ptr[sentence + 1]))
                 stored = self._words.table.columns["word_index"][start:stop]
                 at[places] = start + np.searchsorted(stored, words.index[places])
-        return _copied(at, None if self._words is None else self._words.table, self._rows.width)
+        return _copied(at, self._rows.tables.get("words"), self._rows.width)
 
     def _token_places(self, chunk: Chunk, rows: Ints) -> Ints | None:
         """Return `(tokens,)`: the stored row of each token, -1 for none; None if no tokens are stored."""
@@ -159,9 +163,6 @@ class KnownRows:
                 start, stop = self._tokens.bounds(int(rows[sentence]))
                 at[chunk.sentence_ptr[sentence] : chunk.sentence_ptr[sentence + 1]] = np.arange(start, stop)
         return at
-
-    def _token_rows(self, at: Ints) -> CopiedRows:
-        return _copied(at, None if self._tokens is None else self._tokens.table, self._rows.width)
 
     def _replaced_logits(self, at: Ints) -> Floats:
         found = np.full(len(at), np.nan, np.float32)
@@ -207,14 +208,14 @@ class KnownRows:
         values: Floats = self._tokens.table.columns["surprisal"][start:stop].astype(np.float32)
         return None if len(values) != count or np.isnan(values).any() else values
 
-    def _replaced(self, chunk: Chunk, rows: Ints) -> Flags | None:
+    def _replaced(self, chunk: Chunk, same: Ints) -> Flags | None:
         """Return `(sentences,)`: those that have taken the place of one whose pairs are stored, and remember them."""
         if not self._keying.nsp or "transitions" not in self._rows.tables:
             return None
         kept = np.zeros(chunk.sentences, bool)
-        for sentence in np.flatnonzero((rows >= 0) & chunk.own).tolist():
-            doc_id, row = chunk.slices[int(chunk.slice_of[sentence])].document.doc_id, int(rows[sentence])
-            if self._is_of(row, doc_id) and (doc_id, row) not in self._places:
+        for sentence in np.flatnonzero(same >= 0).tolist():
+            doc_id, row = chunk.slices[int(chunk.slice_of[sentence])].document.doc_id, int(same[sentence])
+            if (doc_id, row) not in self._places:
                 self._places[doc_id, row] = int(chunk.index[sentence])
                 kept[sentence] = self._own[doc_id] in self._baseline.scored
         return kept

@@ -42,6 +42,8 @@ from polyseme.tasks.shards.unopened_files import Closed, Unopened, UnopenedFiles
 
 Item = SourceFile | Document | Reject | Skipped
 """What a scan is given: a file that it reads or not, or what was read already."""
+_OPEN_STAGES = 16
+"""Shards that are filled at once at most, each with the documents that are to have the same outputs."""
 
 
 @dataclass
@@ -200,16 +202,21 @@ class Scan:
             tally.unopened += 1
 
     def shards(self, items: Iterable[Item]) -> Iterator[Shard]:
-        """Yield the documents that are new or changed as staged shards, those that are described anew in their own."""
+        """Yield the documents that are new or changed as staged shards, those that are described anew in their own.
+
+        Documents that are to have different outputs are in different shards, so that none is run for words of others.
+        """
         ordinals = count()
-        open_: dict[bool, Stage] = {}
+        open_: dict[tuple[bool, Outputs], Stage] = {}
         for found in self.pending(items):
-            kind = found.redescribes
-            stage = open_.get(kind) or open_.setdefault(kind, Stage(self, next(ordinals), redescribes=kind))
+            kind = found.redescribes, found.outputs
+            if kind not in open_ and len(open_) >= _OPEN_STAGES:
+                yield open_.pop(next(iter(open_))).close()
+            stage = open_.get(kind) or open_.setdefault(kind, Stage(self, next(ordinals), redescribes=kind[0]))
             stage.add(found.document, found.outputs)
             if stage.is_full:
                 yield open_.pop(kind).close()
-        for kind in sorted(open_):
+        for kind in sorted(open_, key=lambda kind: kind[0]):
             yield open_[kind].close()
 
     def delete_gone(self, sources: Sequence[Source], limit: DeletionLimit | None = None) -> int:

@@ -119,10 +119,14 @@ def test_a_lake_of_sentences_says_how_to_encode_the_word_and_that_works(
     assert "found in the text of its sentences" in err
     code, out, err = polyseme(capfd, bare, "senses", "bank")
     assert (code, out) == (1, "")
-    assert err == (
-        "'bank' is in 11 sentences, but the lake has no vectors of it: it keeps sentences only. Encode it: "
-        f"polyseme backfill --level words --words bank --lake {bare.root}\n"
-    )
+    kept_as = "'bank' is in 11 sentences, but the lake has no vectors of it: it keeps sentences only."
+    assert err.startswith(f"{kept_as} --encode encodes it first: about ")
+    code, _, err = polyseme(capfd, bare, "search", "He sat on the bank.", "--word", "bank")
+    assert (code, err) == (
+        1, f"{kept_as} Encode it: polyseme backfill --level words --words bank --lake {bare.root}\n",
+    )  # fmt: skip
     some = Outputs("words", frozenset({"river"}), nsp=False)
     kept = embedded_lakes.make(tmp_path / "some", embedded_lakes.documents(), outputs=some)
-    assert "--words 'river,the bank'" in polyseme(capfd, kept, "senses", "the bank")[2]
+    asked = ("search", "He sat on the bank.", "--word", "The Bank")
+    assert "it keeps vectors of 1 word only. Encode it: polyseme backfill" in (err := polyseme(capfd, kept, *asked)[2])
+    assert "--words 'the bank' --lake" in err

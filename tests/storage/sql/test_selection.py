@@ -41,6 +41,29 @@ def test_a_condition_and_a_date_choose(full: Catalog) -> None:
     assert ids(full, since=datetime(2026, 11, 2, tzinfo=UTC)) == []
 
 
+def test_documents_lack_a_word_if_it_is_in_their_text_and_not_in_their_outputs(full: Catalog) -> None:
+    lakes.commit_sentences(full, SPEC, {"s": ["A Text of banks.", "A text."], "t": ["Nothing."]})
+    assert ids(full, lacking="text") == ids(full, lacking="text of") == ["s"]
+    assert ids(full, lacking="of text") == ids(full, lacking="text", where="doc_id <> 's'") == []
+    assert ids(full, lacking="'") == ids(full, lacking="") == []
+
+
+@pytest.mark.parametrize(
+    ("outputs", "word", "has"),
+    [
+        (Outputs(), "bank", True),
+        (Outputs("sentences"), "bank", False),
+        (Outputs("tokens", frozenset({"bank"})), "bank", True),
+        (Outputs("words", frozenset({"bank of england"})), "bank", False),
+        (Outputs("words", frozenset({"bank of england"})), "bank of england", True),
+        (Outputs("words", frozenset({"of", "bank", "x"})), "bank of", True),
+        (Outputs("words", frozenset({"bank"})), "bank of", False),
+    ],
+)
+def test_outputs_have_a_phrase_if_they_have_it_or_each_of_its_words(outputs: Outputs, word: str, has: bool) -> None:
+    assert outputs.has_word(word) is has
+
+
 @pytest.mark.parametrize(
     "where",
     [

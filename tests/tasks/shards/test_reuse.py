@@ -222,6 +222,24 @@ def test_a_baseline_grows_with_what_is_new_and_moves_with_its_sentences(
         assert logit == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_a_baseline_stays_when_sentences_are_run_for_a_word(
+    engines: dict[Context, Engine], tmp_path: Path, context: Context
+) -> None:
+    engine, texts = engines[context], {"a": [*STORY, *STORY], "b": [*EDITED, "The bank. The bank."]}
+    pairs = "FROM transitions ORDER BY ALL"
+    run = {}
+    for nsp in (True, False):
+        root = tmp_path / str(nsp)
+        embed(root, corpus(texts), engine, Outputs("sentences", nsp=nsp))
+        before = rows(root, f"SELECT * {pairs}")
+        counts = embed(root, corpus(texts), engine, Outputs("words", frozenset({"bank"}), nsp=False))
+        assert 0 < counts.sentences - counts.reused_sentences < counts.sentences
+        assert rows(root, f"SELECT * {pairs}") == before
+        run[nsp] = counts.forward_tokens
+    assert run[True] == run[False], "no pair is scored again"
+
+
 @pytest.mark.servers
 def test_a_lake_in_an_object_store_with_its_catalog_in_postgresql_is_reused(
     engines: dict[Context, Engine], s3_root: str, postgres_url: str

@@ -81,6 +81,18 @@ def test_more_outputs_are_more_work_and_never_remove_rows(runs: Runs) -> None:
         assert runs.embed(document("a", "A bank. A court."), outputs=less).tally.unchanged == 1
 
 
+def test_a_document_gets_no_rows_because_another_has_them(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyseme.tasks.shards.scan._OPEN_STAGES", 2)
+    texts = [document(name, "A bank. A court. A tree.") for name in "abcd"]
+    for words, text in (({"bank"}, texts[0]), ({"court"}, texts[1]), (None, texts[2])):
+        runs.embed(text, outputs=Outputs("words", None if words is None else frozenset(words), False))
+    runs.embed(texts[3], outputs=LEAN)
+    scan = runs.embed(*texts, outputs=Outputs("words", frozenset({"tree"}), False))
+    assert (scan.tally.changed, scan.tally.unchanged) == (3, 1)
+    found = runs.rows("SELECT doc_id, list(word ORDER BY word) FROM words WHERE doc_id <> 'c' GROUP BY ALL ORDER BY 1")
+    assert found == [("a", ["bank", "tree"]), ("b", ["court", "tree"]), ("d", ["tree"])]
+
+
 def test_documents_that_a_source_no_longer_yields_are_deleted_and_no_others(runs: Runs, tmp_path: Path) -> None:
     here, there = (tmp_path / name for name in ("here.txt", "there.txt"))
     here.write_text("x")
