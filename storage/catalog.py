@@ -6,7 +6,7 @@ files by their relative path only, and never opens one. Safe to share between th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -49,7 +49,9 @@ from polyseme.storage.records import (
     PrecisionLoss,
     Reject,
     ShardResult,
+    StoreLoss,
 )
+from polyseme.storage.tiers import Centre
 
 _PAGE = 1000
 
@@ -115,13 +117,16 @@ class Catalog:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def register_encoding(self, spec: EncodingSpec, *, name: str | None = None) -> str:
+    def register_encoding(
+        self, spec: EncodingSpec, *, name: str | None = None, centres: Mapping[str, Centre] | None = None
+    ) -> str:
         """Return the encoding's name, registering it first if it is new. The first one becomes the default.
 
-        Raises UsageError if `name` is malformed or belongs to another encoding, or if this one has another name.
+        `centres` are needed for a new one with binary vectors, by table. Raises UsageError if `name` is malformed or
+        belongs to another encoding, or if this one has another name.
         """
         with self.writing() as connection:
-            chosen, is_new = encodings.register(connection, spec, name, at=_now())
+            chosen, is_new = encodings.register(connection, spec, name, centres=centres or {}, at=_now())
             if is_new:
                 meta.raise_catalog_version(connection)
             return chosen
@@ -141,6 +146,16 @@ class Catalog:
         with self.writing() as connection:
             if meta.record_precision_loss(connection, encoding_id, fidelity):
                 meta.raise_catalog_version(connection)
+
+    def record_store_loss(self, encoding_id: str, table: str, loss: StoreLoss) -> None:
+        """Record what was measured of a table's stored vectors, unless more of them were measured already."""
+        with self.writing() as connection:
+            if meta.record_store_loss(connection, encoding_id, table, loss):
+                meta.raise_catalog_version(connection)
+
+    def encoding(self, encoding_id: str) -> Encoding:
+        """Return the encoding of that id. Raises KeyError if there is none."""
+        return {encoding.encoding_id: encoding for encoding in self.encodings()}[encoding_id]
 
     def begin_run(self, run_id: str, encoding_id: str, sources: Sequence[str], flow_run_id: str | None = None) -> int:
         """Record a run and return its ordinal, greater than any before. Raises PolysemeError if `run_id` is taken."""

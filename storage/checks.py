@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn, get_args
@@ -29,9 +29,11 @@ from polyseme.storage.records import (
     Pooling,
     Precision,
     PrecisionLoss,
+    StoreLoss,
     WordDefinition,
 )
 from polyseme.storage.schemas import TABLES
+from polyseme.storage.tiers import SPELLING, Centre, tier_of
 
 ENCODING_NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")
 ENCODING_ID = re.compile(r"[0-9a-f]{16}")
@@ -198,6 +200,7 @@ def spec(origin: Origin, text: object) -> EncodingSpec:
     for name in ("normalize", "join_hyphens"):
         if not isinstance(found[name], bool):
             origin.refuse(f"{what} {name}", found[name], "true or false")
+    origin.text(found["store"], f"{what} store", SPELLING, "float16, int8 or binary")
     origin.text(found["dense"], f"{what} dense", re.compile(f"({SHA256.pattern})?"), "64 hex digits, or nothing")
     for name in ("prompt", "query_prompt"):
         origin.text(found[name], f"{what} {name}", PROMPT, f"up to {_LONGEST_PROMPT:,} characters of text")
@@ -213,6 +216,38 @@ def precision_loss(origin: Origin, text: object) -> PrecisionLoss:
     for name in ("token_cosine", "least_token_cosine", "recall_at_10"):
         origin.number(found[name], f"{what}, {name}", least=-2, most=2)
     return PrecisionLoss(**found)
+
+
+def centres(origin: Origin, text: object) -> dict[str, Centre]:
+    """Return the centres of an encoding's binary vectors, by table."""
+    what = "the centres of an encoding in meta"
+    found: dict[str, Centre] = {}
+    for table, value in origin.object(text, what).items():
+        origin.one_of(table, f"{what}, table", ("sentences", "words"))
+        try:
+            found[table] = Centre.from_text(str(value))
+        except ValueError:
+            origin.refuse(what, value, "what Polyseme wrote")
+    return found
+
+
+def require_centres(origin: Origin, spec: EncodingSpec, found: Mapping[str, Centre]) -> None:
+    """Raise LakeError if vectors of an encoding are stored as bits and their centre is missing, or of another width."""
+    for table in ("sentences", "words"):
+        if tier_of(spec.store, table) == "binary" and (table not in found or len(found[table].middle) != spec.width):
+            origin.refuse("the centres of an encoding in meta", sorted(found), f"one of width {spec.width} for {table}")
+
+
+def store_loss(origin: Origin, text: object) -> StoreLoss:
+    """Return what was measured of a table's stored vectors."""
+    what = "the measured loss of stored vectors in meta"
+    found = origin.object(text, what)
+    origin.fields(found, what, list(StoreLoss.__dataclass_fields__))
+    origin.integer(found["vectors"], f"{what}, vectors")
+    origin.number(found["bytes_a_vector"], f"{what}, bytes_a_vector", least=0, most=1e9)
+    for name in ("cosine", "least_cosine", "recall_at_10"):
+        origin.number(found[name], f"{what}, {name}", least=-2, most=2)
+    return StoreLoss(**found)
 
 
 def outputs(origin: Origin, text: object) -> Outputs:

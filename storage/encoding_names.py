@@ -24,6 +24,7 @@ def encoding_name(spec: EncodingSpec, *, taken: Collection[str]) -> str:
         for option in ("context", "layers", "pooling", "precision")
         if (value := getattr(spec, option)) != _USUAL[option]
     ]
+    unusual += [] if spec.store == "float16" else ["stored", *re.findall("[a-z0-9]+(?=,|$)", spec.store)]
     name = "_".join([model[:_LONGEST], *unusual])
     candidates = (name if i == 1 else f"{name}_{i}" for i in count(1))
     return next(c for c in candidates if c not in taken)

@@ -27,6 +27,8 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16", "int8"]
 Level = Literal["sentences", "words", "tokens"]
 PllVariant = Literal["original", "within_word_l2r"]
+Store = Literal["float16", "int8", "binary"]
+"""How vectors are stored (`tiers.py`)."""
 Stage = Literal["scan", "read"]
 Reason = Literal["nothing-found", "too-many"]
 """Why deletions of a source are held back."""
@@ -105,7 +107,8 @@ class EncodingSpec:
     splitter was told it: a code of ISO 639, empty for English. Sentence vectors are pooled, go through the dense layers
     with the SHA-256 `dense` and are scaled to length 1 with `normalize`; `prompt` stands before each sentence. Vectors
     of words and tokens are the model's own. `markdown` is what is encoded of Markdown files; with `join_hyphens` a
-    word that a line end divides is one. `query_prompt` stands before texts that are searched for: no stored vector
+    word that a line end divides is one. `store` is how vectors are stored, by table if they differ (`tiers.py`).
+    `query_prompt` stands before texts that are searched for: no stored vector
     depends on it, so that it is in no id.
 
     A field added later has a default that means "as before", and counts only where it differs: the encodings of
@@ -131,6 +134,7 @@ class EncodingSpec:
     language: str = ""
     markdown: Markdown = "all"
     join_hyphens: bool = False
+    store: str = "float16"
 
     @property
     def encoding_id(self) -> str:
@@ -161,6 +165,21 @@ class PrecisionLoss:
     sentences: int
     token_cosine: float
     least_token_cosine: float
+    recall_at_10: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreLoss:
+    """What storing a table's vectors in less than float16 costs, over a number of them from the lake itself.
+
+    `bytes_a_vector` are those of the part that they are in. Cosines are with the float16 vectors, recall is of the ten
+    nearest of the same vectors, with queries in float16.
+    """
+
+    vectors: int
+    bytes_a_vector: float
+    cosine: float
+    least_cosine: float
     recall_at_10: float
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from polyseme.storage.records import Store
+
 TABLES: tuple[str, ...] = ("documents", "sentences", "words", "tokens", "transitions")
 """Tables that have parts, one kind of row each."""
 
@@ -31,13 +33,18 @@ ADDED: dict[str, tuple[str, ...]] = {
 """Columns that parts of older releases lack. They may be NULL, and read as NULL from such a part."""
 
 
-def embedding_type(width: int) -> pa.DataType:
-    """Return the Arrow type of a stored vector: a fixed-size list of `width` float16."""
-    return pa.list_(pa.field("item", pa.float16(), nullable=False), width)
+def embedding_type(width: int, store: Store = "float16") -> pa.DataType:
+    """Return the Arrow type of a stored vector: a fixed-size list of `width` numbers, of bytes if they are bits."""
+    values = {"float16": (pa.float16(), width), "int8": (pa.int8(), width), "binary": (pa.uint8(), -(-width // 8))}
+    kind, count = values[store]
+    return pa.list_(pa.field("item", kind, nullable=False), count)
 
 
-def table_schema(table: str, width: int) -> pa.Schema:
-    """Return the Arrow schema of `table` for vectors of `width` dimensions. Raises KeyError for an unknown table."""
+def table_schema(table: str, width: int, store: Store = "float16") -> pa.Schema:
+    """Return the Arrow schema of `table` for vectors of `width` dimensions. Raises KeyError for an unknown table.
+
+    Tables have vectors in float16 until they are written to a part.
+    """
     key: list[pa.Field[Any]] = [
         pa.field("doc_id", pa.string(), nullable=False),
         pa.field("version", pa.int64(), nullable=False),
@@ -47,7 +54,8 @@ def table_schema(table: str, width: int) -> pa.Schema:
         pa.field("char_start", pa.int64(), nullable=False),
         pa.field("char_end", pa.int64(), nullable=False),
     ]
-    vector = pa.field("embedding", embedding_type(width), nullable=False)
+    vector = [pa.field("embedding", embedding_type(width, store), nullable=False)]
+    vector += [pa.field("embedding_scale", pa.float16(), nullable=False)] if store == "int8" else []
     columns: dict[str, list[pa.Field[Any]]] = {
         "documents": [
             *key,
@@ -73,7 +81,7 @@ def table_schema(table: str, width: int) -> pa.Schema:
             pa.field("n_tokens", pa.int32(), nullable=False),
             pa.field("pll", pa.float32()),
             pa.field("pll_variant", pa.string()),
-            vector,
+            *vector,
         ],
         "words": [
             *key,
@@ -84,7 +92,7 @@ def table_schema(table: str, width: int) -> pa.Schema:
             pa.field("word_lower", pa.string(), nullable=False),
             pa.field("lemma", pa.string()),
             pa.field("tokens", pa.list_(pa.string()), nullable=False),
-            vector,
+            *vector,
         ],
         "tokens": [
             *key,
@@ -97,7 +105,7 @@ def table_schema(table: str, width: int) -> pa.Schema:
             pa.field("layer", pa.string(), nullable=False),
             pa.field("surprisal", pa.float32()),
             pa.field("replaced_logit", pa.float32()),
-            vector,
+            *vector,
         ],
         "transitions": [
             *key,

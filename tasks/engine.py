@@ -32,6 +32,7 @@ from polyseme.storage.records import (
     Layers,
     Outputs,
 )
+from polyseme.storage.tiers import Layouts
 from polyseme.tasks.encode.chunk_tables import ChunkTables, TableMaker, counts
 from polyseme.tasks.encode.clock import StageClock
 from polyseme.tasks.encode.forward import ChunkVectors, Forward
@@ -187,6 +188,7 @@ class Engine:
             prompt=prompt,
             query_prompt=own.query_prompt if config.query_prompt is None else config.query_prompt,
             word_definition=self.wordpiece.word_definition,
+            store=config.store or "float16",
         )
 
     @property
@@ -226,7 +228,7 @@ class Engine:
         return replace(
             self.config, model=model, precision=spec.precision, word_definition=spec.word_definition,
             splitter=spec.splitter, language=spec.language or "en", markdown=spec.markdown,
-            join_hyphens=spec.join_hyphens,
+            join_hyphens=spec.join_hyphens, store=spec.store,
         )  # fmt: skip
 
     @cached_property
@@ -297,19 +299,21 @@ class Engine:
         on_batch: OnBatch = lambda tokens: None,
         device_lock: AbstractContextManager[object] = _NO_LOCK,
         stored: StoredSource | None = None,
+        layouts: Layouts | None = None,
     ) -> Iterator[ChunkTables]:
         """Yield the tables of every chunk of `documents`, in order.
 
         Only what is not among the `stored` rows is run; they must be of the same encoding and kind of device. `version`
         is stored with every row, `seed` draws the random baseline. `on_batch` is called in the encoder lane after every
         batch with its number of tokens, and may raise `Cancelled` to stop. `device_lock` is entered in the encoder lane
-        for every chunk, to wait for a device that other processes use as well. Raises PolysemeError if a token would be
-        lost.
+        for every chunk, to wait for a device that other processes use as well. `layouts` are how the tables will be
+        stored, None for float16. Raises PolysemeError if a token would be lost.
         """
         clock = StageClock()
         keying = self._keying(outputs)
         known = None if stored is None else KnownRows(stored, keying, outputs)
-        made = TableMaker(outputs, version, ingested_at, self.spec.width, self.spec.layers, self.vocabulary)
+        layout = None if layouts is None else layouts.of("sentences")
+        made = TableMaker(outputs, version, ingested_at, self.spec.width, self.spec.layers, self.vocabulary, layout)
         unknown = UnknownTokens(self.wordpiece.unk_id)
         clock.lap("reuse")
         for chunk in keying.chunks(clock.between(documents, "read", "tokenize")):

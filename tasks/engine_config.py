@@ -8,6 +8,7 @@ from typing import Literal
 from polyseme.storage.errors import UsageError
 from polyseme.storage.layers import canonical
 from polyseme.storage.records import Context, Device, Layers, Markdown, Pooling, Precision, WordDefinition
+from polyseme.storage.tiers import parse_store
 from polyseme.tasks.model.checkpoint import EMBEDDED
 from polyseme.tasks.text.sentences import SPLITTER, Splitting, unsaid_language, whole_name
 
@@ -21,7 +22,8 @@ class EngineConfig:
     and `max_tokens` are the checkpoint's own if they are None; False for `dense` leaves its dense layers out.
     `word_definition` is what a word is (None: of the text), `splitter` the name of what splits texts into sentences
     (None: the best), `language` that of the texts (None: found in each), `markdown` what is encoded of Markdown files
-    (None: their prose), `join_hyphens` whether a word that a line end divides is one (None: it is not).
+    (None: their prose), `join_hyphens` whether a word that a line end divides is one (None: it is not), `store` how
+    vectors are stored, of each table (None: in float16).
     """
 
     model: str = EMBEDDED
@@ -41,10 +43,12 @@ class EngineConfig:
     language: str | None = None
     markdown: Markdown | None = None
     join_hyphens: bool | None = None
+    store: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", canonical(self.layers))
         require_context(self.context, self.pooling or "mean", self.prompt or "")
+        object.__setattr__(self, "store", self.store if self.store is None else parse_store(self.store))
         if self.budget is not None and self.budget < 1:
             raise UsageError(f"The token budget of a batch must be at least 1, got {self.budget}.")
         _ = self.splitting

@@ -83,6 +83,8 @@ def backfill(
 
     if settings.model is not None and encoding is None:
         config = continued(settings.config(), snapshot.encodings, default=snapshot.default_encoding, name=name)
+    elif encoding is None and settings.settings().keys() == {"store"} and name != kept.name:
+        config = _stored_otherwise(kept, settings)
     elif name not in (None, kept.name) and encoding is None:
         config = _like(kept, settings)
     else:
@@ -110,6 +112,13 @@ def _repeating(encoding: Encoding, settings: PartialEncodingOptions) -> EngineCo
             "repeated here. Begin one with --name, or with --model (polyseme-mini is embedded), or leave it out."
         )
     return config_of(encoding, settings.device, model=settings.model)
+
+
+def _stored_otherwise(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:
+    """Return the settings of an encoding of the lake with its vectors stored otherwise."""
+    from polyseme.flows.runs.backfill_job import config_of
+
+    return replace(config_of(encoding, settings.device), store=settings.store)
 
 
 def _like(encoding: Encoding, settings: PartialEncodingOptions) -> EngineConfig:

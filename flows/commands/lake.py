@@ -125,6 +125,7 @@ def _encoding_row(e: Encoding, catalog: Catalog, snapshot: Snapshot, stale: Stal
         "language": e.spec.language or "en",
         "markdown": e.spec.markdown,
         "join_hyphens": e.spec.join_hyphens,
+        "store": e.spec.store,
         "earlier_splitter": has_better(e.spec.splitter),
         "earlier_model": by_earlier_version(e.spec),
         **catalog.totals(e.encoding_id),

@@ -83,9 +83,10 @@ def _makes_one_of(config: EngineConfig, encodings: Sequence[Encoding]) -> bool:
         language = spec.language if config.splitter or config.language else other.language
         markdown = spec.markdown if config.markdown else other.markdown
         join_hyphens = other.join_hyphens if config.join_hyphens is None else spec.join_hyphens
+        store = spec.store if config.store else other.store
         return replace(
             spec, splitter=splitter, language=language, markdown=markdown, join_hyphens=join_hyphens,
-            scheme=other.scheme,
+            store=store, scheme=other.scheme,
         )  # fmt: skip
 
     return any(e.encoding_id == alike(e.spec).encoding_id for e in encodings)

@@ -6,7 +6,7 @@ by a flow, which encodes what the scan has staged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -29,6 +29,7 @@ from polyseme.storage.maintenance.broken_parts import broken_parts
 from polyseme.storage.records import Counts, Shard
 from polyseme.storage.sql.publish import publish
 from polyseme.storage.staging import remove_staging
+from polyseme.storage.tiers import Centre
 from polyseme.tasks.engine import Cancelled, Engine, shared_engine
 from polyseme.tasks.shards.deletion_guard import by_source, explain
 from polyseme.tasks.shards.scan import Scan
@@ -163,7 +164,7 @@ def begun(job: Job, flow_run_id: str | None = None) -> Iterator[Run]:
         job, engine = replace(job, engine=config), shared_engine(config)
         _ = engine.split  # raises if it is not installed as it was
         encoding_id = engine.spec.encoding_id
-        name = catalog.register_encoding(engine.spec, name=job.name)
+        name = catalog.register_encoding(engine.spec, name=job.name, centres=_centres(engine, known))
         try:
             version = catalog.begin_run(run_id, encoding_id, job.sources, flow_run_id)
             scan = Scan(catalog, lake, run_id, version, encoding_id, job.outputs, job.scanned)
@@ -185,6 +186,15 @@ def begun(job: Job, flow_run_id: str | None = None) -> Iterator[Run]:
             scan.close()
             remove_staging(lake, run_id)
             run.progress.end()
+
+
+def _centres(engine: Engine, known: Sequence[Encoding]) -> dict[str, Centre]:
+    """Return the centres of a new encoding with binary vectors: only that needs the model before there is text."""
+    if "binary" not in engine.spec.store or any(e.encoding_id == engine.spec.encoding_id for e in known):
+        return {}
+    from polyseme.tasks.evaluation.centres import centres
+
+    return centres(engine)
 
 
 _handed_over: ContextVar[Run | None] = ContextVar("_handed_over", default=None)

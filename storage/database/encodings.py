@@ -6,7 +6,8 @@ Every function works inside a transaction that it is given.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, insert, select
 
@@ -15,14 +16,16 @@ from polyseme.storage.database import meta
 from polyseme.storage.database.schema import encodings
 from polyseme.storage.encoding_names import check_name, encoding_name
 from polyseme.storage.errors import UsageError
-from polyseme.storage.records import EncodingSpec, PrecisionLoss
+from polyseme.storage.records import EncodingSpec, PrecisionLoss, StoreLoss
+from polyseme.storage.tiers import Centre, Layouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
     """A registered encoding. `name` ends the names of its views; `fidelity` is None if nothing was measured.
 
-    `created_at` is ISO 8601 in UTC.
+    `created_at` is ISO 8601 in UTC. `centres` are those of tables with binary vectors, `losses` what was measured of
+    tables that are not stored in float16.
     """
 
     encoding_id: str
@@ -30,29 +33,45 @@ class Encoding:
     spec: EncodingSpec
     created_at: str
     fidelity: PrecisionLoss | None = None
+    centres: Mapping[str, Centre] = field(default_factory=dict)
+    losses: Mapping[str, StoreLoss] = field(default_factory=dict)
+
+    @property
+    def layouts(self) -> Layouts:
+        """How its tables are stored."""
+        return Layouts(self.spec.store, self.spec.width, self.centres)
 
 
 def read_encodings(connection: Connection) -> tuple[Encoding, ...]:
     """Return every encoding, oldest first. Raises LakeError for a value that no encoding has."""
     e = encodings.c
-    losses = meta.precision_losses(connection)
+    losses, stored = meta.precision_losses(connection), meta.store_losses(connection)
+    centres = meta.centres(connection)
     rows = connection.execute(select(e.encoding_id, e.name, e.spec, e.created_at).order_by(e.created_at, e.name))
     origin = meta.origin(connection)
-    return tuple(
+    found = tuple(
         Encoding(
             encoding_id=origin.text(encoding_id, "encodings.encoding_id", checks.ENCODING_ID, "16 hex digits"),
             name=origin.text(name, "encodings.name", checks.ENCODING_NAME, "lower-case letters, digits and _"),
             spec=checks.spec(origin, spec),
             created_at=origin.time(created_at, "encodings.created_at"),
             fidelity=losses.get(encoding_id),
+            centres=centres.get(encoding_id, {}),
+            losses=stored.get(encoding_id, {}),
         )
         for encoding_id, name, spec, created_at in rows
     )
+    for encoding in found:
+        checks.require_centres(origin, encoding.spec, encoding.centres)
+    return found
 
 
-def register(connection: Connection, spec: EncodingSpec, name: str | None, *, at: str) -> tuple[str, bool]:
+def register(
+    connection: Connection, spec: EncodingSpec, name: str | None, *, centres: Mapping[str, Centre], at: str
+) -> tuple[str, bool]:
     """Return the encoding's name and whether it is new, registering it if so. The first one becomes the default.
 
+    `centres` are those of tables with binary vectors; an encoding that is registered keeps its own.
     Raises UsageError if `name` is malformed or belongs to another encoding, or if this one has another name.
     """
     known = {e.name: e.encoding_id for e in read_encodings(connection)}
@@ -73,6 +92,8 @@ def register(connection: Connection, spec: EncodingSpec, name: str | None, *, at
             created_at=at,
         )
     )
+    if centres:
+        meta.record_centres(connection, spec.encoding_id, centres)
     if not known:
         meta.set_default_encoding(connection, spec.encoding_id)
     return chosen, True

@@ -7,7 +7,7 @@ inside a transaction that it is given.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from uuid import uuid4
 
@@ -18,7 +18,8 @@ from polyseme.storage.catalog_url import place_of
 from polyseme.storage.database.dialects import insert_into
 from polyseme.storage.database.schema import meta
 from polyseme.storage.errors import LakeError
-from polyseme.storage.records import PrecisionLoss
+from polyseme.storage.records import PrecisionLoss, StoreLoss
+from polyseme.storage.tiers import Centre
 
 _LAKE_ID = "lake_id"
 _FORMAT_VERSION = "format_version"
@@ -30,6 +31,10 @@ _DEFAULT_ENCODING = "default_encoding"
 _LOWER_CASE = "last_shard_in_lower_case"
 _PRECISION_LOSS = "fidelity/"
 """Followed by an encoding's id. A Polyseme that does not know these keys passes them by."""
+_CENTRES = "centres/"
+"""Followed by an encoding's id, of which some vectors are stored as bits."""
+_STORE_LOSS = "store_loss/"
+"""Followed by an encoding's id, a slash and a table."""
 _BROKEN_PART = "broken_part/"
 """Followed by a part's path."""
 
@@ -153,6 +158,37 @@ def record_precision_loss(connection: Connection, encoding_id: str, loss: Precis
     if _get(connection, key) is not None:
         return False
     _put(connection, key, json.dumps(asdict(loss), sort_keys=True))
+    return True
+
+
+def centres(connection: Connection) -> dict[str, dict[str, Centre]]:
+    """Return the centres of binary vectors by encoding id, then by table."""
+    query = select(meta.c.key, meta.c.value).where(meta.c.key.startswith(_CENTRES, autoescape=True))
+    source = origin(connection)
+    return {key.removeprefix(_CENTRES): checks.centres(source, value) for key, value in connection.execute(query)}
+
+
+def record_centres(connection: Connection, encoding_id: str, found: Mapping[str, Centre]) -> None:
+    """Keep the centres of an encoding's binary vectors, for good: its parts are read by them."""
+    _put(connection, _CENTRES + encoding_id, json.dumps({table: c.to_text() for table, c in sorted(found.items())}))
+
+
+def store_losses(connection: Connection) -> dict[str, dict[str, StoreLoss]]:
+    """Return what was measured of stored vectors by encoding id, then by table."""
+    query = select(meta.c.key, meta.c.value).where(meta.c.key.startswith(_STORE_LOSS, autoescape=True))
+    source, found = origin(connection), dict[str, dict[str, StoreLoss]]()
+    for key, value in connection.execute(query):
+        encoding_id, _, table = key.removeprefix(_STORE_LOSS).partition("/")
+        found.setdefault(encoding_id, {})[table] = checks.store_loss(source, value)
+    return found
+
+
+def record_store_loss(connection: Connection, encoding_id: str, table: str, loss: StoreLoss) -> bool:
+    """Keep what was measured of a table; return False, and change nothing, if more vectors were measured already."""
+    known = store_losses(connection).get(encoding_id, {}).get(table)
+    if known is not None and known.vectors >= loss.vectors:
+        return False
+    _put(connection, f"{_STORE_LOSS}{encoding_id}/{table}", json.dumps(asdict(loss), sort_keys=True))
     return True
 
 

@@ -129,7 +129,10 @@ def _merge_files(
     with fetched_parts(catalog.lake, group) as files, _explained(catalog.lake, group[0].table):
         found = _broken_parts(group, files)
         broken += found
-        merged = None if found else merged_rows(group, files, corrections, width=encoding.spec.width)
+        layout = encoding.layouts.of(group[0].table)
+        merged = None
+        if not found:
+            merged = merged_rows(group, files, corrections, width=layout.width, store=layout.tier)
         return _merge(catalog, encoding, group, merged)
 
 
@@ -186,8 +189,9 @@ def _merge(catalog: Catalog, encoding: Encoding, group: Sequence[Part], merged: 
     if merged is not None:
         if merged.rows:
             made = write_part(
-                lake, merged.batches, table=table, encoding_id=encoding.encoding_id, width=encoding.spec.width
-            )
+                lake, merged.batches, table=table, encoding_id=encoding.encoding_id, width=encoding.spec.width,
+                layout=encoding.layouts.of(table),
+            )  # fmt: skip
         if (made.rows if made else 0) != merged.rows:
             raise PolysemeError(f"Merging {len(group)} parts of {table} lost rows; nothing was replaced. Run verify.")
         done = catalog.replace_parts(group, made, moved=merged.moves_applied)

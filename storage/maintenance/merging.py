@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.parts import ROW_GROUP_ROWS, LocalParts
-from polyseme.storage.records import Part
+from polyseme.storage.records import Part, Store
 from polyseme.storage.schemas import SORT_KEYS, table_schema
 
 RowNumbers = npt.NDArray[np.int64]
@@ -72,8 +72,12 @@ class MergedRows:
     moves_applied: list[tuple[str, int, str]]
 
 
-def merged_rows(parts: Sequence[Part], files: LocalParts, corrections: Corrections, *, width: int) -> MergedRows:
-    """Merge parts of one table, read from `files`. Raises PolysemeError if one is not in order or lacks rows."""
+def merged_rows(
+    parts: Sequence[Part], files: LocalParts, corrections: Corrections, *, width: int, store: Store = "float16"
+) -> MergedRows:
+    """Merge parts of one table, read from `files`, with vectors as they are stored.
+
+    Raises PolysemeError if one is not in order or lacks rows."""
     table = parts[0].table
     keys = pa.concat_tables(
         [_read(files[part.path], [*SORT_KEYS[table], "version"]) for part in parts], promote_options="none"
@@ -84,7 +88,7 @@ def merged_rows(parts: Sequence[Part], files: LocalParts, corrections: Correctio
         raise PolysemeError(f"The catalog counts {ends[-1]} rows in {len(parts)} parts of {table}, they have "
                             f"{keys.num_rows}. Run `polyseme verify`.")  # fmt: skip
     moves = _moves(keys, order, corrections.moved) if table == "documents" and corrections.moved.num_rows else []
-    schema = table_schema(table, width)
+    schema = table_schema(table, width, store)
     ranges = zip(parts, ends, strict=True)
     sources = [_Source(files[part.path], part, schema, int(end) - part.rows) for part, end in ranges]
     batches = _stream(sources, order, ends, schema, {(d, v): uri for d, v, uri in moves})

@@ -29,6 +29,7 @@ from polyseme.storage.schemas import ADDED, table_schema
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.literals import escaped
 from polyseme.storage.sql.publish import read_foreign
+from polyseme.storage.tiers import Layout
 
 Kind = Literal["missing", "corrupt", "schema", "rows", "contents", "orphan", "published"]
 BROKEN: frozenset[Kind] = frozenset({"missing", "corrupt", "schema", "rows"})
@@ -73,10 +74,10 @@ def verify(
         parts = part_rows.live_parts(connection)
         snapshot = take_snapshot(connection)
         live = {e.encoding_id: versions.live_versions(connection, e.encoding_id) for e in snapshot.encodings}
-    widths = {e.encoding_id: e.spec.width for e in snapshot.encodings}
+    layouts = {e.encoding_id: e.layouts for e in snapshot.encodings}
     findings: list[Finding] = []
     for part in parts:
-        found = _check_file(catalog.lake, part, width=widths[part.encoding_id])
+        found = _check_file(catalog.lake, part, layouts[part.encoding_id].of(part.table))
         findings += [found] if found else []
         progress(part)
     broken = frozenset(f.subject for f in findings)
@@ -102,15 +103,15 @@ def verify(
     )
 
 
-def _check_file(lake: Lake, part: Part, *, width: int) -> Finding | None:
+def _check_file(lake: Lake, part: Part, layout: Layout) -> Finding | None:
     try:
         with lake.files.fetched(part.path) as path:
-            return _check_bytes(path, part, width=width)
+            return _check_bytes(path, part, layout)
     except FileNotFoundError:
         return Finding(kind="missing", subject=part.path, message="the file is gone")
 
 
-def _check_bytes(path: Path, part: Part, *, width: int) -> Finding | None:
+def _check_bytes(path: Path, part: Part, layout: Layout) -> Finding | None:
     found = sha256_of(path)
     if found != part.sha256:
         return Finding(
@@ -123,10 +124,20 @@ def _check_bytes(path: Path, part: Part, *, width: int) -> Finding | None:
         return Finding(kind="corrupt", subject=part.path, message=f"it is not a Parquet file: {error}")
     if rows != part.rows:
         return Finding(kind="rows", subject=part.path, message=f"it has {rows} rows, expected {part.rows}")
-    later = ADDED.get(part.table, ())
-    if schema.names != [n for n in table_schema(part.table, width).names if n in schema.names or n not in later]:
+    later, wanted = ADDED.get(part.table, ()), table_schema(part.table, layout.width, layout.tier)
+    if schema.names != [n for n in wanted.names if n in schema.names or n not in later]:
         return Finding(kind="schema", subject=part.path, message=f"its columns are not those of {part.table}")
+    if "embedding" in wanted.names and layout.tier != "float16" and not _is_stored_so(schema, layout):
+        return Finding(kind="schema", subject=part.path, message=f"its vectors are not stored as {layout.tier}")
     return None
+
+
+def _is_stored_so(schema: pa.Schema, layout: Layout) -> bool:
+    try:
+        found = Layout.of_file(schema, layout.width)
+    except ValueError:
+        return False
+    return (found.tier, found.metadata) == (layout.tier, layout.metadata)
 
 
 def _check_contents(

@@ -1,4 +1,4 @@
-"""Vectors of a few rows of a Parquet file, read by their position in it.
+"""Stored vectors of a few rows of a Parquet file, read by their position in it.
 
 A fixed-size list of float16 that is PLAIN and uncompressed has all its values one after another at the end of each
 page, so that a row is a range of bytes. A row group in any other layout is decoded by Arrow as a whole.
@@ -16,10 +16,9 @@ import pyarrow.parquet as pq
 
 from polyseme.storage.parquet.page_headers import ColumnChunk, pages
 
-Halves = npt.NDArray[np.float16]
+Values = npt.NDArray[Any]
 RowNumbers = npt.NDArray[np.int64]
 
-_BYTES = 2
 _PLAIN = 0
 _READ_WHOLE = 16
 """A page is read as a whole if more than one in so many of its rows is wanted."""
@@ -35,20 +34,23 @@ class _Run:
 
 
 class VectorColumn:
-    """The column `name` of an open Parquet file, `width` float16 a row. Not thread-safe."""
+    """The column `name` of an open Parquet file, `width` values of `dtype` a row. Not thread-safe."""
 
-    def __init__(self, file: pq.ParquetFile, raw: BinaryIO, name: str, width: int) -> None:
+    def __init__(
+        self, file: pq.ParquetFile, raw: BinaryIO, name: str, width: int, dtype: npt.DTypeLike = np.float16
+    ) -> None:
         self._file, self._raw, self._name, self._width = file, raw, name, width
+        self._dtype = np.dtype(dtype)
         rows = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
         self._ends = np.cumsum(np.array(rows, np.int64))
-        self._runs: dict[int, list[_Run] | Halves] = {}
+        self._runs: dict[int, list[_Run] | Values] = {}
 
-    def rows(self, numbers: RowNumbers) -> Halves:
+    def rows(self, numbers: RowNumbers) -> Values:
         """Return `(len(numbers), width)`: the vectors of these rows of the file, in the order given.
 
         Raises OSError or pa.ArrowException for a damaged file.
         """
-        found = np.empty((len(numbers), self._width), np.float16)
+        found = np.empty((len(numbers), self._width), self._dtype)
         groups = np.searchsorted(self._ends, numbers, side="right")
         for group in np.unique(groups).tolist():
             here = np.flatnonzero(groups == group)
@@ -56,7 +58,7 @@ class VectorColumn:
             self._read(group, numbers[here] - first, here, found)
         return found
 
-    def _read(self, group: int, rows: RowNumbers, places: RowNumbers, into: Halves) -> None:
+    def _read(self, group: int, rows: RowNumbers, places: RowNumbers, into: Values) -> None:
         if group not in self._runs:
             self._runs[group] = self._layout(group) or self._decoded(group)
         layout = self._runs[group]
@@ -71,15 +73,15 @@ class VectorColumn:
                 into[places[mine]] = self._values(run.at, run.rows)[inside]
             else:
                 for place, row in zip(places[mine].tolist(), inside.tolist(), strict=True):
-                    into[place] = self._values(run.at + row * self._width * _BYTES, 1)[0]
+                    into[place] = self._values(run.at + row * self._width * self._dtype.itemsize, 1)[0]
 
-    def _values(self, at: int, rows: int) -> Halves:
+    def _values(self, at: int, rows: int) -> Values:
         self._raw.seek(at)
-        size = rows * self._width * _BYTES
+        size = rows * self._width * self._dtype.itemsize
         data = self._raw.read(size)
         if len(data) != size:
             raise OSError("the file ends within its vectors")
-        return np.frombuffer(data, "<f2").reshape(rows, self._width)
+        return np.frombuffer(data, self._dtype.newbyteorder("<")).reshape(rows, self._width)
 
     def _layout(self, group: int) -> list[_Run] | None:
         """Return where the rows of a row group lie; None if they are not plain ranges of bytes."""
@@ -90,7 +92,7 @@ class VectorColumn:
         runs: list[_Run] = []
         values = 0
         for page in pages(self._raw, ColumnChunk(column.num_values, column.data_page_offset)):
-            size = page.values * _BYTES
+            size = page.values * self._dtype.itemsize
             plain = not page.is_dictionary and page.encoding == _PLAIN and page.bytes == page.compressed_bytes
             if not plain or size > page.bytes or values % self._width or page.values % self._width:
                 return None
@@ -99,10 +101,10 @@ class VectorColumn:
             values += page.values
         return runs if values == described.num_rows * self._width else None
 
-    def _decoded(self, group: int) -> Halves:
+    def _decoded(self, group: int) -> Values:
         column = self._file.read_row_group(group, columns=[self._name])[self._name].combine_chunks()
         values: Any = column.flatten() if isinstance(column, pa.Array) else column.chunk(0).flatten()
-        return np.asarray(values.to_numpy(zero_copy_only=False), np.float16).reshape(-1, self._width)
+        return np.asarray(values.to_numpy(zero_copy_only=False), self._dtype).reshape(-1, self._width)
 
 
 def _is_of(column: Any, name: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import duckdb
@@ -26,7 +27,9 @@ from polyseme.storage.sql.descriptions import comments
 from polyseme.storage.sql.literals import escaped, quote, quote_name
 from polyseme.storage.sql.places import place_columns
 from polyseme.storage.sql.relocation import Place
+from polyseme.storage.sql.stored_vectors import code_tables, decoded, lookup
 from polyseme.storage.sql.word_lookup import key_macros, occurrences_macro
+from polyseme.storage.tiers import Layout
 
 HIDDEN = "internal"
 """Schema of the small tables that views join; `SHOW TABLES` does not list it."""
@@ -34,6 +37,12 @@ HIDDEN = "internal"
 _META = f"{HIDDEN}.meta"
 _GUARD = f"{HIDDEN}.place"
 _VIEWS = (*TABLES, "coherence", "perplexity")
+_LOSS = pa.struct(
+    [
+        ("vectors", pa.int64()), ("bytes_a_vector", pa.float64()), ("cosine", pa.float64()),
+        ("least_cosine", pa.float64()), ("recall_at_10", pa.float64()),
+    ]
+)  # fmt: skip
 _CORRECTIONS = ("superseded", "redescribed", "moved")
 
 
@@ -88,6 +97,7 @@ def tables(snapshot: Snapshot, root: str) -> dict[str, pa.Table]:
         f"{HIDDEN}.superseded": snapshot.superseded,
         f"{HIDDEN}.redescribed": snapshot.redescribed,
         f"{HIDDEN}.moved": snapshot.moved,
+        **{f"{HIDDEN}.{name}": codes for name, codes in code_tables(snapshot.encodings).items()},
         "runs": runs_table(snapshot),
         "rejects": snapshot.rejects,
         "skipped": snapshot.skipped,
@@ -148,12 +158,12 @@ def runs_table(snapshot: Snapshot) -> pa.Table:
 
 def _table_view(encoding: Encoding, table: str, files: str | None, corrections: set[str], *, guarded: bool) -> str:
     """Return the statement for the view of one table. `files` is SQL for the list of its parts, None for none."""
-    width = encoding.spec.width
+    width, layout = encoding.spec.width, encoding.layouts.of(table)
     view = quote_name(f"{table}_{encoding.name}")
     if files is None:
         return f"CREATE VIEW {view} AS {_no_rows(table, width)}"
     moves = table == "documents" and "moved" in corrections
-    columns = [_column(name, width, moves=moves) for name in _shown(table)]
+    columns = [_column(name, layout, moves=moves) for name in _shown(table)]
     if table == "documents":
         columns += place_columns("coalesce(m.uri, r.uri)" if moves else "r.uri")
     lines = [
@@ -161,6 +171,8 @@ def _table_view(encoding: Encoding, table: str, files: str | None, corrections: 
         f"SELECT {', '.join(columns)}",
         f"FROM {rows_of(table, files)} AS r",
     ]
+    if "embedding" in _shown(table):
+        lines += lookup(encoding, table, schema=HIDDEN)
     of_encoding = f"WHERE encoding_id = {quote(encoding.encoding_id)}"
     hiding = ("superseded", "redescribed") if table == "documents" else ("superseded",)
     for name in hiding:
@@ -186,10 +198,9 @@ def rows_of(table: str, files: str) -> str:
     return f"(SELECT {nulls} WHERE false UNION ALL BY NAME FROM {parts})"
 
 
-def _column(name: str, width: int, *, moves: bool) -> str:
+def _column(name: str, layout: Layout, *, moves: bool) -> str:
     if name == "embedding":
-        # Fixed-size lists read as FLOAT[]; distance functions need the width in the type.
-        return f"r.embedding::FLOAT[{width}] AS embedding"
+        return f"{decoded(layout)} AS embedding"
     if name == "uri" and moves:
         return "coalesce(m.uri, r.uri) AS uri"
     return f"r.{name}"
@@ -284,7 +295,7 @@ GROUP BY doc_id"""
 
 def _encodings(snapshot: Snapshot) -> pa.Table:
     shown = ("model", "width", "layers", "pooling", "context", "max_tokens", "precision", "splitter", "scheme",
-             "normalize", "dense", "prompt", "query_prompt", "word_definition")  # fmt: skip
+             "normalize", "dense", "prompt", "query_prompt", "word_definition", "store")  # fmt: skip
     measured = ("token_cosine", "least_token_cosine", "recall_at_10")
     columns: dict[str, list[Any]] = {
         "name": [e.name for e in snapshot.encodings],
@@ -297,14 +308,21 @@ def _encodings(snapshot: Snapshot) -> pa.Table:
         "model_sha256": [e.spec.model_sha256 for e in snapshot.encodings],
         "tokenizer_sha256": [e.spec.tokenizer_sha256 for e in snapshot.encodings],
         **{number: [getattr(e.fidelity, number, None) for e in snapshot.encodings] for number in measured},
+        **{f"stored_{table}": [_loss(e, table) for e in snapshot.encodings] for table in ("sentences", "words")},
         "created_at": [e.created_at for e in snapshot.encodings],
     }
     types = {
         **dict.fromkeys(("is_default", "normalize", "join_hyphens"), pa.bool_()),
         **dict.fromkeys(("width", "max_tokens", "scheme"), pa.int64()),
         **dict.fromkeys(measured, pa.float64()),
+        **dict.fromkeys(("stored_sentences", "stored_words"), _LOSS),
     }
     return pa.table({name: pa.array(values, types.get(name, pa.string())) for name, values in columns.items()})
+
+
+def _loss(encoding: Encoding, table: str) -> dict[str, Any] | None:
+    found = encoding.losses.get(table)
+    return None if found is None else asdict(found)
 
 
 def _with_times(table: pa.Table, names: Iterable[str]) -> pa.Table:

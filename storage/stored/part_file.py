@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from polyseme.storage.parquet.vector_column import Halves, RowNumbers, VectorColumn
+from polyseme.storage.parquet.vector_column import RowNumbers, VectorColumn
 from polyseme.storage.schemas import table_schema
+from polyseme.storage.tiers import SCALE, Halves, Layout
 
 Versions = npt.NDArray[np.int64]
 
@@ -27,15 +28,16 @@ Versions = npt.NDArray[np.int64]
 class PartFile:
     """One part of `table` with vectors of `width` dimensions. Use it as a context manager.
 
-    Raises OSError, KeyError or pa.ArrowException for a damaged file, here and in its methods.
+    Raises OSError, KeyError, ValueError or pa.ArrowException for a damaged file, here and in its methods.
     """
 
     def __init__(self, path: Path, table: str, width: int) -> None:
-        self._schema = table_schema(table, width)
         with ExitStack() as opened:
             self._file = opened.enter_context(pq.ParquetFile(path, read_dictionary=["doc_id"]))
             raw = opened.enter_context(path.open("rb"))
-            self._vectors = VectorColumn(self._file, raw, "embedding", width)
+            self._layout = Layout.of_file(self._file.schema_arrow, width)
+            self._schema = table_schema(table, width, self._layout.tier)
+            self._vectors = VectorColumn(self._file, raw, "embedding", self._layout.values, self._layout.dtype)
             self._closing = opened.pop_all()
 
     def find(self, doc_ids: Sequence[str], versions: Versions) -> tuple[RowNumbers, RowNumbers]:
@@ -66,7 +68,12 @@ class PartFile:
 
     def vectors(self, rows: RowNumbers) -> Halves:
         """Return `(len(rows), width)`: the vectors of some rows, in the order given."""
-        return self._vectors.rows(rows)
+        codes, scales = self._vectors.rows(rows), None
+        if SCALE in self._schema.names:
+            order = np.argsort(rows, kind="stable")
+            scales = np.empty(len(rows), np.float16)
+            scales[order] = self.columns([SCALE], rows[order])[SCALE]
+        return self._layout.unpack(codes, scales)
 
     def _values(self, name: str, table: pa.Table | None, rows: int) -> npt.NDArray[Any]:
         kind = self._schema.field(name).type

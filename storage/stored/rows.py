@@ -22,10 +22,11 @@ from polyseme.storage.database import locating
 from polyseme.storage.database.locating import Located
 from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
-from polyseme.storage.parquet.vector_column import Halves, RowNumbers
+from polyseme.storage.parquet.vector_column import RowNumbers
 from polyseme.storage.parts import sha256_of
 from polyseme.storage.records import Part
 from polyseme.storage.stored.part_file import PartFile
+from polyseme.storage.tiers import Halves
 
 log = logging.getLogger(__name__)
 

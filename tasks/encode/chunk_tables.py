@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polyseme.storage.records import Counts, Layers, Outputs
+from polyseme.storage.tiers import Layout
 from polyseme.tasks.arrays import Ints
 from polyseme.tasks.encode.forward import ChunkVectors
 from polyseme.tasks.encode.tables import TableBuilder
@@ -32,7 +33,10 @@ class ChunkTables:
 
 @dataclass(frozen=True, slots=True)
 class TableMaker:
-    """What the tables of a run have in common. `vocabulary` is the WordPiece of every id, `width` the hidden size."""
+    """What the tables of a run have in common. `vocabulary` is the WordPiece of every id, `width` the hidden size.
+
+    `layout` is how vectors of sentences will be stored, None for float16.
+    """
 
     outputs: Outputs
     version: int
@@ -40,6 +44,7 @@ class TableMaker:
     width: int
     layers: Layers
     vocabulary: pa.Array
+    layout: Layout | None = None
 
     def tables(
         self,
@@ -53,7 +58,7 @@ class TableMaker:
 
         `unknown` is `(documents,)`, the unknown tokens of each document that ends in it.
         """
-        rows = TableBuilder(chunk, self.version, self.width)
+        rows = TableBuilder(chunk, self.version, self.width, self.layout)
         copied = vectors.copied
         tables = {
             "documents": rows.documents(self.ingested_at, unknown),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -37,10 +37,14 @@ all do."""
 
 @dataclass(frozen=True, slots=True)
 class StoredSource:
-    """Stored rows to copy from. `own` is, by the id of a document of the run, the id of the stored one it replaces."""
+    """Stored rows to copy from. `own` is, by the id of a document of the run, the id of the stored one it replaces.
+
+    `devices` are the kinds of device of documents of which every row is copied, if that may be another than here.
+    """
 
     rows: StoredRows
     own: Mapping[str, str]
+    devices: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class KnownRows:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from polyseme.storage.records import Layers, PllVariant
 from polyseme.storage.schemas import ADJACENT, RANDOM, SORT_KEYS, table_schema
+from polyseme.storage.tiers import Layout
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.encode.copied import BaselineRow, CopiedRows
 from polyseme.tasks.encode.forward import ScoredTransitions
@@ -27,11 +28,15 @@ from polyseme.tasks.text.chunks import Chunk
 
 @dataclass(frozen=True, slots=True)
 class TableBuilder:
-    """Builds the tables of one chunk. `version` is the run's ordinal, `width` the hidden size."""
+    """Builds the tables of one chunk. `version` is the run's ordinal, `width` the hidden size.
+
+    `layout` is how vectors of sentences will be stored, None for float16.
+    """
 
     chunk: Chunk
     version: int
     width: int
+    layout: Layout | None = None
 
     def documents(self, ingested_at: datetime, unknown: Ints) -> pa.Table:
         """Return one row per document that ends in this chunk, where its counts are complete.
@@ -173,7 +178,7 @@ class TableBuilder:
             "next_sentence_index": self.chunk.index[second],
             "nsp_logit_is_next": pa.array(scored.logits[:, 0], from_pandas=True),
             "nsp_logit_not_next": pa.array(scored.logits[:, 1], from_pandas=True),
-            "cosine": cosines(vectors, first, second),
+            "cosine": cosines(self._as_read(vectors), first, second),
             "n_truncated": scored.left_out,
             "order_margin": pa.array(scored.logits[:, 2], from_pandas=True),
         }
@@ -182,6 +187,10 @@ class TableBuilder:
         kept = pa.Table.from_pylist([row.to_dict(self.version) for row in baseline], schema=schema)
         joined = pa.concat_tables([made, kept]).combine_chunks()
         return self._table("transitions", {name: joined[name].combine_chunks() for name in schema.names})
+
+    def _as_read(self, vectors: Floats) -> Halves:
+        halves = vectors.astype(np.float16)
+        return halves if self.layout is None else self.layout.rounded(halves)
 
     def _doc_ids(self, sentence: Ints) -> pa.Array:
         ids = pa.array([part.document.doc_id for part in self.chunk.slices], pa.string())

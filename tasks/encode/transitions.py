@@ -80,11 +80,11 @@ def transitions(chunk: Chunk, seed: int, near: SentencePairs | None = None, new:
     return Transitions(pairs, len(near))
 
 
-def cosines(vectors: Floats, first: Ints, second: Ints) -> Floats:
+def cosines(vectors: npt.NDArray[np.float16], first: Ints, second: Ints) -> Floats:
     """Return `(pairs,)`: cosine between the sentence vectors of each pair as the lake stores them, 0 for a zero vector.
 
-    From vectors rounded to float16, so that it is the same whether a vector was computed just now or read.
+    From vectors as they are read, so that it is the same whether a vector was computed just now or read.
     """
-    scaled = unit(vectors.astype(np.float16).astype(np.float32))
+    scaled = unit(vectors.astype(np.float32))
     products: Floats = np.einsum("ij,ij->i", scaled[first], scaled[second])
     return products

@@ -42,13 +42,13 @@ def measure(engine: Engine) -> PrecisionLoss:
     )
 
 
-def probe() -> list[str]:
-    """Return `PROBE_SENTENCES` distinct sentences spread over the example corpus, the same at every call."""
+def probe(most: int = PROBE_SENTENCES) -> list[str]:
+    """Return up to `most` distinct sentences spread over the example corpus, the same at every call."""
     corpus = shipped("examples/corpus")
     items = read_sources(resolve([str(corpus)]), ReadOptions(), stdin=BytesIO())
     documents = [document for document in items if isinstance(document, Document)]
     sentences = sorted({d.text[s.start : s.stop] for d in documents for s in split(d.text)})
-    chosen = np.linspace(0, len(sentences) - 1, min(PROBE_SENTENCES, len(sentences))).astype(int)
+    chosen = np.linspace(0, len(sentences) - 1, min(most, len(sentences))).astype(int)
     return [sentences[i] for i in chosen]
 
 

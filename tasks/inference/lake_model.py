@@ -50,7 +50,7 @@ def config_like(
         context=spec.context, max_tokens=spec.max_tokens, normalize=spec.normalize, dense=bool(spec.dense),
         prompt=spec.prompt, query_prompt=spec.query_prompt, word_definition=spec.word_definition,
         splitter=spec.splitter, language=spec.language or "en", markdown=spec.markdown,
-        join_hyphens=spec.join_hyphens,
+        join_hyphens=spec.join_hyphens, store=spec.store,
     )  # fmt: skip
 
 
@@ -59,11 +59,11 @@ def as_the_lake(
 ) -> EngineConfig:
     """Return the settings with what the encoding has that they make in a lake, where they ask for nothing else.
 
-    That is its splitter and language, and what it reads of a text. An encoding keeps them: one that differs in
-    nothing else is taken, of several the lake's `default`, else the latest. With a `name` only the one of that name is;
-    without one of it a new encoding begins, with the best splitter and prose.
+    That is its splitter and language, what it reads of a text, and how it stores vectors. An encoding keeps them: one
+    that differs in nothing else is taken, of several the lake's `default`, else the latest. With a `name` only the one
+    of that name is; without one of it a new encoding begins, with the best splitter and prose.
     """
-    unsaid = [name for name in ("splitter", "markdown", "join_hyphens") if getattr(config, name) is None]
+    unsaid = [name for name in ("splitter", "markdown", "join_hyphens", "store") if getattr(config, name) is None]
     if not encodings or not unsaid:
         return config
     wanted = shared_engine(config).spec

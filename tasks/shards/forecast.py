@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
-from polyseme.storage.records import Counts, Document, DocumentVersion, Outputs, Shard, ShardResult
+from polyseme.storage.records import Counts, Document, DocumentVersion, Outputs, Shard, ShardResult, Store
+from polyseme.storage.tiers import tier_of
 from polyseme.tasks.encode.forward import chunk_vectors
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.shards.reuse import stored_source
@@ -24,7 +25,8 @@ NEW_CHARS, CHANGED_CHARS = 2_000_000, 20_000_000
 """Characters of new and of changed documents that are planned; what is beyond them is extrapolated."""
 _TRIAL_TOKENS, _TRIAL_CHARS = 3_000, 15_000
 """What is encoded to measure the speed."""
-_FLOAT16 = 2
+_BYTES: dict[Store, float] = {"float16": 2, "int8": 1, "binary": 1 / 8}
+"""Bytes a number takes."""
 _ROW, _DOCUMENT = 28, 600
 """Bytes of a row without its vector, and of a document without its text, as Parquet stores them."""
 
@@ -148,8 +150,12 @@ class Forecast:
         return counts.sentences + counts.words + (counts.tokens if of_tokens else 0)
 
     def _bytes(self, counts: Counts) -> int:
-        vectors = self._vectors(counts) * (self.engine.spec.width * _FLOAT16 + _ROW)
-        return vectors + counts.transitions * _ROW + 2 * self._chars + self._documents * _DOCUMENT
+        spec, vectors = self.engine.spec, self._vectors(counts)
+        of_sentences, of_words = (_BYTES[tier_of(spec.store, table)] for table in ("sentences", "words"))
+        stored = spec.width * (counts.sentences * of_sentences + (vectors - counts.sentences) * of_words)
+        return (
+            round(stored) + vectors * _ROW + counts.transitions * _ROW + 2 * self._chars + self._documents * _DOCUMENT
+        )
 
     def tokens_per_second(self) -> float:
         """Return how many tokens are run a second here: measured on the first text that is to be encoded, loaded."""

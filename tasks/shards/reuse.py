@@ -1,20 +1,23 @@
 """Reuse: the stored documents that the documents of a shard can copy rows from.
 
 A document's own live version, or what it was before it was deleted, if it can be restored; else that of a live
-document with the same text, whatever its id. Of the same encoding, and computed on the same kind of device. Which rows
-are copied is decided by `encode.known`.
+document with the same text, whatever its id. Of the same encoding, and computed on the same kind of device. Or the same
+documents of an encoding that differs in how vectors are stored, from where they are rounded: that moves a lake to a
+smaller tier. Which rows are copied is decided by `encode.known`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database import locating
-from polyseme.storage.records import Document, DocumentVersion, Outputs
+from polyseme.storage.records import Document, DocumentVersion, EncodingSpec, Outputs
 from polyseme.storage.stored.rows import stored_rows
+from polyseme.storage.tiers import tier_of
 from polyseme.tasks.encode.known import StoredSource
 from polyseme.tasks.engine import Engine
 
@@ -48,6 +51,11 @@ def stored_source(
     }
     others = _with_equal_text([d for d in documents if d.doc_id not in own], catalog, engine, outputs, before=version)
     own |= {doc_id: stored.doc_id for doc_id, stored in others.items()}
+    source_id, devices = engine.spec.encoding_id, dict[str, str | None]()
+    larger_id, larger = _in_a_larger_tier(documents, catalog, engine, outputs)
+    if len(larger) > len(own):
+        source_id, before, others, own = larger_id, larger, {}, {doc_id: doc_id for doc_id in larger}
+        devices = {doc_id: version.device for doc_id, version in larger.items()}
     if not own:
         yield None
         return
@@ -57,10 +65,42 @@ def stored_source(
         found = {stored.doc_id: stored.n_tokens for stored in (*before.values(), *others.values())}
         most_bytes = FETCHED_A_TOKEN * sum(found[doc_id] for doc_id in set(own.values()))
     with stored_rows(
-        catalog, engine.spec.encoding_id, list(own.values()), tables=tables, width=engine.spec.width,
-        most_bytes=most_bytes,
-    ) as rows:  # fmt: skip
-        yield StoredSource(rows, own) if rows.documents else None
+        catalog, source_id, list(own.values()), tables=tables, width=engine.spec.width, most_bytes=most_bytes
+    ) as rows:
+        there = {document.doc_id for document in rows.documents}
+        devices = {doc_id: device for doc_id, device in devices.items() if doc_id in there}
+        yield StoredSource(rows, own, devices) if rows.documents else None
+
+
+def _in_a_larger_tier(
+    documents: Sequence[Document], catalog: Catalog, engine: Engine, outputs: Outputs
+) -> tuple[str, dict[str, DocumentVersion]]:
+    """Return the documents that an encoding has whole which only stores vectors with more bits, and that encoding's id.
+
+    Of several the one that has most. Every row of such a document is copied, so that it does not matter where it was
+    computed. None is larger for float16: from fewer bits vectors do not come back, and are computed again.
+    """
+    best: tuple[str, dict[str, DocumentVersion]] = "", {}
+    for encoding in catalog.encodings():
+        if not _is_larger(encoding.spec, engine.spec):
+            continue
+        known = catalog.lookup(encoding.encoding_id, [d.doc_id for d in documents])
+        found = {
+            d.doc_id: known[d.doc_id]
+            for d in documents
+            if d.doc_id in known
+            and known[d.doc_id].content_sha256 == d.content_sha256
+            and known[d.doc_id].outputs.covers(outputs)
+        }
+        best = max(best, (encoding.encoding_id, found), key=lambda each: len(each[1]))
+    return best
+
+
+def _is_larger(spec: EncodingSpec, wanted: EncodingSpec) -> bool:
+    if spec.store == wanted.store or replace(spec, store=wanted.store).encoding_id != wanted.encoding_id:
+        return False
+    tiers = [[tier_of(each.store, table) for each in (spec, wanted)] for table in ("sentences", "words")]
+    return all(had in ("float16", asked) for had, asked in tiers)
 
 
 def _with_equal_text(

@@ -12,6 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
+import pyarrow as pa
+
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import ModelError
 from polyseme.storage.lake import Lake
@@ -22,6 +24,7 @@ from polyseme.tasks.engine import Engine, OnBatch
 from polyseme.tasks.shards.comparison import is_current
 from polyseme.tasks.shards.redescribing import Redescribed, redescribe
 from polyseme.tasks.shards.reuse import stored_source
+from polyseme.tasks.shards.store_loss import record_losses, unmeasured
 
 _WRITERS = 2
 """Threads that write a chunk's tables: Parquet encodes float16 lists at ~130 MB/s per core."""
@@ -41,7 +44,7 @@ def encode_shard(
     ingested_at = datetime.now(UTC)
     seed = int(shard.shard_key[:12], 16)
     (documents, known), outputs = still_wanted(shard, lake, catalog), shard.outputs
-    described = Redescribed()
+    described, encoding = Redescribed(), catalog.encoding(shard.encoding_id)
     if shard.redescribes:
         described = redescribe(shard, documents, catalog, width=engine.spec.width, ingested_at=ingested_at)
         documents, outputs = described.left, outputs.union(described.outputs)
@@ -53,6 +56,8 @@ def encode_shard(
     parts: list[Part] = []
     tokens: dict[str, int] = {}
     counts = Counts()
+    measuring = unmeasured(encoding)
+    sample: dict[str, pa.Table] = {}
     began = time.perf_counter()
     with (
         stored_source(documents, known, catalog, engine, outputs, version=shard.version)
@@ -61,10 +66,11 @@ def encode_shard(
         ThreadPoolExecutor(_WRITERS, "polyseme-writer") as writers,
     ):
         counts += Counts(seconds={"reuse": time.perf_counter() - began})
+        devices = {} if stored is None else stored.devices
         writing: list[Future[Part]] = []
         run = engine.run(
             documents, outputs, version=shard.version, seed=seed, ingested_at=ingested_at, on_batch=on_batch,
-            device_lock=device_lock or nullcontext(), stored=stored,
+            device_lock=device_lock or nullcontext(), stored=stored, layouts=encoding.layouts,
         )  # fmt: skip
         for chunk in run:
             began = time.perf_counter()
@@ -76,14 +82,18 @@ def encode_shard(
                 tokens |= dict(zip(rows["doc_id"], rows["n_tokens"], strict=True))
             writing = [
                 writers.submit(
-                    write_part, lake, rows, table=name, encoding_id=shard.encoding_id, width=engine.spec.width
+                    write_part, lake, rows, table=name, encoding_id=shard.encoding_id, width=engine.spec.width,
+                    layout=encoding.layouts.of(name),
                 )
                 for name, rows in chunk.tables.items()
-            ]
+            ]  # fmt: skip
+            sample = sample or {name: chunk.tables[name] for name in measuring if name in chunk.tables}
         began = time.perf_counter()
         parts += [w.result() for w in writing]
         counts += Counts(seconds={"write": time.perf_counter() - began}, bytes=sum(p.bytes for p in parts))
-    versions = [version_of(by_id[d], shard, outputs, n, device=engine.device_kind) for d, n in tokens.items()]
+    record_losses(catalog, encoding, sample, parts)
+    here = engine.device_kind
+    versions = [version_of(by_id[d], shard, outputs, n, device=devices.get(d, here)) for d, n in tokens.items()]
     return ShardResult(
         shard=shard, parts=(*described.parts, *parts), documents=(*described.versions, *versions), rejects=(),
         counts=described.counts + counts,

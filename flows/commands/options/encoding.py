@@ -27,7 +27,7 @@ Name = Annotated[
 
 SETTINGS = (
     "precision", "context", "layers", "pooling", "normalize", "dense", "prompt", "query_prompt", "max_tokens",
-    "language", "markdown", "join_hyphens",
+    "language", "markdown", "join_hyphens", "store",
 )  # fmt: skip
 """The options that fix an encoding of a model."""
 
@@ -88,6 +88,10 @@ class PartialEncodingOptions:
     join_hyphens: Annotated[bool | None, Parameter(negative="--no-join-hyphens")] = None
     """Read a word that a hyphen at a line end divides (know-, ledge) as one; by default its parts are words. Compounds
     whose hyphen stands there lose it. An encoding keeps what it was made with."""
+
+    store: str | None = None
+    """How vectors are stored: float16 (default), int8, in half the bytes, or binary, in a sixteenth; or one for each
+    table: sentences=int8,words=binary. Every query reads them as before. An encoding keeps what it was made with."""
 
     splitter: str | None = None
     """What splits texts into sentences: rules (default), lines (each is one, as in verse), one that a package installs
