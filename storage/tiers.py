@@ -104,6 +104,12 @@ class Centre:
         return Centre(numbers[:-1], float(numbers[-1]))
 
 
+def zero_centres(store: str, width: int) -> dict[str, Centre]:
+    """Return centres at zero by table, for those who need any: a dry run, which stores nothing."""
+    names = (table for table in ("sentences", "words") if tier_of(store, table) == "binary")
+    return {name: Centre(np.zeros(width, np.float16), 1.0) for name in names}
+
+
 @dataclass(frozen=True)
 class Layout:
     """How the vectors of one table are stored. `centre` is that of a binary one, None for the others."""

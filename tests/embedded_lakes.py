@@ -42,7 +42,7 @@ def make(
     engine: Engine = shared_engine(config or EngineConfig())
     wanted, lake = outputs or Outputs(), Lake(root)
     with Catalog.create_or_open(lake) as catalog:
-        catalog.register_encoding(engine.spec)
+        catalog.register_encoding(engine.spec, centres=lakes.layouts_of(engine.spec).centres)
         version = lakes.begin(catalog, engine.spec, run_id)
         chunks = engine.run(found, wanted, version=version, seed=1, ingested_at=lakes.INGESTED_AT)
         tables = (table for chunk in chunks for table in chunk.tables.items())

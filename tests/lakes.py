@@ -25,6 +25,7 @@ from polyseme.storage.parts import fetched_parts, write_part
 from polyseme.storage.records import Counts, DocumentVersion, EncodingSpec, Outputs, Part, Reject, Shard, ShardResult
 from polyseme.storage.schemas import ADJACENT, RANDOM, SORT_KEYS, embedding_type, table_schema
 from polyseme.storage.sql.publish import publish
+from polyseme.storage.tiers import Layouts, zero_centres
 from polyseme.storage.word_keys import word_key
 
 Texts = Mapping[str, Sequence[str]]
@@ -146,12 +147,21 @@ def content_of(sentences: Sequence[str]) -> str:
 
 def write_parts(lake: Lake, spec: EncodingSpec, tables: Iterable[tuple[str, pa.Table]]) -> list[Part]:
     """Write one part for each `(name, rows)`."""
-    return [write_part(lake, rows, table=name, encoding_id=spec.encoding_id, width=spec.width) for name, rows in tables]
+    layouts = layouts_of(spec)
+    return [
+        write_part(lake, rows, table=name, encoding_id=spec.encoding_id, width=spec.width, layout=layouts.of(name))
+        for name, rows in tables
+    ]
+
+
+def layouts_of(spec: EncodingSpec) -> Layouts:
+    """Return how lakes made here store vectors: binary ones around zero."""
+    return Layouts(spec.store, spec.width, zero_centres(spec.store, spec.width))
 
 
 def commit(catalog: Catalog, spec: EncodingSpec, texts: Texts, **more: Any) -> int:
     """Commit `texts` as a run of their own and return its version."""
-    catalog.register_encoding(spec)
+    catalog.register_encoding(spec, centres=layouts_of(spec).centres)
     run_id = f"run-{len(catalog.snapshot().runs)}-{'-'.join(texts)}"
     version = catalog.begin_run(run_id, spec.encoding_id, ["corpus"])
     catalog.commit_shard(encode(catalog.lake, spec, texts, run_id=run_id, version=version, **more))
@@ -160,7 +170,7 @@ def commit(catalog: Catalog, spec: EncodingSpec, texts: Texts, **more: Any) -> i
 
 def commit_sentences(catalog: Catalog, spec: EncodingSpec, texts: Texts) -> None:
     """Commit `texts` as `--level sentences` does: without rows of words."""
-    catalog.register_encoding(spec)
+    catalog.register_encoding(spec, centres=layouts_of(spec).centres)
     version = catalog.begin_run("sentences", spec.encoding_id, ["corpus"])
     made = encode(catalog.lake, spec, texts, run_id="sentences", version=version)
     documents = [

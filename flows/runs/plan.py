@@ -21,6 +21,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.skipped_files import SkippedFiles
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts, HeldBack
+from polyseme.storage.tiers import zero_centres
 from polyseme.tasks.engine import shared_engine
 from polyseme.tasks.shards.deletion_guard import by_source
 from polyseme.tasks.shards.forecast import Forecast
@@ -132,7 +133,8 @@ def plan(job: Job) -> Plan:
         engine = shared_engine(continued(job.engine, known, default=catalog.default_encoding(), name=job.name))
         encoding_id = engine.spec.encoding_id
         is_new = all(encoding.encoding_id != encoding_id for encoding in known)
-        name = catalog.register_encoding(engine.spec, name=job.name)
+        centres = zero_centres(engine.spec.store, engine.spec.width)
+        name = catalog.register_encoding(engine.spec, name=job.name, centres=centres)
         version = catalog.begin_run(run_id, encoding_id, job.sources)
         staged = Lake(folder)
         scan = Scan(catalog, staged, run_id, version, encoding_id, job.outputs, job.scanned, by_source=True)

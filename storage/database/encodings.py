@@ -92,6 +92,7 @@ def register(
             created_at=at,
         )
     )
+    checks.require_centres(meta.origin(connection), spec, centres)
     if centres:
         meta.record_centres(connection, spec.encoding_id, centres)
     if not known:

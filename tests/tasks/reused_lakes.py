@@ -12,6 +12,7 @@ from polyseme.storage.sql.connection import connect
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.shards.scan import Scan
 from polyseme.tasks.shards.stages import commit_shard, encode_shard
+from tests import lakes
 
 Rows = dict[str, list[tuple[object, ...]]]
 
@@ -31,7 +32,7 @@ def embed(
     """Scan, encode and commit documents as one run of their own, without Prefect. Return what it did."""
     lake = Lake(root, catalog_url)
     with Catalog.create_or_open(lake) as catalog:
-        catalog.register_encoding(engine.spec)
+        catalog.register_encoding(engine.spec, centres=lakes.layouts_of(engine.spec).centres)
         run_id = f"run{len(catalog.snapshot().runs)}"
         version = catalog.begin_run(run_id, engine.spec.encoding_id, [])
         scan = Scan(catalog, lake, run_id, version, engine.spec.encoding_id, outputs)

@@ -18,7 +18,7 @@ from polyseme.tasks.text.splitting import punkt
 OTHER: dict[str, Any] = {
     "precision": "int8", "context": "window", "layers": "mean:3-6", "pooling": "max", "normalize": True,
     "dense": False, "prompt": "passage: ", "query_prompt": "query: ", "max_tokens": 64, "language": "de",
-    "splitter": "lines", "markdown": "all", "join_hyphens": True,
+    "splitter": "lines", "markdown": "all", "join_hyphens": True, "store": "int8",
 }  # fmt: skip
 
 
