@@ -1,8 +1,8 @@
 """Stored vectors in SQL: what reads each tier as `FLOAT[d]`, in the views and so in plain DuckDB.
 
 Of a million vectors of 384 numbers, read from Parquet and compared with one, float16 takes 4.5 seconds of CPU, int8 6.0
-and binary 7.7 (`python -m benchmarks.tiers`); a Python function over Arrow took 8.7 and 7.5, and expressions that look at
-every bit by itself 14 to 24. So a binary vector is looked up byte by byte, in a table of what each byte
+and binary 7.7 (`python -m benchmarks.tiers`); a Python function over Arrow took 8.7 and 7.5, and expressions that look
+at every bit by itself 14 to 24. So a binary vector is looked up byte by byte, in a table of what each byte
 reads as at each place. It is joined, because a lambda may not have a subquery, and a literal list would be made anew
 for each byte.
 """

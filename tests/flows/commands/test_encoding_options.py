@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from polyseme.flows.commands.backfill import _like
+from polyseme.flows.commands.backfill import _like, _stored_otherwise
 from polyseme.flows.commands.options.encoding import SETTINGS, EncodingOptions, PartialEncodingOptions
+from polyseme.flows.runs.continued import continued
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.engine import shared_engine
@@ -68,3 +69,19 @@ def test_another_encoding_like_one_of_the_lake_has_its_language(
 ) -> None:
     found = _like(encoding(**before), PartialEncodingOptions(device="cpu", **asked))
     assert found.splitting.language == language
+
+
+def test_another_store_alone_is_an_encoding_that_differs_in_nothing_else() -> None:
+    """It is begun without --name, because its rows come from the encoding that it is like."""
+    before = encoding(context="window")
+    found = _stored_otherwise(before, PartialEncodingOptions(device="cpu", store="words=binary"))
+    spec = shared_engine(found).spec
+    assert spec.store == "sentences=float16,words=binary"
+    assert replace(spec, store="float16") == before.spec
+
+
+def test_a_run_without_a_store_goes_on_with_that_of_the_lake() -> None:
+    known = encoding(store="int8")
+    assert continued(EngineConfig(device="cpu"), [known], default=known.encoding_id).store == "int8"
+    asked = continued(EngineConfig(device="cpu", store="float16"), [known], default=known.encoding_id)
+    assert shared_engine(asked).spec.store == "float16"
