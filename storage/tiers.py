@@ -42,7 +42,7 @@ _STEPS = 16
 float16, exactly. Finer ones would cost that, and gain nothing: mean cosine .999970 against .999973."""
 _LEAST_SCALE, _GREATEST_SCALE = 2.0**-24, 512.0
 """The least float16, and the last power of two of which 127 times is one."""
-_CENTRE = b"polyseme.centre"
+_CENTRE = b"polyseme:centre"
 
 
 def parse_store(text: str) -> str:
