@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from polyseme.flows.display.output import head_of
 from polyseme.flows.explorer.point_maps import OCCURRENCES, Maps, PointMap, Progress
+from polyseme.flows.lake_facts import Facts, lake_facts
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.tasks.sql.execution import Queries
@@ -24,6 +25,9 @@ from polyseme.tasks.sql.functions import ModelFunctions
 T = TypeVar("T")
 _LOOK_AGAIN_SECONDS = 1.0
 _KEPT_BYTES = 256 * 2**20
+_RUNS = 5
+_FACTS_SECONDS = 5.0
+"""How old facts may be: the last sign of life of a run, or a file that is gone, changes no version of the catalog."""
 
 
 class LiveLake:
@@ -35,6 +39,7 @@ class LiveLake:
         self._kept: OrderedDict[tuple[object, ...], pa.Table] = OrderedDict()
         self._keeping = Lock()
         self._maps = Maps()
+        self._facts, self._facts_at, self._reading_facts = Facts(), float("-inf"), Lock()
 
     def __enter__(self) -> LiveLake:
         return self
@@ -82,6 +87,15 @@ class LiveLake:
 
         self._typed.use(lambda queries: queries.run(sql, show, timeout=self._timeout))
         return found[-1]
+
+    def facts(self) -> Facts:
+        """Return what `polyseme status` says of the lake, as it was at most some seconds ago."""
+        with self._reading_facts:
+            if time.monotonic() - self._facts_at > _FACTS_SECONDS:
+                with Catalog.open(self.lake) as catalog:
+                    found = lake_facts(catalog, catalog.snapshot(), runs=_RUNS, place=str(self.lake.root))
+                self._facts, self._facts_at = found, time.monotonic()
+            return self._facts
 
     def sentence_map(self) -> PointMap | Progress:
         """Return the map of all sentences, or how far it is; the first who asks has it made."""

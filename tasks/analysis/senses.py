@@ -126,6 +126,8 @@ def _centres(rows: Floats, labels: Ints) -> Floats:
 
 def _log_odds(word: str, own: Counter[str], rest: Counter[str], whole: Counter[str]) -> float:
     prior, total = whole[word], whole.total()
+    if prior == total:  # the only word there is sets nothing apart, and its odds would be infinite
+        return 0.0
     a, b = own[word] + prior, rest[word] + prior
     odds = log(a / (own.total() + total - a)) - log(b / (rest.total() + total - b))
     return odds / sqrt(1 / a + 1 / b)

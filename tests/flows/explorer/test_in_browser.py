@@ -9,9 +9,11 @@ import pytest
 
 from polyseme.flows.explorer.live_lake import LiveLake
 from polyseme.flows.explorer.report import report
+from polyseme.flows.pictures.picture import write_picture
 from polyseme.storage.lake import Lake
 from tests.flows.explorer.browsing import Visitor, axe, browser, served
 from tests.flows.explorer.test_pages import ADDRESSES
+from tests.flows.pictures.examples import coherence, losses, senses, shares
 
 pytestmark = [pytest.mark.extra, pytest.mark.slow]
 
@@ -143,6 +145,16 @@ def test_a_report_draws_its_pictures_without_a_server(visitor: Visitor, live: Li
     visitor.go(path.as_uri())
     assert visitor.complaints == []
     assert visitor.page.locator("figure .drawn > svg").count() >= 3
+
+
+def test_pictures_of_results_are_drawn_without_a_server(visitor: Visitor, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    order_alone = coherence(margin=None)
+    for name, picture in enumerate((senses(), coherence(), order_alone, shares(), losses())):
+        path = tmp_path / f"{name}.html"
+        write_picture(picture, path)
+        visitor.go(path.as_uri())
+        assert visitor.page.locator("figure .drawn > svg").count() == len(picture.charts), picture.charts[0].kind
+    assert visitor.complaints == []
 
 
 def test_exported_pages_draw_their_pictures_from_files(

@@ -108,3 +108,8 @@ def test_distances_between_and_within() -> None:
     assert np.isnan(spread(a[:1]))
     assert np.isnan(pairwise_distance(a, a[:0]))
     assert np.isnan(prototype_distance(a[:0], a))
+
+
+def test_a_word_that_is_the_only_one_beside_it_sets_no_sense_apart() -> None:
+    assert distinguishing([["again"]] * 6, [1] * 6, most=3) == {1: []}
+    assert distinguishing([["again"]] * 6, [1] * 3 + [2] * 3, most=3) == {1: [], 2: []}
