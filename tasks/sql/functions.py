@@ -54,6 +54,9 @@ def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> N
     ModelFunctions()(con, snapshot, lake)
 
 
+install.needs_no_rows = True  # type: ignore[attr-defined]
+
+
 class ModelFunctions:
     """Adds the model's functions to a connection: for the default encoding, and suffixed `_<encoding>` for each.
 
@@ -61,6 +64,8 @@ class ModelFunctions:
     the last error that a function raised: DuckDB passes on only its text. `tokens` counts those that the model ran
     since `go_on`.
     """
+
+    needs_no_rows = True
 
     def __init__(self, *, model: str | None = None, device: Device = "auto", cache_bytes: int = CACHE_BYTES) -> None:
         self._model, self._device, self._cache_bytes = model, device, cache_bytes
