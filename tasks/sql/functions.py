@@ -118,7 +118,15 @@ class ModelFunctions:
         def centroids(at_least: int, by_lemma: bool) -> WordCentroids | None:
             if encoding is None:
                 return None
-            return shared_centroids(snapshot, lake, encoding, at_least=at_least, by_lemma=by_lemma)
+            found: list[WordCentroids] = []
+
+            def read() -> None:
+                found.append(
+                    shared_centroids(snapshot, lake, encoding, at_least=at_least, by_lemma=by_lemma, check=self._check)
+                )
+
+            self._unconfined(read)  # for the file of sums in the user's cache folder
+            return found[0]
 
         of_vectors = [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
