@@ -2,9 +2,8 @@
 
     python -m benchmarks.explorer_pages LAKE [--word bank] [--repeat 3] [--json FILE]
 
-that a page of this kind is asked for, *other* the same kind of page of other documents and words, *again* the same
-page once more; each is the wall time until all bytes are there, the median of `--repeat`.
-once more; each is the wall time until all bytes are there, the median of `--repeat`.
+*first* is the first time that a page of this kind is asked for, *other* the same kind of page of other documents and
+words, *again* the same page once more; each is the wall time until all bytes are there, the median of `--repeat`.
 """
 
 from __future__ import annotations
