@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
@@ -63,7 +64,7 @@ def live_parts(snapshot: Snapshot, encoding: Encoding) -> frozenset[str]:
 
 def hidden_rows(snapshot: Snapshot, encoding: Encoding) -> Hidden:
     """Return the rows of an encoding's parts that are not shown, because their document was replaced or deleted."""
-    mine = snapshot.superseded.filter(pa.compute.equal(snapshot.superseded["encoding_id"], encoding.encoding_id))
+    mine = snapshot.superseded.filter(pc.equal(snapshot.superseded["encoding_id"], encoding.encoding_id))
     return Hidden(mine["doc_id"].to_pylist(), mine["version"].to_pylist())
 
 
