@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from polyseme.flows.explorer.point_maps import OCCURRENCES, Maps, PointMap, Prog
 from polyseme.flows.lake_facts import Facts, lake_facts
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
+from polyseme.tasks.analysis.senses import load_clustering
 from polyseme.tasks.sql.execution import Queries
 from polyseme.tasks.sql.functions import ModelFunctions
 
@@ -28,6 +29,7 @@ _KEPT_BYTES = 256 * 2**20
 _RUNS = 5
 _FACTS_SECONDS = 5.0
 """How old facts may be: the last sign of life of a run, or a file that is gone, changes no version of the catalog."""
+_FIRST_PAGE_SECONDS = 2.0
 
 
 class LiveLake:
@@ -40,11 +42,13 @@ class LiveLake:
         self._keeping = Lock()
         self._maps = Maps()
         self._facts, self._facts_at, self._reading_facts = Facts(), float("-inf"), Lock()
+        self._closed = Event()
 
     def __enter__(self) -> LiveLake:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._closed.set()
         self._maps.close()
         self._pages.close()
         self._typed.close()
@@ -53,6 +57,15 @@ class LiveLake:
     def version(self) -> int:
         """The version of the catalog that pages show."""
         return self._pages.use(lambda queries: queries.version)
+
+    def warm_up(self) -> None:
+        """Open the lake, and load what groups occurrences by sense, which takes longer than a page may.
+
+        That waits until the first page is likely to have been shown: both want the same cores.
+        """
+        _ = self.version
+        if not self._closed.wait(_FIRST_PAGE_SECONDS):
+            load_clustering()
 
     def ask(self, sql: str, *, where: str = "", **parameters: object) -> pa.Table:
         """Return the rows of a query of ours, with `$name` parameters.

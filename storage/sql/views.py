@@ -1,6 +1,6 @@
 """Views: a snapshot as SQL that DuckDB answers, with an explicit list of files behind every table.
 
-Pure functions from a snapshot to statements and small tables; `install` runs them on a connection. Knows DuckDB's
+Pure functions from a snapshot to statements and small tables; `installing` runs them on a connection. Knows DuckDB's
 dialect and which rows are live, nothing of how the lake is written.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -22,7 +22,6 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts
 from polyseme.storage.schemas import ADDED, ADJACENT, RANDOM, TABLES, table_schema
 from polyseme.storage.sql.bench.macros import bench_macros
-from polyseme.storage.sql.descriptions import comments
 from polyseme.storage.sql.literals import escaped, quote, quote_name
 from polyseme.storage.sql.places import place_columns
 from polyseme.storage.sql.relocation import Place
@@ -35,29 +34,6 @@ _META = f"{HIDDEN}.meta"
 _GUARD = f"{HIDDEN}.place"
 _VIEWS = (*TABLES, "coherence", "perplexity")
 _CORRECTIONS = ("superseded", "redescribed", "moved")
-
-
-def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake, *, at: str | None = None) -> None:
-    """Create the lake's tables, views and macros in an empty database, in one transaction.
-
-    With `at`, a folder or a URL, the views find their files there, or where that database is opened (see `relocation`),
-    and are commented: on a connection of our own that would take half as long again as opening it.
-    Raises a DuckDB error for a part that cannot be read; see `explained`.
-    """
-    lake.files.attach(con, [path for paths in snapshot.parts.values() for path in paths])
-    con.execute("BEGIN")
-    con.execute(f"CREATE SCHEMA {HIDDEN}")
-    copied = tables(snapshot, at or str(lake.root))
-    for name, table in copied.items():
-        con.register("arriving", table)
-        con.execute(f"CREATE TABLE {name} AS FROM arriving")
-        con.unregister("arriving")
-    for statement in statements(snapshot, lake, at=at):
-        con.execute(statement)
-    if at is not None:
-        for statement in comments(copied):
-            con.execute(statement)
-    con.execute("COMMIT")
 
 
 @contextmanager
@@ -95,35 +71,52 @@ def tables(snapshot: Snapshot, root: str) -> dict[str, pa.Table]:
     }
 
 
-def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None) -> list[str]:
+class Statements(NamedTuple):
+    """The CREATE statements of a snapshot, in an order in which each finds what it names.
+
+    `parts` are the views that read parts, `derived` those that read these views, `macros` all else.
+    """
+
+    keys: list[str]
+    guard: list[str]
+    parts: list[str]
+    derived: list[str]
+    occurrences: list[str]
+    macros: list[str]
+
+
+def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None) -> Statements:
     """Return the CREATE statements: views and macros of every encoding, then the default's under their plain names."""
     place = None if at is None else Place(at, snapshot.lake_id, _META)
-    made = [*key_macros(), *([] if place is None else place.guard(_GUARD))]
-    of_default: str | None = None
-    width = None if snapshot.default is None else snapshot.default.spec.width
+    guard = None if place is None else _GUARD
+    made = Statements(key_macros(), [] if place is None else place.guard(_GUARD), [], [], [], [])
     corrected = {name: set(getattr(snapshot, name)["encoding_id"].unique().to_pylist()) for name in _CORRECTIONS}
     for encoding in snapshot.encodings:
         joins = {name for name, ids in corrected.items() if encoding.encoding_id in ids}
         for table in TABLES:
             parts = snapshot.parts.get((encoding.encoding_id, table), ())
-            made.append(_table_view(encoding, table, _listed(parts, lake, place), joins, guarded=place is not None))
+            made.parts.append(_table_view(encoding, table, _listed(parts, lake, place), joins, guarded=bool(place)))
         suffix = f"_{escaped(encoding.name)}"
-        words = snapshot.parts.get((encoding.encoding_id, "words"), ())
-        older = _listed([path for path in words if path in snapshot.lower_case], lake, place)
-        if encoding is snapshot.default:
-            of_default = older
-        made += [_coherence_view(suffix), _perplexity_view(suffix)]
-        made.append(occurrences_macro(suffix, encoding.spec.width, older, None if place is None else _GUARD))
-        every = encoding.encoding_id in snapshot.with_every_word
-        made += bench_macros(suffix, every_word=every, has_older=older is not None)
+        made.derived.extend([_coherence_view(suffix), _perplexity_view(suffix)])
     if snapshot.default is None:
-        made += [f"CREATE VIEW {table} AS {_no_rows(table, None)}" for table in TABLES]
-        made += [_coherence_view(""), _perplexity_view("")]
+        made.derived.extend(f"CREATE VIEW {table} AS {no_rows(table, None)}" for table in TABLES)
+        made.derived.extend([_coherence_view(""), _perplexity_view("")])
     else:
-        made += [f"CREATE VIEW {view} AS FROM {quote_name(f'{view}_{snapshot.default.name}')}" for view in _VIEWS]
-    made.append(occurrences_macro("", width, of_default, None if place is None else _GUARD))
-    every = snapshot.default_encoding in snapshot.with_every_word
-    return [*made, *bench_macros("", every_word=every, has_older=of_default is not None)]
+        plain = ((view, quote_name(f"{view}_{snapshot.default.name}")) for view in _VIEWS)
+        made.derived.extend(f"CREATE VIEW {view} AS FROM {of_default}" for view, of_default in plain)
+    for suffix, encoding_or_none in suffixes(snapshot):
+        words = snapshot.parts.get((encoding_or_none.encoding_id, "words"), ()) if encoding_or_none else ()
+        older = _listed([path for path in words if path in snapshot.lower_case], lake, place)
+        width = encoding_or_none.spec.width if encoding_or_none else None
+        every = encoding_or_none is not None and encoding_or_none.encoding_id in snapshot.with_every_word
+        made.occurrences.append(occurrences_macro(suffix, width, older, guard))
+        made.macros.extend(bench_macros(suffix, every_word=every, has_older=older is not None))
+    return made
+
+
+def suffixes(snapshot: Snapshot) -> list[tuple[str, Encoding | None]]:
+    """Return what the names of views and macros of each encoding end with; those of the default have no ending too."""
+    return [*((f"_{escaped(e.name)}", e) for e in snapshot.encodings), ("", snapshot.default)]
 
 
 def _listed(parts: Sequence[str], lake: Lake, place: Place | None) -> str | None:
@@ -151,7 +144,7 @@ def _table_view(encoding: Encoding, table: str, files: str | None, corrections: 
     width = encoding.spec.width
     view = quote_name(f"{table}_{encoding.name}")
     if files is None:
-        return f"CREATE VIEW {view} AS {_no_rows(table, width)}"
+        return f"CREATE VIEW {view} AS {no_rows(table, width)}"
     moves = table == "documents" and "moved" in corrections
     columns = [_column(name, width, moves=moves) for name in _shown(table)]
     if table == "documents":
@@ -200,7 +193,8 @@ def _shown(table: str) -> list[str]:
     return [name for name in table_schema(table, 1).names if name != "version" or table == "documents"]
 
 
-def _no_rows(table: str, width: int | None) -> str:
+def no_rows(table: str, width: int | None) -> str:
+    """Return SQL for a view's columns without a row."""
     schema = table_schema(table, width or 1)
     columns = [f"NULL::{_sql_type(schema.field(name).type, width)} AS {name}" for name in _shown(table)]
     columns += place_columns("NULL::VARCHAR") if table == "documents" else []

@@ -54,6 +54,9 @@ def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> N
     ModelFunctions()(con, snapshot, lake)
 
 
+install.needs_no_rows = True  # type: ignore[attr-defined]
+
+
 class ModelFunctions:
     """Adds the model's functions to a connection: for the default encoding, and suffixed `_<encoding>` for each.
 
@@ -61,6 +64,8 @@ class ModelFunctions:
     the last error that a function raised: DuckDB passes on only its text. `tokens` counts those that the model ran
     since `go_on`.
     """
+
+    needs_no_rows = True
 
     def __init__(self, *, model: str | None = None, device: Device = "auto", cache_bytes: int = CACHE_BYTES) -> None:
         self._model, self._device, self._cache_bytes = model, device, cache_bytes
@@ -113,7 +118,15 @@ class ModelFunctions:
         def centroids(at_least: int, by_lemma: bool) -> WordCentroids | None:
             if encoding is None:
                 return None
-            return shared_centroids(snapshot, lake, encoding, at_least=at_least, by_lemma=by_lemma)
+            found: list[WordCentroids] = []
+
+            def read() -> None:
+                found.append(
+                    shared_centroids(snapshot, lake, encoding, at_least=at_least, by_lemma=by_lemma, check=self._check)
+                )
+
+            self._unconfined(read)  # for the file of sums in the user's cache folder
+            return found[0]
 
         of_vectors = [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
