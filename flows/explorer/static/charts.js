@@ -3,7 +3,8 @@
 "use strict";
 {
   const WIDTH = 900;
-  const COMMON = { className: "plot", width: WIDTH, style: "" };
+  // Left of the axis is room for counts of millions.
+  const COMMON = { className: "plot", width: WIDTH, marginLeft: 64, style: "" };
 
   const mean = (rows, name) => rows.reduce((sum, d) => sum + d[name], 0) / rows.length;
 
