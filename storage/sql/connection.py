@@ -38,6 +38,8 @@ Prefect keeps those of a flow, the binding would report leaks.
 ENTRY_POINTS = "polyseme.functions"
 NEEDS_NO_ROWS = "needs_no_rows"
 """The attribute of functions that are added faster, while views are there without their rows."""
+READS_PLACES = "reads_places"
+"""The attribute of functions that are among these and make `stored_vectors` (see `row_places`)."""
 _open: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
 
 
@@ -93,7 +95,10 @@ def open_snapshot(
         added = _offered() if functions is installed_functions else [functions] if functions is not None else []
         early = [each for each in added if getattr(each, NEEDS_NO_ROWS, False)]
         with explained(lake):
-            install(con, snapshot, lake, macros=macros, more=lambda: _add(early, con, snapshot, lake))
+            # Of a part in an object store a row is no less than the whole.
+            places = isinstance(lake.root, Path) and any(getattr(each, READS_PLACES, False) for each in early)
+            more = lambda: _add(early, con, snapshot, lake)  # noqa: E731
+            install(con, snapshot, lake, macros=macros, more=more, places=places)
         _add([each for each in added if each not in early], con, snapshot, lake)
     except BaseException:
         con.close()

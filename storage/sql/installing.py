@@ -16,7 +16,9 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.schemas import TABLES
 from polyseme.storage.sql.descriptions import comments
 from polyseme.storage.sql.literals import quote_name
-from polyseme.storage.sql.views import HIDDEN, no_rows, statements, suffixes, tables
+from polyseme.storage.sql.row_places import HIDDEN, PLACED, places_name
+from polyseme.storage.sql.table_views import no_places, no_rows
+from polyseme.storage.sql.views import statements, suffixes, tables
 
 _KEYS = ("CREATE MACRO word_key(word) AS word::VARCHAR", "CREATE MACRO word_keys(text) AS [text::VARCHAR]")
 _MOST_FOOTERS = 5_000
@@ -30,12 +32,14 @@ def install(
     at: str | None = None,
     macros: bool = True,
     more: Callable[[], None] = lambda: None,
+    places: bool = False,
 ) -> None:
     """Create the lake's tables, views and macros in an empty database, in one transaction.
 
     With `at`, a folder or a URL, the views find their files there, or where that database is opened (see `relocation`),
     and are commented: on a connection of our own that would take half as long again as opening it. Without `macros`
     only tables, views and `word_key`. `more` makes further functions and macros; while it runs, views have no rows.
+    With `places` it finds the views of places, and makes `stored_vectors`.
     Raises a DuckDB error for a part that cannot be read; see `explained`.
     """
     lake.files.attach(con, [path for paths in snapshot.parts.values() for path in paths])
@@ -46,9 +50,9 @@ def install(
         con.register("arriving", table)
         con.execute(f"CREATE TABLE {name} AS FROM arriving")
         con.unregister("arriving")
-    made = statements(snapshot, lake, at=at)
+    made = statements(snapshot, lake, at=at, places=places)
     _run(con, made.guard)
-    _run(con, _without_rows(snapshot))
+    _run(con, _without_rows(snapshot, places=places))
     _run(con, made.derived)
     _run(con, _KEYS)
     if macros:
@@ -81,11 +85,13 @@ def _instead(made: Iterable[str]) -> Iterator[str]:
     return (f"CREATE OR REPLACE {statement.lstrip().removeprefix('CREATE ')}" for statement in made)
 
 
-def _without_rows(snapshot: Snapshot) -> Iterator[str]:
+def _without_rows(snapshot: Snapshot, *, places: bool) -> Iterator[str]:
     for encoding in snapshot.encodings:
         for table in TABLES:
             view = quote_name(f"{table}_{encoding.name}")
             yield f"CREATE VIEW {view} AS {no_rows(table, encoding.spec.width)}"
+        for table in PLACED if places else ():
+            yield f"CREATE VIEW {places_name(table, f'_{encoding.name}')} AS {no_places(table)}"
 
 
 def _without_occurrences(snapshot: Snapshot) -> Iterator[str]:

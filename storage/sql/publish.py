@@ -18,7 +18,8 @@ from polyseme.storage.lake import PUBLISHED, Lake
 from polyseme.storage.sql.installing import install
 from polyseme.storage.sql.literals import quote
 from polyseme.storage.sql.relocation import VARIABLE
-from polyseme.storage.sql.views import HIDDEN, explained
+from polyseme.storage.sql.row_places import HIDDEN
+from polyseme.storage.sql.views import explained
 
 _LOCKED: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",

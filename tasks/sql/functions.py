@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import wraps
 from itertools import starmap
+from pathlib import Path
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
@@ -29,6 +30,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Device
 from polyseme.storage.sql.centroids import NearWord, WordCentroids, shared_centroids
 from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, shared_vectors
+from polyseme.storage.sql.placed_vectors import PlacedVectors
 from polyseme.tasks.arrays import Floats
 from polyseme.tasks.engine import Cancelled
 from polyseme.tasks.inference.cache import AnswerCache
@@ -54,7 +56,7 @@ def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> N
     ModelFunctions()(con, snapshot, lake)
 
 
-install.needs_no_rows = True  # type: ignore[attr-defined]
+install.needs_no_rows = install.reads_places = True  # type: ignore[attr-defined]
 
 
 class ModelFunctions:
@@ -65,7 +67,7 @@ class ModelFunctions:
     since `go_on`.
     """
 
-    needs_no_rows = True
+    needs_no_rows = reads_places = True
 
     def __init__(self, *, model: str | None = None, device: Device = "auto", cache_bytes: int = CACHE_BYTES) -> None:
         self._model, self._device, self._cache_bytes = model, device, cache_bytes
@@ -128,15 +130,17 @@ class ModelFunctions:
             self._unconfined(read)  # for the file of sums in the user's cache folder
             return found[0]
 
+        placed = PlacedVectors(snapshot, lake, encoding) if encoding else None
         of_vectors = [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
-            _nearest(vectors, width), _nearest_words(centroids, width),
+            _nearest(vectors, width), _nearest_words(centroids, width), _stored_vectors(placed, width, self._check),
         ]  # fmt: skip
         for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
             function = self._keeping_failure(body)
             con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
         words = snapshot.parts.get((encoding.encoding_id, "words"), ()) if encoding else ()
-        for statement in macros(suffix, width, has_older=not snapshot.lower_case.isdisjoint(words)):
+        older = not snapshot.lower_case.isdisjoint(words)
+        for statement in macros(suffix, width, has_older=older, placed=isinstance(lake.root, Path)):
             con.execute(statement)
         for statement in retrieval_macros(suffix):
             con.execute(statement)
@@ -218,6 +222,15 @@ def _nearest_words(centroids: Callable[[int, bool], WordCentroids | None], width
 
     types = [f"FLOAT[{width}]", "BIGINT", "BIGINT", "BOOLEAN", "VARCHAR[]"]
     return "nearest_words", body, types, sql_type(_NEAR_WORDS)
+
+
+def _stored_vectors(placed: PlacedVectors | None, width: int, check: Callable[[], None]) -> Function:
+    def body(files: Column, rows: Column) -> pa.Array:
+        if placed is None:
+            return pa.nulls(len(files), pa.list_(pa.float32(), width))
+        return placed.read(files.combine_chunks(), rows.combine_chunks(), check)
+
+    return "stored_vectors", body, ["VARCHAR", "BIGINT"], f"FLOAT[{width}]"
 
 
 def _question(vector: list[float], k: int, docs: list[str | None]) -> tuple[bytes, int, tuple[str, ...] | None]:
