@@ -8,7 +8,7 @@ from polyseme.flows.explorer.page import AbsentError, Asked, Content, Page, Para
 from polyseme.flows.explorer.pages.facets import keys, path_of
 
 A_PAGE = 50
-MOST_GROUPED = 20_000
+MOST_GROUPED = 1_000
 """Occurrences that are grouped by sense at once; of a more frequent word only if somebody asks for it."""
 _COUNTS = """
 SELECT count(*) AS occurrences, count(DISTINCT doc_id) AS documents,
