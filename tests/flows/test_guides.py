@@ -43,7 +43,7 @@ def con(example_lake: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def test_there_are_fifteen_recipes_and_six_concepts() -> None:
     assert [int(title.split(".")[0]) for title in RECIPES] == list(range(1, 16))
     assert len(SHOWN) == 6
-    assert len(BENCH) == 6
+    assert len(BENCH) == 8
 
 
 def test_each_of_three_people_runs_commands_and_two_of_them_python() -> None:

@@ -110,7 +110,7 @@ def test_the_picture_has_a_bar_a_slice(capfd: pytest.CaptureFixture[str], lake: 
         (["bank"], 2, "--by metadata.year"),
         (["--by", "title"], 2, "--rank"),
         (["bank", "--rank", "--by", "title"], 2, "one of them"),
-        (["bank", "--by", "nothing"], 2, "--by takes an expression"),
+        (["bank", "--by", "nothing"], 2, "--by: nothing is no column of documents"),
         (["bank", "--by", "title; DROP TABLE x"], 2, "--by takes an expression"),
         (["bank", "--by", "title", "--where", "true"], 2, "Say what to compare"),
         (["bank", "--where", "true", "--against", "true"], 2, "meet both"),
