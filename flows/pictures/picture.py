@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polyseme.flows.display.columns import cut
 from polyseme.storage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,5 +85,4 @@ def write_picture(picture: Picture, path: Path) -> None:
 
 def short(text: str, most: int = _LONGEST_TITLE) -> str:
     """Return a text on one line, cut to what a picture has room for."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    return cut(" ".join(text.split()), most)

@@ -18,14 +18,13 @@ import pyarrow as pa
 
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
-from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.parquet.vector_sums import Change, Wanted, changes
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.kept_sums import AT_LEAST, Sums, hidden_rows, live_parts, load, save
 from polyseme.storage.sql.literals import quote_name
 from polyseme.storage.sql.nearest import Floats, unit_rows
-from polyseme.storage.sql.views import explained
+from polyseme.storage.sql.views import explained, unreadable
 from polyseme.storage.word_keys import word_key
 
 WORTH_KEEPING = 100_000
@@ -141,10 +140,7 @@ def _from_each(of_part: Callable[[str], list[Change]], parts: Sequence[str], lak
             for one in waiting:
                 yield from one.result()
         except (OSError, KeyError, pa.ArrowException) as error:
-            raise LakeError(
-                f"The lake at {lake.root} has a part that cannot be read. Run `polyseme verify`, which names it, and "
-                f"`polyseme verify --repair`. ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-            ) from error
+            raise unreadable(lake, error) from error
         finally:
             for one in waiting:
                 one.cancel()

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
-from polyseme.storage.errors import LakeError, UsageError
+from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.parquet.vector_column import Halves, RowNumbers, VectorColumn
 from polyseme.storage.sql.row_places import PLACED
+from polyseme.storage.sql.views import unreadable
 
 
 class PlacedVectors:
@@ -52,4 +53,4 @@ class PlacedVectors:
                     raise UsageError(f"stored_vectors: the file has rows 0 to {part.metadata.num_rows - 1:,}.")
                 return VectorColumn(part, raw, "embedding", self._width).rows(rows)
         except (OSError, KeyError, pa.ArrowException) as error:
-            raise LakeError(f"The part {path} cannot be read. Run `polyseme verify`, which names it.") from error
+            raise unreadable(self._lake, error) from error

@@ -6,6 +6,8 @@ and `stored_vectors`, which a package with functions adds, reads these rows and 
 
 from __future__ import annotations
 
+import duckdb
+
 from polyseme.storage.sql.literals import quote_name
 
 HIDDEN = "internal"
@@ -19,6 +21,15 @@ def places_name(table: str, suffix: str) -> str:
     return f"{HIDDEN}.{quote_name(f'places_of_{table}{suffix}')}"
 
 
-def vector_at(rows: str, suffix: str) -> str:
-    """Return SQL for the vectors of `rows` of such a view."""
-    return f"{quote_name(f'stored_vectors{suffix}')}({rows}.file, {rows}.row)"
+def has_places(con: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether a connection has these views."""
+    views = "SELECT count(*) > 0 FROM duckdb_views() WHERE schema_name = $1 AND starts_with(view_name, 'places_of_')"
+    ((found,),) = con.execute(views, [HIDDEN]).fetchall()
+    return bool(found)
+
+
+def with_vectors(table: str, alias: str, suffix: str, *, placed: bool) -> tuple[str, str]:
+    """Return SQL for the rows of a table and, of these as `alias`, for their vectors: read by place if `placed`."""
+    if placed:
+        return places_name(table, suffix), f"{quote_name(f'stored_vectors{suffix}')}({alias}.file, {alias}.row)"
+    return quote_name(f"{table}{suffix}"), f"{alias}.embedding"

@@ -41,10 +41,15 @@ def explained(lake: Lake) -> Iterator[None]:
     except (duckdb.Error, UnicodeDecodeError) as error:
         # Any error: a broken footer is a plain duckdb.Error. UnicodeDecodeError: the message quotes bytes of the part
         # that are not UTF-8, and the binding decodes it.
-        raise LakeError(
-            f"The lake at {lake.root} has a part that cannot be read. Run `polyseme verify`, which names it, and "
-            f"`polyseme verify --repair`. ({str(error).splitlines()[0]})"
-        ) from error
+        raise unreadable(lake, error) from error
+
+
+def unreadable(lake: Lake, error: Exception) -> LakeError:
+    """Return an error about a part that cannot be read as one that says what to do."""
+    return LakeError(
+        f"The lake at {lake.root} has a part that cannot be read. Run `polyseme verify`, which names it, and "
+        f"`polyseme verify --repair`. ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+    )
 
 
 def tables(snapshot: Snapshot, root: str) -> dict[str, pa.Table]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from polyseme.storage.sql.literals import quote
-from polyseme.storage.sql.row_places import places_name, vector_at
+from polyseme.storage.sql.row_places import with_vectors
 from polyseme.storage.word_keys import ALONE, IGNORED, JOINERS, pattern_of
 
 _CASED = (range(0x80, 0x2000), range(0xAB70, 0xABC0), range(0xFB00, 0xFB18))
@@ -49,9 +49,7 @@ def occurrences_macro(
     which they are not to be read. `width` is that of the vectors, None if there are none. With `placed` they are read
     row by row (see `row_places`).
     """
-    words, vector = f'"words{suffix}"', "w.embedding"
-    if placed:
-        words, vector = places_name("words", suffix), vector_at("w", suffix)
+    words, vector = with_vectors("words", "w", suffix, placed=placed)
     is_word, forms = f"{form_of('w')} = word_key(word)", ""
     if older_files is not None:
         older = _older_forms(older_files, guard)

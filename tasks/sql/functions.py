@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import wraps
 from itertools import starmap
-from pathlib import Path
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
@@ -31,6 +30,7 @@ from polyseme.storage.records import Device
 from polyseme.storage.sql.centroids import NearWord, WordCentroids, shared_centroids
 from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, shared_vectors
 from polyseme.storage.sql.placed_vectors import PlacedVectors
+from polyseme.storage.sql.row_places import has_places
 from polyseme.tasks.arrays import Floats
 from polyseme.tasks.engine import Cancelled
 from polyseme.tasks.inference.cache import AnswerCache
@@ -95,12 +95,20 @@ class ModelFunctions:
         return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
 
     def __call__(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
+        placed = has_places(con)
         for encoding in snapshot.encodings:
-            self._add(con, f"_{encoding.name}", encoding, snapshot, lake)
-        self._add(con, "", snapshot.default, snapshot, lake)
+            self._add(con, f"_{encoding.name}", encoding, snapshot, lake, placed=placed)
+        self._add(con, "", snapshot.default, snapshot, lake, placed=placed)
 
     def _add(
-        self, con: duckdb.DuckDBPyConnection, suffix: str, encoding: Encoding | None, snapshot: Snapshot, lake: Lake
+        self,
+        con: duckdb.DuckDBPyConnection,
+        suffix: str,
+        encoding: Encoding | None,
+        snapshot: Snapshot,
+        lake: Lake,
+        *,
+        placed: bool,
     ) -> None:
         spec = encoding.spec if encoding else None
         cached = CachedModel(
@@ -130,17 +138,17 @@ class ModelFunctions:
             self._unconfined(read)  # for the file of sums in the user's cache folder
             return found[0]
 
-        placed = PlacedVectors(snapshot, lake, encoding) if encoding else None
+        parts = PlacedVectors(snapshot, lake, encoding) if encoding else None
         of_vectors = [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
-            _nearest(vectors, width), _nearest_words(centroids, width), _stored_vectors(placed, width, self._check),
+            _nearest(vectors, width), _nearest_words(centroids, width), _stored_vectors(parts, width, self._check),
         ]  # fmt: skip
         for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
             function = self._keeping_failure(body)
             con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
         words = snapshot.parts.get((encoding.encoding_id, "words"), ()) if encoding else ()
         older = not snapshot.lower_case.isdisjoint(words)
-        for statement in macros(suffix, width, has_older=older, placed=isinstance(lake.root, Path)):
+        for statement in macros(suffix, width, has_older=older, placed=placed):
             con.execute(statement)
         for statement in retrieval_macros(suffix):
             con.execute(statement)
@@ -224,11 +232,11 @@ def _nearest_words(centroids: Callable[[int, bool], WordCentroids | None], width
     return "nearest_words", body, types, sql_type(_NEAR_WORDS)
 
 
-def _stored_vectors(placed: PlacedVectors | None, width: int, check: Callable[[], None]) -> Function:
+def _stored_vectors(parts: PlacedVectors | None, width: int, check: Callable[[], None]) -> Function:
     def body(files: Column, rows: Column) -> pa.Array:
-        if placed is None:
+        if parts is None:
             return pa.nulls(len(files), pa.list_(pa.float32(), width))
-        return placed.read(files.combine_chunks(), rows.combine_chunks(), check)
+        return parts.read(files.combine_chunks(), rows.combine_chunks(), check)
 
     return "stored_vectors", body, ["VARCHAR", "BIGINT"], f"FLOAT[{width}]"
 

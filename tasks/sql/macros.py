@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from polyseme.storage.sql.literals import escaped
-from polyseme.storage.sql.row_places import places_name, vector_at
+from polyseme.storage.sql.row_places import with_vectors
 from polyseme.storage.sql.word_lookup import form_of, key_of_form
 from polyseme.tasks.sql.step_queries import cosine_scale, step_margins
 
 
-def macros(suffix: str, width: int, *, has_older: bool = False, placed: bool = True) -> list[str]:
+def macros(suffix: str, width: int, *, has_older: bool, placed: bool) -> list[str]:
     """Return the CREATE statements for a connection that has the views and functions with this suffix.
 
-    `has_older` says that some of its words were stored before word keys, `placed` that a row of a part is read for
-    less than all of them.
+    `has_older` says that some of its words were stored before word keys, `placed` that there are views of places.
     """
     suffix = escaped(suffix)
     return [
@@ -50,9 +49,7 @@ ORDER BY mask, rank"""
 
 def _senses(suffix: str, *, placed: bool) -> str:
     """Every occurrence of a word with its sense, the most typical of each sense first."""
-    sentences, context = f'"sentences{suffix}"', "s.embedding"
-    if placed:
-        sentences, context = places_name("sentences", suffix), vector_at("s", suffix)
+    sentences, context = with_vectors("sentences", "s", suffix, placed=placed)
     return f"""
 CREATE MACRO "senses{suffix}"(word, by_lemma := false) AS TABLE
 WITH numbered AS (
@@ -83,9 +80,7 @@ ORDER BY sense.sense, rank"""
 
 def _words_of(suffix: str, *, placed: bool) -> str:
     """The words of some sentences, each named by `doc_id || ' ' || sentence_index`, with their vectors."""
-    words, vector = f'"words{suffix}"', "w.embedding"
-    if placed:
-        words, vector = places_name("words", suffix), vector_at("w", suffix)
+    words, vector = with_vectors("words", "w", suffix, placed=placed)
     return f"""
 CREATE MACRO "words_of{suffix}"(docs, sentences) AS TABLE
 SELECT w.doc_id, w.sentence_index, w.word_index, w.word, {vector} AS embedding FROM {words} AS w

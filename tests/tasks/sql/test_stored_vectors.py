@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.connection import connect
 from polyseme.tasks.sql.functions import ModelFunctions
@@ -62,6 +63,17 @@ def test_a_phrase_has_the_same_vector_without_places(lake: Lake, con: duckdb.Duc
     with connect(lake.root, functions=lambda *_: None) as plain:
         assert rows(plain, "SELECT count(*) FROM duckdb_functions() WHERE function_name = 'stored_vectors'") == [(0,)]
         assert rows(con, sql) == rows(plain, sql) != []
+
+
+def test_functions_that_are_added_by_others_find_the_same(lake: Lake, con: duckdb.DuckDBPyConnection) -> None:
+    """Then there are no places: these are made only for functions that say that they read them."""
+
+    def added(opened: duckdb.DuckDBPyConnection, snapshot: Snapshot, of: Lake) -> None:
+        ModelFunctions()(opened, snapshot, of)
+
+    sql = "SELECT doc_id, sentence_index, word_index, sense FROM senses('bank') ORDER BY ALL"
+    with connect(lake.root, functions=added) as other:
+        assert rows(other, sql) == rows(con, sql) != []
 
 
 def test_without_a_file_or_a_row_there_is_no_vector(con: duckdb.DuckDBPyConnection) -> None:
