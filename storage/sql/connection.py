@@ -39,7 +39,7 @@ ENTRY_POINTS = "polyseme.functions"
 NEEDS_NO_ROWS = "needs_no_rows"
 """The attribute of functions that are added faster, while views are there without their rows."""
 READS_PLACES = "reads_places"
-"""The attribute of functions that are among these and make `stored_vectors` (see `row_places`)."""
+"""The attribute of functions that are among these and must make `stored_vectors` (see `row_places`)."""
 _open: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
 
 
