@@ -2,9 +2,9 @@
 
     python -m benchmarks.explorer_pages LAKE [--word bank] [--repeat 3] [--json FILE]
 
-that a page of this kind is asked for, *other* the same kind of page of other documents and words, *again* the same
-page once more; each is the wall time until all bytes are there, the median of `--repeat`.
-once more; each is the wall time until all bytes are there, the median of `--repeat`.
+*first* is the first time that a page of this kind is asked for, *other* the same kind of page of other documents and
+words, *again* the same page once more. Each is the wall time until all bytes are there, the median of `--repeat`, and
+then the CPU time of the server, which other processes of a busy machine do not change.
 """
 
 from __future__ import annotations
@@ -19,10 +19,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import quote
 
 import httpx
 
+Seconds: TypeAlias = tuple[float, float]
+"""Of wall time, and of the server's CPU time."""
+
+_KINDS = ("first", "other", "again")
 _OTHERS = 5
 _DOCUMENTS = "SELECT doc_id FROM documents ORDER BY hash(doc_id) LIMIT {}"
 _WORDS = """
@@ -39,31 +44,32 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     began = time.perf_counter()
-    with explorer(options.lake) as client:
+    with explorer(options.lake) as (client, process):
         client.get("/").raise_for_status()
         start = time.perf_counter() - began
-        rows = {"start": {"first": start}}
+        rows = {"start": {"first": (start, cpu_seconds(process))}}
         for name, places in pages(client, options.word).items():
-            rows[name] = measured(client, places, options.repeat)
+            rows[name] = measured(client, process, places, options.repeat)
     print(
-        f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\nfrom the command to the first page: {start:.2f} s\n"
+        f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\nfrom the command to the first page: {start:.2f} s, "
+        f"{rows['start']['first'][1]:.2f} CPU s\n"
     )
-    print(f"{'page':<12}{'first':>9}{'other':>9}{'again':>9}   seconds")
+    print(f"{'page':<12}" + "".join(f"{kind:>9}{'CPU':>7}" for kind in _KINDS) + "   seconds")
     for name, row in list(rows.items())[1:]:
-        print(f"{name:<12}" + "".join(f"{row[kind]:>9.3f}" for kind in ("first", "other", "again")))
+        print(f"{name:<12}" + "".join(f"{row[kind][0]:>9.3f}{row[kind][1]:>7.2f}" for kind in _KINDS))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 @contextmanager
-def explorer(lake: str) -> Iterator[httpx.Client]:
-    """Start the explorer of a lake; a client of it."""
+def explorer(lake: str) -> Iterator[tuple[httpx.Client, int]]:
+    """Start the explorer of a lake; a client of it, and the id of its process."""
     command = [sys.executable, "-m", "polyseme", "explore", "--lake", lake, "--port", "0", "--no-open"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
             with httpx.Client(base_url=process.stdout.readline().strip(), timeout=600) as client:
-                yield client
+                yield client, process.pid
         finally:
             process.terminate()
 
@@ -81,6 +87,7 @@ def pages(client: httpx.Client, word: str) -> dict[str, list[str]]:
         "documents": ["/documents", *(f"/documents?sort=longest&page={n}" for n in range(1, 4))],
         "document": [f"/document?id={doc_id}" for doc_id in ids],
         "word": [f"/word?w={name}" for name in words],
+        "neighbours": [f"/word?w={name}&near=1" for name in words],
         "sense": [f"/sense?w={name}&n=1" for name in words],
         "sentence": [f"/sentence?doc={doc_id}&i=0" for doc_id in ids],
         "sql": ["/sql", *(f"/sql?q=FROM+sentences+LIMIT+{n}" for n in (5, 50))],
@@ -89,18 +96,30 @@ def pages(client: httpx.Client, word: str) -> dict[str, list[str]]:
     }
 
 
-def measured(client: httpx.Client, places: list[str], repeat: int) -> dict[str, float]:
+def measured(client: httpx.Client, process: int, places: list[str], repeat: int) -> dict[str, Seconds]:
     """Return the seconds of the first page, of others of its kind, and of the first once more."""
 
-    def seconds(place: str) -> float:
-        began = time.perf_counter()
+    def seconds(place: str) -> Seconds:
+        began, cpu = time.perf_counter(), cpu_seconds(process)
         answer = client.get(place)
         assert answer.status_code in (200, 404), f"{place}: {answer.status_code}"
-        return time.perf_counter() - began
+        return time.perf_counter() - began, cpu_seconds(process) - cpu
 
     first = seconds(places[0])
-    other = statistics.median([seconds(place) for place in places[1:]] or [seconds(places[0])])
-    return {"first": first, "other": other, "again": statistics.median(seconds(places[0]) for _ in range(repeat))}
+    others = [seconds(place) for place in places[1:]] or [seconds(places[0])]
+    again = [seconds(places[0]) for _ in range(repeat)]
+    return {"first": first, "other": _median(others), "again": _median(again)}
+
+
+def cpu_seconds(process: int) -> float:
+    """Return the CPU time that a process has had, as Linux tells it."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _median(found: list[Seconds]) -> Seconds:
+    wall, cpu = zip(*found, strict=True)
+    return statistics.median(wall), statistics.median(cpu)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Growth: a straight line fitted to measured points, the residuals, and a plot of both as SVG.
+"""Growth: a straight line fitted to measured points, the residuals, and a figure of both.
 
 Knows nothing of what was measured.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polyseme.flows.display.svg import COLOURS, STYLE
+from polyseme.flows.pictures import picture
+from polyseme.flows.pictures.palette import colour
 
-_WIDTH, _PANEL, _LEFT, _GAP = 380, 200, 60, 40
-_INK, _FAINT = "#333", "#ccc"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,43 +53,18 @@ def fit(xs: Sequence[float], ys: Sequence[float]) -> Line:
     return Line(float(slope), float(intercept), r2, float(np.max(np.abs(left) / np.maximum(y, 1e-9))))
 
 
-def picture(panels: Sequence[Panel], *, title: str) -> str:
-    """Return the panels as one SVG, two per row."""
+def write_picture(panels: Sequence[Panel], path: Path, *, title: str) -> None:
+    """Draw the panels, two a row, each with both axes from zero, so that constants look constant."""
     rows = -(-len(panels) // 2)
-    width, height = 2 * _WIDTH, 40 + rows * _PANEL + 10
-    body = "".join(_panel(p, (i % 2) * _WIDTH, 40 + (i // 2) * _PANEL) for i, p in enumerate(panels))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'style="{STYLE};max-width:100%;height:auto" role="img"><rect width="100%" height="100%" fill="#fff"/>'
-        f'<text x="20" y="24" fill="{_INK}" font-size="15" font-weight="600">{escape(title)}</text>{body}</svg>'
-    )
 
+    def draw(figure: Figure) -> None:
+        grid = figure.subplots(rows, 2, squeeze=False).flat
+        for axes, panel in zip(grid, panels, strict=False):
+            most, highest = max(panel.xs) or 1.0, max(*panel.ys, panel.line(max(panel.xs))) or 1.0
+            axes.plot([0, most], [panel.line(0), panel.line(most)], color=colour(2), linewidth=1)
+            axes.plot(panel.xs, panel.ys, color=colour(1), marker="o", markersize=4, linestyle="none")
+            axes.set(title=panel.title, xlabel=panel.x, ylabel=panel.y, xlim=(0, 1.05 * most), ylim=(0, 1.1 * highest))
+        for axes in list(figure.axes)[len(panels) :]:
+            axes.remove()
 
-def _panel(panel: Panel, left: int, top: int) -> str:
-    """Draw one panel with both axes from zero, so that constants look constant."""
-    x0, x1, y0, y1 = left + _LEFT, left + _WIDTH - 20, top + _PANEL - _GAP, top + 28
-    most_x, most_y = max(panel.xs) or 1.0, 1.1 * max(*panel.ys, panel.line(max(panel.xs))) or 1.0
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        return x0 + (x1 - x0) * x / most_x, y0 - (y0 - y1) * max(0.0, y) / most_y
-
-    (ax, ay), (bx, by) = at(0, panel.line(0)), at(most_x, panel.line(most_x))
-    dots = "".join(
-        f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{COLOURS[0]}"><title>{x:,.4g} {escape(panel.x)}: {y:,.4g} '
-        f"{escape(panel.y)}</title></circle>"
-        for x, y in zip(panel.xs, panel.ys, strict=True)
-        for px, py in [at(x, y)]
-    )
-    return (
-        f'<text x="{x0}" y="{top + 14}" fill="{_INK}">{escape(panel.title)}</text>'
-        f'<path d="M{x0} {y1}V{y0}H{x1}" fill="none" stroke="{_FAINT}"/>'
-        f'<text x="{x0 - 6}" y="{y1 + 4}" text-anchor="end" fill="{_INK}">{_plain(most_y)}</text>'
-        f'<text x="{x0 - 6}" y="{y0 + 4}" text-anchor="end" fill="{_INK}">0</text>'
-        f'<text x="{x1}" y="{y0 + 16}" text-anchor="end" fill="{_INK}">{most_x:,.4g} {escape(panel.x)}</text>'
-        f'<text x="{x0}" y="{y0 + 16}" fill="{_INK}">{escape(panel.y)}</text>'
-        f'<line x1="{ax:.1f}" y1="{ay:.1f}" x2="{bx:.1f}" y2="{by:.1f}" stroke="{COLOURS[1]}"/>{dots}'
-    )
-
-
-def _plain(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+    picture.write_picture(picture.Picture(title=title, charts=[], draw=draw, inches=0.6 + 2.1 * rows), path)

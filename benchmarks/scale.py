@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.growth import Line, Panel, fit, picture
+from benchmarks.growth import Line, Panel, fit, write_picture
 
 RESULTS = Path(__file__).resolve().parent / "results"
 _CHARS = 60_000
@@ -235,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     result = {"machine": machine, "scale": options.scale, "model": options.model, "parts": found}
     (options.out / "scale.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    (options.out / "scale.svg").write_text(picture(_panels(found), title="As work grows") + "\n", "utf-8")
+    write_picture(_panels(found), options.out / "scale.svg", title="As work grows")
 
 
 if __name__ == "__main__":

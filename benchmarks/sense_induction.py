@@ -9,9 +9,11 @@ Pseudo-words: the occurrences of 1 to 5 words of a JSONL corpus (`text`) mixed u
 vectors differ by more than those of a real word's senses, so the words are also moved together (`--nearness`: 1 would
 be one place).
 
-Printed for `find_senses`, with and without the vectors of the sentences, and for k-means that is told the true number:
-the mean adjusted Rand index of words of several senses (0 is chance, 1 the annotation), the share of words with the
-right number, and the words by true and found number.
+Printed for `find_senses`, with and without the vectors of the sentences, and for k-means and the mixture of
+`find_senses` that are told the true number: the mean adjusted Rand index of words of several senses (0 is chance, 1 the
+annotation), the share of words with the right number, and the words by true and found number. Then how well silhouettes
+tell words of one sense from others, and words of two from those of more: areas under the ROC curve, 0.5 is chance. No
+threshold on silhouettes finds the number better than these allow.
 """
 
 from __future__ import annotations
@@ -28,10 +30,11 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, roc_auc_score, silhouette_score
 
-from polyseme.tasks.analysis.sense_space import centred
-from polyseme.tasks.analysis.senses import find_senses
+from polyseme.tasks.analysis.mixtures import mixtures
+from polyseme.tasks.analysis.sense_space import centred, sense_space
+from polyseme.tasks.analysis.senses import LEAST_OCCURRENCES_A_SENSE, MOST_SENSES, find_senses
 from polyseme.tasks.arrays import Floats, Ints
 from polyseme.tasks.engine import Engine
 from polyseme.tasks.engine_config import EngineConfig
@@ -78,6 +81,8 @@ def main() -> None:
     if options.corpus:
         words = {name: nearer(word, options.nearness) for name, word in words.items()}
     compare(words, each=options.each)
+    for label, sentences in (("words", False), ("words and sentences", True)):
+        limits(label, [(len(set(w.senses.tolist())), silhouettes(w, sentences=sentences)) for w in words.values()])
 
 
 def read(path: Path) -> Iterator[Use]:
@@ -154,6 +159,7 @@ def compare(words: dict[str, Word], *, each: bool) -> None:
         "k-means, true number": lambda w: KMeans(len(set(w.senses)), n_init=10, random_state=0).fit_predict(
             centred(w.vectors)
         ),
+        "mixture, true number": told_the_number,
         "words": lambda w: find_senses(w.vectors).sense,
         "words and sentences": lambda w: find_senses(w.vectors, w.sentences).sense,
     }
@@ -173,6 +179,37 @@ def compare(words: dict[str, Word], *, each: bool) -> None:
         seconds = (time.process_time() - began) / len(words)
         print(f"{label:21} Rand {np.mean(scores or [np.nan]):.3f}  right {right} of {len(words)}  {seconds:.2f} CPU s")
         print("  true -> found: " + ", ".join(f"{a} -> {b}: {n}" for (a, b), n in sorted(pairs.items())))
+
+
+def told_the_number(word: Word) -> Ints:
+    """Return the groups that `find_senses` would find if it knew their number."""
+    number = len(set(word.senses.tolist()))
+    places = sense_space(word.vectors, word.sentences).places
+    return mixtures(places, number)[number].nearest(places) if number > 1 else np.zeros(len(places), np.int64)
+
+
+def silhouettes(word: Word, *, sentences: bool) -> dict[int, float]:
+    """Return the mean silhouette for each number of groups that leaves none too small to be a sense."""
+    space = sense_space(word.vectors, word.sentences if sentences else None)
+    points, found = space.places[space.fitted], {}
+    for k, mixture in mixtures(points, min(MOST_SENSES, len(points) // LEAST_OCCURRENCES_A_SENSE)).items():
+        labels = mixture.nearest(points)
+        if np.bincount(labels, minlength=k).min() >= LEAST_OCCURRENCES_A_SENSE:
+            found[k] = float(silhouette_score(points, labels))
+    return found
+
+
+def limits(label: str, words: list[tuple[int, dict[int, float]]]) -> None:
+    """Print how well silhouettes tell 1 sense from several, and 2 from more, of words with their true number."""
+    highest = [(number > 1, max(found.values(), default=-1.0)) for number, found in words]
+    gains = [
+        (number > 2, max((s for k, s in found.items() if k > 2), default=-1.0) - found.get(2, -1.0))
+        for number, found in words
+        if number > 1
+    ]
+    for what, pairs in (("1 from several", highest), ("2 from more", gains)):
+        if len({several for several, _ in pairs}) == 2:
+            print(f"{label:21} silhouettes tell {what}: {roc_auc_score(*zip(*pairs, strict=True)):.2f}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "docs" / name for name in ("concepts.md", "bench.md", "gallery.md")]
-SHOWN = re.compile(r"(```console\n\$ ([^\n]+)\n)(.+?)(?=```)", re.DOTALL)
+SHOWN = re.compile(r"(```console\n\$ ([^\n]+)\n)((?!\$ ).+?)(?=```)", re.DOTALL)
 SNIPPET = re.compile(r"(```python\n([^`]+)```\n\n```text\n)(.+?)(?=```)", re.DOTALL)
 
 

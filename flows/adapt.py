@@ -23,9 +23,9 @@ from prefect.artifacts import (
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
-from polyseme.flows.display.loss_curve import loss_curve
-from polyseme.flows.display.svg import write_picture
 from polyseme.flows.events import ModelAdapted, emit, event_id
+from polyseme.flows.pictures.loss_curve import loss_curve
+from polyseme.flows.pictures.picture import can_draw_figures, write_picture
 from polyseme.flows.runs.retries import TASK_OPTIONS
 from polyseme.flows.runs.training_progress import evaluation_reporter, step_reporter
 from polyseme.flows.server.corpora import Corpus, makers
@@ -196,11 +196,13 @@ class _StepReports:
 
 
 def _publish(report: AdaptReport, progress: TrainingProgress) -> None:
-    """Write curve and table as artifacts, and the curve beside the model."""
-    picture = loss_curve(progress, title=f"Training of {Path(report.model).name}")
-    write_picture(picture, Path(report.model) / "training.svg")
-    address = "data:image/svg+xml;base64," + b64encode(picture.encode()).decode()
-    create_image_artifact(image_url=address, key="adapt-curve", description="Losses and held-out accuracy by step")
+    """Write the curve beside the model, and curve and table as artifacts; the curve as an image needs matplotlib."""
+    picture, model = loss_curve(progress, title=f"Training of {Path(report.model).name}"), Path(report.model)
+    write_picture(picture, model / "training.html")
+    if can_draw_figures():
+        write_picture(picture, model / "training.svg")
+        address = "data:image/svg+xml;base64," + b64encode((model / "training.svg").read_bytes()).decode()
+        create_image_artifact(image_url=address, key="adapt-curve", description="Losses and held-out accuracy by step")
     create_markdown_artifact(markdown(report), key="adapt-summary", description=f"Model {literal(report.model)}")
 
 

@@ -91,6 +91,8 @@ _COMMANDS = {
     "evaluate": ("polyseme.flows.commands.evaluate:evaluate", "Evaluate a model, or two side by side."),
     "doctor": ("polyseme.flows.commands.doctor:doctor", "Check the installation, the model, the device and the lake."),
 }
+_GO_ON = frozenset({"embed", "backfill", "compact", "vacuum", "publish", "backup", "restore", "adapt"})
+"""Commands that keep what they have done when they are interrupted, and go on from there."""
 for _name, (_target, _help) in _COMMANDS.items():
     app.command(_target, name=_name, help=_help)
 
@@ -122,18 +124,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BaseException as error:
         if debug or isinstance(error, SystemExit):
             raise
-        code = _ended_with(error)
+        code = _ended_with(error, goes_on="--encode" in words or bool(_GO_ON & {*words[:1]}))
         if arrived():
             interrupted.append(code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _ended_with(error: BaseException) -> int:
-    """Show an error that ended the command and return its exit code."""
+def _ended_with(error: BaseException, *, goes_on: bool) -> int:
+    """Show an error that ended the command and return its exit code. `goes_on` is whether it can be taken up again."""
     if isinstance(error, KeyboardInterrupt) or arrived():
         # What threads log from now on may come too late for Prefect's log; each such line would show a traceback.
         logging.raiseExceptions = False
-        note("Interrupted. What was committed is kept; run the same command again to go on.")
+        kept = " What was committed is kept; run the same command again to go on." if goes_on else ""
+        note(f"Interrupted.{kept}")
         return 128 + (arrived() or signal.SIGINT)
     if isinstance(error, PolysemeError):
         complain(f"polyseme: {error}")

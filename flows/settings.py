@@ -154,13 +154,6 @@ def history_file() -> Path:
     return Path(state) / "polyseme" / "sql_history"
 
 
-def cache_folder() -> Path | None:
-    """Return the folder for what can be computed again; None if this user has none."""
-    # As it is if there is no home directory, which a container's user may not have: Path.home() raises.
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    return cache / "polyseme" if cache.is_absolute() else None
-
-
 def require_server() -> None:
     """Raise UsageError if no standing Prefect server is configured: a temporary one would end with this process."""
     if not has_standing_server():

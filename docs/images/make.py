@@ -1,9 +1,9 @@
-"""The images of the README: pages of the explorer of the example lake, in a headless Chromium.
+"""The images of the documentation: pages of the explorer of the example lake, in a headless Chromium, and a figure.
 
     python docs/images/make.py --lake lake [--chromium PATH] [--all FOLDER]
 
-Writes word.png and document.png beside this file. With `--all` every kind of page, light, dark and narrow, into a
-folder. Needs the extra `browser`.
+Writes word.png, document.png and senses.svg beside this file. With `--all` every kind of page, light, dark and narrow,
+into a folder. Needs the extras `browser` and `plot`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, sync_playwright
 HERE = Path(__file__).resolve().parent
 SHOWN = {"word": "/word?w=bank", "document": "/document?id={document}"}
 OTHERS = {
-    "overview": "/", "documents": "/documents", "sense": "/sense?w=bank&n=1",
+    "overview": "/", "documents": "/documents", "drift": "/drift", "compare": "/compare", "sense": "/sense?w=bank&n=1",
     "sentence": "/sentence?doc={document}&i=1",
     "sql": "/sql?q=SELECT+doc_id,+avg(margin)+AS+mean_margin+FROM+coherence+GROUP+BY+ALL+ORDER+BY+2+LIMIT+20",
     "runs": "/runs", "rejects": "/rejects",
@@ -35,6 +35,8 @@ def main() -> None:
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     parser.add_argument("--all", type=Path)
     options = parser.parse_args()
+    figure = ["senses", "bank", "--lake", options.lake, "--plot", str(HERE / "senses.svg")]
+    subprocess.run([sys.executable, "-m", "polyseme", *figure], check=True, stdout=subprocess.DEVNULL)
     with explorer(options.lake) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox", "--disable-gpu"])
         document = longest(browser, address)

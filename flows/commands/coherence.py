@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from polyseme.flows.commands.options.lake import LakeOptions
 from polyseme.flows.commands.options.running import Json, Timeout
-from polyseme.flows.display.coherence_curve import draw_coherence_curve
 from polyseme.flows.display.output import write_json, write_table
 from polyseme.flows.display.terminal import show, terminal_width
 from polyseme.storage.errors import UsageError
@@ -90,13 +89,15 @@ def coherence(
     by
         Rank by the mean margin, or by the order score, which reads every sentence vector.
     plot
-        Draw the curve of DOCUMENT into this .svg or .html file.
+        Draw the curve of DOCUMENT into this file: .svg, .png or .pdf (pip install 'polyseme[plot]'), or .html.
     """
+    from polyseme.flows.pictures.picture import check_picture, write_picture
     from polyseme.tasks.sql.execution import Queries
     from polyseme.tasks.sql.functions import ModelFunctions
 
     if plot is not None and document is None:
         raise UsageError("--plot draws one document. Name it: polyseme coherence DOCUMENT --plot curve.svg")
+    check_picture(plot)
     with Queries(lake.lake(), ModelFunctions()) as queries:
         query = partial(queries.ask, timeout=timeout)
         if document is None:
@@ -108,9 +109,9 @@ def coherence(
         steps = query(_CURVE, doc_id=named[0]["doc_id"])
         found = _details(query, [{**named[0], "steps": len(steps)}])[0] if steps else {}
     if plot is not None:
-        from polyseme.flows.display.svg import write_picture
+        from polyseme.flows.pictures.coherence_curve import coherence_curve
 
-        write_picture(draw_coherence_curve(named[0]["title"] or document, steps), plot)
+        write_picture(coherence_curve(named[0]["title"] or document, steps), plot)
     if json:
         write_json({**named[0], **found, "steps": steps})
     else:
@@ -155,7 +156,7 @@ def _which(document: str, named: list[dict[str, Any]]) -> str:
 
 def _show_ranking(ranking: list[dict[str, Any]], *, json: bool) -> None:
     from polyseme.flows.display.coherence_ranking import ranking_lines
-    from polyseme.flows.display.svg import sparkline
+    from polyseme.flows.display.sparkline import sparkline
 
     if json:
         write_json(ranking)
@@ -197,7 +198,7 @@ def _rounded(value: float | None, digits: int) -> float | None:
 def _show_curve(title: str, steps: list[dict[str, Any]], found: dict[str, Any]) -> None:
     from polyseme.flows.display.coherence_curve import curve_of
     from polyseme.flows.display.coherence_ranking import folded_curve
-    from polyseme.flows.display.svg import sparkline
+    from polyseme.flows.display.sparkline import sparkline
 
     lines = [f"{title}: {many(len(steps), 'steps')}, {many(sum(s['is_break'] for s in steps), 'breaks')}"]
     curve, marks = sparkline([s[curve_of(steps)] for s in steps]), "".join("^" if s["is_break"] else " " for s in steps)

@@ -84,13 +84,15 @@ def drift(
     permutations
         How often documents are dealt out for p; 0 for none.
     plot
-        Draw the shares of the word's senses in each slice into this .svg or .html file.
+        Draw the shares of the word's senses in each slice into this file: .svg, .png or .pdf (pip install
+        'polyseme[plot]'), or .html.
     export
         Write the uses and their senses into this folder, for annotation in DURel and the tools of DWUG.
     format
         How to write the rows to stdout.
     """
     from polyseme.flows.commands.on_demand import encode_if_lacking, note_what_is_missing, why_absent
+    from polyseme.flows.pictures.picture import check_picture, write_picture
     from polyseme.storage.sql.access import Access
     from polyseme.tasks.sql.drift_functions import SLICE
     from polyseme.tasks.sql.drift_queries import Slicing, install_slices, slices_of, words_of
@@ -98,6 +100,7 @@ def drift(
     from polyseme.tasks.sql.functions import ModelFunctions
 
     _check(word, rank=rank, bins=bins, by=by, files=(plot, export), k=k, permutations=permutations)
+    check_picture(plot)
     if rank and encode:
         raise UsageError("--encode is of one word. Name it in place of --rank, or run polyseme backfill --level words.")
     slicing = Slicing(by=by, bins=bins or "auto", where=where, against=against)
@@ -131,10 +134,9 @@ def drift(
     if without:
         note(f"{many(without, 'occurrences')} beside these {known:,} are in no slice and left out.")
     if plot is not None:
-        from polyseme.flows.display.svg import write_picture
-        from polyseme.flows.display.word_slices import draw_shares
+        from polyseme.flows.pictures.sense_shares import sense_shares
 
-        write_picture(draw_shares(word, rows), plot)
+        write_picture(sense_shares(word, rows), plot)
     _write_slices(word, rows, form)
     return None
 

@@ -62,7 +62,8 @@ def explore(
     export
         Write pages into this folder instead, which needs no server to be looked at. It quotes sentences of the corpus.
     page
-        A page to export, by its address behind the port; may be given several times. By default all in the menu.
+        A page to export, by its address behind the port; may be given several times. By default all in the menu
+        that need no server; drift if documents have metadata to divide them by, compare if it has two sides.
     depth
         How many links from these pages are followed; 0 for none.
     most
@@ -100,9 +101,9 @@ def explore(
 
 
 def _export(live: LiveLake, folder: Path, pages: tuple[str, ...], *, title: str, extent: Extent) -> None:
-    from polyseme.flows.explorer.export import address_of, export
+    from polyseme.flows.explorer.export import address_of, default_pages, export
 
-    wanted = [address_of(page) for page in pages or ("/", "/documents", "/runs", "/rejects")]
+    wanted = [address_of(page) for page in pages or default_pages(live)]
     on_terminal = sys.stderr.isatty()
 
     def progress(done: int, known: int) -> None:

@@ -38,7 +38,8 @@ def neighbours(
     """List the words that are used most like WORD: those whose mean vector over the lake is nearest to its own.
 
     With --sense that of one of its senses. The mean of all words is subtracted before vectors are compared, so that 0
-    is no likeness. Reads every word vector of the lake. Exit code 1 if WORD does not occur; stderr says why.
+    is no likeness. Reads every word vector of the lake the first time, and keeps their sums. Exit code 1 if WORD does
+    not occur; stderr says why.
 
     Example: polyseme neighbours bank
 

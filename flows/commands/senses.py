@@ -13,8 +13,8 @@ from polyseme.flows.commands.options.on_demand import Encode
 from polyseme.flows.commands.options.running import Json, Timeout
 from polyseme.flows.display.not_found import not_found
 from polyseme.flows.display.output import write_json
-from polyseme.flows.display.sense_map import SENSES, draw_sense_map, summarise
 from polyseme.flows.display.terminal import show, terminal_width
+from polyseme.flows.display.word_senses import SENSES, summarise
 from polyseme.storage.errors import UsageError
 from polyseme.storage.wording import many
 
@@ -49,14 +49,16 @@ def senses(
     k
         Occurrences to show of each sense.
     plot
-        Draw the occurrences as a map into this .svg or .html file.
+        Draw the occurrences as a map into this file: .svg, .png or .pdf (pip install 'polyseme[plot]'), or .html.
     """
     from polyseme.flows.commands.on_demand import encode_if_lacking, note_what_is_missing, why_absent
+    from polyseme.flows.pictures.picture import check_picture, write_picture
     from polyseme.tasks.sql.execution import Queries
     from polyseme.tasks.sql.functions import ModelFunctions
 
     if k < 1:
         raise UsageError(f"-k must be at least 1, got {k}.")
+    check_picture(plot)
     place = lake.lake()
     if encode:
         with Queries(place, ModelFunctions()) as queries:
@@ -70,9 +72,9 @@ def senses(
         return not_found(why, "json" if json else "table")
     groups = summarise(word, found, k)
     if plot is not None:
-        from polyseme.flows.display.svg import write_picture
+        from polyseme.flows.pictures.sense_map import sense_map
 
-        write_picture(draw_sense_map(word, found, groups), plot)
+        write_picture(sense_map(word, found, groups), plot)
     if json:
         write_json(groups)
     else:

@@ -1,1 +1,1 @@
-"""What people see: tables, progress, the SQL shell, pictures, the report page."""
+"""What people see: tables, progress, the SQL shell, the status of a lake."""

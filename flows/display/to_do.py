@@ -12,6 +12,7 @@ from shlex import quote
 from typing import Any
 
 from polyseme.flows.display.columns import cut
+from polyseme.flows.display.quantities import size
 from polyseme.flows.display.unknown_text import unknown_text
 from polyseme.storage.database.runs import DIED
 from polyseme.storage.records import HeldBack
@@ -43,10 +44,12 @@ def to_do(
     lake: str,
     *,
     broken: Sequence[str] = (),
+    replaced: Mapping[str, int] | None = None,
 ) -> list[ToDo]:
     """Return what the lake at `lake` needs: confirmations, runs to repeat, repairs, backfills. `runs` are latest first.
 
-    Each run has `sources` as a list; `broken` are the paths of parts that merges found missing or changed.
+    Each run has `sources` as a list; `broken` are the paths of parts that merges found missing or changed, `replaced`
+    has the numbers of parts that nobody reads any more.
     """
     place = quote(lake)
     return [
@@ -57,6 +60,7 @@ def to_do(
         *_earlier(encodings, place),
         *_unknown(runs),
         *_earlier_splitter(encodings, place),
+        *_removable(replaced or {}, place),
     ]
 
 
@@ -180,3 +184,13 @@ def _earlier_splitter(encodings: Sequence[Mapping[str, Any]], place: str) -> Ite
                 command=f"polyseme backfill --from {e['name']} --splitter rules --name {e['name'][:40]}_rules "
                 f"--lake {place}",
             )
+
+
+def _removable(replaced: Mapping[str, int], place: str) -> Iterator[ToDo]:
+    """Yield one if there are replaced parts that no reader may need any more."""
+    if parts := replaced.get("removable_parts", 0):
+        yield ToDo(
+            what=f"{many(parts, 'parts')} with {size(replaced['removable_bytes'])} can be removed: replaced over a day "
+            "ago, and no reader needs them",
+            command=f"polyseme vacuum --lake {place}",
+        )

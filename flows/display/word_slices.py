@@ -1,4 +1,4 @@
-"""Change of meaning for people: slices of a word and words of two slices as columns, shares of senses as a picture."""
+"""Change of meaning for people: slices of a word, and words of two slices, as columns."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyseme.flows.display.columns import Column, aligned
-from polyseme.flows.display.svg import shares
-from polyseme.storage.wording import many
 
 Row = dict[str, Any]
 _MEASURES = {"APD": "apd", "PRT": "prt", "JSD": "jsd", "corrected": "apd_corrected", "p": "p"}
@@ -48,18 +46,6 @@ def word_lines(rows: Sequence[Row], width: int) -> list[str]:
         ],
         width,
     )
-
-
-def draw_shares(word: str, rows: Sequence[Row]) -> str:
-    """Return the shares of the senses of each slice as SVG."""
-    count = max(len(row["shares"]) for row in rows)
-    total = sum(row["occurrences"] for row in rows)
-    bars = [
-        (f"{row['slice']} ({row['occurrences']:,})", row["shares"], f"of {many(row['occurrences'], 'occurrences')}")
-        for row in rows
-    ]
-    names = [f"sense {sense + 1}" for sense in range(count)]
-    return shares(bars, names, title=f"{word}: senses of {many(total, 'occurrences')} by slice")
 
 
 def _counts(rows: Sequence[Row], name: str, heading: str = "") -> Column:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from polyseme.flows.explorer.page import AbsentError, Asked, Parameters
 from polyseme.flows.explorer.pages.all_pages import PAGES
+from polyseme.flows.explorer.pages.facets import keys
 from polyseme.flows.explorer.rendering import STATIC, Site, render_page
 from polyseme.flows.explorer.twins import as_csv, as_json
 from polyseme.storage.errors import UsageError
@@ -37,6 +38,16 @@ def address_of(text: str) -> Address:
         known = ", ".join(f"/{page}" for page in PAGES if page not in _LIVE_ONLY)
         raise UsageError(f"{text!r} is no page that can be exported. There are {known}; /word?w=bank is one of a word.")
     return name, tuple(parse_qsl(parts.query))
+
+
+def default_pages(lake: Asked) -> list[str]:
+    """Return the pages to export if none is named, those that lead to few before the lists of all documents.
+
+    Without a form, a page of comparisons is nothing unless it leads to some.
+    """
+    keyed = bool(keys(lake))
+    compared = keyed or lake.rows("SELECT count(*) > 1 AS several FROM encodings")[0]["several"]
+    return ["/", *["/drift"] * keyed, *["/compare"] * compared, "/documents", "/runs", "/rejects"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +93,15 @@ def _reached(lake: Asked, wanted: Sequence[Address], extent: Extent, progress: P
     """Return the pages that are near enough, in the order in which links lead to them."""
     steps = dict.fromkeys(wanted, 0)
     queue = list(steps)
+    # The menu of every page leads to them.
+    empty = {(name, ()) for name in ("drift", "compare")} - {address_of(page) for page in default_pages(lake)}
     for done, address in enumerate(queue):
         if done == extent.most:
             break
         for found in _links(lake, address, required=address in wanted):
             # The next page of a list is as near as the list.
             away = steps[address] + (0 if _without_page(found) == _without_page(address) else 1)
-            if away <= extent.depth and found not in steps:
+            if away <= extent.depth and found not in steps and found not in empty:
                 steps[found] = away
                 queue.append(found)
         progress(done + 1, 2 * min(len(queue), extent.most))

@@ -6,16 +6,13 @@ They can be computed again: a file that is absent, broken or cannot be written i
 from __future__ import annotations
 
 import logging
-import os
-import re
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from polyseme.flows.settings import cache_folder
+from polyseme.storage.user_cache import cached_file, writing
 from polyseme.tasks.analysis.layout import Landmarks
 from polyseme.tasks.arrays import Floats
 
@@ -52,30 +49,19 @@ def save(identity: tuple[str, str, str], layout: Layout) -> None:
     if file is None:
         return
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Complete or not there at all; readable by this user alone, as the lake may be.
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".new", delete=False) as written:
-            try:
-                np.savez(
-                    written, version=layout.version, laid_for=layout.laid_for, place=layout.place,
-                    landmarks=layout.landmarks.unit, landmark_place=layout.landmarks.place,
-                    spacing=layout.landmarks.spacing,
-                )  # fmt: skip
-                written.close()
-                os.replace(written.name, file)
-            except BaseException:
-                os.unlink(written.name)
-                raise
+        with writing(file) as written:
+            np.savez(
+                written, version=layout.version, laid_for=layout.laid_for, place=layout.place,
+                landmarks=layout.landmarks.unit, landmark_place=layout.landmarks.place,
+                spacing=layout.landmarks.spacing,
+            )  # fmt: skip
     except OSError as error:
         _log.info("A map could not be kept for the next time: %s", error.strerror)
 
 
 def _file(identity: tuple[str, str, str]) -> Path | None:
-    folder = cache_folder()
     lake, encoding, _ = identity
-    # Ids of the catalog, which is anybody's: as a name they may not lead to another folder.
-    safe = re.fullmatch(r"[A-Za-z0-9-]{1,200}", name := f"{lake}-{encoding}")
-    return folder / "maps" / f"{name}.npz" if folder is not None and safe else None
+    return cached_file("maps", f"{lake}-{encoding}", "npz")
 
 
 def _is_whole(layout: Layout) -> bool:

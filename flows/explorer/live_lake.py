@@ -9,21 +9,27 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from polyseme.flows.display.output import head_of
 from polyseme.flows.explorer.point_maps import OCCURRENCES, Maps, PointMap, Progress
+from polyseme.flows.lake_facts import Facts, lake_facts
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
+from polyseme.tasks.analysis.senses import load_clustering
 from polyseme.tasks.sql.execution import Queries
 from polyseme.tasks.sql.functions import ModelFunctions
 
 T = TypeVar("T")
 _LOOK_AGAIN_SECONDS = 1.0
 _KEPT_BYTES = 256 * 2**20
+_RUNS = 5
+_FACTS_SECONDS = 5.0
+"""How old facts may be: the last sign of life of a run, or a file that is gone, changes no version of the catalog."""
+_FIRST_PAGE_SECONDS = 2.0
 
 
 class LiveLake:
@@ -35,11 +41,14 @@ class LiveLake:
         self._kept: OrderedDict[tuple[object, ...], pa.Table] = OrderedDict()
         self._keeping = Lock()
         self._maps = Maps()
+        self._facts, self._facts_at, self._reading_facts = Facts(), float("-inf"), Lock()
+        self._closed = Event()
 
     def __enter__(self) -> LiveLake:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._closed.set()
         self._maps.close()
         self._pages.close()
         self._typed.close()
@@ -48,6 +57,15 @@ class LiveLake:
     def version(self) -> int:
         """The version of the catalog that pages show."""
         return self._pages.use(lambda queries: queries.version)
+
+    def warm_up(self) -> None:
+        """Open the lake, and load what groups occurrences by sense, which takes longer than a page may.
+
+        That waits until the first page is likely to have been shown: both want the same cores.
+        """
+        _ = self.version
+        if not self._closed.wait(_FIRST_PAGE_SECONDS):
+            load_clustering()
 
     def ask(self, sql: str, *, where: str = "", **parameters: object) -> pa.Table:
         """Return the rows of a query of ours, with `$name` parameters.
@@ -82,6 +100,15 @@ class LiveLake:
 
         self._typed.use(lambda queries: queries.run(sql, show, timeout=self._timeout))
         return found[-1]
+
+    def facts(self) -> Facts:
+        """Return what `polyseme status` says of the lake, as it was at most some seconds ago."""
+        with self._reading_facts:
+            if time.monotonic() - self._facts_at > _FACTS_SECONDS:
+                with Catalog.open(self.lake) as catalog:
+                    found = lake_facts(catalog, catalog.snapshot(), runs=_RUNS, place=str(self.lake.root))
+                self._facts, self._facts_at = found, time.monotonic()
+            return self._facts
 
     def sentence_map(self) -> PointMap | Progress:
         """Return the map of all sentences, or how far it is; the first who asks has it made."""

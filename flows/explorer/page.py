@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias
 import pyarrow as pa
 
 from polyseme.flows.explorer.point_maps import PointMap, Progress
+from polyseme.flows.lake_facts import Facts
 from polyseme.storage.errors import UsageError
 
 
@@ -25,6 +26,10 @@ class Asked(Protocol):
 
     def rows(self, sql: str, *, where: str = "", **parameters: object) -> list[dict[str, Any]]:
         """Return the rows of a query of ours as records."""
+        ...
+
+    def facts(self) -> Facts:
+        """Return what `polyseme status` says of the lake, as it was at most some seconds ago."""
         ...
 
     def sentence_map(self) -> PointMap | Progress:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from polyseme.flows.display.quantities import size
 from polyseme.flows.display.terminal import escaped
 from polyseme.flows.explorer.page import Content, Page, Parameters
 from polyseme.flows.explorer.pages.all_pages import PAGES
@@ -68,7 +69,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "moment": moment, "many": many, "records": _records, "cut": cut}
+    made.filters |= {"number": number, "moment": moment, "many": many, "records": _records, "cut": cut, "size": size}
     made.policies["json.dumps_kwargs"] = {"sort_keys": False, "default": _plain}
     made.globals["parts"] = made.get_template("parts.html").module
     return made

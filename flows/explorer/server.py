@@ -63,8 +63,8 @@ def serve(lake: LiveLake, listening: socket.socket, *, host: str, title: str, re
 
 
 def _opened(lake: LiveLake) -> None:
-    """Open the lake before the first page is asked for."""
+    """Open the lake before the first page is asked for, and then read what only some pages need."""
     try:
-        _ = lake.version
+        lake.warm_up()
     except PolysemeError:
         return  # the first page says why

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from polyseme.storage import checks
 from polyseme.storage.database import meta
@@ -48,14 +48,19 @@ def begin(
 
 
 def add_committed(connection: Connection, run_id: str, counts: Counts) -> None:
-    """Add what a shard holds to the counts of its run, if that has not ended, and record that it is alive."""
+    """Add what a shard holds to the counts of its run, and record that this is alive, unless it has recorded its end.
+
+    A run that is interrupted can record its end before the last of its shards is committed.
+    """
     r = runs.c
-    found = select(r.state, r.seconds).where(r.run_id == run_id, r.state.in_((RUNNING, DIED)))
-    for state, stored in connection.execute(found).all():
+    for state, stored in connection.execute(select(r.state, r.seconds).where(r.run_id == run_id)).all():
         so_far = Counts(seconds=checks.seconds(meta.origin(connection), stored))
         more = {name: r[name] + getattr(counts, name) for name in COUNT_COLUMNS}
-        seconds = json.dumps((so_far + counts).seconds, sort_keys=True)
-        _renew(connection, run_id, state, seconds=seconds, **more)
+        more["seconds"] = json.dumps((so_far + counts).seconds, sort_keys=True)
+        if state in (RUNNING, DIED):
+            _renew(connection, run_id, state, **more)
+        else:
+            connection.execute(update(runs).where(r.run_id == run_id).values(more))
 
 
 def renew(connection: Connection, run_id: str) -> None:
@@ -88,9 +93,11 @@ def finish(
 ) -> None:
     """Record how a run ended and what it did: its counts, and how many were `skipped`, `deleted` and `rejected`.
 
-    Raises PolysemeError for a run that never began.
+    Where its commits counted more, theirs stay: a run that is interrupted has not heard of all of them. Raises
+    PolysemeError for a run that never began.
     """
-    did = {name: getattr(counts, name) for name in COUNT_COLUMNS} | dict(tally)
+    given = {name: getattr(counts, name) for name in COUNT_COLUMNS}
+    did = {name: case((runs.c[name] > n, runs.c[name]), else_=n) for name, n in given.items()} | dict(tally)
     seconds = json.dumps(counts.seconds, sort_keys=True)
     ended = update(runs).where(runs.c.run_id == run_id)
     ended = ended.values(state=state, finished_at=at, seconds=seconds, error=error, **did)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import duckdb
 
@@ -51,30 +52,46 @@ def valued(documents: duckdb.DuckDBPyRelation, by: str) -> duckdb.DuckDBPyRelati
         value = duckdb.SQLExpression(expression).cast("VARCHAR").alias("value")
         return documents.set_alias("documents").select(duckdb.ColumnExpression("doc_id"), value)
     except NOT_A_CONDITION as error:
-        raise UsageError(
-            "--by takes an expression on the columns of documents, such as metadata.year, language or "
-            f"\"metadata->>'genre'\": {first_line(error)}"
-        ) from error
+        raise _not_on_documents(error, documents, _BY) from error
 
 
 def not_a_condition(error: Exception, documents: duckdb.DuckDBPyRelation) -> UsageError:
     """Return DuckDB's error about a condition as one about --where, with what to write instead if that is known."""
+    return _not_on_documents(error, documents, _WHERE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    name: str
+    takes: str
+    nothing: str
+
+
+_WHERE = _Option(
+    "--where", "takes a SQL condition on the columns of documents, such as \"uri LIKE '%/news/%'\"",
+    "has no condition. It takes one in SQL on the columns of documents, such as \"uri LIKE '%/news/%'\". Leave it out "
+    "to take every document.",
+)  # fmt: skip
+_BY = _Option(
+    "--by",
+    "takes an expression on the columns of documents, such as metadata.year, language or \"metadata->>'genre'\"",
+    "has no expression. It takes one on the columns of documents, such as metadata.year, language or "
+    "\"metadata->>'genre'\".",
+)  # fmt: skip
+
+
+def _not_on_documents(error: Exception, documents: duckdb.DuckDBPyRelation, option: _Option) -> UsageError:
     problem, absent = first_line(error), absent_column(error)
     if problem == _NOTHING:
-        return UsageError(
-            "--where has no condition. It takes one in SQL on the columns of documents, such as "
-            "\"uri LIKE '%/news/%'\". Leave it out to take every document."
-        )
+        return UsageError(f"{option.name} {option.nothing}")
     if absent is None:
-        return UsageError(
-            f"--where takes a SQL condition on the columns of documents, such as \"uri LIKE '%/news/%'\": {problem}"
-        )
+        return UsageError(f"{option.name} {option.takes}: {problem}")
     columns, keys = documents.columns, Keys.of(documents)
     if instead := instead_of(absent, "documents", columns, keys):
-        return UsageError(f"--where: {instead}")
+        return UsageError(f"{option.name}: {instead}")
     nowhere = ", and no document has it in its metadata" if keys.is_all else ""
     return UsageError(
-        f"--where: {absent} is no column of documents{nowhere}. Columns are {', '.join(columns)}. {QUOTES}"
+        f"{option.name}: {absent} is no column of documents{nowhere}. Columns are {', '.join(columns)}. {QUOTES}"
     )
 
 

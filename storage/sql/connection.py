@@ -13,7 +13,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import TypeAlias
@@ -25,7 +25,8 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.access import READ_ONLY, Access, lock_down
-from polyseme.storage.sql.views import explained, install
+from polyseme.storage.sql.installing import install, keep_footers
+from polyseme.storage.sql.views import explained
 
 Functions: TypeAlias = "Callable[[duckdb.DuckDBPyConnection, Snapshot, Lake], None]"
 """Adds functions and macros to a connection whose views are in place.
@@ -35,6 +36,10 @@ Prefect keeps those of a flow, the binding would report leaks.
 """
 
 ENTRY_POINTS = "polyseme.functions"
+NEEDS_NO_ROWS = "needs_no_rows"
+"""The attribute of functions that are added faster, while views are there without their rows."""
+READS_PLACES = "reads_places"
+"""The attribute of functions that are among these and must make `stored_vectors` (see `row_places`)."""
 _open: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
 
 
@@ -66,12 +71,14 @@ def open_snapshot(
     access: Access = READ_ONLY,
     spill: Path | str | None = None,
     confined: bool = False,
+    macros: bool = True,
 ) -> duckdb.DuckDBPyConnection:
     """Open one snapshot of a lake for SQL, as `connect` opens the latest; without functions unless given.
 
     `spill` is the folder for what does not fit into memory; by default one that ends with the connection. "" is none:
     such a connection can be opened where no folder can be made, as in a confined thread. SQL of people who are not
-    trusted runs with `confined`, and may choose neither the number of threads nor how much is spilled.
+    trusted runs with `confined`, and may choose neither the number of threads nor how much is spilled. Without `macros`
+    there are views alone, and no functions: that takes a third of the time.
     """
     access.check(lake)
     con = duckdb.connect()
@@ -83,11 +90,16 @@ def open_snapshot(
         if confined:  # counts how far a query is, for `query_progress`, and draws nothing
             con.execute("SET enable_progress_bar = true")
             con.execute("SET enable_progress_bar_print = false")
+        keep_footers(con, snapshot)
         lock_down(con, snapshot, lake, access, folder, confined=confined)
+        added = _offered() if functions is installed_functions else [functions] if functions is not None else []
+        early = [each for each in added if getattr(each, NEEDS_NO_ROWS, False)]
         with explained(lake):
-            install(con, snapshot, lake)
-        if functions is not None:
-            functions(con, snapshot, lake)
+            # Of a part in an object store a row is no less than the whole.
+            places = isinstance(lake.root, Path) and any(getattr(each, READS_PLACES, False) for each in early)
+            more = lambda: _add(early, con, snapshot, lake)  # noqa: E731
+            install(con, snapshot, lake, macros=macros, more=more, places=places)
+        _add([each for each in added if each not in early], con, snapshot, lake)
     except BaseException:
         con.close()
         raise
@@ -106,10 +118,18 @@ def _spill_folder(con: duckdb.DuckDBPyConnection) -> Path:
 
 def installed_functions(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
     """Add the functions of every installed package that offers some."""
+    _add(_offered(), con, snapshot, lake)
+
+
+def _offered() -> list[Functions]:
     # Not entry_points(): of two copies of a package's metadata it uses the first, and a checkout has a stale one.
     found = {entry.value: entry for d in distributions() for entry in d.entry_points if entry.group == ENTRY_POINTS}
-    for _, entry in sorted(found.items()):
-        entry.load()(con, snapshot, lake)
+    return [entry.load() for _, entry in sorted(found.items())]
+
+
+def _add(functions: Iterable[Functions], con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
+    for each in functions:
+        each(con, snapshot, lake)
 
 
 @atexit.register

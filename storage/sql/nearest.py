@@ -107,7 +107,7 @@ class SentenceVectors:
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         # Without a folder to spill to: SQL asks in a confined thread, where none can be made, and a scan needs none.
-        return open_snapshot(self._snapshot, self._lake, spill="")
+        return open_snapshot(self._snapshot, self._lake, spill="", macros=False)
 
     def _count(self) -> int:
         with explained(self._lake), self._open() as con:

@@ -15,9 +15,11 @@ import duckdb
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import PUBLISHED, Lake
+from polyseme.storage.sql.installing import install
 from polyseme.storage.sql.literals import quote
 from polyseme.storage.sql.relocation import VARIABLE
-from polyseme.storage.sql.views import HIDDEN, explained, install
+from polyseme.storage.sql.row_places import HIDDEN
+from polyseme.storage.sql.views import explained
 
 _LOCKED: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",

@@ -12,7 +12,8 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.locating import parts_holding
 from polyseme.storage.errors import LakeError
 from polyseme.storage.sql.literals import quote
-from polyseme.storage.sql.views import explained, rows_of
+from polyseme.storage.sql.table_views import rows_of
+from polyseme.storage.sql.views import explained
 
 
 class TextValues(NamedTuple):

@@ -1,6 +1,6 @@
 """Views: a snapshot as SQL that DuckDB answers, with an explicit list of files behind every table.
 
-Pure functions from a snapshot to statements and small tables; `install` runs them on a connection. Knows DuckDB's
+Pure functions from a snapshot to statements and small tables; `installing` runs them on a connection. Knows DuckDB's
 dialect and which rows are live, nothing of how the lake is written.
 """
 
@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -21,21 +21,16 @@ from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts
-from polyseme.storage.schemas import ADDED, ADJACENT, RANDOM, TABLES, table_schema
+from polyseme.storage.schemas import ADJACENT, RANDOM, TABLES
 from polyseme.storage.sql.bench.macros import bench_macros
-from polyseme.storage.sql.descriptions import comments
 from polyseme.storage.sql.literals import escaped, quote, quote_name
-from polyseme.storage.sql.places import place_columns
 from polyseme.storage.sql.relocation import Place
-from polyseme.storage.sql.stored_vectors import code_tables, decoded, lookup
+from polyseme.storage.sql.row_places import HIDDEN, PLACED
+from polyseme.storage.sql.stored_vectors import code_tables
+from polyseme.storage.sql.table_views import GUARD, default_places, no_rows, places_view, table_view
 from polyseme.storage.sql.word_lookup import key_macros, occurrences_macro
-from polyseme.storage.tiers import Layout
-
-HIDDEN = "internal"
-"""Schema of the small tables that views join; `SHOW TABLES` does not list it."""
 
 _META = f"{HIDDEN}.meta"
-_GUARD = f"{HIDDEN}.place"
 _VIEWS = (*TABLES, "coherence", "perplexity")
 _LOSS = pa.struct(
     [
@@ -46,29 +41,6 @@ _LOSS = pa.struct(
 _CORRECTIONS = ("superseded", "redescribed", "moved")
 
 
-def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake, *, at: str | None = None) -> None:
-    """Create the lake's tables, views and macros in an empty database, in one transaction.
-
-    With `at`, a folder or a URL, the views find their files there, or where that database is opened (see `relocation`),
-    and are commented: on a connection of our own that would take half as long again as opening it.
-    Raises a DuckDB error for a part that cannot be read; see `explained`.
-    """
-    lake.files.attach(con, [path for paths in snapshot.parts.values() for path in paths])
-    con.execute("BEGIN")
-    con.execute(f"CREATE SCHEMA {HIDDEN}")
-    copied = tables(snapshot, at or str(lake.root))
-    for name, table in copied.items():
-        con.register("arriving", table)
-        con.execute(f"CREATE TABLE {name} AS FROM arriving")
-        con.unregister("arriving")
-    for statement in statements(snapshot, lake, at=at):
-        con.execute(statement)
-    if at is not None:
-        for statement in comments(copied):
-            con.execute(statement)
-    con.execute("COMMIT")
-
-
 @contextmanager
 def explained(lake: Lake) -> Iterator[None]:
     """Turn DuckDB's error about a part that it cannot read into a LakeError."""
@@ -77,10 +49,15 @@ def explained(lake: Lake) -> Iterator[None]:
     except (duckdb.Error, UnicodeDecodeError) as error:
         # Any error: a broken footer is a plain duckdb.Error. UnicodeDecodeError: the message quotes bytes of the part
         # that are not UTF-8, and the binding decodes it.
-        raise LakeError(
-            f"The lake at {lake.root} has a part that cannot be read. Run `polyseme verify`, which names it, and "
-            f"`polyseme verify --repair`. ({str(error).splitlines()[0]})"
-        ) from error
+        raise unreadable(lake, error) from error
+
+
+def unreadable(lake: Lake, error: Exception) -> LakeError:
+    """Return an error about a part that cannot be read as one that says what to do."""
+    return LakeError(
+        f"The lake at {lake.root} has a part that cannot be read. Run `polyseme verify`, which names it, and "
+        f"`polyseme verify --repair`. ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+    )
 
 
 def tables(snapshot: Snapshot, root: str) -> dict[str, pa.Table]:
@@ -105,35 +82,60 @@ def tables(snapshot: Snapshot, root: str) -> dict[str, pa.Table]:
     }
 
 
-def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None) -> list[str]:
-    """Return the CREATE statements: views and macros of every encoding, then the default's under their plain names."""
+class Statements(NamedTuple):
+    """The CREATE statements of a snapshot, in an order in which each finds what it names.
+
+    `parts` are the views that read parts, `derived` those that read these views, `macros` all else.
+    """
+
+    keys: list[str]
+    guard: list[str]
+    parts: list[str]
+    derived: list[str]
+    occurrences: list[str]
+    macros: list[str]
+
+
+def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None, places: bool = False) -> Statements:
+    """Return the CREATE statements: views and macros of every encoding, then the default's under their plain names.
+
+    With `places` also those of the views that say where each row with a vector is.
+    """
     place = None if at is None else Place(at, snapshot.lake_id, _META)
-    made = [*key_macros(), *([] if place is None else place.guard(_GUARD))]
-    of_default: str | None = None
-    width = None if snapshot.default is None else snapshot.default.spec.width
+    guard = None if place is None else GUARD
+    made = Statements(key_macros(), [] if place is None else place.guard(GUARD), [], [], [], [])
     corrected = {name: set(getattr(snapshot, name)["encoding_id"].unique().to_pylist()) for name in _CORRECTIONS}
     for encoding in snapshot.encodings:
         joins = {name for name, ids in corrected.items() if encoding.encoding_id in ids}
         for table in TABLES:
             parts = snapshot.parts.get((encoding.encoding_id, table), ())
-            made.append(_table_view(encoding, table, _listed(parts, lake, place), joins, guarded=place is not None))
+            files = _listed(parts, lake, place)
+            made.parts.append(table_view(encoding, table, files, joins, guarded=bool(place)))
+            if places and table in PLACED:
+                made.parts.append(places_view(encoding, table, files, joins))
         suffix = f"_{escaped(encoding.name)}"
-        words = snapshot.parts.get((encoding.encoding_id, "words"), ())
-        older = _listed([path for path in words if path in snapshot.lower_case], lake, place)
-        if encoding is snapshot.default:
-            of_default = older
-        made += [_coherence_view(suffix), _perplexity_view(suffix)]
-        made.append(occurrences_macro(suffix, encoding.spec.width, older, None if place is None else _GUARD))
-        every = encoding.encoding_id in snapshot.with_every_word
-        made += bench_macros(suffix, every_word=every, has_older=older is not None)
+        made.derived.extend([_coherence_view(suffix), _perplexity_view(suffix)])
     if snapshot.default is None:
-        made += [f"CREATE VIEW {table} AS {_no_rows(table, None)}" for table in TABLES]
-        made += [_coherence_view(""), _perplexity_view("")]
+        made.derived.extend(f"CREATE VIEW {table} AS {no_rows(table, None)}" for table in TABLES)
+        made.derived.extend([_coherence_view(""), _perplexity_view("")])
     else:
-        made += [f"CREATE VIEW {view} AS FROM {quote_name(f'{view}_{snapshot.default.name}')}" for view in _VIEWS]
-    made.append(occurrences_macro("", width, of_default, None if place is None else _GUARD))
-    every = snapshot.default_encoding in snapshot.with_every_word
-    return [*made, *bench_macros("", every_word=every, has_older=of_default is not None)]
+        plain = ((view, quote_name(f"{view}_{snapshot.default.name}")) for view in _VIEWS)
+        made.derived.extend(f"CREATE VIEW {view} AS FROM {of_default}" for view, of_default in plain)
+    if places:
+        made.derived.extend(default_places(table, snapshot.default) for table in PLACED)
+    for suffix, encoding_or_none in suffixes(snapshot):
+        words = snapshot.parts.get((encoding_or_none.encoding_id, "words"), ()) if encoding_or_none else ()
+        older = _listed([path for path in words if path in snapshot.lower_case], lake, place)
+        width = encoding_or_none.spec.width if encoding_or_none else None
+        every = encoding_or_none is not None and encoding_or_none.encoding_id in snapshot.with_every_word
+        made.occurrences.append(occurrences_macro(suffix, width, older, guard, placed=places))
+        made.macros.extend(bench_macros(suffix, every_word=every, has_older=older is not None))
+    return made
+
+
+def suffixes(snapshot: Snapshot) -> list[tuple[str, Encoding | None]]:
+    """Return what the names of views and macros of each encoding end with; those of the default have no ending too."""
+    return [*((f"_{escaped(e.name)}", e) for e in snapshot.encodings), ("", snapshot.default)]
 
 
 def _listed(parts: Sequence[str], lake: Lake, place: Place | None) -> str | None:
@@ -154,85 +156,6 @@ def runs_table(snapshot: Snapshot) -> pa.Table:
     lane = pa.array([Counts(seconds=stages).lane_seconds for stages in seconds], pa.float64())
     busy = pc.divide(lane, pc.if_else(pc.equal(wall, 0.0), None, wall))
     return runs.append_column("wall_seconds", wall).append_column("lane_busy", busy)
-
-
-def _table_view(encoding: Encoding, table: str, files: str | None, corrections: set[str], *, guarded: bool) -> str:
-    """Return the statement for the view of one table. `files` is SQL for the list of its parts, None for none."""
-    width, layout = encoding.spec.width, encoding.layouts.of(table)
-    view = quote_name(f"{table}_{encoding.name}")
-    if files is None:
-        return f"CREATE VIEW {view} AS {_no_rows(table, width)}"
-    moves = table == "documents" and "moved" in corrections
-    columns = [_column(name, layout, moves=moves) for name in _shown(table)]
-    if table == "documents":
-        columns += place_columns("coalesce(m.uri, r.uri)" if moves else "r.uri")
-    lines = [
-        f"CREATE VIEW {view} AS",
-        f"SELECT {', '.join(columns)}",
-        f"FROM {rows_of(table, files)} AS r",
-    ]
-    if "embedding" in _shown(table):
-        lines += lookup(encoding, table, schema=HIDDEN)
-    of_encoding = f"WHERE encoding_id = {quote(encoding.encoding_id)}"
-    hiding = ("superseded", "redescribed") if table == "documents" else ("superseded",)
-    for name in hiding:
-        if name in corrections:
-            hidden = f"(SELECT doc_id, version FROM {HIDDEN}.{name} {of_encoding})"
-            lines.append(f"ANTI JOIN {hidden} AS {name} ON r.doc_id = {name}.doc_id AND r.version = {name}.version")
-    if moves:
-        moved = f"(SELECT doc_id, version, uri FROM {HIDDEN}.moved {of_encoding})"
-        lines.append(f"LEFT JOIN {moved} AS m ON r.doc_id = m.doc_id AND r.version = m.version")
-    if guarded:
-        lines.append(f"WHERE (SELECT is_here FROM {_GUARD})")
-    return "\n".join(lines)
-
-
-def rows_of(table: str, files: str) -> str:
-    """Return SQL for the rows of some parts, with NULL in the columns that older parts lack."""
-    # Without hive_partitioning off, the folder's name `encoding=...` would become a column.
-    if table not in ADDED:
-        return f"read_parquet({files}, hive_partitioning = false)"
-    schema = table_schema(table, 1)
-    nulls = ", ".join(f"NULL::{_sql_type(schema.field(name).type, None)} AS {name}" for name in ADDED[table])
-    parts = f"read_parquet({files}, hive_partitioning = false, union_by_name = true)"
-    return f"(SELECT {nulls} WHERE false UNION ALL BY NAME FROM {parts})"
-
-
-def _column(name: str, layout: Layout, *, moves: bool) -> str:
-    if name == "embedding":
-        return f"{decoded(layout)} AS embedding"
-    if name == "uri" and moves:
-        return "coalesce(m.uri, r.uri) AS uri"
-    return f"r.{name}"
-
-
-def _shown(table: str) -> list[str]:
-    """Return a view's columns. The version is internal; only `documents` shows it."""
-    return [name for name in table_schema(table, 1).names if name != "version" or table == "documents"]
-
-
-def _no_rows(table: str, width: int | None) -> str:
-    schema = table_schema(table, width or 1)
-    columns = [f"NULL::{_sql_type(schema.field(name).type, width)} AS {name}" for name in _shown(table)]
-    columns += place_columns("NULL::VARCHAR") if table == "documents" else []
-    return f"SELECT {', '.join(columns)} WHERE false"
-
-
-def _sql_type(type_: pa.DataType, width: int | None) -> str:
-    """Return the DuckDB type that a column of a part reads as."""
-    if pa.types.is_fixed_size_list(type_):
-        return "FLOAT[]" if width is None else f"FLOAT[{width}]"
-    if pa.types.is_list(type_):
-        return "VARCHAR[]"
-    scalars: dict[Any, str] = {
-        pa.string(): "VARCHAR",
-        pa.large_string(): "VARCHAR",
-        pa.int32(): "INTEGER",
-        pa.int64(): "BIGINT",
-        pa.float32(): "FLOAT",
-        pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
-    }
-    return scalars[type_]
 
 
 def _coherence_view(suffix: str) -> str:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from polyseme.storage.sql.literals import quote
+from polyseme.storage.sql.row_places import with_vectors
 from polyseme.storage.word_keys import ALONE, IGNORED, JOINERS, pattern_of
 
 _CASED = (range(0x80, 0x2000), range(0xAB70, 0xABC0), range(0xFB00, 0xFB18))
@@ -37,14 +38,18 @@ def key_macros() -> list[str]:
     ]
 
 
-def occurrences_macro(suffix: str, width: int | None, older_files: str | None = None, guard: str | None = None) -> str:
+def occurrences_macro(
+    suffix: str, width: int | None, older_files: str | None = None, guard: str | None = None, *, placed: bool = False
+) -> str:
     """Return the statement for every occurrence of a word or phrase, with its sentence and its document's title.
 
     With `by_lemma`, all occurrences whose lemma the word is, or of a phrase the lemmas of its words. A phrase is words
     that follow each other in a sentence; its vector is the mean of all their tokens. `older_files` is
     SQL for the list of those parts that have lower case in place of keys, None for none; `guard` is a view without
-    which they are not to be read. `width` is that of the vectors, None if there are none.
+    which they are not to be read. `width` is that of the vectors, None if there are none. With `placed` they are read
+    row by row (see `row_places`).
     """
+    words, vector = with_vectors("words", "w", suffix, placed=placed)
     is_word, forms = f"{form_of('w')} = word_key(word)", ""
     if older_files is not None:
         older = _older_forms(older_files, guard)
@@ -54,7 +59,7 @@ def occurrences_macro(suffix: str, width: int | None, older_files: str | None = 
         forms = f" UNION ALL SELECT place, n, form FROM asked JOIN ({older}) ON {_has_key('key')}"
     # A constant, by which nothing of phrases is run for a word. The keys stand there once: they are long to plan.
     several = f"regexp_matches(word, {quote(f'[{_BREAKS}]')})"
-    pooled = "list_transform(list_reduce(list(list_transform(w.embedding, lambda x: x::DOUBLE * len(w.tokens)))"
+    pooled = f"list_transform(list_reduce(list(list_transform({vector}, lambda x: x::DOUBLE * len(w.tokens)))"
     pooled += ", lambda a, b: list_transform(list_zip(a, b), lambda pair: pair[1] + pair[2]))"
     pooled += f", lambda x: x / sum(len(w.tokens)))::FLOAT[{width or ''}]"
     return f"""
@@ -70,12 +75,12 @@ WITH asked AS (
     WHERE {several}
     GROUP BY ALL HAVING count(*) = form.n
 ), found AS (
-    SELECT w.doc_id, w.sentence_index, w.word_index, w.word, w.char_start, w.char_end, w.embedding
-    FROM "words{suffix}" AS w
+    SELECT w.doc_id, w.sentence_index, w.word_index, w.word, w.char_start, w.char_end, {vector} AS embedding
+    FROM {words} AS w
     WHERE {is_word}
     UNION ALL
     SELECT phrase.doc_id, phrase.sentence_index, phrase.word_index, NULL, min(w.char_start), max(w.char_end), {pooled}
-    FROM "words{suffix}" AS w JOIN phrase ON phrase.doc_id = w.doc_id AND phrase.sentence_index = w.sentence_index
+    FROM {words} AS w JOIN phrase ON phrase.doc_id = w.doc_id AND phrase.sentence_index = w.sentence_index
     WHERE {several} AND {form_of("w")} IN (SELECT form FROM form)
         AND w.word_index BETWEEN phrase.word_index AND phrase.word_index + phrase.n - 1
     GROUP BY phrase.doc_id, phrase.sentence_index, phrase.word_index

@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from polyseme.storage.parquet.vector_column import RowNumbers, VectorColumn
+from polyseme.storage.parquet.part_vectors import PartVectors
+from polyseme.storage.parquet.vector_column import RowNumbers
 from polyseme.storage.schemas import table_schema
-from polyseme.storage.tiers import SCALE, Halves, Layout
+from polyseme.storage.tiers import Halves
 
 Versions = npt.NDArray[np.int64]
 
@@ -35,9 +36,8 @@ class PartFile:
         with ExitStack() as opened:
             self._file = opened.enter_context(pq.ParquetFile(path, read_dictionary=["doc_id"]))
             raw = opened.enter_context(path.open("rb"))
-            self._layout = Layout.of_file(self._file.schema_arrow, width)
-            self._schema = table_schema(table, width, self._layout.tier)
-            self._vectors = VectorColumn(self._file, raw, "embedding", self._layout.values, self._layout.dtype)
+            self._vectors = PartVectors(self._file, raw, width)
+            self._schema = table_schema(table, width, self._vectors.layout.tier)
             self._closing = opened.pop_all()
 
     def find(self, doc_ids: Sequence[str], versions: Versions) -> tuple[RowNumbers, RowNumbers]:
@@ -68,12 +68,7 @@ class PartFile:
 
     def vectors(self, rows: RowNumbers) -> Halves:
         """Return `(len(rows), width)`: the vectors of some rows, in the order given."""
-        codes, scales = self._vectors.rows(rows), None
-        if SCALE in self._schema.names:
-            order = np.argsort(rows, kind="stable")
-            scales = np.empty(len(rows), np.float16)
-            scales[order] = self.columns([SCALE], rows[order])[SCALE]
-        return self._layout.unpack(codes, scales)
+        return self._vectors.rows(rows)
 
     def _values(self, name: str, table: pa.Table | None, rows: int) -> npt.NDArray[Any]:
         kind = self._schema.field(name).type

@@ -43,9 +43,26 @@ def sense_space(words: Floats, sentences: Floats | None = None) -> Space:
     # In an order of their own, so that neither components nor starts depend on the order of the occurrences.
     fitted = fitted[np.lexsort(words[fitted, :4].T)]
     mean = rows[fitted].mean(axis=0)
-    _, _, axes = np.linalg.svd(rows[fitted] - mean, full_matrices=False)
-    places: Floats = ((rows - mean) @ axes[:DIMENSIONS].T).astype(np.float32)
+    places: Floats = ((rows - mean) @ principal_axes(rows[fitted] - mean, DIMENSIONS).T).astype(np.float32)
     return Space(places, fitted)
+
+
+def principal_axes(rows: Floats, most: int) -> Floats:
+    """Return `(up to most, width)`: the first principal axes of rows whose mean is 0, each of length 1.
+
+    From the products of the columns, or of the rows if these are fewer, which takes a fraction of the time of a whole
+    singular value decomposition. Axes along which nothing varies are left out.
+    """
+    from scipy.linalg import eigh
+
+    exact = rows.astype(np.float64)
+    by_rows = len(exact) < exact.shape[1]
+    products = exact @ exact.T if by_rows else exact.T @ exact
+    count = len(products)
+    sizes, found = eigh(products, subset_by_index=[max(0, count - most), count - 1])
+    found = found[:, sizes > 1e-12 * max(sizes[-1], 1e-12)][:, ::-1]
+    axes: Floats = unit((found.T @ exact if by_rows else found.T).astype(np.float32))
+    return axes
 
 
 def _around_mean(vectors: Floats) -> Floats:

@@ -15,7 +15,7 @@ from math import log, sqrt
 import numpy as np
 
 from polyseme.tasks.analysis.mixtures import Mixture, mixtures
-from polyseme.tasks.analysis.sense_space import Space, centred, sense_space
+from polyseme.tasks.analysis.sense_space import Space, centred, principal_axes, sense_space
 from polyseme.tasks.arrays import Floats, Ints, unit
 
 MOST_SENSES = 8
@@ -59,8 +59,10 @@ def sense_map(vectors: Floats) -> Floats:
     rows = centred(vectors)
     if len(rows) < 3:
         return np.zeros((len(rows), 2), np.float32)
-    left, size, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
-    flat: Floats = left[:, :2] * size[:2]
+    rows = rows - rows.mean(axis=0)
+    axes = principal_axes(rows, 2)
+    flat: Floats = np.zeros((len(rows), 2), np.float32)
+    flat[:, : len(axes)] = rows @ axes.T
     # The sign of a component is arbitrary; this one is the same on every machine.
     return flat * np.sign(flat[np.argmax(np.abs(flat), axis=0), [0, 1]])
 
@@ -126,6 +128,8 @@ def _centres(rows: Floats, labels: Ints) -> Floats:
 
 def _log_odds(word: str, own: Counter[str], rest: Counter[str], whole: Counter[str]) -> float:
     prior, total = whole[word], whole.total()
+    if prior == total:  # the only word there is sets nothing apart, and its odds would be infinite
+        return 0.0
     a, b = own[word] + prior, rest[word] + prior
     odds = log(a / (own.total() + total - a)) - log(b / (rest.total() + total - b))
     return odds / sqrt(1 / a + 1 / b)

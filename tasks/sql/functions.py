@@ -29,6 +29,8 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Device
 from polyseme.storage.sql.centroids import NearWord, WordCentroids, shared_centroids
 from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, shared_vectors
+from polyseme.storage.sql.placed_vectors import PlacedVectors
+from polyseme.storage.sql.row_places import has_places
 from polyseme.tasks.arrays import Floats
 from polyseme.tasks.engine import Cancelled
 from polyseme.tasks.inference.cache import AnswerCache
@@ -54,6 +56,9 @@ def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> N
     ModelFunctions()(con, snapshot, lake)
 
 
+install.needs_no_rows = install.reads_places = True  # type: ignore[attr-defined]
+
+
 class ModelFunctions:
     """Adds the model's functions to a connection: for the default encoding, and suffixed `_<encoding>` for each.
 
@@ -61,6 +66,8 @@ class ModelFunctions:
     the last error that a function raised: DuckDB passes on only its text. `tokens` counts those that the model ran
     since `go_on`.
     """
+
+    needs_no_rows = reads_places = True
 
     def __init__(self, *, model: str | None = None, device: Device = "auto", cache_bytes: int = CACHE_BYTES) -> None:
         self._model, self._device, self._cache_bytes = model, device, cache_bytes
@@ -88,12 +95,20 @@ class ModelFunctions:
         return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
 
     def __call__(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
+        placed = has_places(con)
         for encoding in snapshot.encodings:
-            self._add(con, f"_{encoding.name}", encoding, snapshot, lake)
-        self._add(con, "", snapshot.default, snapshot, lake)
+            self._add(con, f"_{encoding.name}", encoding, snapshot, lake, placed=placed)
+        self._add(con, "", snapshot.default, snapshot, lake, placed=placed)
 
     def _add(
-        self, con: duckdb.DuckDBPyConnection, suffix: str, encoding: Encoding | None, snapshot: Snapshot, lake: Lake
+        self,
+        con: duckdb.DuckDBPyConnection,
+        suffix: str,
+        encoding: Encoding | None,
+        snapshot: Snapshot,
+        lake: Lake,
+        *,
+        placed: bool,
     ) -> None:
         spec = encoding.spec if encoding else None
         cached = CachedModel(
@@ -113,17 +128,27 @@ class ModelFunctions:
         def centroids(at_least: int, by_lemma: bool) -> WordCentroids | None:
             if encoding is None:
                 return None
-            return shared_centroids(snapshot, lake, encoding, at_least=at_least, by_lemma=by_lemma)
+            found: list[WordCentroids] = []
 
+            def read() -> None:
+                found.append(
+                    shared_centroids(snapshot, lake, encoding, at_least=at_least, by_lemma=by_lemma, check=self._check)
+                )
+
+            self._unconfined(read)  # for the file of sums in the user's cache folder
+            return found[0]
+
+        parts = PlacedVectors(snapshot, lake, encoding) if encoding else None
         of_vectors = [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
-            _nearest(vectors, width), _nearest_words(centroids, width),
+            _nearest(vectors, width), _nearest_words(centroids, width), _stored_vectors(parts, width, self._check),
         ]  # fmt: skip
         for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
             function = self._keeping_failure(body)
             con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
         words = snapshot.parts.get((encoding.encoding_id, "words"), ()) if encoding else ()
-        for statement in macros(suffix, width, has_older=not snapshot.lower_case.isdisjoint(words)):
+        older = not snapshot.lower_case.isdisjoint(words)
+        for statement in macros(suffix, width, has_older=older, placed=placed):
             con.execute(statement)
         for statement in retrieval_macros(suffix):
             con.execute(statement)
@@ -205,6 +230,15 @@ def _nearest_words(centroids: Callable[[int, bool], WordCentroids | None], width
 
     types = [f"FLOAT[{width}]", "BIGINT", "BIGINT", "BOOLEAN", "VARCHAR[]"]
     return "nearest_words", body, types, sql_type(_NEAR_WORDS)
+
+
+def _stored_vectors(parts: PlacedVectors | None, width: int, check: Callable[[], None]) -> Function:
+    def body(files: Column, rows: Column) -> pa.Array:
+        if parts is None:
+            return pa.nulls(len(files), pa.list_(pa.float32(), width))
+        return parts.read(files.combine_chunks(), rows.combine_chunks(), check)
+
+    return "stored_vectors", body, ["VARCHAR", "BIGINT"], f"FLOAT[{width}]"
 
 
 def _question(vector: list[float], k: int, docs: list[str | None]) -> tuple[bytes, int, tuple[str, ...] | None]:

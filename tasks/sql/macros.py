@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from polyseme.storage.sql.literals import escaped
+from polyseme.storage.sql.row_places import with_vectors
 from polyseme.storage.sql.word_lookup import form_of, key_of_form
 from polyseme.tasks.sql.step_queries import cosine_scale, step_margins
 
 
-def macros(suffix: str, width: int, *, has_older: bool = False) -> list[str]:
+def macros(suffix: str, width: int, *, has_older: bool, placed: bool) -> list[str]:
     """Return the CREATE statements for a connection that has the views and functions with this suffix.
 
-    `has_older` says that some of its words were stored before word keys.
+    `has_older` says that some of its words were stored before word keys, `placed` that there are views of places.
     """
     suffix = escaped(suffix)
     return [
-        _nearest_to(suffix, width), _nearest(suffix), _fill_mask(suffix), _senses(suffix),
+        _nearest_to(suffix, width), _nearest(suffix), _fill_mask(suffix), _senses(suffix, placed=placed),
         _polysemy(suffix, has_older=has_older), _drift(suffix), _drift_by(suffix),
-        _drift_rank(suffix), _breaks(suffix), _surprisal(suffix), _pll(suffix),
+        _drift_rank(suffix), _breaks(suffix), _surprisal(suffix), _pll(suffix), _words_of(suffix, placed=placed),
     ]  # fmt: skip
 
 
@@ -46,15 +47,16 @@ FROM (SELECT unnest("mask_candidates{suffix}"(text, k), recursive := true))
 ORDER BY mask, rank"""
 
 
-def _senses(suffix: str) -> str:
+def _senses(suffix: str, *, placed: bool) -> str:
     """Every occurrence of a word with its sense, the most typical of each sense first."""
+    sentences, context = with_vectors("sentences", "s", suffix, placed=placed)
     return f"""
 CREATE MACRO "senses{suffix}"(word, by_lemma := false) AS TABLE
 WITH numbered AS (
-    SELECT o.*, s.text, s.char_start AS sentence_start, s.embedding AS context,
+    SELECT o.*, s.text, s.char_start AS sentence_start, {context} AS context,
            row_number() OVER (ORDER BY o.doc_id, o.sentence_index, o.word_index) AS n
     FROM "occurrences{suffix}"(word, by_lemma := by_lemma) AS o
-    JOIN "sentences{suffix}" AS s ON s.doc_id = o.doc_id AND s.sentence_index = o.sentence_index
+    JOIN {sentences} AS s ON s.doc_id = o.doc_id AND s.sentence_index = o.sentence_index
 ), grouped AS (
     SELECT "cluster_senses_in{suffix}"(list(embedding ORDER BY n), list(context ORDER BY n)) AS found FROM numbered
 ), sense AS (
@@ -74,6 +76,15 @@ SELECT
 FROM numbered AS o
 JOIN sense ON sense.n = o.n
 ORDER BY sense.sense, rank"""
+
+
+def _words_of(suffix: str, *, placed: bool) -> str:
+    """The words of some sentences, each named by `doc_id || ' ' || sentence_index`, with their vectors."""
+    words, vector = with_vectors("words", "w", suffix, placed=placed)
+    return f"""
+CREATE MACRO "words_of{suffix}"(docs, sentences) AS TABLE
+SELECT w.doc_id, w.sentence_index, w.word_index, w.word, {vector} AS embedding FROM {words} AS w
+WHERE w.doc_id IN (SELECT unnest(docs)) AND list_contains(sentences, w.doc_id || ' ' || w.sentence_index)"""
 
 
 def _polysemy(suffix: str, *, has_older: bool) -> str:

@@ -77,7 +77,7 @@ def vocabulary_drift(
         has_older=not snapshot.lower_case.isdisjoint(parts),
     )  # fmt: skip
     # Without a folder to spill to: SQL asks in a confined thread, where none can be made, and a scan needs none.
-    with explained(lake), open_snapshot(snapshot, lake, spill="") as con:
+    with explained(lake), open_snapshot(snapshot, lake, spill="", macros=False) as con:
         opened(con)
         try:
             found = word_sums(con, words, (question.docs, question.other_docs), at_least=question.at_least, check=check)

@@ -25,8 +25,9 @@ RECIPES = dict(
     re.findall(r"^## (\d+\. [^\n]+)\n.*?```sql\n(.*?)```", (ROOT / "docs/cookbook.md").read_text("utf-8"), re.M | re.S)
 )
 SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text("utf-8"), re.S)
+# One command and what it prints; a block of several is no such thing.
 SHOWN, BENCH, GALLERY = (
-    re.findall(r"```console\n\$ ([^\n]+)\n(.+?)```", (ROOT / "docs" / page).read_text("utf-8"), re.S)
+    re.findall(r"```console\n\$ ([^\n]+)\n((?!\$ ).+?)```", (ROOT / "docs" / page).read_text("utf-8"), re.S)
     for page in ("concepts.md", "bench.md", "gallery.md")
 )
 PRINTING = re.findall(

@@ -1,6 +1,8 @@
-"""What the lake holds, what its last runs did, what they refused, and what to do next."""
+"""What the lake holds, what is stale or left to do, what its last runs did, and what they refused."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -35,8 +37,23 @@ FROM coherence AS c JOIN documents AS d ON d.doc_id = c.doc_id
 WHERE c.margin IS NOT NULL GROUP BY c.doc_id HAVING count(*) >= 5 ORDER BY mean_margin, c.doc_id LIMIT 10"""
 
 
+_TO_DO = pa.schema({"what": pa.string(), "command": pa.string()})
+_STALENESS = pa.schema(
+    {"name": pa.string(), "documents": pa.int64(), "missing": pa.int64(), "outdated": pa.int64(), "damaged": pa.int64(),
+     "earlier_model": pa.bool_(), "earlier_splitter": pa.bool_(), "parts": pa.int64(), "bytes": pa.int64()}
+)  # fmt: skip
+_RUNNING = pa.schema(
+    {"run_id": pa.string(), "host": pa.string(), "started_at": pa.string(), "seen_at": pa.string(),
+     "documents": pa.int64(), "tokens": pa.int64()}
+)  # fmt: skip
+_SKIPPED = pa.schema({name: pa.string() for name in ("source", "extension", "reason")} | {"files": pa.int64()})
+_HELD_BACK = pa.schema({"source": pa.string(), "documents": pa.int64(), "had": pa.int64(), "reason": pa.string()})
+_REPLACED = pa.schema({name: pa.int64() for name in ("parts", "bytes", "removable_parts", "removable_bytes")})
+
+
 def load(lake: Asked, parameters: Parameters) -> Content:
     """Return the figures of the lake."""
+    facts = lake.facts()
     tables: dict[str, pa.Table] = {
         "figures": lake.ask(_FIGURES),
         "encodings": lake.ask(_ENCODINGS),
@@ -46,8 +63,18 @@ def load(lake: Asked, parameters: Parameters) -> Content:
         "least_coherent": lake.ask(_LEAST_COHERENT),
         "runs": lake.ask(_RUNS),
         "rejects": lake.ask(_REJECTS),
+        "to_do": _table(facts["to_do"], _TO_DO),
+        "staleness": _table(facts["encodings"], _STALENESS),
+        "running": _table(facts["running"], _RUNNING),
+        "skipped": _table(facts["skipped"], _SKIPPED),
+        "held_back": _table(facts["held_back"], _HELD_BACK),
+        "replaced_parts": _table([facts["replaced_parts"]], _REPLACED),
     }
     return Content("Overview", tables)
+
+
+def _table(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_pylist([{name: row[name] for name in schema.names} for row in rows], schema)
 
 
 PAGE = Page("overview", load, "Overview")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow.compute as pc
 
-from polyseme.flows.display.sense_map import summarise
+from polyseme.flows.display.word_senses import summarise
 from polyseme.flows.explorer.page import AbsentError, Asked, Content, Page, Parameters
 
 A_PAGE = 100

@@ -16,12 +16,9 @@ FROM nearest_to((SELECT embedding FROM sentences WHERE doc_id = $id AND sentence
 WHERE NOT (doc_id = $id AND sentence_index = $i) LIMIT $k"""
 _ALIGNED = """
 WITH own AS (
-    SELECT word_index, word, embedding FROM words
-    WHERE doc_id = $id AND sentence_index = $i AND regexp_matches(word, '[\\pL\\pN]')
+    SELECT word_index, word, embedding FROM words_of([$id], [$id || ' ' || $i]) WHERE regexp_matches(word, '[\\pL\\pN]')
 ), other AS (
-    SELECT doc_id, sentence_index, word_index, word, embedding FROM words
-    WHERE doc_id IN (SELECT unnest($docs)) AND list_contains($places, doc_id || ' ' || sentence_index)
-      AND regexp_matches(word, '[\\pL\\pN]')
+    FROM words_of($docs, $places) WHERE regexp_matches(word, '[\\pL\\pN]')
 ), pair AS (
     SELECT other.doc_id, other.sentence_index, own.word_index, own.word, other.word AS other_word,
            other.word_index AS other_index, array_cosine_similarity(own.embedding, other.embedding) AS similarity

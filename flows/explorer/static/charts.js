@@ -3,7 +3,8 @@
 "use strict";
 {
   const WIDTH = 900;
-  const COMMON = { className: "plot", width: WIDTH, style: "" };
+  // Left of the axis is room for counts of millions.
+  const COMMON = { className: "plot", width: WIDTH, marginLeft: 64, style: "" };
 
   const mean = (rows, name) => rows.reduce((sum, d) => sum + d[name], 0) / rows.length;
 
@@ -22,14 +23,20 @@
         y: { label: null, domain: rows.map((d) => d.value) },
         marks: [Plot.barX(rows, { x: "per_million", y: "value", fill: "var(--link)", tip: true,
           channels: { occurrences: "occurrences", documents: "documents" } }), Plot.ruleX([0])] }),
-    coherence: (rows) =>
-      rows.some((d) => d.margin !== null) &&
-      Plot.plot({ ...COMMON, height: 220, x: { label: "sentence" }, y: { grid: true, label: "margin" },
+    // A model without an NSP head has order margins alone.
+    coherence: (rows) => {
+      const margin = ["margin", "order_margin"].find((name) => rows.some((d) => typeof d[name] === "number"));
+      return margin && Plot.plot({ ...COMMON, height: 220, x: { label: "sentence" }, y: { grid: true, label: margin.replace("_", " ") },
         marks: [Plot.ruleY([0], { stroke: "var(--faint)" }),
           Plot.ruleX(rows.filter((d) => d.is_break), { x: "sentence_index", stroke: "var(--accent)", strokeDasharray: "3 3" }),
-          Plot.line(rows, { x: "sentence_index", y: "margin", stroke: "var(--link)" }),
-          Plot.dot(rows, { x: "sentence_index", y: "margin", r: 2.5, fill: "var(--link)" }),
-          Plot.tip(rows, Plot.pointerX({ x: "sentence_index", y: "margin", channels: { percentile: "percentile" } }))] }),
+          Plot.line(rows, { x: "sentence_index", y: margin, stroke: "var(--link)" }),
+          Plot.dot(rows, { x: "sentence_index", y: margin, r: 2.5, fill: "var(--link)" }),
+          Plot.tip(rows, Plot.pointerX({ x: "sentence_index", y: margin, channels: { percentile: "percentile" } }))] });
+    },
+    progress: (rows) =>
+      Plot.plot({ ...COMMON, height: 220, x: { label: "step" }, y: { grid: true, label: "value" },
+        marks: [Plot.line(rows, { x: "step", y: "value", stroke: "var(--link)" }),
+          Plot.dot(rows, { x: "step", y: "value", r: 3, fill: "var(--link)", tip: true })] }),
     senses: (rows) => {
       const senses = [...Map.groupBy(rows, (d) => d.sense)].sort(([a], [b]) => a - b);
       return Plot.plot({ ...COMMON, height: 420, inset: 12, x: { axis: null }, y: { axis: null },

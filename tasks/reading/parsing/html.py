@@ -31,11 +31,15 @@ def parse_html(data: bytes, request: ParseRequest) -> Iterator[Parsed]:
 
 
 def page(data: bytes | str, most_bytes: int) -> tuple[str, str | None, dict[str, Any]]:
-    """Return the text, the title and the metadata of a page."""
+    """Return the text, the title and the metadata of a page. Raises MemoryError for one that takes too much of it."""
     from resiliparse.extract.html2text import extract_plain_text
-    from resiliparse.parse.html import HTMLTree
+    from resiliparse.parse.html import HTMLParserException, HTMLTree
 
-    tree = HTMLTree.parse(data if isinstance(data, str) else decoded(data))
+    try:
+        tree = HTMLTree.parse(data if isinstance(data, str) else decoded(data))
+    except HTMLParserException as error:
+        # Nothing is wrong HTML for a parser of the standard's kind: it fails where it gets no memory.
+        raise MemoryError from error
     found = extract_plain_text(tree, alt_texts=False, list_bullets=False, skip_elements=_BESIDE)
     text = Text(most_bytes)
     text.add("\n".join(line.rstrip() for line in found.split("\n")))

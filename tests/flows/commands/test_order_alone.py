@@ -17,6 +17,7 @@ from polyseme.storage.maintenance.verification import verify
 from polyseme.storage.records import Document, Outputs
 from polyseme.storage.sql.connection import connect
 from polyseme.tasks.sql.run_texts import read_run
+from tests.flows.explorer.reading import charts
 from tests.tasks.reused_lakes import embed
 from tests.tasks.test_engine_families import engine, saved
 
@@ -75,11 +76,13 @@ def test_documents_are_ranked_by_their_order_margins(capfd: pytest.CaptureFixtur
 def test_the_curve_of_a_document_is_that_of_its_order_margins(
     capfd: pytest.CaptureFixture[str], made: Lake, tmp_path: Path
 ) -> None:
-    shown = polyseme(capfd, made, "coherence", "fox", "--plot", str(tmp_path / "fox.svg"))
+    shown = polyseme(capfd, made, "coherence", "fox", "--plot", str(tmp_path / "fox.html"))
     assert "Topic: mean cosine" in shown
     assert "mean order margin" in shown
     assert "None" not in shown
-    assert "fox: order margin of each step" in (tmp_path / "fox.svg").read_text("utf-8")
+    page = (tmp_path / "fox.html").read_text("utf-8")
+    assert "fox: order margin of each step" in page
+    assert all(row["order_margin"] is not None for row in charts(page)[0])
 
 
 def test_a_report_says_that_no_step_has_a_margin(capfd: pytest.CaptureFixture[str], made: Lake, tmp_path: Path) -> None:

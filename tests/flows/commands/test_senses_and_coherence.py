@@ -17,6 +17,8 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
 from polyseme.storage.sql.connection import connect
 from tests import embedded_lakes
+from tests.extras import require
+from tests.flows.explorer.reading import Reading, charts
 
 KITCHEN = (
     "A sourdough starter is flour and water. The flour feeds the yeast in the jar. The yeast makes the dough rise. "
@@ -153,17 +155,29 @@ def test_a_lake_without_nsp_is_not_said_to_have_no_sentences(capfd: pytest.Captu
 
 
 def test_the_command_shows_senses_and_draws_them(capfd: pytest.CaptureFixture[str], made: Lake, tmp_path: Path) -> None:
-    plot = tmp_path / "bank.svg"
+    plot = tmp_path / "bank.html"
     code, out, _ = polyseme(capfd, made, "senses", "bank", "-k", "2", "--plot", plot)
     assert code == 0
     assert out.count("[bank]") == 4
-    root = ElementTree.fromstring(plot.read_text("utf-8"))
-    titles = [e.text or "" for e in root.iter("{http://www.w3.org/2000/svg}title")]
-    assert len(titles) == len(re.findall(r"\bbank\b", " ".join(embedded_lakes.TEXTS.values())))
-    assert all("»bank«" in title for title in titles)
+    (points,) = charts(plot.read_text("utf-8"))
+    assert len(points) == len(re.findall(r"\bbank\b", " ".join(embedded_lakes.TEXTS.values())))
+    assert {point["word"] for point in points} == {"bank"}
     groups = json.loads(polyseme(capfd, made, "senses", "BANK", "--json")[1])
     assert [group["sense"] for group in groups] == [1, 2]
     assert polyseme(capfd, made, "senses", "nowhere") == (1, "", "'nowhere' does not occur in the lake.\n")
+
+
+@pytest.mark.extra
+def test_a_figure_of_the_senses_has_a_mark_an_occurrence(
+    capfd: pytest.CaptureFixture[str], made: Lake, tmp_path: Path
+) -> None:
+    require("matplotlib", "plot")
+    assert polyseme(capfd, made, "senses", "bank", "--plot", tmp_path / "bank.svg")[0] == 0
+    figure = ElementTree.parse(tmp_path / "bank.svg").getroot()
+    axes = next(group for group in figure.iter() if group.get("id") == "axes_1")
+    marks = [g for g in axes if g.get("id", "").startswith("PathCollection")]
+    found = sum(len(list(group.iter("{http://www.w3.org/2000/svg}use"))) for group in marks)
+    assert (len(marks), found) == (2, len(re.findall(r"\bbank\b", " ".join(embedded_lakes.TEXTS.values()))))
 
 
 def test_the_command_ranks_documents_and_shows_where_one_breaks(
@@ -189,18 +203,21 @@ def test_the_command_ranks_documents_and_shows_where_one_breaks(
     assert "Break after sentence 3 (deepest)" in out
     assert "standard deviations above a random order" in out
     assert "The railway reached" in out
-    assert "<svg" in plot.read_text("utf-8")
-    assert "http" not in plot.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+    page = Reading(plot.read_text("utf-8"))
+    assert ([*page.links, *page.loaded], page.open, page.stray) == (["#content"], [], [])
+    assert [step["margin"] for step in charts(plot.read_text("utf-8"))[0]] == [
+        step["margin"] for step in curve["steps"]
+    ]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["senses", "bank", "--plot", "x.png"], ".svg or .html"),
+        (["senses", "bank", "--plot", "x.jpg"], ".svg, .png, .pdf or .html"),
         (["senses", "bank", "-k", "0"], "at least 1"),
         (["coherence", "nowhere"], "No document"),
         (["coherence", "--plot", "x.svg"], "draws one document"),
-        (["coherence", "spliced", "--plot", "no/such/folder/x.svg"], "Cannot write"),
+        (["coherence", "spliced", "--plot", "no/such/folder/x.html"], "Cannot write"),
     ],
 )
 def test_options_that_make_no_sense_are_a_usage_error(

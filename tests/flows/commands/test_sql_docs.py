@@ -27,7 +27,7 @@ INNER = {
     "nearest_rows", "nearest_words", "mean_vector",
     "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "cluster_senses_in", "vector_spread",
     "pairwise_distance", "prototype_distance", "find_breaks", "drift_of_slices", "drift_of_words",
-    "in_text", "matches", "word_counts",
+    "in_text", "matches", "word_counts", "stored_vectors", "words_of",
 }  # fmt: skip
 """What only the macros call."""
 

@@ -262,3 +262,11 @@ def test_files_that_were_skipped_have_a_line_with_the_extensions_that_are_not_re
     rows = [skipped(1200, ".pdf"), skipped(3, ".zip"), skipped(2, "", "hidden"), skipped(1, ".pdf")]
     (line,) = [line for line in drawn(status(skipped=rows)) if "files skipped" in line]
     assert line == '1,206 files skipped: 1,204 not-a-text-format (1,201 .pdf, 3 .zip), 2 hidden: polyseme sql "from'
+
+
+def test_parts_that_nobody_reads_any_more_are_to_be_removed_once_a_vacuum_would() -> None:
+    waiting = {"parts": 6, "bytes": 5_939_218, "removable_parts": 0, "removable_bytes": 0}
+    assert to_do([], [], [], "lake", replaced=waiting) == []
+    (one,) = to_do([], [], [], "my lake", replaced=waiting | {"removable_parts": 4, "removable_bytes": 2_000_000})
+    assert one.what.startswith("4 parts with 2.0 MB can be removed")
+    assert one.command == "polyseme vacuum --lake 'my lake'"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from html.parser import HTMLParser
+from typing import Any
 
 VOID = {"meta", "br", "img", "link", "input", "rect", "circle", "line", "polyline", "path"}
 
@@ -44,6 +47,11 @@ class Reading(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self.open or self.open[-1] not in ("script", "style"):
             self.shown.append(data)
+
+
+def charts(html: str) -> list[list[dict[str, Any]]]:
+    """Return the rows of each chart of a page, in order."""
+    return [json.loads(rows) for rows in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', html, re.S)]
 
 
 def assert_harmless(html: str) -> Reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -11,6 +12,7 @@ from polyseme.flows.cli import main
 from polyseme.flows.explorer.live_lake import LiveLake
 from polyseme.flows.explorer.report import report
 from polyseme.storage.lake import Lake
+from tests import embedded_lakes
 from tests.flows.explorer.conftest import ATTACKS
 from tests.flows.explorer.reading import Reading
 
@@ -54,6 +56,22 @@ def test_only_what_is_asked_for_is_written(shown_lake: Lake, tmp_path: Path, cap
     code, said = exported(capfd, shown_lake, tmp_path / "b", "--page", "/documents", "--most", "3")
     assert (code, len(list((tmp_path / "b").glob("*.html")))) == (0, 3)
     assert "more" in said
+
+
+def test_comparisons_are_written_where_there_is_something_to_compare(
+    shown_lake: Lake, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, said = exported(capfd, shown_lake, tmp_path / "whole")
+    assert code == 0, said
+    for name in ("drift", "compare"):
+        page = Reading((tmp_path / f"whole/{name}.html").read_text("utf-8"))
+        assert any(link.startswith(f"{name}-") and link.endswith(".html") for link in page.links), name
+    assert {"drift.html", "compare.html"} <= set(Reading((tmp_path / "whole/index.html").read_text("utf-8")).links)
+    assert "To do" in (tmp_path / "whole/index.html").read_text("utf-8")
+    alike = [replace(document, metadata="{}") for document in embedded_lakes.documents()]
+    exported(capfd, embedded_lakes.make(tmp_path / "lake", alike), tmp_path / "plain")
+    assert (tmp_path / "plain/index.html").is_file()
+    assert not list((tmp_path / "plain").glob("drift*")) + list((tmp_path / "plain").glob("compare*"))
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from polyseme.flows import settings
 from polyseme.flows.explorer import kept_layouts
 from polyseme.flows.explorer.app import application
 from polyseme.flows.explorer.live_lake import LiveLake
 from polyseme.flows.explorer.point_colours import FIRST_OF_SCALE, NONE, OTHER, colour
 from polyseme.flows.explorer.point_maps import PointMap, Progress
 from polyseme.storage.lake import Lake
+from polyseme.storage.user_cache import cache_folder
 from polyseme.tasks.sql.functions import ModelFunctions
 from tests import embedded_lakes
 from tests.processes import DEADLINE_SECONDS
@@ -259,6 +259,6 @@ def test_a_sentence_that_arrives_moves_no_other(tmp_path: Path, cache: Path) -> 
 def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user whom no file names
-    assert settings.cache_folder() is None
+    assert cache_folder() is None
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert settings.cache_folder() is None
+    assert cache_folder() is None

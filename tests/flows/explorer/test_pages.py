@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from io import BytesIO, StringIO
 from urllib.parse import parse_qsl, urlsplit
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from polyseme.flows.cli import main
 from polyseme.flows.explorer.app import application
 from polyseme.flows.explorer.live_lake import LiveLake
 from polyseme.flows.explorer.pages.all_pages import PAGES
@@ -24,7 +26,7 @@ from tests.flows.explorer.reading import Reading, assert_harmless
 
 ADDRESSES = (
     "/", "/documents", "/document?id=river", "/word?w=bank", "/word?w=bank&near=1", "/sense?w=bank&n=1",
-    "/drift?w=bank&by=n", "/sentence?doc=river&i=0", "/compare", "/compare?a=doc_id+LIKE+'%25i%25'",
+    "/drift", "/drift?w=bank&by=n", "/sentence?doc=river&i=0", "/compare", "/compare?a=doc_id+LIKE+'%25i%25'",
     "/sql?q=FROM+sentences+LIMIT+2", "/runs", "/rejects",
 )  # fmt: skip
 
@@ -106,6 +108,33 @@ def test_two_encodings_are_compared_by_the_sentences_they_find_alike(two_encodin
     assert 0 < found["overlap_at_10"] <= 1
     assert -1 <= found["similarity_correlation"] <= 1
     assert "polyseme_mini_layer1" in two_encodings.get("/compare").text
+
+
+def test_pages_of_comparisons_lead_to_some(two_encodings: TestClient) -> None:
+    compare = Reading(two_encodings.get("/compare").text)
+    asked = [dict(parse_qsl(urlsplit(link).query)) for link in compare.links if link.startswith("/compare?")]
+    assert [sorted(query) for query in asked] == [["a"], ["encoding", "other"]]
+    drift = [link for link in Reading(two_encodings.get("/drift").text).links if link.startswith("/drift?")]
+    assert "water" in {dict(parse_qsl(urlsplit(link).query))["w"] for link in drift}
+    assert all(two_encodings.get(link).status_code == 200 for link in [*drift, *compare.links[1:]])
+
+
+def test_the_overview_says_what_status_says(tmp_path, capfd) -> None:  # type: ignore[no-untyped-def]
+    root, documents = tmp_path / "lake", embedded_lakes.documents()
+    embedded_lakes.make(root, documents)
+    lake = embedded_lakes.make(root, documents[:4], config=EngineConfig(layers="1"), run_id="second")
+    with pytest.raises(SystemExit):
+        main(["status", "--lake", str(root), "--json"])
+    said = json.loads(capfd.readouterr().out)
+    before = {path: path.read_bytes() for path in root.rglob("*.*") if path.is_file() and "-shm" not in path.name}
+    with LiveLake(lake, ModelFunctions) as live:
+        client = TestClient(application(live, title="Stale"), base_url="http://127.0.0.1")
+        tables, page = client.get("/overview.json").json(), assert_harmless(client.get("/").text)
+    assert tables["to_do"] == said["to_do"] != []
+    assert [row["missing"] for row in tables["staleness"]] == [row["missing"] for row in said["encodings"]] == [0, 2]
+    assert tables["replaced_parts"] == [said["replaced_parts"]]
+    assert all(said["command"] in page.text for said in said["to_do"])
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_lake_of_sentences_has_the_word_from_their_text(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -214,7 +243,7 @@ def test_pages_follow_the_lake(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_empty_lake_has_pages_too(tmp_path) -> None:  # type: ignore[no-untyped-def]
     with Catalog.create_or_open(Lake(tmp_path / "lake")) as catalog, LiveLake(catalog.lake, ModelFunctions) as live:
         client = TestClient(application(live, title="Empty"), base_url="http://127.0.0.1")
-        for place in ("/", "/documents", "/runs", "/rejects", "/sql"):
+        for place in ("/", "/documents", "/drift", "/compare", "/runs", "/rejects", "/sql"):
             assert client.get(place).status_code == 200, place
         assert "No transitions were scored with NSP." in client.get("/").text
         assert client.get("/word?w=bank").status_code == 404

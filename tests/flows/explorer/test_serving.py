@@ -19,13 +19,16 @@ EXPLORE = (sys.executable, "-m", "polyseme", "explore", "--no-open", "--lake")
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_it_serves_until_a_signal(shown_lake: Lake, number: signal.Signals, code: int) -> None:
-    with processes.started(*EXPLORE, shown_lake.root, "--port", "0", stdout=processes.PIPE) as process:
+    pipes = {"stdout": processes.PIPE, "stderr": processes.PIPE}
+    with processes.started(*EXPLORE, shown_lake.root, "--port", "0", **pipes) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert address.startswith("http://127.0.0.1:")
         assert "12" in httpx.get(address, timeout=processes.DEADLINE_SECONDS).text
         process.send_signal(number)
-        assert process.wait(processes.DEADLINE_SECONDS) == code
+        _, err = process.communicate(timeout=processes.DEADLINE_SECONDS)
+        assert process.returncode == code
+        assert "to go on" not in err, "it commits nothing"
 
 
 def test_other_machines_need_the_token(shown_lake: Lake) -> None:

@@ -98,7 +98,7 @@ def test_a_worker_adapts_a_model_to_its_corpus_and_announces_it(standing: Standi
     said = adapted["payload"]
     model = Path(said["model"])
     assert model.parent == standing.folder / "models"
-    assert {"model.safetensors", "README.md", "evaluation.json", "training.svg"} <= {p.name for p in model.iterdir()}
+    assert {"model.safetensors", "README.md", "evaluation.json", "training.html"} <= {p.name for p in model.iterdir()}
     assert adapted["resource"]["prefect.resource.id"] == f"polyseme.model.{said['fingerprint'][:16]}"
     assert (said["steps"], said["documents"] + said["held_out_documents"]) == (2, len(list(news(standing))))
 

@@ -214,10 +214,13 @@ class TestCounts:
         assert (row["documents"], row["tokens"], row["bytes"]) == (3, 21, 200)
         assert row["seconds"] == '{"encode": 3.0}'
 
-    def test_a_run_that_ended_keeps_the_counts_of_its_end(self, catalog: Catalog, spec: EncodingSpec, run: str) -> None:
-        catalog.finish_run(run, "cancelled", Counts(documents=2), skipped=0, deleted=0, rejected=0)
+    def test_a_run_that_was_interrupted_counts_what_it_committed(
+        self, catalog: Catalog, spec: EncodingSpec, run: str
+    ) -> None:
+        catalog.finish_run(run, "cancelled", Counts(documents=1), skipped=0, deleted=0, rejected=0)
+        assert (stored(catalog)["state"], stored(catalog)["documents"]) == ("cancelled", 2), "it had not heard of one"
         commit(catalog, spec, 1, "c")
-        assert (stored(catalog)["state"], stored(catalog)["documents"]) == ("cancelled", 2)
+        assert (stored(catalog)["state"], stored(catalog)["documents"]) == ("cancelled", 3), "one came after its end"
 
 
 class TestSigns:

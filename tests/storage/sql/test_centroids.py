@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
-from polyseme.storage.sql.centroids import read_centroids, shared_centroids, summed
+from polyseme.storage.sql.centroids import read_centroids, shared_centroids
 from polyseme.storage.sql.connection import connect
 from polyseme.storage.sql.nearest import unit_rows
 from tests import lakes
 
 TEXTS = {"a": ["bank money bank river", "Bank of money 1931 , ,"], "b": ["money river once BANK"]}
-
-
-def test_sums_are_those_of_all_rows_whatever_the_batches() -> None:
-    rng = np.random.default_rng(0)
-    forms = sorted(rng.choice(["a", "b", "c", "d"], 200).tolist())
-    vectors = rng.standard_normal((200, 3)).astype(np.float32)
-    wanted = [vectors[[form == word for form in forms]].sum(axis=0) for word in ("a", "c")]
-    for size in (1, 7, 200):
-        batches = ((pa.array(forms[i : i + size]), vectors[i : i + size]) for i in range(0, 200, size))
-        assert summed(batches, {"a": 0, "c": 1}, 3) == pytest.approx(np.array(wanted), abs=1e-4)
 
 
 def test_centroids_are_means_of_the_words_of_all_documents_less_their_mean(catalog: Catalog, lake: Lake) -> None:

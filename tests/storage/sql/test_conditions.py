@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from polyseme.storage.errors import UsageError
-from polyseme.storage.sql.conditions import matching
+from polyseme.storage.sql.conditions import matching, valued
 
 ROWS = """
 SELECT * FROM (VALUES ('a', 'The bank', '{"genre": "news"}'::JSON), ('b', NULL, NULL)) AS t(doc_id, title, metadata)"""
@@ -68,3 +68,26 @@ def test_what_is_not_a_condition_is_said_in_words(documents: duckdb.DuckDBPyRela
         matching(documents, where)
     assert "LINE" not in str(caught.value)
     assert len(documents.fetchall()) == 2
+
+
+@pytest.mark.parametrize(
+    ("by", "message"),
+    [
+        (
+            "genre",
+            "^--by: genre is no column of documents; it is in the metadata of 1 document: metadata->>'genre'\\.$",
+        ),
+        ("titel", "^--by: titel is no column of documents\\. The nearest is title\\.$"),
+        ('"Monday"', "^--by: Monday is no column of documents, and no document has it in its metadata\\. "),
+        ("", "^--by has no expression\\. "),
+        ("upper(", "^--by takes an expression on the columns of documents, .*syntax error"),
+    ],
+)
+def test_what_is_not_an_expression_is_said_in_words(documents: duckdb.DuckDBPyRelation, by: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        valued(documents, by)
+
+
+def test_a_value_is_that_of_a_column_or_of_a_field(documents: duckdb.DuckDBPyRelation) -> None:
+    assert valued(documents, "title").fetchall() == [("a", "The bank"), ("b", None)]
+    assert valued(documents, "metadata.genre").fetchall() == [("a", "news"), ("b", None)]

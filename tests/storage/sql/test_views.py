@@ -152,7 +152,9 @@ class TestEncodings:
         lakes.commit(catalog, spec, {"d": ["One.", "Two."]})
 
         def joins() -> int:
-            return sum("JOIN" in s for s in statements(catalog.snapshot(), catalog.lake) if ' "sentences_' in s[:25])
+            return sum(
+                "JOIN" in s for s in statements(catalog.snapshot(), catalog.lake).parts if ' "sentences_' in s[:25]
+            )
 
         assert joins() == 0
         lakes.commit(catalog, spec, {"d": ["One."]})

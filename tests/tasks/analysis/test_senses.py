@@ -38,6 +38,23 @@ def test_sentences_tell_apart_what_words_do_not() -> None:
     assert (find_senses(words, sentences).sense == labels + 1).all()
 
 
+@pytest.mark.parametrize("width", [32, 16])
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_as_many_senses_are_found_as_there_are_with_sentences_of_any_width(number: int, width: int) -> None:
+    sizes = range(20, 20 - 3 * number, -3)
+    words, labels = groups(*sizes, noise=0.8)
+    sentences, _ = groups(*sizes, noise=0.8, seed=1)
+    assert (find_senses(words, sentences[:, :width]).sense == labels + 1).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_word_of_one_sense_has_one_whatever_its_sentences_are_about(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    about = 0.3 * random.standard_normal((90, 8)) @ random.standard_normal((8, 32))
+    words, sentences = (3 + about + random.standard_normal((90, 32)) for _ in range(2))
+    assert set(find_senses(words.astype(np.float32), sentences.astype(np.float32)).sense) == {1}
+
+
 def test_the_order_of_occurrences_changes_no_group() -> None:
     vectors, _ = groups(25, 14, 9, noise=1.0)
     order = np.random.default_rng(2).permutation(len(vectors))
@@ -108,3 +125,8 @@ def test_distances_between_and_within() -> None:
     assert np.isnan(spread(a[:1]))
     assert np.isnan(pairwise_distance(a, a[:0]))
     assert np.isnan(prototype_distance(a[:0], a))
+
+
+def test_a_word_that_is_the_only_one_beside_it_sets_no_sense_apart() -> None:
+    assert distinguishing([["again"]] * 6, [1] * 6, most=3) == {1: []}
+    assert distinguishing([["again"]] * 6, [1] * 3 + [2] * 3, most=3) == {1: [], 2: []}

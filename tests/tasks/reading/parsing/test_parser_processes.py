@@ -20,6 +20,7 @@ from polyseme.tasks.reading.resolving import resolve
 from polyseme.tasks.reading.sources import read_sources
 from tests import document_files as made
 from tests import processes
+from tests.extras import require
 from tests.repository import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
@@ -76,6 +77,16 @@ def test_a_file_that_takes_too_much_memory_is_one_reject(tmp_path: Path) -> None
     (tmp_path / "c.docx").write_bytes(made.docx())
     assert codes(tmp_path, parse_mb=10) == {"a.docx": "read", "b.xlsx": "parser-memory", "c.docx": "read"}
     assert codes(tmp_path) == {"a.docx": "read", "b.xlsx": "read", "c.docx": "read"}
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize("megabytes", [16, 64, 128])
+def test_a_page_whose_tree_takes_too_much_memory_is_one_reject(tmp_path: Path, megabytes: int) -> None:
+    """Its parser says then that it failed to parse it."""
+    require("resiliparse", "documents")
+    (tmp_path / "a.html").write_bytes(b"<p>a<b>" * 1_000_000)
+    (tmp_path / "b.html").write_bytes(b"<p>The ferry left.")
+    assert codes(tmp_path, parse_mb=megabytes) == {"a.html": "parser-memory", "b.html": "read"}
 
 
 def request(content: bytes) -> ParseRequest:

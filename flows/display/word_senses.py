@@ -1,4 +1,4 @@
-"""The senses of a word: a record for each, and a map of its occurrences."""
+"""The senses of a word: a record for each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from polyseme.storage.word_keys import word_key, word_keys
-from polyseme.storage.wording import many
 
 _WORDS = re.compile(r"[^\W\d_]{4,}")
 """Shorter ones are mostly grammar."""
@@ -37,15 +36,3 @@ def summarise(word: str, found: list[dict[str, Any]], k: int) -> list[dict[str, 
              "occurrences": shown}
         )  # fmt: skip
     return groups
-
-
-def draw_sense_map(word: str, found: list[dict[str, Any]], groups: list[dict[str, Any]]) -> str:
-    """Return the sense map as SVG."""
-    from polyseme.flows.display.svg import Dot, scatter
-
-    dots = [
-        Dot(row["x"], row["y"], row["sense"], f"{row['text_before']}»{row['word']}«{row['text_after']}")
-        for row in found
-    ]
-    names = [f"sense {g['sense']} ({g['size']}): {', '.join(g['neighbours']) or '–'}" for g in groups]
-    return scatter(dots, names, title=f"{word}: {many(len(found), 'occurrences')}")
