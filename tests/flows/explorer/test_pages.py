@@ -124,6 +124,8 @@ def test_two_encodings_are_compared_by_the_sentences_they_find_alike(two_encodin
     assert 0 < found["overlap_at_10"] <= 1
     assert -1 <= found["similarity_correlation"] <= 1
     assert "polyseme_mini_layer1" in two_encodings.get("/compare").text
+    page = Reading(two_encodings.get("/compare?encoding=polyseme_mini&other=polyseme_mini_layer1").text).text
+    assert "18.00" not in page
 
 
 def test_pages_of_comparisons_lead_to_some(two_encodings: TestClient) -> None:
