@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -70,8 +71,15 @@ def sql(
     if not text.strip():
         raise UsageError('There is no SQL to run. Example: polyseme sql "from sentences limit 5"')
     with Queries(lake.lake(), functions, access=access) as queries, QueryProgress(queries) as progress:
+        tables = count(1)
 
         def show_rows(rows: RecordBatchReader) -> None:
+            if next(tables) > 1 and format == "parquet":
+                # Readers would find the last footer, and take the first table's bytes for its rows.
+                raise UsageError(
+                    "A Parquet file holds one table, and a second statement has rows too: only those of the first were "
+                    "written. Give one such statement, or take --format jsonl."
+                )
             write_rows(rows, format, ready=progress.clear)
             progress.go_on()
 

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from polyseme.flows.explorer.live_lake import LiveLake
-from polyseme.flows.explorer.page import AbsentError, Answer, Page, Parameters
+from polyseme.flows.explorer.page import MOST_DATA_ROWS, AbsentError, Answer, Page, Parameters
 from polyseme.flows.explorer.pages.all_pages import PAGES
 from polyseme.flows.explorer.rendering import STATIC, Site, render, render_page
 from polyseme.flows.explorer.security import Guard, is_foreign
@@ -58,7 +58,8 @@ def _as_page(lake: LiveLake, page: Page, site: Site) -> Endpoint:
         # A link on another site may lead to a query, but not run it.
         held_back = page.name == "sql" and is_foreign(request.headers)
         content = page.load(lake, Parameters([("run", "0"), *given.given]) if held_back else given)
-        twins = {ending: f"/{page.name}.{ending}?{urlencode(given.given)}".rstrip("?") for ending in TWINS}
+        asked = urlencode([pair for pair in given.given if pair[0] != "page"])
+        twins = {ending: f"/{page.name}.{ending}?{asked}".rstrip("?") for ending in TWINS}
         return HTMLResponse(render_page(page, content, site, given, twins))
 
     return endpoint
@@ -71,8 +72,8 @@ def _as_data(lake: LiveLake, page: Page, ending: str) -> Endpoint:
         if is_foreign(request.headers):
             raise HTTPException(403, "Only pages of this server may read this.")
         given = Parameters(request.query_params.multi_items())
-        most = [("most", "100000")] if page.name == "sql" and not given.text("most") else []
-        body = made(page.load(lake, Parameters([*given.given, *most])), given)
+        most = [("most", str(MOST_DATA_ROWS))] if page.name == "sql" and not given.text("most") else []
+        body = made(page.load(lake, Parameters([*given.given, *most], whole=True)), given)
         named = {"Content-Disposition": f'attachment; filename="{page.name}.{ending}"'} if ending != "json" else {}
         return Response(body, media_type=kind, headers=named)
 

@@ -45,15 +45,23 @@ class Asked(Protocol):
         ...
 
 
+MOST_DATA_ROWS = 100_000
+"""Rows of a list, or of an answer to SQL, that a page has as data."""
+
+
 class AbsentError(UsageError):
     """Something that the lake does not have."""
 
 
 class Parameters:
-    """What the address of a page says behind its question mark; what it leaves out, or empty, has a default."""
+    """What the address of a page says behind its question mark; what it leaves out, or empty, has a default.
 
-    def __init__(self, given: Sequence[tuple[str, str]]) -> None:
+    `whole` says that lists are not to be divided into pages, unless the address names one.
+    """
+
+    def __init__(self, given: Sequence[tuple[str, str]], *, whole: bool = False) -> None:
         self.given = [(name, value) for name, value in given if value]
+        self._whole = whole
 
     def text(self, name: str, default: str = "") -> str:
         """Return a value as it is."""
@@ -75,6 +83,13 @@ class Parameters:
         if not least <= number <= most:
             raise UsageError(f"{name} has to be a whole number from {least:,} to {most:,}, and {value[:40]!r} is not.")
         return number
+
+    def rows(self, a_page: int) -> dict[str, int]:
+        """Return the `limit` and the `offset` of the rows of a list that has `a_page` of them on a page."""
+        page = self.number("page", 1, least=1)
+        if self._whole and not self.text("page"):
+            return {"limit": MOST_DATA_ROWS, "offset": 0}
+        return {"limit": a_page, "offset": a_page * (page - 1)}
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
         """Return one of some values, by default the first. Raises UsageError for another."""

@@ -24,7 +24,7 @@ class Ask(Protocol):
     def __call__(self, sql: str, /) -> pa.Table: ...
 
 
-def agreement(ask: Ask, encoding: str, other: str, *, sample: int) -> dict[str, float | None]:
+def agreement(ask: Ask, encoding: str, other: str, *, sample: int) -> dict[str, int | float | None]:
     """Return `sentences_compared`, `overlap_at_10` (0 to 1) and `similarity_correlation` (-1 to 1, Spearman).
 
     `encoding` and `other` are names of encodings of the lake. What too few sentences cannot tell is None.
@@ -33,7 +33,7 @@ def agreement(ask: Ask, encoding: str, other: str, *, sample: int) -> dict[str, 
     table = ask(_VECTORS.format(sentences=names[0], other_sentences=names[1], sample=sample))
     here, there = vectors(table, "here"), vectors(table, "there")
     found = {
-        "sentences_compared": float(len(here)),
+        "sentences_compared": len(here),
         "overlap_at_10": neighbour_overlap(here, there),
         "similarity_correlation": similarity_correlation(here, there),
     }

@@ -150,7 +150,8 @@ class ModelFunctions:
         older = not snapshot.lower_case.isdisjoint(words)
         for statement in macros(suffix, width, has_older=older, placed=placed):
             con.execute(statement)
-        for statement in retrieval_macros(suffix):
+        every_word = encoding is None or encoding.encoding_id in snapshot.with_every_word
+        for statement in retrieval_macros(suffix, every_word=every_word):
             con.execute(statement)
 
     def _count(self, tokens: int) -> None:

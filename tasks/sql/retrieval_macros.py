@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from polyseme.storage.sql.literals import escaped
+from polyseme.storage.sql.literals import escaped, quote
 
 _FUSION = 60
 """What Cormack, Clarke and Buettcher (2009) add to a rank, so that the first few do not decide alone."""
 
 
-def retrieval_macros(suffix: str) -> list[str]:
-    """Return the CREATE statements for a connection that has `nearest`, `bm25` and `embed_word` with this suffix."""
+_NOT_EVERY_WORD = (
+    "maxsim compares all words of a sentence, and the lake does not keep the vectors of all words of all documents. "
+    "Encode them: polyseme backfill --level words. Without them: FROM hybrid(…)."
+)
+
+
+def retrieval_macros(suffix: str, *, every_word: bool) -> list[str]:
+    """Return the CREATE statements for a connection that has `nearest`, `bm25` and `embed_word` with this suffix.
+
+    `every_word` says whether the encoding holds all words of all documents.
+    """
     suffix = escaped(suffix)
-    return [_hybrid(suffix), _maxsim(suffix), _neighbours(suffix)]
+    return [_hybrid(suffix), _maxsim(suffix) if every_word else _refused(suffix), _neighbours(suffix)]
 
 
 def _hybrid(suffix: str) -> str:
@@ -66,6 +75,16 @@ JOIN "documents{suffix}" AS d ON d.doc_id = best.doc_id
 GROUP BY best.doc_id, best.sentence_index
 QUALIFY row_number() OVER (ORDER BY score DESC, best.doc_id, best.sentence_index) <= k
 ORDER BY score DESC, best.doc_id, best.sentence_index"""
+
+
+def _refused(suffix: str) -> str:
+    """`maxsim` where not every word is kept: a sentence would be ranked by the few that are, or not found at all."""
+    # In the only condition on the only row, which no plan leaves out.
+    return f"""
+CREATE MACRO "maxsim{suffix}"(query, k := 10, docs := ['*'], candidates := 100) AS TABLE
+SELECT NULL::DOUBLE AS score, NULL::VARCHAR AS doc_id, NULL::VARCHAR AS title, NULL::INTEGER AS sentence_index,
+       NULL::VARCHAR AS text
+FROM (SELECT 1) WHERE error({quote(_NOT_EVERY_WORD)}) IS NULL"""
 
 
 def _neighbours(suffix: str) -> str:

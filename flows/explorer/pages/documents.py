@@ -26,13 +26,13 @@ def load(lake: Asked, parameters: Parameters) -> Content:
     where = parameters.text("where")
     values = parameters.starting("m.")
     order = parameters.choice("sort", tuple(_ORDERS))
-    page = parameters.number("page", 1, least=1)
+    page, rows = parameters.number("page", 1, least=1), parameters.rows(A_PAGE)
     narrowed, named = chosen(values)
     found_in = _CHOSEN.format(documents="chosen_documents" if where else "documents", narrowed=narrowed)
     asked = {"q": parameters.text("q"), **named}
     (counted,) = lake.rows(f"SELECT count(*) AS documents FROM ({found_in})", where=where, **asked)
     found = lake.ask(
-        f"{found_in} ORDER BY {_ORDERS[order]} LIMIT {A_PAGE} OFFSET {A_PAGE * (page - 1)}", where=where, **asked
+        f"{found_in} ORDER BY {_ORDERS[order]} LIMIT {rows['limit']} OFFSET {rows['offset']}", where=where, **asked
     )
     return Content(
         "Documents",

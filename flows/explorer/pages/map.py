@@ -151,7 +151,7 @@ def _listed(lake: Asked, parameters: Parameters, page: int) -> pa.Table:
     documents = "chosen_documents" if where else "documents"
     asked: dict[str, Any] = {**named, **({"word": word, "by_lemma": by_lemma} if of == "words" else {})}
     query = (_WORDS if of == "words" else _SENTENCES).format(
-        documents=documents, narrowed=narrowed, limit=A_PAGE, offset=A_PAGE * (page - 1)
+        documents=documents, narrowed=narrowed, **parameters.rows(A_PAGE)
     )
     found = lake.ask(query, where=where, **asked)
     if of == "words" and not found.num_rows and page == 1 and not where and not named:

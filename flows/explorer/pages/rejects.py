@@ -16,7 +16,7 @@ def load(lake: Asked, parameters: Parameters) -> Content:
     page, code = parameters.number("page", 1, least=1), parameters.text("code")
     codes = lake.rows(_CODES)
     total = sum(row["records"] for row in codes if code in ("", row["code"]))
-    found = lake.ask(_REJECTS.format(limit=A_PAGE, offset=A_PAGE * (page - 1)), code=code)
+    found = lake.ask(_REJECTS.format(**parameters.rows(A_PAGE)), code=code)
     return Content("Rejects", {"rejects": found}, {"codes": codes, "code": code, "total": total, "page": page,
                                                    "pages": -(-total // A_PAGE)})  # fmt: skip
 

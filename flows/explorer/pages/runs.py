@@ -15,7 +15,7 @@ def load(lake: Asked, parameters: Parameters) -> Content:
     """Return one page of the runs, the latest first."""
     page = parameters.number("page", 1, least=1)
     (counted,) = lake.rows("SELECT count(*) AS runs FROM runs")
-    found = lake.ask(_RUNS.format(limit=A_PAGE, offset=A_PAGE * (page - 1)))
+    found = lake.ask(_RUNS.format(**parameters.rows(A_PAGE)))
     shown = [{**row, "stages": _stages(row["seconds"]), "source_names": _names(row["sources"])}
              for row in found.to_pylist()]  # fmt: skip
     return Content("Runs", {"runs": found}, {"shown": shown, "total": counted["runs"], "page": page,

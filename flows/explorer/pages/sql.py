@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from polyseme.flows.explorer.page import Asked, Content, Page, Parameters
+from polyseme.flows.explorer.page import MOST_DATA_ROWS, Asked, Content, Page, Parameters
 
 MOST_ROWS = 1_000
-"""Rows that a page shows. `.csv` and `.parquet` have up to a hundred times as many."""
+"""Rows that a page shows. `.csv` and `.parquet` have `MOST_DATA_ROWS` at most."""
 _MOST_DRAWN = 500
 _NAMES = """
 SELECT table_name AS name, list(column_name ORDER BY column_index) AS columns FROM duckdb_columns()
@@ -26,7 +26,7 @@ EXAMPLES = (
 def load(lake: Asked, parameters: Parameters) -> Content:
     """Return the answer to `q`, if there is one and it came from this page (`run`)."""
     query = parameters.text("q")
-    most = parameters.number("most", MOST_ROWS, least=1, most=100 * MOST_ROWS)
+    most = parameters.number("most", MOST_ROWS, least=1, most=MOST_DATA_ROWS)
     runs = bool(query.strip()) and parameters.text("run") != "0"
     answer = lake.run(query, most=most + 1) if runs else pa.table({})
     names = {row["name"]: row["columns"] for row in lake.rows(_NAMES)}

@@ -61,7 +61,7 @@ def load(lake: Asked, parameters: Parameters) -> Content:
         raise AbsentError(f"{word[:100]!r} does not occur in the lake{' as a lemma' if by_lemma else ''}.")
     order = parameters.choice("sort", tuple(_ORDERS))
     page = parameters.number("page", 1, least=1)
-    part = {"order": _ORDERS[order], "limit": A_PAGE, "offset": A_PAGE * (page - 1)}
+    part = {"order": _ORDERS[order], **parameters.rows(A_PAGE)}
     tables: dict[str, pa.Table] = {}
     if has_vectors:
         tables["concordance"] = lake.ask(_CONCORDANCE.format(**part), word=word, by_lemma=by_lemma)

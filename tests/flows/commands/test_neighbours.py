@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from polyseme.flows.cli import main
 from polyseme.storage.lake import Lake
+from polyseme.storage.records import Outputs
 from polyseme.storage.sql.connection import connect
 from tests import embedded_lakes
 
@@ -69,6 +71,15 @@ def test_late_interaction_sums_the_most_similar_word_of_each_word(con: duckdb.Du
         assert score == pytest.approx(cosines.max(axis=1).sum(), abs=1e-4)
     assert found[0][1] == "safe"
     assert con.execute("FROM maxsim(?, docs := [])", [QUERY]).fetchall() == []
+
+
+def test_late_interaction_refuses_to_rank_by_some_of_the_words(tmp_path: Path) -> None:
+    for name, outputs in (("none", Outputs("sentences")), ("some", Outputs(words=frozenset({"bank"})))):
+        made = embedded_lakes.make(tmp_path / name, embedded_lakes.documents()[:2], outputs=outputs)
+        with connect(made.root) as con:
+            assert con.execute("SELECT count(*) FROM hybrid(?)", [QUERY]).fetchone() != (0,)
+            with pytest.raises(duckdb.Error, match="backfill --level words"):
+                con.execute("SELECT count(*) FROM maxsim(?)", [QUERY]).fetchall()
 
 
 def test_neighbours_are_other_words_by_their_centred_means(con: duckdb.DuckDBPyConnection) -> None:

@@ -71,6 +71,20 @@ def test_every_format_holds_the_same_rows(capfdbinary: pytest.CaptureFixture[byt
     assert written("csv").decode().count("\n") == 3
 
 
+def test_a_parquet_file_holds_one_table(capfdbinary: pytest.CaptureFixture[bytes], made: Lake) -> None:
+    def run(sql: str) -> tuple[object, bytes, bytes]:
+        with pytest.raises(SystemExit) as exit_:
+            main(["sql", sql, "--lake", str(made.root), "--format", "parquet"])
+        return exit_.value.code, *capfdbinary.readouterr()
+
+    code, out, err = run("SELECT 1 AS a; SELECT 2 AS b")
+    assert code == 2
+    assert b"one table" in err
+    assert pq.read_table(io.BytesIO(out)).to_pylist() == [{"a": 1}]
+    code, out, _ = run("CREATE TABLE t AS SELECT 1 AS a; FROM t")
+    assert (code, pq.read_table(io.BytesIO(out)).to_pylist()) == (0, [{"a": 1}])
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

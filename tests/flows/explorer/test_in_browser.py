@@ -119,6 +119,20 @@ def test_everything_is_reached_by_the_keyboard(visitor: Visitor, place: str) -> 
     assert len(reached) >= wanted
 
 
+def test_the_mark_of_an_error_in_sql_stands_under_its_place(visitor: Visitor, place: str) -> None:
+    visitor.go(f"{place}/sql?q=SELECT 'iiii' FROM wrods")
+    left = """([text, last]) => {
+        const node = document.querySelector("[role=alert] bdi").firstChild
+        const at = last ? node.data.lastIndexOf(text) : node.data.indexOf(text)
+        const range = new Range()
+        range.setStart(node, at)
+        range.setEnd(node, at + 1)
+        return range.getBoundingClientRect().left
+    }"""
+    page = visitor.page
+    assert abs(page.evaluate(left, ["wrods", True]) - page.evaluate(left, ["^", False])) < 1
+
+
 def test_sql_is_typed_completed_and_run_by_the_keyboard(visitor: Visitor, place: str) -> None:
     page = visitor.page
     visitor.go(f"{place}/sql")

@@ -72,6 +72,22 @@ def test_a_page_is_the_same_as_data(explorer: TestClient, place: str) -> None:
         assert explorer.get(f"/{name}.json?{query}&table={table}").json() == {table: wanted}
 
 
+@pytest.mark.parametrize(
+    ("name", "query", "table"),
+    [("documents", "", "documents"), ("word", "w=bank", "concordance"), ("map", "", "points")],
+)
+def test_a_list_of_several_pages_is_whole_as_data(
+    explorer: TestClient, monkeypatch: pytest.MonkeyPatch, name: str, query: str, table: str
+) -> None:
+    monkeypatch.setattr(f"polyseme.flows.explorer.pages.{name}.A_PAGE", 5)
+    shown = Reading(explorer.get(f"/{name}?{query}&page=2").text)
+    (data,) = [link for link in shown.links if link.startswith(f"/{name}.json")]
+    rows = explorer.get(data).json()[table]
+    assert len(rows) > 10
+    assert explorer.get(f"/{name}.json?{query}&page=2").json()[table] == rows[5:10]
+    assert pq.read_table(BytesIO(explorer.get(f"/{name}.parquet?{query}").content)).num_rows == len(rows)
+
+
 def test_a_document_is_shown_whole_and_in_order(explorer: TestClient) -> None:
     shown = Reading(explorer.get("/document?id=money").text).text
     assert "On money" in shown
@@ -108,6 +124,8 @@ def test_two_encodings_are_compared_by_the_sentences_they_find_alike(two_encodin
     assert 0 < found["overlap_at_10"] <= 1
     assert -1 <= found["similarity_correlation"] <= 1
     assert "polyseme_mini_layer1" in two_encodings.get("/compare").text
+    page = Reading(two_encodings.get("/compare?encoding=polyseme_mini&other=polyseme_mini_layer1").text).text
+    assert "18.00" not in page
 
 
 def test_pages_of_comparisons_lead_to_some(two_encodings: TestClient) -> None:
