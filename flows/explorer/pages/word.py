@@ -44,9 +44,12 @@ SELECT coalesce(d.metadata->>$path, '(none)') AS value, count(*) AS occurrences,
 FROM occurrences($word, by_lemma := $by_lemma) AS o JOIN documents AS d ON d.doc_id = o.doc_id GROUP BY value"""
 _WORDS_BY = """
 SELECT coalesce(d.metadata->>$path, '(none)') AS value, sum(w.n)::BIGINT AS words
-FROM (SELECT doc_id, count(*) AS n FROM words GROUP BY doc_id) AS w JOIN documents AS d ON d.doc_id = w.doc_id
-GROUP BY value"""
-"""Asked apart, because it is the same for every word and takes longer than all else that is counted."""
+FROM word_counts(['*'], $by_lemma, false) AS w JOIN documents AS d ON d.doc_id = w.doc_id GROUP BY value"""
+"""Those that `polyseme words` counts. Asked apart, because it is the same for every word and takes longer than all else
+that is counted."""
+_FREQUENCY = pa.schema(
+    {"value": pa.string(), "occurrences": pa.int64(), "documents": pa.int64(), "per_million": pa.float64()}
+)
 _MOST_VALUES = 40
 
 
@@ -87,12 +90,20 @@ def load(lake: Asked, parameters: Parameters) -> Content:
 
 
 def _frequency(lake: Asked, by: str, *, word: str, by_lemma: bool) -> pa.Table:
-    """Return how often a word occurs in the documents with each value of a key, most often for their length first."""
-    words = {row["value"]: row["words"] for row in lake.rows(_WORDS_BY, path=path_of(by))}
-    found = lake.ask(_BY, path=path_of(by), word=word, by_lemma=by_lemma)
-    rates = [1e6 * row["occurrences"] / words[row["value"]] for row in found.to_pylist()]
-    found = found.append_column("per_million", pa.array(rates, pa.float64()))
-    return found.sort_by([("per_million", "descending"), ("value", "ascending")]).slice(0, _MOST_VALUES)
+    """Return how often a word occurs in the documents with each value of a key, most often for their length first.
+
+    Values whose documents lack the word are there too: that it is absent is a finding.
+    """
+    words = {row["value"]: row["words"] for row in lake.rows(_WORDS_BY, path=path_of(by), by_lemma=by_lemma)}
+    found = {row["value"]: row for row in lake.rows(_BY, path=path_of(by), word=word, by_lemma=by_lemma)}
+    absent = {"occurrences": 0, "documents": 0}
+    rows = [
+        {"value": value, **{name: row[name] for name in absent},
+         "per_million": 1e6 * row["occurrences"] / words[value] if value in words else None}
+        for value in words.keys() | found.keys() for row in [found.get(value, absent)]
+    ]  # fmt: skip
+    order = [("per_million", "descending"), ("value", "ascending")]
+    return pa.Table.from_pylist(rows, _FREQUENCY).sort_by(order).slice(0, _MOST_VALUES)
 
 
 def _groups(senses: pa.Table) -> list[dict[str, object]]:

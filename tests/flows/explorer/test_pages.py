@@ -86,6 +86,16 @@ def test_a_word_is_shown_with_its_senses_its_places_and_how_often(explorer: Test
     assert sum(row["occurrences"] for row in tables["frequency"]) == len(tables["concordance"])
 
 
+def test_a_word_is_as_frequent_by_a_key_as_in_the_frequency_list_of_those_documents(explorer: TestClient) -> None:
+    found = {row["value"]: row for row in explorer.get("/word.json?w=vault&by=n").json()["frequency"]}
+    assert sorted(found) == ["0", "1", "2", "3", "4", "5", "9"]
+    assert {value for value, row in found.items() if row["occurrences"]} == {"5"}
+    assert found["0"]["per_million"] == 0
+    sql = "SELECT per_million FROM word_frequencies(docs := ['safe']) WHERE word = 'vault'"
+    (listed,) = explorer.get("/sql.json", params={"q": sql}).json()["rows"]
+    assert found["5"]["per_million"] == pytest.approx(listed["per_million"])
+
+
 def test_a_word_in_slices_of_the_corpus(explorer: TestClient) -> None:
     rows = explorer.get("/drift.json?w=bank&by=n&bins=2").json()["slices"]
     assert len(rows) == 2
