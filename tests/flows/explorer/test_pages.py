@@ -23,7 +23,7 @@ from polyseme.storage.records import Outputs
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.sql.functions import ModelFunctions
 from tests import embedded_lakes
-from tests.flows.explorer.reading import Reading, assert_harmless
+from tests.flows.explorer.reading import Reading, assert_harmless, charts
 
 ADDRESSES = (
     "/", "/documents", "/document?id=river", "/word?w=bank", "/word?w=bank&near=1", "/sense?w=bank&n=1",
@@ -78,6 +78,13 @@ def test_a_document_is_shown_whole_and_in_order(explorer: TestClient) -> None:
     assert "On money" in shown
     places = [shown.index(sentence) for sentence in ("The bank lent him", "He paid it back", "His account is closed")]
     assert places == sorted(places)
+
+
+def test_the_curve_of_a_document_has_every_step(explorer: TestClient) -> None:
+    steps = explorer.get("/document.json?id=money").json()["steps"]
+    assert [step["sentence_index"] for step in steps] == [0, 1]
+    curve = charts(explorer.get("/document?id=money").text)[0]
+    assert [step["margin"] for step in curve] == [step["margin"] for step in steps]
 
 
 def test_a_word_is_shown_with_its_senses_its_places_and_how_often(explorer: TestClient) -> None:
