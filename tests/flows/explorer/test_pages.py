@@ -180,6 +180,12 @@ def test_sorting_by_the_words_on_the_left_and_right_and_not_by_marks(explorer: T
         assert words == sorted(words, key=lambda line: line if order == "right" else line[::-1])
 
 
+def test_the_heading_of_a_column_of_numbers_stands_above_them(explorer: TestClient) -> None:
+    page = explorer.get("/sql", params={"q": "SELECT 'one' AS text, 1 AS number UNION ALL SELECT 'none', NULL"}).text
+    assert '<th scope="col">text</th><th scope="col" class="n">number</th>' in page
+    assert page.count('<td class="n">') == 2
+
+
 def test_facets_and_conditions_narrow_the_documents(explorer: TestClient) -> None:
     def found(query: str) -> set[str]:
         return {row["doc_id"] for row in explorer.get(f"/documents.json?{query}").json()["documents"]}
