@@ -53,6 +53,7 @@ _FREQUENCY = pa.schema(
     {"value": pa.string(), "occurrences": pa.int64(), "documents": pa.int64(), "per_million": pa.float64()}
 )
 _MOST_VALUES = 40
+_LONGEST_TOLD = 100
 
 
 def load(lake: Asked, parameters: Parameters) -> Content:
@@ -63,7 +64,9 @@ def load(lake: Asked, parameters: Parameters) -> Content:
     if not has_vectors and not by_lemma:
         (counts,) = lake.rows(_TEXT_COUNTS, word=word)
     if not counts["occurrences"]:
-        raise AbsentError(f"{word[:100]!r} does not occur in the lake{' as a lemma' if by_lemma else ''}.")
+        # A text that somebody pasted is neither compared with all words nor repeated.
+        told = lake.why_absent(word, by_lemma=by_lemma) if len(word) <= _LONGEST_TOLD else ""
+        raise AbsentError(told or f"{word[:_LONGEST_TOLD]!r} does not occur in the lake.")
     order = parameters.choice("sort", tuple(_ORDERS))
     page = parameters.number("page", 1, least=1)
     part = {"order": _ORDERS[order], "limit": A_PAGE, "offset": A_PAGE * (page - 1)}
