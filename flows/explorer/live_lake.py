@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from polyseme.flows.display.not_found import absence
 from polyseme.flows.display.output import head_of
 from polyseme.flows.explorer.point_maps import OCCURRENCES, Maps, PointMap, Progress
 from polyseme.flows.lake_facts import Facts, lake_facts
@@ -109,6 +110,12 @@ class LiveLake:
                     found = lake_facts(catalog, catalog.snapshot(), runs=_RUNS, place=str(self.lake.root))
                 self._facts, self._facts_at = found, time.monotonic()
             return self._facts
+
+    def why_absent(self, word: str, *, by_lemma: bool) -> str:
+        """Return why a word or phrase has no occurrences, and what is spelled like it, as the commands say it."""
+        return self._pages.use(
+            lambda queries: absence(queries, self.lake, word, by_lemma=by_lemma, timeout=self._timeout)
+        )
 
     def sentence_map(self) -> PointMap | Progress:
         """Return the map of all sentences, or how far it is; the first who asks has it made."""

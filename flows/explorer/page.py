@@ -40,6 +40,10 @@ class Asked(Protocol):
         """Return the map of the occurrences of a word, or how far it is."""
         ...
 
+    def why_absent(self, word: str, *, by_lemma: bool) -> str:
+        """Return why a word or phrase has no occurrences, and what is spelled like it, as the commands say it."""
+        ...
+
     def run(self, sql: str, *, most: int) -> pa.Table:
         """Return the first rows of SQL that somebody typed."""
         ...

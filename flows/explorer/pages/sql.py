@@ -34,8 +34,13 @@ def load(lake: Asked, parameters: Parameters) -> Content:
         "SQL",
         {"rows": answer.slice(0, most)},
         {"q": query, "ran": runs, "cut": answer.num_rows > most, "most": most, "names": names,
-         "macros": lake.rows(_MACROS), "examples": EXAMPLES, "columns": answer.column_names, "drawn": _drawn(answer)},
+         "macros": lake.rows(_MACROS), "examples": EXAMPLES, "columns": answer.column_names, "drawn": _drawn(answer),
+         "figures": [place for place, field in enumerate(answer.schema) if _is_figure(field.type)]},
     )  # fmt: skip
+
+
+def _is_figure(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _drawn(answer: pa.Table) -> list[dict[str, object]]:

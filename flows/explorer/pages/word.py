@@ -30,10 +30,12 @@ FROM kwic($word, width := 90) AS o
 ORDER BY {order}, o.doc_id, o.sentence_index, o.char_start LIMIT {limit} OFFSET {offset}"""
 """Where a lake does not keep the word, from the text of its sentences."""
 _NEIGHBOURS = "FROM neighbours($word, k := 15, by_lemma := $by_lemma)"
+_WORDS = "regexp_extract_all(lower({}), '[\\pL\\pM\\pN]+')"
+"""By words and not by marks, as `polyseme kwic` sorts, of as much as is shown; `word_keys` takes a minute for *the*."""
 _ORDERS = {
     "document": "lower(coalesce(o.title, o.doc_id))",
-    "left": "list_reverse(string_split(trim(lower(text_before)), ' '))",
-    "right": "trim(lower(text_after))",
+    "left": f"list_reverse({_WORDS.format('right(text_before, 90)')})",
+    "right": _WORDS.format("left(text_after, 90)"),
 }
 _SENSES = """
 SELECT sense, size, rank, typicality, silhouette, text_before, word, text_after, doc_id, title, sentence_index,
@@ -44,10 +46,14 @@ SELECT coalesce(d.metadata->>$path, '(none)') AS value, count(*) AS occurrences,
 FROM occurrences($word, by_lemma := $by_lemma) AS o JOIN documents AS d ON d.doc_id = o.doc_id GROUP BY value"""
 _WORDS_BY = """
 SELECT coalesce(d.metadata->>$path, '(none)') AS value, sum(w.n)::BIGINT AS words
-FROM (SELECT doc_id, count(*) AS n FROM words GROUP BY doc_id) AS w JOIN documents AS d ON d.doc_id = w.doc_id
-GROUP BY value"""
-"""Asked apart, because it is the same for every word and takes longer than all else that is counted."""
+FROM word_counts(['*'], $by_lemma, false) AS w JOIN documents AS d ON d.doc_id = w.doc_id GROUP BY value"""
+"""Those that `polyseme words` counts. Asked apart, because it is the same for every word and takes longer than all else
+that is counted."""
+_FREQUENCY = pa.schema(
+    {"value": pa.string(), "occurrences": pa.int64(), "documents": pa.int64(), "per_million": pa.float64()}
+)
 _MOST_VALUES = 40
+_LONGEST_TOLD = 100
 
 
 def load(lake: Asked, parameters: Parameters) -> Content:
@@ -58,7 +64,9 @@ def load(lake: Asked, parameters: Parameters) -> Content:
     if not has_vectors and not by_lemma:
         (counts,) = lake.rows(_TEXT_COUNTS, word=word)
     if not counts["occurrences"]:
-        raise AbsentError(f"{word[:100]!r} does not occur in the lake{' as a lemma' if by_lemma else ''}.")
+        # A text that somebody pasted is neither compared with all words nor repeated.
+        told = lake.why_absent(word, by_lemma=by_lemma) if len(word) <= _LONGEST_TOLD else ""
+        raise AbsentError(told or f"{word[:_LONGEST_TOLD]!r} does not occur in the lake.")
     order = parameters.choice("sort", tuple(_ORDERS))
     page = parameters.number("page", 1, least=1)
     part = {"order": _ORDERS[order], **parameters.rows(A_PAGE)}
@@ -87,12 +95,20 @@ def load(lake: Asked, parameters: Parameters) -> Content:
 
 
 def _frequency(lake: Asked, by: str, *, word: str, by_lemma: bool) -> pa.Table:
-    """Return how often a word occurs in the documents with each value of a key, most often for their length first."""
-    words = {row["value"]: row["words"] for row in lake.rows(_WORDS_BY, path=path_of(by))}
-    found = lake.ask(_BY, path=path_of(by), word=word, by_lemma=by_lemma)
-    rates = [1e6 * row["occurrences"] / words[row["value"]] for row in found.to_pylist()]
-    found = found.append_column("per_million", pa.array(rates, pa.float64()))
-    return found.sort_by([("per_million", "descending"), ("value", "ascending")]).slice(0, _MOST_VALUES)
+    """Return how often a word occurs in the documents with each value of a key, most often for their length first.
+
+    Values whose documents lack the word are there too: that it is absent is a finding.
+    """
+    words = {row["value"]: row["words"] for row in lake.rows(_WORDS_BY, path=path_of(by), by_lemma=by_lemma)}
+    found = {row["value"]: row for row in lake.rows(_BY, path=path_of(by), word=word, by_lemma=by_lemma)}
+    absent = {"occurrences": 0, "documents": 0}
+    rows = [
+        {"value": value, **{name: row[name] for name in absent},
+         "per_million": 1e6 * row["occurrences"] / words[value] if value in words else None}
+        for value in words.keys() | found.keys() for row in [found.get(value, absent)]
+    ]  # fmt: skip
+    order = [("per_million", "descending"), ("value", "ascending")]
+    return pa.Table.from_pylist(rows, _FREQUENCY).sort_by(order).slice(0, _MOST_VALUES)
 
 
 def _groups(senses: pa.Table) -> list[dict[str, object]]:

@@ -154,6 +154,33 @@ def test_a_sentence_that_an_address_names_is_in_sight(visitor: Visitor, place: s
     assert 0 <= box["y"] < 900
 
 
+@pytest.mark.parametrize(
+    "text", ["one two three four " * 9, "אחת שתיים שלוש ארבע " * 9], ids=["from the left", "from the right"]
+)
+def test_a_long_line_of_a_concordance_is_cut_far_from_its_keyword(visitor: Visitor, place: str, text: str) -> None:
+    visitor.go(f"{place}/word?w=bank")
+    shown = visitor.page.evaluate(_FILLED, text.strip())
+    assert shown == {"before": {"first": False, "last": True}, "after": {"first": True, "last": False}}
+
+
+_FILLED = """text => {
+  const shown = (name) => {
+    const cell = document.querySelector(`.kwic td.${name}`), line = cell.querySelector("bdi")
+    line.textContent = text
+    const outer = cell.getBoundingClientRect(), letter = document.createRange()
+    const seen = (place) => {
+      letter.setStart(line.firstChild, place)
+      letter.setEnd(line.firstChild, place + 1)
+      const box = letter.getBoundingClientRect()
+      return box.left >= outer.left && box.right <= outer.right
+    }
+    return {first: seen(0), last: seen(text.length - 1)}
+  }
+  return {before: shown("before"), after: shown("after")}
+}"""
+"""Fill both sides of the first line, and return whether their first and last letters are seen."""
+
+
 def test_a_report_draws_its_pictures_without_a_server(visitor: Visitor, live: LiveLake, tmp_path) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "report.html"
     path.write_text(report(live, title="Banks", words=["bank"]), "utf-8")

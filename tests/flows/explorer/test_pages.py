@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from io import BytesIO, StringIO
 from urllib.parse import parse_qsl, urlsplit
@@ -22,7 +23,7 @@ from polyseme.storage.records import Outputs
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.sql.functions import ModelFunctions
 from tests import embedded_lakes
-from tests.flows.explorer.reading import Reading, assert_harmless
+from tests.flows.explorer.reading import Reading, assert_harmless, charts
 
 ADDRESSES = (
     "/", "/documents", "/document?id=river", "/word?w=bank", "/word?w=bank&near=1", "/sense?w=bank&n=1",
@@ -95,11 +96,28 @@ def test_a_document_is_shown_whole_and_in_order(explorer: TestClient) -> None:
     assert places == sorted(places)
 
 
+def test_the_curve_of_a_document_has_every_step(explorer: TestClient) -> None:
+    steps = explorer.get("/document.json?id=money").json()["steps"]
+    assert [step["sentence_index"] for step in steps] == [0, 1]
+    curve = charts(explorer.get("/document?id=money").text)[0]
+    assert [step["margin"] for step in curve] == [step["margin"] for step in steps]
+
+
 def test_a_word_is_shown_with_its_senses_its_places_and_how_often(explorer: TestClient) -> None:
     tables = explorer.get("/word.json?w=bank&by=n").json()
     assert len(tables["concordance"]) == len(tables["senses"]) >= 12
     assert {row["word"].lower() for row in tables["concordance"]} == {"bank"}
     assert sum(row["occurrences"] for row in tables["frequency"]) == len(tables["concordance"])
+
+
+def test_a_word_is_as_frequent_by_a_key_as_in_the_frequency_list_of_those_documents(explorer: TestClient) -> None:
+    found = {row["value"]: row for row in explorer.get("/word.json?w=vault&by=n").json()["frequency"]}
+    assert sorted(found) == ["0", "1", "2", "3", "4", "5", "9"]
+    assert {value for value, row in found.items() if row["occurrences"]} == {"5"}
+    assert found["0"]["per_million"] == 0
+    sql = "SELECT per_million FROM word_frequencies(docs := ['safe']) WHERE word = 'vault'"
+    (listed,) = explorer.get("/sql.json", params={"q": sql}).json()["rows"]
+    assert found["5"]["per_million"] == pytest.approx(listed["per_million"])
 
 
 def test_a_word_in_slices_of_the_corpus(explorer: TestClient) -> None:
@@ -173,12 +191,17 @@ def test_a_phrase_and_another_case_are_found(explorer: TestClient) -> None:
     assert len(explorer.get("/word.json?w=the+BANK").json()["concordance"]) > 3
 
 
-def test_sorting_by_what_stands_on_the_left_and_right(explorer: TestClient) -> None:
+def test_sorting_by_the_words_on_the_left_and_right_and_not_by_marks(explorer: TestClient) -> None:
     for order, column in (("right", "text_after"), ("left", "text_before")):
-        rows = [
-            row[column].lower().strip() for row in explorer.get(f"/word.json?w=bank&sort={order}").json()["concordance"]
-        ]
-        assert rows == sorted(rows, key=lambda text: text if order == "right" else text.split(" ")[::-1])
+        found = explorer.get(f"/word.json?w=bank&sort={order}").json()["concordance"]
+        words = [re.findall(r"\w+", row[column].lower()) for row in found]
+        assert words == sorted(words, key=lambda line: line if order == "right" else line[::-1])
+
+
+def test_the_heading_of_a_column_of_numbers_stands_above_them(explorer: TestClient) -> None:
+    page = explorer.get("/sql", params={"q": "SELECT 'one' AS text, 1 AS number UNION ALL SELECT 'none', NULL"}).text
+    assert '<th scope="col">text</th><th scope="col" class="n">number</th>' in page
+    assert page.count('<td class="n">') == 2
 
 
 def test_facets_and_conditions_narrow_the_documents(explorer: TestClient) -> None:
@@ -209,6 +232,9 @@ def test_the_nearest_sentences_do_not_have_the_sentence_itself(explorer: TestCli
         ("/sentence?doc=river&i=99", 404, "no sentence 99"),
         ("/sentence?doc=river&i=x", 400, "whole number"),
         ("/word?w=zyzzyva", 404, "does not occur"),
+        ("/word?w=bnak", 404, "Spelled like it: bank"),
+        ("/word?w=bank+zyzzyva", 404, "Its words, one by one: bank"),
+        ("/word?w=bank&lemma=1", 404, "without a lemma"),
         ("/sense?w=bank&n=99", 404, "none is number 99"),
         ("/drift?w=zyzzyva&by=n", 404, "occurs in no document"),
         ("/drift?w=bank&by=n&bins=weeks", 400, "one of auto"),
