@@ -121,6 +121,14 @@ def test_with_a_token_only_who_has_it_may_look(live: LiveLake) -> None:
     assert elsewhere.headers["location"] == "/evil.example/"
 
 
+@pytest.mark.parametrize("other", ["a/b=1", "a,b=1", "expires=x", '{"a":1}', "flag", 'x="y z', "n=[1, 2]", "=1", "a[b]=1"])
+def test_cookies_of_other_servers_on_the_same_host_keep_nobody_out(live: LiveLake, other: str) -> None:
+    client = TestClient(application(live, title="Lake", token="t"), base_url=BASE)
+    for cookies in (f"{other}; polyseme-explorer=t", f"polyseme-explorer=t; {other}"):
+        assert client.get("/static/explorer.js", headers={"Cookie": cookies}).status_code == 200
+    assert client.get("/static/explorer.js", headers={"Cookie": other}).status_code == 401
+
+
 def test_pages_that_other_machines_reach_have_no_names_to_refuse(live: LiveLake) -> None:
     client = TestClient(application(live, title="Lake", token="t"), base_url="http://192.168.1.5:9000")
     assert client.get("/?token=t").status_code == 200
