@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO, StringIO
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow.parquet as pq
@@ -16,6 +18,7 @@ from polyseme.flows.cli import main
 from polyseme.flows.explorer.app import application
 from polyseme.flows.explorer.live_lake import LiveLake
 from polyseme.flows.explorer.pages.all_pages import PAGES
+from polyseme.flows.explorer.pages.compare import suggested_conditions
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
@@ -161,6 +164,26 @@ def test_sorting_by_what_stands_on_the_left_and_right(explorer: TestClient) -> N
             row[column].lower().strip() for row in explorer.get(f"/word.json?w=bank&sort={order}").json()["concordance"]
         ]
         assert rows == sorted(rows, key=lambda text: text if order == "right" else text.split(" ")[::-1])
+
+
+@pytest.mark.parametrize("key", ["", "a\\", 'q"q', "*", "a.b", "a/b", "~1", "$", "[0]", "n\x00l", "#"])
+def test_any_key_of_the_metadata_can_be_narrowed_by(tmp_path: Path, key: str) -> None:
+    values = ("old", "new") * 3
+    documents = [
+        replace(document, metadata=json.dumps({"year": year, key: value}))
+        for document, value, year in zip(embedded_lakes.documents(), values, range(6), strict=True)
+    ]
+    with LiveLake(embedded_lakes.make(tmp_path / "lake", documents), ModelFunctions) as live:
+        client = TestClient(application(live, title="Keys"))
+        for place in ("/documents", "/map", "/compare", "/drift", "/word?w=bank"):
+            assert client.get(place).status_code == 200
+        narrowed = client.get("/documents.json", params={f"m.{key}": "new"}).json()["documents"]
+        assert {found["doc_id"] for found in narrowed} == {"canal", "money", "safe"}
+        if key:
+            frequency = client.get("/word.json", params={"w": "bank", "by": key, "table": "frequency"}).json()
+            assert {row["value"] for row in frequency["frequency"]} == set(values)
+            (condition,) = (shown for name, shown in suggested_conditions(live).items() if name.startswith(f"{key}: "))
+            assert client.get("/compare", params={"a": condition}).status_code == 200
 
 
 def test_facets_and_conditions_narrow_the_documents(explorer: TestClient) -> None:

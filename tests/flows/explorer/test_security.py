@@ -121,7 +121,9 @@ def test_with_a_token_only_who_has_it_may_look(live: LiveLake) -> None:
     assert elsewhere.headers["location"] == "/evil.example/"
 
 
-@pytest.mark.parametrize("other", ["a/b=1", "a,b=1", "expires=x", '{"a":1}', "flag", 'x="y z', "n=[1, 2]", "=1", "a[b]=1"])
+@pytest.mark.parametrize(
+    "other", ["a/b=1", "a,b=1", "expires=x", '{"a":1}', "flag", 'x="y z', "n=[1, 2]", "=1", "a[b]=1"]
+)
 def test_cookies_of_other_servers_on_the_same_host_keep_nobody_out(live: LiveLake, other: str) -> None:
     client = TestClient(application(live, title="Lake", token="t"), base_url=BASE)
     for cookies in (f"{other}; polyseme-explorer=t", f"polyseme-explorer=t; {other}"):
