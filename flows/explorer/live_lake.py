@@ -18,6 +18,7 @@ from polyseme.flows.display.output import head_of
 from polyseme.flows.explorer.point_maps import OCCURRENCES, Maps, PointMap, Progress
 from polyseme.flows.lake_facts import Facts, lake_facts
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.meta import State
 from polyseme.storage.lake import Lake
 from polyseme.tasks.analysis.senses import load_clustering
 from polyseme.tasks.sql.execution import Queries
@@ -54,16 +55,16 @@ class LiveLake:
         self._typed.close()
 
     @property
-    def version(self) -> int:
-        """The version of the catalog that pages show."""
-        return self._pages.use(lambda queries: queries.version)
+    def state(self) -> State:
+        """What tells the state of the lake that pages show from every other."""
+        return self._pages.use(lambda queries: queries.state)
 
     def warm_up(self) -> None:
         """Open the lake, and load what groups occurrences by sense, which takes longer than a page may.
 
         That waits until the first page is likely to have been shown: both want the same cores.
         """
-        _ = self.version
+        _ = self.state
         if not self._closed.wait(_FIRST_PAGE_SECONDS):
             load_clustering()
 
@@ -75,7 +76,7 @@ class LiveLake:
         """
 
         def answer(queries: Queries) -> pa.Table:
-            key = (queries.version, sql, where, *_hashable(parameters.items()))
+            key = (queries.state, sql, where, *_hashable(parameters.items()))
             if (known := self._remembered(key)) is not None:
                 return known
             if where:
@@ -124,7 +125,7 @@ class LiveLake:
                 lambda queries: queries.table(OCCURRENCES, timeout=self._timeout, word=word, by_lemma=by_lemma)
             )
 
-        return self._maps.of_word((self.version, word, by_lemma), occurrences)
+        return self._maps.of_word((self.state, word, by_lemma), occurrences)
 
     def _remembered(self, key: tuple[object, ...]) -> pa.Table | None:
         with self._keeping:
@@ -164,7 +165,7 @@ class _Lane:
             return self._queries
         if self._queries is not None:
             with Catalog.open(self._lake) as catalog:
-                changed = catalog.version != self._queries.version
+                changed = catalog.state != self._queries.state
             if changed:
                 self._queries.close()
                 self._queries = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO, StringIO
@@ -20,6 +21,7 @@ from polyseme.flows.explorer.live_lake import LiveLake
 from polyseme.flows.explorer.pages.all_pages import PAGES
 from polyseme.flows.explorer.pages.compare import suggested_conditions
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine_config import EngineConfig
@@ -249,6 +251,23 @@ def test_sql_shows_some_rows_and_gives_all(explorer: TestClient) -> None:
 
 def test_a_statement_without_rows_says_so(explorer: TestClient) -> None:
     assert "no rows" in Reading(explorer.get("/sql", params={"q": "CREATE TEMP TABLE mine AS SELECT 1"}).text).text
+
+
+def test_another_lake_at_the_same_place_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was made anew counts the same versions again."""
+    monkeypatch.setattr("polyseme.flows.explorer.live_lake._LOOK_AGAIN_SECONDS", 0.0)
+    documents = embedded_lakes.documents()
+    lake = embedded_lakes.make(tmp_path / "lake", documents[:2])
+    with LiveLake(lake, ModelFunctions) as live:
+        count = "SELECT count(*) AS n FROM documents"
+        assert live.rows(count) == [{"n": 2}]
+        before = live.state
+        shutil.rmtree(tmp_path / "lake")
+        with pytest.raises(LakeError, match="no lake"):
+            live.rows(count)
+        embedded_lakes.make(tmp_path / "lake", documents)
+        assert live.rows(count) == [{"n": 6}]
+        assert (live.state[1], live.state != before) == (before[1], True)
 
 
 def test_pages_follow_the_lake(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
