@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from threading import Event, Lock
+from threading import Event, Lock, Semaphore
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -19,7 +19,9 @@ from polyseme.flows.explorer.point_maps import OCCURRENCES, Maps, PointMap, Prog
 from polyseme.flows.lake_facts import Facts, lake_facts
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.meta import State
+from polyseme.storage.errors import PolysemeError, UnstoppableError
 from polyseme.storage.lake import Lake
+from polyseme.storage.sql.access import only_reads
 from polyseme.tasks.analysis.senses import load_clustering
 from polyseme.tasks.sql.execution import Queries
 from polyseme.tasks.sql.functions import ModelFunctions
@@ -31,6 +33,8 @@ _RUNS = 5
 _FACTS_SECONDS = 5.0
 """How old facts may be: the last sign of life of a run, or a file that is gone, changes no version of the catalog."""
 _FIRST_PAGE_SECONDS = 2.0
+_MOST_TYPED = 4
+"""Typed queries that run or wait at once. Each holds one of some forty threads that pages are made in too."""
 
 
 class LiveLake:
@@ -41,6 +45,7 @@ class LiveLake:
         self._pages, self._typed = _Lane(lake, functions), _Lane(lake, functions)
         self._kept: OrderedDict[tuple[object, ...], pa.Table] = OrderedDict()
         self._keeping = Lock()
+        self._turns = Semaphore(_MOST_TYPED)
         self._maps = Maps()
         self._facts, self._facts_at, self._reading_facts = Facts(), float("-inf"), Lock()
         self._closed = Event()
@@ -93,13 +98,24 @@ class LiveLake:
         return found
 
     def run(self, sql: str, *, most: int) -> pa.Table:
-        """Return the first `most` rows of the last statement of some SQL that has rows; without columns if none has."""
+        """Return the first `most` rows of the last statement of some SQL that has rows; without columns if none has.
+
+        What it makes or changes ends with it: an address shows the same to whoever asks, whatever was asked before.
+        """
         found = [pa.table({})]
 
         def show(rows: pa.RecordBatchReader) -> None:
             found.append(head_of(rows, most))
 
-        self._typed.use(lambda queries: queries.run(sql, show, timeout=self._timeout))
+        def answer(queries: Queries) -> None:
+            queries.run(sql, show, timeout=self._timeout)
+
+        if not self._turns.acquire(blocking=False):
+            raise PolysemeError(f"{_MOST_TYPED} queries run or wait for their turn already. Try again in a while.")
+        try:
+            self._typed.use(answer, keeps=lambda: only_reads(sql))
+        finally:
+            self._turns.release()
         return found[-1]
 
     def facts(self) -> Facts:
@@ -150,15 +166,26 @@ class _Lane:
 
     _queries: Queries | None
 
-    def use(self, work: Callable[[Queries], T]) -> T:
+    def use(self, work: Callable[[Queries], T], keeps: Callable[[], bool] = lambda: True) -> T:
+        """Return what `work` returns. The next has a connection of its own, unless `work` `keeps` this as it was."""
         with self._lock:
-            return work(self._current())
+            try:
+                return work(self._current())
+            except UnstoppableError:
+                self._drop()  # whatever comes next would wait for it
+                raise
+            finally:
+                if not keeps():
+                    self._drop()
 
     def close(self) -> None:
         with self._lock:
-            if self._queries is not None:
-                self._queries.close()
-            self._queries = None
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._queries is not None:
+            self._queries.close()
+        self._queries = None
 
     def _current(self) -> Queries:
         if self._queries is not None and time.monotonic() - self._looked < _LOOK_AGAIN_SECONDS:
@@ -167,8 +194,7 @@ class _Lane:
             with Catalog.open(self._lake) as catalog:
                 changed = catalog.state != self._queries.state
             if changed:
-                self._queries.close()
-                self._queries = None
+                self._drop()
         if self._queries is None:
             self._queries = Queries(self._lake, self._functions())
         self._looked = time.monotonic()

@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -247,6 +248,32 @@ def test_sql_shows_some_rows_and_gives_all(explorer: TestClient) -> None:
     assert "the first 1,000" in Reading(explorer.get("/sql", params={"q": query}).text).text
     rows = explorer.get("/sql.json", params={"q": query}).json()["rows"]
     assert [row["i_2"] for row in rows] == list(range(1500))
+
+
+@pytest.mark.parametrize("query", [
+    "DROP VIEW sentences", "CREATE OR REPLACE VIEW sentences AS SELECT 1 AS i", "BEGIN; SELECT 1 // 'x'", "BEGIN",
+    "CREATE SCHEMA other; USE other", "CREATE OR REPLACE MACRO senses(w) AS TABLE SELECT 1", "SELECT", "COMMIT",
+    "ATTACH ':memory:' AS more", "SET timezone = 'Asia/Tokyo'", "BEGIN; DROP VIEW sentences; COMMIT",
+])  # fmt: skip
+def test_sql_changes_nothing_for_whoever_asks_next(explorer: TestClient, query: str) -> None:
+    seen = """SELECT (SELECT count(*) FROM sentences) AS sentences, (SELECT count(*) FROM senses('bank')) AS senses,
+        current_schema() AS here, current_setting('timezone') AS zone, (SELECT count(*) FROM duckdb_databases()) AS n"""
+    before = explorer.get("/sql.json", params={"q": seen}).json()
+    assert before["rows"][0]["senses"] > 0
+    explorer.get("/sql.json", params={"q": query})
+    assert explorer.get("/sql.json", params={"q": seen}).json() == before
+
+
+def test_sql_that_takes_long_keeps_no_page_from_being_shown(shown_lake: Lake) -> None:
+    endless = "SELECT count(*) FROM range(100000000000) AS a(i), range(1000) AS b WHERE a.i % 7 = 3"
+    with LiveLake(shown_lake, ModelFunctions, timeout=2) as live, ThreadPoolExecutor(50) as threads:
+        client = TestClient(application(live, title="Busy"))
+        waiting = [threads.submit(client.get, "/sql.json", params={"q": endless}) for _ in range(50)]
+        done, _ = wait(waiting, return_when="FIRST_COMPLETED")
+        refused = done.pop().result()
+        assert (refused.status_code, "Try again" in refused.json()["error"]) == (500, True)
+        assert client.get("/runs").status_code == 200
+        assert sum("Try again" not in one.result().text for one in waiting) <= 8
 
 
 def test_a_statement_without_rows_says_so(explorer: TestClient) -> None:
