@@ -330,6 +330,12 @@ class Catalog:
         with self.reading() as connection:
             return meta.catalog_version(connection)
 
+    @property
+    def state(self) -> meta.State:
+        """What tells the catalog as it is from what was or will be at this place: a version alone is not unique."""
+        with self.reading() as connection:
+            return meta.state(connection)
+
     def snapshot(self) -> Snapshot:
         """Return everything that readers need, from one read transaction."""
         with self.reading() as connection:

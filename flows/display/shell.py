@@ -156,7 +156,7 @@ class Session:
 
     def _renew(self) -> None:
         with Catalog.open(self.lake) as catalog:
-            if catalog.version == self._queries.version:
+            if catalog.state == self._queries.state:
                 return
         if self._has_more_than_was_given():
             return

@@ -9,24 +9,26 @@ from urllib.parse import urlencode
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from polyseme.flows.explorer.live_lake import LiveLake
-from polyseme.flows.explorer.page import MOST_DATA_ROWS, AbsentError, Answer, Page, Parameters
+from polyseme.flows.explorer.page import MOST_DATA_ROWS, AbsentError, Answer, BusyError, Page, Parameters
 from polyseme.flows.explorer.pages.all_pages import PAGES
 from polyseme.flows.explorer.rendering import STATIC, Site, render, render_page
 from polyseme.flows.explorer.security import Guard, is_foreign
 from polyseme.flows.explorer.twins import TWINS
 from polyseme.storage.errors import PolysemeError, UsageError
 
+_TYPED = {"--where": "The condition", "--by": "The expression"}
+"""What a page has where a command has an option: errors of both begin with it."""
 Endpoint: TypeAlias = Callable[[Request], Response]
 
 
-def application(lake: LiveLake, *, title: str, names: Collection[str] = (), token: str | None = None) -> Starlette:
+def application(lake: LiveLake, *, title: str, names: Collection[str] = (), token: str | None = None) -> ASGIApp:
     """Return the explorer of a lake. `names` are the host names it answers to, `token` what others have to show."""
     site = Site(title, address, "/static/", live=True)
     routes: list[BaseRoute] = [Mount("/static", StaticFiles(directory=STATIC))]
@@ -35,11 +37,9 @@ def application(lake: LiveLake, *, title: str, names: Collection[str] = (), toke
         routes += [Route(f"/{page.name}.{ending}", _as_data(lake, page, ending)) for ending in TWINS]
         routes += [Route(f"/{page.name}.{name}", _as_answer(lake, answer)) for name, answer in page.answers.items()]
     failing = _failing(site)
-    return Starlette(
-        routes=routes,
-        middleware=[Middleware(Guard, names=names, token=token)],
-        exception_handlers={PolysemeError: failing, HTTPException: failing, Exception: failing},
-    )
+    handlers = {PolysemeError: failing, HTTPException: failing, Exception: failing}
+    # Around all of it: Starlette answers what nobody foresaw outside of its own middleware.
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), names=names, token=token)
 
 
 def address(name: str, /, **parameters: object) -> str:
@@ -110,6 +110,11 @@ def _explained(error: Exception) -> tuple[int, str]:
         return error.status_code, absent if error.status_code == 404 else error.detail
     if isinstance(error, AbsentError):
         return 404, str(error)
+    if isinstance(error, BusyError):
+        return 503, str(error)
+    if isinstance(error, UsageError):
+        option = next((name for name in _TYPED if str(error).startswith(name)), "")
+        return 400, _TYPED.get(option, "") + str(error).removeprefix(option)
     if isinstance(error, PolysemeError):
-        return (400 if isinstance(error, UsageError) else 500), str(error)
+        return 500, str(error)
     return 500, f"An unexpected {type(error).__name__}. The output of polyseme explore has the details."

@@ -32,7 +32,7 @@ class Layout:
 def load(identity: tuple[str, str, str]) -> Layout | None:
     """Return the latest layout of a lake's encoding, of whatever version; None if there is none that can be read."""
     file = _file(identity)
-    if file is None or not file.is_file():
+    if file is None:
         return None
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:

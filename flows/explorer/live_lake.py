@@ -9,17 +9,21 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from threading import Event, Lock
+from threading import Event, Lock, Semaphore
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from polyseme.flows.display.not_found import absence
 from polyseme.flows.display.output import head_of
+from polyseme.flows.explorer.page import BusyError
 from polyseme.flows.explorer.point_maps import OCCURRENCES, Maps, PointMap, Progress
 from polyseme.flows.lake_facts import Facts, lake_facts
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.meta import State
+from polyseme.storage.errors import PolysemeError, UnstoppableError, UsageError
 from polyseme.storage.lake import Lake
+from polyseme.storage.sql.access import only_reads
 from polyseme.tasks.analysis.senses import load_clustering
 from polyseme.tasks.sql.execution import Queries
 from polyseme.tasks.sql.functions import ModelFunctions
@@ -31,6 +35,8 @@ _RUNS = 5
 _FACTS_SECONDS = 5.0
 """How old facts may be: the last sign of life of a run, or a file that is gone, changes no version of the catalog."""
 _FIRST_PAGE_SECONDS = 2.0
+_MOST_TYPED = 4
+"""Typed queries that run or wait at once. Each holds one of some forty threads that pages are made in too."""
 
 
 class LiveLake:
@@ -41,6 +47,7 @@ class LiveLake:
         self._pages, self._typed = _Lane(lake, functions), _Lane(lake, functions)
         self._kept: OrderedDict[tuple[object, ...], pa.Table] = OrderedDict()
         self._keeping = Lock()
+        self._turns = Semaphore(_MOST_TYPED)
         self._maps = Maps()
         self._facts, self._facts_at, self._reading_facts = Facts(), float("-inf"), Lock()
         self._closed = Event()
@@ -55,16 +62,16 @@ class LiveLake:
         self._typed.close()
 
     @property
-    def version(self) -> int:
-        """The version of the catalog that pages show."""
-        return self._pages.use(lambda queries: queries.version)
+    def state(self) -> State:
+        """What tells the state of the lake that pages show from every other."""
+        return self._pages.use(lambda queries: queries.state)
 
     def warm_up(self) -> None:
         """Open the lake, and load what groups occurrences by sense, which takes longer than a page may.
 
         That waits until the first page is likely to have been shown: both want the same cores.
         """
-        _ = self.version
+        _ = self.state
         if not self._closed.wait(_FIRST_PAGE_SECONDS):
             load_clustering()
 
@@ -76,7 +83,7 @@ class LiveLake:
         """
 
         def answer(queries: Queries) -> pa.Table:
-            key = (queries.version, sql, where, *_hashable(parameters.items()))
+            key = (queries.state, sql, where, *_hashable(parameters.items()))
             if (known := self._remembered(key)) is not None:
                 return known
             if where:
@@ -93,13 +100,28 @@ class LiveLake:
         return found
 
     def run(self, sql: str, *, most: int) -> pa.Table:
-        """Return the first `most` rows of the last statement of some SQL that has rows; without columns if none has."""
+        """Return the first `most` rows of the last statement of some SQL that has rows; without columns if none has.
+
+        What it makes or changes ends with it: an address shows the same to whoever asks, whatever was asked before.
+        """
         found = [pa.table({})]
 
         def show(rows: pa.RecordBatchReader) -> None:
             found.append(head_of(rows, most))
 
-        self._typed.use(lambda queries: queries.run(sql, show, timeout=self._timeout))
+        def answer(queries: Queries) -> None:
+            queries.run(sql, show, timeout=self._timeout)
+
+        if not self._turns.acquire(blocking=False):
+            raise BusyError(f"{_MOST_TYPED} queries run or wait for their turn already. Try again in a while.")
+        try:
+            self._typed.use(answer, keeps=lambda: only_reads(sql))
+        except PolysemeError as error:
+            if type(error) is not PolysemeError:
+                raise
+            raise UsageError(str(error)) from error  # of what was typed, not of the lake
+        finally:
+            self._turns.release()
         return found[-1]
 
     def facts(self) -> Facts:
@@ -131,7 +153,7 @@ class LiveLake:
                 lambda queries: queries.table(OCCURRENCES, timeout=self._timeout, word=word, by_lemma=by_lemma)
             )
 
-        return self._maps.of_word((self.version, word, by_lemma), occurrences)
+        return self._maps.of_word((self.state, word, by_lemma), occurrences)
 
     def _remembered(self, key: tuple[object, ...]) -> pa.Table | None:
         with self._keeping:
@@ -156,25 +178,35 @@ class _Lane:
 
     _queries: Queries | None
 
-    def use(self, work: Callable[[Queries], T]) -> T:
+    def use(self, work: Callable[[Queries], T], keeps: Callable[[], bool] = lambda: True) -> T:
+        """Return what `work` returns. The next has a connection of its own, unless `work` `keeps` this as it was."""
         with self._lock:
-            return work(self._current())
+            try:
+                return work(self._current())
+            except UnstoppableError:
+                self._drop()  # whatever comes next would wait for it
+                raise
+            finally:
+                if not keeps():
+                    self._drop()
 
     def close(self) -> None:
         with self._lock:
-            if self._queries is not None:
-                self._queries.close()
-            self._queries = None
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._queries is not None:
+            self._queries.close()
+        self._queries = None
 
     def _current(self) -> Queries:
         if self._queries is not None and time.monotonic() - self._looked < _LOOK_AGAIN_SECONDS:
             return self._queries
         if self._queries is not None:
             with Catalog.open(self._lake) as catalog:
-                changed = catalog.version != self._queries.version
+                changed = catalog.state != self._queries.state
             if changed:
-                self._queries.close()
-                self._queries = None
+                self._drop()
         if self._queries is None:
             self._queries = Queries(self._lake, self._functions())
         self._looked = time.monotonic()

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from polyseme.flows.explorer.point_maps import PointMap, Progress
 from polyseme.flows.lake_facts import Facts
-from polyseme.storage.errors import UsageError
+from polyseme.storage.errors import PolysemeError, UsageError
 
 
 class Asked(Protocol):
@@ -55,6 +55,10 @@ MOST_DATA_ROWS = 100_000
 
 class AbsentError(UsageError):
     """Something that the lake does not have."""
+
+
+class BusyError(PolysemeError):
+    """Too much is asked at once; the same may be asked again later."""
 
 
 class Parameters:

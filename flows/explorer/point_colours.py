@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polyseme.flows.explorer.page import Asked
+from polyseme.flows.explorer.pages.facets import path_of
 from polyseme.flows.explorer.point_maps import Places, PointMap
 from polyseme.storage.errors import UsageError
 
@@ -57,8 +58,8 @@ def colour(lake: Asked, points: PointMap, by: str, *, word: str = "", by_lemma: 
         if len(points) > MOST_GROUPED:
             raise UsageError(f"Only words with up to {MOST_GROUPED:,} occurrences are coloured by sense.")
         return _by_sense(lake.ask(_SENSES, word=word, by_lemma=by_lemma), points)
-    if by.startswith("m.") and len(by) > 2 and '"' not in by:
-        return _by_kind(lake.ask(_METADATA, path=f'$."{by.removeprefix("m.")}"'), points)
+    if by.startswith("m.") and len(by) > 2:
+        return _by_kind(lake.ask(_METADATA, path=path_of(by.removeprefix("m."))), points)
     if by in _BY_DOCUMENT:
         return _by_kind(lake.ask(_BY_DOCUMENT[by]), points)
     raise UsageError(

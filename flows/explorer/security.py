@@ -11,10 +11,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 from hmac import compare_digest
-from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -85,8 +85,9 @@ class Guard:
         given = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         if "token" in given and compare_digest(given["token"].encode(), self._token.encode()):
             return self._admitted(scope)
-        held = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        if held is not None and compare_digest(held.value.encode(), self._token.encode()):
+        # Not by http.cookies: browsers send those of all ports of a host, and one that it does not like fails them all.
+        held = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        if compare_digest(held.encode(), self._token.encode()):
             return None
         return PlainTextResponse("This needs the token: open the whole address that the server printed.\n", 401)
 

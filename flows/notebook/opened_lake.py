@@ -21,6 +21,7 @@ import pyarrow as pa
 from polyseme.flows.notebook.lake_html import lake_html
 from polyseme.flows.notebook.results import Result, StoredDocument
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.meta import State
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.wording import many
@@ -102,10 +103,15 @@ class OpenedLake:
             return self._open().version
 
     @property
+    def _state(self) -> State:
+        with self._lock:
+            return self._open().state
+
+    @property
     def is_behind(self) -> bool:
         """Whether the lake has changed since: `refresh` shows how."""
         with Catalog.open(self._place) as catalog:
-            return catalog.version != self.version
+            return catalog.state != self._state
 
     @property
     def documents(self) -> Result:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from typing import TypeAlias
 from uuid import uuid4
 
 from sqlalchemy import Connection, delete, insert, inspect, select, update
@@ -37,6 +38,10 @@ _STORE_LOSS = "store_loss/"
 """Followed by an encoding's id, a slash and a table."""
 _BROKEN_PART = "broken_part/"
 """Followed by a part's path."""
+
+
+State: TypeAlias = tuple[str, int, str]
+"""What tells a state of a catalog from all others: the lake's id, the catalog's version and its epoch."""
 
 
 def exists(connection: Connection) -> bool:
@@ -85,6 +90,11 @@ def epoch(connection: Connection) -> str:
     """
     found = _get(connection, _EPOCH)
     return "" if found is None else origin(connection).text(found, "meta catalog_epoch", checks.TOKEN, "32 hex digits")
+
+
+def state(connection: Connection) -> State:
+    """Return what tells this state from every other: of this catalog, before a restore too, and of other lakes."""
+    return lake_id(connection), catalog_version(connection), epoch(connection)
 
 
 def raise_catalog_version(connection: Connection) -> None:

@@ -47,6 +47,11 @@ class Snapshot:
     with_every_word: frozenset[str] = frozenset()
 
     @property
+    def state(self) -> meta.State:
+        """What tells it from every other snapshot, of this lake and of others."""
+        return self.lake_id, self.catalog_version, self.epoch
+
+    @property
     def default(self) -> Encoding | None:
         """The encoding that the unsuffixed views show; None in a lake without encodings."""
         return next((e for e in self.encodings if e.encoding_id == self.default_encoding), None)

@@ -35,6 +35,12 @@ _RUNS_TEXT = frozenset({
 })  # fmt: skip
 _RUNS_TEXT_IF_CALLED = "query"
 """A function that runs the SQL in its argument, but also a likely name for a column."""
+_READING = frozenset({duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN})
+_WRITING = frozenset({
+    "alter", "analyze", "attach", "begin", "call", "comment", "copy", "create", "deallocate", "delete", "detach",
+    "drop", "execute", "insert", "into", "load", "merge", "pragma", "prepare", "reset", "set", "truncate", "update",
+    "use",
+})  # fmt: skip
 _SPACE = re.compile("[\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]")
 """Characters between words for DuckDB but parts of words for its tokenizer, and others that nobody sees."""
 _SIZE = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B", re.IGNORECASE)
@@ -102,6 +108,19 @@ def refuse_writes(sql: str, access: Access = READ_ONLY) -> None:
             refused = False
         if refused:
             raise UsageError(_refusal(word))
+
+
+def only_reads(sql: str) -> bool:
+    """Return whether SQL leaves a connection as it finds it: in doubt it does not, and what does not parse does.
+
+    A SELECT may write in its WITH clause, and EXPLAIN ANALYZE runs what it explains, so words are looked at as well.
+    """
+    try:
+        kinds = {statement.type for statement in duckdb.extract_statements(sql)}
+    except duckdb.Error:
+        return True
+    words = {word for kind, word in _tokens(sql) if kind == duckdb.token_type.keyword}
+    return kinds <= _READING and not words & _WRITING
 
 
 def lock_down(

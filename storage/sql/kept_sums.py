@@ -71,12 +71,15 @@ def hidden_rows(snapshot: Snapshot, encoding: Encoding) -> Hidden:
 def load(snapshot: Snapshot, encoding: Encoding, *, by_lemma: bool) -> Sums | None:
     """Return the sums that are kept of an encoding, of whatever state; None if there are none that can be read."""
     file = _file(snapshot, encoding.encoding_id, by_lemma=by_lemma)
-    if file is None or not file.is_file():
+    if file is None:
         return None
     try:
-        with pa.memory_map(str(file)) as mapped, pa.ipc.open_file(mapped) as opened:
-            return _read(opened.read_all(), encoding.spec.width)
-    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError, AttributeError):
+        # Not mapped, and checked as a whole: of a damaged file Arrow would read what is behind the end of its buffers.
+        with pa.OSFile(str(file)) as kept, pa.ipc.open_file(kept) as opened:
+            table = opened.read_all()
+        table.validate(full=True)
+        return _read(table, encoding.spec.width)
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError, AttributeError, OverflowError):
         return None
 
 
@@ -109,11 +112,12 @@ def forget_gone(snapshot: Snapshot) -> None:
             file = _file(snapshot, encoding.encoding_id, by_lemma=by_lemma)
             if kept is not None and file is not None and _holds_nothing_gone(kept, snapshot, encoding):
                 current.add(file)
-    for file in folder.parent.glob("*.arrow"):
-        if file.name.startswith(f"{snapshot.lake_id}-") and file not in current:
-            with suppress(OSError):
-                file.unlink()
-    remove_given_up(folder.parent)
+    with suppress(OSError):  # a folder of somebody else
+        for file in folder.parent.glob("*.arrow"):
+            if file.name.startswith(f"{snapshot.lake_id}-") and file not in current:
+                with suppress(OSError):
+                    file.unlink()
+        remove_given_up(folder.parent)
 
 
 def _holds_nothing_gone(kept: Sums, snapshot: Snapshot, encoding: Encoding) -> bool:

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.meta import State
 from polyseme.storage.errors import LakeError, PolysemeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.absent_columns import absent_column, in_our_words
@@ -52,6 +53,11 @@ class Queries:
     def version(self) -> int:
         """The version of the catalog that is shown."""
         return self._snapshot.catalog_version
+
+    @property
+    def state(self) -> State:
+        """What tells the state that is shown from every other, as `Catalog.state` does."""
+        return self._snapshot.state
 
     @property
     def has_every_word(self) -> bool:

@@ -43,9 +43,10 @@ def load(lake: Asked, parameters: Parameters) -> Content:
     page = parameters.number("page", max(at, 0) // A_PAGE + 1, least=1)
     first = A_PAGE * (page - 1)
     (row,) = documents.to_pylist()
+    steps = lake.ask(_STEPS, id=doc_id)
     tables = {
         "sentences": sentences,
-        "steps": lake.ask(_STEPS, id=doc_id),
+        "steps": steps,
         "document": documents,
         "alike": _alike(lake, doc_id),
     }
@@ -53,18 +54,18 @@ def load(lake: Asked, parameters: Parameters) -> Content:
         row["title"] or doc_id,
         tables,
         {"document": row, "page": page, "pages": -(-sentences.num_rows // A_PAGE),
-         "shown": list(_shown(row["text"], tables["steps"].slice(first, A_PAGE), sentences.slice(first, A_PAGE))),
+         "shown": list(_shown(row["text"], steps.slice(max(first - 1, 0), A_PAGE), sentences.slice(first, A_PAGE))),
          "at": at, "has_surprisal": sentences["surprisal"].null_count < sentences.num_rows},
     )  # fmt: skip
 
 
 def _shown(text: str, steps: pa.Table, sentences: pa.Table) -> Iterator[dict[str, Any]]:
-    """Yield sentences with the text between them: `gap` stands before a sentence, `step` is that to the next one."""
+    """Yield sentences with the text between them: `gap` stands before a sentence, `step` is that to it."""
     found = {step["sentence_index"]: step for step in steps.to_pylist()}
     end = None
     for sentence in sentences.to_pylist():
         gap = "" if end is None else text[end : sentence["char_start"]]
-        yield {**sentence, "gap": gap, "step": found.get(sentence["sentence_index"])}
+        yield {**sentence, "gap": gap, "step": found.get(sentence["sentence_index"] - 1)}
         end = sentence["char_end"]
 
 

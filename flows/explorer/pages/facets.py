@@ -11,11 +11,12 @@ _MOST_VALUES = 12
 _MOST_KINDS = 60
 _KEYS = f"""
 WITH key AS (SELECT unnest(json_keys(metadata)) AS key, metadata FROM documents WHERE metadata IS NOT NULL)
-SELECT key, count(DISTINCT metadata->>('$."' || key || '"')) AS kinds, count(*) AS documents FROM key
-WHERE NOT contains(key, '"') GROUP BY key HAVING kinds BETWEEN 2 AND {_MOST_KINDS}
+SELECT key, count(DISTINCT metadata->>('/' || replace(replace(key, '~', '~0'), '/', '~1'))) AS kinds,
+       count(*) AS documents
+FROM key WHERE key <> '' GROUP BY key HAVING kinds BETWEEN 2 AND {_MOST_KINDS}
 ORDER BY documents DESC, key LIMIT 6"""
 _VALUES = f"""
-SELECT $key AS key, metadata->>('$."' || $key || '"') AS value, count(*) AS documents FROM documents
+SELECT $key AS key, metadata->>$path AS value, count(*) AS documents FROM documents
 GROUP BY value HAVING value IS NOT NULL ORDER BY documents DESC, value LIMIT {_MOST_VALUES}"""
 
 
@@ -25,13 +26,17 @@ def keys(lake: Asked) -> list[str]:
 
 
 def path_of(key: str) -> str:
-    """Return where a key of the metadata is found, as DuckDB's JSON functions take it."""
-    return f'$."{key}"'
+    """Return where a key of the metadata is found, as DuckDB's JSON functions take it.
+
+    As a JSON pointer (RFC 6901), which every key has: a path such as `$."genre"` is none if the key is empty or has a
+    backslash or quotes in it.
+    """
+    return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
 def facets(lake: Asked) -> dict[str, list[dict[str, Any]]]:
     """Return the keys, each with its most frequent values and how many documents have them."""
-    return {key: lake.rows(_VALUES, key=key) for key in keys(lake)}
+    return {key: lake.rows(_VALUES, key=key, path=path_of(key)) for key in keys(lake)}
 
 
 def chosen(values: dict[str, str]) -> tuple[str, dict[str, str]]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from io import BytesIO, StringIO
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow.parquet as pq
@@ -17,7 +21,9 @@ from polyseme.flows.cli import main
 from polyseme.flows.explorer.app import application
 from polyseme.flows.explorer.live_lake import LiveLake
 from polyseme.flows.explorer.pages.all_pages import PAGES
+from polyseme.flows.explorer.pages.compare import suggested_conditions
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
 from polyseme.tasks.engine_config import EngineConfig
@@ -101,6 +107,17 @@ def test_the_curve_of_a_document_has_every_step(explorer: TestClient) -> None:
     assert [step["sentence_index"] for step in steps] == [0, 1]
     curve = charts(explorer.get("/document?id=money").text)[0]
     assert [step["margin"] for step in curve] == [step["margin"] for step in steps]
+
+
+def test_the_first_sentence_of_a_later_page_has_its_step(explorer: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def margins(page: int) -> list[str]:
+        return re.findall('data-margin="([^"]*)"', explorer.get(f"/document?id=money&page={page}").text)
+
+    whole = margins(1)
+    monkeypatch.setattr("polyseme.flows.explorer.pages.document.A_PAGE", 2)
+    assert [*margins(1), *margins(2)] == whole
+    assert whole[0] == ""
+    assert all(whole[1:])
 
 
 def test_a_word_is_shown_with_its_senses_its_places_and_how_often(explorer: TestClient) -> None:
@@ -204,6 +221,26 @@ def test_the_heading_of_a_column_of_numbers_stands_above_them(explorer: TestClie
     assert page.count('<td class="n">') == 2
 
 
+@pytest.mark.parametrize("key", ["", "a\\", 'q"q', "*", "a.b", "a/b", "~1", "$", "[0]", "n\x00l", "#"])
+def test_any_key_of_the_metadata_can_be_narrowed_by(tmp_path: Path, key: str) -> None:
+    values = ("old", "new") * 3
+    documents = [
+        replace(document, metadata=json.dumps({"year": year, key: value}))
+        for document, value, year in zip(embedded_lakes.documents(), values, range(6), strict=True)
+    ]
+    with LiveLake(embedded_lakes.make(tmp_path / "lake", documents), ModelFunctions) as live:
+        client = TestClient(application(live, title="Keys"))
+        for place in ("/documents", "/map", "/compare", "/drift", "/word?w=bank"):
+            assert client.get(place).status_code == 200
+        narrowed = client.get("/documents.json", params={f"m.{key}": "new"}).json()["documents"]
+        assert {found["doc_id"] for found in narrowed} == {"canal", "money", "safe"}
+        if key:
+            frequency = client.get("/word.json", params={"w": "bank", "by": key, "table": "frequency"}).json()
+            assert {row["value"] for row in frequency["frequency"]} == set(values)
+            (condition,) = (shown for name, shown in suggested_conditions(live).items() if name.startswith(f"{key}: "))
+            assert client.get("/compare", params={"a": condition}).status_code == 200
+
+
 def test_facets_and_conditions_narrow_the_documents(explorer: TestClient) -> None:
     def found(query: str) -> set[str]:
         return {row["doc_id"] for row in explorer.get(f"/documents.json?{query}").json()["documents"]}
@@ -244,10 +281,10 @@ def test_the_nearest_sentences_do_not_have_the_sentence_itself(explorer: TestCli
         ("/compare?encoding=polyseme_mini&other=none", 404, "no encoding"),
         ("/documents?page=0", 400, "page has to be"),
         ("/documents?sort=upwards", 400, "one of title"),
-        ("/documents?where=nothing+here", 400, "condition"),
-        ("/sql?q=SELECT+nothing", 500, "nothing"),
+        ("/documents?where=nothing+here", 400, "The condition takes a SQL condition"),
+        ("/sql?q=SELECT+nothing", 400, "nothing"),
         ("/sql?q=COPY+documents+TO+'/tmp/x'", 400, "not allowed"),
-        ("/sql?q=SELECT+*+FROM+read_text('/etc/passwd')", 500, "Permission"),
+        ("/sql?q=SELECT+*+FROM+read_text('/etc/passwd')", 400, "Permission"),
     ],
 )
 def test_what_is_wrong_is_said_on_a_page_and_in_data(explorer: TestClient, place: str, code: int, says: str) -> None:
@@ -268,8 +305,51 @@ def test_sql_shows_some_rows_and_gives_all(explorer: TestClient) -> None:
     assert [row["i_2"] for row in rows] == list(range(1500))
 
 
+@pytest.mark.parametrize("query", [
+    "DROP VIEW sentences", "CREATE OR REPLACE VIEW sentences AS SELECT 1 AS i", "BEGIN; SELECT 1 // 'x'", "BEGIN",
+    "CREATE SCHEMA other; USE other", "CREATE OR REPLACE MACRO senses(w) AS TABLE SELECT 1", "SELECT", "COMMIT",
+    "ATTACH ':memory:' AS more", "SET timezone = 'Asia/Tokyo'", "BEGIN; DROP VIEW sentences; COMMIT",
+])  # fmt: skip
+def test_sql_changes_nothing_for_whoever_asks_next(explorer: TestClient, query: str) -> None:
+    seen = """SELECT (SELECT count(*) FROM sentences) AS sentences, (SELECT count(*) FROM senses('bank')) AS senses,
+        current_schema() AS here, current_setting('timezone') AS zone, (SELECT count(*) FROM duckdb_databases()) AS n"""
+    before = explorer.get("/sql.json", params={"q": seen}).json()
+    assert before["rows"][0]["senses"] > 0
+    explorer.get("/sql.json", params={"q": query})
+    assert explorer.get("/sql.json", params={"q": seen}).json() == before
+
+
+def test_sql_that_takes_long_keeps_no_page_from_being_shown(shown_lake: Lake) -> None:
+    endless = "SELECT count(*) FROM range(100000000000) AS a(i), range(1000) AS b WHERE a.i % 7 = 3"
+    with LiveLake(shown_lake, ModelFunctions, timeout=2) as live, ThreadPoolExecutor(50) as threads:
+        client = TestClient(application(live, title="Busy"))
+        waiting = [threads.submit(client.get, "/sql.json", params={"q": endless}) for _ in range(50)]
+        done, _ = wait(waiting, return_when="FIRST_COMPLETED")
+        refused = done.pop().result()
+        assert (refused.status_code, "Try again" in refused.json()["error"]) == (503, True)
+        assert client.get("/runs").status_code == 200
+        assert sum("Try again" not in one.result().text for one in waiting) <= 8
+
+
 def test_a_statement_without_rows_says_so(explorer: TestClient) -> None:
     assert "no rows" in Reading(explorer.get("/sql", params={"q": "CREATE TEMP TABLE mine AS SELECT 1"}).text).text
+
+
+def test_another_lake_at_the_same_place_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was made anew counts the same versions again."""
+    monkeypatch.setattr("polyseme.flows.explorer.live_lake._LOOK_AGAIN_SECONDS", 0.0)
+    documents = embedded_lakes.documents()
+    lake = embedded_lakes.make(tmp_path / "lake", documents[:2])
+    with LiveLake(lake, ModelFunctions) as live:
+        count = "SELECT count(*) AS n FROM documents"
+        assert live.rows(count) == [{"n": 2}]
+        before = live.state
+        shutil.rmtree(tmp_path / "lake")
+        with pytest.raises(LakeError, match="no lake"):
+            live.rows(count)
+        embedded_lakes.make(tmp_path / "lake", documents)
+        assert live.rows(count) == [{"n": 6}]
+        assert (live.state[1], live.state != before) == (before[1], True)
 
 
 def test_pages_follow_the_lake(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]

@@ -103,6 +103,18 @@ def test_static_files_do_not_lead_elsewhere(explorer: TestClient) -> None:
         assert explorer.get(place).status_code == 404
 
 
+def test_an_answer_to_what_nobody_foresaw_says_it_too(live: LiveLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*given: object, **named: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(live, "ask", breaks)
+    explorer = TestClient(application(live, title="Lake"), base_url=BASE, raise_server_exceptions=False)
+    answer = explorer.get("/documents")
+    assert answer.status_code == 500
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "private, no-cache"
+
+
 def test_with_a_token_only_who_has_it_may_look(live: LiveLake) -> None:
     def client() -> TestClient:
         return TestClient(application(live, title="Lake", token="secret-token"), base_url=BASE)
@@ -119,6 +131,16 @@ def test_with_a_token_only_who_has_it_may_look(live: LiveLake) -> None:
     assert guest.get("/word?w=bank").status_code == 200
     elsewhere = client().get(f"{BASE}//evil.example/?token=secret-token", follow_redirects=False)
     assert elsewhere.headers["location"] == "/evil.example/"
+
+
+@pytest.mark.parametrize(
+    "other", ["a/b=1", "a,b=1", "expires=x", '{"a":1}', "flag", 'x="y z', "n=[1, 2]", "=1", "a[b]=1"]
+)
+def test_cookies_of_other_servers_on_the_same_host_keep_nobody_out(live: LiveLake, other: str) -> None:
+    client = TestClient(application(live, title="Lake", token="t"), base_url=BASE)
+    for cookies in (f"{other}; polyseme-explorer=t", f"polyseme-explorer=t; {other}"):
+        assert client.get("/static/explorer.js", headers={"Cookie": cookies}).status_code == 200
+    assert client.get("/static/explorer.js", headers={"Cookie": other}).status_code == 401
 
 
 def test_pages_that_other_machines_reach_have_no_names_to_refuse(live: LiveLake) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -127,6 +128,18 @@ def test_the_lake_is_shown_as_it_was_opened_until_it_is_refreshed(tmp_path: Path
     with pytest.raises(UsageError, match="was closed"):
         len(lake.documents)
     assert before.arrow().num_rows == 1
+
+
+def test_another_lake_at_the_same_place_is_a_change(tmp_path: Path) -> None:
+    """One that was made anew counts the same versions again."""
+    root = tmp_path / "lake"
+    embedded_lakes.make(root, embedded_lakes.documents({"one": "The bank."}))
+    with polyseme.open(root) as lake:
+        assert not lake.is_behind
+        shutil.rmtree(root)
+        embedded_lakes.make(root, embedded_lakes.documents({"one": "A heron."}))
+        assert lake.is_behind
+        assert not lake.refresh().is_behind
 
 
 def test_it_reads_only_and_errors_are_those_of_elsewhere(lake: OpenedLake, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from polyseme.storage.maintenance.compaction import CompactionPolicy, compact
 from polyseme.storage.maintenance.vacuum import vacuum
 from polyseme.storage.sql.centroids import WordCentroids, read_centroids
 from polyseme.storage.sql.connection import connect
+from polyseme.storage.sql.kept_sums import forget_gone, load
 from tests import lakes
 
 SPEC = lakes.make_spec()
@@ -141,6 +142,15 @@ def test_a_file_that_is_broken_is_as_none(filled: Catalog, cache: Path, damage: 
     assert_current(filled, read(filled)[0])
 
 
+def test_a_byte_that_is_wrong_ends_no_process(filled: Catalog, cache: Path) -> None:
+    (file,) = cache.iterdir()
+    whole, snapshot = file.read_bytes(), filled.snapshot()
+    (encoding,) = snapshot.encodings
+    for at in range(0, len(whole), 3):
+        file.write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
+        load(snapshot, encoding, by_lemma=False)  # what it finds may be wrong, it may not raise or crash
+
+
 def test_a_file_that_is_half_written_is_not_read_and_goes_after_a_day(filled: Catalog, cache: Path) -> None:
     (file,) = cache.iterdir()
     half = file.with_name("tmpabc.new")
@@ -160,14 +170,17 @@ def test_only_this_user_can_read_the_file(filled: Catalog, cache: Path) -> None:
     assert (file.stat().st_mode & 0o777, cache.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
+@pytest.mark.parametrize("folder", ["in the way", "long" * 100])
 def test_where_nothing_can_be_written_answers_are_the_same(
-    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
+    """As in a container whose home is another user's: `Path.is_file` raises for what may not be looked at."""
     (tmp_path / "in the way").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "in the way"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / folder))
     lakes.commit(catalog, SPEC, TEXTS)
     assert_current(catalog, read(catalog)[0])
     assert read(catalog)[1] == 1
+    forget_gone(catalog.snapshot())
 
 
 def test_a_small_lake_leaves_no_file(catalog: Catalog, cache: Path) -> None:
