@@ -83,6 +83,10 @@ _COMMANDS = {
     "vacuum": ("polyseme.flows.commands.maintain:vacuum", "Remove files that are no longer needed."),
     "verify": ("polyseme.flows.commands.maintain:verify", "Check every part, and that parts and catalog agree."),
     "publish": ("polyseme.flows.commands.maintain:publish", "Rebuild catalog.duckdb, which any DuckDB can read."),
+    "drop-encoding": (
+        "polyseme.flows.commands.drop_encoding:drop_encoding",
+        "Remove one encoding of the lake, with all its vectors.",
+    ),
     "backup": ("polyseme.flows.commands.backup:backup", "Copy the lake to another place while it is in use."),
     "tokens": ("polyseme.flows.commands.model:tokens", "Show the WordPiece tokens of a text."),
     "nsp": ("polyseme.flows.commands.model:nsp", "Score whether one sentence follows another."),

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 from polyseme.storage.database import (
     commits,
     dead_runs,
+    dropped_encodings,
     encodings,
     held_back,
     meta,
@@ -224,6 +225,7 @@ class Catalog:
                 return
             # Within the transaction: vacuum also removes files within one, so none can go between this and the commit.
             self._require_files(result.parts)
+            dropped_encodings.require_kept(connection, result.shard.encoding_id)
             commits.commit(connection, result, at=_now(), longest=self.longest_key)
             runs.add_committed(connection, result.shard.run_id, result.counts)
             meta.raise_catalog_version(connection)
@@ -249,6 +251,16 @@ class Catalog:
         """Choose the encoding that the unsuffixed views show. Raises UsageError for a name that is not registered."""
         with self.writing() as connection:
             encodings.choose_default(connection, name)
+            meta.raise_catalog_version(connection)
+
+    def drop_encoding(self, name: str) -> None:
+        """Forget an encoding with all its documents, and retire its parts: vacuum removes their files.
+
+        Raises UsageError for a name that is not registered and for the default encoding, PolysemeError if a run that
+        encodes into it goes on.
+        """
+        with self.writing() as connection:
+            dropped_encodings.drop(connection, name, at=_now())
             meta.raise_catalog_version(connection)
 
     def delete_documents(self, encoding_id: str, doc_ids: Sequence[str], *, version: int) -> int:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from polyseme.storage import checks
 from polyseme.storage.database import meta
@@ -43,12 +43,15 @@ class Encoding:
 
 
 def read_encodings(connection: Connection) -> tuple[Encoding, ...]:
-    """Return every encoding, oldest first. Raises LakeError for a value that no encoding has."""
+    """Return every encoding but those that were dropped, oldest first.
+
+    Raises LakeError for a value that no encoding has.
+    """
     e = encodings.c
     losses, stored = meta.precision_losses(connection), meta.store_losses(connection)
     centres = meta.centres(connection)
     rows = connection.execute(select(e.encoding_id, e.name, e.spec, e.created_at).order_by(e.created_at, e.name))
-    origin = meta.origin(connection)
+    origin, dropped = meta.origin(connection), meta.dropped(connection)
     found = tuple(
         Encoding(
             encoding_id=origin.text(encoding_id, "encodings.encoding_id", checks.ENCODING_ID, "16 hex digits"),
@@ -60,6 +63,7 @@ def read_encodings(connection: Connection) -> tuple[Encoding, ...]:
             losses=stored.get(encoding_id, {}),
         )
         for encoding_id, name, spec, created_at in rows
+        if encoding_id not in dropped
     )
     for encoding in found:
         checks.require_centres(origin, encoding.spec, encoding.centres)
@@ -83,15 +87,18 @@ def register(
     if name in known:
         raise UsageError(f"The name {name!r} belongs to encoding {known[name]}. Choose another.")
     chosen = check_name(name) if name else encoding_name(spec, taken=known)
-    connection.execute(
-        insert(encodings).values(
-            encoding_id=spec.encoding_id,
-            name=chosen,
-            spec=json.dumps(spec.stated(), sort_keys=True),
-            width=spec.width,
-            created_at=at,
-        )
-    )
+    row = {
+        "encoding_id": spec.encoding_id,
+        "name": chosen,
+        "spec": json.dumps(spec.stated(), sort_keys=True),
+        "width": spec.width,
+        "created_at": at,
+    }
+    if spec.encoding_id in meta.dropped(connection):
+        connection.execute(update(encodings).where(encodings.c.encoding_id == spec.encoding_id).values(row))
+        meta.forget_dropped(connection, spec.encoding_id)
+    else:
+        connection.execute(insert(encodings).values(row))
     checks.require_centres(meta.origin(connection), spec, centres)
     if centres:
         meta.record_centres(connection, spec.encoding_id, centres)

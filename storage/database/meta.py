@@ -36,6 +36,8 @@ _CENTRES = "centres/"
 """Followed by an encoding's id, of which some vectors are stored as bits."""
 _STORE_LOSS = "store_loss/"
 """Followed by an encoding's id, a slash and a table."""
+_DROPPED = "dropped_encoding/"
+"""Followed by an encoding's id; the value is when."""
 _BROKEN_PART = "broken_part/"
 """Followed by a part's path."""
 
@@ -200,6 +202,26 @@ def record_store_loss(connection: Connection, encoding_id: str, table: str, loss
         return False
     _put(connection, f"{_STORE_LOSS}{encoding_id}/{table}", json.dumps(asdict(loss), sort_keys=True))
     return True
+
+
+def dropped(connection: Connection) -> frozenset[str]:
+    """Return the ids of encodings that were dropped, and not made anew since."""
+    query = select(meta.c.key).where(meta.c.key.startswith(_DROPPED, autoescape=True))
+    return frozenset(key.removeprefix(_DROPPED) for key in connection.scalars(query))
+
+
+def record_dropped(connection: Connection, encoding_id: str, *, at: str) -> None:
+    """Record that an encoding was dropped, and forget what was measured of it."""
+    _put(connection, _DROPPED + encoding_id, at)
+    lost = (meta.c.key == _PRECISION_LOSS + encoding_id) | meta.c.key.startswith(
+        f"{_STORE_LOSS}{encoding_id}/", autoescape=True
+    )
+    connection.execute(delete(meta).where(lost))
+
+
+def forget_dropped(connection: Connection, encoding_id: str) -> None:
+    """Record that a dropped encoding is made anew."""
+    connection.execute(delete(meta).where(meta.c.key == _DROPPED + encoding_id))
 
 
 def broken_parts(connection: Connection) -> frozenset[str]:

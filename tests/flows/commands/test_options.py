@@ -51,6 +51,7 @@ DIFFERENT = {
     "--timeout": "report asks several queries",
     "--word": "a filter of search; the subject of senses",
     "--words": "to store, to draw, or whether to search for words",
+    "--yes": "vacuum removes unknown files too; drop-encoding removes the encoding",
 }
 """Options of one name that mean different things, and why."""
 EVERY_FLAG_OF_EMBED = """
