@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from polyseme.storage.errors import UsageError
+from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.records import Store
 
 Halves = npt.NDArray[np.float16]
@@ -150,7 +150,15 @@ class Layout:
         return None if self.centre is None else {_CENTRE: self.centre.to_text().encode()}
 
     def pack(self, vectors: Halves) -> tuple[Codes, Halves | None]:
-        """Return what to store of vectors `(rows, width)`: the codes `(rows, values)`, and the scales of int8."""
+        """Return what to store of vectors `(rows, width)`: the codes `(rows, values)`, and the scales of int8.
+
+        Raises PolysemeError for vectors with NaN, which only float16 can store.
+        """
+        if self.tier != "float16" and np.isnan(vectors).any():
+            raise PolysemeError(
+                f"The model made a vector with NaN in it, which {self.tier} cannot store. Look for the text with "
+                "--store float16, or choose another model."
+            )
         if self.tier == "int8":
             return _with_scales(vectors)
         if self.tier == "binary":
@@ -209,20 +217,28 @@ class Layouts:
 def _with_scales(vectors: Halves) -> tuple[npt.NDArray[np.int8], Halves]:
     """Return codes and scales: of each vector the least scale that its greatest number allows."""
     numbers = vectors.astype(np.float32)
-    codes, scales = _quantised(numbers)
+    scales = _least_scales(numbers)
+    codes = _codes(numbers, scales)
     while True:
-        # What is read may allow a smaller scale than the numbers did: storing it again must change nothing.
-        read = codes * scales[:, None]
-        again, smaller = _quantised(read)
+        # What is read may allow a smaller scale than the numbers did: storing it again must change nothing. The codes
+        # are made of the numbers again, and not of what is read, which would round them twice.
+        smaller = _least_scales(codes * scales[:, None])
         changed = np.flatnonzero(smaller != scales)
         if not len(changed):
             return codes.astype(np.int8), scales.astype(np.float16)
-        codes[changed], scales[changed] = again[changed], smaller[changed]
+        scales[changed] = smaller[changed]
+        codes[changed] = _codes(numbers[changed], scales[changed])
 
 
-def _quantised(numbers: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _least_scales(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     most = np.abs(numbers).max(1, initial=0)
     mantissa, exponent = np.frexp(most / np.float32(_MOST))
     scales = np.ldexp(np.ceil(mantissa * _STEPS) / np.float32(_STEPS), exponent)
-    scales = np.clip(np.ceil(scales / _LEAST_SCALE) * _LEAST_SCALE, _LEAST_SCALE, _GREATEST_SCALE).astype(np.float32)
-    return np.clip(np.rint(numbers / scales[:, None]), -_MOST, _MOST), scales
+    scales = np.ceil(scales / _LEAST_SCALE) * _LEAST_SCALE
+    least: npt.NDArray[np.float32] = np.clip(scales, _LEAST_SCALE, _GREATEST_SCALE).astype(np.float32)
+    return least
+
+
+def _codes(numbers: npt.NDArray[np.float32], scales: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    codes: npt.NDArray[np.float32] = np.clip(np.rint(numbers / scales[:, None]), -_MOST, _MOST)
+    return codes

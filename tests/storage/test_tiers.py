@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from polyseme.storage.errors import UsageError
+from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.tiers import Centre, Layout, Layouts, parse_store, tier_of, zero_centres
 from tests.lakes import make_spec
 
@@ -44,8 +44,17 @@ def test_a_code_and_its_scale_multiply_to_a_float16_exactly(vectors: np.ndarray)
     assert (exact.astype(np.float16) == exact).all()
     most = np.abs(vectors.astype(np.float64)).max(1, initial=0)
     # Above 127 times the greatest scale there are only 480 more.
-    bound = np.maximum(0.75 * most / 127 * 1.125, 2.0**-24) + (most > 127 * 512) * 480
+    bound = (most / 127 * 1.125 + 2.0**-24) / 2 + (most > 127 * 512) * 480
     assert (np.abs(exact - vectors) <= bound[:, None]).all()
+
+
+@pytest.mark.parametrize("tier", ["int8", "binary"])
+def test_what_is_no_number_is_refused_and_not_stored_as_one(tier: str) -> None:
+    vectors = np.ones((2, WIDTH), np.float16)
+    stored = layout(tier, vectors)
+    vectors[1, 3] = np.nan
+    with pytest.raises(PolysemeError, match=f"NaN in it, which {tier} cannot store"):
+        stored.pack(vectors)
 
 
 @given(vectors=arrays.arrays(np.float16, (5, WIDTH), elements=st.floats(-4, 4, width=16)))
