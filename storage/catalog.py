@@ -155,8 +155,10 @@ class Catalog:
                 meta.raise_catalog_version(connection)
 
     def encoding(self, encoding_id: str) -> Encoding:
-        """Return the encoding of that id. Raises KeyError if there is none."""
-        return {encoding.encoding_id: encoding for encoding in self.encodings()}[encoding_id]
+        """Return the encoding of that id. Raises PolysemeError if it was dropped."""
+        with self.reading() as connection:
+            dropped_encodings.require_kept(connection, encoding_id)
+            return next(e for e in encodings.read_encodings(connection) if e.encoding_id == encoding_id)
 
     def begin_run(self, run_id: str, encoding_id: str, sources: Sequence[str], flow_run_id: str | None = None) -> int:
         """Record a run and return its ordinal, greater than any before. Raises PolysemeError if `run_id` is taken."""

@@ -77,7 +77,8 @@ def merged_rows(
 ) -> MergedRows:
     """Merge parts of one table, read from `files`, with vectors as they are stored.
 
-    Raises PolysemeError if one is not in order or lacks rows."""
+    Raises PolysemeError if one is not in order or lacks rows.
+    """
     table = parts[0].table
     keys = pa.concat_tables(
         [_read(files[part.path], [*SORT_KEYS[table], "version"]) for part in parts], promote_options="none"

@@ -119,5 +119,7 @@ def test_a_run_that_was_taken_for_dead_commits_nothing_to_a_dropped_encoding(two
     two.drop_encoding("pair")
     with pytest.raises(PolysemeError, match="was dropped meanwhile"):
         two.commit_shard(made)
+    with pytest.raises(PolysemeError, match="was dropped meanwhile"):
+        two.encoding(OTHER.encoding_id)
     with two.reading() as connection:
         assert part_rows.live_parts(connection, encoding_id=OTHER.encoding_id) == []
