@@ -1,7 +1,7 @@
 """How long the map of a lake's sentences takes to make, and how far those that are near on it are alike.
 
     python -m benchmarks.map_quality --lake lake
-    python -m benchmarks.map_quality --lake big-lake --sample 0    # of benchmarks/nearest_speed.py: times alone
+    python -m benchmarks.map_quality --lake big-lake --sample 0    # of benchmarks/search_scale.py: times alone
 
 Trustworthiness (Venna and Kaski 2001, ten neighbours by cosine) of a random sample: of its places on the map, of its
 first two principal components, and of a t-SNE of the sample alone, which no other sentence could join.

@@ -13,8 +13,8 @@ import numpy as np
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
+from polyseme.storage.search.unit_vectors import Floats, unit_rows
 from polyseme.storage.sql.centroids import read_centroids
-from polyseme.storage.sql.nearest import Floats, unit_rows
 from polyseme.storage.sql.selection import find_encoding
 
 _ENDINGS = ("s", "ed", "ing")

@@ -33,7 +33,7 @@ LEFT JOIN sentences AS before ON before.doc_id = hit.doc_id AND before.sentence_
 LEFT JOIN sentences AS after ON after.doc_id = hit.doc_id AND after.sentence_index = hit.sentence_index + 1
 ORDER BY hit.{measure} DESC, hit.doc_id, hit.sentence_index"""
 _FOUND: dict[Mode, tuple[str, str]] = {
-    "vector": ("similarity", "nearest($text, k := $k, docs := {docs})"),
+    "vector": ("similarity", "nearest($text, k := $k, docs := {docs}, exact := {exact})"),
     "text": ("score", "bm25($text, k := $k, docs := {docs})"),
     "hybrid": ("score", "hybrid($text, k := $k, docs := {docs})"),
 }
@@ -77,6 +77,7 @@ def search(
     word: str | None = None,
     by_lemma: ByLemma = False,
     words: Annotated[bool, Parameter(negative="")] = False,
+    exact: Annotated[bool, Parameter(negative="")] = False,
     timeout: Timeout = None,
     memory: Memory = None,
     spill: Spill = None,
@@ -111,6 +112,9 @@ def search(
         Find occurrences of any word instead of sentences, which reads the vectors of all words. With --word those whose
         use is most similar to that word of TEXT: "We walked along the stream." --word stream --words. A word alone has
         no context and finds little.
+    exact
+        Compare the vectors of all sentences. Without it an index finds those worth comparing, which misses one of some
+        hundred; fewer than 20,000 sentences are all compared anyway.
     """
     from polyseme.storage.sql.access import Access
     from polyseme.tasks.sql.execution import Queries
@@ -121,6 +125,8 @@ def search(
         raise UsageError("--by-lemma finds the forms of one word: name it with --word, and leave --words out.")
     if mode != "vector" and (word is not None or words):
         raise UsageError(f"--mode {mode} finds sentences. Leave --word and --words out.")
+    if exact and (mode != "vector" or word is not None or words):
+        raise UsageError("--exact is for sentences by their vectors. Leave --mode, --word and --words out.")
     form = result.form
     docs = "['*']" if where is None else "(SELECT coalesce(list(doc_id), []) FROM selected_documents)"
     parameters: dict[str, object] = {"text": text, "k": k}
@@ -133,7 +139,8 @@ def search(
             _require_word(queries, text, word)
         if word is None and not words:
             measure, rows = _FOUND[mode]
-            query = _SENTENCES.format(measure=measure, found=rows.format(docs=docs))
+            found = rows.format(docs=docs, exact="true" if exact else "false")
+            query = _SENTENCES.format(measure=measure, found=found)
         else:
             question = "embed_word($text, $word)" if word else _QUESTION
             rows = "occurrences($word)" if word and not words else _READABLE

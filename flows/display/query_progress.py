@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+from polyseme.storage.search.index import Progress
 from polyseme.storage.wording import many
 from polyseme.tasks.sql.execution import Queries
 
@@ -64,8 +65,9 @@ class QueryProgress:
             self._began, self._paused = time.monotonic(), False
 
 
-def progress_line(seconds: float, percent: float | None, tokens: int) -> str:
+def progress_line(seconds: float, percent: float | None, tokens: int, indexed: Progress | None = None) -> str:
     """Return what is known of a query: `12 s, 43 % of its rows, 3,204 tokens encoded (Ctrl-C stops it)`."""
     rows = [] if percent is None else [f"{percent:.0f} % of its rows"]
     encoded = [f"{many(tokens, 'tokens')} encoded"] if tokens else []
-    return f"{', '.join([f'{seconds:.0f} s', *rows, *encoded])} (Ctrl-C stops it)"
+    vectors = [f"{indexed.done:,} of {indexed.rows:,} vectors indexed, once"] if indexed else []
+    return f"{', '.join([f'{seconds:.0f} s', *rows, *encoded, *vectors])} (Ctrl-C stops it)"

@@ -23,8 +23,8 @@ FUNCTIONS: tuple[tuple[str, str], ...] = (
     ),
     ("order_score(vectors) -> DOUBLE", "standard deviations by which neighbours are more alike than in a random order"),
     ("array_cosine_similarity(a, b) -> FLOAT", "cosine similarity of two vectors, -1 to 1 (DuckDB's)"),
-    ("FROM nearest(text, k := 10, docs := ['*'])", "the stored sentences nearest to a text"),
-    ("FROM nearest_to(vector, k := 10, docs := ['*'])", "the stored sentences nearest to a vector"),
+    ("FROM nearest(text, k := 10, docs := ['*'], exact := false)", "the stored sentences nearest to a text"),
+    ("FROM nearest_to(vector, k := 10, docs := ['*'], exact := false)", "the stored sentences nearest to a vector"),
     ("word_key(word)", "what a word is looked up by"),
     ("word_keys(text)", "the keys of the words of a text"),
     (

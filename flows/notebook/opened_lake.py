@@ -50,7 +50,7 @@ SELECT c.*, b.depth, b.gain, b.is_break FROM coherence AS c
 JOIN breaks($doc_id) AS b USING (doc_id, sentence_index)
 WHERE c.doc_id = $doc_id ORDER BY sentence_index"""
 _NEAREST = """
-SELECT hit.*, s.embedding FROM {macro}($question{cast}, k := $k, docs := {docs}) AS hit
+SELECT hit.*, s.embedding FROM {macro}($question{cast}, k := $k, docs := {docs}, exact := {exact}) AS hit
 JOIN sentences AS s USING (doc_id, sentence_index)
 ORDER BY hit.similarity DESC, doc_id, sentence_index"""
 _SELECTED = "selected_documents"
@@ -166,15 +166,21 @@ class OpenedLake:
         self._require_document(doc_id)
         return self._result(_COHERENCE, doc_id=doc_id)
 
-    def nearest(self, question: str | Sequence[float] | Floats, k: int = 10, *, where: str | None = None) -> Result:
+    def nearest(
+        self, question: str | Sequence[float] | Floats, k: int = 10, *, where: str | None = None, exact: bool = False
+    ) -> Result:
         """Return the `k` sentences nearest to a text or a vector, best first, among documents that meet `where`.
 
-        `where` is a SQL condition on `documents`. Its result raises UsageError if it is not one, or if k is below 1.
+        `where` is a SQL condition on `documents`; with `exact` no index is used. Its result raises UsageError if the
+        condition is not one, or if k is below 1.
         """
         docs = "['*']" if where is None else f"(SELECT coalesce(list(doc_id), []) FROM {_SELECTED})"
         is_text = isinstance(question, str)
         sql = _NEAREST.format(
-            macro="nearest" if is_text else "nearest_to", cast="" if is_text else "::FLOAT[]", docs=docs
+            macro="nearest" if is_text else "nearest_to",
+            cast="" if is_text else "::FLOAT[]",
+            docs=docs,
+            exact="true" if exact else "false",
         )
         asked = question if is_text else np.asarray(question, np.float32).tolist()
 

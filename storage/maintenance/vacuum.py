@@ -19,6 +19,7 @@ from polyseme.storage.database import deletions, part_rows, read_files, runs
 from polyseme.storage.errors import UsageError
 from polyseme.storage.files.protocol import FileInfo
 from polyseme.storage.schemas import TABLES
+from polyseme.storage.search import index
 from polyseme.storage.sql import kept_sums
 from polyseme.storage.sql.publish import publish
 
@@ -82,8 +83,8 @@ def vacuum(
     """Remove what `find_leftovers` finds, unknown parts only if `unknown`. Return what was found.
 
     Documents that were deleted before the grace period cannot be restored from now on: the next compaction drops their
-    rows, and a vacuum after it the files that had them. Sums of word vectors that this user keeps of documents that are
-    gone are removed too. `progress` is called with the number of files just removed.
+    rows, and a vacuum after it the files that had them. What this user's cache folder has of documents that are gone is
+    removed too. `progress` is called with the number of files just removed.
     """
     # The published file may still name retired parts: publish first, so that new readers get one without them.
     publish(catalog)
@@ -103,7 +104,9 @@ def vacuum(
             known = part_rows.known_paths(connection, some)
             files.remove([path for path in some if path not in known])
         progress(len(some))
-    kept_sums.forget_gone(catalog.snapshot())
+    snapshot = catalog.snapshot()
+    kept_sums.forget_gone(snapshot)
+    index.forget_gone(snapshot, catalog.lake)
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polyseme.storage.parquet.vector_column import RowNumbers, VectorColumn
+from polyseme.storage.parquet.vector_column import RowNumbers, Run, VectorColumn
 from polyseme.storage.tiers import SCALE, Halves, Layout
 
 
@@ -22,6 +22,10 @@ class PartVectors:
         self._file = file
         self.layout = Layout.of_file(file.schema_arrow, width)
         self._codes = VectorColumn(file, raw, "embedding", self.layout.values, self.layout.dtype)
+
+    def ranges(self) -> list[Run]:
+        """Return where rows lie as ranges of bytes that are float16 as they are: none in the other tiers."""
+        return self._codes.ranges() if self.layout.tier == "float16" else []
 
     def rows(self, numbers: RowNumbers) -> Halves:
         """Return `(len(numbers), width)`: the vectors of these rows, in the order given."""

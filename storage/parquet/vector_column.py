@@ -25,8 +25,8 @@ _READ_WHOLE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """Rows that lie one after another in the file: the first of them in its row group, how many, and where."""
+class Run:
+    """Rows that lie one after another in the file: the first of them, how many, and where in bytes."""
 
     first: int
     rows: int
@@ -43,7 +43,15 @@ class VectorColumn:
         self._dtype = np.dtype(dtype)
         rows = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
         self._ends = np.cumsum(np.array(rows, np.int64))
-        self._runs: dict[int, list[_Run] | Values] = {}
+        self._runs: dict[int, list[Run] | Values] = {}
+
+    def ranges(self) -> list[Run]:
+        """Return where rows lie as plain ranges of bytes, numbered within the file: all rows, or only some, or none."""
+        found: list[Run] = []
+        for group, end in enumerate(self._ends.tolist()):
+            first = end - self._file.metadata.row_group(group).num_rows
+            found += [Run(first + run.first, run.rows, run.at) for run in self._layout(group) or ()]
+        return found
 
     def rows(self, numbers: RowNumbers) -> Values:
         """Return `(len(numbers), width)`: the vectors of these rows of the file, in the order given.
@@ -83,13 +91,13 @@ class VectorColumn:
             raise OSError("the file ends within its vectors")
         return np.frombuffer(data, self._dtype.newbyteorder("<")).reshape(rows, self._width)
 
-    def _layout(self, group: int) -> list[_Run] | None:
+    def _layout(self, group: int) -> list[Run] | None:
         """Return where the rows of a row group lie; None if they are not plain ranges of bytes."""
         described = self._file.metadata.row_group(group)
         column = next(c for i in range(described.num_columns) if _is_of(c := described.column(i), self._name))
         if column.compression != "UNCOMPRESSED" or column.physical_type != "FIXED_LEN_BYTE_ARRAY":
             return None
-        runs: list[_Run] = []
+        runs: list[Run] = []
         values = 0
         for page in pages(self._raw, ColumnChunk(column.num_values, column.data_page_offset)):
             size = page.values * self._dtype.itemsize
@@ -97,7 +105,7 @@ class VectorColumn:
             if not plain or size > page.bytes or values % self._width or page.values % self._width:
                 return None
             rows = page.values // self._width
-            runs.append(_Run(values // self._width, rows, page.at + page.bytes - size))
+            runs.append(Run(values // self._width, rows, page.at + page.bytes - size))
             values += page.values
         return runs if values == described.num_rows * self._width else None
 

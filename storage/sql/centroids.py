@@ -20,10 +20,10 @@ from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
 from polyseme.storage.parquet.vector_sums import Change, Wanted, changes
+from polyseme.storage.search.unit_vectors import Floats, unit_rows
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.kept_sums import AT_LEAST, Sums, hidden_rows, live_parts, load, save
 from polyseme.storage.sql.literals import quote_name
-from polyseme.storage.sql.nearest import Floats, unit_rows
 from polyseme.storage.sql.views import explained, unreadable
 from polyseme.storage.word_keys import word_key
 

@@ -7,8 +7,7 @@ a limit in bytes; a larger lake is streamed from its parts at every query, slowe
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import duckdb
@@ -20,16 +19,16 @@ import pyarrow.compute as pc
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
+from polyseme.storage.search.unit_vectors import Floats, cosines, unit_rows
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.literals import quote_name
 from polyseme.storage.sql.views import explained
 
-Floats = npt.NDArray[np.float32]
-
 CACHE_BYTES = 2 * 2**30
 """Default limit of the vectors cached in memory: 1.4 million sentences of 384 dimensions."""
 _ROWS_A_BLOCK = 65_536
-_SHARED_LIMIT = 2
+_ROUNDED = 1e-6
+"""How far a matrix product may be from a sum of each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,11 @@ class _Block:
     sentence_index: npt.NDArray[np.int32]
     unit: Floats
 
+    def rows_of(self, docs: pa.Array) -> npt.NDArray[np.int64]:
+        """Return the rows of these documents."""
+        named = pc.is_in(self.doc_id.dictionary, value_set=docs).to_numpy(zero_copy_only=False)
+        return np.flatnonzero(named[self.doc_id.indices.to_numpy()])
+
 
 class SentenceVectors:
     """The live sentence vectors of one encoding at one catalog version. Safe to share between threads."""
@@ -66,18 +70,22 @@ class SentenceVectors:
         version = f"{self._snapshot.catalog_version} {self._snapshot.epoch}"
         return self._snapshot.lake_id, self._encoding.encoding_id, version
 
-    def nearest(self, vector: Floats, k: int, *, docs: Collection[str] | None = None) -> list[Neighbour]:
-        """Return the `k` sentences nearest to `vector` `(width,)`, best first; ties by document and sentence.
+    def nearest(
+        self, vectors: Floats, k: int, *, docs: pa.Array | None = None, check: Callable[[], None] = lambda: None
+    ) -> list[list[Neighbour]]:
+        """Return, for each of some vectors `(questions, width)`, the `k` sentences nearest to it, best first.
 
-        `docs` limits the search to these documents. A vector of zeros has no neighbours.
+        Ties are by document and sentence. `docs` limits the search to these documents. A vector of zeros has no
+        neighbours. `check` is called often, and raises to stop.
         """
-        unit = unit_rows(vector[None])[0]
-        if k < 1 or not unit.any():
-            return []
-        wanted = None if docs is None else pa.array(sorted(docs), pa.string())
-        best: list[Neighbour] = []
-        for block in self._blocks():
-            best = sorted([*best, *_best(block, unit, k, wanted)], key=_rank)[:k]
+        unit = unit_rows(vectors)
+        asked = np.flatnonzero(unit.any(1)).tolist() if k > 0 else []
+        best: list[list[Neighbour]] = [[] for _ in unit]
+        for block in self._blocks() if asked else ():
+            check()
+            rows = None if docs is None else block.rows_of(docs)
+            for i in asked:
+                best[i] = sorted([*best[i], *_best(block, unit[i], k, rows)], key=rank)[:k]
         return best
 
     def keys(self) -> Iterable[tuple[pa.DictionaryArray, npt.NDArray[np.int32]]]:
@@ -136,51 +144,22 @@ class SentenceVectors:
                 yield _Block(batch.column("doc_id").dictionary_encode(), index, unit_rows(vectors))
 
 
-def unit_rows(vectors: Floats) -> Floats:
-    """Return vectors `(rows, width)` scaled to length 1; a vector whose length is 0 becomes zeros."""
-    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
-    scales = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
-    unit: Floats = (vectors * scales).astype(np.float32, copy=False)
-    return unit
-
-
-_shared: OrderedDict[tuple[str, str, str, str, int], SentenceVectors] = OrderedDict()
-_shared_lock = threading.Lock()
-
-
-def shared_vectors(
-    snapshot: Snapshot, lake: Lake, encoding: Encoding, *, cache_bytes: int = CACHE_BYTES
-) -> SentenceVectors:
-    """Return this process's vectors of a lake's encoding: read once per catalog version; the oldest are dropped."""
-    version = f"{snapshot.catalog_version} {snapshot.epoch}"
-    key = (str(lake.root), snapshot.lake_id, encoding.encoding_id, version, cache_bytes)
-    with _shared_lock:
-        if key not in _shared:
-            # Older versions of the same vectors go first: they are not needed again.
-            for old in [other for other in _shared if other[:3] == key[:3]]:
-                del _shared[old]
-            while len(_shared) >= _SHARED_LIMIT:
-                _shared.popitem(last=False)
-            _shared[key] = SentenceVectors(snapshot, lake, encoding, cache_bytes=cache_bytes)
-        return _shared[key]
-
-
-def _best(block: _Block, unit: Floats, k: int, docs: pa.Array | None) -> list[Neighbour]:
+def _best(block: _Block, unit: Floats, k: int, rows: npt.NDArray[np.int64] | None) -> list[Neighbour]:
     scores = block.unit @ unit
-    rows = np.arange(len(scores))
-    if docs is not None:
-        named = pc.is_in(block.doc_id.dictionary, value_set=docs).to_numpy(zero_copy_only=False)
-        rows = np.flatnonzero(named[block.doc_id.indices.to_numpy()])
+    if rows is None:
+        rows = np.arange(len(scores))
+    else:
         scores = scores[rows]
     if len(rows) > k:
         # All that equal the k-th stay, so that ties are broken by rank and not by the end of a block.
         least = np.partition(scores, len(scores) - k)[len(scores) - k]
-        keep = np.flatnonzero(scores >= least)
-        rows, scores = rows[keep], scores[keep]
+        rows = rows[scores >= least - _ROUNDED]
+    scores = cosines(block.unit[rows], unit)
     names = block.doc_id.take(pa.array(rows)).to_pylist()
     found = zip(names, block.sentence_index[rows].tolist(), scores.tolist(), strict=True)
-    return sorted((Neighbour(*row) for row in found), key=_rank)[:k]
+    return sorted((Neighbour(*row) for row in found), key=rank)[:k]
 
 
-def _rank(neighbour: Neighbour) -> tuple[float, str, int]:
+def rank(neighbour: Neighbour) -> tuple[float, str, int]:
+    """Return what neighbours are sorted by: the most similar first, ties by document and sentence."""
     return -neighbour.similarity, neighbour.doc_id, neighbour.sentence_index

@@ -19,6 +19,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.meta import State
 from polyseme.storage.errors import LakeError, PolysemeError
 from polyseme.storage.lake import Lake
+from polyseme.storage.search.index import Progress
 from polyseme.storage.sql.absent_columns import absent_column, in_our_words
 from polyseme.storage.sql.access import READ_ONLY, SPILL, Access, refuse_writes
 from polyseme.storage.sql.conditions import first_line, matching, valued
@@ -128,20 +129,22 @@ class Queries:
 
     def sentence_vectors(self) -> SentenceVectors | None:
         """Return the sentence vectors of the default encoding; None if the lake has none."""
-        return self._functions.vectors(self._snapshot, self._lake, self._snapshot.default)
+        found = self._functions.search(self._snapshot, self._lake, self._snapshot.default)
+        return None if found is None else found.exact
 
     def select(self, name: str, where: str) -> None:
         """Make a view of the documents that meet a user's condition. Raises UsageError if it is not one."""
         self._supervised(lambda: matching(self.connection.view("documents"), where).create_view(name), None, first_line)
 
     @property
-    def progress(self) -> tuple[float | None, int]:
-        """How far the query is that runs now: percent of its rows, None if not known, and tokens encoded for it.
+    def progress(self) -> tuple[float | None, int, Progress | None]:
+        """How far the query is that runs now: percent of its rows, None if not known, tokens encoded for it, and the
+        index of vectors that it makes, None for none.
 
         For another thread than the query's. Rows do not tell of the time that Python functions take.
         """
         percent = self.connection.query_progress()
-        return percent if percent >= 0 else None, self._functions.tokens
+        return percent if percent >= 0 else None, self._functions.tokens, self._functions.indexed
 
     def value(self, name: str, by: str) -> None:
         """Make a view of the `value` that a user's expression has of each `doc_id`. Raises UsageError for no such."""

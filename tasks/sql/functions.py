@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import wraps
-from itertools import starmap
-from typing import Any, TypeAlias
 from weakref import WeakSet
 
 import duckdb
@@ -27,28 +25,28 @@ from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Device
-from polyseme.storage.sql.centroids import NearWord, WordCentroids, shared_centroids
-from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, shared_vectors
+from polyseme.storage.search.index import Progress
+from polyseme.storage.sql.centroids import WordCentroids, shared_centroids
+from polyseme.storage.sql.indexed_nearest import Caller
+from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour
 from polyseme.storage.sql.placed_vectors import PlacedVectors
 from polyseme.storage.sql.row_places import has_places
+from polyseme.storage.sql.sentence_search import SentenceSearch, shared_search
 from polyseme.tasks.arrays import Floats
 from polyseme.tasks.engine import Cancelled
-from polyseme.tasks.inference.cache import AnswerCache
 from polyseme.tasks.inference.cached import CachedModel, at_least_one
 from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.sql.aggregates import Function, sql_type, vector_functions
+from polyseme.tasks.sql.columns import Column, rows_of, structs
 from polyseme.tasks.sql.drift_functions import drift_functions
 from polyseme.tasks.sql.macros import macros
+from polyseme.tasks.sql.nearest_functions import search_functions
 from polyseme.tasks.sql.retrieval_macros import retrieval_macros
 from polyseme.tasks.sql.vocabulary_drift import Question, WordDrift, vocabulary_drift
 
-Column: TypeAlias = pa.ChunkedArray
-_QUESTIONS = 256
 _CANDIDATES = {"mask": pa.int32(), "rank": pa.int32(), "token": pa.string(), "probability": pa.float64(),
                "text": pa.string()}  # fmt: skip
 _SURPRISALS = {"token": pa.string(), "char_start": pa.int32(), "char_end": pa.int32(), "surprisal": pa.float64()}
-_NEAR_WORDS = {"word": pa.string(), "occurrences": pa.int64(), "similarity": pa.float64()}
-_NEIGHBOURS = {"doc_id": pa.string(), "sentence_index": pa.int32(), "similarity": pa.float64()}
 
 
 def install(con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
@@ -64,7 +62,7 @@ class ModelFunctions:
 
     `model` is the current location of the checkpoint, `cache_bytes` the memory for vectors of sentences. `failure` is
     the last error that a function raised: DuckDB passes on only its text. `tokens` counts those that the model ran
-    since `go_on`.
+    since `go_on`; `indexed` is how far an index of vectors is that is being made, else None.
     """
 
     needs_no_rows = reads_places = True
@@ -77,6 +75,7 @@ class ModelFunctions:
         self._loader.submit(int)  # a thread has the rights of the one that starts it, so not later
         self.failure: PolysemeError | None = None
         self.tokens = 0
+        self.indexed: Progress | None = None
 
     def stop(self) -> None:
         """Make running functions fail after their batch, and later ones immediately, until `go_on`."""
@@ -88,11 +87,11 @@ class ModelFunctions:
     def go_on(self) -> None:
         """Allow functions to run again after `stop`."""
         self._stop.clear()
-        self.tokens = 0
+        self.tokens, self.indexed = 0, None
 
-    def vectors(self, snapshot: Snapshot, lake: Lake, encoding: Encoding | None) -> SentenceVectors | None:
-        """Return the sentence vectors of an encoding, which all that uses them here shares."""
-        return shared_vectors(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
+    def search(self, snapshot: Snapshot, lake: Lake, encoding: Encoding | None) -> SentenceSearch | None:
+        """Return the search over the sentences of an encoding, which all that uses it here shares."""
+        return shared_search(snapshot, lake, encoding, cache_bytes=self._cache_bytes) if encoding else None
 
     def __call__(self, con: duckdb.DuckDBPyConnection, snapshot: Snapshot, lake: Lake) -> None:
         placed = has_places(con)
@@ -116,8 +115,14 @@ class ModelFunctions:
         )
         width = spec.width if spec else find(self._model or EMBEDDED).width
 
-        def vectors() -> SentenceVectors | None:
-            return self.vectors(snapshot, lake, encoding)
+        def nearest(vectors: Floats, k: int, docs: pa.Array | None, *, exact: bool) -> list[list[Neighbour]]:
+            found = self.search(snapshot, lake, encoding)
+            caller = Caller(self._check, self._unconfined, self._report)
+            return (
+                [[] for _ in vectors]
+                if found is None
+                else found.nearest(vectors, k, docs=docs, exact=exact, caller=caller)
+            )
 
         def vocabulary(question: Question) -> list[WordDrift]:
             if encoding is None:
@@ -141,7 +146,7 @@ class ModelFunctions:
         parts = PlacedVectors(snapshot, lake, encoding) if encoding else None
         of_vectors = [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
-            _nearest(vectors, width), _nearest_words(centroids, width), _stored_vectors(parts, width, self._check),
+            *search_functions(nearest, centroids, width), _stored_vectors(parts, width, self._check),
         ]  # fmt: skip
         for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
             function = self._keeping_failure(body)
@@ -156,6 +161,9 @@ class ModelFunctions:
 
     def _count(self, tokens: int) -> None:
         self.tokens += tokens
+
+    def _report(self, progress: Progress) -> None:
+        self.indexed = progress if progress.done < progress.rows else None
 
     def _check(self) -> None:
         if self._stop.is_set():
@@ -180,57 +188,28 @@ def _of_texts(cached: CachedModel, width: int) -> Iterator[Function]:
     text, vector = "VARCHAR", f"FLOAT[{width}]"
 
     def nsp(first: Column, second: Column, field: str) -> pa.Array:
-        found = cached.follows(_rows(first, second))
+        found = cached.follows(rows_of(first, second))
         return pa.array([a and getattr(a, field) for a in found], pa.float64())
 
     def fill(texts: Column, counts: Column) -> pa.Array:
-        found = cached.masks([q and (q[0], at_least_one(q[1])) for q in _rows(texts, counts)])
-        return _structs(found, _CANDIDATES)
+        found = cached.masks([q and (q[0], at_least_one(q[1])) for q in rows_of(texts, counts)])
+        return structs(found, _CANDIDATES)
 
     def likelihoods(texts: Column, variants: Column) -> pa.Array:
-        found = cached.surprisals(_rows(texts, variants))
+        found = cached.surprisals(rows_of(texts, variants))
         return pa.array([None if row is None else -sum(t.surprisal for t in row) for row in found], pa.float64())
 
     def surprisals(texts: Column, variants: Column) -> pa.Array:
-        return _structs(cached.surprisals(_rows(texts, variants)), _SURPRISALS)
+        return structs(cached.surprisals(rows_of(texts, variants)), _SURPRISALS)
 
     yield "text_likelihood", likelihoods, [text, text], "DOUBLE"
     yield "token_surprisals", surprisals, [text, text], sql_type(_SURPRISALS)
     yield "embed", lambda t: _vector_array(cached.vectors(t.to_pylist()), width), [text], vector
-    yield "embed_word", lambda t, w: _vector_array(cached.word_vectors(_rows(t, w)), width), [text, text], vector
+    yield "embed_word", lambda t, w: _vector_array(cached.word_vectors(rows_of(t, w)), width), [text, text], vector
     yield "nsp", lambda a, b: nsp(a, b, "probability"), [text, text], "DOUBLE"
     yield "nsp_margin", lambda a, b: nsp(a, b, "margin"), [text, text], "DOUBLE"
     yield "wordpiece", lambda t: pa.array(cached.pieces(t.to_pylist()), pa.list_(pa.string())), [text], "VARCHAR[]"
     yield "mask_candidates", fill, [text, "BIGINT"], sql_type(_CANDIDATES)
-
-
-def _nearest(vectors: Callable[[], SentenceVectors | None], width: int) -> Function:
-    # DuckDB folds a constant call several times while planning.
-    cache: AnswerCache[tuple[bytes, int, tuple[str, ...] | None], list[Neighbour]] = AnswerCache(_QUESTIONS)
-
-    def body(wanted: Column, counts: Column, docs: Column) -> pa.Array:
-        rows = zip(*(column.to_pylist() for column in (wanted, counts, docs)), strict=True)
-        questions = [None if None in row else _question(row[0], at_least_one(row[1]), row[2]) for row in rows]
-        return _structs(cache.ask(questions, lambda new: list(starmap(nearest, new))), _NEIGHBOURS)
-
-    def nearest(vector: bytes, k: int, docs: tuple[str, ...] | None) -> list[Neighbour]:
-        stored = vectors()
-        return stored.nearest(np.frombuffer(vector, np.float32), k, docs=docs) if stored else []
-
-    return "nearest_rows", body, [f"FLOAT[{width}]", "BIGINT", "VARCHAR[]"], sql_type(_NEIGHBOURS)
-
-
-def _nearest_words(centroids: Callable[[int, bool], WordCentroids | None], width: int) -> Function:
-    def body(vectors: Column, counts: Column, least: Column, lemmas: Column, but: Column) -> pa.Array:
-        return _structs([None if row is None else words(*row) for row in _rows(vectors, counts, least, lemmas, but)],
-                        _NEAR_WORDS)  # fmt: skip
-
-    def words(vector: list[float], k: int, at_least: int, by_lemma: bool, but: list[str]) -> list[NearWord]:
-        found = centroids(at_least, by_lemma)
-        return found.nearest(np.array(vector, np.float32), at_least_one(k), but=set(but)) if found else []
-
-    types = [f"FLOAT[{width}]", "BIGINT", "BIGINT", "BOOLEAN", "VARCHAR[]"]
-    return "nearest_words", body, types, sql_type(_NEAR_WORDS)
 
 
 def _stored_vectors(parts: PlacedVectors | None, width: int, check: Callable[[], None]) -> Function:
@@ -242,25 +221,8 @@ def _stored_vectors(parts: PlacedVectors | None, width: int, check: Callable[[],
     return "stored_vectors", body, ["VARCHAR", "BIGINT"], f"FLOAT[{width}]"
 
 
-def _question(vector: list[float], k: int, docs: list[str | None]) -> tuple[bytes, int, tuple[str, ...] | None]:
-    # A subquery that finds no document has a list of NULL, which must not mean all documents.
-    of = None if docs == ["*"] else tuple(doc for doc in docs if doc is not None)
-    return np.array(vector, np.float32).tobytes(), k, of
-
-
-def _rows(*columns: Column) -> list[Any]:
-    """Return the columns' rows as tuples; None for a row with a NULL in it."""
-    return [None if None in row else row for row in zip(*(c.to_pylist() for c in columns), strict=True)]
-
-
 def _vector_array(vectors: Sequence[Floats | None], width: int) -> pa.Array:
     zero = np.zeros(width, np.float32)
     flat = np.concatenate([zero if v is None else v for v in vectors]) if len(vectors) else zero[:0]
     missing = pa.array([v is None for v in vectors], pa.bool_())
     return pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), width, mask=missing)
-
-
-def _structs(rows: Sequence[Sequence[object] | None], fields: dict[str, pa.DataType]) -> pa.Array:
-    """Return lists of records as Arrow; the records' attributes are the fields."""
-    plain = [row and [{name: getattr(record, name) for name in fields} for record in row] for row in rows]
-    return pa.array(plain, pa.list_(pa.struct(list(fields.items()))))

@@ -22,11 +22,14 @@ def macros(suffix: str, width: int, *, has_older: bool, placed: bool) -> list[st
 
 
 def _nearest_to(suffix: str, width: int) -> str:
-    """The stored sentences nearest to a vector. `docs` is a list of documents to search, `['*']` for all."""
+    """The stored sentences nearest to a vector. `docs` is a list of documents to search, `['*']` for all.
+
+    With `exact` every vector is compared; without, those that an index finds.
+    """
     return f"""
-CREATE MACRO "nearest_to{suffix}"(vector, k := 10, docs := ['*']) AS TABLE
+CREATE MACRO "nearest_to{suffix}"(vector, k := 10, docs := ['*'], exact := false) AS TABLE
 SELECT hit.similarity, s.doc_id, d.title, s.sentence_index, s.text
-FROM (SELECT unnest("nearest_rows{suffix}"(vector::FLOAT[{width}], k, docs), recursive := true)) AS hit
+FROM (SELECT unnest("nearest_rows{suffix}"(vector::FLOAT[{width}], k, docs, exact), recursive := true)) AS hit
 JOIN "sentences{suffix}" AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence_index
 JOIN "documents{suffix}" AS d ON d.doc_id = hit.doc_id
 ORDER BY hit.similarity DESC, s.doc_id, s.sentence_index"""
@@ -35,8 +38,8 @@ ORDER BY hit.similarity DESC, s.doc_id, s.sentence_index"""
 def _nearest(suffix: str) -> str:
     """The stored sentences nearest to a text."""
     return f"""
-CREATE MACRO "nearest{suffix}"(text, k := 10, docs := ['*']) AS TABLE
-FROM "nearest_to{suffix}"("embed{suffix}"(text), k := k, docs := docs)"""
+CREATE MACRO "nearest{suffix}"(text, k := 10, docs := ['*'], exact := false) AS TABLE
+FROM "nearest_to{suffix}"("embed{suffix}"(text), k := k, docs := docs, exact := exact)"""
 
 
 def _fill_mask(suffix: str) -> str:

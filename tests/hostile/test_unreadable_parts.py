@@ -45,7 +45,7 @@ def test_the_nearest_sentences_are_refused_in_words(spoiled: Lake) -> None:
     assert snapshot.default is not None
     vectors = SentenceVectors(snapshot, spoiled, snapshot.default)
     with pytest.raises(LakeError, match="polyseme verify"):
-        vectors.nearest(np.ones(SPEC.width, np.float32), 1)
+        vectors.nearest(np.ones((1, SPEC.width), np.float32), 1)
 
 
 def test_verify_names_what_cannot_be_read(spoiled: Lake) -> None:

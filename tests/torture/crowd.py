@@ -1,4 +1,4 @@
-"""Crowd: writers, a compactor, a vacuum, backups and readers on one lake at the same time, and a check of what is left.
+"""Crowd: writers, maintenance, backups, readers and searchers on one lake at once, and a check of what is left.
 
     python -m tests.torture.crowd [--writers 4] [--commits 100] [--mutant M]
 
@@ -28,6 +28,7 @@ from polyseme.storage.maintenance.backup import backup, restore
 from tests.torture import scenario
 from tests.torture.crowd_mutants import CROWD_MUTANTS
 from tests.torture.crowd_processes import SHOWN, back_up, contents, faults, keep_house, read, write
+from tests.torture.crowd_searchers import search
 
 
 def run(writers: int, count: int, mutant: str) -> dict[str, Any]:
@@ -39,7 +40,11 @@ def run(writers: int, count: int, mutant: str) -> dict[str, Any]:
     context = multiprocessing.get_context("spawn")
     over = context.Event()
     housekeepers = [context.Process(target=keep_house, args=(root, over, w, mutant)) for w in ("compact", "vacuum")]
-    readers = [context.Process(target=read, args=(root, over, 0))]
+    os.environ["XDG_CACHE_HOME"] = str(place / "cache")
+    readers = [
+        context.Process(target=read, args=(root, over, 0)),
+        *(context.Process(target=search, args=(root, over, n, mutant)) for n in range(2)),
+    ]
     keeper = context.Process(target=back_up, args=(root, over))
     working = [context.Process(target=write, args=(root, n, count, mutant, writers - 1)) for n in range(writers)]
     for process in (*housekeepers, keeper, *readers, *working):
@@ -58,10 +63,8 @@ def run(writers: int, count: int, mutant: str) -> dict[str, Any]:
         bad += [f"restored: {line}" for line in _compare(_restored(root), [a for a in acked if "doc" in a])]
     except Exception as error:
         bad.append(f"the lake cannot be read: {type(error).__name__}: {error}")
-    asked = (
-        json.loads((place / "reader-0").read_text()) if (place / "reader-0").exists() else {"queries": 0, "errors": []}
-    )
-    bad += [f"a reader: {error}" for error in asked["errors"]]
+    asked, *searched = (_told(place / name) for name in ("reader-0", "searcher-0", "searcher-1"))
+    bad += [f"a reader: {error}" for told in (asked, *searched) for error in told["errors"]]
     backups = json.loads((place / "backups").read_text()) if (place / "backups").exists() else {"made": 0, "errors": []}
     bad += [f"a backup: {error}" for error in backups["errors"]]
     figures = {
@@ -76,6 +79,7 @@ def run(writers: int, count: int, mutant: str) -> dict[str, Any]:
         "merges_of_writers": dict(Counter(outcome for a in acked for outcome in a.get("merged", ()))),
         "files_vacuumed": _int(place / "house-vacuum"),
         "reader_queries": asked["queries"],
+        "searches": sum(told["queries"] for told in searched),
         "backups": backups["made"],
         "violations": len(bad),
         "first": [line[:300] for line in bad[:SHOWN]],
@@ -109,6 +113,12 @@ def _compare(lake: Lake, acked: list[dict[str, Any]]) -> list[str]:
         *faults(lake), *found[1],
         *(f"{d}: the lake has {found[0].get(d)!r}, acknowledged was {expected.get(d)!r}" for d in differ),
     ]  # fmt: skip
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """Return what a reader says of its queries."""
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"queries": 0, "errors": []}
+    return found
 
 
 def _int(path: Path) -> int:

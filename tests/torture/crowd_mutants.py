@@ -10,8 +10,9 @@ from polyseme.storage import catalog
 from polyseme.storage.database import commits, part_rows, redescribing
 from polyseme.storage.maintenance import compaction
 from polyseme.storage.records import Part
+from polyseme.storage.search import candidates
 
-CROWD_MUTANTS = ("none", "no-fence", "no-key", "no-check", "forgetful", "no-text", "no-live")
+CROWD_MUTANTS = ("none", "no-fence", "no-key", "no-check", "forgetful", "no-text", "no-live", "stale-index")
 
 
 def mutate(name: str) -> None:
@@ -28,6 +29,9 @@ def mutate(name: str) -> None:
     elif name == "no-text":
         # Describe a document anew although another writer has changed its text.
         redescribing.keeps_rows = lambda stored, document: True  # type: ignore[assignment]
+    elif name == "stale-index":
+        # Search what is in the index, whatever of it is live.
+        candidates._live = lambda *of: None
     elif name == "no-live":
         merge_what_was_merged()
 

@@ -64,7 +64,7 @@ def test_writers_maintenance_and_readers_do_not_disturb_each_other() -> None:
     assert found["backups"] > 1
     # Two of the writers were stopped across a vacuum, found their parts gone and wrote them again.
     assert found["refused_after_a_vacuum_and_retried"] > 0
-    assert min(found["merges"], found["files_vacuumed"], found["reader_queries"]) > 0
+    assert min(found["merges"], found["files_vacuumed"], found["reader_queries"], found["searches"]) > 0
     # Documents were described anew, and writers merged small parts after their commits.
     assert min(found["descriptions"], found["merges_of_writers"]["merged"]) > 0
 
@@ -125,7 +125,7 @@ def test_damage_reveals_a_missing_hash_check_and_a_missing_mark(mutant: str) -> 
     assert figures("damage", "--count", "4", "--mutant", mutant)["violations"] > 0
 
 
-@pytest.mark.parametrize("mutant", ["no-fence", "no-key", "no-check", "forgetful", "no-text", "no-live"])
+@pytest.mark.parametrize("mutant", ["no-fence", "no-key", "no-check", "forgetful", "no-text", "no-live", "stale-index"])
 def test_a_crowd_reveals_which_safeguard_is_missing(mutant: str) -> None:
     assert figures("crowd", "--writers", "3", "--commits", "8", "--mutant", mutant)["violations"] > 0
 

@@ -98,6 +98,7 @@ def test_a_parquet_file_holds_one_table(capfdbinary: pytest.CaptureFixture[bytes
         (["sql", "SELECT count(*) FROM range(1000000000000) a", "--timeout", "0.3"], 1, "No answer within 0.3 seconds"),
         (["sql", "FROM range(1000000000000)", "--format", "csv", "--timeout", "0.3"], 1, "No answer within 0.3"),
         (["search", "x", "-k", "0"], 2, "at least 1"),
+        (["search", "x", "--exact", "--mode", "text"], 2, "Leave --mode, --word and --words out"),
         (["search", "A heron.", "--word", "bank"], 2, "not a word of the text"),
         (["search", "x", "--where", "bogus = 1"], 2, "bogus is no column of documents"),
     ],
@@ -132,6 +133,7 @@ def test_search_shows_the_nearest_sentences_with_their_neighbours(
     assert first["similarity"] >= second["similarity"]
     assert first["text_before"] or first["text_after"]
     assert "»" in polyseme(capfd, made, "search", "a loan")[1]
+    assert polyseme(capfd, made, "search", "a loan", "--exact")[1] == polyseme(capfd, made, "search", "a loan")[1]
 
 
 def test_a_name_that_is_too_long_for_the_file_system_is_a_usage_error(

@@ -7,9 +7,9 @@ import pytest
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
+from polyseme.storage.search.unit_vectors import unit_rows
 from polyseme.storage.sql.centroids import read_centroids, shared_centroids
 from polyseme.storage.sql.connection import connect
-from polyseme.storage.sql.nearest import unit_rows
 from tests import lakes
 
 TEXTS = {"a": ["bank money bank river", "Bank of money 1931 , ,"], "b": ["money river once BANK"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
+from polyseme.storage.sql import indexed_nearest, sentence_search
 from polyseme.storage.sql.connection import connect
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference import cached
+from polyseme.tasks.sql.execution import Queries
 from polyseme.tasks.sql.functions import ModelFunctions
 from tests import embedded_lakes, lakes, processes
 
@@ -131,6 +134,46 @@ def test_nearest_agrees_with_plain_sql_over_parquet(con: duckdb.DuckDBPyConnecti
     assert rows(con, "SELECT doc_id, sentence_index FROM nearest('deep water', k := 6)") == plain
     sql = "SELECT doc_id, sentence_index FROM nearest_to((SELECT embed('deep water')), k := 6)"
     assert rows(con, sql) == plain
+
+
+@pytest.fixture
+def indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where indexes of vectors are kept, of lakes however small."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(indexed_nearest, "WORTH_AN_INDEX", 1)
+    monkeypatch.setattr(sentence_search, "_shared", OrderedDict())
+    return tmp_path / "cache" / "polyseme" / "codes"
+
+
+@pytest.mark.parametrize("docs", ["['*']", "['river', 'money']", "[]", "(SELECT list(doc_id) FROM documents LIMIT 2)"])
+def test_by_an_index_and_exact_the_same_sentences_are_found(lake: Lake, indexed: Path, docs: str) -> None:
+    with connect(lake, functions=ModelFunctions(device="cpu")) as con:
+        found = [rows(con, f"FROM nearest('deep water', k := 6, docs := {docs}, exact := {exact})")
+                 for exact in ("false", "true")]  # fmt: skip
+    assert [row[1:] for row in found[0]] == [row[1:] for row in found[1]]
+    assert [row[0] for row in found[0]] == pytest.approx([row[0] for row in found[1]], abs=1e-6)
+    assert list(indexed.iterdir())
+
+
+def test_many_questions_of_one_query_are_each_answered(lake: Lake, indexed: Path) -> None:
+    with connect(lake, functions=ModelFunctions(device="cpu")) as con:
+        sql = """
+SELECT s.doc_id, s.sentence_index,
+       list_transform(
+           nearest_rows(s.embedding, 1, CASE WHEN s.sentence_index = 0 THEN ['*'] ELSE [s.doc_id] END, false),
+           lambda n: [n.doc_id, n.sentence_index::VARCHAR]
+       )
+FROM sentences AS s"""
+        found = rows(con, sql)
+    assert len(found) > 9
+    assert all(neighbours == [[doc, str(index)]] for doc, index, neighbours in found)
+
+
+def test_sql_that_can_write_no_files_has_the_index_made(lake: Lake, indexed: Path) -> None:
+    with Queries(lake, ModelFunctions(device="cpu")) as queries:
+        assert queries.ask("FROM nearest('deep water')")
+        assert queries.progress[2] is None
+    assert list(indexed.iterdir())
 
 
 def test_nearest_searches_only_the_documents_named(con: duckdb.DuckDBPyConnection) -> None:

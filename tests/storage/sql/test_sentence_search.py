@@ -1,0 +1,196 @@
+"""Search over sentences: by an index it finds what comparing all finds, and never what the lake does not show."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.snapshot import Snapshot
+from polyseme.storage.errors import LakeError
+from polyseme.storage.lake import Lake
+from polyseme.storage.maintenance.compaction import compact
+from polyseme.storage.schemas import embedding_type
+from polyseme.storage.search import candidates, index
+from polyseme.storage.search.unit_vectors import Floats
+from polyseme.storage.sql import indexed_nearest
+from polyseme.storage.sql.confinement import ConfinedThread
+from polyseme.storage.sql.indexed_nearest import Caller
+from polyseme.storage.sql.sentence_search import SentenceSearch, shared_search
+from tests import lakes
+
+SPEC = lakes.make_spec(width=64)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(indexed_nearest, "WORTH_AN_INDEX", 1)
+    return tmp_path / "cache" / "polyseme" / "codes"
+
+
+def commit(catalog: Catalog, *doc_ids: str, sentences: int = 20) -> None:
+    lakes.commit(catalog, SPEC, {d: [f"{d} {i}." for i in range(sentences)] for d in doc_ids})
+
+
+def search(catalog: Catalog) -> SentenceSearch:
+    snapshot = catalog.snapshot()
+    assert snapshot.default is not None
+    return SentenceSearch(snapshot, catalog.lake, snapshot.default)
+
+
+def asked(count: int = 3, seed: int = 0) -> Floats:
+    return np.random.default_rng(seed).standard_normal((count, SPEC.width)).astype(np.float32)
+
+
+def assert_as_exact(catalog: Catalog, vectors: Floats, k: int, docs: list[str] | None = None) -> None:
+    found, chosen = search(catalog), None if docs is None else pa.array(docs, pa.string())
+    by_index, exact = (found.nearest(vectors, k, docs=chosen, exact=exact) for exact in (False, True))
+    assert by_index == exact
+
+
+@pytest.mark.parametrize("k", [1, 7, 1000])
+def test_the_index_finds_what_comparing_all_finds(catalog: Catalog, cache: Path, k: int) -> None:
+    for name in "abc":
+        commit(catalog, name, f"{name}2")
+    assert_as_exact(catalog, asked(), k)
+    assert list(cache.iterdir())
+
+
+def test_replaced_and_deleted_documents_are_not_found(catalog: Catalog) -> None:
+    for name in "abcd":
+        commit(catalog, name)
+    assert_as_exact(catalog, asked(), 100)
+    commit(catalog, "b", sentences=3)
+    assert catalog.delete_documents(SPEC.encoding_id, ["c"], version=99) == 1
+    assert_as_exact(catalog, asked(), 100)
+    compact(catalog)
+    assert_as_exact(catalog, asked(), 100)
+    found = {n.doc_id for n in search(catalog).nearest(asked(1), 100)[0]}
+    assert found == {"a", "b", "d"}
+
+
+@pytest.mark.parametrize("docs", [["b", "gone"], [], ["a", "c"]])
+def test_only_the_documents_asked_for_are_searched(catalog: Catalog, docs: list[str]) -> None:
+    for name in "abc":
+        commit(catalog, name)
+    assert_as_exact(catalog, asked(), 15, docs)
+
+
+def test_questions_without_a_direction_and_lakes_without_sentences_have_no_neighbours(catalog: Catalog) -> None:
+    catalog.register_encoding(SPEC)
+    assert search(catalog).nearest(asked(2), 5) == [[], []]
+    commit(catalog, "a")
+    vectors = asked(3)
+    vectors[1] = 0
+    found = search(catalog).nearest(vectors, 5)
+    assert [len(one) for one in found] == [5, 0, 5]
+
+
+def test_of_many_sentences_the_index_reads_few_and_finds_nearly_all(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    middles = np.random.default_rng(0).standard_normal((200, SPEC.width)) + 0.5
+
+    def clustered(count: int, width: int) -> pa.Array:
+        random = np.random.default_rng(count)
+        numbers = middles[random.integers(0, 200, count)] + random.standard_normal((count, width)) * 0.8
+        return pa.FixedSizeListArray.from_arrays(pa.array(numbers.astype(np.float16).reshape(-1)),
+                                                 type=embedding_type(width))  # fmt: skip
+
+    monkeypatch.setattr(lakes, "vectors", clustered)
+    monkeypatch.setattr(candidates, "_LEAST_LISTED", 0)
+    commit(catalog, "a", "b", sentences=4000)
+    found, vectors = search(catalog), middles[:50] + asked(50) * 0.8
+    read = 0
+    reading = indexed_nearest.CandidateVectors.read
+
+    def counted(self: object, some: candidates.Candidates, check: object) -> object:
+        nonlocal read
+        read += len(some.rows)
+        return reading(self, some, check)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(indexed_nearest.CandidateVectors, "read", counted)
+    by_index, exact = (found.nearest(vectors, 10, exact=exact) for exact in (False, True))
+    hits = [len(set(mine) & set(right)) for mine, right in zip(_keys(by_index), _keys(exact), strict=True)]
+    assert sum(hits) / (10 * len(vectors)) >= 0.98
+    assert read / len(vectors) < 500
+
+
+def _keys(found: list[list[indexed_nearest.Neighbour]]) -> list[list[tuple[str, int]]]:
+    return [[(n.doc_id, n.sentence_index) for n in one] for one in found]
+
+
+def test_few_sentences_are_compared_without_an_index(
+    catalog: Catalog, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexed_nearest, "WORTH_AN_INDEX", 21)
+    commit(catalog, "a")
+    assert len(search(catalog).nearest(asked(1), 5)[0]) == 5
+    assert not cache.exists()
+
+
+def test_where_no_index_can_be_kept_all_are_compared_and_somebody_is_told(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    commit(catalog, "a")
+    found = search(catalog)
+    with caplog.at_level(logging.WARNING):
+        assert len(found.nearest(asked(1), 5)[0]) == len(found.nearest(asked(1), 5)[0]) == 5
+    (said,) = caplog.messages
+    assert "XDG_CACHE_HOME" in said
+
+
+def test_a_full_disk_is_no_error_and_leaves_nothing(
+    catalog: Catalog, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*some: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(index, "write_segment", full)
+    commit(catalog, "a")
+    assert len(search(catalog).nearest(asked(1), 5)[0]) == 5
+    assert list(cache.iterdir()) == []
+
+
+def test_a_part_that_is_gone_is_refused_in_words_before_and_after_the_index_is_made(catalog: Catalog) -> None:
+    commit(catalog, "a")
+    indexed = search(catalog)
+    indexed.nearest(asked(1), 5)
+    commit(catalog, "b")
+    new = search(catalog)
+    catalog.lake.files.remove([path for paths in catalog.snapshot().parts.values() for path in paths])
+    for found in (indexed, new):
+        with pytest.raises(LakeError, match="polyseme verify"):
+            found.nearest(asked(1), 5)
+
+
+def test_a_thread_that_can_write_no_files_has_it_made_by_another(catalog: Catalog, cache: Path) -> None:
+    commit(catalog, "a")
+    found = search(catalog)
+    with ConfinedThread() as thread, ConfinedThread(None) as free:
+        free.call(int)  # a thread has the rights of the one that starts it
+        caller = Caller(unconfined=free.call)
+        assert thread.call(found.nearest, asked(1), 5, caller=caller) == found.nearest(asked(1), 5) != [[]]
+    assert list(cache.iterdir())
+
+
+def test_a_search_is_shared_until_the_lake_changes(catalog: Catalog, lake: Lake) -> None:
+    def shared(snapshot: Snapshot) -> SentenceSearch:
+        assert snapshot.default is not None
+        return shared_search(snapshot, lake, snapshot.default)
+
+    commit(catalog, "a")
+    first = shared(catalog.snapshot())
+    assert shared(catalog.snapshot()) is first
+    commit(catalog, "a", "b", sentences=2)
+    later = shared(catalog.snapshot())
+    assert later is not first
+    assert {n.doc_id for n in later.nearest(asked(1), 99)[0]} == {"a", "b"}
+    assert {n.doc_id for n in first.nearest(asked(1), 99)[0]} == {"a"}
