@@ -103,8 +103,8 @@ class Progress:
     tally: Tally = field(default_factory=Tally)
     reading: Reading = field(default_factory=Reading)
     phase: str = ""
-    to_do: str = "to encode"
-    """What is left to do with a new document, as far as is known before it is done."""
+    may_round: bool = False
+    """Whether an encoding with more bits may have what is new to this one, which is known when it is done."""
     _came_to: tuple[int, str, float] = (0, "", 0.0)
     """The file at which the scan was when that was last looked at, and since when."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -212,18 +212,19 @@ def line(progress: Progress) -> str:
     if (long := progress.long_read()) is not None:
         waiting = f"reading {long[0]} for {duration(long[1])}; "
     to_encode = tally.new + tally.changed
+    to_do = "to encode or round" if progress.may_round else "to encode"
     if progress.documents:
         return f"{waiting if long else ''}{describe(progress)}"
     if progress.tokens_forward:
         seconds = progress.seconds_running
         speed = f", {progress.tokens_forward / seconds:,.0f}/s" if seconds > _RATE_AFTER_SECONDS else ""
-        return f"{many(to_encode, 'documents')} {progress.to_do}, {many(progress.tokens_forward, 'tokens')} run{speed}"
+        return f"{many(to_encode, 'documents')} {to_do}, {many(progress.tokens_forward, 'tokens')} run{speed}"
     rate = tally.documents / max(progress.seconds, 1e-3)
     speed = f" ({rate:,.0f}/s)" if not progress.planned else ""
     read = many(tally.documents, "documents")
     if progress.reading.files and (long or not tally.documents):
         read += f" of {many(progress.reading.files, 'files')}"
-    return f"{waiting}{read} read{speed}, {tally.unchanged:,} unchanged, {to_encode:,} {progress.to_do}"
+    return f"{waiting}{read} read{speed}, {tally.unchanged:,} unchanged, {to_encode:,} {to_do}"
 
 
 def _name(uri: str) -> str:

@@ -176,8 +176,7 @@ def begun(job: Job, flow_run_id: str | None = None) -> Iterator[Run]:
             version = catalog.begin_run(run_id, encoding_id, job.sources, flow_run_id)
             scan = Scan(catalog, lake, run_id, version, encoding_id, job.outputs, job.scanned)
             scanning = ScanThread(scan, lambda: job.items(catalog), limit=job.limit, progress=Progress.begin(run_id))
-            if any(is_larger(e.spec, engine.spec) for e in known):
-                scanning.progress.to_do = "to encode or round"
+            scanning.progress.may_round = any(is_larger(e.spec, engine.spec) for e in known)
             observation = observed.begin(job, catalog, name, scanning, spec=engine.spec)
             run = Run(job, catalog, engine, name, known, scanning, observation, flow_run_id)
         except BaseException as error:

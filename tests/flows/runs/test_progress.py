@@ -43,7 +43,7 @@ def test_a_run_that_copies_everything_moves_and_says_so() -> None:
 
 def test_a_run_that_rounds_everything_speaks_of_no_tokens() -> None:
     progress = Progress("run", chars_planned=40)
-    progress.to_do = "to encode or round"
+    progress.may_round = True
     assert line(progress).endswith("0 unchanged, 0 to encode or round")
     progress.planned = True
     progress.shard(Counts(documents=2, rounded_documents=2, sentences=492, reused_sentences=492), chars=20)
