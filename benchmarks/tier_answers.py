@@ -4,7 +4,8 @@
 
 A copy of the lake is moved to every tier with `polyseme backfill --store`, and each question is asked of all encodings.
 Of numbers: the mean and the greatest difference, and Spearman's correlation. Of senses: the mean adjusted Rand index (1
-is the same grouping, 0 chance) over words of 50 to 400 occurrences, and the share of words with as many senses. `--by`
+is the same grouping, 0 chance) over words of 50 to 400 occurrences, and the share of words with as many senses. Of
+breaks: those that both have, of those that either has, in the documents of 50 sentences and more. `--by`
 is an expression over `documents` whose two most frequent values are the slices of drift.
 """
 
@@ -38,6 +39,8 @@ _NUMBERS = {
     "drift": "SELECT word, apd FROM drift_rank{suffix}($docs, $others, at_least := 10, permutations := 0)",
 }
 _SENSES = "SELECT sense FROM senses{suffix}($word) ORDER BY doc_id, sentence_index, word_index"
+_BREAKS = "SELECT sentence_index FROM breaks{suffix}($document) WHERE is_break"
+_LONG = "SELECT doc_id FROM documents WHERE n_sentences >= 50 ORDER BY doc_id"
 _FREQUENT = """
 SELECT word_lower FROM words WHERE regexp_full_match(word_lower, '[a-z]{4,}')
 GROUP BY ALL HAVING count(*) BETWEEN 50 AND 400 ORDER BY 1"""
@@ -65,16 +68,21 @@ def show(con: duckdb.DuckDBPyConnection, by: str) -> None:
     words = [found[i][0] for i in np.unique(np.linspace(0, len(found) - 1, WORDS).astype(int))]
     suffixes = dict(con.execute("SELECT store, '_' || name FROM encodings").fetchall())
     exact = {name: numbers(con, name, "", slices) for name in _NUMBERS}
+    texts = [doc_id for (doc_id,) in con.execute(_LONG).fetchall()]
+    cut = breaks(con, "", texts)
     groups = {word: senses(con, "", word) for word in words}
     several = sum(max(found) > 1 for found in groups.values())
     sizes = ", ".join(f"{name} {len(values):,}" for name, values in exact.items())
-    print(f"{sizes}, senses of {len(words)} words, of which {several} have several")
+    print(f"{sizes}, senses of {len(words)} words, of which {several} have several, {len(cut):,} breaks")
     for store in STORES:
         parts = list(_differences(con, suffixes[store], exact, slices))
         other = {word: senses(con, suffixes[store], word) for word in words}
         rand = np.mean([adjusted_rand_score(groups[word], other[word]) for word in words])
         same = np.mean([max(groups[word]) == max(other[word]) for word in words])
-        print(f"{store:30} {'  '.join(parts)}  senses Rand {rand:.2f} as many {same:.2f}", flush=True)
+        again = breaks(con, suffixes[store], texts)
+        both = len(cut & again) / len(cut | again)
+        parts += [f"senses Rand {rand:.2f} as many {same:.2f}", f"breaks {both:.2f}"]
+        print(f"{store:30} {'  '.join(parts)}", flush=True)
 
 
 def numbers(con: duckdb.DuckDBPyConnection, name: str, suffix: str, slices: list[list[str]]) -> dict[Any, float]:
@@ -87,6 +95,12 @@ def numbers(con: duckdb.DuckDBPyConnection, name: str, suffix: str, slices: list
 def senses(con: duckdb.DuckDBPyConnection, suffix: str, word: str) -> list[int]:
     """Return the sense of every occurrence of a word, in the order of the text."""
     return [sense for (sense,) in con.execute(_SENSES.format(suffix=suffix), {"word": word}).fetchall()]
+
+
+def breaks(con: duckdb.DuckDBPyConnection, suffix: str, texts: list[str]) -> set[tuple[str, int]]:
+    """Return where documents break, by their id and the sentence before."""
+    query = _BREAKS.format(suffix=suffix)
+    return {(text, place) for text in texts for (place,) in con.execute(query, {"document": text}).fetchall()}
 
 
 def _differences(
