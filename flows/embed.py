@@ -64,7 +64,7 @@ def carry_out(job: Job) -> RunReport:
     retries.
     """
     with taken_over(job, _flow_run_id()) as run:
-        run.progress.phase = "loading the model"
+        run.progress.phase = "reading vectors of the lake" if run.progress.may_round else "loading the model"
         measure_rounding(run.catalog, run.engine)
         _encode(run)
         report = run.complete(lambda catalog, report: publish_as_asset(catalog, report, job.places))

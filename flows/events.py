@@ -58,7 +58,10 @@ class SourceChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCommitted:
-    """A run changed what readers of a lake see. `state` is completed, held-back, or failed if shards did."""
+    """A run changed what readers of a lake see. `state` is completed, held-back, or failed if shards did.
+
+    `rounded` of the documents were not encoded: their vectors are those of an encoding with more bits.
+    """
 
     name: ClassVar[str] = "polyseme.run.committed"
     run_id: str
@@ -70,6 +73,7 @@ class RunCommitted:
     documents: int
     deleted: int
     tokens: int
+    rounded: int = 0
 
     @property
     def resource_id(self) -> str:
@@ -245,7 +249,7 @@ def emit_run(report: RunReport, *, lake_id: str, known: Sequence[Encoding], refu
         emit(
             RunCommitted(
                 **about, **encoding, state=report.state, documents=report.counts.documents,
-                deleted=report.tally.deleted, tokens=report.counts.tokens,
+                deleted=report.tally.deleted, tokens=report.counts.tokens, rounded=report.counts.rounded_documents,
             )
         )  # fmt: skip
     if refused:

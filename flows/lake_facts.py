@@ -33,7 +33,7 @@ Facts = dict[str, Any]
 _RUN_COLUMNS = (
     "run_id", "encoding_id", "state", "started_at", "seen_at", "host", "seconds_wall", "documents", "skipped",
     "redescribed", "deleted", "rejected", "sentences", "reused_sentences", "tokens", "reused_tokens",
-    "unknown_tokens", "unknown_documents",
+    "unknown_tokens", "unknown_documents", "rounded_documents",
     "tokens_per_second", "lane_busy", "sources", "error",
 )  # fmt: skip
 _LOOKED_AT = 20

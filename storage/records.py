@@ -311,7 +311,8 @@ class Counts:
     encoded for them.
     `forward_tokens` are the tokens that went through the model, special tokens included. Of the sentences and tokens,
     `reused_sentences` and `reused_tokens` have vectors that were copied and not computed. `unknown_tokens` stand for
-    text that the model's vocabulary does not have, and `unknown_documents` are full of it.
+    text that the model's vocabulary does not have, and `unknown_documents` are full of it. Of the documents,
+    `rounded_documents` were not encoded: their vectors are those of an encoding with more bits, rounded.
     """
 
     documents: int = 0
@@ -325,8 +326,14 @@ class Counts:
     reused_tokens: int = 0
     unknown_tokens: int = 0
     unknown_documents: int = 0
+    rounded_documents: int = 0
     bytes: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def encoded_documents(self) -> int:
+        """The documents that were encoded and not only rounded."""
+        return self.documents - self.rounded_documents
 
     @property
     def lane_seconds(self) -> float:

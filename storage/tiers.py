@@ -52,16 +52,30 @@ def parse_store(text: str) -> str:
     """
     if text in STORES:
         return text
-    found: dict[str, str] = dict.fromkeys(("sentences", "words"), "float16")
+    named: dict[str, str] = {}
     for item in text.split(","):
         table, _, tier = item.strip().partition("=")
-        if table not in found or tier not in STORES:
+        if wrong := _wrong(table, tier, named):
             raise UsageError(
                 f"--store is {', '.join(STORES)}, or one for each table such as sentences=float16,words=int8; got "
-                f"{text!r}."
+                f"{text!r}, in which {wrong}."
             )
-        found[table] = tier
+        named[table] = tier
+    found = dict.fromkeys(("sentences", "words"), "float16") | named
     return found["words"] if len(set(found.values())) == 1 else ",".join(f"{k}={v}" for k, v in found.items())
+
+
+def _wrong(table: str, tier: str, named: Mapping[str, str]) -> str:
+    """Return what is wrong with one item of a value of `--store`, after those that are `named`; empty if nothing is."""
+    if not tier and table in STORES:
+        return f"{table!r} is for no table: give it alone, for both, or as sentences={table} or words={table}"
+    if not tier:
+        return f"{table!r} is no tier"
+    if table not in ("sentences", "words"):
+        return f"{table!r} has no tier of its own: sentences and words have, and tokens go with words"
+    if tier not in STORES:
+        return f"{tier!r} is no tier"
+    return f"{table} are named twice" if table in named else ""
 
 
 def tier_of(store: str, table: str) -> Store:

@@ -34,6 +34,7 @@ OTHER_NAMES |= {
     "reject",
     "rejects",
     "reused",
+    "rounded",
     "sentences",
     "shards",
     "stage",

@@ -185,17 +185,26 @@ def _run(request: BackfillRequest, options: ReportOptions) -> Exit:
 
 
 def _print_summary(report: RunReport) -> None:
+    from polyseme.flows.display.rounded_text import shown_elsewhere
     from polyseme.flows.display.skipped_text import skipped_text
     from polyseme.flows.runs.run_report import broken
 
     counts, tally = report.counts, report.tally
     described = f"{tally.redescribed:,} described anew, " if tally.redescribed else ""
+    rounded, to_encode = counts.rounded_documents, tally.new + tally.changed - counts.rounded_documents
+    to_do, done = [f"{to_encode:,} to encode"], [f"{counts.encoded_documents:,} encoded"]
+    if rounded:
+        to_do = [*(to_do if to_encode else ()), f"{rounded:,} to round"]
+        done = [*(done if to_encode else ()), f"{rounded:,} rounded to {report.store} without the model"]
+    selected = f"{many(tally.documents, 'documents')} selected"
     show(
-        f"{many(tally.documents, 'documents')} selected: {tally.new + tally.changed:,} to encode, {described}"
-        f"{tally.unchanged:,} up to date. {counts.documents:,} encoded: {many(counts.sentences, 'sentences')}, "
-        f"{many(counts.words, 'words')}, {many(counts.tokens, 'tokens')} in {report.wall_seconds:,.1f} s.\n"
+        f"{selected}: {', '.join(to_do)}, {described}{tally.unchanged:,} up to date. {', '.join(done)}: "
+        f"{many(counts.sentences, 'sentences')}, {many(counts.words, 'words')}, {many(counts.tokens, 'tokens')} "
+        f"in {report.wall_seconds:,.1f} s.\n"
         f"Lake {report.lake}, encoding {report.encoding}, run {report.run_id}."
     )
+    if said := shown_elsewhere(report):
+        show(said)
     if report.skipped:
         show(f"{skipped_text(report.skipped)}.")
     if said := broken(report):

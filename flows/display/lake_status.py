@@ -17,6 +17,7 @@ from polyseme.flows.display.skipped_text import skipped_text
 from polyseme.flows.display.terminal import escaped
 from polyseme.storage.database.runs import RUNNING
 from polyseme.storage.database.skipped_files import SkippedFiles
+from polyseme.storage.tiers import tier_of
 
 _MOST_ENCODINGS, _MOST_TO_DO = 8, 5
 _LONGEST_TEXT = 400
@@ -70,6 +71,7 @@ def _encodings(encodings: Sequence[Mapping[str, Any]], width: int) -> Iterator[s
             Column(heading="sentences", texts=[_sentences(e) for e in first], number=True, rank=4),
             Column(heading="tokens", texts=[count(e["tokens"]) for e in first], number=True, rank=1),
             Column(heading="size", texts=[size(e["bytes"]) for e in first], number=True, rank=2),
+            Column(heading="stored", texts=_stored(first), rank=1),
             Column(heading="parts", texts=[count(e["parts"]) for e in first], number=True, rank=5),
             Column(
                 heading="model, context, precision, width", texts=[_made_by(e) for e in first], flexible=True, rank=3
@@ -93,12 +95,21 @@ def _sentences(e: Mapping[str, Any]) -> str:
     return ("~" if e["superseded"] else "") + count(e["sentence_rows"])
 
 
+def _stored(encodings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return how vectors are stored, of sentences and words where these differ; nothing if all are float16."""
+    tiers = [list(dict.fromkeys(tier_of(e["store"], table) for table in ("sentences", "words"))) for e in encodings]
+    usual = all(found == ["float16"] for found in tiers)
+    return ["" if usual else ", ".join(found) for found in tiers]
+
+
 def _made_by(e: Mapping[str, Any]) -> str:
     return f"{e['model']}, {e['context']}, {e['precision']}, {e['width']}"
 
 
 def _settings(e: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the checkpoint or the options said of sentences and their vectors, where it is not the usual."""
+    if "=" in e["store"]:
+        yield f"stored as {e['store']}"
     if e["layers"] != "last":
         yield f"layers {e['layers']}"
     if e["pooling"] != "mean":
@@ -126,14 +137,16 @@ def _runs(runs: Sequence[Mapping[str, Any]], now: datetime, width: int) -> Itera
     def column(heading: str, name: str, rank: int = 0) -> Column:
         return Column(heading=heading, texts=[count(run.get(name)) for run in runs], number=True, rank=rank)
 
-    described = [run.get("redescribed") for run in runs]
+    described, rounded = ([run.get(name) for run in runs] for name in ("redescribed", "rounded_documents"))
+    encoded = [run["documents"] - (run.get("rounded_documents") or 0) for run in runs]
     yield from aligned(
         [
             Column(heading="run", texts=[run["run_id"] for run in runs]),
             Column(heading="from (UTC)", texts=[moment(_time(run["started_at"]), now) for run in runs], rank=1),
             Column(heading="state", texts=[run["state"] for run in runs]),
             Column(heading="took", texts=[duration(run["seconds_wall"]) for run in runs], number=True, rank=5),
-            column("encoded", "documents"),
+            Column(heading="encoded", texts=[count(n) for n in encoded], number=True),
+            Column(heading="rounded", texts=[count(n) if any(rounded) else "" for n in rounded], number=True, rank=1),
             Column(
                 heading="metadata", texts=[count(n) if any(described) else "" for n in described], number=True, rank=6
             ),

@@ -23,6 +23,9 @@ def screen(plan: Plan, *, width: int) -> Iterator[str]:
     about = "" if plan.is_exact else "about "
     if plan.to_encode:
         yield _encoding(plan, about)
+    if plan.counts.rounded_documents:
+        yield _rounding(plan, about)
+    if plan.to_encode or plan.counts.rounded_documents:
         yield _effort(plan)
     elif plan.tally.redescribed or plan.tally.moved or plan.tally.deleted:
         yield "Nothing to encode."
@@ -77,12 +80,31 @@ def _sum(tallies: Sequence[Tally]) -> Tally:
 def _encoding(plan: Plan, about: str) -> str:
     counts = plan.counts
     reused = f", {counts.reused_sentences:,} reused" if counts.reused_sentences else ""
-    kind = "new encoding" if plan.is_new_encoding else "encoding"
     return (
-        f"{many(plan.to_encode, 'documents')} to encode in the {kind} {plan.encoding}: "
+        f"{many(plan.to_encode, 'documents')} to encode in the {_kind(plan)} {_named(plan)}: "
         f"{about}{many(counts.sentences - counts.reused_sentences, 'sentences')} to encode{reused}; "
         f"{about}{many(counts.forward_tokens, 'tokens')} to run for {many(counts.tokens, 'tokens')} of text."
     )
+
+
+def _rounding(plan: Plan, about: str) -> str:
+    counts, documents = plan.counts, many(plan.counts.rounded_documents, "documents")
+    if plan.to_encode:
+        return f"{documents} more to round to {plan.store}, from vectors that the lake has."
+    return (
+        f"{documents} to round to {plan.store}, from vectors that the lake has, into the {_kind(plan)} "
+        f"{plan.encoding}: {about}{many(counts.sentences, 'sentences')}, {many(counts.tokens, 'tokens')}; the model "
+        "does not run."
+    )
+
+
+def _kind(plan: Plan) -> str:
+    return "new encoding" if plan.is_new_encoding else "encoding"
+
+
+def _named(plan: Plan) -> str:
+    """Return the name of the encoding, and how it stores vectors where that is not the usual."""
+    return plan.encoding if plan.store == "float16" else f"{plan.encoding} (stored as {plan.store})"
 
 
 def _effort(plan: Plan) -> str:

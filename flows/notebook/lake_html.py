@@ -61,7 +61,9 @@ def document_html(title: str, uri: str, text: str) -> str:
 def _run(run: Mapping[str, Any]) -> str:
     began = run["started_at"]
     moment = f"{began:%Y-%m-%d %H:%M} UTC" if isinstance(began, datetime) else str(began)
-    return f"{run['run_id']}, {run['state']}, {moment}, {run['documents']:,} documents encoded"
+    rounded = run["rounded_documents"]
+    did = f"{run['documents'] - rounded:,} documents encoded" + (f", {rounded:,} rounded" if rounded else "")
+    return f"{run['run_id']}, {run['state']}, {moment}, {did}"
 
 
 def _table(inside: str, caption: str) -> str:

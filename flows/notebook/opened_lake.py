@@ -225,7 +225,8 @@ class OpenedLake:
         counted = ", ".join(
             f"(SELECT count(*) FROM {view}) AS {view}" for view in ("documents", "sentences", "words", "rejects")
         )
-        of_encodings = "(SELECT list(name ORDER BY name) FROM encodings) AS encodings"
+        name = "name || CASE store WHEN 'float16' THEN '' ELSE ' (stored as ' || store || ')' END"
+        of_encodings = f"(SELECT list({name} ORDER BY name) FROM encodings) AS encodings"
         found: dict[str, Any] = self._read(lambda q: q.ask(f"SELECT {counted}, {of_encodings}"))[0]
         return {**found, "encodings": found["encodings"] or []}
 

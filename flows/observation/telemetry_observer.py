@@ -126,6 +126,9 @@ class TelemetryObserver:
             "redescribed": meter.create_counter(
                 "polyseme.redescribed.documents", "{document}", "Documents of which only the description changed."
             ),
+            "rounded_documents": meter.create_counter(
+                "polyseme.rounded.documents", "{document}", "Documents whose vectors were rounded, not computed."
+            ),
             "sentences": meter.create_counter("polyseme.sentences", "{sentence}", "Sentences committed."),
             "tokens": meter.create_counter("polyseme.tokens", "{token}", "Tokens of committed documents."),
             "forward_tokens": meter.create_counter(

@@ -49,6 +49,7 @@ def publish_as_asset(catalog: Catalog, report: RunReport, places: Iterable[str])
                 "run_id": report.run_id,
                 "encoding": report.encoding,
                 "documents": counts.documents,
+                "rounded": counts.rounded_documents,
                 "redescribed": counts.redescribed,
                 "tokens": counts.tokens,
                 "deleted": tally.deleted,

@@ -62,6 +62,7 @@ class Plan:
     lake: str
     encoding_id: str
     encoding: str
+    store: str
     is_new_encoding: bool
     tally: Tally
     counts: Counts
@@ -81,8 +82,8 @@ class Plan:
 
     @property
     def to_encode(self) -> int:
-        """The number of documents to encode."""
-        return self.tally.new + self.tally.changed
+        """The number of documents to encode: not those that are only rounded from an encoding with more bits."""
+        return self.tally.new + self.tally.changed - self.counts.rounded_documents
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -102,6 +103,7 @@ class Plan:
             "lake": self.lake,
             "encoding": self.encoding,
             "encoding_id": self.encoding_id,
+            "store": self.store,
             "is_new_encoding": self.is_new_encoding,
             "sources": [one.to_dict() for one in self.sources],
             "held_back": [asdict(held) for held in self.held_back],
@@ -160,6 +162,7 @@ def plan(job: Job) -> Plan:
         lake=str(job.lake.root),
         encoding_id=encoding_id,
         encoding=name,
+        store=engine.spec.store,
         is_new_encoding=is_new,
         tally=scan.tally,
         counts=counts,

@@ -103,6 +103,8 @@ class Progress:
     tally: Tally = field(default_factory=Tally)
     reading: Reading = field(default_factory=Reading)
     phase: str = ""
+    may_round: bool = False
+    """Whether an encoding with more bits may have what is new to this one, which is known when it is done."""
     _came_to: tuple[int, str, float] = (0, "", 0.0)
     """The file at which the scan was when that was last looked at, and since when."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -183,13 +185,16 @@ class Progress:
 
 def describe(progress: Progress) -> str:
     """Return a line: how much is done, how fast, what was copied, and about how long it will still take."""
-    seconds = progress.seconds_running
+    seconds, counts = progress.seconds_running, progress.counts
     rate = progress.tokens_forward / seconds if seconds else 0.0
     left = progress.seconds_left
     ending = f", about {duration(left)} left" if left is not None else ""
+    if counts.rounded_documents and not progress.tokens_forward:
+        return f"{many(counts.rounded_documents, 'documents')} rounded, {many(counts.sentences, 'sentences')}{ending}"
+    rounded = f", {counts.rounded_documents:,} rounded" if counts.rounded_documents else ""
     return (
-        f"{many(progress.documents, 'documents')}, {many(progress.tokens_forward, 'tokens')} run, {rate:,.0f}/s"
-        f"{reused(progress.counts)}{ending}"
+        f"{many(progress.documents, 'documents')}{rounded}, {many(progress.tokens_forward, 'tokens')} run, "
+        f"{rate:,.0f}/s{reused(counts)}{ending}"
     )
 
 
@@ -207,18 +212,19 @@ def line(progress: Progress) -> str:
     if (long := progress.long_read()) is not None:
         waiting = f"reading {long[0]} for {duration(long[1])}; "
     to_encode = tally.new + tally.changed
+    to_do = "to encode or round" if progress.may_round else "to encode"
     if progress.documents:
         return f"{waiting if long else ''}{describe(progress)}"
     if progress.tokens_forward:
         seconds = progress.seconds_running
         speed = f", {progress.tokens_forward / seconds:,.0f}/s" if seconds > _RATE_AFTER_SECONDS else ""
-        return f"{many(to_encode, 'documents')} to encode, {many(progress.tokens_forward, 'tokens')} run{speed}"
+        return f"{many(to_encode, 'documents')} {to_do}, {many(progress.tokens_forward, 'tokens')} run{speed}"
     rate = tally.documents / max(progress.seconds, 1e-3)
     speed = f" ({rate:,.0f}/s)" if not progress.planned else ""
     read = many(tally.documents, "documents")
     if progress.reading.files and (long or not tally.documents):
         read += f" of {many(progress.reading.files, 'files')}"
-    return f"{waiting}{read} read{speed}, {tally.unchanged:,} unchanged, {to_encode:,} to encode"
+    return f"{waiting}{read} read{speed}, {tally.unchanged:,} unchanged, {to_encode:,} {to_do}"
 
 
 def _name(uri: str) -> str:

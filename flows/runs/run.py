@@ -32,6 +32,7 @@ from polyseme.storage.staging import remove_staging
 from polyseme.storage.tiers import Centre
 from polyseme.tasks.engine import Cancelled, Engine, shared_engine
 from polyseme.tasks.shards.deletion_guard import by_source, explain
+from polyseme.tasks.shards.reuse import is_larger
 from polyseme.tasks.shards.scan import Scan
 from polyseme.tasks.shards.stages import commit_shard, encode_shard
 
@@ -119,6 +120,8 @@ class Run:
             lake=str(self.job.lake.root),
             encoding_id=self.scan.encoding_id,
             encoding=self.encoding,
+            store=self.engine.spec.store,
+            default_encoding=self.encoding if raised else self._default_encoding(),
             counts=self.progress.counts,
             tally=tally,
             shards=self.shards,
@@ -147,6 +150,10 @@ class Run:
                 publish(self.catalog)
         return report
 
+    def _default_encoding(self) -> str:
+        default = self.catalog.default_encoding()
+        return next((e.name for e in self.known if e.encoding_id == default), self.encoding)
+
 
 @contextmanager
 def begun(job: Job, flow_run_id: str | None = None) -> Iterator[Run]:
@@ -169,6 +176,7 @@ def begun(job: Job, flow_run_id: str | None = None) -> Iterator[Run]:
             version = catalog.begin_run(run_id, encoding_id, job.sources, flow_run_id)
             scan = Scan(catalog, lake, run_id, version, encoding_id, job.outputs, job.scanned)
             scanning = ScanThread(scan, lambda: job.items(catalog), limit=job.limit, progress=Progress.begin(run_id))
+            scanning.progress.may_round = any(is_larger(e.spec, engine.spec) for e in known)
             observation = observed.begin(job, catalog, name, scanning, spec=engine.spec)
             run = Run(job, catalog, engine, name, known, scanning, observation, flow_run_id)
         except BaseException as error:

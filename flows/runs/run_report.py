@@ -26,7 +26,8 @@ class RunReport:
     `held_back` has a record for each source of which documents were held back from deletion, `broken_parts` the paths
     of parts of the encoding that merges found missing or changed, in this run or before. `skipped` are the files that
     no reader reads, by source, extension and reason, `refused` the records that were refused, by code.
-    `absent` are the sources that were not there.
+    `absent` are the sources that were not there. `store` is how the encoding stores vectors, `default_encoding` the
+    name of the one that views without a suffix show.
     """
 
     run_id: str
@@ -44,6 +45,8 @@ class RunReport:
     skipped: tuple[SkippedFiles, ...] = ()
     refused: tuple[RefusedRecords, ...] = ()
     absent: tuple[str, ...] = ()
+    store: str = "float16"
+    default_encoding: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -70,6 +73,7 @@ def markdown(report: RunReport) -> str:
     """Return the report as Markdown, for Prefect's artifact."""
     counts, tally = report.counts, report.tally
     rate = counts.tokens / report.wall_seconds if report.wall_seconds else 0.0
+    stored = "" if report.store == "float16" else f", stored as {report.store}"
     staged = sum(counts.seconds.values()) or 1.0
     rows = [
         ("documents read", tally.documents),
@@ -81,6 +85,7 @@ def markdown(report: RunReport) -> str:
         ("gone, hidden", tally.deleted),
         ("records refused", tally.rejected),
         ("files skipped", tally.skipped_files),
+        ("documents rounded from vectors of the lake, not encoded", counts.rounded_documents),
         ("sentences", counts.sentences),
         ("sentences whose vectors were reused", counts.reused_sentences),
         ("words", counts.words),
@@ -96,7 +101,7 @@ def markdown(report: RunReport) -> str:
     lines = [
         f"# Run {report.run_id}: {report.state}",
         "",
-        f"Lake {code(report.lake)}, encoding {code(report.encoding)} ({report.encoding_id}), "
+        f"Lake {code(report.lake)}, encoding {code(report.encoding)} ({report.encoding_id}){stored}, "
         f"{report.wall_seconds:,.1f} s, {rate:,.0f} tokens/s.",
         f"{counts.forward_tokens / max(1, counts.tokens):.2f} tokens run through the model for each one read: special "
         "tokens, overlaps and scored pairs; packed, so no padding. Stages run side by side, and their seconds add up. "

@@ -38,6 +38,8 @@ _STORE_LOSS = "store_loss/"
 """Followed by an encoding's id, a slash and a table."""
 _DROPPED = "dropped_encoding/"
 """Followed by an encoding's id; the value is when."""
+_ROUNDED = "rounded/"
+"""Followed by a run's id; the value is how many of its documents were rounded and not encoded."""
 _BROKEN_PART = "broken_part/"
 """Followed by a part's path."""
 
@@ -222,6 +224,24 @@ def record_dropped(connection: Connection, encoding_id: str, *, at: str) -> None
 def forget_dropped(connection: Connection, encoding_id: str) -> None:
     """Record that a dropped encoding is made anew."""
     connection.execute(delete(meta).where(meta.c.key == _DROPPED + encoding_id))
+
+
+def rounded_documents(connection: Connection) -> dict[str, int]:
+    """Return how many documents runs have rounded and not encoded, by run id; runs that rounded none are left out."""
+    query = select(meta.c.key, meta.c.value).where(meta.c.key.startswith(_ROUNDED, autoescape=True))
+    source, found = origin(connection), connection.execute(query)
+    return {key.removeprefix(_ROUNDED): source.counter(value, "meta rounded") for key, value in found}
+
+
+def add_rounded_documents(connection: Connection, run_id: str, documents: int) -> None:
+    """Count documents that a run has rounded and not encoded."""
+    so_far = origin(connection).counter(_get(connection, _ROUNDED + run_id) or "0", "meta rounded")
+    _put(connection, _ROUNDED + run_id, str(so_far + documents))
+
+
+def forget_rounded_documents(connection: Connection, run_ids: Iterable[str]) -> None:
+    """Drop the counts of runs that are dropped."""
+    connection.execute(delete(meta).where(meta.c.key.in_([_ROUNDED + run_id for run_id in run_ids])))
 
 
 def broken_parts(connection: Connection) -> frozenset[str]:

@@ -52,6 +52,8 @@ def add_committed(connection: Connection, run_id: str, counts: Counts) -> None:
 
     A run that is interrupted can record its end before the last of its shards is committed.
     """
+    if counts.rounded_documents:
+        meta.add_rounded_documents(connection, run_id, counts.rounded_documents)
     r = runs.c
     for state, stored in connection.execute(select(r.state, r.seconds).where(r.run_id == run_id)).all():
         so_far = Counts(seconds=checks.seconds(meta.origin(connection), stored))
@@ -124,6 +126,8 @@ def forget_old(connection: Connection, *, keep: int) -> None:
     for table in (shards, rejects, skipped_files, held_back):
         old.append(runs.c.run_id.not_in(select(table.c.run_id)))
     connection.execute(delete(runs).where(*old))
+    left = set(connection.scalars(select(runs.c.run_id)))
+    meta.forget_rounded_documents(connection, meta.rounded_documents(connection).keys() - left)
 
 
 def active(connection: Connection, *, since: str) -> set[str]:

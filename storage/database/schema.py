@@ -14,7 +14,9 @@ from polyseme.storage.records import Counts
 FORMAT_VERSION = 8
 """Incremented whenever an older Polyseme could misread the catalog."""
 
-COUNT_COLUMNS = tuple(f.name for f in fields(Counts) if f.name != "seconds")
+COUNT_COLUMNS = tuple(f.name for f in fields(Counts) if f.name not in ("seconds", "rounded_documents"))
+"""Counts of a run that are columns. The documents that it rounded are in `meta`: a column more would be a format that
+earlier releases do not read."""
 
 _SERIAL = BigInteger().with_variant(Integer, "sqlite")
 _ORDERED = Text().with_variant(Text(collation="C"), "postgresql")

@@ -119,6 +119,10 @@ def _runs(connection: Connection) -> pa.Table:
         origin.text(host, "runs.host", checks.LINE, "the name of a machine")
     for process in found["process"].drop_null().unique().to_pylist():
         run_process.parse(origin, process)
+    rounded = meta.rounded_documents(connection)
+    documents = pa.array([rounded.get(run_id, 0) for run_id in found["run_id"].to_pylist()], pa.int64())
+    after = found.schema.get_field_index("unknown_documents") + 1
+    found = found.add_column(after, "rounded_documents", documents)
     return dead_runs.shown(found, dead_runs.find(connection))
 
 

@@ -16,7 +16,7 @@ from polyseme.storage.records import Counts, Document, DocumentVersion, Outputs,
 from polyseme.storage.tiers import tier_of
 from polyseme.tasks.encode.forward import chunk_vectors
 from polyseme.tasks.engine import Engine
-from polyseme.tasks.shards.reuse import stored_source
+from polyseme.tasks.shards.reuse import in_a_larger_tier, stored_source
 from polyseme.tasks.shards.stages import still_wanted, version_of
 from polyseme.tasks.text.chunks import chunk_tokens, chunks
 from polyseme.tasks.text.passages import passages
@@ -39,8 +39,11 @@ class _Sample:
     counts: Counts = field(default_factory=Counts)
     forward_tokens_anew: int = 0
 
-    def extrapolated(self, chars: int, *, anew: bool) -> Counts:
-        """Return the counts of so many characters more, of documents of which nothing is known if `anew`."""
+    def extrapolated(self, chars: int, *, anew: bool = False, rounded: bool = False) -> Counts:
+        """Return the counts of so many characters more, of documents of which nothing is known if `anew`.
+
+        Those that are `rounded` are known whole.
+        """
         if not chars or not self.chars:
             return Counts()
         scale = chars / self.chars
@@ -49,6 +52,9 @@ class _Sample:
         if anew:
             scaled |= {"forward_tokens": round(self.forward_tokens_anew * scale)}
             scaled |= {"reused_sentences": 0, "reused_tokens": 0}
+        if rounded:
+            scaled |= {"forward_tokens": 0}
+            scaled |= {f"reused_{name}": scaled[name] for name in ("sentences", "tokens")}
         return Counts(**scaled)
 
 
@@ -72,7 +78,10 @@ class Forecast:
     _redescribed: Counts = field(default_factory=Counts)
     _left: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
     """Characters of documents that were not planned, new ones and changed ones."""
+    _left_rounded: int = 0
+    """Characters of those that were not planned and that an encoding with more bits has."""
     _documents: int = 0
+    _rounded: int = 0
     _chars: int = 0
     _outputs: Outputs | None = None
     _trial: str = ""
@@ -80,7 +89,7 @@ class Forecast:
     @property
     def is_exact(self) -> bool:
         """Whether everything was planned and nothing extrapolated."""
-        return not any(self._left.values())
+        return not any(self._left.values()) and not self._left_rounded
 
     @property
     def counts(self) -> Counts:
@@ -88,10 +97,12 @@ class Forecast:
         counts = self._whole.counts + self._changed.counts
         counts += self._whole.extrapolated(self._left[True], anew=True)
         like = self._changed if self._changed.chars else self._whole
-        counts += like.extrapolated(self._left[False], anew=False)
+        counts += like.extrapolated(self._left[False])
+        counts += self._whole.extrapolated(self._left_rounded, rounded=True)
         written = self._bytes(counts) + self._redescribed.bytes
         return replace(
-            counts, documents=self._documents, redescribed=self._redescribed.redescribed, bytes=written
+            counts, documents=self._documents, redescribed=self._redescribed.redescribed,
+            rounded_documents=self._rounded, bytes=written,
         )  # fmt: skip
 
     def add(self, shard: Shard) -> None:
@@ -123,18 +134,30 @@ class Forecast:
             self.new_chars -= new
             self.changed_chars -= old
             return
-        self._left[True] += new
+        self._left[True] += new - self._round_unplanned(shard, documents, known)
         if old and self.changed_chars > 0:
             self._count(self._changed, shard, changed, known)
             self.changed_chars -= old
         else:
             self._left[False] += old
 
+    def _round_unplanned(
+        self, shard: Shard, documents: Sequence[Document], known: Mapping[str, DocumentVersion]
+    ) -> int:
+        """Count the new documents of a shard that would only be rounded, and return their characters."""
+        new = [d for d in documents if d.doc_id not in known]
+        _, larger = in_a_larger_tier(new, self.catalog, self.engine, shard.outputs)
+        chars = sum(len(d.text) for d in new if d.doc_id in larger)
+        self._rounded += len(larger)
+        self._left_rounded += chars
+        return chars
+
     def _count(
         self, sample: _Sample, shard: Shard, documents: Sequence[Document], known: Mapping[str, DocumentVersion]
     ) -> None:
         seed = int(shard.shard_key[:12], 16)
         with stored_source(documents, known, self.catalog, self.engine, shard.outputs, version=shard.version) as stored:
+            self._rounded += 0 if stored is None else len(stored.devices)
             for chunk in self.engine.planned(documents, shard.outputs, seed=seed, stored=stored):
                 sample.counts += chunk.counts
                 sample.forward_tokens_anew += chunk.forward_tokens_anew

@@ -52,7 +52,7 @@ def stored_source(
     others = _with_equal_text([d for d in documents if d.doc_id not in own], catalog, engine, outputs, before=version)
     own |= {doc_id: stored.doc_id for doc_id, stored in others.items()}
     source_id, devices = engine.spec.encoding_id, dict[str, str | None]()
-    larger_id, larger = _in_a_larger_tier(documents, catalog, engine, outputs)
+    larger_id, larger = in_a_larger_tier(documents, catalog, engine, outputs)
     if len(larger) > len(own):
         source_id, before, others, own = larger_id, larger, {}, {doc_id: doc_id for doc_id in larger}
         devices = {doc_id: version.device for doc_id, version in larger.items()}
@@ -72,7 +72,7 @@ def stored_source(
         yield StoredSource(rows, own, devices) if rows.documents else None
 
 
-def _in_a_larger_tier(
+def in_a_larger_tier(
     documents: Sequence[Document], catalog: Catalog, engine: Engine, outputs: Outputs
 ) -> tuple[str, dict[str, DocumentVersion]]:
     """Return the documents that an encoding has whole which only stores vectors with more bits, and that encoding's id.
@@ -82,7 +82,7 @@ def _in_a_larger_tier(
     """
     best: tuple[str, dict[str, DocumentVersion]] = "", {}
     for encoding in catalog.encodings():
-        if not _is_larger(encoding.spec, engine.spec):
+        if not is_larger(encoding.spec, engine.spec):
             continue
         known = catalog.lookup(encoding.encoding_id, [d.doc_id for d in documents])
         found = {
@@ -96,7 +96,8 @@ def _in_a_larger_tier(
     return best
 
 
-def _is_larger(spec: EncodingSpec, wanted: EncodingSpec) -> bool:
+def is_larger(spec: EncodingSpec, wanted: EncodingSpec) -> bool:
+    """Return whether an encoding only stores vectors with more bits than the wanted one, whose rows it can give."""
     if spec.store == wanted.store or replace(spec, store=wanted.store).encoding_id != wanted.encoding_id:
         return False
     tiers = [[tier_of(each.store, table) for each in (spec, wanted)] for table in ("sentences", "words")]

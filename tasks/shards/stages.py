@@ -90,7 +90,10 @@ def encode_shard(
             sample = sample or {name: chunk.tables[name] for name in measuring if name in chunk.tables}
         began = time.perf_counter()
         parts += [w.result() for w in writing]
-        counts += Counts(seconds={"write": time.perf_counter() - began}, bytes=sum(p.bytes for p in parts))
+        rounded = len(tokens.keys() & devices.keys())
+        counts += Counts(
+            seconds={"write": time.perf_counter() - began}, bytes=sum(p.bytes for p in parts), rounded_documents=rounded
+        )
     record_losses(catalog, encoding, sample, parts)
     here = engine.device_kind
     versions = [version_of(by_id[d], shard, outputs, n, device=devices.get(d, here)) for d, n in tokens.items()]

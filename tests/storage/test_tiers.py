@@ -94,9 +94,17 @@ def test_a_store_has_one_spelling(text: str, spelling: str, sentences: str, word
     assert [tier_of(spelling, table) for table in ("sentences", "words", "tokens")] == [sentences, words, words]
 
 
-@pytest.mark.parametrize("text", ["", "int4", "words", "tokens=int8", "words=int8,", "words=int8;sentences=int8"])
-def test_what_is_no_store_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--store is float16, int8, binary"):
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("", "'' is no tier"), ("int4", "'int4' is no tier"), ("words", "'words' is no tier"),
+        ("words=int8,", "'' is no tier"), ("words=int8;sentences=int8", "'int8;sentences=int8' is no tier"),
+        ("tokens=int8", "'tokens' has no tier of its own"), ("binary,words=int8", "'binary' is for no table: give it"),
+        ("words=int8,words=binary", "words are named twice"),
+    ],
+)  # fmt: skip
+def test_what_is_no_store_is_refused_with_what_is_wrong_in_it(text: str, wrong: str) -> None:
+    with pytest.raises(UsageError, match=f"--store is float16, int8, binary.* in which {wrong}"):
         parse_store(text)
 
 

@@ -23,7 +23,8 @@ QUALIFY row_number() OVER (
     PARTITION BY found.log_ratio > 0 ORDER BY abs(found.log_ratio) DESC, log_likelihood DESC, word
 ) <= 20
 ORDER BY found.log_ratio DESC, log_likelihood DESC, word"""
-_ENCODINGS = "SELECT name, model, layers, context, precision, width FROM encodings ORDER BY is_default DESC, name"
+_ENCODINGS = """
+SELECT name, model, layers, context, precision, store, width FROM encodings ORDER BY is_default DESC, name"""
 
 
 def load(lake: Asked, parameters: Parameters) -> Content:

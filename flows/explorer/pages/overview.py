@@ -13,8 +13,8 @@ SELECT (SELECT count(*) FROM documents) AS documents, (SELECT count(*) FROM sent
        (SELECT count(*) FROM words) AS words, (SELECT coalesce(sum(n_tokens), 0)::BIGINT FROM documents) AS tokens,
        (SELECT count(*) FROM rejects) AS rejects"""
 _ENCODINGS = """
-SELECT name, is_default, model, model_sha256, width, layers, pooling, context, max_tokens, precision, splitter,
-       created_at
+SELECT name, is_default, model, model_sha256, width, layers, pooling, context, max_tokens, precision, store,
+       splitter, created_at
 FROM encodings ORDER BY is_default DESC, created_at"""
 _LENGTHS = """
 SELECT least(n_tokens, 119) // 5 * 5 AS tokens, count(*) AS sentences FROM sentences GROUP BY ALL ORDER BY 1"""
@@ -28,7 +28,8 @@ _REJECTS = """
 SELECT code, count(*) AS records, any_value(message ORDER BY uri) AS example FROM rejects
 GROUP BY code ORDER BY records DESC, code"""
 _RUNS = """
-SELECT run_id, state, started_at, documents, sentences, tokens, rejected, wall_seconds FROM runs
+SELECT run_id, state, started_at, documents, rounded_documents, sentences, tokens, rejected, wall_seconds
+FROM runs
 ORDER BY ordinal DESC LIMIT 5"""
 _LEAST_COHERENT = """
 SELECT c.doc_id, any_value(d.title) AS title, count(*) AS steps, avg(c.margin) AS mean_margin,

@@ -8,7 +8,9 @@ from polyseme.flows.explorer.page import Asked, Content, Page, Parameters
 
 A_PAGE = 50
 _RUNS = """
-SELECT * EXCLUDE (ordinal) FROM runs ORDER BY ordinal DESC LIMIT {limit} OFFSET {offset}"""
+SELECT runs.* EXCLUDE (ordinal), encodings.name AS encoding, encodings.store
+FROM runs LEFT JOIN encodings ON encodings.encoding_id = runs.encoding_id
+ORDER BY runs.ordinal DESC LIMIT {limit} OFFSET {offset}"""
 
 
 def load(lake: Asked, parameters: Parameters) -> Content:

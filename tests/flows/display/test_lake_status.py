@@ -21,7 +21,7 @@ def encoding(name: str, **changes: Any) -> dict[str, Any]:
     return {
         "name": name, "default": name == "polyseme_mini", "encoding_id": name, "model": "polyseme-mini",
         "context": "sentence", "layers": "last", "precision": "fp32", "width": 384, "earlier_model": False,
-        "splitter": "rules/1", "language": "en", "earlier_splitter": False,
+        "splitter": "rules/1", "language": "en", "earlier_splitter": False, "store": "float16",
         "pooling": "mean", "dense": False, "normalize": False, "prompt": "", "query_prompt": "",
         "documents": 1204, "tokens": 1_203_441, "parts": 84, "bytes": 1_303_441_234, "sentence_rows": 48_210,
         "superseded": 0, "missing": 0, "outdated": 0, "damaged": 0,
@@ -88,6 +88,27 @@ def test_a_run_that_described_documents_anew_says_so() -> None:
     place = heading.split().index("metadata")  # "from (UTC)" is two words, as are its dates
     assert (last.split()[place], older.split()[place]) == ("5", "0")
     assert "metadata" not in "\n".join(drawn(status(runs=[run(27, redescribed=0)])))
+
+
+def test_how_vectors_are_stored_is_shown_where_it_is_not_float16() -> None:
+    assert "stored" not in "\n".join(drawn(status()))
+    mixed = encoding("mixed", store="sentences=int8,words=binary")
+    for width in (80, 100, 140):
+        lines = drawn(status(encodings=[encoding("polyseme_mini"), encoding("small", store="int8"), mixed]), width)
+        heading = next(line for line in lines if line.lstrip().startswith("name"))
+        place = heading.index("stored")
+        shown = [line[place:].split("  ")[0] for line in lines[lines.index(heading) + 1 :][:3]]
+        assert shown == ["float16", "int8", "int8, binary"]
+        assert "  mixed: stored as sentences=int8,words=binary" in lines
+        assert max(map(len, lines)) <= width
+
+
+def test_documents_that_were_only_rounded_are_not_called_encoded() -> None:
+    lines = drawn(status(runs=[run(27, documents=12, rounded_documents=10), run(26, rounded_documents=0)]))
+    heading, last, older = next(lines[at : at + 3] for at, line in enumerate(lines) if "encoded" in line)
+    places = [heading.split().index(name) for name in ("encoded", "rounded")]
+    assert [[line.split()[place] for place in places] for line in (last, older)] == [["2", "10"], ["12", "0"]]
+    assert "rounded" not in "\n".join(drawn(status(runs=[run(27, rounded_documents=0)])))
 
 
 def test_a_command_is_never_broken_and_a_sentence_only_on_a_terminal() -> None:

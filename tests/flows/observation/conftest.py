@@ -26,7 +26,13 @@ RUN = RunBegun(
     sources=(Source(kind="folder", name="/data/news"), Source(kind="glob", name="/data/more/**/*.txt")),
 )  # fmt: skip
 COUNTS = Counts(
-    documents=3, sentences=9, tokens=100, forward_tokens=130, bytes=4096, seconds={"encode": 0.5, "read": 0.25}
+    documents=3,
+    rounded_documents=1,
+    sentences=9,
+    tokens=100,
+    forward_tokens=130,
+    bytes=4096,
+    seconds={"encode": 0.5, "read": 0.25},
 )
 END = RunEnded(
     state="completed", at=AT + timedelta(seconds=2), counts=COUNTS, shards=1, seconds=2.0,

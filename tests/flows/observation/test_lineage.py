@@ -122,6 +122,7 @@ def test_a_run_is_two_events_in_a_file_with_what_it_read_and_wrote(file: Path) -
     facet = last["run"]["facets"]["polyseme_run"]
     assert facet["documents"]["unchanged"] == 7
     assert facet["counts"]["forward_tokens"] == 130
+    assert facet["counts"]["rounded_documents"] == 1
     assert facet["rejects"] == {"no-text": 4}
     assert (facet["encoding"]["id"], facet["seconds"]["wall"]) == (SPEC.encoding_id, 2.0)
     assert "state" not in first["run"]["facets"]["polyseme_run"]

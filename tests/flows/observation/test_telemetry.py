@@ -109,6 +109,7 @@ def test_counts_are_metrics_with_their_units(endpoint: Collector) -> None:
     totals = {name: sum(p.as_int for p in m.sum.data_points) for name, m in found.items() if m.HasField("sum")}
     assert totals == {
         "polyseme.committed.documents": 3, "polyseme.sentences": 9, "polyseme.tokens": 100,
+        "polyseme.rounded.documents": 1,
         "polyseme.forward.tokens": 130, "polyseme.written": 4096, "polyseme.documents": 14, "polyseme.rejects": 4,
     }  # fmt: skip
     assert (found["polyseme.written"].unit, found["polyseme.tokens"].unit) == ("By", "{token}")

@@ -174,6 +174,25 @@ def test_a_large_corpus_is_extrapolated(
     assert not lake.exists()
 
 
+def test_a_large_lake_that_is_only_rounded_runs_no_token_of_its_extrapolated_part(
+    planned: Planned, sources: tuple[Path, Path], lake: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("polyseme.tasks.shards.staging.SHARD_CHARS", 300)
+    notes, _ = sources
+    planned.then_run("embed", notes)
+    (notes / "new.txt").write_text(f"A new note. {BANK}")
+    engine = EngineConfig(model=str(tiny_folder), device="cpu", store="int8")
+    job = embed_job(EmbedRequest(sources=[str(notes)], lake=str(lake), engine=engine))
+    exact = plan(job)
+    monkeypatch.setattr(forecast, "NEW_CHARS", 1)
+    about = plan(job)
+    assert (exact.is_exact, about.is_exact) == (True, False)
+    assert exact.counts.rounded_documents == about.counts.rounded_documents == 4
+    assert exact.to_encode == about.to_encode == 1
+    assert about.counts.reused_sentences == pytest.approx(exact.counts.reused_sentences, abs=3)
+    assert about.counts.forward_tokens == pytest.approx(exact.counts.forward_tokens, rel=0.4)
+
+
 def test_a_lake_that_cannot_be_written_can_be_planned(
     planned: Planned, sources: tuple[Path, Path], lake: Path, tiny_folder: Path
 ) -> None:

@@ -41,6 +41,18 @@ def test_a_run_that_copies_everything_moves_and_says_so() -> None:
     assert "12 sentences encoded, 480 reused" in describe(progress)
 
 
+def test_a_run_that_rounds_everything_speaks_of_no_tokens() -> None:
+    progress = Progress("run", chars_planned=40)
+    progress.may_round = True
+    assert line(progress).endswith("0 unchanged, 0 to encode or round")
+    progress.planned = True
+    progress.shard(Counts(documents=2, rounded_documents=2, sentences=492, reused_sentences=492), chars=20)
+    assert progress.fraction == 0.5
+    assert describe(progress).startswith("2 documents rounded, 492 sentences, about ")
+    progress.shard(Counts(documents=1, sentences=9, forward_tokens=100), chars=20)
+    assert describe(progress).startswith("3 documents, 2 rounded, 100 tokens run")
+
+
 def test_tokens_that_ran_elsewhere_are_counted_when_their_shard_is_committed(tmp_path: Path) -> None:
     progress = Progress.begin("run")
     try:

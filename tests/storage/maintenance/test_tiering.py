@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.database import meta, runs
 from polyseme.storage.database.part_rows import live_parts, retired
 from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
@@ -241,10 +242,14 @@ def test_runs_but_the_newest_are_forgotten(
     monkeypatch.setattr("polyseme.storage.maintenance.forgetting.RUNS_KEPT", 2)
     for i in range(4):
         lakes.begin(catalog, spec, f"r{i}")
+        with catalog.writing() as connection:
+            runs.add_committed(connection, f"r{i}", Counts(documents=1, rounded_documents=1))
         if i != 1:
             catalog.finish_run(f"r{i}", "completed", Counts(), skipped=0, deleted=0, rejected=0)
     tidy(catalog, spec.encoding_id, now=NOW)
     assert catalog.snapshot().runs["run_id"].to_pylist() == ["r1", "r2", "r3"]
+    with catalog.reading() as connection:
+        assert meta.rounded_documents(connection) == {"r1": 1, "r2": 1, "r3": 1}
 
 
 def test_what_was_deleted_a_month_ago_is_dropped(catalog: Catalog, spec: EncodingSpec) -> None:

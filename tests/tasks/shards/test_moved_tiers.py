@@ -43,6 +43,7 @@ def test_a_changed_lake_equals_a_new_one_in_every_tier(engines: dict[str, Engine
     assert counts.reused_sentences > 0
     embed(tmp_path / "fresh", corpus(edited, STORY[2:], STORY), engine, EVERYTHING)
     assert stored(tmp_path / "changed") == stored(tmp_path / "fresh")
+    assert counts.rounded_documents == 0, "what is copied within an encoding is not rounded"
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -55,6 +56,7 @@ def test_a_smaller_tier_is_filled_from_float16_without_the_model(
         connection.exec_driver_sql("UPDATE document_versions SET device = 'cpu-there'")
     counts = embed(tmp_path / "moved", corpus(STORY, STORY[2:]), engines[store], outputs)
     assert (counts.forward_tokens, counts.documents, counts.reused_tokens) == (0, 2, counts.tokens)
+    assert (counts.rounded_documents, counts.encoded_documents) == (2, 0)
     embed(tmp_path / "fresh", corpus(STORY, STORY[2:]), engines[store], outputs)
     with Catalog.open(Lake(tmp_path / "moved")) as catalog:
         encoding = next(e for e in catalog.encodings() if e.spec.store == store)
@@ -78,10 +80,12 @@ def test_what_float16_lacks_is_computed(engines: dict[str, Engine], tmp_path: Pa
     embed(tmp_path, corpus(STORY, STORY), engines["float16"], Outputs("sentences"))
     counts = embed(tmp_path, corpus(STORY, STORY), engines["int8"], Outputs("words"))
     assert (counts.reused_tokens, counts.forward_tokens > 0) == (0, True)
+    assert counts.rounded_documents == 0
     edited = corpus(STORY, ["Another text."])
     counts = embed(tmp_path / "edited", corpus(STORY, STORY), engines["float16"], Outputs("words"))
     counts = embed(tmp_path / "edited", edited, engines["int8"], Outputs("words"))
     assert 0 < counts.reused_sentences < counts.sentences
+    assert (counts.rounded_documents, counts.encoded_documents) == (1, 1)
 
 
 @pytest.mark.parametrize("store", STORES)
