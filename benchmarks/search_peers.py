@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -56,16 +57,15 @@ def main() -> None:
     """Make every engine's index, ask all, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lake", type=Path, required=True)
-    parser.add_argument("--only", nargs="*", default=[], help="names that begin with one of these")
+    parser.add_argument("--leave-out", nargs="*", default=[], choices=["faiss", "usearch", "lance"])
     options = parser.parse_args()
     known = np.load(options.lake.with_name(f"{options.lake.name}-truth.npz"))
     questions, truth = unit_rows(known["questions"]), known["scores"]
     with tempfile.TemporaryDirectory() as folder:
-        engines = [
-            engine
-            for engine in _engines(Lake(options.lake), questions[:_TUNED], truth[:_TUNED], Path(folder))
-            if not options.only or engine.name.startswith(tuple(options.only))
-        ]
+        engines = list[Engine]()
+        for engine in _engines(Lake(options.lake), questions[:_TUNED], truth[:_TUNED], Path(folder), options.leave_out):
+            print(f"made: {engine.name}, {engine.made_cpu_s:.0f} s of CPU", file=sys.stderr, flush=True)
+            engines.append(engine)
         for number, (question, scores) in enumerate(zip(questions[_TUNED:], truth[_TUNED:], strict=True)):
             for engine in engines:
                 if not engine.few or number < 3:
@@ -93,7 +93,7 @@ def _rows(lake: Lake) -> int:
         return int(con.execute("SELECT count(*) FROM sentences").fetchall()[0][0])
 
 
-def _engines(lake: Lake, questions: Floats, truth: Floats, folder: Path) -> Iterator[Engine]:
+def _engines(lake: Lake, questions: Floats, truth: Floats, folder: Path, without: Sequence[str]) -> Iterator[Engine]:
     yield from _polyseme(lake)
     with Catalog.open(lake) as catalog:
         snapshot = catalog.snapshot()
@@ -102,9 +102,9 @@ def _engines(lake: Lake, questions: Floats, truth: Floats, folder: Path) -> Iter
     vectors = np.concatenate([unit for _, _, unit in stored.blocks()])
     del stored
     tune = _Tuning(questions, truth)
-    for make in (_faiss, _usearch, _lance):
+    for name, make in {"faiss": _faiss, "usearch": _usearch, "lance": _lance}.items():
         try:
-            yield from make(vectors, tune, folder)
+            yield from () if name in without else make(vectors, tune, folder)
         except ImportError as error:
             print(f"left out: {error}")
 

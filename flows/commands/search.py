@@ -41,26 +41,26 @@ _FOUND: dict[Mode, tuple[str, str]] = {
 
 _OCCURRENCES = """
 WITH question AS (SELECT {question} AS vector),
-hit AS (
-    SELECT array_cosine_similarity(w.embedding, question.vector)::DOUBLE AS similarity, w.* EXCLUDE (embedding)
-    FROM {rows} AS w, question
-    WHERE array_contains({docs}, CASE WHEN {docs} = ['*'] THEN '*' ELSE w.doc_id END)
-    ORDER BY similarity DESC, w.doc_id, w.sentence_index, w.word_index
-    LIMIT $k
-)
+hit AS ({hits})
 SELECT hit.similarity, d.uri, d.title, hit.doc_id, hit.sentence_index, hit.word_index, hit.word,
        s.text, hit.char_start - s.char_start AS word_start, hit.char_end - s.char_start AS word_end
 FROM hit
 JOIN documents AS d ON d.doc_id = hit.doc_id
 JOIN sentences AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence_index
 ORDER BY hit.similarity DESC, hit.doc_id, hit.sentence_index, hit.word_index"""
+_USES = """
+SELECT array_cosine_similarity(w.embedding, question.vector)::DOUBLE AS similarity, w.* EXCLUDE (embedding)
+FROM {rows} AS w, question
+WHERE array_contains({docs}, CASE WHEN {docs} = ['*'] THEN '*' ELSE w.doc_id END)
+ORDER BY similarity DESC, w.doc_id, w.sentence_index, w.word_index
+LIMIT $k"""
+"""The occurrences of one word."""
+_NEAREST_WORDS = "FROM nearest_occurrences((SELECT {question}), k := $k, docs := {docs}, exact := {exact})"
+"""The occurrences of any word."""
 
 
 _INDENT = " " * len("0.587  ")
 _QUESTION = "CASE WHEN len(word_keys($text)) = 1 THEN embed_word($text, $text) ELSE embed($text) END"
-_READABLE = "(FROM words WHERE regexp_matches(word_lower, '[\\pL\\pN]'))"
-"""Words with a letter or a digit."""
-
 _LEMMA = """
 WITH form AS (SELECT unnest(keys) AS key, generate_subscripts(keys, 1) AS place FROM (SELECT word_keys($word) AS keys))
 SELECT coalesce((SELECT mode(lemma) FROM words WHERE word_lower = form.key), form.key) AS lemma
@@ -109,12 +109,12 @@ def search(
     word
         A word or a phrase of TEXT: find the occurrences of it whose use is most similar.
     words
-        Find occurrences of any word instead of sentences, which reads the vectors of all words. With --word those whose
-        use is most similar to that word of TEXT: "We walked along the stream." --word stream --words. A word alone has
+        Find occurrences of any word instead of sentences. With --word those whose use is most similar to that word of
+        TEXT: "We walked along the stream." --word stream --words. A word alone has
         no context and finds little.
     exact
-        Compare the vectors of all sentences. Without it an index finds those worth comparing, which misses one of some
-        hundred; fewer than 20,000 sentences are all compared anyway.
+        Compare the vectors of all sentences, or with --words of all words. Without it an index finds those worth
+        comparing, which misses one of some hundred; fewer than 20,000 are all compared anyway.
     """
     from polyseme.storage.sql.access import Access
     from polyseme.tasks.sql.execution import Queries
@@ -125,8 +125,11 @@ def search(
         raise UsageError("--by-lemma finds the forms of one word: name it with --word, and leave --words out.")
     if mode != "vector" and (word is not None or words):
         raise UsageError(f"--mode {mode} finds sentences. Leave --word and --words out.")
-    if exact and (mode != "vector" or word is not None or words):
-        raise UsageError("--exact is for sentences by their vectors. Leave --mode, --word and --words out.")
+    if exact and (mode != "vector" or (word is not None and not words)):
+        raise UsageError(
+            "--exact is for all sentences, or with --words all words, by their vectors. Leave --mode out, and --word "
+            "without --words, which compares all occurrences of the word anyway."
+        )
     form = result.form
     docs = "['*']" if where is None else "(SELECT coalesce(list(doc_id), []) FROM selected_documents)"
     parameters: dict[str, object] = {"text": text, "k": k}
@@ -143,10 +146,12 @@ def search(
             query = _SENTENCES.format(measure=measure, found=found)
         else:
             question = "embed_word($text, $word)" if word else _QUESTION
-            rows = "occurrences($word)" if word and not words else _READABLE
+            found = _NEAREST_WORDS if words else _USES
+            rows = "occurrences($word)"
             if word is not None and by_lemma:
                 parameters["lemma"], rows = _lemma(queries, word, timeout), "occurrences($lemma, by_lemma := true)"
-            query = _OCCURRENCES.format(docs=docs, question=question, rows=rows)
+            hits = found.format(docs=docs, rows=rows, question=question, exact="true" if exact else "false")
+            query = _OCCURRENCES.format(question=question, hits=hits)
         table = queries.table(query, timeout=timeout, **parameters)
         if word is not None and not words and not table.num_rows:
             why = absence(queries, place, word, by_lemma=by_lemma, selected=where is not None, timeout=timeout)

@@ -25,6 +25,10 @@ FUNCTIONS: tuple[tuple[str, str], ...] = (
     ("array_cosine_similarity(a, b) -> FLOAT", "cosine similarity of two vectors, -1 to 1 (DuckDB's)"),
     ("FROM nearest(text, k := 10, docs := ['*'], exact := false)", "the stored sentences nearest to a text"),
     ("FROM nearest_to(vector, k := 10, docs := ['*'], exact := false)", "the stored sentences nearest to a vector"),
+    (
+        "FROM nearest_occurrences(vector, k := 10, docs := ['*'], exact := false)",
+        "the occurrences of any word nearest to a vector",
+    ),
     ("word_key(word)", "what a word is looked up by"),
     ("word_keys(text)", "the keys of the words of a text"),
     (
@@ -71,6 +75,7 @@ EXAMPLES: dict[str, str] = {
     "array_cosine_similarity": "SELECT text, array_cosine_similarity(embedding, embed('rain')) FROM sentences LIMIT 5",
     "nearest": "FROM nearest('a flood in the valley', k := 3)",
     "nearest_to": "FROM nearest_to((SELECT embedding FROM sentences LIMIT 1), k := 3)",
+    "nearest_occurrences": "FROM nearest_occurrences(embed_word('They moored at the bank.', 'bank'))",
     "word_key": "SELECT word_key('Straße')",
     "word_keys": "SELECT word_keys('The bank of the river.')",
     "occurrences": "SELECT title, sentence FROM occurrences('bank')",

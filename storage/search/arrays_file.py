@@ -90,6 +90,10 @@ class ArraysFile:
         self._places = {name: _Place(np.dtype(d), tuple(shape), at) for name, (d, shape, at) in said["arrays"].items()}
         self._start = start
 
+    def __contains__(self, name: str) -> bool:
+        """Return whether there is an array of this name."""
+        return name in self._places
+
     def __getitem__(self, name: str) -> Array:
         """Return an array, read-only. Raises ValueError if there is none of this name, or not all of it."""
         place = self._places.get(name)

@@ -109,7 +109,7 @@ def _listed(wanted: int, k: int, width: int) -> int:
 
 
 def _live(segment: Segment, used: frozenset[str], hidden: Hidden) -> Mask | None:
-    """Return which rows of a segment are live, None for all."""
+    """Return which rows of a segment are live and searched, None for all."""
     is_used = np.array([part in used for part in segment.parts], np.bool_)
     mask: npt.NDArray[np.bool_] | None = None if is_used.all() else np.repeat(is_used, np.diff(segment.starts))
     names = pa.DictionaryArray.from_arrays(pa.array(np.arange(len(segment.doc_id))), segment.doc_id.cast(pa.string()))
@@ -117,4 +117,6 @@ def _live(segment: Segment, used: frozenset[str], hidden: Hidden) -> Mask | None
     if gone.any():
         shown = segment.of_documents(~gone)
         mask = shown if mask is None else mask & shown
+    if segment.searched is not None:
+        mask = segment.searched if mask is None else mask & segment.searched
     return mask

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polyseme.storage.parquet.part_vectors import PartVectors
@@ -20,9 +21,13 @@ from polyseme.storage.search.one_bit import Coded, Frame
 from polyseme.storage.search.unit_vectors import Floats, unit_rows
 
 Integers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 _ROWS_A_BLOCK = 4096
 _OF_CENTRE = 16_384
+_WORD = "word_lower"
+_READABLE = r"[\pL\pN]"
+"""Words with a letter or a digit are searched, and marks are not."""
 
 
 class PartError(Exception):
@@ -62,13 +67,17 @@ class Ranges:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What is kept of the part at `path`. `codes` yields those of all `rows`, some at a time, once."""
+    """What is kept of the part at `path`. `codes` yields those of all `rows`, some at a time, once.
+
+    `searched` are the rows to search, None for all.
+    """
 
     path: str
     rows: int
     runs: Runs
     ranges: Ranges
     codes: Iterable[Coded]
+    searched: Mask | None = None
 
 
 def piece_of_part(path: str, file: Path, frame: Frame) -> Piece:
@@ -76,17 +85,21 @@ def piece_of_part(path: str, file: Path, frame: Frame) -> Piece:
 
     Raises PartError, here and as codes are taken.
     """
-    with reading_parts(), pq.ParquetFile(file, read_dictionary=["doc_id"]) as part, file.open("rb") as raw:
+    with reading_parts():
+        described = pq.read_metadata(file)
+        forms = [_WORD] if _WORD in described.schema.names else []
+        opened = pq.ParquetFile(file, metadata=described, read_dictionary=["doc_id", *forms])
+    with reading_parts(), opened as part, file.open("rb") as raw:
         rows = part.metadata.num_rows
         found = PartVectors(part, raw, frame.width).ranges() if rows else []
-        keys = part.read(columns=["doc_id", "version", "sentence_index"])
+        keys = part.read(columns=["doc_id", "version", "sentence_index", *forms])
     first, at = [0], [-1]
     for run in found:
         first += [run.first, run.first + run.rows]
         at += [run.at, -1]
-    return Piece(
-        path, rows, _runs(keys), Ranges(np.array(first, np.int64), np.array(at, np.int64)), _codes(file, rows, frame)
-    )
+    ranges = Ranges(np.array(first, np.int64), np.array(at, np.int64))
+    searched = _readable(keys[_WORD]) if forms else None
+    return Piece(path, rows, _runs(keys), ranges, _codes(file, rows, frame), searched)
 
 
 def rows_of(file: Path) -> int:
@@ -117,11 +130,10 @@ def _codes(file: Path, rows: int, frame: Frame) -> Iterator[Coded]:
 
 
 def _runs(keys: pa.Table) -> Runs:
-    names = keys["doc_id"].unify_dictionaries().combine_chunks()
-    names = names.chunk(0) if isinstance(names, pa.ChunkedArray) and names.num_chunks else names
     if not keys.num_rows:
         nothing = np.zeros(0, np.int64)
         return Runs(nothing, nothing, nothing, pa.array([], pa.string()), nothing)
+    names = _one(keys["doc_id"])
     index = names.indices.to_numpy().astype(np.int64)
     versions, of_version = np.unique(keys["version"].to_numpy(), return_inverse=True)
     pairs, document = np.unique(index * len(versions) + of_version, return_inverse=True)
@@ -130,3 +142,17 @@ def _runs(keys: pa.Table) -> Runs:
     first = np.flatnonzero(begins)
     doc_id = names.dictionary.cast(pa.string()).take(pa.array(pairs // len(versions)))
     return Runs(first, document[first], sentence[first], doc_id, versions[pairs % len(versions)])
+
+
+def _readable(words: pa.ChunkedArray) -> Mask:
+    if not len(words):
+        return np.zeros(0, np.bool_)
+    found = _one(words)
+    readable = pc.match_substring_regex(found.dictionary.cast(pa.string()), _READABLE).to_numpy(zero_copy_only=False)
+    mask: Mask = readable.astype(np.bool_)[found.indices.to_numpy()]
+    return mask
+
+
+def _one(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    found = column.unify_dictionaries().combine_chunks()
+    return found.chunk(0) if isinstance(found, pa.ChunkedArray) else found

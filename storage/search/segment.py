@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from polyseme.storage.search.arrays_file import ArraysFile, ArraysWriter
 from polyseme.storage.search.one_bit import Coded, Frame, Words
-from polyseme.storage.search.pieces import Integers, Piece, Ranges, Runs
+from polyseme.storage.search.pieces import Integers, Mask, Piece, Ranges, Runs
 
 _FORMAT = 1
 
@@ -49,6 +49,7 @@ class Segment:
         self.doc_id.validate(full=True)
         self.range_first = self._array("range_first", np.int64, (None,))
         self.range_at = self._array("range_at", np.int64, (None,))
+        self.searched = self._bits("searched") if "searched" in self._file else None
         self._check()
 
     def rows_of(self, parts: Collection[str]) -> int:
@@ -72,7 +73,7 @@ class Segment:
         """Return the codes of some rows."""
         return Coded(self.bits[:, rows], self.scale[rows], self.offset[rows])
 
-    def of_documents(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    def of_documents(self, chosen: Mask) -> Mask:
         """Return which rows are of the documents that are chosen."""
         lengths = np.diff(self.run_first, append=self.rows)
         return np.repeat(chosen[self.run_document], lengths)
@@ -89,7 +90,8 @@ class Segment:
         here = slice(*np.searchsorted(self.range_first, [first, end]))
         ranges = Ranges(self.range_first[here] - first, self.range_at[here])
         codes = [Coded(self.bits[:, first:end], self.scale[first:end], self.offset[first:end])]
-        return Piece(self.parts[number], end - first, runs, ranges, codes)
+        searched = None if self.searched is None else self.searched[first:end]
+        return Piece(self.parts[number], end - first, runs, ranges, codes, searched)
 
     def _array(self, name: str, kind: type[Any], shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
         found = self._file[name]
@@ -97,6 +99,9 @@ class Segment:
         if found.dtype != np.dtype(kind) or not fits:
             raise ValueError(f"the segment's {name} are not what they should be")
         return found
+
+    def _bits(self, name: str) -> Mask:
+        return np.unpackbits(self._array(name, np.uint8, (-(-self.rows // 8),)), count=self.rows).astype(np.bool_)
 
     def _check(self) -> None:
         """Raise ValueError for numbers that would lead out of an array."""
@@ -144,6 +149,7 @@ class _Kept:
     def __init__(self) -> None:
         self.rows, self.parts = 0, list[tuple[str, int]]()
         self._runs, self._ranges, self._documents = list[Sequence[Integers]](), list[Sequence[Integers]](), 0
+        self._searched = [np.zeros(0, np.bool_)]
         self._names, self._versions = [pa.array([], pa.large_string())], [np.zeros(0, np.int64)]
 
     def add(self, piece: Piece) -> None:
@@ -153,6 +159,7 @@ class _Kept:
         self._names.append(runs.doc_id.cast(pa.large_string()))
         self._versions.append(runs.version)
         self._documents += len(runs.version)
+        self._searched.append(np.ones(piece.rows, np.bool_) if piece.searched is None else piece.searched)
         self.parts.append((piece.path, piece.rows))
         self.rows += piece.rows
 
@@ -160,6 +167,7 @@ class _Kept:
         names = pa.concat_arrays(self._names)
         first, document, sentence = _joined(self._runs, 3, np.int32)
         range_first, range_at = _joined(self._ranges, 2, np.int64)
+        searched = np.concatenate(self._searched)
         texts = [text.encode() for text in names.to_pylist()]
         return {
             "run_first": first, "run_document": document, "run_sentence": sentence,
@@ -167,6 +175,7 @@ class _Kept:
             "doc_id_ends": np.cumsum([0, *map(len, texts)], dtype=np.int64),
             "doc_id": np.frombuffer(b"".join(texts), np.uint8),
             "range_first": range_first, "range_at": range_at,
+            **({} if searched.all() else {"searched": np.packbits(searched)}),
         }  # fmt: skip
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections import OrderedDict
+from collections.abc import Iterator
 
 import pyarrow as pa
 
@@ -12,10 +11,10 @@ from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
 from polyseme.storage.search.unit_vectors import Floats
-from polyseme.storage.sql.indexed_nearest import CALLER, Caller, IndexedSentences
-from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors
+from polyseme.storage.sql.indexed_rows import CALLER, Caller, Hits, IndexedRows
+from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, rank
+from polyseme.storage.sql.shared import Shared
 
-_SHARED_LIMIT = 2
 _log = logging.getLogger(__name__)
 
 
@@ -27,7 +26,7 @@ class SentenceSearch:
 
     def __init__(self, snapshot: Snapshot, lake: Lake, encoding: Encoding, *, cache_bytes: int = CACHE_BYTES) -> None:
         self.exact = SentenceVectors(snapshot, lake, encoding, cache_bytes=cache_bytes)
-        self._indexed: IndexedSentences | None = IndexedSentences(snapshot, lake, encoding)
+        self._indexed: IndexedRows | None = IndexedRows(snapshot, lake, encoding, "sentences")
 
     def nearest(
         self, vectors: Floats, k: int, *, docs: pa.Array | None = None, exact: bool = False, caller: Caller = CALLER
@@ -41,9 +40,10 @@ class SentenceSearch:
         indexed = None if exact else self._index(caller)
         if indexed is None:
             return self.exact.nearest(vectors, k, docs=docs, check=caller.check)
-        return indexed.nearest(vectors, k, docs, caller)
+        found = indexed.nearest(vectors, k, docs, caller)
+        return [sorted((n for hits in one for n in _neighbours(hits)), key=rank)[:k] for one in found]
 
-    def _index(self, caller: Caller) -> IndexedSentences | None:
+    def _index(self, caller: Caller) -> IndexedRows | None:
         indexed = self._indexed
         if indexed is None:
             return None
@@ -58,22 +58,22 @@ class SentenceSearch:
             return None
 
 
-_shared: OrderedDict[tuple[str, str, str, str, int], SentenceSearch] = OrderedDict()
-_shared_lock = threading.Lock()
+def _neighbours(hits: Hits) -> Iterator[Neighbour]:
+    segment, rows, _ = hits.candidates
+    document, sentence = segment.documents_of(rows)
+    names = segment.doc_id.take(pa.array(document)).to_pylist()
+    for name, index, score in zip(names, sentence.tolist(), hits.scores.tolist(), strict=True):
+        yield Neighbour(name, index, score)
+
+
+_shared = Shared[SentenceSearch](2)
 
 
 def shared_search(
     snapshot: Snapshot, lake: Lake, encoding: Encoding, *, cache_bytes: int = CACHE_BYTES
 ) -> SentenceSearch:
-    """Return this process's search over a lake's encoding: opened once per catalog version; the oldest are dropped."""
-    version = f"{snapshot.catalog_version} {snapshot.epoch}"
-    key = (str(lake.root), snapshot.lake_id, encoding.encoding_id, version, cache_bytes)
-    with _shared_lock:
-        if key not in _shared:
-            # Older versions of the same vectors go first: they are not needed again.
-            for old in [other for other in _shared if other[:3] == key[:3]]:
-                del _shared[old]
-            while len(_shared) >= _SHARED_LIMIT:
-                _shared.popitem(last=False)
-            _shared[key] = SentenceSearch(snapshot, lake, encoding, cache_bytes=cache_bytes)
-        return _shared[key]
+    """Return this process's search over a lake's encoding, kept as long as it is the latest."""
+    return _shared.get(
+        snapshot, lake, encoding, lambda: SentenceSearch(snapshot, lake, encoding, cache_bytes=cache_bytes),
+        of=cache_bytes,
+    )  # fmt: skip

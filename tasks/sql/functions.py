@@ -27,11 +27,12 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Device
 from polyseme.storage.search.index import Progress
 from polyseme.storage.sql.centroids import WordCentroids, shared_centroids
-from polyseme.storage.sql.indexed_nearest import Caller
+from polyseme.storage.sql.indexed_rows import Caller
 from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour
 from polyseme.storage.sql.placed_vectors import PlacedVectors
 from polyseme.storage.sql.row_places import has_places
 from polyseme.storage.sql.sentence_search import SentenceSearch, shared_search
+from polyseme.storage.sql.word_search import Occurrence, shared_words
 from polyseme.tasks.arrays import Floats
 from polyseme.tasks.engine import Cancelled
 from polyseme.tasks.inference.cached import CachedModel, at_least_one
@@ -115,14 +116,17 @@ class ModelFunctions:
         )
         width = spec.width if spec else find(self._model or EMBEDDED).width
 
-        def nearest(vectors: Floats, k: int, docs: pa.Array | None, *, exact: bool) -> list[list[Neighbour]]:
+        def near_sentences(vectors: Floats, k: int, docs: pa.Array | None, exact: bool) -> list[list[Neighbour]]:
             found = self.search(snapshot, lake, encoding)
-            caller = Caller(self._check, self._unconfined, self._report)
-            return (
-                [[] for _ in vectors]
-                if found is None
-                else found.nearest(vectors, k, docs=docs, exact=exact, caller=caller)
-            )
+            if found is None:
+                return [[] for _ in vectors]
+            return found.nearest(vectors, k, docs=docs, exact=exact, caller=self._caller())
+
+        def near_words(vectors: Floats, k: int, docs: pa.Array | None, exact: bool) -> list[list[Occurrence]]:
+            if encoding is None:
+                return [[] for _ in vectors]
+            found = shared_words(snapshot, lake, encoding)
+            return found.nearest(vectors, k, docs=docs, exact=exact, caller=self._caller())
 
         def vocabulary(question: Question) -> list[WordDrift]:
             if encoding is None:
@@ -146,7 +150,7 @@ class ModelFunctions:
         parts = PlacedVectors(snapshot, lake, encoding) if encoding else None
         of_vectors = [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
-            *search_functions(nearest, centroids, width), _stored_vectors(parts, width, self._check),
+            *search_functions(near_sentences, near_words, centroids, width), _stored_vectors(parts, width, self._check),
         ]  # fmt: skip
         for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
             function = self._keeping_failure(body)
@@ -161,6 +165,9 @@ class ModelFunctions:
 
     def _count(self, tokens: int) -> None:
         self.tokens += tokens
+
+    def _caller(self) -> Caller:
+        return Caller(self._check, self._unconfined, self._report, self._connections.add)
 
     def _report(self, progress: Progress) -> None:
         self.indexed = progress if progress.done < progress.rows else None

@@ -15,7 +15,8 @@ def macros(suffix: str, width: int, *, has_older: bool, placed: bool) -> list[st
     """
     suffix = escaped(suffix)
     return [
-        _nearest_to(suffix, width), _nearest(suffix), _fill_mask(suffix), _senses(suffix, placed=placed),
+        _nearest_to(suffix, width), _nearest(suffix), _nearest_occurrences(suffix, width),
+        _fill_mask(suffix), _senses(suffix, placed=placed),
         _polysemy(suffix, has_older=has_older), _drift(suffix), _drift_by(suffix),
         _drift_rank(suffix), _breaks(suffix), _surprisal(suffix), _pll(suffix), _words_of(suffix, placed=placed),
     ]  # fmt: skip
@@ -40,6 +41,20 @@ def _nearest(suffix: str) -> str:
     return f"""
 CREATE MACRO "nearest{suffix}"(text, k := 10, docs := ['*'], exact := false) AS TABLE
 FROM "nearest_to{suffix}"("embed{suffix}"(text), k := k, docs := docs, exact := exact)"""
+
+
+def _nearest_occurrences(suffix: str, width: int) -> str:
+    """The occurrences of any word whose vectors are nearest to a vector; otherwise as `nearest_to`."""
+    return f"""
+CREATE MACRO "nearest_occurrences{suffix}"(vector, k := 10, docs := ['*'], exact := false) AS TABLE
+SELECT hit.similarity, hit.word, hit.doc_id, d.title, hit.sentence_index, hit.word_index, hit.char_start, hit.char_end,
+       s.text
+FROM (
+    SELECT unnest("nearest_word_rows{suffix}"(vector::FLOAT[{width}], k, docs, exact), recursive := true)
+) AS hit
+JOIN "sentences{suffix}" AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence_index
+JOIN "documents{suffix}" AS d ON d.doc_id = hit.doc_id
+ORDER BY hit.similarity DESC, hit.doc_id, hit.sentence_index, hit.word_index"""
 
 
 def _fill_mask(suffix: str) -> str:

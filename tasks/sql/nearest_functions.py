@@ -6,13 +6,14 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from polyseme.storage.sql.centroids import NearWord, WordCentroids
 from polyseme.storage.sql.nearest import Neighbour
+from polyseme.storage.sql.word_search import Occurrence
 from polyseme.tasks.arrays import Floats
 from polyseme.tasks.inference.cache import AnswerCache
 from polyseme.tasks.inference.cached import at_least_one
@@ -25,13 +26,13 @@ _AT_ONCE = 64
 _NEIGHBOURS = {"doc_id": pa.string(), "sentence_index": pa.int32(), "similarity": pa.float64()}
 _NEAR_WORDS = {"word": pa.string(), "occurrences": pa.int64(), "similarity": pa.float64()}
 
+_OCCURRENCES = {"doc_id": pa.string(), "sentence_index": pa.int32(), "word_index": pa.int32(), "word": pa.string(),
+                "char_start": pa.int64(), "char_end": pa.int64(), "similarity": pa.float64()}  # fmt: skip
+
+T = TypeVar("T")
+Nearest: TypeAlias = Callable[[Floats, int, pa.Array | None, bool], list[list[T]]]
+"""What finds the `k` rows nearest to each of some vectors, among `docs` or all, exactly or by an index."""
 Centroids = Callable[[int, bool], WordCentroids | None]
-
-
-class Nearest(Protocol):
-    """What finds the `k` sentences nearest to each of some vectors, among `docs` or all."""
-
-    def __call__(self, vectors: Floats, k: int, docs: pa.Array | None, *, exact: bool) -> list[list[Neighbour]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,35 +45,38 @@ class _Question:
     exact: bool
 
 
-def search_functions(nearest: Nearest, centroids: Centroids, width: int) -> Iterator[Function]:
+def search_functions(
+    sentences: Nearest[Neighbour], words: Nearest[Occurrence], centroids: Centroids, width: int
+) -> Iterator[Function]:
     """Yield the functions for vectors of `width` dimensions."""
-    yield _nearest_rows(nearest, width)
+    yield _nearest_rows("nearest_rows", sentences, width, _NEIGHBOURS)
+    yield _nearest_rows("nearest_word_rows", words, width, _OCCURRENCES)
     yield _nearest_words(centroids, width)
 
 
-def _nearest_rows(nearest: Nearest, width: int) -> Function:
+def _nearest_rows(name: str, nearest: Nearest[T], width: int, fields: dict[str, pa.DataType]) -> Function:
     # DuckDB folds a constant call several times while planning.
-    cache: AnswerCache[_Question, list[Neighbour]] = AnswerCache(_QUESTIONS)
+    cache: AnswerCache[_Question, list[T]] = AnswerCache(_QUESTIONS)
 
     def body(wanted: Column, counts: Column, docs: Column, exact: Column) -> pa.Array:
         known: dict[bytes, pa.Array] = {}
         questions = [_question(*row, known) for row in zip(wanted, counts, docs, exact, strict=True)]
-        return structs(cache.ask(questions, lambda new: _answers(new, known)), _NEIGHBOURS)
+        return structs(cache.ask(questions, lambda new: _answers(new, known)), fields)
 
-    def _answers(questions: list[_Question], known: dict[bytes, pa.Array]) -> list[list[Neighbour]]:
+    def _answers(questions: list[_Question], known: dict[bytes, pa.Array]) -> list[list[T]]:
         together = defaultdict[tuple[int, bytes | None, bool], list[_Question]](list)
         for question in questions:
             together[question.k, question.docs, question.exact].append(question)
-        found: dict[_Question, list[Neighbour]] = {}
+        found: dict[_Question, list[T]] = {}
         for (k, docs, exact), alike in together.items():
             for first in range(0, len(alike), _AT_ONCE):
                 some = alike[first : first + _AT_ONCE]
                 vectors = np.stack([np.frombuffer(question.vector, np.float32) for question in some])
-                found |= zip(some, nearest(vectors, k, None if docs is None else known[docs], exact=exact), strict=True)
+                found |= zip(some, nearest(vectors, k, None if docs is None else known[docs], exact), strict=True)
         return [found[question] for question in questions]
 
     parameters = [f"FLOAT[{width}]", "BIGINT", "VARCHAR[]", "BOOLEAN"]
-    return "nearest_rows", body, parameters, sql_type(_NEIGHBOURS)
+    return name, body, parameters, sql_type(fields)
 
 
 def _question(

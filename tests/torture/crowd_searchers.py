@@ -13,7 +13,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.search.unit_vectors import Floats
-from polyseme.storage.sql import indexed_nearest
+from polyseme.storage.sql import indexed_rows
 from polyseme.storage.sql.sentence_search import SentenceSearch
 from tests.torture import scenario
 from tests.torture.crowd_mutants import mutate
@@ -23,7 +23,7 @@ from tests.torture.crowd_processes import GRACE, SHOWN
 def search(root: Path, over: Event, number: int, mutant: str) -> None:
     """Search by the index again and again: it has to find what comparing all vectors of the same snapshot finds."""
     mutate(mutant)
-    indexed_nearest.WORTH_AN_INDEX = 1
+    indexed_rows.WORTH_AN_INDEX = 1
     errors, queries, chance = list[str](), 0, np.random.default_rng(number)
     while not over.is_set():
         try:

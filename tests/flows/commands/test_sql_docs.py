@@ -24,7 +24,7 @@ EXAMPLES = [
     if statement.strip()
 ]
 INNER = {
-    "nearest_rows", "nearest_words", "mean_vector",
+    "nearest_rows", "nearest_word_rows", "nearest_words", "mean_vector",
     "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "cluster_senses_in", "vector_spread",
     "pairwise_distance", "prototype_distance", "find_breaks", "drift_of_slices", "drift_of_words",
     "in_text", "matches", "word_counts", "stored_vectors", "words_of",

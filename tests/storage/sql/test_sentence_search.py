@@ -17,9 +17,10 @@ from polyseme.storage.maintenance.compaction import compact
 from polyseme.storage.schemas import embedding_type
 from polyseme.storage.search import candidates, index
 from polyseme.storage.search.unit_vectors import Floats
-from polyseme.storage.sql import indexed_nearest
+from polyseme.storage.sql import indexed_rows
 from polyseme.storage.sql.confinement import ConfinedThread
-from polyseme.storage.sql.indexed_nearest import Caller
+from polyseme.storage.sql.indexed_rows import Caller
+from polyseme.storage.sql.nearest import Neighbour
 from polyseme.storage.sql.sentence_search import SentenceSearch, shared_search
 from tests import lakes
 
@@ -29,7 +30,7 @@ SPEC = lakes.make_spec(width=64)
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(indexed_nearest, "WORTH_AN_INDEX", 1)
+    monkeypatch.setattr(indexed_rows, "WORTH_AN_INDEX", 1)
     return tmp_path / "cache" / "polyseme" / "codes"
 
 
@@ -107,28 +108,28 @@ def test_of_many_sentences_the_index_reads_few_and_finds_nearly_all(
     commit(catalog, "a", "b", sentences=4000)
     found, vectors = search(catalog), middles[:50] + asked(50) * 0.8
     read = 0
-    reading = indexed_nearest.CandidateVectors.read
+    reading = indexed_rows.CandidateVectors.read
 
     def counted(self: object, some: candidates.Candidates, check: object) -> object:
         nonlocal read
         read += len(some.rows)
         return reading(self, some, check)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(indexed_nearest.CandidateVectors, "read", counted)
+    monkeypatch.setattr(indexed_rows.CandidateVectors, "read", counted)
     by_index, exact = (found.nearest(vectors, 10, exact=exact) for exact in (False, True))
     hits = [len(set(mine) & set(right)) for mine, right in zip(_keys(by_index), _keys(exact), strict=True)]
     assert sum(hits) / (10 * len(vectors)) >= 0.98
     assert read / len(vectors) < 500
 
 
-def _keys(found: list[list[indexed_nearest.Neighbour]]) -> list[list[tuple[str, int]]]:
+def _keys(found: list[list[Neighbour]]) -> list[list[tuple[str, int]]]:
     return [[(n.doc_id, n.sentence_index) for n in one] for one in found]
 
 
 def test_few_sentences_are_compared_without_an_index(
     catalog: Catalog, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexed_nearest, "WORTH_AN_INDEX", 21)
+    monkeypatch.setattr(indexed_rows, "WORTH_AN_INDEX", 21)
     commit(catalog, "a")
     assert len(search(catalog).nearest(asked(1), 5)[0]) == 5
     assert not cache.exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.errors import ModelError, UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import Outputs
-from polyseme.storage.sql import indexed_nearest, sentence_search
+from polyseme.storage.sql import indexed_rows, sentence_search, word_search
 from polyseme.storage.sql.connection import connect
+from polyseme.storage.sql.shared import Shared
 from polyseme.tasks.engine_config import EngineConfig
 from polyseme.tasks.inference import cached
 from polyseme.tasks.sql.execution import Queries
@@ -140,8 +140,9 @@ def test_nearest_agrees_with_plain_sql_over_parquet(con: duckdb.DuckDBPyConnecti
 def indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return where indexes of vectors are kept, of lakes however small."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(indexed_nearest, "WORTH_AN_INDEX", 1)
-    monkeypatch.setattr(sentence_search, "_shared", OrderedDict())
+    monkeypatch.setattr(indexed_rows, "WORTH_AN_INDEX", 1)
+    monkeypatch.setattr(sentence_search, "_shared", Shared(2))
+    monkeypatch.setattr(word_search, "_shared", Shared(2))
     return tmp_path / "cache" / "polyseme" / "codes"
 
 
@@ -153,6 +154,18 @@ def test_by_an_index_and_exact_the_same_sentences_are_found(lake: Lake, indexed:
     assert [row[1:] for row in found[0]] == [row[1:] for row in found[1]]
     assert [row[0] for row in found[0]] == pytest.approx([row[0] for row in found[1]], abs=1e-6)
     assert list(indexed.iterdir())
+
+
+def test_occurrences_of_any_word_are_found_by_their_use(lake: Lake, indexed: Path) -> None:
+    with connect(lake, functions=ModelFunctions(device="cpu")) as con:
+        asked = "embed_word('The bank lent him the money.', 'bank')"
+        found = [
+            rows(con, f"FROM nearest_occurrences({asked}, k := 8, exact := {exact})") for exact in ("false", "true")
+        ]
+        here = rows(con, f"FROM nearest_occurrences({asked}, k := 8, docs := ['river'])")
+    assert [row[1:] for row in found[0]] == [row[1:] for row in found[1]]
+    assert found[0][0][1:3] == ("bank", "money")
+    assert {row[2] for row in here} == {"river"}
 
 
 def test_many_questions_of_one_query_are_each_answered(lake: Lake, indexed: Path) -> None:

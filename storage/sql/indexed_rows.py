@@ -1,15 +1,17 @@
-"""Nearest sentences by an index: one-bit codes of all are compared, and the vectors of the few that are nearest.
+"""Nearest rows by an index: one-bit codes of all are compared, and the vectors of the few that are nearest.
 
-What is returned has its exact cosine; a sentence that is left out is the only error. Knows no text or model.
+What is returned has its exact cosine; a row that is left out is the only error. Knows no text or model.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -22,12 +24,11 @@ from polyseme.storage.search.index import IndexFiles, Progress
 from polyseme.storage.search.pieces import PartError
 from polyseme.storage.search.unit_vectors import Floats, cosines, unit_rows
 from polyseme.storage.sql.kept_sums import hidden_rows
-from polyseme.storage.sql.nearest import Neighbour, rank
 from polyseme.storage.sql.views import unreadable
 from polyseme.storage.user_cache import cache_folder
 
 WORTH_AN_INDEX = 20_000
-"""Sentences from which on there is an index: fewer are read in a tenth of a second."""
+"""Rows from which on there is an index: fewer are read in a tenth of a second."""
 _CHECKED_SECONDS = 0.1
 _FIRST_COMPARED, _FIRST_FOR_EACH = 128, 4
 """Vectors that are read first, at least, and for each neighbour: they say what the others must reach."""
@@ -36,32 +37,41 @@ _FIRST_COMPARED, _FIRST_FOR_EACH = 128, 4
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Whoever asks: `check` is called often, and raises to stop; `unconfined` runs a call in a thread that can write
-    the user's cache folder; `report` is told how far the index is that is being made."""
+    the user's cache folder; `report` is told how far the index is that is being made; `opened` is given every
+    connection that a query runs on, to interrupt it."""
 
     check: Callable[[], None] = lambda: None
     unconfined: Callable[[Callable[[], None]], None] = lambda call: call()
     report: Callable[[Progress], None] = lambda progress: None
+    opened: Callable[[duckdb.DuckDBPyConnection], None] = lambda con: None
+
+
+class Hits(NamedTuple):
+    """Rows that were found, and the cosine of each."""
+
+    candidates: Candidates
+    scores: Floats
 
 
 CALLER = Caller()
 """One that waits as long as it takes, and may write."""
 
 
-class IndexedSentences:
-    """The live sentence vectors of one encoding at one catalog version, by their codes. Safe to share between threads.
+class IndexedRows:
+    """The live vectors of a table of an encoding at one catalog version, by their codes. Safe to share between threads.
 
     For a lake in a folder, and a user with a cache folder: an object store is not read row by row.
     """
 
-    def __init__(self, snapshot: Snapshot, lake: Lake, encoding: Encoding) -> None:
-        self._snapshot, self._lake, self._encoding = snapshot, lake, encoding
+    def __init__(self, snapshot: Snapshot, lake: Lake, encoding: Encoding, table: str) -> None:
+        self._snapshot, self._lake, self._encoding, self._table = snapshot, lake, encoding, table
         self._vectors = CandidateVectors(lake)
         self._live: LiveRows | None = None
         self._is_worth_it: bool | None = None
         self._opening = threading.Lock()
 
     def is_worth_it(self, caller: Caller) -> bool:
-        """Return whether an index is to be used: there can be one, and sentences enough. It is made if need be.
+        """Return whether an index is to be used: there can be one, and rows enough. It is made if need be.
 
         Raises LakeError for a part that cannot be read, and OSError if the index cannot be kept.
         """
@@ -77,15 +87,16 @@ class IndexedSentences:
         finally:
             self._opening.release()
 
-    def nearest(self, vectors: Floats, k: int, docs: pa.Array | None, caller: Caller) -> list[list[Neighbour]]:
-        """Return what `SentenceVectors.nearest` does, but for a few that are missed. For what `is_worth_it` alone.
+    def nearest(self, vectors: Floats, k: int, docs: pa.Array | None, caller: Caller) -> list[list[Hits]]:
+        """Return, for each of some vectors `(questions, width)`, the `k` rows nearest to it and what equals the last.
 
+        `docs` limits the search to these documents. A vector of zeros has no neighbours. For what `is_worth_it` alone.
         Raises LakeError for a part that cannot be read.
         """
         assert self._live is not None
         unit = unit_rows(vectors)
         asked = np.flatnonzero(unit.any(1))
-        found: list[list[Neighbour]] = [[] for _ in unit]
+        found: list[list[Hits]] = [[] for _ in unit]
         if k < 1 or not len(asked):
             return found
         candidates = self._live.near(unit[asked], k, docs, caller.check)
@@ -93,8 +104,15 @@ class IndexedSentences:
             found[row] = self._compared(unit[row], mine, k, caller.check)
         return found
 
+    def columns(self, hits: Hits, names: list[str], check: Callable[[], None]) -> pa.Table:
+        """Return columns of the rows that were found. Raises LakeError for a part that cannot be read."""
+        try:
+            return self._vectors.columns(hits.candidates, names, check)
+        except PartError as error:
+            raise unreadable(self._lake, error) from error
+
     def _opened(self, caller: Caller) -> bool:
-        files = IndexFiles(self._lake, self._snapshot, self._encoding, "sentences")
+        files = IndexFiles(self._lake, self._snapshot, self._encoding, self._table)
         if files.rows() < WORTH_AN_INDEX:
             return False
 
@@ -107,7 +125,7 @@ class IndexedSentences:
 
     def _compared(
         self, unit: Floats, candidates: Sequence[Candidates], k: int, check: Callable[[], None]
-    ) -> list[Neighbour]:
+    ) -> list[Hits]:
         """Return the nearest of the candidates. Those that cannot be near enough are not read."""
         count = max(_FIRST_COMPARED, _FIRST_FOR_EACH * k)
         least = _greatest(count, [some.most for some in candidates])
@@ -118,11 +136,10 @@ class IndexedSentences:
         scores += [self._scores(unit, some, check) for some in rest]
         reached = _greatest(k, scores)
         best = (
-            neighbour
+            Hits(some.those(mine >= reached), mine[mine >= reached])
             for some, mine in zip([*first, *rest], scores, strict=True)
-            for neighbour in _neighbours(some.those(mine >= reached), mine[mine >= reached])
         )
-        return sorted(best, key=rank)[:k]
+        return [hits for hits in best if len(hits.scores)]
 
     def _scores(self, unit: Floats, candidates: Candidates, check: Callable[[], None]) -> Floats:
         try:
@@ -136,10 +153,3 @@ def _greatest(count: int, values: Sequence[Floats]) -> float:
     """Return the least of the `count` greatest values; minus infinity if there are no more than these."""
     every = np.concatenate([np.zeros(0, np.float32), *values])
     return -np.inf if len(every) <= count else float(np.partition(every, -count)[-count])
-
-
-def _neighbours(candidates: Candidates, scores: Floats) -> Iterator[Neighbour]:
-    document, sentence = candidates.segment.documents_of(candidates.rows)
-    names = candidates.segment.doc_id.take(pa.array(document)).to_pylist()
-    for name, index, score in zip(names, sentence.tolist(), scores.tolist(), strict=True):
-        yield Neighbour(name, index, score)
