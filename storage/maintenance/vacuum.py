@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.database import deletions, part_rows, read_files, runs
+from polyseme.storage.database import deletions, part_rows, read_files, runs, versions
 from polyseme.storage.errors import UsageError
 from polyseme.storage.files.protocol import FileInfo
 from polyseme.storage.schemas import TABLES
-from polyseme.storage.sql import kept_sums
+from polyseme.storage.sql import kept_signatures, kept_sums
 from polyseme.storage.sql.publish import publish
 
 GRACE = timedelta(hours=24)
@@ -82,8 +82,8 @@ def vacuum(
     """Remove what `find_leftovers` finds, unknown parts only if `unknown`. Return what was found.
 
     Documents that were deleted before the grace period cannot be restored from now on: the next compaction drops their
-    rows, and a vacuum after it the files that had them. Sums of word vectors that this user keeps of documents that are
-    gone are removed too. `progress` is called with the number of files just removed.
+    rows, and a vacuum after it the files that had them. Sums of word vectors and signatures of texts that this user
+    keeps of documents that are gone are removed too. `progress` is called with the number of files just removed.
     """
     # The published file may still name retired parts: publish first, so that new readers get one without them.
     publish(catalog)
@@ -103,8 +103,17 @@ def vacuum(
             known = part_rows.known_paths(connection, some)
             files.remove([path for path in some if path not in known])
         progress(len(some))
-    kept_sums.forget_gone(catalog.snapshot())
+    _forget_kept(catalog)
     return found
+
+
+def _forget_kept(catalog: Catalog) -> None:
+    def live() -> frozenset[str]:
+        with catalog.reading() as connection:
+            return versions.live_contents(connection)
+
+    kept_sums.forget_gone(catalog.snapshot())
+    kept_signatures.forget_gone(catalog.lake_id, live)
 
 
 def remove_retired(
