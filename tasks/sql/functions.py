@@ -38,7 +38,10 @@ from polyseme.tasks.inference.cached import CachedModel, at_least_one
 from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.sql.aggregates import Function, sql_type, vector_functions
 from polyseme.tasks.sql.drift_functions import drift_functions
+from polyseme.tasks.sql.duplicate_functions import near_duplicate_function, near_duplicates_macro
 from polyseme.tasks.sql.macros import macros
+from polyseme.tasks.sql.near_duplicates import NearDuplicate, near_duplicates
+from polyseme.tasks.sql.near_duplicates import Question as AlikeQuestion
 from polyseme.tasks.sql.retrieval_macros import retrieval_macros
 from polyseme.tasks.sql.vocabulary_drift import Question, WordDrift, vocabulary_drift
 
@@ -64,7 +67,7 @@ class ModelFunctions:
 
     `model` is the current location of the checkpoint, `cache_bytes` the memory for vectors of sentences. `failure` is
     the last error that a function raised: DuckDB passes on only its text. `tokens` counts those that the model ran
-    since `go_on`.
+    since `go_on`; `doing` is what a function is at that takes long without it, and the share that is done.
     """
 
     needs_no_rows = reads_places = True
@@ -77,6 +80,7 @@ class ModelFunctions:
         self._loader.submit(int)  # a thread has the rights of the one that starts it, so not later
         self.failure: PolysemeError | None = None
         self.tokens = 0
+        self.doing: tuple[str, float] | None = None
 
     def stop(self) -> None:
         """Make running functions fail after their batch, and later ones immediately, until `go_on`."""
@@ -88,7 +92,7 @@ class ModelFunctions:
     def go_on(self) -> None:
         """Allow functions to run again after `stop`."""
         self._stop.clear()
-        self.tokens = 0
+        self.tokens, self.doing = 0, None
 
     def vectors(self, snapshot: Snapshot, lake: Lake, encoding: Encoding | None) -> SentenceVectors | None:
         """Return the sentence vectors of an encoding, which all that uses them here shares."""
@@ -138,17 +142,29 @@ class ModelFunctions:
             self._unconfined(read)  # for the file of sums in the user's cache folder
             return found[0]
 
+        def alike(question: AlikeQuestion) -> list[NearDuplicate]:
+            found: list[NearDuplicate] = []
+
+            def find() -> None:
+                if encoding is not None:
+                    opened = self._connections.add
+                    found.extend(near_duplicates(snapshot, lake, encoding, question, report=self._at, opened=opened))
+
+            self._unconfined(find)  # for the file of signatures in the user's cache folder
+            return found
+
         parts = PlacedVectors(snapshot, lake, encoding) if encoding else None
         of_vectors = [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
             _nearest(vectors, width), _nearest_words(centroids, width), _stored_vectors(parts, width, self._check),
+            near_duplicate_function(alike),
         ]  # fmt: skip
         for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
             function = self._keeping_failure(body)
             con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
         words = snapshot.parts.get((encoding.encoding_id, "words"), ()) if encoding else ()
         older = not snapshot.lower_case.isdisjoint(words)
-        for statement in macros(suffix, width, has_older=older, placed=placed):
+        for statement in [*macros(suffix, width, has_older=older, placed=placed), near_duplicates_macro(suffix)]:
             con.execute(statement)
         every_word = encoding is None or encoding.encoding_id in snapshot.with_every_word
         for statement in retrieval_macros(suffix, every_word=every_word):
@@ -160,6 +176,10 @@ class ModelFunctions:
     def _check(self) -> None:
         if self._stop.is_set():
             raise Cancelled("The query was stopped.")
+
+    def _at(self, what: str, share: float) -> None:
+        self.doing = what, share
+        self._check()
 
     def _unconfined(self, call: Callable[[], None]) -> None:
         self._loader.submit(call).result()
