@@ -143,6 +143,7 @@ VIEWS: dict[str, Described] = {
         {
             "group_id": Meaning("the sentences that are the same; the largest group is 1", "from 1"),
             "copies": Meaning("how many sentences these are", "2 and above"),
+            "place": Meaning("which of them it is, in the order of the documents", "from 1"),
             **_PLACE,
             "text": Meaning("the sentence as it stands in the document"),
         },
@@ -152,6 +153,7 @@ VIEWS: dict[str, Described] = {
         {
             "group_id": Meaning("the documents that are the same; the largest group is 1", "from 1"),
             "copies": Meaning("how many documents these are", "2 and above"),
+            "place": Meaning("which of them it is, by id", "from 1"),
             "doc_id": Meaning("the document"),
             "uri": Meaning("its address"),
             "title": Meaning("its title, if its source has one"),

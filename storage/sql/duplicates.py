@@ -33,9 +33,10 @@ WITH sentence AS (
            row_number() OVER (ORDER BY count(*) DESC, min((doc_id, sentence_index))) AS group_id
     FROM sentence GROUP BY key HAVING count(*) > 1
 )
-SELECT group_id, copies, doc_id, sentence_index, text
+SELECT group_id, copies, row_number() OVER (PARTITION BY group_id ORDER BY doc_id, sentence_index) AS place,
+       doc_id, sentence_index, text
 FROM sentence JOIN repeated USING (key)
-ORDER BY group_id, doc_id, sentence_index"""
+ORDER BY group_id, place"""
 
 
 def _documents(suffix: str) -> str:
@@ -46,6 +47,6 @@ WITH repeated AS (
     SELECT content_sha256, count(*) AS copies, row_number() OVER (ORDER BY count(*) DESC, min(doc_id)) AS group_id
     FROM "documents{suffix}" GROUP BY content_sha256 HAVING count(*) > 1
 )
-SELECT group_id, copies, doc_id, uri, title
+SELECT group_id, copies, row_number() OVER (PARTITION BY group_id ORDER BY doc_id) AS place, doc_id, uri, title
 FROM "documents{suffix}" JOIN repeated USING (content_sha256)
-ORDER BY group_id, doc_id"""
+ORDER BY group_id, place"""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -54,13 +54,14 @@ class KeptSignatures:
         places = [place[content] for content in found]
         return KeptSignatures(self.scheme, tuple(found), self.shingles[places], self.signatures[places])
 
-    def with_more(self, more: KeptSignatures) -> KeptSignatures:
+    def with_more(self, more: Sequence[KeptSignatures]) -> KeptSignatures:
         """Return these and those of other texts, made the same way."""
+        every = [self, *more]
         return KeptSignatures(
             self.scheme,
-            self.contents + more.contents,
-            np.concatenate([self.shingles, more.shingles]),
-            np.concatenate([self.signatures, more.signatures]),
+            tuple(content for one in every for content in one.contents),
+            np.concatenate([one.shingles for one in every]),
+            np.concatenate([one.signatures for one in every]),
         )
 
 

@@ -37,10 +37,10 @@ def near_duplicates_macro(suffix: str) -> str:
     suffix = escaped(suffix)
     return f"""
 CREATE MACRO "near_duplicates{suffix}"(at_least := 0.8, docs := ['*']) AS TABLE
-SELECT hit.group_id, hit.copies, hit.similarity, hit.same_text, d.doc_id, d.uri, d.title
+SELECT hit.group_id, hit.copies, hit.place, hit.similarity, hit.same_text, d.doc_id, d.uri, d.title
 FROM (SELECT unnest("near_duplicate_rows{suffix}"(docs::VARCHAR[], at_least::DOUBLE), recursive := true)) AS hit
 JOIN "documents{suffix}" AS d ON d.doc_id = hit.doc_id
-ORDER BY hit.group_id, hit.same_text DESC, hit.similarity DESC, d.doc_id"""
+ORDER BY hit.group_id, hit.place"""
 
 
 def _question(docs: list[str | None], at_least: float) -> Question:

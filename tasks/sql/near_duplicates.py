@@ -32,7 +32,7 @@ LEAST = 0.2
 WORTH_KEEPING = 1_000_000
 """Shingles of a lake from which on signatures are kept: those of fewer take a second."""
 _TEXTS_AT_ONCE = 64
-_SHINGLES_AT_ONCE = 1 << 20
+_SHINGLES_AT_ONCE, _TEXTS_SIGNED_AT_ONCE = 1 << 20, 1 << 12
 
 Report = Callable[[str, float], None]
 """Takes what is being done, and the share of it that is done; called often, and raises to stop."""
@@ -55,10 +55,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicate:
-    """A document of a group of `copies`, and its similarity to the first. `same_text` is to the last character."""
+    """A document of a group of `copies`, in its place, and its similarity to the first.
+
+    `same_text` says that its text is that of the first to the last character.
+    """
 
     group_id: int
     copies: int
+    place: int
     similarity: float
     same_text: bool
     doc_id: str
@@ -116,34 +120,38 @@ class _Corpus:
 def _signatures(snapshot: Snapshot, corpus: _Corpus, *, selected: bool, worth_keeping: int) -> KeptSignatures:
     """Return the signatures of the texts, in their order: those that are kept, and of all others new ones.
 
-    Of a lake with `worth_keeping` shingles they are kept.
+    Of a lake with `worth_keeping` shingles they are kept, also those that were made before an error.
     """
     nothing = KeptSignatures.nothing(f"{shingles.SCHEME}; {minhash.scheme()}", minhash.NUMBERS)
     kept = kept_signatures.load(snapshot.lake_id, nothing) or nothing
-    has = set(kept.contents)
-    new = _signed(nothing.scheme, corpus, [content for content in corpus.ids if content not in has])
-    every = kept.with_more(new)
-    known = every.of(corpus.ids)
-    # Another encoding may have other texts.
-    keeping = every if selected or len(snapshot.encodings) > 1 else known
-    if keeping.contents != kept.contents and keeping.shingles.sum() >= worth_keeping:
-        kept_signatures.save(snapshot.lake_id, keeping)
-    return known
+    has, made = set(kept.contents), list[KeptSignatures]()
+    # All texts of the lake are here, if it has no other encoding.
+    are_all = not selected and len(snapshot.encodings) == 1
+    try:
+        for some in _signed(nothing.scheme, corpus, [content for content in corpus.ids if content not in has]):
+            made.append(some)
+    finally:
+        every = kept.with_more(made)
+        keeping = every.of(corpus.ids) if are_all else every
+        if keeping.contents != kept.contents and keeping.shingles.sum() >= worth_keeping:
+            kept_signatures.save(snapshot.lake_id, keeping)
+    return every.of(corpus.ids)
 
 
-def _signed(scheme: str, corpus: _Corpus, contents: Sequence[str]) -> KeptSignatures:
-    found, sizes, signed = list[str](), list[int](), [sign([])]
-    waiting, held = list[Shingles](), 0
+def _signed(scheme: str, corpus: _Corpus, contents: Sequence[str]) -> Iterator[KeptSignatures]:
+    waiting, held = dict[str, Shingles](), 0
+
+    def signed() -> KeptSignatures:
+        sizes = np.array([len(one) for one in waiting.values()], np.int64)
+        return KeptSignatures(scheme, tuple(waiting), sizes, sign(list(waiting.values())))
+
     for content, made in corpus.shingles(contents, "reading documents"):
-        found.append(content)
-        sizes.append(len(made))
-        waiting.append(made)
+        waiting[content] = made
         held += len(made)
-        if held >= _SHINGLES_AT_ONCE:
-            signed.append(sign(waiting))
-            waiting, held = [], 0
-    signed.append(sign(waiting))
-    return KeptSignatures(scheme, tuple(found), np.array(sizes, np.int64), np.concatenate(signed))
+        if held >= _SHINGLES_AT_ONCE or len(waiting) >= _TEXTS_SIGNED_AT_ONCE:
+            yield signed()
+            waiting, held = {}, 0
+    yield signed()
 
 
 def _groups(corpus: _Corpus, known: KeptSignatures, at_least: float) -> Iterator[list[tuple[float, bool, str]]]:
@@ -171,4 +179,4 @@ def _groups(corpus: _Corpus, known: KeptSignatures, at_least: float) -> Iterator
 def _numbered(groups: Iterable[list[tuple[float, bool, str]]]) -> Iterator[NearDuplicate]:
     ordered = sorted(groups, key=lambda rows: (-len(rows), rows[0][2]))
     for number, rows in enumerate(ordered, 1):
-        yield from (NearDuplicate(number, len(rows), *row) for row in rows)
+        yield from (NearDuplicate(number, len(rows), place, *row) for place, row in enumerate(rows, 1))

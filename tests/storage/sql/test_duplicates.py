@@ -40,6 +40,7 @@ def ask(lake: Lake) -> Ask:
 def test_sentences_are_grouped_within_and_across_documents_the_largest_group_first(catalog: Catalog, ask: Ask) -> None:
     lakes.commit(catalog, SPEC, {"a": ["Yes.", "Once.", "No.", "Yes."], "b": ["No.", "Yes.", "yes."]})
     assert ask(SENTENCES) == [(1, 3, "a", 0), (1, 3, "a", 3), (1, 3, "b", 1), (2, 2, "a", 2), (2, 2, "b", 0)]
+    assert ask("SELECT place FROM duplicate_sentences") == [(1,), (2,), (3,), (1,), (2,)]
 
 
 def test_space_between_words_makes_no_difference_and_the_text_is_shown_as_it_stands(catalog: Catalog, ask: Ask) -> None:
@@ -71,6 +72,7 @@ def test_documents_with_the_same_text_are_shown_whatever_else_differs(catalog: C
         (2, 2, "none", lakes.uri_of("none")),
         (2, 2, "nothing", lakes.uri_of("nothing")),
     ]
+    assert ask("SELECT doc_id FROM duplicate_documents WHERE place > 1 ORDER BY ALL") == [("b",), ("nothing",)]
 
 
 def test_what_is_replaced_or_deleted_is_no_duplicate(catalog: Catalog, ask: Ask) -> None:

@@ -17,7 +17,7 @@ from tests import lakes
 LAKE = "0a1b"
 NOTHING = KeptSignatures.nothing("made so", 4)
 KEPT = NOTHING.with_more(
-    KeptSignatures("made so", ("a", "b", "c"), np.array([3, 0, 5]), np.arange(12, dtype=np.uint32).reshape(3, 4))
+    [KeptSignatures("made so", ("a", "b", "c"), np.array([3, 0, 5]), np.arange(12, dtype=np.uint32).reshape(3, 4))]
 )
 
 

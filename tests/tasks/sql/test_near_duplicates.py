@@ -68,8 +68,9 @@ def test_documents_are_grouped_around_the_longest_with_their_place(catalog: Cata
     lakes.commit(catalog, SPEC, texts)
     assert ask(catalog, ROWS.format("")) == [(1, 2, 1.0, True, "long"), (1, 2, 0.946, False, "edited")]
     shown = ask(catalog, "FROM near_duplicates_polyseme_mini(at_least := 0.5)")
-    assert [(row[4], row[5], row[6]) for row in shown] == [
-        (doc_id, lakes.uri_of(doc_id), f"About {doc_id}") for doc_id in ("long", "edited", "half")
+    assert [(row[2], *row[5:]) for row in shown] == [
+        (place, doc_id, lakes.uri_of(doc_id), f"About {doc_id}")
+        for place, doc_id in enumerate(("long", "edited", "half"), 1)
     ]
 
 
