@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 
-from polyseme.tasks.analysis.minhash import Buckets, Signatures
+from polyseme.tasks.analysis.minhash import NUMBERS, Buckets, Signatures
 from polyseme.tasks.analysis.shingles import Shingles, jaccard
 from polyseme.tasks.arrays import Ints
 
-_ESTIMATE_IS_OFF_BY = 0.2
-"""The most by which a signature is taken to be wrong about a similarity: 4.5 standard deviations or more."""
+_DEVIATIONS = 4.5
+"""Standard errors by which a signature is taken to be wrong at most: of 300,000 pairs one is by more."""
 
 _ROUNDING = 1e-9
 
@@ -61,5 +62,6 @@ def _candidates(signatures: Signatures, sizes: Ints, one: int, mates: Ints, at_l
     """Return those of `mates` that may be as alike: by size, and nearly by signature."""
     mates = mates[sizes[mates] >= at_least * sizes[one] * (1 - _ROUNDING)]  # none is larger
     estimated = (signatures[mates] == signatures[one]).mean(axis=1)
-    found: list[int] = mates[estimated >= at_least - _ESTIMATE_IS_OFF_BY].tolist()
+    error = sqrt(at_least * (1 - at_least) / NUMBERS)
+    found: list[int] = mates[estimated >= at_least - _DEVIATIONS * error].tolist()
     return found

@@ -90,11 +90,14 @@ def test_sets_that_are_equal_are_one_group_around_the_earliest() -> None:
 
 
 @pytest.mark.extra
-def test_signatures_are_the_same_every_time() -> None:
+def test_signatures_are_the_same_every_time_and_everywhere() -> None:
+    """If another version of the package makes others, its `ALGORITHM_VERSION` has to tell, or ours."""
     require("rensa", "duplicates")
     made = sign([np.arange(1, 200, dtype=np.uint64), np.array([7], np.uint64)])
     assert made.shape == (2, NUMBERS)
     assert made.dtype == np.uint32
+    assert made[:, 0].tolist() == [285261799, 3932032750]
+    assert (sign([np.zeros(0, np.uint64)]) == 0).all()
     assert scheme() == "R-MinHash 2, 128 numbers, seed 1"
     assert (made == sign([np.arange(1, 200, dtype=np.uint64), np.array([7], np.uint64)])).all()
 

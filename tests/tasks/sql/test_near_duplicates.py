@@ -46,6 +46,11 @@ def ask(catalog: Catalog, sql: str) -> list[tuple[Any, ...]]:
         return con.execute(sql).fetchall()
 
 
+def kept(catalog: Catalog) -> list[str]:
+    found = load(catalog.lake_id)
+    return [] if found is None else sorted(found.contents)
+
+
 def find(catalog: Catalog, at_least: float = 0.8, *, reports: list[str] | None = None) -> list[NearDuplicate]:
     """Return the near-duplicates, and keep signatures however few they are."""
     snapshot = catalog.snapshot()
@@ -138,9 +143,44 @@ def test_texts_that_are_gone_are_not_kept_once_all_are_asked_for(catalog: Catalo
     find(catalog)
     lakes.commit(catalog, SPEC, {"b": ["A new text."]})
     find(catalog)
-    kept = load(catalog.lake_id)
-    assert kept is not None
-    assert sorted(kept.contents) == sorted(lakes.content_of([text]) for text in (LONG, "A new text."))
+    assert kept(catalog) == sorted(lakes.content_of([text]) for text in (LONG, "A new text."))
+
+
+@pytest.mark.extra
+def test_texts_of_another_encoding_and_of_other_documents_stay_kept(catalog: Catalog) -> None:
+    require("rensa", "duplicates")
+    lakes.commit(catalog, SPEC, {"a": [LONG], "b": ["Something else."]})
+    find(catalog)
+    snapshot = catalog.snapshot()
+    assert snapshot.default is not None
+    lakes.commit(catalog, SPEC, {"c": ["A third text."]})
+    near_duplicates(
+        catalog.snapshot(), catalog.lake, snapshot.default, Question(0.8, ("c",)), report=lambda *_: None,
+        worth_keeping=0,
+    )  # fmt: skip
+    assert len(kept(catalog)) == 3
+    lakes.commit(catalog, lakes.make_spec(context="pair"), {"a": [LIKE_IT]})
+    lakes.commit(catalog, SPEC, {"a": ["A fourth text."]})
+    find(catalog)
+    assert len(kept(catalog)) == 4
+
+
+@pytest.mark.extra
+def test_what_was_signed_before_it_was_stopped_is_kept(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    require("rensa", "duplicates")
+    monkeypatch.setattr("polyseme.tasks.sql.near_duplicates._TEXTS_SIGNED_AT_ONCE", 1)
+    lakes.commit(catalog, SPEC, {"a": [LONG], "b": [LIKE_IT], "c": ["Something else."]})
+    snapshot = catalog.snapshot()
+    assert snapshot.default is not None
+
+    def stop(doing: str, share: float) -> None:
+        if share > 0.5:
+            raise Cancelled("The query was stopped.")
+
+    with pytest.raises(Cancelled):
+        near_duplicates(snapshot, catalog.lake, snapshot.default, Question(0.8), report=stop, worth_keeping=0)
+    assert len(kept(catalog)) == 2
+    assert len(find(catalog)) == 2
 
 
 @pytest.mark.extra
