@@ -66,6 +66,10 @@ _COMMANDS = {
     "words": ("polyseme.flows.commands.words:words", "List frequent words, or the keywords of some documents."),
     "senses": ("polyseme.flows.commands.senses:senses", "Group the occurrences of a word by sense."),
     "drift": ("polyseme.flows.commands.drift:drift", "Measure how words change meaning between slices of the corpus."),
+    "duplicates": (
+        "polyseme.flows.commands.duplicates:duplicates",
+        "List documents that are the same or nearly so, or sentences that are there several times.",
+    ),
     "compare": ("polyseme.flows.commands.compare:compare", "Compare two slices of the corpus, or two encodings."),
     "coherence": (
         "polyseme.flows.commands.coherence:coherence",

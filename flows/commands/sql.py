@@ -32,11 +32,11 @@ def sql(
 ) -> None:
     """Query the lake in DuckDB's SQL. Without QUERY: a shell on a terminal, else SQL from standard input.
 
-    Views: documents, sentences, words, tokens, transitions, coherence, rejects, skipped, runs,
-    encodings.
+    Views: documents, sentences, words, tokens, transitions, coherence, perplexity, duplicate_sentences,
+    duplicate_documents, rejects, skipped, runs, encodings.
     Functions: embed, embed_word, nsp, nsp_margin, wordpiece; FROM nearest(...), nearest_to, bm25, hybrid, maxsim,
     fill_mask, occurrences, kwic, word_frequencies, keywords, senses, neighbours, polysemy, drift, drift_by, drift_rank,
-    breaks. The shell's help and docs/sql.md describe them. In the shell --timeout holds for each query.
+    near_duplicates, breaks. The shell's help and docs/sql.md describe them. There --timeout holds for each query.
 
     Example: polyseme sql "from nearest('a flood in the valley', k := 5)" --format csv
 

@@ -63,6 +63,19 @@ def counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def followed(what: str, at_first: str, doing: Callable[[], tuple[str, float] | None]) -> Iterator[Callable[[], None]]:
+    """Show what is being done, as `doing` tells it with the share; yields what is to be called now and then."""
+    with _bar(what, at_first) as draw:
+
+        def tick() -> None:
+            found = doing()
+            if found is not None:
+                draw(*found)
+
+        yield tick
+
+
+@contextmanager
 def _bar(what: str, at_first: str) -> Iterator[Listener]:
     columns = (
         BarColumn(bar_width=12),

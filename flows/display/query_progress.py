@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 
-from polyseme.storage.search.index import Progress
 from polyseme.storage.wording import many
 from polyseme.tasks.sql.execution import Queries
 
@@ -65,9 +64,9 @@ class QueryProgress:
             self._began, self._paused = time.monotonic(), False
 
 
-def progress_line(seconds: float, percent: float | None, tokens: int, indexed: Progress | None = None) -> str:
+def progress_line(seconds: float, percent: float | None, tokens: int, doing: tuple[str, float] | None = None) -> str:
     """Return what is known of a query: `12 s, 43 % of its rows, 3,204 tokens encoded (Ctrl-C stops it)`."""
     rows = [] if percent is None else [f"{percent:.0f} % of its rows"]
     encoded = [f"{many(tokens, 'tokens')} encoded"] if tokens else []
-    vectors = [f"{indexed.done:,} of {indexed.rows:,} vectors indexed, once"] if indexed else []
-    return f"{', '.join([f'{seconds:.0f} s', *rows, *encoded, *vectors])} (Ctrl-C stops it)"
+    work = [f"{doing[0]}: {100 * doing[1]:.0f} %"] if doing else []
+    return f"{', '.join([f'{seconds:.0f} s', *rows, *encoded, *work])} (Ctrl-C stops it)"

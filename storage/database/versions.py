@@ -95,6 +95,13 @@ def all_outputs(connection: Connection, encoding_id: str) -> list[Outputs]:
     return [outputs_in(origin, text) for text in connection.scalars(query)]
 
 
+def live_contents(connection: Connection) -> frozenset[str]:
+    """Return the hashes of the texts of live documents, of all encodings, where they were recorded."""
+    d = document_versions.c
+    query = select(d.content_sha256).where(d.deleted.is_(False), d.content_sha256.is_not(None)).distinct()
+    return frozenset(connection.scalars(query))  # not checked: they are compared, and nothing is built of them
+
+
 def page_after(
     connection: Connection, encoding_id: str, uri_prefix: str, last: tuple[str, str] | None, *, rows: int
 ) -> list[tuple[str, str]]:

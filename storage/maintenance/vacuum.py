@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.database import deletions, part_rows, read_files, runs
+from polyseme.storage.database import deletions, part_rows, read_files, runs, versions
 from polyseme.storage.errors import UsageError
 from polyseme.storage.files.protocol import FileInfo
 from polyseme.storage.schemas import TABLES
 from polyseme.storage.search import index
-from polyseme.storage.sql import kept_sums
+from polyseme.storage.sql import kept_signatures, kept_sums
 from polyseme.storage.sql.publish import publish
 
 GRACE = timedelta(hours=24)
@@ -104,10 +104,19 @@ def vacuum(
             known = part_rows.known_paths(connection, some)
             files.remove([path for path in some if path not in known])
         progress(len(some))
+    _forget_kept(catalog)
+    return found
+
+
+def _forget_kept(catalog: Catalog) -> None:
+    def live() -> frozenset[str]:
+        with catalog.reading() as connection:
+            return versions.live_contents(connection)
+
     snapshot = catalog.snapshot()
     kept_sums.forget_gone(snapshot)
     index.forget_gone(snapshot, catalog.lake)
-    return found
+    kept_signatures.forget_gone(catalog.lake_id, live)
 
 
 def remove_retired(

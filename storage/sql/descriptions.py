@@ -138,6 +138,27 @@ VIEWS: dict[str, Described] = {
             "perplexity": Meaning("e to the mean surprisal of a token", "1 and above"),
         },
     ),
+    "duplicate_sentences": Described(
+        "one of several sentences with the same text, whatever space is in it",
+        {
+            "group_id": Meaning("the sentences that are the same; the largest group is 1", "from 1"),
+            "copies": Meaning("how many sentences these are", "2 and above"),
+            "place": Meaning("which of them it is, in the order of the documents", "from 1"),
+            **_PLACE,
+            "text": Meaning("the sentence as it stands in the document"),
+        },
+    ),
+    "duplicate_documents": Described(
+        "one of several documents with the same text, by its hash",
+        {
+            "group_id": Meaning("the documents that are the same; the largest group is 1", "from 1"),
+            "copies": Meaning("how many documents these are", "2 and above"),
+            "place": Meaning("which of them it is, by id", "from 1"),
+            "doc_id": Meaning("the document"),
+            "uri": Meaning("its address"),
+            "title": Meaning("its title, if its source has one"),
+        },
+    ),
     "rejects": Described(
         "one input that the last scan of its source refused, and why",
         {

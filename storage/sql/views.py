@@ -23,6 +23,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.records import Counts
 from polyseme.storage.schemas import ADJACENT, RANDOM, TABLES
 from polyseme.storage.sql.bench.macros import bench_macros
+from polyseme.storage.sql.duplicates import DUPLICATES, duplicate_views
 from polyseme.storage.sql.literals import escaped, quote, quote_name
 from polyseme.storage.sql.relocation import Place
 from polyseme.storage.sql.row_places import HIDDEN, PLACED
@@ -31,7 +32,7 @@ from polyseme.storage.sql.table_views import GUARD, default_places, no_rows, pla
 from polyseme.storage.sql.word_lookup import key_macros, occurrences_macro
 
 _META = f"{HIDDEN}.meta"
-_VIEWS = (*TABLES, "coherence", "perplexity")
+_VIEWS = (*TABLES, "coherence", "perplexity", *DUPLICATES)
 _LOSS = pa.struct(
     [
         ("vectors", pa.int64()), ("bytes_a_vector", pa.float64()), ("cosine", pa.float64()),
@@ -114,10 +115,10 @@ def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None, places:
             if places and table in PLACED:
                 made.parts.append(places_view(encoding, table, files, joins))
         suffix = f"_{escaped(encoding.name)}"
-        made.derived.extend([_coherence_view(suffix), _perplexity_view(suffix)])
+        made.derived.extend(_derived_views(suffix))
     if snapshot.default is None:
         made.derived.extend(f"CREATE VIEW {table} AS {no_rows(table, None)}" for table in TABLES)
-        made.derived.extend([_coherence_view(""), _perplexity_view("")])
+        made.derived.extend(_derived_views(""))
     else:
         plain = ((view, quote_name(f"{view}_{snapshot.default.name}")) for view in _VIEWS)
         made.derived.extend(f"CREATE VIEW {view} AS FROM {of_default}" for view, of_default in plain)
@@ -156,6 +157,10 @@ def runs_table(snapshot: Snapshot) -> pa.Table:
     lane = pa.array([Counts(seconds=stages).lane_seconds for stages in seconds], pa.float64())
     busy = pc.divide(lane, pc.if_else(pc.equal(wall, 0.0), None, wall))
     return runs.append_column("wall_seconds", wall).append_column("lane_busy", busy)
+
+
+def _derived_views(suffix: str) -> list[str]:
+    return [_coherence_view(suffix), _perplexity_view(suffix), *duplicate_views(suffix)]
 
 
 def _coherence_view(suffix: str) -> str:

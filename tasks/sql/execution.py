@@ -19,7 +19,6 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.meta import State
 from polyseme.storage.errors import LakeError, PolysemeError
 from polyseme.storage.lake import Lake
-from polyseme.storage.search.index import Progress
 from polyseme.storage.sql.absent_columns import absent_column, in_our_words
 from polyseme.storage.sql.access import READ_ONLY, SPILL, Access, refuse_writes
 from polyseme.storage.sql.conditions import first_line, matching, valued
@@ -137,14 +136,14 @@ class Queries:
         self._supervised(lambda: matching(self.connection.view("documents"), where).create_view(name), None, first_line)
 
     @property
-    def progress(self) -> tuple[float | None, int, Progress | None]:
-        """How far the query is that runs now: percent of its rows, None if not known, tokens encoded for it, and the
-        index of vectors that it makes, None for none.
+    def progress(self) -> tuple[float | None, int, tuple[str, float] | None]:
+        """How far the query is that runs now: percent of its rows, None if not known, tokens encoded for it, and what
+        a function is at that takes long without the model, with the share that is done.
 
         For another thread than the query's. Rows do not tell of the time that Python functions take.
         """
         percent = self.connection.query_progress()
-        return percent if percent >= 0 else None, self._functions.tokens, self._functions.indexed
+        return percent if percent >= 0 else None, self._functions.tokens, self._functions.doing
 
     def value(self, name: str, by: str) -> None:
         """Make a view of the `value` that a user's expression has of each `doc_id`. Raises UsageError for no such."""

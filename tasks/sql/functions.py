@@ -40,7 +40,10 @@ from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.sql.aggregates import Function, sql_type, vector_functions
 from polyseme.tasks.sql.columns import Column, rows_of, structs
 from polyseme.tasks.sql.drift_functions import drift_functions
+from polyseme.tasks.sql.duplicate_functions import near_duplicate_function, near_duplicates_macro
 from polyseme.tasks.sql.macros import macros
+from polyseme.tasks.sql.near_duplicates import NearDuplicate, near_duplicates
+from polyseme.tasks.sql.near_duplicates import Question as AlikeQuestion
 from polyseme.tasks.sql.nearest_functions import search_functions
 from polyseme.tasks.sql.retrieval_macros import retrieval_macros
 from polyseme.tasks.sql.vocabulary_drift import Question, WordDrift, vocabulary_drift
@@ -63,7 +66,7 @@ class ModelFunctions:
 
     `model` is the current location of the checkpoint, `cache_bytes` the memory for vectors of sentences. `failure` is
     the last error that a function raised: DuckDB passes on only its text. `tokens` counts those that the model ran
-    since `go_on`; `indexed` is how far an index of vectors is that is being made, else None.
+    since `go_on`; `doing` is what a function is at that takes long without it, and the share that is done.
     """
 
     needs_no_rows = reads_places = True
@@ -76,7 +79,7 @@ class ModelFunctions:
         self._loader.submit(int)  # a thread has the rights of the one that starts it, so not later
         self.failure: PolysemeError | None = None
         self.tokens = 0
-        self.indexed: Progress | None = None
+        self.doing: tuple[str, float] | None = None
 
     def stop(self) -> None:
         """Make running functions fail after their batch, and later ones immediately, until `go_on`."""
@@ -88,7 +91,7 @@ class ModelFunctions:
     def go_on(self) -> None:
         """Allow functions to run again after `stop`."""
         self._stop.clear()
-        self.tokens, self.indexed = 0, None
+        self.tokens, self.doing = 0, None
 
     def search(self, snapshot: Snapshot, lake: Lake, encoding: Encoding | None) -> SentenceSearch | None:
         """Return the search over the sentences of an encoding, which all that uses it here shares."""
@@ -147,17 +150,29 @@ class ModelFunctions:
             self._unconfined(read)  # for the file of sums in the user's cache folder
             return found[0]
 
+        def alike(question: AlikeQuestion) -> list[NearDuplicate]:
+            found: list[NearDuplicate] = []
+
+            def find() -> None:
+                if encoding is not None:
+                    opened = self._connections.add
+                    found.extend(near_duplicates(snapshot, lake, encoding, question, report=self._at, opened=opened))
+
+            self._unconfined(find)  # for the file of signatures in the user's cache folder
+            return found
+
         parts = PlacedVectors(snapshot, lake, encoding) if encoding else None
         of_vectors = [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
             *search_functions(near_sentences, near_words, centroids, width), _stored_vectors(parts, width, self._check),
+            near_duplicate_function(alike),
         ]  # fmt: skip
         for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
             function = self._keeping_failure(body)
             con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
         words = snapshot.parts.get((encoding.encoding_id, "words"), ()) if encoding else ()
         older = not snapshot.lower_case.isdisjoint(words)
-        for statement in macros(suffix, width, has_older=older, placed=placed):
+        for statement in [*macros(suffix, width, has_older=older, placed=placed), near_duplicates_macro(suffix)]:
             con.execute(statement)
         every_word = encoding is None or encoding.encoding_id in snapshot.with_every_word
         for statement in retrieval_macros(suffix, every_word=every_word):
@@ -167,14 +182,19 @@ class ModelFunctions:
         self.tokens += tokens
 
     def _caller(self) -> Caller:
-        return Caller(self._check, self._unconfined, self._report, self._connections.add)
+        return Caller(self._check, self._unconfined, self._indexed, self._connections.add)
 
-    def _report(self, progress: Progress) -> None:
-        self.indexed = progress if progress.done < progress.rows else None
+    def _indexed(self, progress: Progress) -> None:
+        share = progress.done / progress.rows if progress.rows else 1.0
+        self.doing = (f"indexing {progress.rows:,} vectors, once", share) if share < 1 else None
 
     def _check(self) -> None:
         if self._stop.is_set():
             raise Cancelled("The query was stopped.")
+
+    def _at(self, what: str, share: float) -> None:
+        self.doing = what, share
+        self._check()
 
     def _unconfined(self, call: Callable[[], None]) -> None:
         self._loader.submit(call).result()

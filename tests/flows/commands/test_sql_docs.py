@@ -13,6 +13,7 @@ from polyseme.flows.display.sql_help import FUNCTIONS, help_text
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.connection import connect
 from tests import embedded_lakes
+from tests.extras import require
 from tests.repository import ROOT
 
 DOCS = ROOT / "docs" / "sql.md"
@@ -23,8 +24,9 @@ EXAMPLES = [
     for statement in re.sub(r"--.*", "", block).split(";")
     if statement.strip()
 ]
+OF_AN_EXTRA = "near_duplicates"
 INNER = {
-    "nearest_rows", "nearest_word_rows", "nearest_words", "mean_vector",
+    "nearest_rows", "nearest_word_rows", "nearest_words", "near_duplicate_rows", "mean_vector",
     "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "cluster_senses_in", "vector_spread",
     "pairwise_distance", "prototype_distance", "find_breaks", "drift_of_slices", "drift_of_words",
     "in_text", "matches", "word_counts", "stored_vectors", "words_of",
@@ -46,8 +48,15 @@ def con(made: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-@pytest.mark.parametrize("statement", EXAMPLES)
+@pytest.mark.parametrize("statement", [one for one in EXAMPLES if OF_AN_EXTRA not in one])
 def test_an_example_of_the_documentation_runs(con: duckdb.DuckDBPyConnection, statement: str) -> None:
+    con.execute(statement).fetchall()
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize("statement", [one for one in [*EXAMPLES, *HELP_EXAMPLES.values()] if OF_AN_EXTRA in one])
+def test_an_example_that_needs_an_extra_runs(con: duckdb.DuckDBPyConnection, statement: str) -> None:
+    require("rensa", "duplicates")
     con.execute(statement).fetchall()
 
 
@@ -55,7 +64,8 @@ def test_an_example_of_the_documentation_runs(con: duckdb.DuckDBPyConnection, st
 def test_an_example_of_the_help_runs_and_calls_its_function(con: duckdb.DuckDBPyConnection, name: str) -> None:
     assert f"{name}(" in HELP_EXAMPLES[name]
     assert any(f"{name}(" in signature for signature, _ in FUNCTIONS)
-    con.execute(HELP_EXAMPLES[name]).fetchall()
+    if name != OF_AN_EXTRA:
+        con.execute(HELP_EXAMPLES[name]).fetchall()
 
 
 def test_documentation_and_help_name_every_function(con: duckdb.DuckDBPyConnection) -> None:

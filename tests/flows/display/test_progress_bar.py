@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from polyseme.flows.display.progress_bar import counted, shown
+from polyseme.flows.display.progress_bar import counted, followed, shown
 from polyseme.flows.runs.progress import Progress, announce, listening
 
 
@@ -43,6 +43,15 @@ def test_lines_are_seconds_apart(capfd: pytest.CaptureFixture[str]) -> None:
         for i in range(100):
             announce(f"{i} documents", i / 100)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_what_a_query_does_is_asked_for_while_it_is_waited_for(capfd: pytest.CaptureFixture[str]) -> None:
+    steps = iter([None, ("reading documents", 0.25), ("comparing", 1.0)])
+    with followed("duplicates", "opening the lake", lambda: next(steps)) as tick:
+        for _ in range(3):
+            tick()
+    assert capfd.readouterr() == ("", "duplicates: 25%, reading documents\nduplicates: 100%, comparing\n")
 
 
 @pytest.mark.usefixtures("no_pause")

@@ -10,7 +10,6 @@ import pytest
 from polyseme.flows.display import query_progress
 from polyseme.flows.display.query_progress import QueryProgress, progress_line
 from polyseme.storage.lake import Lake
-from polyseme.storage.search.index import Progress
 from polyseme.tasks.sql.execution import Queries
 from polyseme.tasks.sql.functions import ModelFunctions
 from tests import embedded_lakes
@@ -73,6 +72,6 @@ def test_tokens_that_a_function_encodes_are_counted_from_the_beginning_of_each_q
 
 def test_the_line_has_what_is_known() -> None:
     assert progress_line(12.4, None, 0) == "12 s (Ctrl-C stops it)"
-    line = "7 s, 4,000 of 9,000,000 vectors indexed, once (Ctrl-C stops it)"
-    assert progress_line(7.0, None, 0, Progress(4000, 9_000_000)) == line
+    line = "7 s, indexing 9,000,000 vectors, once: 44 % (Ctrl-C stops it)"
+    assert progress_line(7.0, None, 0, ("indexing 9,000,000 vectors, once", 0.444)) == line
     assert progress_line(3.0, 41.7, 3204) == "3 s, 42 % of its rows, 3,204 tokens encoded (Ctrl-C stops it)"
