@@ -31,6 +31,7 @@ DIFFERENT = {
     "--format": "sql shortens vectors; look-ups have none",
     "--other": "compare: an encoding; else what is evaluated beside a model",
     "--against": "a condition; of compare also the word rest",
+    "--exact": "search: every vector compared; duplicates: equal texts alone",
     "--export": "explore: pages as files; drift: uses of a word for annotators",
     "--title": "of the explorer's pages; of a report",
     "--from": "backfill: the encoding whose texts are taken; restore: a backup",
