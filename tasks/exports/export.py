@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.snapshot import Snapshot
-from polyseme.storage.errors import UsageError
+from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.access import Access
 from polyseme.storage.sql.selection import find_encoding
@@ -31,6 +31,8 @@ from polyseme.tasks.exports.targets import Change, Target
 MEMORY = "1GB"
 """What rows are sorted in; the rest spills. 2.7 million words, 384 numbers each, take 67 seconds so, and 57 in 4 GB."""
 SORTING = Access(memory=MEMORY)
+_LONGEST_MESSAGE = 200
+"""Characters of another library's message, of which the rest may have values of rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +114,29 @@ class Export:
         if before is not None and before.complete and before.digest == mark.digest:
             self._target.remember(mark)
             return self._exported()
+        rows = _Rows(self._source, self._new | self._replaced, progress)
         change = Change(
             schema=self._source.schema,
-            rows=_counted(self._source, self._new | self._replaced, progress),
+            rows=iter(rows),
             gone=frozenset(self._replaced | self._removed),
             whole=not self._target.incremental or before is None,
         )
-        self._target.write(change, mark)
+        self._write(change, mark, rows)
         return self._exported(rows_written=self._rows_to_write, whole=change.whole)
+
+    def _write(self, change: Change, mark: Mark, rows: _Rows) -> None:
+        try:
+            self._target.write(change, mark)
+        except Exception as error:
+            if rows.error is not None:  # libraries that are not in Python raise one of their own instead
+                raise rows.error from None
+            if isinstance(error, PolysemeError):
+                raise
+            what = (str(error).splitlines() or [""])[0][:_LONGEST_MESSAGE]
+            raise PolysemeError(
+                f"Cannot write {self._target}: {type(error).__name__}: {what}. The next export completes it; --debug "
+                "has the traceback."
+            ) from error
 
     def _exported(self, *, rows_written: int = 0, whole: bool = False) -> Exported:
         mark, told = self._mark, bool(rows_written or self._removed) and not whole
@@ -181,10 +198,23 @@ def _mark_of(snapshot: Snapshot, request: Request) -> Mark:
     )  # fmt: skip
 
 
-def _counted(source: Source, doc_ids: Collection[str], progress: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
-    for batch in source.rows(doc_ids):
-        yield batch
-        progress(batch.num_rows * source.bytes_a_vector)
+class _Rows:
+    """Rows of documents as they are read, counted, with the error that ended them."""
+
+    def __init__(self, source: Source, doc_ids: Collection[str], progress: Callable[[int], None]) -> None:
+        self._source, self._doc_ids, self._progress = source, doc_ids, progress
+        self.error: BaseException | None = None
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in self._source.rows(self._doc_ids):
+                yield batch
+                self._progress(batch.num_rows * self._source.bytes_a_vector)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self.error = error
+            raise
 
 
 def _with_content(mark: Mark, states: States) -> Mark:

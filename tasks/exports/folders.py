@@ -131,4 +131,6 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None:  # of a library, about something else
+            raise
         raise PolysemeError(f"Cannot write {path}: {error.strerror or error}. {mend_of(error)}") from error

@@ -12,7 +12,7 @@ from polyseme.storage.errors import UsageError
 from polyseme.tasks.exports.marks import Vectors
 from polyseme.tasks.exports.targets import Target
 
-Format = Literal["npy", "faiss", "lance"]
+Format = Literal["npy", "faiss", "lance", "hf-dataset", "pgvector", "delta"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,9 @@ _KINDS: dict[Format, _Kind] = {
     "npy": _Kind(module="npy_matrix"),
     "faiss": _Kind(module="faiss_index", float16=False),
     "lance": _Kind(module="lance_dataset"),
+    "hf-dataset": _Kind(module="hf_dataset"),
+    "pgvector": _Kind(module="pgvector_table"),
+    "delta": _Kind(module="delta_table", float16=False),
 }
 
 
