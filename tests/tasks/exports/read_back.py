@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,12 +62,31 @@ def delta(out: Path) -> list[Row]:
     return _ordered(deltalake.DeltaTable(str(out)).to_pyarrow_table())
 
 
+def qdrant(out: Path) -> list[Row]:
+    require("qdrant_client", "qdrant")
+    from qdrant_client import QdrantClient
+
+    with closing(QdrantClient(path=str(out))) as client:
+        (collection,) = client.get_collections().collections
+        points, _ = client.scroll(collection.name, limit=1000, with_vectors=True)
+    found = []
+    for point in points:
+        assert point.payload is not None
+        row = {**point.payload, "embedding": point.vector}
+        del row[NOT_SHOWN]
+        row["metadata"] = json.dumps(row["metadata"], separators=(",", ":"))
+        row |= {name: datetime.fromisoformat(row[name]) for name in ("ingested_at", "modified_at") if row.get(name)}
+        found.append(row)
+    return in_order(found)
+
+
 READERS: dict[str, Callable[[Path], list[Row]]] = {
     "npy": npy,
     "faiss": faiss,
     "lance": lance,
     "hf-dataset": hf_dataset,
     "delta": delta,
+    "qdrant": qdrant,
 }
 """Of formats in a folder."""
 LIBRARIES = {
@@ -73,9 +94,10 @@ LIBRARIES = {
     "lance": ("lance", "lance"),
     "hf-dataset": ("datasets", "parity"),
     "delta": ("deltalake", "delta"),
+    "qdrant": ("qdrant_client", "qdrant"),
 }
 """The package that a format needs and the extra that has it."""
-UNIT = ("faiss",)
+UNIT = ("faiss", "qdrant")
 """Formats whose vectors have length 1."""
 
 
