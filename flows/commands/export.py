@@ -12,7 +12,7 @@ from polyseme.flows.commands.options.running import Json, Spill
 from polyseme.flows.display.output import write_json
 from polyseme.flows.display.terminal import show
 
-To = Literal["npy", "faiss", "lance", "hf-dataset", "pgvector", "delta"]
+To = Literal["npy", "faiss", "lance", "hf-dataset", "pgvector", "delta", "qdrant", "atlas"]
 
 
 def export(
@@ -30,8 +30,8 @@ def export(
 ) -> None:
     """Write the vectors of the lake, with their keys and texts, in the format of another tool.
 
-    A second export to the same place writes only what changed in the lake since, and removes what is gone; npy and
-    faiss are written anew then, as a whole. Without a change it does nothing. docs/export.md has how each is read.
+    A second export to the same place writes only what changed in the lake since, and removes what is gone; npy, faiss
+    and atlas are written anew then, as a whole. Without a change it does nothing. docs/export.md has how each is read.
     polyseme sql --format parquet writes the rows of any query, once; polyseme explore --export writes pages.
 
     Example: polyseme export --to npy --out vectors
@@ -46,10 +46,11 @@ def export(
         npy: a matrix for NumPy, and its rows in Parquet. faiss: a flat index, and its rows (pip install
         'polyseme[faiss]'). lance: a dataset for LanceDB (polyseme[lance]). hf-dataset: shards of Parquet with a card,
         for datasets.load_dataset and the Hub. pgvector: a table in PostgreSQL (polyseme[postgres]). delta: a Delta Lake
-        table (polyseme[delta]).
+        table (polyseme[delta]). qdrant: a collection (polyseme[qdrant]). atlas: a Parquet file for maps in Embedding
+        Atlas and Nomic Atlas.
     out
-        A folder, or for pgvector the address of a table: a new one, or that of an earlier export, which is brought up
-        to date. What no export made is left alone.
+        A folder, the address of a table for pgvector, or of a collection for qdrant (http://localhost:6333/sentences):
+        a new one, or that of an earlier export, which is brought up to date. What no export made is left alone.
     table
         What has a row each. The vector of a document is the mean of those of its sentences.
     encoding

@@ -51,8 +51,8 @@ class Request:
 class Exported:
     """What a target has now, and what was done: documents that are new, replaced and removed, and rows written.
 
-    `whole` is whether everything was written, so that no document is told from others. `bytes` is the size of the
-    target, None if that is not known.
+    `is_new` is whether there was no target, `whole` whether everything was written, so that no document is told from
+    others. `bytes` is the size of the target, None if that is not known.
     """
 
     target: str
@@ -65,6 +65,7 @@ class Exported:
     new: int = 0
     replaced: int = 0
     removed: int = 0
+    is_new: bool = False
     whole: bool = False
     rows_written: int = 0
     bytes: int | None = None
@@ -76,8 +77,10 @@ class Exported:
         rows = self.table if self.rows != 1 else self.table.removesuffix("s")
         of = "" if self.table == "documents" else f" of {many(self.documents, 'documents')}"
         has = f"{self.target} has {self.rows:,} {rows}{of} ({self.format}, encoding {self.encoding}{size})."
+        if self.is_new:
+            return f"{has} It is new."
         if self.whole:
-            return f"{has} It was written as a whole."
+            return f"{has} It was written anew, as a whole."
         if not (self.new or self.replaced or self.removed):
             return f"{has} Nothing changed since the last export."
         parts = (("new", self.new), ("replaced", self.replaced), ("removed", self.removed))
@@ -122,7 +125,7 @@ class Export:
             whole=not self._target.incremental or before is None,
         )
         self._write(change, mark, rows)
-        return self._exported(rows_written=self._rows_to_write, whole=change.whole)
+        return self._exported(rows_written=self._rows_to_write, is_new=before is None, whole=change.whole)
 
     def _write(self, change: Change, mark: Mark, rows: _Rows) -> None:
         try:
@@ -138,7 +141,7 @@ class Export:
                 "has the traceback."
             ) from error
 
-    def _exported(self, *, rows_written: int = 0, whole: bool = False) -> Exported:
+    def _exported(self, *, rows_written: int = 0, is_new: bool = False, whole: bool = False) -> Exported:
         mark, told = self._mark, bool(rows_written or self._removed) and not whole
         return Exported(
             target=str(self._target),
@@ -151,6 +154,7 @@ class Export:
             new=len(self._new) if told else 0,
             replaced=len(self._replaced) if told else 0,
             removed=len(self._removed) if told else 0,
+            is_new=is_new,
             whole=whole,
             rows_written=rows_written,
             bytes=self._target.size(),

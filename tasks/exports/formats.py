@@ -12,7 +12,7 @@ from polyseme.storage.errors import UsageError
 from polyseme.tasks.exports.marks import Vectors
 from polyseme.tasks.exports.targets import Target
 
-Format = Literal["npy", "faiss", "lance", "hf-dataset", "pgvector", "delta", "qdrant"]
+Format = Literal["npy", "faiss", "lance", "hf-dataset", "pgvector", "delta", "qdrant", "atlas"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,7 @@ _KINDS: dict[Format, _Kind] = {
     "hf-dataset": _Kind(module="hf_dataset"),
     "pgvector": _Kind(module="pgvector_table"),
     "delta": _Kind(module="delta_table", float16=False),
+    "atlas": _Kind(module="atlas_file", float16=False),
     "qdrant": _Kind(module="qdrant_collection", float16=False),
 }
 

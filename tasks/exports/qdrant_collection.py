@@ -18,7 +18,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
-from uuid import NAMESPACE_URL, uuid5
 
 import pyarrow as pa
 
@@ -29,7 +28,7 @@ from polyseme.tasks.exports.folders import ExportFolder
 from polyseme.tasks.exports.marks import Mark
 from polyseme.tasks.exports.npy_matrix import local_path, numbers_of
 from polyseme.tasks.exports.source import KEYS, STATE, VECTOR, DocumentState, States
-from polyseme.tasks.exports.targets import Change, needs, states_of
+from polyseme.tasks.exports.targets import Change, needs, row_ids, states_of
 
 _PATIENCE_SECONDS = 60
 _KEY = "polyseme_export"
@@ -137,8 +136,8 @@ class QdrantCollection:
 
     def _points(self, rows: pa.RecordBatch, keys: tuple[str, ...]) -> Any:
         payloads = [_payload(row) for row in rows.drop_columns([VECTOR]).to_pylist()]
-        ids = [str(uuid5(NAMESPACE_URL, json.dumps([row[key] for key in keys]))) for row in payloads]
-        return self._place.models.Batch(ids=ids, vectors=unit_rows(numbers_of(rows)).tolist(), payloads=payloads)
+        vectors = unit_rows(numbers_of(rows)).tolist()
+        return self._place.models.Batch(ids=row_ids(rows, keys), vectors=vectors, payloads=payloads)
 
     def _pages(self, name: str) -> Iterator[pa.Table]:
         page = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import NAMESPACE_URL, uuid5
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -76,6 +78,12 @@ def states_of(rows: Iterable[pa.RecordBatch | pa.Table]) -> dict[str, DocumentSt
 
 def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     return pc.cast(column, pa.string())
+
+
+def row_ids(rows: pa.RecordBatch, keys: Sequence[str]) -> list[str]:
+    """Return a UUID for each row, which follows from its keys."""
+    values = zip(*(rows[key].to_pylist() for key in keys), strict=True)
+    return [str(uuid5(NAMESPACE_URL, json.dumps(row))) for row in values]
 
 
 def needs(what: str, extra: str, error: ImportError) -> UsageError:

@@ -33,6 +33,7 @@ def test_an_export_says_what_the_target_has(lake: Path, tmp_path: Path, capfd: p
     code, out, _ = polyseme(capfd, *words)
     assert code == 0
     assert "2 sentences of 1 document (npy" in out
+    assert "It is new." in out
     assert np.load(tmp_path / "out" / "vectors.npy", mmap_mode="r").shape == (2, 4)
     code, out, _ = polyseme(capfd, *words, "--json")
     assert (code, json.loads(out)["rows"], json.loads(out)["rows_written"]) == (0, 2, 0)

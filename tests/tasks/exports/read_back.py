@@ -80,6 +80,19 @@ def qdrant(out: Path) -> list[Row]:
     return in_order(found)
 
 
+def atlas(out: Path) -> list[Row]:
+    require("pandas", "frames")
+    import pandas as pd
+
+    plain = pd.read_parquet(out / "atlas.parquet")  # as embedding-atlas does
+    assert np.stack(list(plain["embedding"])).shape == (len(plain), 4)
+    assert plain["id"].is_unique
+    assert plain["id"].str.len().max() <= 36
+    frame = pd.read_parquet(out / "atlas.parquet", dtype_backend="pyarrow")
+    rows: list[Row] = pa.Table.from_pandas(frame.drop(columns="id"), preserve_index=False).to_pylist()
+    return rows
+
+
 READERS: dict[str, Callable[[Path], list[Row]]] = {
     "npy": npy,
     "faiss": faiss,
@@ -87,6 +100,7 @@ READERS: dict[str, Callable[[Path], list[Row]]] = {
     "hf-dataset": hf_dataset,
     "delta": delta,
     "qdrant": qdrant,
+    "atlas": atlas,
 }
 """Of formats in a folder."""
 LIBRARIES = {
@@ -95,6 +109,7 @@ LIBRARIES = {
     "hf-dataset": ("datasets", "parity"),
     "delta": ("deltalake", "delta"),
     "qdrant": ("qdrant_client", "qdrant"),
+    "atlas": ("pandas", "frames"),
 }
 """The package that a format needs and the extra that has it."""
 UNIT = ("faiss", "qdrant")

@@ -200,7 +200,7 @@ def test_an_encoding_is_exported_by_its_name(catalog: Catalog, out: Path) -> Non
 
 
 def test_16_bit_floats_lose_nothing_of_what_the_lake_stores(catalog: Catalog, target: Target) -> None:
-    if target.format in ("faiss", "delta", "qdrant"):
+    if target.format in ("faiss", "delta", "qdrant", "atlas"):
         with pytest.raises(UsageError, match="no 16-bit floats"):
             export(catalog, target, vectors="float16")
         return
