@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -232,3 +233,37 @@ def test_a_lake_without_words_says_how_it_gets_some(tmp_path: Path, out: Path) -
         lakes.commit_sentences(catalog, SPEC, TEXTS)
         with pytest.raises(UsageError, match="--level words"):
             export(catalog, FolderTarget("npy", out), table="words")
+
+
+def test_documents_with_unusual_ids_are_replaced_and_removed(catalog: Catalog, target: Target) -> None:
+    names = ["it's", "it''s", "a\\'b", 'a"b', "100%_", "ｗｉｄｅ é", "x') OR ('1' = '1", "{brace}", "new\nline"]
+    for run_id, texts in (
+        ("before", {name: ["Before."] for name in names}),
+        ("after", {name: ["After.", "Wards."] for name in names[::2]}),
+    ):
+        version = lakes.begin(catalog, SPEC, run_id)
+        catalog.commit_shard(lakes.encode(catalog.lake, SPEC, texts, run_id=run_id, version=version))
+        export(catalog, target)
+    version = catalog.begin_run("deleting", SPEC.encoding_id, [])
+    catalog.delete_documents(SPEC.encoding_id, names[1::2], version=version)
+    export(catalog, target)
+    assert_same(target.rows(), expected(catalog.lake, target.format), exact=target.format not in UNIT)
+
+
+@pytest.mark.parametrize(
+    ("target", "package", "extra"),
+    [
+        (FolderTarget("faiss", Path("never-made")), "faiss", "faiss"),
+        (FolderTarget("lance", Path("never-made")), "lance", "lance"),
+        (FolderTarget("delta", Path("never-made")), "deltalake", "delta"),
+        (FolderTarget("qdrant", Path("never-made")), "qdrant_client", "qdrant"),
+        (TableTarget("pgvector", "postgresql://127.0.0.1:5432/db", "t"), "psycopg", "postgres"),
+    ],
+    ids=lambda value: value.format if not isinstance(value, str) else None,
+)
+def test_a_missing_library_is_named_with_the_extra_that_has_it(
+    catalog: Catalog, target: Target, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError, match=rf"pip install 'polyseme\[{extra}\]'"):
+        export(catalog, target)
