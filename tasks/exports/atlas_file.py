@@ -13,9 +13,8 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polyseme.tasks.exports.folders import ExportFolder
+from polyseme.tasks.exports.folders import ExportFolder, local_path
 from polyseme.tasks.exports.marks import Mark
-from polyseme.tasks.exports.npy_matrix import local_path
 from polyseme.tasks.exports.source import KEYS, STATE, States
 from polyseme.tasks.exports.targets import Change, row_ids
 

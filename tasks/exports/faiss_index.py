@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from polyseme.storage.sql.nearest import unit_rows
-from polyseme.tasks.exports.folders import ExportFolder
+from polyseme.tasks.exports.folders import ExportFolder, local_path
 from polyseme.tasks.exports.marks import Mark
-from polyseme.tasks.exports.npy_matrix import local_path, numbers_of
 from polyseme.tasks.exports.row_file import RowFile
 from polyseme.tasks.exports.source import VECTOR, States
-from polyseme.tasks.exports.targets import Change, needs
+from polyseme.tasks.exports.targets import Change, needs, numbers_of
 
 INDEX = "index.faiss"
 

@@ -22,6 +22,13 @@ MARK = "_polyseme_export.json"
 """Readers of tables in folders pass by files that begin so."""
 
 
+def local_path(out: str) -> Path:
+    """Return a folder that a user named. Raises UsageError for an address of another place."""
+    if "://" in out:
+        raise UsageError("This format is written into a folder, and --out is an address. Name a folder.")
+    return Path(out)
+
+
 class ExportFolder:
     """A folder that is there or will be. Use `locked` before all else."""
 

@@ -17,9 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from polyseme.tasks.exports.folders import ExportFolder
+from polyseme.tasks.exports.folders import ExportFolder, local_path
 from polyseme.tasks.exports.marks import Mark
-from polyseme.tasks.exports.npy_matrix import local_path
 from polyseme.tasks.exports.source import STATE, VECTOR, States
 from polyseme.tasks.exports.targets import Change, states_of
 

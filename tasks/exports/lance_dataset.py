@@ -14,9 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from polyseme.storage.sql.literals import quote
-from polyseme.tasks.exports.folders import ExportFolder
+from polyseme.tasks.exports.folders import ExportFolder, local_path
 from polyseme.tasks.exports.marks import Mark
-from polyseme.tasks.exports.npy_matrix import local_path
 from polyseme.tasks.exports.source import KEYS, STATE, States
 from polyseme.tasks.exports.targets import Change, needs, states_of
 

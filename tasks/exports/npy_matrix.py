@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
-from polyseme.storage.errors import UsageError
-from polyseme.tasks.exports.folders import ExportFolder
+from polyseme.tasks.exports.folders import ExportFolder, local_path
 from polyseme.tasks.exports.marks import Mark
 from polyseme.tasks.exports.row_file import RowFile
 from polyseme.tasks.exports.source import VECTOR, States
-from polyseme.tasks.exports.targets import Change
+from polyseme.tasks.exports.targets import Change, numbers_of
 
 MATRIX = "vectors.npy"
 
@@ -30,13 +26,6 @@ def opened(out: str) -> Iterator[NpyMatrix]:
     folder = ExportFolder(local_path(out))
     with folder.locked():
         yield NpyMatrix(folder)
-
-
-def local_path(out: str) -> Path:
-    """Return a folder that a user named. Raises UsageError for an address of another place."""
-    if "://" in out:
-        raise UsageError("This format is written into a folder, and --out is an address. Name a folder.")
-    return Path(out)
 
 
 class NpyMatrix:
@@ -83,9 +72,3 @@ def _write_header(file: BinaryIO, shape: tuple[int, int], kind: np.dtype[np.floa
     file.seek(0)
     described = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, described)
-
-
-def numbers_of(batch: pa.RecordBatch) -> npt.NDArray[np.floating]:
-    """Return the vectors of a batch as `(rows, width)`."""
-    numbers: npt.NDArray[np.floating] = batch.column(VECTOR).flatten().to_numpy(zero_copy_only=False)
-    return numbers.reshape(batch.num_rows, -1)

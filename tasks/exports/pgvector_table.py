@@ -19,9 +19,8 @@ import pyarrow as pa
 
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.tasks.exports.marks import Mark
-from polyseme.tasks.exports.npy_matrix import numbers_of
 from polyseme.tasks.exports.source import KEYS, STATE, VECTOR, DocumentState, States
-from polyseme.tasks.exports.targets import MIXED, Change, needs
+from polyseme.tasks.exports.targets import MIXED, Change, needs, numbers_of
 from polyseme.tasks.reading.databases.address import DatabaseAddress, is_database, parse
 
 _PATIENCE_SECONDS = 15

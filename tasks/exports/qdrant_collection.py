@@ -24,11 +24,10 @@ import pyarrow as pa
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.lake import refuse_secrets
 from polyseme.storage.sql.nearest import unit_rows
-from polyseme.tasks.exports.folders import ExportFolder
+from polyseme.tasks.exports.folders import ExportFolder, local_path
 from polyseme.tasks.exports.marks import Mark
-from polyseme.tasks.exports.npy_matrix import local_path, numbers_of
 from polyseme.tasks.exports.source import KEYS, STATE, VECTOR, DocumentState, States
-from polyseme.tasks.exports.targets import Change, needs, row_ids, states_of
+from polyseme.tasks.exports.targets import Change, needs, numbers_of, row_ids, states_of
 
 _PATIENCE_SECONDS = 60
 _KEY = "polyseme_export"

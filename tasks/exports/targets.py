@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import NAMESPACE_URL, uuid5
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from polyseme.storage.errors import UsageError
 from polyseme.tasks.exports.marks import Mark
-from polyseme.tasks.exports.source import STATE, DocumentState, States
+from polyseme.tasks.exports.source import STATE, VECTOR, DocumentState, States
 
 MIXED = "mixed"
 """The state of a document with rows of several: a write of it did not come to its end."""
@@ -78,6 +80,12 @@ def states_of(rows: Iterable[pa.RecordBatch | pa.Table]) -> dict[str, DocumentSt
 
 def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     return pc.cast(column, pa.string())
+
+
+def numbers_of(batch: pa.RecordBatch) -> npt.NDArray[np.floating]:
+    """Return the vectors of a batch as `(rows, width)`."""
+    numbers: npt.NDArray[np.floating] = batch.column(VECTOR).flatten().to_numpy(zero_copy_only=False)
+    return numbers.reshape(batch.num_rows, -1)
 
 
 def row_ids(rows: pa.RecordBatch, keys: Sequence[str]) -> list[str]:
