@@ -77,6 +77,7 @@ _COMMANDS = {
     ),
     "explore": ("polyseme.flows.commands.explore:explore", "Look at the lake in a browser."),
     "report": ("polyseme.flows.commands.report:report", "Write one HTML page about the lake."),
+    "export": ("polyseme.flows.commands.export:export", "Write the vectors in the format of another tool."),
     "status": ("polyseme.flows.commands.lake:status", "Show what the lake holds and its last runs."),
     "rejects": ("polyseme.flows.commands.lake:rejects", "List the input that was refused, and why."),
     "restore": ("polyseme.flows.commands.restore:restore", "Bring deleted documents back, until vacuum."),
@@ -99,7 +100,7 @@ _COMMANDS = {
     "evaluate": ("polyseme.flows.commands.evaluate:evaluate", "Evaluate a model, or two side by side."),
     "doctor": ("polyseme.flows.commands.doctor:doctor", "Check the installation, the model, the device and the lake."),
 }
-_GO_ON = frozenset({"embed", "backfill", "compact", "vacuum", "publish", "backup", "restore", "adapt"})
+_GO_ON = frozenset({"embed", "backfill", "compact", "vacuum", "publish", "backup", "restore", "adapt", "export"})
 """Commands that keep what they have done when they are interrupted, and go on from there."""
 for _name, (_target, _help) in _COMMANDS.items():
     app.command(_target, name=_name, help=_help)

@@ -141,6 +141,15 @@ def execute(url: str, *statements: str) -> None:
             connection.execute(statement)  # type: ignore[call-overload]
 
 
+def has_extension(url: str, name: str) -> bool:
+    """Return whether a PostgreSQL server could make an extension."""
+    import psycopg
+
+    with psycopg.connect(url.replace("+psycopg", ""), connect_timeout=60) as connection:
+        found = connection.execute("SELECT count(*) FROM pg_available_extensions WHERE name = %s", [name]).fetchone()
+        return found is not None and bool(found[0])
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

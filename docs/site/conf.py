@@ -29,6 +29,7 @@ NAVIGATION = {
         "docs/bench",
         "docs/meaning",
         "docs/explorer",
+        "docs/export",
         "docs/python",
     ],
     "Run": [

@@ -13,8 +13,8 @@ import polyseme
 from tests import processes
 from tests.repository import ROOT
 
-WITHOUT_TORCH = ("analysis", "arrays", "encode", "engine", "groups", "inference", "reading", "shards", "shipped", "sql",
-                 "text", "worker_processes")  # fmt: skip
+WITHOUT_TORCH = ("analysis", "arrays", "encode", "engine", "exports", "groups", "inference", "reading", "shards",
+                 "shipped", "sql", "text", "worker_processes")  # fmt: skip
 LOADED = """
 import sys
 from importlib import import_module

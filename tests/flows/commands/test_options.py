@@ -27,8 +27,9 @@ from tests.flows.test_cli import polyseme
 COMMANDS = [name for name in app if not name.startswith("-")]
 DIFFERENT = {
     "--at-least": "occurrences of a word that is listed, in both slices, or together",
-    "--encoding": "backfill: what to encode as; compare: the first of two",
+    "--encoding": "backfill: what to encode as; compare: the first of two; export: what is taken",
     "--format": "sql shortens vectors; look-ups have none",
+    "--out": "adapt: a checkpoint; export: a folder or a table",
     "--other": "compare: an encoding; else what is evaluated beside a model",
     "--against": "a condition; of compare also the word rest",
     "--exact": "search: every vector compared; duplicates: equal texts alone",
@@ -42,6 +43,7 @@ DIFFERENT = {
     "--level": "embed has a default; backfill leaves documents as they are",
     "--limit": "runs at a time, rows shown; else documents read",
     "--max-tokens": "of a pair of segments; else of a window",
+    "--memory": "for sorting what is exported; for a query",
     "--model": "where to start, what encodes, where the lake's checkpoint is now",
     "--nsp": "embed has a default; backfill leaves documents as they are",
     "--pairs": "in a training step; of an evaluation",
