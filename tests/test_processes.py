@@ -133,5 +133,5 @@ def test_tests_start_processes_by_that_one_module() -> None:
     imports = re.compile(r"^\s*(import|from) (subprocess|multiprocessing)\b", re.MULTILINE)
     paths = (ROOT / "tests").rglob("*.py")
     found = {path.relative_to(ROOT / "tests").as_posix() for path in paths if imports.search(path.read_text("utf-8"))}
-    tortures = ("crowd.py", "crowd_processes.py", "reuse_crowd.py", "week/__main__.py")
+    tortures = ("crowd.py", "crowd_processes.py", "crowd_searchers.py", "reuse_crowd.py", "week/__main__.py")
     assert found == {"processes.py", "test_processes.py", *(f"torture/{name}" for name in tortures)}

@@ -94,7 +94,8 @@ class TestOnThisMachine:
         died, version = shown(catalog), catalog.version
         assert (stored(catalog)["state"], catalog.version) == ("running", version)
         lakes.begin(catalog, spec, "next")
-        assert stored(catalog) == died
+        # What a run only rounded is kept beside its row.
+        assert stored(catalog) | {"rounded_documents": 0} == died
         assert stored(catalog, "next")["state"] == "running"
 
     def test_whoever_looks_and_may_write_records_it(self, catalog: Catalog, run: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import numpy as np
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from polyseme.storage.word_keys import word_keys
 from polyseme.tasks.analysis.shingles import WORDS, Shingler, jaccard
+from tests import processes
 
 TEXT = "The river left its bank in spring and the fields were under water"
 LETTERS = "aB ßİ銀ी\u0301\u00ad\n\u00a0.,'-→_7\u200b\u3000\u2028"
@@ -65,7 +65,7 @@ def test_shingles_are_ascending_distinct_and_the_same_in_every_process() -> None
     found = Shingler().shingles(f"{TEXT}. {TEXT}.")
     assert (np.diff(found.astype(object)) > 0).all()
     code = f"from polyseme.tasks.analysis.shingles import Shingler; print(Shingler().shingles({TEXT!r}).tolist())"
-    printed = [subprocess.check_output([sys.executable, "-c", code], text=True) for _ in range(2)]
+    printed = [processes.run(sys.executable, "-c", code).stdout for _ in range(2)]
     assert printed == [f"{Shingler().shingles(TEXT).tolist()}\n"] * 2
 
 
