@@ -7,44 +7,26 @@ at every change, one batch in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polyseme.tasks.exports.folders import ExportFolder, local_path
+from polyseme.tasks.exports.folder_target import FolderTarget, opened_folder
 from polyseme.tasks.exports.marks import Mark
-from polyseme.tasks.exports.source import KEYS, STATE, States
+from polyseme.tasks.exports.source import KEYS, STATE
 from polyseme.tasks.exports.targets import Change, row_ids
 
 FILE = "atlas.parquet"
 
 
-@contextmanager
-def opened(out: str) -> Iterator[AtlasFile]:
+def opened(out: str) -> AbstractContextManager[AtlasFile]:
     """Open the folder `out` as a target."""
-    folder = ExportFolder(local_path(out))
-    with folder.locked():
-        yield AtlasFile(folder)
+    return opened_folder(out, AtlasFile)
 
 
-class AtlasFile:
+class AtlasFile(FolderTarget):
     """A folder with the file."""
-
-    incremental = False
-
-    def __init__(self, folder: ExportFolder) -> None:
-        self._folder = folder
-
-    def __str__(self) -> str:
-        return str(self._folder)
-
-    def mark(self) -> Mark | None:
-        return self._folder.mark()
-
-    def states(self) -> States:
-        return {}
 
     def write(self, change: Change, mark: Mark) -> None:
         own = [field for field in change.schema if field.name != STATE]
@@ -58,9 +40,3 @@ class AtlasFile:
                 ids = pa.array(row_ids(batch, KEYS[mark.table]), pa.string())
                 rows = batch.drop_columns([STATE])
                 writer.write_batch(pa.RecordBatch.from_arrays([ids, *rows.columns], schema=schema))
-
-    def remember(self, mark: Mark) -> None:
-        self._folder.remember(mark)
-
-    def size(self) -> int:
-        return self._folder.size()

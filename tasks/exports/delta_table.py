@@ -5,45 +5,37 @@ Changed in one commit of the table. Older versions stay until the table is vacuu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
 from polyseme.storage.sql.literals import quote
-from polyseme.tasks.exports.folders import ExportFolder, local_path
+from polyseme.tasks.exports.folder_target import FolderTarget, opened_folder
+from polyseme.tasks.exports.folders import ExportFolder
 from polyseme.tasks.exports.marks import Mark
 from polyseme.tasks.exports.source import KEYS, STATE, States
 from polyseme.tasks.exports.targets import Change, needs, states_of
 
 
-@contextmanager
-def opened(out: str) -> Iterator[DeltaTable]:
+def opened(out: str) -> AbstractContextManager[DeltaTable]:
     """Open the folder `out` as a target. Raises UsageError if deltalake is not installed."""
     try:
         import deltalake
     except ImportError as error:
         raise needs("Delta Lake", "delta", error) from error
-    folder = ExportFolder(local_path(out))
-    with folder.locked():
-        yield DeltaTable(folder, deltalake)
+    return opened_folder(out, lambda folder: DeltaTable(folder, deltalake))
 
 
-class DeltaTable:
+class DeltaTable(FolderTarget):
     """A folder that is a table."""
 
     incremental = True
 
     def __init__(self, folder: ExportFolder, deltalake: Any) -> None:
-        self._folder, self._deltalake = folder, deltalake
-
-    def __str__(self) -> str:
-        return str(self._folder)
-
-    def mark(self) -> Mark | None:
-        return self._folder.mark()
+        super().__init__(folder)
+        self._deltalake = deltalake
 
     def states(self) -> States:
         rows = self._table().to_pyarrow_dataset().to_batches(columns=["doc_id", STATE])
@@ -68,12 +60,6 @@ class DeltaTable:
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
             merge.when_not_matched_by_source_delete(f"old.{gone}").execute()
         self._folder.remember(mark)
-
-    def remember(self, mark: Mark) -> None:
-        self._folder.remember(mark)
-
-    def size(self) -> int:
-        return self._folder.size()
 
     def _table(self) -> Any:
         return self._deltalake.DeltaTable(str(self._folder.path))

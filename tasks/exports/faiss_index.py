@@ -6,50 +6,37 @@ change. FAISS keeps a flat index in memory: it takes that of the matrix.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from polyseme.storage.search.unit_vectors import unit_rows
-from polyseme.tasks.exports.folders import ExportFolder, local_path
+from polyseme.tasks.exports.folder_target import FolderTarget, opened_folder
+from polyseme.tasks.exports.folders import ExportFolder
 from polyseme.tasks.exports.marks import Mark
 from polyseme.tasks.exports.row_file import RowFile
-from polyseme.tasks.exports.source import VECTOR, States
+from polyseme.tasks.exports.source import VECTOR
 from polyseme.tasks.exports.targets import Change, needs, numbers_of
 
 INDEX = "index.faiss"
 
 
-@contextmanager
-def opened(out: str) -> Iterator[FaissIndex]:
+def opened(out: str) -> AbstractContextManager[FaissIndex]:
     """Open the folder `out` as a target. Raises UsageError if FAISS is not installed."""
     try:
         import faiss
     except ImportError as error:
         raise needs("FAISS", "faiss", error) from error
-    folder = ExportFolder(local_path(out))
-    with folder.locked():
-        yield FaissIndex(folder, faiss)
+    return opened_folder(out, lambda folder: FaissIndex(folder, faiss))
 
 
-class FaissIndex:
+class FaissIndex(FolderTarget):
     """A folder with an index and its rows."""
 
-    incremental = False
-
     def __init__(self, folder: ExportFolder, faiss: Any) -> None:
-        self._folder, self._faiss = folder, faiss
-
-    def __str__(self) -> str:
-        return str(self._folder)
-
-    def mark(self) -> Mark | None:
-        return self._folder.mark()
-
-    def states(self) -> States:
-        return {}
+        super().__init__(folder)
+        self._faiss = faiss
 
     def write(self, change: Change, mark: Mark) -> None:
         with self._folder.replaced(mark) as folder:
@@ -59,9 +46,3 @@ class FaissIndex:
                     index.add(np.ascontiguousarray(unit_rows(numbers_of(batch).astype(np.float32, copy=False))))
                     rows.write(batch)
             self._faiss.write_index(index, str(folder / INDEX))
-
-    def remember(self, mark: Mark) -> None:
-        self._folder.remember(mark)
-
-    def size(self) -> int:
-        return self._folder.size()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from polyseme.tasks.exports.folders import ExportFolder, local_path
+from polyseme.tasks.exports.folder_target import FolderTarget, opened_folder
 from polyseme.tasks.exports.marks import Mark
 from polyseme.tasks.exports.source import STATE, VECTOR, States
 from polyseme.tasks.exports.targets import Change, states_of
@@ -45,27 +45,15 @@ from, and under which license they may be used.
 """
 
 
-@contextmanager
-def opened(out: str) -> Iterator[HfDataset]:
+def opened(out: str) -> AbstractContextManager[HfDataset]:
     """Open the folder `out` as a target."""
-    folder = ExportFolder(local_path(out))
-    with folder.locked():
-        yield HfDataset(folder)
+    return opened_folder(out, HfDataset)
 
 
-class HfDataset:
+class HfDataset(FolderTarget):
     """A folder with shards and a card."""
 
     incremental = True
-
-    def __init__(self, folder: ExportFolder) -> None:
-        self._folder = folder
-
-    def __str__(self) -> str:
-        return str(self._folder)
-
-    def mark(self) -> Mark | None:
-        return self._folder.mark()
 
     def states(self) -> States:
         return states_of(pq.read_table(path, columns=["doc_id", STATE], partitioning=None) for path in self._shards())
@@ -83,12 +71,6 @@ class HfDataset:
                 (folder / CARD).write_text(_card(change.schema, mark), "utf-8")
             else:
                 shutil.copyfile(self._folder.path / CARD, folder / CARD)
-
-    def remember(self, mark: Mark) -> None:
-        self._folder.remember(mark)
-
-    def size(self) -> int:
-        return self._folder.size()
 
     def _shards(self) -> list[Path]:
         return sorted((self._folder.path / DATA).glob("*.parquet"))

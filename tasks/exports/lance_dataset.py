@@ -6,15 +6,15 @@ are marked as deleted. Older versions stay until `cleanup_old_versions` of Lance
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
 from polyseme.storage.sql.literals import quote
-from polyseme.tasks.exports.folders import ExportFolder, local_path
+from polyseme.tasks.exports.folder_target import FolderTarget, opened_folder
+from polyseme.tasks.exports.folders import ExportFolder
 from polyseme.tasks.exports.marks import Mark
 from polyseme.tasks.exports.source import KEYS, STATE, States
 from polyseme.tasks.exports.targets import Change, needs, states_of
@@ -22,31 +22,23 @@ from polyseme.tasks.exports.targets import Change, needs, states_of
 _ROWS_A_FILE = 1 << 20
 
 
-@contextmanager
-def opened(out: str) -> Iterator[LanceDataset]:
+def opened(out: str) -> AbstractContextManager[LanceDataset]:
     """Open the folder `out` as a target. Raises UsageError if Lance is not installed."""
     try:
         import lance
     except ImportError as error:
         raise needs("Lance", "lance", error) from error
-    folder = ExportFolder(local_path(out))
-    with folder.locked():
-        yield LanceDataset(folder, lance)
+    return opened_folder(out, lambda folder: LanceDataset(folder, lance))
 
 
-class LanceDataset:
+class LanceDataset(FolderTarget):
     """A folder that is a dataset."""
 
     incremental = True
 
     def __init__(self, folder: ExportFolder, lance: Any) -> None:
-        self._folder, self._lance = folder, lance
-
-    def __str__(self) -> str:
-        return str(self._folder)
-
-    def mark(self) -> Mark | None:
-        return self._folder.mark()
+        super().__init__(folder)
+        self._lance = lance
 
     def states(self) -> States:
         return states_of(self._dataset().to_batches(columns=["doc_id", STATE]))
@@ -69,12 +61,6 @@ class LanceDataset:
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
             merge.when_not_matched_by_source_delete(gone).conflict_retries(0).execute(rows)
         self._folder.remember(mark)
-
-    def remember(self, mark: Mark) -> None:
-        self._folder.remember(mark)
-
-    def size(self) -> int:
-        return self._folder.size()
 
     def _dataset(self) -> Any:
         return self._lance.dataset(str(self._folder.path))

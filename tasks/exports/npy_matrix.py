@@ -5,45 +5,27 @@ Written as a whole at every change, one batch in memory. NEP 1 and `numpy.lib.fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 import numpy as np
 
-from polyseme.tasks.exports.folders import ExportFolder, local_path
+from polyseme.tasks.exports.folder_target import FolderTarget, opened_folder
 from polyseme.tasks.exports.marks import Mark
 from polyseme.tasks.exports.row_file import RowFile
-from polyseme.tasks.exports.source import VECTOR, States
+from polyseme.tasks.exports.source import VECTOR
 from polyseme.tasks.exports.targets import Change, numbers_of
 
 MATRIX = "vectors.npy"
 
 
-@contextmanager
-def opened(out: str) -> Iterator[NpyMatrix]:
+def opened(out: str) -> AbstractContextManager[NpyMatrix]:
     """Open the folder `out` as a target."""
-    folder = ExportFolder(local_path(out))
-    with folder.locked():
-        yield NpyMatrix(folder)
+    return opened_folder(out, NpyMatrix)
 
 
-class NpyMatrix:
+class NpyMatrix(FolderTarget):
     """A folder with a matrix and its rows."""
-
-    incremental = False
-
-    def __init__(self, folder: ExportFolder) -> None:
-        self._folder = folder
-
-    def __str__(self) -> str:
-        return str(self._folder)
-
-    def mark(self) -> Mark | None:
-        return self._folder.mark()
-
-    def states(self) -> States:
-        return {}
 
     def write(self, change: Change, mark: Mark) -> None:
         kind = np.dtype(change.schema.field(VECTOR).type.value_type.to_pandas_dtype())
@@ -59,12 +41,6 @@ class NpyMatrix:
                 rows.write(batch)
                 written += batch.num_rows
             _write_header(file, (written, width), kind)
-
-    def remember(self, mark: Mark) -> None:
-        self._folder.remember(mark)
-
-    def size(self) -> int:
-        return self._folder.size()
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, int], kind: np.dtype[np.floating]) -> None:
