@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -223,7 +222,6 @@ def _lance(vectors: Floats, tune: _Tuning, folder: Path) -> Iterator[Engine]:
 
     probe, asked = tune.fastest([4, 8, 16, 32, 64, 128, 256, 512], ask)
     yield Engine(f"Lance, IVF_RQ, {probe} cells, 400 compared", asked, used, size)
-    shutil.rmtree(place)
 
 
 if __name__ == "__main__":
