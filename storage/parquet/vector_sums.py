@@ -105,13 +105,13 @@ def _weighed(file: pq.ParquetFile, group: int, wanted: Wanted) -> tuple[npt.NDAr
     """Return the place of each row of a row group, -1 for none, and whether it is added, 1, or taken out, -1."""
     hides = bool(wanted.hidden.pairs or (wanted.before and wanted.before.pairs))
     table = file.read_row_group(group, columns=[wanted.column, *(("doc_id", "version") if hides else ())])
-    forms = _one(table[wanted.column])
+    forms = one_dictionary(table[wanted.column])
     of_form = np.array([-1, *(wanted.place.get(form, -1) for form in forms.dictionary.to_pylist())], np.int64)
     places = of_form[forms.indices.fill_null(-1).to_numpy(zero_copy_only=False) + 1]
     shown = np.ones(len(places), np.bool_)
     was_shown = shown
     if hides:
-        docs, versions = _one(table["doc_id"]), table["version"].to_numpy()
+        docs, versions = one_dictionary(table["doc_id"]), table["version"].to_numpy()
         shown = ~wanted.hidden.has(docs, versions)
         was_shown = shown if wanted.before is None else ~wanted.before.has(docs, versions)
     weights = (shown & (places >= 0)).astype(np.int8)
@@ -120,7 +120,8 @@ def _weighed(file: pq.ParquetFile, group: int, wanted: Wanted) -> tuple[npt.NDAr
     return places, weights
 
 
-def _one(column: pa.ChunkedArray) -> pa.DictionaryArray:
+def one_dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Return a dictionary-encoded column as one array."""
     found = column.unify_dictionaries().combine_chunks()
     return found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polyseme.storage.parquet.part_vectors import PartVectors
+from polyseme.storage.parquet.vector_sums import one_dictionary
 from polyseme.storage.search.one_bit import Coded, Frame
 from polyseme.storage.search.unit_vectors import Floats, unit_rows
 
@@ -26,7 +27,7 @@ Mask = npt.NDArray[np.bool_]
 _ROWS_A_BLOCK = 4096
 _OF_CENTRE = 16_384
 _WORD = "word_lower"
-_READABLE = r"[\pL\pN]"
+READABLE = r"[\pL\pN]"
 """Words with a letter or a digit are searched, and marks are not."""
 
 
@@ -133,7 +134,7 @@ def _runs(keys: pa.Table) -> Runs:
     if not keys.num_rows:
         nothing = np.zeros(0, np.int64)
         return Runs(nothing, nothing, nothing, pa.array([], pa.string()), nothing)
-    names = _one(keys["doc_id"])
+    names = one_dictionary(keys["doc_id"])
     index = names.indices.to_numpy().astype(np.int64)
     versions, of_version = np.unique(keys["version"].to_numpy(), return_inverse=True)
     pairs, document = np.unique(index * len(versions) + of_version, return_inverse=True)
@@ -147,12 +148,7 @@ def _runs(keys: pa.Table) -> Runs:
 def _readable(words: pa.ChunkedArray) -> Mask:
     if not len(words):
         return np.zeros(0, np.bool_)
-    found = _one(words)
-    readable = pc.match_substring_regex(found.dictionary.cast(pa.string()), _READABLE).to_numpy(zero_copy_only=False)
+    found = one_dictionary(words)
+    readable = pc.match_substring_regex(found.dictionary.cast(pa.string()), READABLE).to_numpy(zero_copy_only=False)
     mask: Mask = readable.astype(np.bool_)[found.indices.to_numpy()]
     return mask
-
-
-def _one(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    found = column.unify_dictionaries().combine_chunks()
-    return found.chunk(0) if isinstance(found, pa.ChunkedArray) else found

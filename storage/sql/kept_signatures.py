@@ -8,22 +8,20 @@ vacuum. Knows nothing of what a signature means.
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from polyseme.storage.user_cache import cached_file, remove_given_up, writing
+from polyseme.storage.sql.kept_tables import load_table, save_table
+from polyseme.storage.user_cache import cached_file
 
 _KIND = "signatures"
-_STATE = b"polyseme"
 _FORMAT = 1
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +66,7 @@ class KeptSignatures:
 def load(lake_id: str, like: KeptSignatures | None = None) -> KeptSignatures | None:
     """Return what is kept of a lake; None if nothing can be read, or it was made otherwise than `like`."""
     file = cached_file(_KIND, lake_id, "arrow")
-    if file is None:
-        return None
-    try:
-        # Not mapped, and checked as a whole: of a damaged file Arrow would read what is behind the end of its buffers.
-        with pa.OSFile(str(file)) as kept, pa.ipc.open_file(kept) as opened:
-            table = opened.read_all()
-        table.validate(full=True)
-        found = _read(table)
-    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError, AttributeError, OverflowError):
-        return None
+    found = None if file is None else load_table(file, _read)
     return found if found is not None and (like is None or found.is_like(like)) else None
 
 
@@ -88,14 +77,7 @@ def save(lake_id: str, kept: KeptSignatures) -> None:
         return
     rows = pa.FixedSizeListArray.from_arrays(pa.array(kept.signatures.reshape(-1)), kept.signatures.shape[1])
     columns = {"content_sha256": pa.array(kept.contents, pa.string()), "shingles": kept.shingles, "signature": rows}
-    state = json.dumps({"format": _FORMAT, "scheme": kept.scheme})
-    table = pa.table(columns).replace_schema_metadata({_STATE: state.encode()})
-    try:
-        with writing(file) as written, pa.ipc.new_file(written, table.schema) as out:
-            out.write_table(table)
-        remove_given_up(file.parent)
-    except OSError as error:
-        _log.info("Signatures of texts could not be kept for the next time: %s", error.strerror)
+    save_table(file, pa.table(columns), {"format": _FORMAT, "scheme": kept.scheme}, "Signatures of texts")
 
 
 def forget_gone(lake_id: str, live: Callable[[], Collection[str]]) -> None:
@@ -112,8 +94,7 @@ def forget_gone(lake_id: str, live: Callable[[], Collection[str]]) -> None:
             save(lake_id, left)
 
 
-def _read(table: pa.Table) -> KeptSignatures | None:
-    state = json.loads(table.schema.metadata[_STATE])
+def _read(table: pa.Table, state: Any) -> KeptSignatures | None:
     contents, shingles = tuple(table["content_sha256"].to_pylist()), table["shingles"].to_numpy()
     rows = table["signature"].combine_chunks()
     signatures = rows.flatten().to_numpy().reshape(-1, rows.type.list_size)

@@ -7,12 +7,11 @@ replaced or deleted are taken out, and where a part is gone, as after a compacti
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +21,13 @@ import pyarrow.compute as pc
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.parquet.vector_sums import Doubles, Hidden
-from polyseme.storage.user_cache import cached_file, remove_given_up, writing
+from polyseme.storage.sql.kept_tables import load_table, save_table
+from polyseme.storage.user_cache import cached_file, remove_given_up
 
 AT_LEAST = 5
 """The least occurrences of a word whose sum is kept: half of the words of a corpus occur once."""
 _KIND = "word-sums"
-_STATE = b"polyseme"
 _FORMAT = 1
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +69,8 @@ def hidden_rows(snapshot: Snapshot, encoding: Encoding) -> Hidden:
 def load(snapshot: Snapshot, encoding: Encoding, *, by_lemma: bool) -> Sums | None:
     """Return the sums that are kept of an encoding, of whatever state; None if there are none that can be read."""
     file = _file(snapshot, encoding.encoding_id, by_lemma=by_lemma)
-    if file is None:
-        return None
-    try:
-        # Not mapped, and checked as a whole: of a damaged file Arrow would read what is behind the end of its buffers.
-        with pa.OSFile(str(file)) as kept, pa.ipc.open_file(kept) as opened:
-            table = opened.read_all()
-        table.validate(full=True)
-        return _read(table, encoding.spec.width)
-    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError, AttributeError, OverflowError):
-        return None
+    width = encoding.spec.width
+    return None if file is None else load_table(file, lambda table, state: _read(table, state, width))
 
 
 def save(snapshot: Snapshot, encoding: Encoding, kept: Sums, *, by_lemma: bool) -> None:
@@ -91,13 +81,7 @@ def save(snapshot: Snapshot, encoding: Encoding, kept: Sums, *, by_lemma: bool) 
     state = {"format": _FORMAT, "parts": sorted(kept.parts), "hidden": sorted(kept.hidden.pairs)}
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(kept.sums.reshape(-1)), kept.sums.shape[1])
     table = pa.table({"word": pa.array(kept.words, pa.string()), "occurrences": kept.occurrences, "sum": vectors})
-    table = table.replace_schema_metadata({_STATE: json.dumps(state).encode()})
-    try:
-        with writing(file) as written, pa.ipc.new_file(written, table.schema) as out:
-            out.write_table(table)
-        remove_given_up(file.parent)
-    except OSError as error:
-        _log.info("Sums of word vectors could not be kept for the next time: %s", error.strerror)
+    save_table(file, table, state, "Sums of word vectors")
 
 
 def forget_gone(snapshot: Snapshot) -> None:
@@ -129,8 +113,7 @@ def _file(snapshot: Snapshot, encoding_id: str, *, by_lemma: bool) -> Path | Non
     return cached_file(_KIND, f"{snapshot.lake_id}-{encoding_id}{'-lemmas' if by_lemma else ''}", "arrow")
 
 
-def _read(table: pa.Table, width: int) -> Sums | None:
-    state = json.loads(table.schema.metadata[_STATE])
+def _read(table: pa.Table, state: Any, width: int) -> Sums | None:
     parts, hidden = state["parts"], state["hidden"]
     occurrences = table["occurrences"].to_numpy()
     sums = table["sum"].combine_chunks().flatten().to_numpy().reshape(-1, width)

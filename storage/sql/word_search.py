@@ -15,6 +15,7 @@ import pyarrow as pa
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
+from polyseme.storage.search.pieces import READABLE
 from polyseme.storage.search.unit_vectors import Floats
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.indexed_rows import CALLER, Caller, Hits, IndexedRows
@@ -23,7 +24,6 @@ from polyseme.storage.sql.shared import Shared
 from polyseme.storage.sql.views import explained
 
 _COLUMNS = ["doc_id", "sentence_index", "word_index", "word", "char_start", "char_end"]
-_READABLE = r"[\pL\pN]"
 _log = logging.getLogger(__name__)
 
 
@@ -86,7 +86,7 @@ class WordSearch:
         sql = f"""
 SELECT {", ".join(_COLUMNS)}, {similarity}::DOUBLE AS similarity
 FROM {quote_name(f"words_{self._encoding.name}")}
-WHERE regexp_matches(word_lower, '{_READABLE}') {chosen}
+WHERE regexp_matches(word_lower, '{READABLE}') {chosen}
 ORDER BY similarity DESC, doc_id, sentence_index, word_index
 LIMIT $2"""
         with explained(self._lake), open_snapshot(self._snapshot, self._lake, spill="", macros=False) as con:
