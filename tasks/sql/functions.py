@@ -119,6 +119,23 @@ class ModelFunctions:
         )
         width = spec.width if spec else find(self._model or EMBEDDED).width
 
+        of_vectors = self._of_stored_vectors(encoding, snapshot, lake, width)
+        for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
+            function = self._keeping_failure(body)
+            con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
+        words = snapshot.parts.get((encoding.encoding_id, "words"), ()) if encoding else ()
+        older = not snapshot.lower_case.isdisjoint(words)
+        for statement in [*macros(suffix, width, has_older=older, placed=placed), near_duplicates_macro(suffix)]:
+            con.execute(statement)
+        every_word = encoding is None or encoding.encoding_id in snapshot.with_every_word
+        for statement in retrieval_macros(suffix, every_word=every_word):
+            con.execute(statement)
+
+    def _of_stored_vectors(
+        self, encoding: Encoding | None, snapshot: Snapshot, lake: Lake, width: int
+    ) -> list[Function]:
+        """Return the functions that need no model, of an encoding or of none."""
+
         def near_sentences(vectors: Floats, k: int, docs: pa.Array | None, exact: bool) -> list[list[Neighbour]]:
             found = self.search(snapshot, lake, encoding)
             if found is None:
@@ -162,21 +179,11 @@ class ModelFunctions:
             return found
 
         parts = PlacedVectors(snapshot, lake, encoding) if encoding else None
-        of_vectors = [
+        return [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
             *search_functions(near_sentences, near_words, centroids, width), _stored_vectors(parts, width, self._check),
             near_duplicate_function(alike),
         ]  # fmt: skip
-        for name, body, parameters, returns in [*_of_texts(cached, width), *of_vectors]:
-            function = self._keeping_failure(body)
-            con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
-        words = snapshot.parts.get((encoding.encoding_id, "words"), ()) if encoding else ()
-        older = not snapshot.lower_case.isdisjoint(words)
-        for statement in [*macros(suffix, width, has_older=older, placed=placed), near_duplicates_macro(suffix)]:
-            con.execute(statement)
-        every_word = encoding is None or encoding.encoding_id in snapshot.with_every_word
-        for statement in retrieval_macros(suffix, every_word=every_word):
-            con.execute(statement)
 
     def _count(self, tokens: int) -> None:
         self.tokens += tokens
