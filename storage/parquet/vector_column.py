@@ -78,7 +78,9 @@ class VectorColumn:
             run, mine = layout[number], np.flatnonzero(owner == number)
             inside = rows[mine] - run.first
             if len(mine) * _READ_WHOLE > run.rows:
-                into[places[mine]] = self._values(run.at, run.rows)[inside]
+                values = self._values(run.at, run.rows)
+                every = len(inside) == run.rows and bool((np.diff(inside) == 1).all())
+                into[places[mine]] = values if every else values[inside]
             else:
                 for place, row in zip(places[mine].tolist(), inside.tolist(), strict=True):
                     into[place] = self._values(run.at + row * self._width * self._dtype.itemsize, 1)[0]

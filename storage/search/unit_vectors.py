@@ -9,16 +9,21 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
+_ROWS_A_BLOCK = 1024
+"""Rows that are scaled at once: they stay in a core's cache."""
+
 
 def unit_rows(vectors: npt.NDArray[Any]) -> Floats:
     """Return vectors `(rows, width)` scaled to length 1; one without a length, or with NaN in it, becomes zeros."""
-    wide = vectors.astype(np.float32, copy=False)
-    norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
-    scales = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
-    broken = ~np.isfinite(norms[:, 0])
-    if broken.any():
-        wide = np.where(broken[:, None], np.float32(0), wide)
-    unit: Floats = (wide * scales).astype(np.float32, copy=False)
+    unit = np.empty(vectors.shape, np.float32)
+    for first in range(0, len(vectors), _ROWS_A_BLOCK):
+        block = unit[first : first + _ROWS_A_BLOCK]
+        np.copyto(block, vectors[first : first + _ROWS_A_BLOCK], casting="unsafe")
+        norms = np.sqrt(np.einsum("ij,ij->i", block, block))
+        broken = ~np.isfinite(norms)
+        if broken.any():
+            block[broken], norms[broken] = 0, 0
+        block *= np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)[:, None]
     return unit
 
 

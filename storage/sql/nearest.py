@@ -1,6 +1,6 @@
 """Nearest sentences: exact top-k by cosine over the stored vectors of one encoding.
 
-Reading vectors from Parquet costs far more than comparing them, so unit vectors are cached as float32 in memory, up to
+Reading vectors costs far more than comparing them, so unit vectors are cached as float32 in memory, up to
 a limit in bytes; a larger lake is streamed from its parts at every query, slower and as exact. Knows no text or model.
 """
 
@@ -14,7 +14,6 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
@@ -22,6 +21,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.search.unit_vectors import Floats, cosines, unit_rows
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.literals import quote_name
+from polyseme.storage.sql.sentence_blocks import SentenceBlock, sentence_blocks
 from polyseme.storage.sql.views import explained
 
 CACHE_BYTES = 2 * 2**30
@@ -40,26 +40,12 @@ class Neighbour:
     similarity: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """Some sentences: `doc_id` dictionary-encoded, `unit` `(rows, width)` of length 1, or 0 for a zero vector."""
-
-    doc_id: pa.DictionaryArray
-    sentence_index: npt.NDArray[np.int32]
-    unit: Floats
-
-    def rows_of(self, docs: pa.Array) -> npt.NDArray[np.int64]:
-        """Return the rows of these documents."""
-        named = pc.is_in(self.doc_id.dictionary, value_set=docs).to_numpy(zero_copy_only=False)
-        return np.flatnonzero(named[self.doc_id.indices.to_numpy()])
-
-
 class SentenceVectors:
     """The live sentence vectors of one encoding at one catalog version. Safe to share between threads."""
 
     def __init__(self, snapshot: Snapshot, lake: Lake, encoding: Encoding, *, cache_bytes: int = CACHE_BYTES) -> None:
         self._snapshot, self._lake, self._encoding, self._cache_bytes = snapshot, lake, encoding, cache_bytes
-        self._cached: list[_Block] | None = None
+        self._cached: list[SentenceBlock] | None = None
         self._rows: int | None = None
         self._loading = threading.Lock()
 
@@ -101,7 +87,7 @@ class SentenceVectors:
         for block in self._blocks():
             yield block.doc_id, block.sentence_index, block.unit
 
-    def _blocks(self) -> Iterable[_Block]:
+    def _blocks(self) -> Iterable[SentenceBlock]:
         with self._loading:
             if self._rows is None:
                 self._rows = self._count()
@@ -122,7 +108,7 @@ class SentenceVectors:
             (rows,) = con.execute(f"SELECT count(*) FROM {self._view}").fetchall()[0]
         return int(rows)
 
-    def _read_whole(self, rows: int) -> _Block:
+    def _read_whole(self, rows: int) -> SentenceBlock:
         """Read everything into one matrix: many small products are slow on a busy machine."""
         unit = np.empty((rows, self._encoding.spec.width), np.float32)
         names, places, at = [], [np.empty(0, np.int32)], 0
@@ -132,19 +118,13 @@ class SentenceVectors:
             names.append(block.doc_id.cast(pa.string()))
             places.append(block.sentence_index)
         doc_id = pa.chunked_array(names, pa.string()).combine_chunks().dictionary_encode()
-        return _Block(doc_id, np.concatenate(places), unit)
+        return SentenceBlock(doc_id, np.concatenate(places), unit)
 
-    def _read(self) -> Iterator[_Block]:
-        width = self._encoding.spec.width
-        with explained(self._lake), self._open() as con:
-            rows = con.sql(f"SELECT doc_id, sentence_index, embedding FROM {self._view}")
-            for batch in rows.to_arrow_reader(_ROWS_A_BLOCK):
-                vectors = batch.column("embedding").flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-                index = batch.column("sentence_index").to_numpy(zero_copy_only=False).astype(np.int32)
-                yield _Block(batch.column("doc_id").dictionary_encode(), index, unit_rows(vectors))
+    def _read(self) -> Iterator[SentenceBlock]:
+        return sentence_blocks(self._snapshot, self._lake, self._encoding)
 
 
-def _best(block: _Block, unit: Floats, k: int, rows: npt.NDArray[np.int64] | None) -> list[Neighbour]:
+def _best(block: SentenceBlock, unit: Floats, k: int, rows: npt.NDArray[np.int64] | None) -> list[Neighbour]:
     scores = block.unit @ unit
     if rows is None:
         rows = np.arange(len(scores))
