@@ -30,15 +30,20 @@ from polyseme.storage.sql.literals import quote_name
 from polyseme.storage.sql.views import explained, unreadable
 
 _ROWS_A_BLOCK = 65_536
+_TEXT = ("text",)
 
 
 @dataclass(frozen=True, slots=True)
 class SentenceBlock:
-    """Some sentences: `doc_id` dictionary-encoded, `unit` `(rows, width)` of length 1, or 0 for a zero vector."""
+    """Some sentences: `doc_id` dictionary-encoded, `unit` `(rows, width)` of length 1, or 0 for a zero vector.
+
+    `text` is None unless it was asked for.
+    """
 
     doc_id: pa.DictionaryArray
     sentence_index: npt.NDArray[np.int32]
     unit: Floats
+    text: pa.Array | None = None
 
     def rows_of(self, docs: pa.Array) -> npt.NDArray[np.int64]:
         """Return the rows of these documents."""
@@ -46,20 +51,22 @@ class SentenceBlock:
         return np.flatnonzero(named[self.doc_id.indices.to_numpy()])
 
 
-def sentence_blocks(snapshot: Snapshot, lake: Lake, encoding: Encoding) -> Iterator[SentenceBlock]:
+def sentence_blocks(
+    snapshot: Snapshot, lake: Lake, encoding: Encoding, *, texts: bool = False
+) -> Iterator[SentenceBlock]:
     """Yield the live sentences of an encoding. Raises LakeError for a part that cannot be read."""
     if not isinstance(lake.root, Path):
-        yield from _by_sql(snapshot, lake, encoding)
+        yield from _by_sql(snapshot, lake, encoding, texts=texts)
         return
     hidden = hidden_rows(snapshot, encoding)
     for part in snapshot.parts.get((encoding.encoding_id, "sentences"), ()):
         try:
-            yield from _of_part(lake, part, encoding.spec.width, hidden)
+            yield from _of_part(lake, part, encoding.spec.width, hidden, texts=texts)
         except PartError as error:
             raise unreadable(lake, error) from error
 
 
-def _of_part(lake: Lake, part: str, width: int, hidden: Hidden) -> Iterator[SentenceBlock]:
+def _of_part(lake: Lake, part: str, width: int, hidden: Hidden, *, texts: bool) -> Iterator[SentenceBlock]:
     with ExitStack() as opened:
         opened.enter_context(reading_parts())
         file = opened.enter_context(lake.files.fetched(part))
@@ -67,23 +74,25 @@ def _of_part(lake: Lake, part: str, width: int, hidden: Hidden) -> Iterator[Sent
         vectors = PartVectors(rows, opened.enter_context(file.open("rb")), width)
         first = 0
         for group in range(rows.num_row_groups):
-            keys = rows.read_row_group(group, columns=["doc_id", "version", "sentence_index"])
+            keys = rows.read_row_group(group, columns=["doc_id", "version", "sentence_index", *_TEXT[:texts]])
             numbers = np.arange(first, first + len(keys))
             first += len(keys)
-            doc_id, index = one_dictionary(keys["doc_id"]), keys["sentence_index"].to_numpy()
-            gone = hidden.has(doc_id, keys["version"].to_numpy())
+            gone = hidden.has(one_dictionary(keys["doc_id"]), keys["version"].to_numpy())
             if gone.any():
-                doc_id, index, numbers = doc_id.filter(pa.array(~gone)), index[~gone], numbers[~gone]
-            yield SentenceBlock(doc_id, index, unit_rows(vectors.rows(numbers)))
+                keys, numbers = keys.filter(pa.array(~gone)), numbers[~gone]
+            text = keys["text"].combine_chunks() if texts else None
+            index = keys["sentence_index"].to_numpy()
+            yield SentenceBlock(one_dictionary(keys["doc_id"]), index, unit_rows(vectors.rows(numbers)), text)
 
 
-def _by_sql(snapshot: Snapshot, lake: Lake, encoding: Encoding) -> Iterator[SentenceBlock]:
+def _by_sql(snapshot: Snapshot, lake: Lake, encoding: Encoding, *, texts: bool) -> Iterator[SentenceBlock]:
     # Without a folder to spill to: SQL asks in a confined thread, where none can be made, and a scan needs none.
     with explained(lake), open_snapshot(snapshot, lake, spill="", macros=False) as con:
         view = quote_name(f"sentences_{encoding.name}")
-        rows = con.sql(f"SELECT doc_id, sentence_index, embedding FROM {view}")
+        rows = con.sql(f"SELECT {', '.join(['doc_id', 'sentence_index', 'embedding', *_TEXT[:texts]])} FROM {view}")
         for batch in rows.to_arrow_reader(_ROWS_A_BLOCK):
             vectors = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
             index = batch.column("sentence_index").to_numpy(zero_copy_only=False).astype(np.int32)
             doc_id = batch.column("doc_id").dictionary_encode()
-            yield SentenceBlock(doc_id, index, unit_rows(vectors.reshape(-1, encoding.spec.width)))
+            unit = unit_rows(vectors.reshape(-1, encoding.spec.width))
+            yield SentenceBlock(doc_id, index, unit, batch.column("text") if texts else None)

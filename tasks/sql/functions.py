@@ -40,12 +40,18 @@ from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.sql.aggregates import Function, sql_type, vector_functions
 from polyseme.tasks.sql.columns import Column, rows_of, structs
 from polyseme.tasks.sql.drift_functions import drift_functions
-from polyseme.tasks.sql.duplicate_functions import near_duplicate_function, near_duplicates_macro
+from polyseme.tasks.sql.duplicate_functions import (
+    near_duplicate_function,
+    near_duplicates_macro,
+    similar_sentence_function,
+    similar_sentences_macro,
+)
 from polyseme.tasks.sql.macros import macros
 from polyseme.tasks.sql.near_duplicates import NearDuplicate, near_duplicates
 from polyseme.tasks.sql.near_duplicates import Question as AlikeQuestion
 from polyseme.tasks.sql.nearest_functions import search_functions
 from polyseme.tasks.sql.retrieval_macros import retrieval_macros
+from polyseme.tasks.sql.similar_sentences import Likeness, SimilarPairs, similar_sentences
 from polyseme.tasks.sql.vocabulary_drift import Question, WordDrift, vocabulary_drift
 
 _CANDIDATES = {"mask": pa.int32(), "rank": pa.int32(), "token": pa.string(), "probability": pa.float64(),
@@ -125,7 +131,8 @@ class ModelFunctions:
             con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
         words = snapshot.parts.get((encoding.encoding_id, "words"), ()) if encoding else ()
         older = not snapshot.lower_case.isdisjoint(words)
-        for statement in [*macros(suffix, width, has_older=older, placed=placed), near_duplicates_macro(suffix)]:
+        alike = near_duplicates_macro(suffix), similar_sentences_macro(suffix)
+        for statement in [*macros(suffix, width, has_older=older, placed=placed), *alike]:
             con.execute(statement)
         every_word = encoding is None or encoding.encoding_id in snapshot.with_every_word
         for statement in retrieval_macros(suffix, every_word=every_word):
@@ -178,11 +185,16 @@ class ModelFunctions:
             self._unconfined(find)  # for the file of signatures in the user's cache folder
             return found
 
+        def similar(likeness: Likeness) -> SimilarPairs:
+            if encoding is None:
+                return SimilarPairs.none()
+            return similar_sentences(snapshot, lake, encoding, likeness, report=self._at)
+
         parts = PlacedVectors(snapshot, lake, encoding) if encoding else None
         return [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
             *search_functions(near_sentences, near_words, centroids, width), _stored_vectors(parts, width, self._check),
-            near_duplicate_function(alike),
+            near_duplicate_function(alike), similar_sentence_function(similar),
         ]  # fmt: skip
 
     def _count(self, tokens: int) -> None:
