@@ -16,7 +16,7 @@ from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
 from polyseme.storage.search.pieces import READABLE
-from polyseme.storage.search.unit_vectors import Floats
+from polyseme.storage.search.unit_vectors import Floats, unit_rows
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.indexed_rows import CALLER, Caller, Hits, IndexedRows
 from polyseme.storage.sql.literals import quote_name
@@ -58,7 +58,7 @@ class WordSearch:
         be read.
         """
         if exact or not self._has_index(caller):
-            return [self._by_sql(vector, k, docs, caller) if vector.any() else [] for vector in vectors]
+            return [self._by_sql(unit, k, docs, caller) if unit.any() else [] for unit in unit_rows(vectors)]
         found = self._indexed.nearest(vectors, k, docs, caller)
         return [self._best(one, k, caller) for one in found]
 
@@ -79,12 +79,13 @@ class WordSearch:
         for row, score in zip(rows, hits.scores.tolist(), strict=True):
             yield Occurrence(**row, similarity=score)
 
-    def _by_sql(self, vector: Floats, k: int, docs: pa.Array | None, caller: Caller) -> list[Occurrence]:
+    def _by_sql(self, unit: Floats, k: int, docs: pa.Array | None, caller: Caller) -> list[Occurrence]:
         caller.check()
         chosen = "" if docs is None else "AND doc_id IN (SELECT doc_id FROM chosen)"
-        similarity = f"array_cosine_similarity(embedding, $1::FLOAT[{self._encoding.spec.width}])"
+        cosine = f"array_cosine_similarity(embedding, $1::FLOAT[{self._encoding.spec.width}])"
+        # A stored vector without a direction has a cosine of NaN, which DuckDB sorts before all others.
         sql = f"""
-SELECT {", ".join(_COLUMNS)}, {similarity}::DOUBLE AS similarity
+SELECT {", ".join(_COLUMNS)}, CASE WHEN isnan({cosine}) THEN 0 ELSE {cosine} END::DOUBLE AS similarity
 FROM {quote_name(f"words_{self._encoding.name}")}
 WHERE regexp_matches(word_lower, '{READABLE}') {chosen}
 ORDER BY similarity DESC, doc_id, sentence_index, word_index
@@ -93,7 +94,7 @@ LIMIT $2"""
             caller.opened(con)
             if docs is not None:
                 con.register("chosen", pa.table({"doc_id": docs}))
-            return [Occurrence(*row) for row in con.execute(sql, [vector.tolist(), k]).fetchall()]
+            return [Occurrence(*row) for row in con.execute(sql, [unit.tolist(), k]).fetchall()]
 
 
 def _rank(found: Occurrence) -> tuple[float, str, int, int]:

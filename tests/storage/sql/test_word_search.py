@@ -10,6 +10,7 @@ import pytest
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.maintenance.compaction import compact
+from polyseme.storage.schemas import embedding_type
 from polyseme.storage.search.unit_vectors import Floats
 from polyseme.storage.sql import indexed_rows
 from polyseme.storage.sql.word_search import Occurrence, WordSearch
@@ -71,6 +72,24 @@ def test_the_index_finds_what_sql_finds_and_no_marks(filled: Catalog, cache: Pat
 @pytest.mark.parametrize(("docs", "words"), [(["b"], 4), (["a", "c", "gone"], 5), ([], 0)])
 def test_only_the_documents_asked_for_are_searched(filled: Catalog, docs: list[str], words: int) -> None:
     assert len(assert_as_exact(filled, 100, docs)) == words
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_vectors_without_a_direction_are_never_the_nearest(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, exact: bool
+) -> None:
+    def made(count: int, width: int) -> pa.Array:
+        numbers = np.ones((count, width), np.float16)
+        numbers[0], numbers[-1, 5] = 0, np.nan
+        return pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), type=embedding_type(width))
+
+    monkeypatch.setattr(lakes, "vectors", made)
+    lakes.commit(catalog, SPEC, {"a": ["zero one one nan"]})
+    questions = np.ones((4, SPEC.width), np.float32)
+    questions[1], questions[2, 7], questions[3, 7] = 0, np.nan, np.inf
+    found = search(catalog).nearest(questions, 10, exact=exact)
+    assert [(o.word, round(o.similarity, 5)) for o in found[0]] == [("one", 1), ("one", 1), ("zero", 0), ("nan", 0)]
+    assert found[1:] == [[], [], []]
 
 
 def test_replaced_and_deleted_documents_are_not_found(filled: Catalog) -> None:
