@@ -152,8 +152,8 @@ class IndexFiles:
         progress = Progress(0, sum(sizes))
         report(progress)
         for some, rows in _grouped(new, sizes):
-            if frame is None:
-                with self._fetched(some[0]) as file:
+            if frame is None:  # for good, so not of a first try that was one sentence
+                with self._fetched(max(zip(sizes, new, strict=True))[1]) as file:
                     frame = Frame(centre_of(file, self._width))
             self._write(frame, self._pieces(some, frame), rows, check)
             progress = Progress(progress.done + rows, progress.rows)

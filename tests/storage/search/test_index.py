@@ -16,7 +16,7 @@ from polyseme.storage.maintenance.vacuum import vacuum
 from polyseme.storage.search import index as module
 from polyseme.storage.search.candidate_vectors import CandidateVectors
 from polyseme.storage.search.index import IndexFiles, Progress
-from polyseme.storage.search.pieces import PartError
+from polyseme.storage.search.pieces import PartError, centre_of, rows_of
 from polyseme.storage.search.segment import Segment
 from tests import lakes
 from tests.storage.search.indexes import SPEC, assert_is_of_the_parts, commit, of_rows, opened
@@ -93,6 +93,30 @@ def test_a_damaged_segment_is_made_again(catalog: Catalog, cache: Path, what: st
     if what == "of another lake's width":
         shutil.copy(_of_width(catalog, 8, cache), file)
     assert_is_of_the_parts(catalog, opened(catalog))
+
+
+@pytest.mark.parametrize("array", ["doc_id", "run_document", "run_sentence", "version", "range_at"])
+def test_a_segment_that_would_name_other_rows_is_made_again(catalog: Catalog, cache: Path, array: str) -> None:
+    commit(catalog, "a", "b")
+    (segment,) = opened(catalog).segments
+    (file,) = cache.iterdir()
+    data = bytearray(file.read_bytes())
+    data[segment._file._places[array].at] ^= 1
+    file.write_bytes(data)
+    assert_is_of_the_parts(catalog, opened(catalog))
+    assert list(cache.iterdir()) != [file]
+
+
+def test_codes_are_around_the_middle_of_the_largest_part(catalog: Catalog) -> None:
+    commit(catalog, "a", sentences=1)
+    commit(catalog, "b", sentences=300)
+    snapshot = catalog.snapshot()
+    assert snapshot.default is not None
+    sizes = {}
+    for part in snapshot.parts[snapshot.default.encoding_id, "sentences"]:
+        with catalog.lake.files.fetched(part) as file:
+            sizes[rows_of(file)] = centre_of(file, SPEC.width)
+    assert np.array_equal(opened(catalog).segments[0].frame.centre, sizes[300])
 
 
 def _of_width(catalog: Catalog, width: int, cache: Path) -> Path:
