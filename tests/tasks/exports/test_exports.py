@@ -191,6 +191,22 @@ def test_what_no_export_made_is_left_alone(catalog: Catalog, target: Target) -> 
     assert thesis.read_text() == "Years of work."
 
 
+def test_what_others_put_into_a_folder_stays_there(catalog: Catalog, target: Target) -> None:
+    if not isinstance(target, FolderTarget):
+        pytest.skip("is no folder")
+    export(catalog, target)
+    (target.path / "LICENSE").write_text("CC-BY")
+    (target.path / ".git" / "refs").mkdir(parents=True)
+    (target.path / ".git" / "refs" / "main").write_text("0")
+    (target.path / "latest").symlink_to("gone")
+    lakes.commit(catalog, SPEC, {"delta": ["New."]})
+    export(catalog, target)
+    assert (target.path / "LICENSE").read_text() == "CC-BY"
+    assert (target.path / ".git" / "refs" / "main").read_text() == "0"
+    assert (target.path / "latest").readlink() == Path("gone")
+    assert_same(target.rows(), expected(catalog.lake, target.format), exact=target.format not in UNIT)
+
+
 def test_an_encoding_is_exported_by_its_name(catalog: Catalog, out: Path) -> None:
     other = lakes.make_spec(layers="0")
     lakes.commit(catalog, other, {"alpha": ["Only this."]})
@@ -212,6 +228,11 @@ def test_16_bit_floats_lose_nothing_of_what_the_lake_stores(catalog: Catalog, ta
 def test_a_target_in_the_lake_is_refused(catalog: Catalog) -> None:
     with pytest.raises(UsageError, match="in the folder of the lake"):
         export(catalog, FolderTarget("npy", Path(str(catalog.lake.root)) / "data" / "out"))
+
+
+def test_the_root_of_a_file_system_is_refused(catalog: Catalog) -> None:
+    with pytest.raises(UsageError, match="all of /"):
+        export(catalog, FolderTarget("npy", Path("/")))
 
 
 def test_two_exports_do_not_write_one_target(catalog: Catalog, out: Path) -> None:
