@@ -230,6 +230,18 @@ def test_a_target_in_the_lake_is_refused(catalog: Catalog) -> None:
         export(catalog, FolderTarget("npy", Path(str(catalog.lake.root)) / "data" / "out"))
 
 
+def test_a_target_whose_files_are_damaged_is_an_error_that_says_what_to_do(catalog: Catalog, target: Target) -> None:
+    if not isinstance(target, FolderTarget) or target.format in ("npy", "faiss", "atlas"):
+        pytest.skip("is not read")
+    export(catalog, target)
+    for path in target.path.rglob("*"):
+        if path.suffix in (".parquet", ".lance", ".sqlite"):
+            path.write_bytes(b"damaged")
+    lakes.commit(catalog, SPEC, {"delta": ["New."]})
+    with pytest.raises(PolysemeError, match="remove it, and export again"):
+        export(catalog, target)
+
+
 def test_the_root_of_a_file_system_is_refused(catalog: Catalog) -> None:
     with pytest.raises(UsageError, match="all of /"):
         export(catalog, FolderTarget("npy", Path("/")))
