@@ -207,8 +207,8 @@ def _states_of(target: Target) -> States:
         raise
     except Exception as error:  # whatever a library makes of a file that is damaged
         raise PolysemeError(
-            f"Cannot read {target}, which an export made: {_said(error)}. It is left as it is. If it is damaged, remove "
-            "it, and export again; --debug has the traceback."
+            f"Cannot read {target}, which an export made: {_said(error)}. It is left as it is. If it is damaged, "
+            "remove it, and export again; --debug has the traceback."
         ) from error
 
 
