@@ -6,7 +6,6 @@ the vectors of all words.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,7 +23,6 @@ from polyseme.storage.sql.shared import Shared
 from polyseme.storage.sql.views import explained
 
 _COLUMNS = ["doc_id", "sentence_index", "word_index", "word", "char_start", "char_end"]
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,6 @@ class WordSearch:
     def __init__(self, snapshot: Snapshot, lake: Lake, encoding: Encoding) -> None:
         self._snapshot, self._lake, self._encoding = snapshot, lake, encoding
         self._indexed = IndexedRows(snapshot, lake, encoding, "words")
-        self._can_be = True
 
     def nearest(
         self, vectors: Floats, k: int, *, docs: pa.Array | None = None, exact: bool = False, caller: Caller = CALLER
@@ -57,19 +54,10 @@ class WordSearch:
         neighbours. Without `exact`, one in some hundred of them may be missing. Raises LakeError for a part that cannot
         be read.
         """
-        if exact or not self._has_index(caller):
+        if exact or not self._indexed.is_worth_it(caller):
             return [self._by_sql(unit, k, docs, caller) if unit.any() else [] for unit in unit_rows(vectors)]
         found = self._indexed.nearest(vectors, k, docs, caller)
         return [self._best(one, k, caller) for one in found]
-
-    def _has_index(self, caller: Caller) -> bool:
-        if self._can_be:
-            try:
-                return self._indexed.is_worth_it(caller)
-            except OSError as error:
-                _log.warning("No index of words can be kept, so that every search reads all. (%s)", error.strerror)
-                self._can_be = False
-        return False
 
     def _best(self, found: list[Hits], k: int, caller: Caller) -> list[Occurrence]:
         return sorted((o for hits in found for o in self._occurrences(hits, caller)), key=_rank)[:k]

@@ -111,3 +111,15 @@ def test_marks_stay_left_out_when_segments_are_joined(catalog: Catalog, cache: P
 def test_a_question_without_a_direction_has_no_neighbours(filled: Catalog) -> None:
     zeros = np.zeros((1, SPEC.width), np.float32)
     assert search(filled).nearest(zeros, 5) == search(filled).nearest(zeros, 5, exact=True) == [[]]
+
+
+def test_where_no_index_can_be_kept_sql_answers_and_somebody_is_told_what_to_do(
+    filled: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    found = search(filled)
+    assert found.nearest(asked(), 3) == found.nearest(asked(), 3, exact=True)
+    (said,) = caplog.messages
+    assert "words" in said
+    assert "XDG_CACHE_HOME" in said
