@@ -51,6 +51,11 @@ class LiveRows:
         self._segments = index.segments
         self._live = [_live(*some, hidden) for some in zip(index.segments, index.used, strict=True)]
 
+    @property
+    def segments(self) -> list[tuple[Segment, Mask | None]]:
+        """Each segment with its live rows, None for all."""
+        return list(zip(self._segments, self._live, strict=True))
+
     def near(self, unit: Floats, k: int, docs: pa.Array | None, check: Callable[[], None]) -> list[list[Candidates]]:
         """Return, for each of some vectors `(questions, width)` of length 1, what may be among the `k` nearest.
 

@@ -103,16 +103,28 @@ class IndexedRows:
         `docs` limits the search to these documents. A vector of zeros has no neighbours. For what `is_worth_it` alone.
         Raises LakeError for a part that cannot be read.
         """
-        assert self._live is not None
         unit = unit_rows(vectors)
         asked = np.flatnonzero(unit.any(1))
         found: list[list[Hits]] = [[] for _ in unit]
         if k < 1 or not len(asked):
             return found
-        candidates = self._live.near(unit[asked], k, docs, caller.check)
+        candidates = self.live.near(unit[asked], k, docs, caller.check)
         for row, mine in zip(asked.tolist(), candidates, strict=True):
             found[row] = self._compared(unit[row], mine, k, caller.check)
         return found
+
+    @property
+    def live(self) -> LiveRows:
+        """The rows of the index, if `is_worth_it`."""
+        assert self._live is not None
+        return self._live
+
+    def vectors(self, candidates: Candidates, check: Callable[[], None]) -> Floats:
+        """Return vectors of length 1. Raises LakeError for a part that cannot be read."""
+        try:
+            return unit_rows(self._vectors.read(candidates, check))
+        except PartError as error:
+            raise unreadable(self._lake, error) from error
 
     def columns(self, hits: Hits, names: list[str], check: Callable[[], None]) -> pa.Table:
         """Return columns of the rows that were found. Raises LakeError for a part that cannot be read."""
@@ -152,11 +164,7 @@ class IndexedRows:
         return [hits for hits in best if len(hits.scores)]
 
     def _scores(self, unit: Floats, candidates: Candidates, check: Callable[[], None]) -> Floats:
-        try:
-            vectors = self._vectors.read(candidates, check)
-        except PartError as error:
-            raise unreadable(self._lake, error) from error
-        return cosines(unit_rows(vectors), unit)
+        return cosines(self.vectors(candidates, check), unit)
 
 
 def _greatest(count: int, values: Sequence[Floats]) -> float:

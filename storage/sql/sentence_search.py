@@ -13,17 +13,19 @@ from polyseme.storage.search.unit_vectors import Floats
 from polyseme.storage.sql.indexed_rows import CALLER, Caller, Hits, IndexedRows
 from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, rank
 from polyseme.storage.sql.shared import Shared
+from polyseme.storage.sql.similar_sentences import SimilarSentences
 
 
 class SentenceSearch:
     """The live sentences of one encoding at one catalog version. Safe to share between threads.
 
-    `exact` are all their vectors, which take no memory until they are asked for.
+    `exact` are all their vectors, which take no memory until they are asked for; `similar` has pairs of them.
     """
 
     def __init__(self, snapshot: Snapshot, lake: Lake, encoding: Encoding, *, cache_bytes: int = CACHE_BYTES) -> None:
         self.exact = SentenceVectors(snapshot, lake, encoding, cache_bytes=cache_bytes)
         self._indexed = IndexedRows(snapshot, lake, encoding, "sentences")
+        self.similar = SimilarSentences(snapshot, lake, encoding, self._indexed)
 
     def nearest(
         self, vectors: Floats, k: int, *, docs: pa.Array | None = None, exact: bool = False, caller: Caller = CALLER

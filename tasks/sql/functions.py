@@ -32,6 +32,7 @@ from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour
 from polyseme.storage.sql.placed_vectors import PlacedVectors
 from polyseme.storage.sql.row_places import has_places
 from polyseme.storage.sql.sentence_search import SentenceSearch, shared_search
+from polyseme.storage.sql.similar_sentences import SimilarPair
 from polyseme.storage.sql.word_search import Occurrence, shared_words
 from polyseme.tasks.arrays import Floats
 from polyseme.tasks.engine import Cancelled
@@ -46,6 +47,7 @@ from polyseme.tasks.sql.near_duplicates import NearDuplicate, near_duplicates
 from polyseme.tasks.sql.near_duplicates import Question as AlikeQuestion
 from polyseme.tasks.sql.nearest_functions import search_functions
 from polyseme.tasks.sql.retrieval_macros import retrieval_macros
+from polyseme.tasks.sql.similar_functions import similar_function, similar_macro
 from polyseme.tasks.sql.vocabulary_drift import Question, WordDrift, vocabulary_drift
 
 _CANDIDATES = {"mask": pa.int32(), "rank": pa.int32(), "token": pa.string(), "probability": pa.float64(),
@@ -125,7 +127,8 @@ class ModelFunctions:
             con.create_function(name + suffix, function, parameters, returns, type=ARROW, null_handling=SPECIAL)
         words = snapshot.parts.get((encoding.encoding_id, "words"), ()) if encoding else ()
         older = not snapshot.lower_case.isdisjoint(words)
-        for statement in [*macros(suffix, width, has_older=older, placed=placed), near_duplicates_macro(suffix)]:
+        others = near_duplicates_macro(suffix), similar_macro(suffix)
+        for statement in [*macros(suffix, width, has_older=older, placed=placed), *others]:
             con.execute(statement)
         every_word = encoding is None or encoding.encoding_id in snapshot.with_every_word
         for statement in retrieval_macros(suffix, every_word=every_word):
@@ -147,6 +150,10 @@ class ModelFunctions:
                 return [[] for _ in vectors]
             found = shared_words(snapshot, lake, encoding)
             return found.nearest(vectors, k, docs=docs, exact=exact, caller=self._caller())
+
+        def similar(at_least: float, exact: bool) -> list[SimilarPair]:
+            found = self.search(snapshot, lake, encoding)
+            return found.similar.pairs(at_least, exact=exact, caller=self._caller()) if found else []
 
         def vocabulary(question: Question) -> list[WordDrift]:
             if encoding is None:
@@ -182,7 +189,7 @@ class ModelFunctions:
         return [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
             *search_functions(near_sentences, near_words, centroids, width), _stored_vectors(parts, width, self._check),
-            near_duplicate_function(alike),
+            near_duplicate_function(alike), similar_function(similar),
         ]  # fmt: skip
 
     def _count(self, tokens: int) -> None:
