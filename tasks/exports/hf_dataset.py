@@ -54,6 +54,7 @@ class HfDataset(FolderTarget):
     """A folder with shards and a card."""
 
     incremental = True
+    files = (DATA,)
 
     def states(self) -> States:
         return states_of(pq.read_table(path, columns=["doc_id", STATE], partitioning=None) for path in self._shards())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,17 @@ def test_a_crash_between_two_renames_is_undone(catalog: Catalog, out: Path) -> N
     out.rename(out.with_name(".out.old"))
     assert export(catalog, FolderTarget("npy", out)).rows_written == 0
     assert len(FolderTarget("npy", out).rows()) == 6
+
+
+def test_files_that_were_removed_are_written_again_though_the_lake_did_not_change(
+    catalog: Catalog, target: Target
+) -> None:
+    removed = {"npy": "vectors.npy", "faiss": "rows.parquet", "atlas": "atlas.parquet", "hf-dataset": "data"}
+    if not isinstance(target, FolderTarget) or target.format not in removed:
+        pytest.skip("is not replaced as a whole")
+    export(catalog, target)
+    path = target.path / removed[target.format]
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert export(catalog, target).rows_written == len(expected(catalog.lake, target.format))
+    assert_same(target.rows(), expected(catalog.lake, target.format), exact=target.format not in UNIT)
+    assert export(catalog, target).rows_written == 0
