@@ -14,6 +14,7 @@ from polyseme.flows.display.output import write_table
 from polyseme.flows.display.progress_bar import followed
 from polyseme.flows.display.terminal import note
 from polyseme.storage.errors import UsageError
+from polyseme.storage.sql.document_lists import ALL_DOCUMENTS, ids_in
 from polyseme.storage.wording import many
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 Of = Literal["documents", "sentences"]
 
 _AT_LEAST = 0.8
-_ALL = "['*']"
-_IDS = "(SELECT coalesce(list(doc_id), []) FROM selected_documents)"
 _NEAR = """
 SELECT group_id, copies, place, {similarity} AS similarity, same_text, doc_id, uri, title
 FROM near_duplicates(at_least := {at_least}, docs := {docs}) AS near ORDER BY group_id, place"""
@@ -122,7 +121,8 @@ def _query(of: Of, where: str | None, least: float | None, *, rounded: bool) -> 
     """Return the query for all groups, in the order in which they are shown."""
     if least is not None:
         similarity = "round(near.similarity, 3)" if rounded else "near.similarity"
-        return _NEAR.format(similarity=similarity, at_least=least, docs=_ALL if where is None else _IDS)
+        docs = ALL_DOCUMENTS if where is None else ids_in("selected_documents")
+        return _NEAR.format(similarity=similarity, at_least=least, docs=docs)
     view = f"duplicate_{of}"
     rows = view if where is None else _AMONG_SELECTED.format(view=view)
     return (_EXACT if of == "documents" else _SENTENCES).format(rows=rows)

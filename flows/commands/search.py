@@ -16,6 +16,7 @@ from polyseme.flows.display.not_found import absence, not_found
 from polyseme.flows.display.output import write_json, write_table
 from polyseme.flows.display.terminal import show, terminal_width
 from polyseme.storage.errors import UsageError
+from polyseme.storage.sql.document_lists import ALL_DOCUMENTS, ids_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -131,7 +132,7 @@ def search(
             "without --words, which compares all occurrences of the word anyway."
         )
     form = result.form
-    docs = "['*']" if where is None else "(SELECT coalesce(list(doc_id), []) FROM selected_documents)"
+    docs = ALL_DOCUMENTS if where is None else ids_in("selected_documents")
     parameters: dict[str, object] = {"text": text, "k": k}
     place = lake.lake()
     with Queries(place, model.functions(), access=Access(memory=memory, spill=spill)) as queries:

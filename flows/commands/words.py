@@ -15,13 +15,12 @@ from polyseme.flows.display.output import write_table
 from polyseme.flows.display.terminal import note
 from polyseme.storage.errors import UsageError
 from polyseme.storage.sql.bench.frequencies import CRITICAL
+from polyseme.storage.sql.document_lists import ALL_DOCUMENTS, ids_in
 
 if TYPE_CHECKING:
     from polyseme.tasks.sql.execution import Queries
 
 REST = "rest"
-_ALL = "['*']"
-_IDS = "(SELECT coalesce(list(doc_id), []) FROM {})"
 _LIST = """
 SELECT word, occurrences, documents, {per_million} AS per_million, {dispersion} AS dispersion
 FROM word_frequencies(docs := {docs}, at_least := {at_least}, by_lemma := {by_lemma}, punctuation := {punctuation})
@@ -100,14 +99,14 @@ def words(
 def slices(queries: Queries, where: str | None, against: str | None) -> tuple[str, str]:
     """Return SQL for the ids of the documents that are meant, and of those they are compared with."""
     if where is None:
-        return _ALL, _ALL
+        return ALL_DOCUMENTS, ALL_DOCUMENTS
     queries.select("selected_documents", where)
     if against == REST:
         left = "documents WHERE doc_id NOT IN (SELECT doc_id FROM selected_documents)"
-        return _IDS.format("selected_documents"), _IDS.format(left)
+        return ids_in("selected_documents"), ids_in(left)
     if against is not None:
         queries.select("other_documents", against)
-    return _IDS.format("selected_documents"), _IDS.format("other_documents")
+    return ids_in("selected_documents"), ids_in("other_documents")
 
 
 def _nothing(where: str | None, against: str | None, least: int) -> str:

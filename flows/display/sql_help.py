@@ -58,6 +58,7 @@ FUNCTIONS: tuple[tuple[str, str], ...] = (
     ("FROM senses(word, by_lemma := false)", "every occurrence of a word with its sense"),
     ("FROM polysemy(at_least := 10, by_lemma := false)", "words by how varied their use is"),
     ("FROM near_duplicates(at_least := 0.8, docs := ['*'])", "documents that are nearly the same, in groups"),
+    ("FROM similar_sentences(at_least := 0.95, docs := ['*'])", "pairs of sentences that mean nearly the same"),
     ("FROM drift(word, docs, other_docs, by_lemma := false)", "how differently two lists of documents use a word"),
     ("FROM drift_by(word, slice_by, bins := 'auto')", "a word in slices by an expression over documents"),
     ("FROM drift_rank(docs, other_docs, at_least := 10)", "all words by how differently two lists use them"),

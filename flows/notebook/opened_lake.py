@@ -24,6 +24,7 @@ from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.meta import State
 from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
+from polyseme.storage.sql.document_lists import ALL_DOCUMENTS, ids_in
 from polyseme.storage.wording import many
 from polyseme.tasks.arrays import Floats
 from polyseme.tasks.sql.execution import Queries
@@ -174,7 +175,7 @@ class OpenedLake:
         `where` is a SQL condition on `documents`; with `exact` no index is used. Its result raises UsageError if the
         condition is not one, or if k is below 1.
         """
-        docs = "['*']" if where is None else f"(SELECT coalesce(list(doc_id), []) FROM {_SELECTED})"
+        docs = ALL_DOCUMENTS if where is None else ids_in(_SELECTED)
         is_text = isinstance(question, str)
         sql = _NEAREST.format(
             macro="nearest" if is_text else "nearest_to",

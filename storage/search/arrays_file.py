@@ -1,7 +1,7 @@
 """Arrays file: NumPy arrays in one file that is mapped, not read, with a footer that says where each of them lies.
 
 `numpy.load` maps no archive, and Arrow reads behind the end of its buffers in a file that is damaged: here every array
-is inside the file, or the file is refused. What is in an array is not checked.
+is inside the file, or the file is refused. What is in it is checked, if it was added as a whole.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class _Place(NamedTuple):
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     at: int
+    checksum: int | None = None
+    """Of its bytes; None if it was filled part by part."""
 
 
 class ArraysWriter:
@@ -57,12 +59,15 @@ class ArraysWriter:
     def add(self, name: str, values: Array) -> None:
         """Write a whole array."""
         self.reserve(name, values.dtype, values.shape)
+        place = self._places[name]
+        data = np.ascontiguousarray(values, place.dtype)
+        self._places[name] = place._replace(checksum=zlib.crc32(data.data))
         if values.size:
             self.fill(name, 0, values)
 
     def end(self, about: Mapping[str, Any]) -> None:
         """Write the footer, with what the file says of itself."""
-        places = {name: (place.dtype.str, place.shape, place.at) for name, place in self._places.items()}
+        places = {name: (place.dtype.str, *place[1:]) for name, place in self._places.items()}
         footer = json.dumps({"about": about, "arrays": places}).encode()
         self._file.seek(self._end)
         self._file.write(footer + _END.pack(len(footer), zlib.crc32(footer), _MAGIC))
@@ -87,7 +92,10 @@ class ArraysFile:
             raise ValueError("the footer is damaged")
         said = json.loads(footer)
         self.about: dict[str, Any] = said["about"]
-        self._places = {name: _Place(np.dtype(d), tuple(shape), at) for name, (d, shape, at) in said["arrays"].items()}
+        self._places = {
+            name: _Place(np.dtype(dtype), tuple(shape), *where)
+            for name, (dtype, shape, *where) in said["arrays"].items()
+        }
         self._start = start
 
     def __contains__(self, name: str) -> bool:
@@ -95,9 +103,11 @@ class ArraysFile:
         return name in self._places
 
     def __getitem__(self, name: str) -> Array:
-        """Return an array, read-only. Raises ValueError if there is none of this name, or not all of it."""
+        """Return an array, read-only. Raises ValueError if there is none of this name, or not all of it as it was."""
         place = self._places.get(name)
         if place is None or place.at + math.prod(place.shape) * place.dtype.itemsize > self._start:
             raise ValueError(f"the file has not all of {name}")
         found = np.frombuffer(self._map, place.dtype, math.prod(place.shape), place.at)
+        if place.checksum is not None and zlib.crc32(found.data) != place.checksum:
+            raise ValueError(f"the file's {name} are damaged")
         return found.reshape(place.shape)

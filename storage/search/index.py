@@ -6,6 +6,7 @@ gone is made again, or left out. Only the codes of new parts are computed; small
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ _MOST_ROWS = 4 * 2**20
 """Of a segment: what a build that ends early loses at most, and 250 MB of 384 dimensions."""
 _JOINED = 4
 """Segments of about one size that are joined: so a row is copied a few times, however many commits there are."""
+_TRIES = 5
+"""How often what other processes write and remove meanwhile is read again."""
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors that say nothing of the file that cannot be opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +69,16 @@ class IndexFiles:
 
         Raises PartError, and OSError if the folder cannot be written.
         """
-        segments = self._segments()
-        new = self._new(segments)
-        if new:
+        for _ in range(_TRIES):
+            segments = self._segments()
+            new = self._new(segments)
+            if not new:
+                return self._index(segments)
             self._add(new, segments[0].frame if segments else None, check, report)
             segments = self._segments()
             if group := self._to_join(segments):
                 self._rewrite(group, segments, check)
-                segments = self._segments()
-        return self._index(segments)
+        raise OSError(errno.EBUSY, "other processes remove the index while it is made")
 
     def rows(self) -> int:
         """Return how many rows the index has or will have, those included that are not shown. Raises PartError."""
@@ -83,6 +89,8 @@ class IndexFiles:
     def forget_gone(self) -> None:
         """Take out what is of parts that are gone. Raises OSError."""
         segments = self._segments()
+        for path in set(self._files()).difference(segment.path for segment in segments):  # of another frame
+            path.unlink(missing_ok=True)
         live = set(self._parts)
         if group := [segment for segment in segments if not live.issuperset(segment.parts)]:
             self._rewrite(group, segments, lambda: None)
@@ -105,18 +113,30 @@ class IndexFiles:
 
     def _segments(self) -> list[Segment]:
         """Return the segments that can be read, those with most rows first, all of one frame."""
-        found: list[Segment] = []
-        for path in self._files():
-            try:
-                found.append(Segment(path, self._width))
-            except FileNotFoundError:  # joined with others by another process, meanwhile
-                continue
-            except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
-                with suppress(OSError):
-                    path.unlink()
-        found.sort(key=lambda segment: (-segment.rows, segment.path.name))
+        read = dict[Path, Segment]()
+        for _ in range(_TRIES):
+            files = self._files()
+            for path in files:
+                if path not in read and (segment := self._read(path)):
+                    read[path] = segment
+            if read.keys() >= set(files):
+                break  # else another process has joined some of them, meanwhile
+        found = sorted(read.values(), key=lambda segment: (-segment.rows, segment.path.name))
         frame = found[0].frame.centre.tobytes() if found else b""
         return [segment for segment in found if segment.frame.centre.tobytes() == frame]
+
+    def _read(self, path: Path) -> Segment | None:
+        """Return a segment; None for one that is gone or damaged, which is removed."""
+        try:
+            return Segment(path, self._width)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+            if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+                raise
+            with suppress(OSError):
+                path.unlink()
+            return None
 
     def _files(self) -> list[Path]:
         return sorted(self._file("any").parent.glob(f"{self._name}-*.codes"))
@@ -132,8 +152,8 @@ class IndexFiles:
         progress = Progress(0, sum(sizes))
         report(progress)
         for some, rows in _grouped(new, sizes):
-            if frame is None:
-                with self._fetched(some[0]) as file:
+            if frame is None:  # for good, so not of a first try that was one sentence
+                with self._fetched(max(zip(sizes, new, strict=True))[1]) as file:
                     frame = Frame(centre_of(file, self._width))
             self._write(frame, self._pieces(some, frame), rows, check)
             progress = Progress(progress.done + rows, progress.rows)

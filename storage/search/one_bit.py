@@ -96,14 +96,15 @@ class Estimates(NamedTuple):
 
 
 def estimates(question: Question, coded: Coded, frame: Frame) -> Estimates:
-    """Return what codes of a frame say of the cosines of a question with their rows."""
+    """Return what codes of a frame say of the cosines of a question with their rows: 1 where they were damaged."""
     rows = np.ascontiguousarray(coded.bits.T).view(np.uint8)
     offset = coded.offset.astype(np.float32)
     along = question.of_bytes[np.arange(rows.shape[1]), rows].sum(1)
     cosine = coded.scale.astype(np.float32) * along + offset + np.float32(question.constant)
     squares = 1 - 2 * offset + frame.centre @ frame.centre  # of the distance from the centre
     spread = _DEVIATION * np.linalg.norm(question.rotated) / np.sqrt(max(frame.width - 1, 1))
-    return Estimates(cosine, (np.sqrt(np.maximum(squares, 0)) * spread).astype(np.float32))
+    deviation = np.sqrt(np.maximum(squares, 0)) * spread
+    return Estimates(np.nan_to_num(cosine, nan=1), np.nan_to_num(deviation.astype(np.float32)))
 
 
 def _rotated(vectors: Floats) -> Floats:

@@ -34,7 +34,7 @@ Check = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """How alike codes of `width` bits must be: this `share` of them differs, the angle of two vectors by half a turn."""
+    """How alike codes of `width` bits must be: a `share` of them differs, the angle of two vectors by half a turn."""
 
     width: int
     share: float

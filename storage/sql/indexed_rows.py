@@ -5,6 +5,7 @@ What is returned has its exact cosine; a row that is left out is the only error.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ WORTH_AN_INDEX = 20_000
 _CHECKED_SECONDS = 0.1
 _FIRST_COMPARED, _FIRST_FOR_EACH = 128, 4
 """Vectors that are read first, at least, and for each neighbour: they say what the others must reach."""
+_NOT_KEPT = (
+    "No index of %s can be kept, so that every search reads all of them. Make place in the cache folder, or set "
+    "XDG_CACHE_HOME to one that can be written. (%s)"
+)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class IndexedRows:
     def is_worth_it(self, caller: Caller) -> bool:
         """Return whether an index is to be used: there can be one, and rows enough. It is made if need be.
 
-        Raises LakeError for a part that cannot be read, and OSError if the index cannot be kept.
+        One that cannot be kept is told of once, and not tried again. Raises LakeError for a part that cannot be read.
         """
         while not self._opening.acquire(timeout=_CHECKED_SECONDS):
             caller.check()
@@ -84,6 +90,10 @@ class IndexedRows:
             return self._is_worth_it
         except PartError as error:
             raise unreadable(self._lake, error) from error
+        except OSError as error:
+            self._is_worth_it = False
+            _log.warning(_NOT_KEPT, self._table, error.strerror)
+            return False
         finally:
             self._opening.release()
 
@@ -93,12 +103,12 @@ class IndexedRows:
         `docs` limits the search to these documents. A vector of zeros has no neighbours. For what `is_worth_it` alone.
         Raises LakeError for a part that cannot be read.
         """
-        assert self._live is not None
         unit = unit_rows(vectors)
         asked = np.flatnonzero(unit.any(1))
         found: list[list[Hits]] = [[] for _ in unit]
         if k < 1 or not len(asked):
             return found
+        assert self._live is not None
         candidates = self._live.near(unit[asked], k, docs, caller.check)
         for row, mine in zip(asked.tolist(), candidates, strict=True):
             found[row] = self._compared(unit[row], mine, k, caller.check)

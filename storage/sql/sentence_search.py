@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -15,8 +14,6 @@ from polyseme.storage.sql.indexed_rows import CALLER, Caller, Hits, IndexedRows
 from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, rank
 from polyseme.storage.sql.shared import Shared
 
-_log = logging.getLogger(__name__)
-
 
 class SentenceSearch:
     """The live sentences of one encoding at one catalog version. Safe to share between threads.
@@ -26,7 +23,7 @@ class SentenceSearch:
 
     def __init__(self, snapshot: Snapshot, lake: Lake, encoding: Encoding, *, cache_bytes: int = CACHE_BYTES) -> None:
         self.exact = SentenceVectors(snapshot, lake, encoding, cache_bytes=cache_bytes)
-        self._indexed: IndexedRows | None = IndexedRows(snapshot, lake, encoding, "sentences")
+        self._indexed = IndexedRows(snapshot, lake, encoding, "sentences")
 
     def nearest(
         self, vectors: Floats, k: int, *, docs: pa.Array | None = None, exact: bool = False, caller: Caller = CALLER
@@ -37,25 +34,10 @@ class SentenceSearch:
         neighbours. Without `exact`, one in some hundred of them may be missing, with what comes after it in its place.
         Raises LakeError for a part that cannot be read.
         """
-        indexed = None if exact else self._index(caller)
-        if indexed is None:
+        if exact or not self._indexed.is_worth_it(caller):
             return self.exact.nearest(vectors, k, docs=docs, check=caller.check)
-        found = indexed.nearest(vectors, k, docs, caller)
+        found = self._indexed.nearest(vectors, k, docs, caller)
         return [sorted((n for hits in one for n in _neighbours(hits)), key=rank)[:k] for one in found]
-
-    def _index(self, caller: Caller) -> IndexedRows | None:
-        indexed = self._indexed
-        if indexed is None:
-            return None
-        try:
-            return indexed if indexed.is_worth_it(caller) else None
-        except OSError as error:
-            _log.warning(
-                "No index of vectors can be kept, so that every search reads all of them. Make place in the cache "
-                "folder, or set XDG_CACHE_HOME to one that can be written. (%s)", error.strerror,
-            )  # fmt: skip
-            self._indexed = None
-            return None
 
 
 def _neighbours(hits: Hits) -> Iterator[Neighbour]:

@@ -6,7 +6,6 @@ the vectors of all words.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
 from polyseme.storage.search.pieces import READABLE
-from polyseme.storage.search.unit_vectors import Floats
+from polyseme.storage.search.unit_vectors import Floats, unit_rows
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.indexed_rows import CALLER, Caller, Hits, IndexedRows
 from polyseme.storage.sql.literals import quote_name
@@ -24,7 +23,6 @@ from polyseme.storage.sql.shared import Shared
 from polyseme.storage.sql.views import explained
 
 _COLUMNS = ["doc_id", "sentence_index", "word_index", "word", "char_start", "char_end"]
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,6 @@ class WordSearch:
     def __init__(self, snapshot: Snapshot, lake: Lake, encoding: Encoding) -> None:
         self._snapshot, self._lake, self._encoding = snapshot, lake, encoding
         self._indexed = IndexedRows(snapshot, lake, encoding, "words")
-        self._can_be = True
 
     def nearest(
         self, vectors: Floats, k: int, *, docs: pa.Array | None = None, exact: bool = False, caller: Caller = CALLER
@@ -57,19 +54,10 @@ class WordSearch:
         neighbours. Without `exact`, one in some hundred of them may be missing. Raises LakeError for a part that cannot
         be read.
         """
-        if exact or not self._has_index(caller):
-            return [self._by_sql(vector, k, docs, caller) if vector.any() else [] for vector in vectors]
+        if exact or not self._indexed.is_worth_it(caller):
+            return [self._by_sql(unit, k, docs, caller) if unit.any() else [] for unit in unit_rows(vectors)]
         found = self._indexed.nearest(vectors, k, docs, caller)
         return [self._best(one, k, caller) for one in found]
-
-    def _has_index(self, caller: Caller) -> bool:
-        if self._can_be:
-            try:
-                return self._indexed.is_worth_it(caller)
-            except OSError as error:
-                _log.warning("No index of words can be kept, so that every search reads all. (%s)", error.strerror)
-                self._can_be = False
-        return False
 
     def _best(self, found: list[Hits], k: int, caller: Caller) -> list[Occurrence]:
         return sorted((o for hits in found for o in self._occurrences(hits, caller)), key=_rank)[:k]
@@ -79,12 +67,13 @@ class WordSearch:
         for row, score in zip(rows, hits.scores.tolist(), strict=True):
             yield Occurrence(**row, similarity=score)
 
-    def _by_sql(self, vector: Floats, k: int, docs: pa.Array | None, caller: Caller) -> list[Occurrence]:
+    def _by_sql(self, unit: Floats, k: int, docs: pa.Array | None, caller: Caller) -> list[Occurrence]:
         caller.check()
         chosen = "" if docs is None else "AND doc_id IN (SELECT doc_id FROM chosen)"
-        similarity = f"array_cosine_similarity(embedding, $1::FLOAT[{self._encoding.spec.width}])"
+        cosine = f"array_cosine_similarity(embedding, $1::FLOAT[{self._encoding.spec.width}])"
+        # A stored vector without a direction has a cosine of NaN, which DuckDB sorts before all others.
         sql = f"""
-SELECT {", ".join(_COLUMNS)}, {similarity}::DOUBLE AS similarity
+SELECT {", ".join(_COLUMNS)}, CASE WHEN isnan({cosine}) THEN 0 ELSE {cosine} END::DOUBLE AS similarity
 FROM {quote_name(f"words_{self._encoding.name}")}
 WHERE regexp_matches(word_lower, '{READABLE}') {chosen}
 ORDER BY similarity DESC, doc_id, sentence_index, word_index
@@ -93,7 +82,7 @@ LIMIT $2"""
             caller.opened(con)
             if docs is not None:
                 con.register("chosen", pa.table({"doc_id": docs}))
-            return [Occurrence(*row) for row in con.execute(sql, [vector.tolist(), k]).fetchall()]
+            return [Occurrence(*row) for row in con.execute(sql, [unit.tolist(), k]).fetchall()]
 
 
 def _rank(found: Occurrence) -> tuple[float, str, int, int]:

@@ -28,6 +28,8 @@ def opened(out: str) -> AbstractContextManager[AtlasFile]:
 class AtlasFile(FolderTarget):
     """A folder with the file."""
 
+    files = (FILE,)
+
     def write(self, change: Change, mark: Mark) -> None:
         own = [field for field in change.schema if field.name != STATE]
         schema = pa.schema([pa.field("id", pa.string(), nullable=False), *own])

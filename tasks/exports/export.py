@@ -95,7 +95,7 @@ class Export:
         self._target, self._source, self._wanted, self._mark = target, source, wanted, mark
         had: States = {}
         if source is not None and target.incremental and target.mark() is not None:
-            had = target.states()
+            had = _states_of(target)
         self._new = wanted.keys() - had.keys()
         self._replaced = {name for name, state in had.items() if name in wanted and wanted[name] != state}
         self._removed = had.keys() - wanted.keys()
@@ -135,10 +135,8 @@ class Export:
                 raise rows.error from None
             if isinstance(error, PolysemeError):
                 raise
-            what = (str(error).splitlines() or [""])[0][:_LONGEST_MESSAGE]
             raise PolysemeError(
-                f"Cannot write {self._target}: {type(error).__name__}: {what}. The next export completes it; --debug "
-                "has the traceback."
+                f"Cannot write {self._target}: {_said(error)}. The next export completes it; --debug has the traceback."
             ) from error
 
     def _exported(self, *, rows_written: int = 0, is_new: bool = False, whole: bool = False) -> Exported:
@@ -200,6 +198,23 @@ def _mark_of(snapshot: Snapshot, request: Request) -> Mark:
         table=request.table, vectors=request.vectors, where=request.where, catalog_version=snapshot.catalog_version,
         epoch=snapshot.epoch, documents=0, rows=0, digest="",
     )  # fmt: skip
+
+
+def _states_of(target: Target) -> States:
+    try:
+        return target.states()
+    except PolysemeError:
+        raise
+    except Exception as error:  # whatever a library makes of a file that is damaged
+        raise PolysemeError(
+            f"Cannot read {target}, which an export made: {_said(error)}. It is left as it is. If it is damaged, "
+            "remove it, and export again; --debug has the traceback."
+        ) from error
+
+
+def _said(error: Exception) -> str:
+    what = (str(error).splitlines() or [""])[0][:_LONGEST_MESSAGE].rstrip(".")
+    return f"{type(error).__name__}: {what}"
 
 
 class _Rows:

@@ -15,7 +15,7 @@ from polyseme.storage.search.unit_vectors import unit_rows
 from polyseme.tasks.exports.folder_target import FolderTarget, opened_folder
 from polyseme.tasks.exports.folders import ExportFolder
 from polyseme.tasks.exports.marks import Mark
-from polyseme.tasks.exports.row_file import RowFile
+from polyseme.tasks.exports.row_file import ROWS, RowFile
 from polyseme.tasks.exports.source import VECTOR
 from polyseme.tasks.exports.targets import Change, needs, numbers_of
 
@@ -33,6 +33,8 @@ def opened(out: str) -> AbstractContextManager[FaissIndex]:
 
 class FaissIndex(FolderTarget):
     """A folder with an index and its rows."""
+
+    files = (INDEX, ROWS)
 
     def __init__(self, folder: ExportFolder, faiss: Any) -> None:
         super().__init__(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 from polyseme.tasks.exports.folders import ExportFolder, local_path
@@ -14,9 +15,13 @@ T = TypeVar("T", bound="FolderTarget")
 
 
 class FolderTarget:
-    """A target that is a folder of this machine; written as a whole unless a format says otherwise."""
+    """A target that is a folder of this machine; written as a whole unless a format says otherwise.
+
+    `files` are names that it has in any case: without one of them it is not complete.
+    """
 
     incremental = False
+    files: tuple[str, ...] = ()
 
     def __init__(self, folder: ExportFolder) -> None:
         self._folder = folder
@@ -25,7 +30,10 @@ class FolderTarget:
         return str(self._folder)
 
     def mark(self) -> Mark | None:
-        return self._folder.mark()
+        mark = self._folder.mark()
+        if mark is None or all((self._folder.path / name).exists() for name in self.files):
+            return mark
+        return replace(mark, complete=False)
 
     def states(self) -> States:
         return {}

@@ -1,8 +1,8 @@
 """Folders that an export made: locked while one is written, with its mark, and replaced as a whole.
 
-A new folder is written beside the old one, under a name that begins with a dot, and takes its place by renaming.
-Between two renames there is none under the name; a crash there leaves the old one beside, and the next export brings it
-back.
+A new folder is written beside the old one, under a name that begins with a dot, and takes its place by renaming; what
+others put into the old one is in the new one too. Between two renames there is none under the name; a crash there
+leaves the old one beside, and the next export brings it back.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ class ExportFolder:
     """A folder that is there or will be. Use `locked` before all else."""
 
     def __init__(self, path: Path) -> None:
+        """Raises UsageError for the root of a file system."""
         self.path = path.expanduser().resolve()
+        if not self.path.name:
+            raise UsageError(f"An export cannot be all of {self.path}. Name a folder in it.")
         self._staged = self.path.with_name(f".{self.path.name}.partial")
         self._old = self.path.with_name(f".{self.path.name}.old")
 
@@ -107,20 +110,35 @@ class ExportFolder:
 
     @contextmanager
     def replaced(self, mark: Mark) -> Iterator[Path]:
-        """Yield a new folder to fill; if that succeeds it gets the mark and replaces the old one."""
+        """Yield a new folder to fill; if that succeeds it gets the mark and replaces the old one.
+
+        What the old one has under other names, such as a license or the folder of a repository, stays in it.
+        """
         with _explained(self.path):
             self._staged.mkdir()
             try:
                 yield self._staged
                 (self._staged / MARK).write_text(mark.to_json() + "\n", "utf-8")
+                self._take_over()
                 self._swap()
             finally:
                 shutil.rmtree(self._staged, ignore_errors=True)
 
+    def _take_over(self) -> None:
+        for old in self.path.iterdir() if self.path.exists() else ():
+            new = self._staged / old.name
+            if os.path.lexists(new):
+                continue
+            if old.is_dir() and not old.is_symlink():
+                shutil.copytree(old, new, symlinks=True, copy_function=link_or_copy)
+            else:
+                link_or_copy(old, new)
+
     def _swap(self) -> None:
         for folder, _, files in os.walk(self._staged):
-            for name in files:
-                sync(Path(folder, name))
+            for path in (Path(folder, name) for name in files):
+                if not path.is_symlink():
+                    sync(path)
             sync(Path(folder))
         if self.path.exists():
             self.path.rename(self._old)
@@ -130,7 +148,15 @@ class ExportFolder:
 
     def size(self) -> int:
         """Return the bytes of all files in the folder."""
-        return sum(Path(folder, name).stat().st_size for folder, _, files in os.walk(self.path) for name in files)
+        return sum(Path(folder, name).lstat().st_size for folder, _, files in os.walk(self.path) for name in files)
+
+
+def link_or_copy(old: str | Path, new: str | Path) -> None:
+    """Give a file that does not change a second name."""
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except OSError:  # a file system without links
+        shutil.copy2(old, new, follow_symlinks=False)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ Changed by a new folder in which shards without a change are links to the old fi
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polyseme.tasks.exports.folder_target import FolderTarget, opened_folder
+from polyseme.tasks.exports.folders import link_or_copy
 from polyseme.tasks.exports.marks import Mark
 from polyseme.tasks.exports.source import STATE, VECTOR, States
 from polyseme.tasks.exports.targets import Change, states_of
@@ -54,6 +54,7 @@ class HfDataset(FolderTarget):
     """A folder with shards and a card."""
 
     incremental = True
+    files = (DATA,)
 
     def states(self) -> States:
         return states_of(pq.read_table(path, columns=["doc_id", STATE], partitioning=None) for path in self._shards())
@@ -64,7 +65,7 @@ class HfDataset(FolderTarget):
             old = [] if change.whole else self._shards()
             kept = [path for path in old if _is_kept(path, change.gone)]
             for number, path in enumerate(kept):
-                _link(path, _shard(folder, number))
+                link_or_copy(path, _shard(folder, number))
             rest = chain.from_iterable(_rows_of(path, change.gone) for path in old if path not in kept)
             _write(folder, len(kept), change.schema, chain(rest, change.rows))
             if change.whole or not (self._folder.path / CARD).exists():
@@ -122,10 +123,3 @@ def _write(folder: Path, number: int, schema: pa.Schema, rows: Iterable[pa.Recor
         number += 1
     if not written and number:
         _shard(folder, number).unlink()
-
-
-def _link(old: Path, new: Path) -> None:
-    try:
-        os.link(old, new)
-    except OSError:  # a file system without links
-        shutil.copyfile(old, new)

@@ -12,7 +12,7 @@ import numpy as np
 
 from polyseme.tasks.exports.folder_target import FolderTarget, opened_folder
 from polyseme.tasks.exports.marks import Mark
-from polyseme.tasks.exports.row_file import RowFile
+from polyseme.tasks.exports.row_file import ROWS, RowFile
 from polyseme.tasks.exports.source import VECTOR
 from polyseme.tasks.exports.targets import Change, numbers_of
 
@@ -26,6 +26,8 @@ def opened(out: str) -> AbstractContextManager[NpyMatrix]:
 
 class NpyMatrix(FolderTarget):
     """A folder with a matrix and its rows."""
+
+    files = (MATRIX, ROWS)
 
     def write(self, change: Change, mark: Mark) -> None:
         kind = np.dtype(change.schema.field(VECTOR).type.value_type.to_pandas_dtype())

@@ -111,8 +111,9 @@ class PgvectorTable:
     def states(self) -> States:
         found: dict[str, DocumentState] = {}
         rows = f"SELECT doc_id, min({STATE}), max({STATE}), count(*) FROM {self._table} GROUP BY doc_id"
-        for name, least, greatest, count in self._connection.execute(rows):
-            found[name] = DocumentState(least if least == greatest else MIXED, count)
+        with _explained(self._address):
+            for name, least, greatest, count in self._connection.execute(rows):
+                found[name] = DocumentState(least if least == greatest else MIXED, count)
         return found
 
     def write(self, change: Change, mark: Mark) -> None:

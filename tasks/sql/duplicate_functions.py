@@ -1,28 +1,19 @@
-"""SQL for what is nearly the same: functions that find it in a lake, and the table macros above them.
-
-They need no model.
-"""
+"""SQL for near-duplicates: a function that finds them in a lake, and the table macro above it. They need no model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, fields
 
-import numpy as np
 import pyarrow as pa
 
 from polyseme.storage.sql.literals import escaped
 from polyseme.tasks.inference.cache import AnswerCache
 from polyseme.tasks.sql.aggregates import Function, sql_type
 from polyseme.tasks.sql.near_duplicates import NearDuplicate, Question
-from polyseme.tasks.sql.similar_sentences import Likeness, SimilarPairs
 
 _QUESTIONS = 8
 _TYPES = {"similarity": pa.float64(), "same_text": pa.bool_(), "doc_id": pa.string()}
-_PAIR: dict[str, pa.DataType] = {
-    "similarity": pa.float64(), "doc_id": pa.string(), "sentence_index": pa.int64(), "other_doc_id": pa.string(),
-    "other_sentence_index": pa.int64(),
-}  # fmt: skip
 _ROW: dict[str, pa.DataType] = {field.name: _TYPES.get(field.name, pa.int64()) for field in fields(NearDuplicate)}
 
 
@@ -52,49 +43,11 @@ JOIN "documents{suffix}" AS d ON d.doc_id = hit.doc_id
 ORDER BY hit.group_id, hit.place"""
 
 
-def similar_sentence_function(find: Callable[[Likeness], SimilarPairs]) -> Function:
-    """Return the function. `find` answers about the sentences of the encoding."""
-    cache: AnswerCache[Likeness, pa.StructArray] = AnswerCache(_QUESTIONS)
-
-    def body(docs: pa.ChunkedArray, least: pa.ChunkedArray) -> pa.Array:
-        rows = zip(docs.to_pylist(), least.to_pylist(), strict=True)
-        questions = [None if None in row else Likeness(row[1], _chosen(row[0])) for row in rows]
-        found = cache.ask(questions, lambda new: [_rows(find(one)) for one in new])
-        ends = np.cumsum([0, *(0 if one is None else len(one) for one in found)])
-        values = pa.concat_arrays([_rows(None), *(one for one in found if one is not None)])
-        nulls = pa.array([one is None for one in found])
-        return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values, mask=nulls)
-
-    return "similar_sentence_rows", body, ["VARCHAR[]", "DOUBLE"], sql_type(_PAIR)
-
-
-def similar_sentences_macro(suffix: str) -> str:
-    """Pairs of sentences whose vectors have at least a cosine, each pair once, without those of the same text."""
-    suffix = escaped(suffix)
-    return f"""
-CREATE MACRO "similar_sentences{suffix}"(at_least := 0.95, docs := ['*']) AS TABLE
-SELECT hit.similarity, hit.doc_id, hit.sentence_index, one.text, hit.other_doc_id, hit.other_sentence_index,
-       other.text AS other_text
-FROM (SELECT unnest("similar_sentence_rows{suffix}"(docs::VARCHAR[], at_least::DOUBLE), recursive := true)) AS hit
-JOIN "sentences{suffix}" AS one ON one.doc_id = hit.doc_id AND one.sentence_index = hit.sentence_index
-JOIN "sentences{suffix}" AS other
-    ON other.doc_id = hit.other_doc_id AND other.sentence_index = hit.other_sentence_index
-ORDER BY hit.similarity DESC, hit.doc_id, hit.sentence_index, hit.other_doc_id, hit.other_sentence_index"""
-
-
-def _rows(found: SimilarPairs | None) -> pa.StructArray:
-    if found is None:
-        return pa.StructArray.from_arrays([pa.array([], kind) for kind in _PAIR.values()], list(_PAIR))
-    columns: list[pa.Array] = [pa.array(found.cosine.astype(np.float64))]
-    for rows in (found.one, found.other):
-        columns += [found.doc_id.take(pa.array(rows)), pa.array(found.sentence_index[rows].astype(np.int64))]
-    return pa.StructArray.from_arrays(columns, list(_PAIR))
-
-
 def _question(docs: list[str | None], at_least: float) -> Question:
-    return Question(at_least, _chosen(docs))
+    return Question(at_least, chosen_docs(docs))
 
 
-def _chosen(docs: list[str | None]) -> tuple[str, ...] | None:
+def chosen_docs(docs: list[str | None]) -> tuple[str, ...] | None:
+    """Return which documents are meant by the parameter `docs` of a macro, None for all."""
     # A subquery that finds no document has a list of NULL, which must not mean all documents.
     return None if docs == ["*"] else tuple(doc for doc in docs if doc is not None)

@@ -40,17 +40,13 @@ from polyseme.tasks.model.checkpoint import EMBEDDED, find
 from polyseme.tasks.sql.aggregates import Function, sql_type, vector_functions
 from polyseme.tasks.sql.columns import Column, rows_of, structs
 from polyseme.tasks.sql.drift_functions import drift_functions
-from polyseme.tasks.sql.duplicate_functions import (
-    near_duplicate_function,
-    near_duplicates_macro,
-    similar_sentence_function,
-    similar_sentences_macro,
-)
+from polyseme.tasks.sql.duplicate_functions import near_duplicate_function, near_duplicates_macro
 from polyseme.tasks.sql.macros import macros
 from polyseme.tasks.sql.near_duplicates import NearDuplicate, near_duplicates
 from polyseme.tasks.sql.near_duplicates import Question as AlikeQuestion
 from polyseme.tasks.sql.nearest_functions import search_functions
 from polyseme.tasks.sql.retrieval_macros import retrieval_macros
+from polyseme.tasks.sql.similar_functions import similar_sentence_function, similar_sentences_macro
 from polyseme.tasks.sql.similar_sentences import Likeness, SimilarPairs, similar_sentences
 from polyseme.tasks.sql.vocabulary_drift import Question, WordDrift, vocabulary_drift
 

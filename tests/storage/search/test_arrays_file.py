@@ -64,5 +64,6 @@ def test_whatever_is_damaged_is_refused_or_stays_inside(data: st.DataObject) -> 
         try:
             found = ArraysFile(path)
             assert found["filled"].shape == MATRIX.shape
+            assert found["halves"].tolist() == [0.5, 2]
         except ValueError:
             pass

@@ -2,86 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.compaction import CompactionPolicy, compact
 from polyseme.storage.maintenance.vacuum import vacuum
-from polyseme.storage.records import EncodingSpec
 from polyseme.storage.search import index as module
 from polyseme.storage.search.candidate_vectors import CandidateVectors
-from polyseme.storage.search.candidates import Candidates
-from polyseme.storage.search.index import Index, IndexFiles, Progress
-from polyseme.storage.search.pieces import PartError
+from polyseme.storage.search.index import IndexFiles, Progress
+from polyseme.storage.search.pieces import PartError, centre_of, rows_of
 from polyseme.storage.search.segment import Segment
 from tests import lakes
-
-SPEC = lakes.make_spec(width=70)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "polyseme" / "codes"
-
-
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list of the parts whose vectors are read."""
-    read: list[str] = []
-    of_part = module.piece_of_part
-    monkeypatch.setattr(module, "piece_of_part", lambda path, *how: (read.append(path), of_part(path, *how))[1])
-    return read
-
-
-def commit(catalog: Catalog, *doc_ids: str, sentences: int = 3, spec: EncodingSpec = SPEC) -> None:
-    lakes.commit(catalog, spec, {d: [f"{d} {i}." for i in range(sentences)] for d in doc_ids})
-
-
-def opened(catalog: Catalog, table: str = "sentences") -> Index:
-    snapshot = catalog.snapshot()
-    assert snapshot.default is not None
-    return IndexFiles(catalog.lake, snapshot, snapshot.default, table).open(lambda: None, lambda progress: None)
-
-
-def assert_is_of_the_parts(catalog: Catalog, index: Index, table: str = "sentences") -> None:
-    """Compare documents, sentences, codes and vectors of every live row with the parts themselves."""
-    snapshot = catalog.snapshot()
-    assert snapshot.default is not None
-    parts = snapshot.parts.get((snapshot.default.encoding_id, table), ())
-    assert sorted(part for used in index.used for part in used) == sorted(parts)
-    for segment, used in zip(index.segments, index.used, strict=True):
-        for number in (n for n, part in enumerate(segment.parts) if part in used):
-            rows = np.arange(segment.starts[number], segment.starts[number + 1])
-            assert_rows(catalog.lake, segment, number, rows)
-
-
-def of_rows(segment: Segment, rows: np.ndarray) -> Candidates:
-    return Candidates(segment, rows, np.ones(len(rows), np.float32))
-
-
-def assert_rows(lake: Lake, segment: Segment, number: int, rows: np.ndarray) -> None:
-    with lake.files.fetched(segment.parts[number]) as file:
-        stored = pq.read_table(file, partitioning=None)
-    document, sentence = segment.documents_of(rows)
-    assert segment.doc_id.take(pa.array(document)).to_pylist() == stored["doc_id"].to_pylist()
-    assert segment.version[document].tolist() == stored["version"].to_pylist()
-    assert sentence.tolist() == stored["sentence_index"].to_pylist()
-    vectors = stored["embedding"].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
-    assert np.array_equal(CandidateVectors(lake).read(of_rows(segment, rows), lambda: None), vectors)
-    unit = vectors.astype(np.float32) / np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
-    assert np.array_equal(segment.coded(rows).bits, segment.frame.encode(unit).bits)
+from tests.storage.search.indexes import SPEC, assert_is_of_the_parts, commit, of_rows, opened
 
 
 @pytest.mark.parametrize("table", ["sentences", "words"])
@@ -157,6 +95,30 @@ def test_a_damaged_segment_is_made_again(catalog: Catalog, cache: Path, what: st
     assert_is_of_the_parts(catalog, opened(catalog))
 
 
+@pytest.mark.parametrize("array", ["doc_id", "run_document", "run_sentence", "version", "range_at"])
+def test_a_segment_that_would_name_other_rows_is_made_again(catalog: Catalog, cache: Path, array: str) -> None:
+    commit(catalog, "a", "b")
+    (segment,) = opened(catalog).segments
+    (file,) = cache.iterdir()
+    data = bytearray(file.read_bytes())
+    data[segment._file._places[array].at] ^= 1
+    file.write_bytes(data)
+    assert_is_of_the_parts(catalog, opened(catalog))
+    assert list(cache.iterdir()) != [file]
+
+
+def test_codes_are_around_the_middle_of_the_largest_part(catalog: Catalog) -> None:
+    commit(catalog, "a", sentences=1)
+    commit(catalog, "b", sentences=300)
+    snapshot = catalog.snapshot()
+    assert snapshot.default is not None
+    sizes = {}
+    for part in snapshot.parts[snapshot.default.encoding_id, "sentences"]:
+        with catalog.lake.files.fetched(part) as file:
+            sizes[rows_of(file)] = centre_of(file, SPEC.width)
+    assert np.array_equal(opened(catalog).segments[0].frame.centre, sizes[300])
+
+
 def _of_width(catalog: Catalog, width: int, cache: Path) -> Path:
     spec = lakes.make_spec(width=width)
     commit(catalog, "narrow", spec=spec)
@@ -166,19 +128,6 @@ def _of_width(catalog: Catalog, width: int, cache: Path) -> Path:
     IndexFiles(catalog.lake, snapshot, encoding, "sentences").open(lambda: None, lambda progress: None)
     (new,) = set(cache.iterdir()) - before
     return new
-
-
-def test_two_that_make_it_at_once_are_no_harm(catalog: Catalog, cache: Path, tmp_path: Path) -> None:
-    commit(catalog, "a", "b")
-    opened(catalog)
-    (file,) = cache.iterdir()
-    shutil.copy(file, file.with_name(f"{file.stem}0.codes"))
-    index = opened(catalog)
-    assert len(index.segments) == 1
-    assert_is_of_the_parts(catalog, index)
-    commit(catalog, "c")
-    assert_is_of_the_parts(catalog, opened(catalog))
-    assert sum(Segment(path, 70).rows for path in cache.iterdir()) == 9
 
 
 def test_compaction_leaves_no_row_of_parts_that_are_gone(catalog: Catalog, cache: Path) -> None:
@@ -217,16 +166,6 @@ def test_a_vacuum_removes_the_index_of_an_encoding_that_is_gone_and_of_no_other_
         shutil.copy(file, path)
     vacuum(catalog, grace=timedelta(0), now=datetime.now(UTC))
     assert set(cache.iterdir()) == {file, other}
-
-
-def test_what_a_killed_process_left_is_removed(catalog: Catalog, cache: Path) -> None:
-    cache.mkdir(parents=True)
-    left = cache / "x.new"
-    left.touch()
-    os.utime(left, (time.time() - 90_000,) * 2)
-    commit(catalog, "a")
-    opened(catalog)
-    assert not left.exists()
 
 
 def test_a_part_that_is_gone_is_an_error_of_its_own(catalog: Catalog) -> None:

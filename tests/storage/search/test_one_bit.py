@@ -83,3 +83,15 @@ def test_the_codes_of_the_centre_say_its_cosine() -> None:
     assert estimates(frame.question(drawn(1, 64, seed=3)[0]), coded, frame).cosine[0] == pytest.approx(
         centre @ drawn(1, 64, seed=3)[0], abs=1e-3
     )
+
+
+def test_rows_whose_numbers_were_damaged_may_be_near() -> None:
+    vectors = drawn(100, 64)
+    frame = Frame(vectors.mean(0))
+    bits, scale, offset = frame.encode(vectors)
+    scale[3], offset[7] = np.nan, np.nan
+    found = estimates(frame.question(vectors[0]), Coded(bits, scale, offset), frame)
+    most = found.cosine + found.deviation
+    assert not np.isnan(most).any()
+    assert most[3] >= 1
+    assert most[7] >= 1

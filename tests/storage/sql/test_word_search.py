@@ -10,6 +10,7 @@ import pytest
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.maintenance.compaction import compact
+from polyseme.storage.schemas import embedding_type
 from polyseme.storage.search.unit_vectors import Floats
 from polyseme.storage.sql import indexed_rows
 from polyseme.storage.sql.word_search import Occurrence, WordSearch
@@ -73,6 +74,24 @@ def test_only_the_documents_asked_for_are_searched(filled: Catalog, docs: list[s
     assert len(assert_as_exact(filled, 100, docs)) == words
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_vectors_without_a_direction_are_never_the_nearest(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, exact: bool
+) -> None:
+    def made(count: int, width: int) -> pa.Array:
+        numbers = np.ones((count, width), np.float16)
+        numbers[0], numbers[-1, 5] = 0, np.nan
+        return pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), type=embedding_type(width))
+
+    monkeypatch.setattr(lakes, "vectors", made)
+    lakes.commit(catalog, SPEC, {"a": ["zero one one nan"]})
+    questions = np.ones((4, SPEC.width), np.float32)
+    questions[1], questions[2, 7], questions[3, 7] = 0, np.nan, np.inf
+    found = search(catalog).nearest(questions, 10, exact=exact)
+    assert [(o.word, round(o.similarity, 5)) for o in found[0]] == [("one", 1), ("one", 1), ("zero", 0), ("nan", 0)]
+    assert found[1:] == [[], [], []]
+
+
 def test_replaced_and_deleted_documents_are_not_found(filled: Catalog) -> None:
     assert_as_exact(filled, 100)
     lakes.commit(filled, SPEC, {"a": ["new words"]})
@@ -92,3 +111,15 @@ def test_marks_stay_left_out_when_segments_are_joined(catalog: Catalog, cache: P
 def test_a_question_without_a_direction_has_no_neighbours(filled: Catalog) -> None:
     zeros = np.zeros((1, SPEC.width), np.float32)
     assert search(filled).nearest(zeros, 5) == search(filled).nearest(zeros, 5, exact=True) == [[]]
+
+
+def test_where_no_index_can_be_kept_sql_answers_and_somebody_is_told_what_to_do(
+    filled: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    found = search(filled)
+    assert found.nearest(asked(), 3) == found.nearest(asked(), 3, exact=True)
+    (said,) = caplog.messages
+    assert "words" in said
+    assert "XDG_CACHE_HOME" in said

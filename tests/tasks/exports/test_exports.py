@@ -7,40 +7,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.errors import PolysemeError, UsageError
+from polyseme.storage.errors import UsageError
 from polyseme.storage.lake import Lake
-from polyseme.tasks.exports.export import Request, opened_export
 from polyseme.tasks.exports.folders import MARK
 from polyseme.tasks.exports.source import Source
 from tests import lakes, servers
-from tests.extras import require
 from tests.tasks.exports.lake_rows import SPEC, TEXTS, Target, assert_same, expected, export
-from tests.tasks.exports.read_back import LIBRARIES, READERS, UNIT, FolderTarget, TableTarget
+from tests.tasks.exports.read_back import UNIT, FolderTarget, TableTarget
 
-FORMATS = [
-    *(pytest.param(name, marks=pytest.mark.extra) if name in LIBRARIES else name for name in READERS),
-    pytest.param("pgvector", marks=pytest.mark.servers),
-]
 TABLES = ("sentences", "words", "documents")
-
-
-@pytest.fixture(params=FORMATS)
-def target(request: pytest.FixtureRequest, out: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
-    name: str = request.param
-    if name in LIBRARIES:
-        require(*LIBRARIES[name])
-    if name != "pgvector":
-        return FolderTarget(name, out)
-    server: str = request.getfixturevalue("pgvector_server")
-    monkeypatch.setenv("PGUSER", "postgres")
-    schema = f"t{uuid4().hex}"
-    servers.execute(server, f"CREATE SCHEMA {schema}")
-    return TableTarget(name, server, f"{schema}.vectors")
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -207,25 +186,6 @@ def test_16_bit_floats_lose_nothing_of_what_the_lake_stores(catalog: Catalog, ta
         return
     export(catalog, target, vectors="float16")
     assert_same(target.rows(), expected(catalog.lake, target.format))
-
-
-def test_a_target_in_the_lake_is_refused(catalog: Catalog) -> None:
-    with pytest.raises(UsageError, match="in the folder of the lake"):
-        export(catalog, FolderTarget("npy", Path(str(catalog.lake.root)) / "data" / "out"))
-
-
-def test_two_exports_do_not_write_one_target(catalog: Catalog, out: Path) -> None:
-    request = Request(format="npy", out=str(out))
-    with opened_export(catalog.lake, request), pytest.raises(PolysemeError, match="Another export writes"):
-        export(catalog, FolderTarget("npy", out))
-    export(catalog, FolderTarget("npy", out))
-
-
-def test_a_crash_between_two_renames_is_undone(catalog: Catalog, out: Path) -> None:
-    export(catalog, FolderTarget("npy", out))
-    out.rename(out.with_name(".out.old"))
-    assert export(catalog, FolderTarget("npy", out)).rows_written == 0
-    assert len(FolderTarget("npy", out).rows()) == 6
 
 
 def test_a_lake_without_words_says_how_it_gets_some(tmp_path: Path, out: Path) -> None:
