@@ -59,7 +59,7 @@ def find_topics(vectors: Floats, *, number: int | None = None, seed: int = 0, be
     with threadpool_limits(1):  # sums of several threads would not be the same on every machine
         axes = principal_axes(rows[fitted], DIMENSIONS)
         points: Floats = unit(rows[fitted] @ axes.T)
-        start = None if before is None else _means(points, before[fitted])
+        start = None if before is None or before.max() < 0 else _means(points, before[fitted])
         number = _best_number(points, seed, start) if number is None else min(number, len(np.unique(points, axis=0)))
         centres = _k_means(points, number, seed, start)
         directions = _rounded(unit(centres @ axes))
@@ -84,14 +84,15 @@ def matched(before: Ints, after: Ints) -> dict[int, int]:
     """Return which cluster of `before` each of `after` is, where the same documents are in both, by most in common.
 
     Pairs are those with the greatest sum of Jaccard similarities (Kuhn 1955), less those of clusters that are not the
-    same. A document is -1 in `before` if it was in none.
+    same. A document that was in none is -1 in `before`, and does not count.
     """
     from scipy.optimize import linear_sum_assignment
 
+    known = before >= 0
     in_both = np.zeros((int(before.max(initial=-1)) + 1, int(after.max(initial=-1)) + 1))
-    np.add.at(in_both, (before[before >= 0], after[before >= 0]), 1)
-    sizes = np.bincount(before[before >= 0], minlength=len(in_both)), np.bincount(after, minlength=in_both.shape[1])
-    jaccard = in_both / np.maximum(sizes[0][:, None] + sizes[1] - in_both, 1)
+    np.add.at(in_both, (before[known], after[known]), 1)
+    sizes = in_both.sum(axis=1, keepdims=True), in_both.sum(axis=0)
+    jaccard = in_both / np.maximum(sizes[0] + sizes[1] - in_both, 1)
     pairs = zip(*linear_sum_assignment(jaccard, maximize=True), strict=True)
     return {int(new): int(old) for old, new in pairs if jaccard[old, new] > _SAME}
 

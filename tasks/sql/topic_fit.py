@@ -103,8 +103,12 @@ def _vectors(con: duckdb.DuckDBPyConnection, encoding: Encoding) -> tuple[list[s
 
 
 def _before(con: duckdb.DuckDBPyConnection, encoding: Encoding, ids: list[str]) -> Ints:
-    """Return the id of the topic that each document has now, -1 for none."""
-    rows = con.sql(f"SELECT doc_id, topic FROM {quote_name(f'document_topics_{encoding.name}')}").fetchall()
+    """Return the id of the topic that each document has now, -1 for none and for those that are far from all.
+
+    These are what may have come since, and shall not take the id of the topic that they happen to be nearest to.
+    """
+    view = quote_name(f"document_topics_{encoding.name}")
+    rows = con.sql(f"SELECT doc_id, topic FROM {view} WHERE NOT is_far").fetchall()
     topic = dict(rows)
     return np.array([topic.get(doc_id, -1) for doc_id in ids], np.int64)
 
