@@ -119,10 +119,11 @@ def _write(
 def _about(shown: TopicFit, documents: int, far: int) -> str:
     text = (
         f"{many(len(shown.topics), 'topics')}, version {shown.version}, fitted {shown.fitted_at[:10]} to "
-        f"{many(shown.documents, 'documents')}. Of the {many(documents, 'documents')} now, {far:,} {"is" if far == 1 else "are"} far from all."
+        f"{many(shown.documents, 'documents')}. Of the {many(documents, 'documents')} now, {far:,} "
+        f"{'is' if far == 1 else 'are'} far from all."
     )
-    # One in a hundred is by definition; of the new ones as many would be if they were like the old ones.
-    return f"{text} polyseme topics --fit finds topics for them." if far > 0.03 * documents else text
+    # One in a hundred is by definition, and of the new ones as many if they are like those of the fit.
+    return f"{text} polyseme topics --fit finds topics for them." if far >= max(5, 0.03 * documents) else text
 
 
 def _fitted(

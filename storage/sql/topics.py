@@ -115,7 +115,8 @@ WITH fit AS MATERIALIZED (
     )) AS nearest
     FROM document, direction WHERE length > 0 GROUP BY document.doc_id
 )
-SELECT doc_id, -nearest[2] AS topic, greatest(least(nearest[1], 1), -1)::DOUBLE AS similarity, nearest[1] < far_below AS is_far
+SELECT doc_id, -nearest[2] AS topic, greatest(least(nearest[1], 1), -1)::DOUBLE AS similarity,
+       nearest[1] < far_below AS is_far
 FROM near"""
 
 

@@ -84,9 +84,7 @@ def test_the_documents_of_a_topic_are_listed_the_most_typical_first(
     assert err.startswith("Topic 2, version 1: ")
 
 
-def test_many_documents_that_are_far_are_a_reason_to_fit_again(
-    capfd: pytest.CaptureFixture[str], fitted: Lake
-) -> None:
+def test_many_documents_that_are_far_are_a_reason_to_fit_again(capfd: pytest.CaptureFixture[str], fitted: Lake) -> None:
     with Catalog.open(fitted) as catalog:
         commit(catalog, documents("music", 20))
     assert "are far from all. polyseme topics --fit finds topics for them." in polyseme(capfd, fitted)[2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from polyseme.storage.errors import LakeError, PolysemeError
 from polyseme.storage.fitted_topics import Topic, TopicFit
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.backup import backup, restore
+from polyseme.storage.records import Counts
 from polyseme.storage.sql.connection import connect
-from tests import lakes, servers
-from tests.extras import require
+from tests import lakes
 
 SPEC = lakes.make_spec()
 HALVES = np.array([0.5, -0.25, 0.125, 1], np.float16)
@@ -69,6 +68,8 @@ def test_a_backup_has_the_topics(filled: Catalog, tmp_path: Path) -> None:
 def test_topics_go_with_their_encoding(filled: Catalog) -> None:
     other = lakes.make_spec(layers="last4")
     lakes.commit(filled, other, {"a": ["The bank."]})
+    for run_id in filled.snapshot().runs["run_id"].to_pylist():
+        filled.finish_run(run_id, "completed", Counts(), skipped=0, deleted=0, rejected=0)
     filled.add_topics(other.encoding_id, make_fit())
     filled.add_topics(SPEC.encoding_id, make_fit())
     name = next(e.name for e in filled.encodings() if e.encoding_id == other.encoding_id)
@@ -108,15 +109,9 @@ def test_topics_that_polyseme_did_not_write_are_refused(filled: Catalog, change:
         filled.snapshot()
 
 
-@pytest.mark.servers
-@pytest.mark.extra
-def test_a_catalog_in_postgresql_keeps_topics_too(tmp_path: Path) -> None:
-    require("psycopg", "postgres")
-    with servers.postgres(tmp_path / "server") as url, Catalog.create_or_open(Lake(tmp_path / "lake", url)) as catalog:
-        lakes.commit(catalog, SPEC, {"a": ["The bank."], "b": ["The river."]})
-        catalog.add_topics(SPEC.encoding_id, make_fit())
-        assert records(catalog) == [make_fit().to_record()]
-        with connect(catalog.lake, functions=lambda *_: None) as con:
-            found = con.execute("SELECT topic, label, words, documents FROM topics").fetchall()
-        assert [row[:3] for row in found] == [(1, "straße, река", ["straße", "река"]), (4, "topic 4", [])]
-        assert sum(row[3] for row in found) == 2
+def test_views_show_them_in_any_script(filled: Catalog) -> None:
+    filled.add_topics(SPEC.encoding_id, make_fit())
+    with connect(filled.lake, functions=lambda *_: None) as con:
+        found = con.execute("SELECT topic, label, words, documents FROM topics").fetchall()
+    assert [row[:3] for row in found] == [(1, "straße, река", ["straße", "река"]), (4, "topic 4", [])]
+    assert sum(row[3] for row in found) == 2
