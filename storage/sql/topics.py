@@ -19,6 +19,8 @@ from polyseme.storage.sql.literals import escaped, quote_name
 from polyseme.storage.sql.row_places import HIDDEN
 
 TOPICS = ("topics", "document_topics")
+VECTOR_ROWS = "document_vector_rows"
+"""The function of one number, with an encoding's suffix, that returns the rows of `document_vectors` as a list."""
 _TYPICAL = 3
 _NO_DOCUMENT_TOPICS = (
     "SELECT NULL::VARCHAR AS doc_id, NULL::BIGINT AS topic, NULL::DOUBLE AS similarity, NULL::BOOLEAN AS is_far "
@@ -42,9 +44,14 @@ def topic_tables(snapshot: Snapshot) -> dict[str, pa.Table]:
     return found
 
 
-def vectors_view(encoding: Encoding) -> str:
-    """Return the statement for the vectors of documents. It names each number, which takes 40 ms to plan."""
-    return f"CREATE VIEW {_vectors_name(encoding)} AS {document_vectors(encoding)}"
+def vectors_view(encoding: Encoding, *, kept: bool) -> str:
+    """Return the statement for the vectors of documents: by the function that has them if `kept`, else from SQL alone.
+
+    That names each number of a vector, which takes 40 ms to plan.
+    """
+    # Of a column: a constant call DuckDB would make several times, while it plans.
+    rows = f"SELECT unnest({quote_name(f'{VECTOR_ROWS}_{encoding.name}')}(range), recursive := true) FROM range(1)"
+    return f"CREATE VIEW {_vectors_name(encoding)} AS {rows if kept else document_vectors(encoding)}"
 
 
 def no_vectors(encoding: Encoding) -> str:

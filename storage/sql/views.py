@@ -107,10 +107,13 @@ class Statements(NamedTuple):
     macros: list[str]
 
 
-def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None, places: bool = False) -> Statements:
+def statements(
+    snapshot: Snapshot, lake: Lake, *, at: str | None = None, places: bool = False, kept: bool = False
+) -> Statements:
     """Return the CREATE statements: views and macros of every encoding, then the default's under their plain names.
 
-    With `places` also those of the views that say where each row with a vector is.
+    With `places` also those of the views that say where each row with a vector is. With `kept` there is a function for
+    the vectors of documents.
     """
     place = None if at is None else Place(at, snapshot.lake_id, _META)
     guard = None if place is None else GUARD
@@ -127,7 +130,7 @@ def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None, places:
         suffix = f"_{escaped(encoding.name)}"
         if encoding.encoding_id in snapshot.topics:
             made.derived.append(no_vectors(encoding))
-            made.parts.append(vectors_view(encoding))
+            made.parts.append(vectors_view(encoding, kept=kept))
         made.derived.extend([*_derived_views(suffix), *topic_views(snapshot, encoding)])
     if snapshot.default is None:
         made.derived.extend(f"CREATE VIEW {table} AS {no_rows(table, None)}" for table in TABLES)

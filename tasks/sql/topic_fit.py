@@ -19,12 +19,12 @@ from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.fitted_topics import MOST_TOPICS, Topic, TopicFit
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql.connection import open_snapshot
+from polyseme.storage.sql.kept_documents import document_vectors
 from polyseme.storage.sql.literals import quote_name
-from polyseme.storage.sql.topics import document_vectors
 from polyseme.storage.sql.views import explained
 from polyseme.storage.word_keys import word_key
 from polyseme.tasks.analysis.topics import Clusters, find_topics, matched
-from polyseme.tasks.arrays import Floats, Ints
+from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.function_words import languages_of_words
 
 _WORDS = 10
@@ -71,7 +71,8 @@ def fit_topics(
     before = snapshot.topics.get(encoding.encoding_id, ())
     with explained(lake), open_snapshot(snapshot, lake) as con:
         report("reading the vectors of documents", 0.0)
-        ids, vectors = _vectors(con, encoding)
+        found, vectors = document_vectors(snapshot, lake, encoding)
+        ids = found.to_pylist()
         _check(number, len(ids), encoding)
         report("finding topics", 0.3)
         old = _before(con, encoding, ids) if before else None
@@ -94,12 +95,6 @@ def _check(number: int | None, documents: int, encoding: Encoding) -> None:
             f"The number of topics is from 1 to {min(documents, MOST_TOPICS):,}, as there are {documents:,} documents; "
             f"got {number:,}."
         )
-
-
-def _vectors(con: duckdb.DuckDBPyConnection, encoding: Encoding) -> tuple[list[str], Floats]:
-    found = con.sql(f"FROM ({document_vectors(encoding)}) ORDER BY doc_id").to_arrow_table()
-    vectors = found["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, encoding.spec.width)
-    return found["doc_id"].to_pylist(), vectors
 
 
 def _before(con: duckdb.DuckDBPyConnection, encoding: Encoding, ids: list[str]) -> Ints:

@@ -23,6 +23,11 @@ from tests.topic_lakes import SPEC, commit, documents, fit
 OLD = documents("river", 12) | documents("money", 9)
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
     with Catalog.create_or_open(Lake(tmp_path / "lake")) as opened:
@@ -161,6 +166,15 @@ def test_plain_duckdb_has_the_topics_also_where_the_lake_was_moved_to(filled: Ca
             assert len(con.execute("FROM document_topics_polyseme_mini").fetchall()) == 21
             assert len(con.execute("FROM document_topics_of(1)").fetchall()) == 21
             assert con.execute("SELECT typical[1] LIKE 'river%' FROM topics_of(1)").fetchall()[0] == (True,)
+
+
+def test_the_functions_of_polyseme_and_sql_alone_give_the_same_topics(filled: Catalog) -> None:
+    fit(filled)
+    commit(filled, documents("court", 4) | {"river-003": documents("money", 1)["money-000"]})
+    every = "FROM document_topics ORDER BY doc_id"
+    with connect(filled.lake) as con:
+        assert con.execute(every).fetchall() == ask(filled.lake, every)
+        assert con.execute("FROM topics_of(1)").fetchall() == ask(filled.lake, "FROM topics_of(1)")
 
 
 def test_a_lake_without_topics_has_the_views_and_no_rows(filled: Catalog) -> None:
