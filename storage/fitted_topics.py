@@ -41,7 +41,7 @@ class TopicFit:
 
     `centre` is the mean of the unit vectors of documents. `silhouette` is the mean over documents, -1 to 1, None
     for a single topic. A document
-    is far from all topics if it is less similar to its own than `far_below`, as one in a hundred of the fit was.
+    is far from all topics if it is less similar to its own than `far_below`, as one in twenty of the fit was.
     """
 
     version: int

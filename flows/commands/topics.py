@@ -122,8 +122,8 @@ def _about(shown: TopicFit, documents: int, far: int) -> str:
         f"{many(shown.documents, 'documents')}. Of the {many(documents, 'documents')} now, {far:,} "
         f"{'is' if far == 1 else 'are'} far from all."
     )
-    # One in a hundred is by definition, and of the new ones as many if they are like those of the fit.
-    return f"{text} polyseme topics --fit finds topics for them." if far >= max(5, 0.03 * documents) else text
+    # One in twenty is by definition, and of the new ones as many if they are like those of the fit.
+    return f"{text} polyseme topics --fit finds topics for them." if far >= max(5, 0.1 * documents) else text
 
 
 def _fitted(

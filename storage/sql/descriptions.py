@@ -180,7 +180,7 @@ VIEWS: dict[str, Described] = {
             "doc_id": Meaning("the document"),
             "topic": Meaning("the id of its topic"),
             "similarity": Meaning("cosine of its vector to the topic's, less what all documents share", "-1 to 1"),
-            "is_far": Meaning("less similar than 99 of 100 documents of the fit were to their topic"),
+            "is_far": Meaning("less similar than 19 of 20 documents of the fit were to their topic"),
         },
     ),
     "rejects": Described(

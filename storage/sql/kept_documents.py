@@ -101,10 +101,12 @@ def document_vectors(
     ids = docs.take(pa.array(shown)).cast(pa.string()).dictionary_encode()
     order = np.argsort(ids.indices.to_numpy(), kind="stable")
     starts = np.flatnonzero(np.diff(ids.indices.to_numpy()[order], prepend=-1))
-    if not len(starts):
-        return pa.array([], pa.string()), np.zeros((0, width), np.float32)
-    sums = np.add.reduceat(found.sums[shown[order]], starts)
-    vectors = (sums / np.add.reduceat(found.sentences[shown[order]], starts)[:, None]).astype(np.float32)
+    vectors, ends = np.empty((len(starts), width), np.float32), [*starts[_ROWS_A_BLOCK::_ROWS_A_BLOCK], len(order)]
+    for block, end in zip(range(0, len(starts), _ROWS_A_BLOCK), ends, strict=False):
+        begins = starts[block : block + _ROWS_A_BLOCK]
+        rows = shown[order[begins[0] : end]]
+        sums, counts = (np.add.reduceat(each[rows], begins - begins[0]) for each in (found.sums, found.sentences))
+        vectors[block : block + _ROWS_A_BLOCK] = sums / counts[:, None]
     by_id = np.array(pc.sort_indices(ids.dictionary))
     return ids.dictionary.take(pa.array(by_id)), vectors[by_id]
 

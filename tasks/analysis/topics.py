@@ -1,7 +1,7 @@
 """Topics: documents clustered by their vectors, and the topics of a new clustering matched with those before it.
 
 Spherical k-means (Dhillon & Modha 2001) on unit vectors less their mean, in the first `DIMENSIONS` principal
-components, where it is faster and more stable than in all of them and as good (docs/meaning.md). The number of topics
+components, where it is faster and more stable than in all of them and as good (docs/bench.md). The number of topics
 is the one with the best mean silhouette (Rousseeuw 1987). Knows vectors, not texts or lakes.
 """
 

@@ -28,7 +28,10 @@ from polyseme.tasks.arrays import Ints
 from polyseme.tasks.text.function_words import languages_of_words
 
 _WORDS = 10
-_FAR = 0.01
+_FAR = 0.05
+"""The share of the documents of a fit that are far from every topic: no number tells which subjects are new."""
+_ROUNDING = 1e-6
+"""By what similarities in SQL may differ from those here."""
 _MOST_OUTSIDE = 0.25
 """A word that more of the documents outside of a topic have does not tell the topic."""
 _LEAST_INSIDE = 0.05
@@ -146,6 +149,6 @@ def _fit(
         version=version, fitted_at=datetime.now(UTC).isoformat(timespec="seconds"), catalog_version=catalog_version,
         documents=len(clusters.labels), seed=seed,
         silhouette=None if np.isnan(clusters.silhouette) else round(clusters.silhouette, 4),
-        far_below=float(np.quantile(clusters.similarity, _FAR)), centre=clusters.centre.astype(np.float16),
+        far_below=float(np.quantile(clusters.similarity, _FAR)) - _ROUNDING, centre=clusters.centre.astype(np.float16),
         topics=tuple(sorted(made, key=lambda topic: topic.topic)),
     )  # fmt: skip
