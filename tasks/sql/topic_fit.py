@@ -1,7 +1,7 @@
 """Fitting topics to an encoding of a lake: vectors read, clusters found and matched with those before, words counted.
 
-Reads one snapshot and writes nothing. In memory are the vectors of documents, 1.5 kB each of 384 numbers, and in DuckDB
-the counts of words, which it may spill.
+Reads one snapshot, and writes to nothing but the user's cache folder. In memory are the vectors of documents and their
+sums, about 10 kB a document of 384 numbers, and in DuckDB the counts of words, which it may spill.
 """
 
 from __future__ import annotations
