@@ -45,7 +45,6 @@ _ROUNDED = "rounded/"
 _BROKEN_PART = "broken_part/"
 """Followed by a part's path."""
 
-
 State: TypeAlias = tuple[str, int, str]
 """What tells a state of a catalog from all others: the lake's id, the catalog's version and its epoch."""
 
@@ -210,9 +209,9 @@ def record_store_loss(connection: Connection, encoding_id: str, table: str, loss
 
 def topic_fits(connection: Connection, encoding_id: str) -> list[str]:
     """Return the versions of an encoding's topics, oldest first, as they were recorded."""
-    beginning = f"{_TOPICS}{encoding_id}/"
-    query = select(meta.c.key, meta.c.value).where(meta.c.key.startswith(beginning, autoescape=True))
-    return [text for _, text in sorted(connection.execute(query), key=lambda row: (len(row[0]), row[0]))]
+    mine = meta.c.key.startswith(f"{_TOPICS}{encoding_id}/", autoescape=True)
+    found = connection.execute(select(meta.c.key, meta.c.value).where(mine))
+    return [text for _, text in sorted(found, key=lambda row: (len(row[0]), row[0]))]
 
 
 def record_topic_fit(connection: Connection, encoding_id: str, version: int, text: str) -> None:
