@@ -70,6 +70,10 @@ _COMMANDS = {
         "polyseme.flows.commands.duplicates:duplicates",
         "List documents that are the same or nearly so, or sentences that are there several times.",
     ),
+    "topics": (
+        "polyseme.flows.commands.topics:topics",
+        "List the topics of the corpus and their documents, or fit topics to it.",
+    ),
     "compare": ("polyseme.flows.commands.compare:compare", "Compare two slices of the corpus, or two encodings."),
     "coherence": (
         "polyseme.flows.commands.coherence:coherence",

@@ -25,6 +25,7 @@ from polyseme.storage.database import (
     rejects,
     runs,
     skipped_files,
+    topics,
     versions,
 )
 from polyseme.storage.database.encodings import Encoding
@@ -39,6 +40,7 @@ from polyseme.storage.database.transactions import (
     writing,
 )
 from polyseme.storage.errors import PolysemeError
+from polyseme.storage.fitted_topics import TopicFit
 from polyseme.storage.lake import Lake
 from polyseme.storage.records import (
     Counts,
@@ -253,6 +255,16 @@ class Catalog:
         """Choose the encoding that the unsuffixed views show. Raises UsageError for a name that is not registered."""
         with self.writing() as connection:
             encodings.choose_default(connection, name)
+            meta.raise_catalog_version(connection)
+
+    def add_topics(self, encoding_id: str, fit: TopicFit) -> None:
+        """Add a version of an encoding's topics; those before stay as they are.
+
+        Raises PolysemeError if the encoding was dropped, or another version was added since the one before was read.
+        """
+        with self.writing() as connection:
+            dropped_encodings.require_kept(connection, encoding_id)
+            topics.add(connection, encoding_id, fit)
             meta.raise_catalog_version(connection)
 
     def drop_encoding(self, name: str) -> None:

@@ -135,11 +135,11 @@ class Origin:
             self.refuse(what, text, f"a JSON list of texts of at most {LONGEST_JSON:,} characters")
         return found
 
-    def object(self, text: object, what: str) -> dict[str, Any]:
+    def object(self, text: object, what: str, *, longest: int = LONGEST_JSON) -> dict[str, Any]:
         """Return a JSON object that a text of bounded length holds."""
-        found = _parsed(text)
+        found = _parsed(text, longest)
         if not isinstance(found, dict):
-            self.refuse(what, text, f"a JSON object of at most {LONGEST_JSON:,} characters")
+            self.refuse(what, text, f"a JSON object of at most {longest:,} characters")
         return found
 
     def fields(self, found: dict[str, Any], what: str, names: Collection[str]) -> None:
@@ -148,9 +148,9 @@ class Origin:
             self.refuse(what, ", ".join(sorted(map(str, found))), f"an object with {', '.join(names)}")
 
 
-def _parsed(text: object) -> object:
+def _parsed(text: object, longest: int = LONGEST_JSON) -> object:
     """Return the value that a text of bounded length holds as JSON; None if it is not such a text."""
-    if not isinstance(text, str) or len(text) > LONGEST_JSON:
+    if not isinstance(text, str) or len(text) > longest:
         return None
     try:
         return json.loads(text)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,10 +116,16 @@ def encode(
     version: int,
     margins: Sequence[float] | None = None,
     random_margins: Sequence[float] = (),
+    vector: Callable[[str], Sequence[float]] | None = None,
 ) -> ShardResult:
-    """Write the parts of `texts` and return the shard; `margins` go to its adjacent transitions in order."""
+    """Write the parts of `texts` and return the shard; `margins` go to its adjacent transitions in order.
+
+    `vector` is that of a sentence by its text.
+    """
     rows = _rows(texts, version, margins, random_margins)
-    tables = ((name, arrow_table(name, spec.width, found)) for name, found in rows.items() if found)
+    tables = [(name, arrow_table(name, spec.width, found)) for name, found in rows.items() if found]
+    if vector is not None:
+        tables = [(name, _with_vectors(table, vector) if name == "sentences" else table) for name, table in tables]
     documents = [
         document_version(doc_id, version, content_sha256=content_of(sentences)) for doc_id, sentences in texts.items()
     ]
@@ -168,11 +174,11 @@ def commit(catalog: Catalog, spec: EncodingSpec, texts: Texts, **more: Any) -> i
     return version
 
 
-def commit_sentences(catalog: Catalog, spec: EncodingSpec, texts: Texts) -> None:
+def commit_sentences(catalog: Catalog, spec: EncodingSpec, texts: Texts, **more: Any) -> None:
     """Commit `texts` as `--level sentences` does: without rows of words."""
     catalog.register_encoding(spec, centres=layouts_of(spec).centres)
     version = catalog.begin_run("sentences", spec.encoding_id, ["corpus"])
-    made = encode(catalog.lake, spec, texts, run_id="sentences", version=version)
+    made = encode(catalog.lake, spec, texts, run_id="sentences", version=version, **more)
     documents = [
         document_version(d, version, content_sha256=content_of(texts[d]), outputs=Outputs("sentences")) for d in texts
     ]
@@ -221,6 +227,13 @@ def vectors(count: int, width: int) -> pa.Array:
     """Return `count` random vectors, the same every time."""
     numbers = np.random.default_rng(count).standard_normal(count * width).astype(np.float16)
     return pa.FixedSizeListArray.from_arrays(pa.array(numbers), type=embedding_type(width))
+
+
+def _with_vectors(table: pa.Table, vector: Callable[[str], Sequence[float]]) -> pa.Table:
+    numbers = np.array([vector(text) for text in table["text"].to_pylist()], np.float16)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), type=embedding_type(numbers.shape[1]))
+    place = table.schema.get_field_index("embedding")
+    return table.set_column(place, table.schema.field(place), column)
 
 
 def commit_many(root: Path, worker: int, commits: int) -> None:

@@ -23,7 +23,7 @@ def drop_encoding(
     lake: LakeOptions = LakeOptions(),
     json: Json = False,
 ) -> Exit:
-    """Remove one encoding of the lake: its documents, sentences, words and vectors. Other encodings stay as they are.
+    """Remove one encoding of the lake: its documents, vectors and topics. Other encodings stay as they are.
 
     Without --yes it says what would go, and changes nothing. What is dropped cannot be restored: embed or backfill
     makes it anew. Its files go with polyseme vacuum, 24 hours later, for readers that have them open.

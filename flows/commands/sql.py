@@ -33,7 +33,7 @@ def sql(
     """Query the lake in DuckDB's SQL. Without QUERY: a shell on a terminal, else SQL from standard input.
 
     Views: documents, sentences, words, tokens, transitions, coherence, perplexity, duplicate_sentences,
-    duplicate_documents, rejects, skipped, runs, encodings.
+    duplicate_documents, topics, document_topics, rejects, skipped, runs, encodings.
     Functions: embed, embed_word, nsp, nsp_margin, wordpiece; FROM nearest(...), nearest_to, bm25, hybrid, maxsim,
     fill_mask, occurrences, kwic, word_frequencies, keywords, senses, neighbours, polysemy, drift, drift_by, drift_rank,
     near_duplicates, breaks. The shell's help and docs/sql.md describe them. There --timeout holds for each query.

@@ -59,6 +59,8 @@ FUNCTIONS: tuple[tuple[str, str], ...] = (
     ("FROM polysemy(at_least := 10, by_lemma := false)", "words by how varied their use is"),
     ("FROM near_duplicates(at_least := 0.8, docs := ['*'])", "documents that are nearly the same, in groups"),
     ("FROM similar_sentences(at_least := 0.95, docs := ['*'])", "pairs of sentences that mean nearly the same"),
+    ("FROM topics_of(version)", "the topics of a version, as the view topics has those of the newest"),
+    ("FROM document_topics_of(version)", "the topic of each document, as the view document_topics has the newest"),
     ("FROM drift(word, docs, other_docs, by_lemma := false)", "how differently two lists of documents use a word"),
     ("FROM drift_by(word, slice_by, bins := 'auto')", "a word in slices by an expression over documents"),
     ("FROM drift_rank(docs, other_docs, at_least := 10)", "all words by how differently two lists use them"),
@@ -86,6 +88,8 @@ EXAMPLES: dict[str, str] = {
     "drift": "FROM drift('bank', (SELECT list(doc_id) FROM documents WHERE title LIKE '%river%'), "
     "(SELECT list(doc_id) FROM documents WHERE title LIKE '%money%'))",
     "near_duplicates": "SELECT group_id, similarity, doc_id FROM near_duplicates(at_least := 0.5)",
+    "topics_of": "SELECT topic, label, documents FROM topics_of(1)",
+    "document_topics_of": "SELECT topic, count(*) FROM document_topics_of(1) GROUP BY topic",
     "breaks": "FROM breaks((SELECT min(doc_id) FROM documents)) WHERE is_break",
     "surprisal": "FROM surprisal('The bank of the river.')",
     "fill_mask": "FROM fill_mask('The [MASK] chased the mouse.', k := 3)",

@@ -36,13 +36,14 @@ _CENTRES = "centres/"
 """Followed by an encoding's id, of which some vectors are stored as bits."""
 _STORE_LOSS = "store_loss/"
 """Followed by an encoding's id, a slash and a table."""
+_TOPICS = "topics/"
+"""Followed by an encoding's id, a slash and the version of its topics."""
 _DROPPED = "dropped_encoding/"
 """Followed by an encoding's id; the value is when."""
 _ROUNDED = "rounded/"
 """Followed by a run's id; the value is how many of its documents were rounded and not encoded."""
 _BROKEN_PART = "broken_part/"
 """Followed by a part's path."""
-
 
 State: TypeAlias = tuple[str, int, str]
 """What tells a state of a catalog from all others: the lake's id, the catalog's version and its epoch."""
@@ -206,6 +207,18 @@ def record_store_loss(connection: Connection, encoding_id: str, table: str, loss
     return True
 
 
+def topic_fits(connection: Connection, encoding_id: str) -> list[str]:
+    """Return the versions of an encoding's topics, oldest first, as they were recorded."""
+    mine = meta.c.key.startswith(f"{_TOPICS}{encoding_id}/", autoescape=True)
+    found = connection.execute(select(meta.c.key, meta.c.value).where(mine))
+    return [text for _, text in sorted(found, key=lambda row: (len(row[0]), row[0]))]
+
+
+def record_topic_fit(connection: Connection, encoding_id: str, version: int, text: str) -> None:
+    """Keep a version of an encoding's topics, for good."""
+    _put(connection, f"{_TOPICS}{encoding_id}/{version}", text)
+
+
 def dropped(connection: Connection) -> frozenset[str]:
     """Return the ids of encodings that were dropped, and not made anew since."""
     query = select(meta.c.key).where(meta.c.key.startswith(_DROPPED, autoescape=True))
@@ -213,11 +226,11 @@ def dropped(connection: Connection) -> frozenset[str]:
 
 
 def record_dropped(connection: Connection, encoding_id: str, *, at: str) -> None:
-    """Record that an encoding was dropped, and forget what was measured of it."""
+    """Record that an encoding was dropped, and forget what was measured of it, and its topics."""
     _put(connection, _DROPPED + encoding_id, at)
-    lost = (meta.c.key == _PRECISION_LOSS + encoding_id) | meta.c.key.startswith(
-        f"{_STORE_LOSS}{encoding_id}/", autoescape=True
-    )
+    lost = meta.c.key == _PRECISION_LOSS + encoding_id
+    for beginning in (_STORE_LOSS, _TOPICS):
+        lost |= meta.c.key.startswith(f"{beginning}{encoding_id}/", autoescape=True)
     connection.execute(delete(meta).where(lost))
 
 

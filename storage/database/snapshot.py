@@ -6,15 +6,16 @@ A plain value: it holds no connection and does not change when the catalog does.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 from sqlalchemy import Connection, Table, func, or_, select
 
 from polyseme.storage import checks
-from polyseme.storage.database import dead_runs, deletions, meta, run_process, schema, skipped_files, versions
+from polyseme.storage.database import dead_runs, deletions, meta, run_process, schema, skipped_files, topics, versions
 from polyseme.storage.database.arrow import read_table
 from polyseme.storage.database.encodings import Encoding, read_encodings
+from polyseme.storage.fitted_topics import TopicFit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,8 @@ class Snapshot:
 
     `superseded(encoding_id, doc_id, version)`, `redescribed` with the same columns for the table `documents` alone, and
     `moved(encoding_id, doc_id, version, uri)` correct the rows of the parts; `restorable(encoding_id, doc_id, version)`
-    are those of the superseded that a restore can show again. `runs` has those as died that are dead, recorded or not;
+    are those of the superseded that a restore can show again. `topics` are the versions of an encoding's topics, oldest
+    first, by its id. `runs` has those as died that are dead, recorded or not;
     `rejects` are shown as they are, and of `skipped` the totals.
     """
 
@@ -45,6 +47,7 @@ class Snapshot:
     skipped: pa.Table
     lower_case: frozenset[str] = frozenset()
     with_every_word: frozenset[str] = frozenset()
+    topics: Mapping[str, tuple[TopicFit, ...]] = field(default_factory=dict)
 
     @property
     def state(self) -> meta.State:
@@ -82,6 +85,7 @@ def take_snapshot(connection: Connection) -> Snapshot:
         skipped=read_table(connection, skipped_files.totals()),
         lower_case=_in_lower_case(connection),
         with_every_word=frozenset(e.encoding_id for e in encodings if _has_every_word(connection, e.encoding_id)),
+        topics=topics.read(connection, encodings),
     )
 
 

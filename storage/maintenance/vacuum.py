@@ -20,7 +20,7 @@ from polyseme.storage.errors import UsageError
 from polyseme.storage.files.protocol import FileInfo
 from polyseme.storage.schemas import TABLES
 from polyseme.storage.search import index
-from polyseme.storage.sql import kept_signatures, kept_sums
+from polyseme.storage.sql import kept_documents, kept_signatures, kept_sums
 from polyseme.storage.sql.publish import publish
 
 GRACE = timedelta(hours=24)
@@ -115,6 +115,7 @@ def _forget_kept(catalog: Catalog) -> None:
 
     snapshot = catalog.snapshot()
     kept_sums.forget_gone(snapshot)
+    kept_documents.forget_gone(snapshot)
     index.forget_gone(snapshot, catalog.lake)
     kept_signatures.forget_gone(catalog.lake_id, live)
 

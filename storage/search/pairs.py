@@ -23,7 +23,7 @@ _FOUND = 0.8
 _SURE = 4.0
 """Standard deviations that the bits of a pair may differ more than is expected: one in 30,000 does."""
 _NEAR_CENTRE = 0.99
-"""The share of vectors that are farther from the centre than what is asked of all."""
+"""The share of vectors that are no nearer to the centre than what codes are asked for is meant for."""
 _PAIRS_AT_ONCE = 1 << 18
 _BLOCK = 16_384
 """Rows that are compared at once with one: their bits and counts stay in a core's cache."""
@@ -34,10 +34,14 @@ Check = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """How alike codes of `width` bits must be: a `share` of them differs, the angle of two vectors by half a turn."""
+    """How alike codes of `width` bits must be: a `share` of them differs, the angle of two vectors by half a turn.
+
+    So many do if both are near to the centre, and `usual` is the share otherwise.
+    """
 
     width: int
     share: float
+    usual: float
 
     @staticmethod
     def of(frame: Frame, offset: Halves, at_least: float) -> Alike:
@@ -45,10 +49,9 @@ class Alike:
 
         The nearer to the centre they are, the wider is the angle between them that is seen from there.
         """
-        size = float(frame.centre @ frame.centre)
-        near = min(max(float(np.quantile(offset, _NEAR_CENTRE)) if len(offset) else 0.0, size), 0.99)
-        about_centre = (at_least - 2 * near + size) / max(1 - 2 * near + size, 1 - near)
-        return Alike(frame.width, math.acos(min(max(about_centre, -1.0), 1.0)) / math.pi)
+        some = offset.astype(np.float32) if len(offset) else np.zeros(1, np.float32)
+        near, usual = (_share(frame, float(np.quantile(some, q)), at_least) for q in (_NEAR_CENTRE, 0.5))
+        return Alike(frame.width, near, usual)
 
     def most(self, bits: int) -> int:
         """Return in how many of some bits two codes differ, but for few."""
@@ -57,7 +60,18 @@ class Alike:
     @property
     def by_lanes(self) -> float:
         """The share of pairs that are just similar enough which lanes find; of more similar ones they find more."""
-        return 1 - (1 - (1 - self.share) ** _LANE_BITS) ** (self.width // _LANE_BITS)
+        return 1 - (1 - (1 - self.usual) ** _LANE_BITS) ** (self.width // _LANE_BITS)
+
+
+def _share(frame: Frame, offset: float, at_least: float) -> float:
+    """Return the angle, by half a turn, that is seen from the centre between two vectors with a cosine of `at_least`.
+
+    `offset` is the cosine of both with the centre.
+    """
+    size = float(frame.centre @ frame.centre)
+    squared = 1 - 2 * offset + size  # of the distance from the centre
+    seen = (at_least - 2 * offset + size) / squared if squared > 0 else -1.0
+    return math.acos(min(max(seen, -1.0), 1.0)) / math.pi
 
 
 def pairs(bits: Words, alike: Alike, check: Check) -> Iterator[tuple[Integers, Integers]]:

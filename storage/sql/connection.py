@@ -39,7 +39,8 @@ ENTRY_POINTS = "polyseme.functions"
 NEEDS_NO_ROWS = "needs_no_rows"
 """The attribute of functions that are added faster, while views are there without their rows."""
 READS_PLACES = "reads_places"
-"""The attribute of functions that are among these and must make `stored_vectors` (see `row_places`)."""
+"""The attribute of functions that are among these and must make `stored_vectors` (see `row_places`), and
+`document_vector_rows` (see `topics`)."""
 _open: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
 
 
@@ -95,10 +96,11 @@ def open_snapshot(
         added = _offered() if functions is installed_functions else [functions] if functions is not None else []
         early = [each for each in added if getattr(each, NEEDS_NO_ROWS, False)]
         with explained(lake):
+            kept = any(getattr(each, READS_PLACES, False) for each in early)
             # Of a part in an object store a row is no less than the whole.
-            places = isinstance(lake.root, Path) and any(getattr(each, READS_PLACES, False) for each in early)
+            places = isinstance(lake.root, Path) and kept
             more = lambda: _add(early, con, snapshot, lake)  # noqa: E731
-            install(con, snapshot, lake, macros=macros, more=more, places=places)
+            install(con, snapshot, lake, macros=macros, more=more, places=places, kept=kept)
         _add([each for each in added if each not in early], con, snapshot, lake)
     except BaseException:
         con.close()

@@ -159,6 +159,30 @@ VIEWS: dict[str, Described] = {
             "title": Meaning("its title, if its source has one"),
         },
     ),
+    "topics": Described(
+        "one topic of the newest version that polyseme topics --fit made",
+        {
+            "topic": Meaning("its id, which it keeps in later versions if it is matched"),
+            "label": Meaning("its first words"),
+            "words": Meaning("the words that tell it from the others, best first, as they were when it was fitted"),
+            "documents": Meaning("the documents that it has now"),
+            "far_documents": Meaning("those of them that are far from every topic"),
+            "typical": Meaning("the ids of the documents most similar to it"),
+            "fitted_documents": Meaning("the documents that it had when it was fitted"),
+            "since": Meaning("the version that had it first", "from 1"),
+            "version": Meaning("the version of the topics; topics_of(version) has older ones", "from 1"),
+            "fitted_at": Meaning("when it was fitted", "UTC"),
+        },
+    ),
+    "document_topics": Described(
+        "one document with the topic of the newest version that it is most similar to",
+        {
+            "doc_id": Meaning("the document"),
+            "topic": Meaning("the id of its topic"),
+            "similarity": Meaning("cosine of its vector to the topic's, less what all documents share", "-1 to 1"),
+            "is_far": Meaning("less similar than 19 of 20 documents of the fit were to their topic"),
+        },
+    ),
     "rejects": Described(
         "one input that the last scan of its source refused, and why",
         {

@@ -33,13 +33,14 @@ def install(
     macros: bool = True,
     more: Callable[[], None] = lambda: None,
     places: bool = False,
+    kept: bool = False,
 ) -> None:
     """Create the lake's tables, views and macros in an empty database, in one transaction.
 
     With `at`, a folder or a URL, the views find their files there, or where that database is opened (see `relocation`),
     and are commented: on a connection of our own that would take half as long again as opening it. Without `macros`
     only tables, views and `word_key`. `more` makes further functions and macros; while it runs, views have no rows.
-    With `places` it finds the views of places, and makes `stored_vectors`.
+    With `places` it finds the views of places, and makes `stored_vectors`; with `kept` also `document_vector_rows`.
     Raises a DuckDB error for a part that cannot be read; see `explained`.
     """
     lake.files.attach(con, [path for paths in snapshot.parts.values() for path in paths])
@@ -50,7 +51,7 @@ def install(
         con.register("arriving", table)
         con.execute(f"CREATE TABLE {name} AS FROM arriving")
         con.unregister("arriving")
-    made = statements(snapshot, lake, at=at, places=places)
+    made = statements(snapshot, lake, at=at, places=places, kept=kept)
     _run(con, made.guard)
     _run(con, _without_rows(snapshot, places=places))
     _run(con, made.derived)

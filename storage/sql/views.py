@@ -29,10 +29,19 @@ from polyseme.storage.sql.relocation import Place
 from polyseme.storage.sql.row_places import HIDDEN, PLACED
 from polyseme.storage.sql.stored_vectors import code_tables
 from polyseme.storage.sql.table_views import GUARD, default_places, no_rows, places_view, table_view
+from polyseme.storage.sql.topics import (
+    TOPICS,
+    no_topic_views,
+    no_vectors,
+    topic_macros,
+    topic_tables,
+    topic_views,
+    vectors_view,
+)
 from polyseme.storage.sql.word_lookup import key_macros, occurrences_macro
 
 _META = f"{HIDDEN}.meta"
-_VIEWS = (*TABLES, "coherence", "perplexity", *DUPLICATES)
+_VIEWS = (*TABLES, "coherence", "perplexity", *DUPLICATES, *TOPICS)
 _LOSS = pa.struct(
     [
         ("vectors", pa.int64()), ("bytes_a_vector", pa.float64()), ("cosine", pa.float64()),
@@ -76,6 +85,7 @@ def tables(snapshot: Snapshot, root: str) -> dict[str, pa.Table]:
         f"{HIDDEN}.redescribed": snapshot.redescribed,
         f"{HIDDEN}.moved": snapshot.moved,
         **{f"{HIDDEN}.{name}": codes for name, codes in code_tables(snapshot.encodings).items()},
+        **{f"{HIDDEN}.{name}": found for name, found in topic_tables(snapshot).items()},
         "runs": runs_table(snapshot),
         "rejects": snapshot.rejects,
         "skipped": snapshot.skipped,
@@ -97,10 +107,13 @@ class Statements(NamedTuple):
     macros: list[str]
 
 
-def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None, places: bool = False) -> Statements:
+def statements(
+    snapshot: Snapshot, lake: Lake, *, at: str | None = None, places: bool = False, kept: bool = False
+) -> Statements:
     """Return the CREATE statements: views and macros of every encoding, then the default's under their plain names.
 
-    With `places` also those of the views that say where each row with a vector is.
+    With `places` also those of the views that say where each row with a vector is. With `kept` there is a function for
+    the vectors of documents.
     """
     place = None if at is None else Place(at, snapshot.lake_id, _META)
     guard = None if place is None else GUARD
@@ -115,10 +128,13 @@ def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None, places:
             if places and table in PLACED:
                 made.parts.append(places_view(encoding, table, files, joins))
         suffix = f"_{escaped(encoding.name)}"
-        made.derived.extend(_derived_views(suffix))
+        if encoding.encoding_id in snapshot.topics:
+            made.derived.append(no_vectors(encoding))
+            made.parts.append(vectors_view(encoding, kept=kept))
+        made.derived.extend([*_derived_views(suffix), *topic_views(snapshot, encoding)])
     if snapshot.default is None:
         made.derived.extend(f"CREATE VIEW {table} AS {no_rows(table, None)}" for table in TABLES)
-        made.derived.extend(_derived_views(""))
+        made.derived.extend([*_derived_views(""), *no_topic_views("")])
     else:
         plain = ((view, quote_name(f"{view}_{snapshot.default.name}")) for view in _VIEWS)
         made.derived.extend(f"CREATE VIEW {view} AS FROM {of_default}" for view, of_default in plain)
@@ -130,6 +146,7 @@ def statements(snapshot: Snapshot, lake: Lake, *, at: str | None = None, places:
         width = encoding_or_none.spec.width if encoding_or_none else None
         every = encoding_or_none is not None and encoding_or_none.encoding_id in snapshot.with_every_word
         made.occurrences.append(occurrences_macro(suffix, width, older, guard, placed=places))
+        made.macros.extend(topic_macros(snapshot, suffix, encoding_or_none))
         made.macros.extend(bench_macros(suffix, every_word=every, has_older=older is not None))
     return made
 

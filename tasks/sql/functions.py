@@ -28,6 +28,7 @@ from polyseme.storage.records import Device
 from polyseme.storage.search.index import Progress
 from polyseme.storage.sql.centroids import WordCentroids, shared_centroids
 from polyseme.storage.sql.indexed_rows import Caller
+from polyseme.storage.sql.kept_documents import document_vectors
 from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour
 from polyseme.storage.sql.placed_vectors import PlacedVectors
 from polyseme.storage.sql.row_places import has_places
@@ -48,6 +49,7 @@ from polyseme.tasks.sql.nearest_functions import search_functions
 from polyseme.tasks.sql.retrieval_macros import retrieval_macros
 from polyseme.tasks.sql.similar_functions import similar_sentence_function, similar_sentences_macro
 from polyseme.tasks.sql.similar_sentences import Likeness, SimilarPairs, similar_sentences
+from polyseme.tasks.sql.topic_functions import Vectors, document_vectors_function
 from polyseme.tasks.sql.vocabulary_drift import Question, WordDrift, vocabulary_drift
 
 _CANDIDATES = {"mask": pa.int32(), "rank": pa.int32(), "token": pa.string(), "probability": pa.float64(),
@@ -186,11 +188,22 @@ class ModelFunctions:
                 return SimilarPairs.none()
             return similar_sentences(snapshot, lake, encoding, likeness, report=self._at)
 
+        def documents() -> Vectors:
+            found: list[Vectors] = []
+
+            def read() -> None:
+                if encoding is not None:
+                    found.append(document_vectors(snapshot, lake, encoding, check=self._check))
+
+            self._unconfined(read)  # for the file of sums in the user's cache folder
+            return found[0] if found else (pa.array([], pa.string()), np.zeros((0, width), np.float32))
+
         parts = PlacedVectors(snapshot, lake, encoding) if encoding else None
         return [
             *vector_functions(width, self._unconfined), *drift_functions(width, vocabulary, self._unconfined),
             *search_functions(near_sentences, near_words, centroids, width), _stored_vectors(parts, width, self._check),
             near_duplicate_function(alike), similar_sentence_function(similar),
+            document_vectors_function(documents, width),
         ]  # fmt: skip
 
     def _count(self, tokens: int) -> None:

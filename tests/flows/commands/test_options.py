@@ -50,6 +50,7 @@ DIFFERENT = {
     "--pll": "embed has a default; backfill leaves documents as they are",
     "--plot": "a map of senses, a curve of coherence",
     "--precision": "adapt: of training, never int8; else of an encoding",
+    "--seed": "of training and evaluation; topics: of a search",
     "--text": "what to search for, to tokenize, to fill",
     "--timeout": "report asks several queries",
     "--word": "a filter of search; the subject of senses",

@@ -26,6 +26,7 @@ EXAMPLES = [
 ]
 OF_AN_EXTRA = "near_duplicates"
 INNER = {
+    "document_vector_rows",
     "nearest_rows", "nearest_word_rows", "nearest_words", "near_duplicate_rows", "similar_sentence_rows", "mean_vector",
     "mask_candidates", "token_surprisals", "text_likelihood", "cluster_senses", "cluster_senses_in", "vector_spread",
     "pairwise_distance", "prototype_distance", "find_breaks", "drift_of_slices", "drift_of_words",

@@ -66,7 +66,7 @@ def test_one_row_or_none_has_no_pair() -> None:
     frame = Frame(np.zeros(WIDTH, np.float32))
     for rows in (0, 1):
         bits = frame.encode(np.ones((rows, WIDTH), np.float32)).bits
-        assert [len(one) for one, _ in pairs(bits, Alike(WIDTH, 0.1), lambda share: None)] in ([], [0])
+        assert [len(one) for one, _ in pairs(bits, Alike(WIDTH, 0.1, 0.1), lambda share: None)] in ([], [0])
 
 
 def test_a_check_that_raises_stops_it() -> None:
@@ -75,4 +75,4 @@ def test_a_check_that_raises_stops_it() -> None:
 
     frame = Frame(np.zeros(WIDTH, np.float32))
     with pytest.raises(KeyboardInterrupt):
-        list(pairs(frame.encode(np.ones((5, WIDTH), np.float32)).bits, Alike(WIDTH, 0.1), stop))
+        list(pairs(frame.encode(np.ones((5, WIDTH), np.float32)).bits, Alike(WIDTH, 0.1, 0.1), stop))
