@@ -27,6 +27,9 @@ _AT_LEAST = 0.8
 _NEAR = """
 SELECT group_id, copies, place, {similarity} AS similarity, same_text, doc_id, uri, title
 FROM near_duplicates(at_least := {at_least}, docs := {docs}) AS near ORDER BY group_id, place"""
+_SIMILAR = """
+SELECT {similarity} AS similarity, doc_id, sentence_index, text, other_doc_id, other_sentence_index, other_text
+FROM similar_sentences(at_least := {at_least}, docs := {docs}) AS near"""
 _COMPARED = "SELECT count(*) AS n FROM {}"
 _EXACT = "SELECT group_id, copies, place, doc_id, uri, title FROM {rows} ORDER BY group_id, place"
 _SENTENCES = """
@@ -52,21 +55,24 @@ def duplicates(
     lake: LakeOptions = LakeOptions(),
     result: ResultOptions = ResultOptions(),
 ) -> int:
-    """List documents that are the same or nearly so, or sentences that the lake has several times, in groups.
+    """List documents that are the same or nearly so, or sentences that the lake has several times or that are similar.
 
     Similarity is the share of runs of five words that two documents have in common (Jaccard); case, punctuation and
     space do not count. A group is its longest document, which comes first, and those that are as similar to it as
     --at-least says; so all but the first can be left out. Needs pip install 'polyseme[duplicates]'. With --exact, and
-    of sentences, texts are the same, and nothing needs to be installed.
+    of sentences, texts are the same, and nothing needs to be installed. Of sentences with --at-least, pairs are listed
+    that say nearly the same in other words: similarity is the cosine of their vectors.
 
-    Exit code 1 if there are none; stderr says what was compared. In SQL: FROM near_duplicates(), and the views
-    duplicate_documents and duplicate_sentences.
+    Exit code 1 if there are none; stderr says what was compared. In SQL: FROM near_duplicates(), FROM
+    similar_sentences(), and the views duplicate_documents and duplicate_sentences.
 
     Example: polyseme duplicates
 
     Example: polyseme duplicates --at-least 0.5 --where "metadata->>'genre' = 'news'" --format csv --limit 0
 
     Example: polyseme duplicates --of sentences
+
+    Example: polyseme duplicates --of sentences --at-least 0.95
 
     Parameters
     ----------
@@ -76,21 +82,22 @@ def duplicates(
         Only documents whose text is the same to the last character.
     at_least
         The least similarity of a document to the first of its group, from 0.2 to 1. By default 0.8: in a hundred words
-        two differ, far from each other.
+        two differ, far from each other. Of sentences the least cosine of two with different texts, from 0.8 to 1.
     limit
-        The most groups to show, the largest first; 0 is all.
+        The most groups to show, the largest first, or pairs, the most similar first; 0 is all.
     """
     import pyarrow as pa
 
     from polyseme.tasks.sql.execution import Queries
     from polyseme.tasks.sql.functions import ModelFunctions
     from polyseme.tasks.sql.near_duplicates import Question
+    from polyseme.tasks.sql.similar_sentences import Likeness
 
     form, least = result.form, _least(of, at_least, exact=exact)
     if limit < 0:
-        raise UsageError(f"--limit must be at least 0, which is all groups, got {limit}.")
+        raise UsageError(f"--limit must be at least 0, which is all, got {limit}.")
     if least is not None:
-        Question(least)  # refuses what is no similarity, before the lake is opened
+        (Question if of == "documents" else Likeness)(least)  # refuses what is no similarity, before the lake is opened
     functions = ModelFunctions()
     with Queries(lake.lake(), functions) as queries:
         if where is not None:
@@ -103,7 +110,10 @@ def duplicates(
     (found,) = tables
     if not found.num_rows:
         return not_found(_nothing(of, compared, least, selected=where is not None), form, found)
-    _write(found, form, of, limit)
+    if of == "sentences" and least is not None:
+        _write_pairs(found, form, limit)
+    else:
+        _write(found, form, of, limit)
     return 0
 
 
@@ -111,10 +121,9 @@ def _least(of: Of, at_least: float | None, *, exact: bool) -> float | None:
     """Return the least similarity that is asked for; None if texts have to be the same."""
     if not exact and of == "documents":
         return _AT_LEAST if at_least is None else at_least
-    if at_least is not None:
-        option = "--exact" if exact else "--of sentences"
-        raise UsageError(f"{option} lists what is the same, and --at-least what is nearly so. Leave one of them out.")
-    return None
+    if exact and at_least is not None:
+        raise UsageError("--exact lists what is the same, and --at-least what is nearly so. Leave one of them out.")
+    return at_least
 
 
 def _query(of: Of, where: str | None, least: float | None, *, rounded: bool) -> str:
@@ -122,7 +131,7 @@ def _query(of: Of, where: str | None, least: float | None, *, rounded: bool) -> 
     if least is not None:
         similarity = "round(near.similarity, 3)" if rounded else "near.similarity"
         docs = ALL_DOCUMENTS if where is None else ids_in("selected_documents")
-        return _NEAR.format(similarity=similarity, at_least=least, docs=docs)
+        return (_NEAR if of == "documents" else _SIMILAR).format(similarity=similarity, at_least=least, docs=docs)
     view = f"duplicate_{of}"
     rows = view if where is None else _AMONG_SELECTED.format(view=view)
     return (_EXACT if of == "documents" else _SENTENCES).format(rows=rows)
@@ -140,12 +149,25 @@ def _write(found: pa.Table, form: Format, of: Of, limit: int) -> None:
     note(f"{many(groups, 'groups')} of {many(total, of)}: {total - groups:,} beside the first of each.{cut}")
 
 
+def _write_pairs(found: pa.Table, form: Format, limit: int) -> None:
+    """Write the first pairs, and to stderr how many there are in all."""
+    write_table(found.slice(0, limit) if limit else found, form)
+    more = found.num_rows - limit if limit else 0
+    cut = f" --limit 0 shows {many(more, 'more')}." if more > 0 else ""
+    note(f"{many(found.num_rows, 'pairs')} of sentences with different texts.{cut}")
+
+
 def _nothing(of: Of, compared: int, least: float | None, *, selected: bool) -> str:
     from polyseme.tasks.sql.near_duplicates import LEAST
 
     among = "that --where selects" if selected else "of the lake"
     if compared == 0:
         return "--where selects no document." if selected else "The lake has no documents yet: polyseme embed FOLDER."
+    if of == "sentences" and least is not None:
+        return (
+            f"No two sentences of the {many(compared, 'documents')} {among} have different texts and a similarity of "
+            f"{least:g} (--at-least)."
+        )
     if of == "sentences":
         return f"No sentence of the {many(compared, 'documents')} {among} is there twice."
     if compared == 1:

@@ -18,7 +18,7 @@ from polyseme.storage.search.one_bit import Frame, Halves, Words
 from polyseme.storage.search.pieces import Integers
 
 _LANE_BITS = 16
-_FOUND = 0.8
+_FOUND = 0.95
 """The share of pairs at the least similarity that lanes must find: of all above it they find nearly all."""
 _SURE = 4.0
 """Standard deviations that the bits of a pair may differ more than is expected: one in 30,000 does."""

@@ -1,7 +1,8 @@
 """Pairs of sentences of a lake that say nearly the same: those whose vectors have at least a cosine.
 
 Vectors are read twice: first for their one-bit codes, by which pairs are found, then those that are in a pair, for
-their cosine. In memory are the codes of all, and these vectors. A text that a lake has several times counts once.
+their cosine. In memory are the codes of all, and these vectors. A text that a lake has several times
+counts once, and one without a letter or a digit not at all.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class _Coded:
         new: list[int] = []
         for row, text in zip(rows.tolist(), block.text.take(pa.array(rows)).to_pylist(), strict=True):
             key = hash(" ".join(text.split()))
-            if key not in self._texts:
+            if key not in self._texts and any(map(str.isalnum, text)):  # rules and marks are all alike
                 self._texts.add(key)
                 new.append(row)
         if not new:

@@ -101,6 +101,7 @@ def test_with_a_condition_only_its_documents_are_compared(capfd: pytest.CaptureF
         (["--where", "doc_id = 'a'"], "There is one document that --where selects, and nothing to compare it with."),
         (["--where", "false"], "--where selects no document."),
         (["--where", "doc_id = 'e'", "--of", "sentences"], "No sentence of the 1 document that --where selects is"),
+        (["--of", "sentences", "--at-least", "1", "--where", "doc_id = 'e'"], "No two sentences of the 1 document"),
     ],
 )
 def test_an_empty_list_is_exit_code_1_and_says_what_it_means(
@@ -120,13 +121,22 @@ def test_a_lake_without_documents_says_so(capfd: pytest.CaptureFixture[str], tmp
         assert (code, err) == (1, "The lake has no documents yet: polyseme embed FOLDER.\n")
 
 
+def test_similar_sentences_are_pairs_with_different_texts(capfd: pytest.CaptureFixture[str], made: Lake) -> None:
+    code, out, err = polyseme(capfd, made, "--of", "sentences", "--at-least", "0.8", "--json", "--limit", "0")
+    assert code == 0
+    pairs = json.loads(out)
+    assert all(row["text"] != row["other_text"] and row["similarity"] >= 0.8 for row in pairs)
+    assert err == f"{len(pairs):,} pair{'s' if len(pairs) > 1 else ''} of sentences with different texts.\n"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--at-least", "0.1"], "from 0.2 to 1; got 0.1"),
         (["--at-least", "nan"], "from 0.2 to 1; got nan"),
         (["--at-least", "0.5", "--exact"], "--exact lists what is the same"),
-        (["--at-least", "0.5", "--of", "sentences"], "--of sentences lists what is the same"),
+        (["--at-least", "0.5", "--of", "sentences"], "the cosine of their vectors, from 0.8 to 1; got 0.5"),
+        (["--at-least", "0.9", "--exact", "--of", "sentences"], "--exact lists what is the same"),
         (["--limit", "-1"], "at least 0"),
         (["--exact", "--where", "no_such = 1"], "no_such is no column of documents"),
     ],

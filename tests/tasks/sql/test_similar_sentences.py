@@ -78,10 +78,9 @@ def test_the_most_similar_come_first_and_have_their_texts(catalog: Catalog, lake
 
 
 @pytest.mark.usefixtures("clusters")
-def test_a_text_that_is_there_twice_is_in_no_pair_with_itself(catalog: Catalog, lake: Lake) -> None:
-    commit(catalog, {"a": ["The same.", "Other."], "b": ["The  same."], "c": ["The same."]})
-    found = ask(lake, "SELECT doc_id, other_doc_id FROM similar_sentences(at_least := 0.8)")
-    assert set(found) <= {("a", "a")}
+def test_a_text_is_in_no_pair_with_itself_and_marks_are_in_none(catalog: Catalog, lake: Lake) -> None:
+    commit(catalog, {"a": ["The same.", "Other.", "====="], "b": ["The  same.", "==="], "c": ["The same."]})
+    assert set(ask(lake, PAIRS.format(0.8))) <= {("a", 0, "a", 1)}
 
 
 @pytest.mark.usefixtures("clusters")
