@@ -22,10 +22,10 @@ import pyarrow as pa
 from sqlalchemy.exc import DBAPIError
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.database import part_rows
+from polyseme.storage.database import meta, part_rows
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.errors import PolysemeError
-from polyseme.storage.maintenance.broken_parts import broken_parts, record_broken_parts
+from polyseme.storage.maintenance.broken_parts import broken_among, record_broken_parts
 from polyseme.storage.maintenance.compaction import (
     MIB,
     CompactionPolicy,
@@ -48,7 +48,11 @@ _FEWEST_CORRECTIONS = 64
 _DYING = CompactionPolicy(small=1e-12, min_dead=0.1)
 """Rewrites parts with a tenth of dead rows, and no others however small."""
 
+_MORE = 17 / 16
+
 _busy = threading.Lock()
+_counted_at: dict[tuple[str, str], tuple[int, int]] = {}
+"""How many dead versions and tokens an encoding of a lake had when it was found to have few, by the ids of both."""
 _log = logging.getLogger(__name__)
 
 
@@ -78,9 +82,9 @@ def tidy(catalog: Catalog, encoding_id: str, *, now: datetime) -> list[Merge]:
 
 def _merge_tiers(catalog: Catalog, encoding: Encoding) -> list[Merge]:
     merges: list[Merge] = []
-    broken = set(broken_parts(catalog, encoding.encoding_id))
-    for table in TABLES:
-        while group := next_group(_in_time(catalog, encoding.encoding_id, table), broken):
+    for table, newest in _newest(catalog, encoding).items():
+        parts, broken = newest, _broken(catalog, newest)
+        while group := next_group(parts, broken):
             found: list[str] = []
             merges.append(merge_group(catalog, encoding, group, broken=found))
             if found:
@@ -88,6 +92,7 @@ def _merge_tiers(catalog: Catalog, encoding: Encoding) -> list[Merge]:
                 broken.update(found)
             elif merges[-1].outcome != "merged":
                 break
+            parts = _newest(catalog, encoding, table).get(table, [])
     return merges
 
 
@@ -119,16 +124,33 @@ def _tier(part: Part) -> int:
     return tier
 
 
-def _in_time(catalog: Catalog, encoding_id: str, table: str) -> list[Part]:
+def _newest(catalog: Catalog, encoding: Encoding, table: str | None = None) -> dict[str, list[Part]]:
+    """Return the parts that could be merged, by table, oldest first: a lake may have ten thousand that could not."""
     with catalog.reading() as connection:
-        return part_rows.parts_in_time(connection, encoding_id, table)
+        return part_rows.newest_parts(connection, encoding.encoding_id, below=_LARGEST_BYTES, table=table)
+
+
+def _broken(catalog: Catalog, parts: Sequence[Part]) -> set[str]:
+    with catalog.reading() as connection:
+        recorded = meta.broken_parts(connection)
+    return set(broken_among(catalog, recorded, [part.path for part in parts]))
 
 
 def _has_many_dead(catalog: Catalog, encoding: Encoding) -> bool:
-    """Return whether a quarter of what the lake has is dead: of its documents, or of their tokens."""
+    """Return whether a quarter of what the lake has is dead: of its documents, or of their tokens.
+
+    What it has is counted again only once a sixteenth more is dead than at the last count of this process: of a million
+    documents a count takes a second, and commits come every few.
+    """
     with catalog.reading() as connection:
         dead, tokens = part_rows.dead_versions(connection, encoding.encoding_id)
         if dead < _FEWEST_CORRECTIONS:
             return False
+        key = (meta.lake_id(connection), encoding.encoding_id)
+    dead_then, tokens_then = _counted_at.get(key, (0, 0))
+    if dead_then <= dead < _MORE * dead_then and tokens_then <= tokens <= _MORE * tokens_then:
+        return False
     totals = catalog.totals(encoding.encoding_id)
-    return 4 * dead >= totals["documents"] or 3 * tokens >= totals["tokens"]
+    many = 4 * dead >= totals["documents"] or 3 * tokens >= totals["tokens"]
+    _counted_at[key] = (0, 0) if many else (dead, tokens)
+    return many
