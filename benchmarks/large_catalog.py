@@ -60,6 +60,7 @@ def commands(count: int) -> dict[str, list[str]]:
         "status": [*polyseme, "status", "--json"],
         "publish": [*polyseme, "publish"],
         "plan, all unchanged": ["-m", "benchmarks.large_lake", "plan", str(count)],
+        "a run that changes some and deletes some": ["-m", "benchmarks.large_lake", "revise", str(count)],
         "vacuum, dry run": [*polyseme, "vacuum", "--dry-run"],
         "compact": [*polyseme, "compact"],
         "compact, again": [*polyseme, "compact"],

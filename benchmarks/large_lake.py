@@ -1,4 +1,4 @@
-"""The lake that `benchmarks.large_catalog` measures: its shards, its growth, and a plan in which nothing changed.
+"""The lake that `benchmarks.large_catalog` measures: its shards, its growth, and runs over it.
 
 In processes of their own, so that the measuring one stays small: on Linux the peak memory of a process includes that of
 its parent when it was started. The catalog is the one of `POLYSEME_CATALOG`, if that is set.
@@ -12,6 +12,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -152,6 +153,21 @@ def plan(lake: Lake, count: int) -> None:
         raise SystemExit(f"not everything was unchanged: {scan.tally}")
 
 
+def revise(lake: Lake, count: int) -> None:
+    """Make a run that reads another text of every ten-thousandth document, or of one, and finds the next one gone."""
+    tiering._LARGEST_BYTES = 1
+    step = min(count, 10_000)
+    found = [replace(d, text=f"{d.text} It opened again.") for d in islice(documents(count), 0, count, step)]
+    gone = [d.doc_id for d in islice(documents(count), 1, count, step)]
+    with Catalog.open(lake) as catalog:
+        version = catalog.begin_run("revises", SPEC.encoding_id, ["corpus"])
+        catalog.commit_shard(made_shard(lake, found, 0, version, run_id="revises"))
+        catalog.delete_documents(SPEC.encoding_id, gone, version=version)
+        tiering.tidy(catalog, SPEC.encoding_id, now=datetime.now(UTC))
+        catalog.finish_run("revises", "completed", Counts(), skipped=0, deleted=len(gone), rejected=0)
+        publish(catalog)
+
+
 def catalog_bytes(lake: Lake) -> int:
     """Return the bytes of the catalog's database, its indexes included."""
     with Catalog.open(lake) as catalog, catalog.reading() as connection:
@@ -162,16 +178,16 @@ def catalog_bytes(lake: Lake) -> int:
 
 
 def main() -> None:
-    """Grow a lake, or plan a run over one."""
+    """Grow a lake, plan a run over one, or change some of its documents."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("grow", "plan"))
+    parser.add_argument("what", choices=("grow", "plan", "revise"))
     parser.add_argument("documents", type=int)
     parser.add_argument("--parts", type=int)
     parser.add_argument("--lake", type=Path, required=True)
     options = parser.parse_args()
     lake = Lake(options.lake, os.environ.get("POLYSEME_CATALOG"))
-    if options.what == "plan":
-        plan(lake, options.documents)
+    if options.what != "grow":
+        {"plan": plan, "revise": revise}[options.what](lake, options.documents)
         return
     for found in grow(lake, options.documents, options.parts):
         print(json.dumps(found), flush=True)

@@ -29,7 +29,7 @@ from polyseme.storage.schemas import TABLES
 from polyseme.storage.sql.literals import quote
 
 MIB = 1 << 20
-_MOST_PARTS = 256
+MOST_PARTS = 256
 """A merge keeps a file open for each part; systems allow a process 1,024."""
 
 
@@ -159,7 +159,7 @@ def groups(parts: Sequence[Part], dead: dict[str, int], policy: CompactionPolicy
         if part.bytes >= policy.small * policy.target_bytes and not _is_dying(share, policy):
             continue
         live = round(part.bytes * (1 - share))
-        if group and (size + live > policy.target_bytes or len(group) == _MOST_PARTS):
+        if group and (size + live > policy.target_bytes or len(group) == MOST_PARTS):
             found.append(group)
             group, size = [], 0
         group.append(part)
@@ -250,21 +250,23 @@ def drop_corrections(catalog: Catalog, encoding: Encoding) -> None:
             )
 
 
-def _in_none(lake: Lake, parts: Iterable[Part], hidden: pa.Table) -> list[tuple[str, int]]:
+def _in_none(lake: Lake, parts: Sequence[Part], hidden: pa.Table) -> list[tuple[str, int]]:
     """Return those of the versions `(doc_id, version)` of which no part has a row."""
-    for part in parts:
-        if not hidden.num_rows:
-            break
-        hidden = _not_in(lake, part, hidden)
+    if hidden.num_rows:
+        with duckdb.connect() as con:
+            # At once: a folder of ten thousand parts that is listed for each of them takes minutes.
+            lake.files.attach(con, [part.path for part in parts])
+            for part in parts:
+                if not hidden.num_rows:
+                    break
+                hidden = _not_in(con, lake, part, hidden)
     return list(zip(hidden["doc_id"].to_pylist(), hidden["version"].to_pylist(), strict=True))
 
 
-def _not_in(lake: Lake, part: Part, hidden: pa.Table) -> pa.Table:
+def _not_in(con: duckdb.DuckDBPyConnection, lake: Lake, part: Part, hidden: pa.Table) -> pa.Table:
+    con.register("hidden", hidden)
     try:
-        with duckdb.connect() as con:
-            lake.files.attach(con, [part.path])
-            con.register("hidden", hidden)
-            return con.sql(f"FROM hidden ANTI JOIN {_versions_in(lake, part)} USING (doc_id, version)").to_arrow_table()
+        return con.sql(f"FROM hidden ANTI JOIN {_versions_in(lake, part)} USING (doc_id, version)").to_arrow_table()
     except (duckdb.Error, UnicodeDecodeError):
         # The rows of a broken part are unknown: everything stays hidden.
         return hidden.slice(0, 0)

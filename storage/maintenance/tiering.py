@@ -28,6 +28,7 @@ from polyseme.storage.errors import PolysemeError
 from polyseme.storage.maintenance.broken_parts import broken_among, record_broken_parts
 from polyseme.storage.maintenance.compaction import (
     MIB,
+    MOST_PARTS,
     CompactionPolicy,
     Merge,
     compact_table,
@@ -99,7 +100,8 @@ def _merge_tiers(catalog: Catalog, encoding: Encoding) -> list[Merge]:
 def next_group(parts: Sequence[Part], broken: Collection[str] = ()) -> list[Part]:
     """Return the newest of `parts`, oldest first, that are to become one; none if every tier has few enough.
 
-    Parts of `_LARGEST_BYTES` or more stay as they are, and so do the `broken`, by path; those after them are merged.
+    Parts of `_LARGEST_BYTES` or more stay as they are, and so do the `broken`, by path; those after them are merged. Of
+    thousands of small parts, which a lake has that was never tidied, as many as a process may open are.
     """
     newest: list[Part] = []
     for part in reversed(parts):
@@ -109,7 +111,7 @@ def next_group(parts: Sequence[Part], broken: Collection[str] = ()) -> list[Part
     for tier in sorted({_tier(part) for part in newest}):
         group: list[Part] = []
         for part in newest:
-            if _tier(part) > tier:
+            if _tier(part) > tier or len(group) == MOST_PARTS:
                 break
             group.append(part)
         if sum(_tier(part) == tier for part in group) >= TIER:

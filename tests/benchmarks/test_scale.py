@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.large_catalog import commands
-from benchmarks.large_lake import grow, plan
+from benchmarks.large_lake import grow, plan, revise
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance import tiering
@@ -32,6 +32,7 @@ def test_a_large_lake_has_a_part_of_each_table_for_every_shard(tmp_path: Path, m
         assert [len(paths) for paths in catalog.snapshot().parts.values()] == [4] * 4
         assert not verify(catalog, grace=timedelta(hours=1), now=datetime.now(UTC)).broken
     plan(lake, 40)
+    revise(lake, 40)
     with connect(lake.root) as con:
         for what in ("a document by its id", "sentences of one document"):
             assert len(con.execute(commands(40)[what][-1]).fetchall()) == 1

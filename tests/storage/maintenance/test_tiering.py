@@ -20,6 +20,7 @@ from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance import tiering
 from polyseme.storage.maintenance.broken_parts import broken_parts, record_broken_parts
+from polyseme.storage.maintenance.compaction import MOST_PARTS
 from polyseme.storage.maintenance.forgetting import RESTORABLE, RUNS_KEPT
 from polyseme.storage.maintenance.quarantine import repair
 from polyseme.storage.maintenance.restoring import deleted_documents, restore
@@ -73,6 +74,12 @@ def test_large_parts_stay_as_they_are() -> None:
     large = part(5, size=tiering._LARGEST_BYTES)
     assert next_group([large, large, large]) == []
     assert next_group([part(5), large, part(5, 1), part(5, 2)]) == [part(5, 1), part(5, 2)]
+
+
+def test_a_merge_opens_no_more_parts_than_a_process_may() -> None:
+    small = [part(5, number) for number in range(5000)]
+    assert next_group(small) == small[-MOST_PARTS:]
+    assert next_group([*small, part(5 * MOST_PARTS, 5000)]) == []
 
 
 def commits(catalog: Catalog, spec: EncodingSpec, texts: Sequence[lakes.Texts]) -> None:
