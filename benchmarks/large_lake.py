@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from sqlalchemy import func, select
 
 from benchmarks.catalog_cost import SPEC, documents
 from polyseme.storage.catalog import Catalog
+from polyseme.storage.database.schema import runs, shards
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance import tiering
 from polyseme.storage.parts import write_part
@@ -40,13 +42,15 @@ _WORDS = 5000
 
 
 class Growing:
-    """A lake that gets a shard of documents at a time, and what the last commits cost."""
+    """A lake that gets a shard of documents at a time, and what the last commits cost. It goes on if it was killed."""
 
     def __init__(self, lake: Lake) -> None:
         self.catalog = Catalog.create_or_open(lake)
         self.catalog.register_encoding(SPEC)
-        self.version = self.catalog.begin_run(_RUN, SPEC.encoding_id, ["corpus"])
-        self.shards = 0
+        with self.catalog.reading() as connection:
+            begun = connection.scalar(select(runs.c.ordinal).where(runs.c.run_id == _RUN))
+            self.shards = connection.scalar(select(func.count()).where(shards.c.run_id == _RUN)) or 0
+        self.version = begun or self.catalog.begin_run(_RUN, SPEC.encoding_id, ["corpus"])
         self.costs: dict[str, list[float]] = {"write": [], "commit": [], "tidy": []}
 
     def add(self, found: list[Document]) -> None:
@@ -125,7 +129,7 @@ def grow(lake: Lake, count: int, parts: int) -> Iterator[dict[str, Any]]:
     """Make the lake, and yield what commits cost at some sizes; at the last one it is complete and published."""
     tiering._LARGEST_BYTES = 1
     growing, some = Growing(lake), max(1, count // parts)
-    found = documents(count)
+    found = islice(documents(count), growing.shards * some, None)
     marks = sorted({max(1, round(parts * mark)) for mark in _MARKS})
     while shard := list(islice(found, some)):
         growing.add(shard)

@@ -28,7 +28,7 @@ class Rate:
     command: str
 
 
-_MIXED = "sqlite3 lake/catalog.sqlite 'SELECT table_name, sum(bytes) / sum(rows) FROM parts GROUP BY 1', mixed corpus"
+_MIXED = "sqlite3 LAKE/catalog.sqlite 'SELECT table_name, sum(bytes) / sum(rows) FROM parts GROUP BY 1'"
 _COUNTS = "polyseme embed mixed.jsonl.gz"
 _TIERS = "python -m benchmarks.tiers --lake LAKE --choices"
 _LARGE = "python -m benchmarks.large_catalog"
@@ -41,9 +41,9 @@ RATES = {
     "sentence": Rate(832 - 773, "bytes a sentence, without its vector", _MIXED),
     "word": Rate(785 - 773, "bytes a word, without its vector", _MIXED),
     "transition": Rate(23.5, "bytes a transition", _MIXED),
-    "float16": Rate(773, "bytes a vector", _TIERS),
-    "int8": Rate(390.5, "bytes a vector", _TIERS),
-    "binary": Rate(52.3, "bytes a vector", _TIERS),
+    "float16": Rate(773, "bytes a vector, float16", _TIERS),
+    "int8": Rate(390.5, "bytes a vector, int8", _TIERS),
+    "binary": Rate(52.3, "bytes a vector, binary", _TIERS),
     "catalog": Rate(584, "bytes of catalog a document", _LARGE),
     "index": Rate(53, "bytes of index a sentence", "python -m benchmarks.search_scale --sentences 10000000"),
     "question": Rate(237e-3 / 10e6, "CPU s a sentence, one question",
@@ -55,7 +55,7 @@ RATES = {
     "GPU": Rate(258_000, "tokens a second: documents to sentence vectors in Parquet, BERT-base's shape, one H200",
                 "python -m benchmarks.gpu_session --parts measure"),
     "plan": Rate(15.6e-6, "CPU s an unchanged document", "python -m benchmarks.catalog_cost --only plan"),
-    "open": Rate(1e-4, "CPU s a part file, to open a lake for SQL", _LARGE),
+    "open": Rate(0.45e-3, "CPU s a part file, to open a lake for SQL", _LARGE),
 }  # fmt: skip
 
 
@@ -107,7 +107,8 @@ def main() -> None:
     chosen = parser.parse_args().sentences
     print("| rate | | measured by |\n|---|---:|---|")
     for rate in RATES.values():
-        print(f"| {rate.unit} | {rate.value:,.3g} | `{rate.command}` |")
+        value = f"{rate.value:,.0f}" if rate.value >= 1000 else f"{rate.value:.4g}"
+        print(f"| {rate.unit} | {value} | `{rate.command}` |")
     print(f"\n| sentences | {' | '.join(f'{n:,.0f}' for n in chosen)} |\n|---|{'---:|' * len(chosen)}")
     for rows in zip(*(computed(n) for n in chosen), strict=True):
         print(f"| {rows[0][0]} | {' | '.join(value for _, value in rows)} |")

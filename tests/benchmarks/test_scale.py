@@ -18,8 +18,9 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance import tiering
 from polyseme.storage.maintenance.verification import verify
 from polyseme.storage.sql.connection import connect
-from tests import lakes
+from tests import lakes, processes
 from tests.extras import require
+from tests.repository import ROOT
 
 
 def test_a_large_lake_has_a_part_of_each_table_for_every_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,3 +88,10 @@ def test_a_machine_has_an_address_and_sees_no_temporary_folder_but_its_own(tmp_p
             assert process.wait() == 0, log.read_text()
         assert log.read_text() == "['note'] False worker\n"
         assert machine.address == "10.88.0.2"
+
+
+def test_what_is_computed_on_paper_is_what_the_page_says() -> None:
+    printed = processes.run(sys.executable, "-m", "benchmarks.on_paper", cwd=ROOT).stdout.splitlines()
+    page = set((ROOT / "docs" / "performance.md").read_text("utf-8").splitlines())
+    assert len(printed) > 20
+    assert [line for line in printed if line.startswith("|") and line not in page] == []
