@@ -25,11 +25,15 @@ def initdb() -> Path | None:
     return Path(found) if found else next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))[::-1]), None)
 
 
+LOOPBACK = "127.0.0.1"
+
+
 @contextmanager
-def postgres() -> Iterator[str]:
+def postgres(host: str = LOOPBACK) -> Iterator[str]:
     """Run a PostgreSQL server over a cluster in a temporary folder; gives the URL of its database `postgres`.
 
-    Everybody is trusted but `LOCKED_USER`, who needs a password.
+    Everybody of this machine, and of the network of 256 addresses of a `host` that is not loopback, is trusted but
+    `LOCKED_USER`, who needs a password.
     """
     binaries = initdb()
     assert binaries is not None
@@ -38,17 +42,18 @@ def postgres() -> Iterator[str]:
     user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
     if user:
         shutil.chown(folder, "postgres", "postgres")
-    data, port = folder / "data", free_port()
+    data, port = folder / "data", free_port(host)
     env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
     try:
         made = [binaries, "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]
         processes.run(*made, env=env, cwd="/", **user)
         rules = data / "pg_hba.conf"
-        rules.write_text(f"host all {LOCKED_USER} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        trusted = f"host all all {host}/24 trust\n" if host != LOOPBACK else ""
+        rules.write_text(f"host all {LOCKED_USER} {LOOPBACK}/32 scram-sha-256\n{trusted}{rules.read_text()}")
         settings = ["fsync=off", "max_connections=300", "unix_socket_directories="]
-        command = [binaries.with_name("postgres"), "-D", data, "-h", "127.0.0.1", "-p", str(port)]
+        command = [binaries.with_name("postgres"), "-D", data, "-h", host, "-p", str(port)]
         command += [word for setting in settings for word in ("-c", setting)]
-        url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+        url = f"postgresql+psycopg://postgres@{host}:{port}/postgres"
         # SIGINT is its fast shutdown: SIGTERM waits for every client to leave.
         options = {"how": signal.SIGINT, "env": env, "cwd": "/", **user}
         with (
@@ -121,13 +126,13 @@ def execute_mysql(address: str, *statements: str) -> None:
 
 
 @contextmanager
-def s3() -> Iterator[str]:
+def s3(host: str = LOOPBACK) -> Iterator[str]:
     """Run an S3-compatible server; gives its endpoint."""
-    port = free_port()
+    port = free_port(host)
     program = Path(sys.executable).with_name("moto_server")
-    endpoint = f"http://127.0.0.1:{port}"
+    endpoint = f"http://{host}:{port}"
     quiet = {"stdout": processes.DEVNULL, "stderr": processes.DEVNULL}
-    with processes.started(program, "-H", "127.0.0.1", "-p", str(port), **quiet) as server:
+    with processes.started(program, "-H", host, "-p", str(port), **quiet) as server:
         _until(server, lambda: urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=5).close())
         yield endpoint
 
@@ -150,9 +155,9 @@ def has_extension(url: str, name: str) -> bool:
         return found is not None and bool(found[0])
 
 
-def free_port() -> int:
+def free_port(host: str = LOOPBACK) -> int:
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.bind((host, 0))
         return int(found.getsockname()[1])
 
 

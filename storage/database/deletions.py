@@ -74,11 +74,13 @@ def _checked(origin: checks.Origin, row: RowMapping) -> DeletedDocument:
     )
 
 
-def restorable_versions(connection: Connection) -> pa.Table:
-    """Return the versions `(encoding_id, doc_id, version)` that are hidden and whose rows must be kept."""
+def restorable_versions(connection: Connection, encoding_id: str | None = None) -> pa.Table:
+    """Return the hidden versions `(encoding_id, doc_id, version)` whose rows must be kept, of one encoding or all."""
     x = deleted_documents.c
     described = select(x.encoding_id, x.doc_id, x.version)
     others = select(x.encoding_id, x.doc_id, x.rows_version.label("version")).where(x.rows_version != x.version)
+    if encoding_id is not None:
+        described, others = (query.where(x.encoding_id == encoding_id) for query in (described, others))
     return pa.concat_tables([read_table(connection, described), read_table(connection, others)])
 
 

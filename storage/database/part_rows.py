@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, Select, Table, and_, bindparam, delete, func, insert, or_, select
 
 from polyseme.storage import checks
 from polyseme.storage.database import meta
@@ -25,6 +26,8 @@ from polyseme.storage.database.schema import (
 )
 from polyseme.storage.records import Part
 
+_PARTS = select(parts.c.table_name, parts.c.encoding_id, parts.c.path, parts.c.rows, parts.c.bytes, parts.c.sha256)
+
 
 @dataclass(frozen=True, slots=True)
 class RetiredPart:
@@ -38,24 +41,43 @@ class RetiredPart:
 def live_parts(connection: Connection, *, encoding_id: str | None = None, table: str | None = None) -> list[Part]:
     """Return the live parts, of one encoding or table if these are given, oldest first."""
     p = parts.c
-    query = select(p.table_name, p.encoding_id, p.path, p.rows, p.bytes, p.sha256).order_by(p.part_id)
+    query = _PARTS.order_by(p.part_id)
     if encoding_id is not None:
         query = query.where(p.encoding_id == encoding_id)
     if table is not None:
         query = query.where(p.table_name == table)
-    found = [
-        Part(table=table, encoding_id=encoding, path=path, rows=rows, bytes=size, sha256=sha256)
-        for table, encoding, path, rows, size, sha256 in connection.execute(query)
-    ]
-    _check(meta.origin(connection), found)
+    return _read(connection, query)
+
+
+def newest_parts(
+    connection: Connection, encoding_id: str, *, below: int, table: str | None = None
+) -> dict[str, list[Part]]:
+    """Return the live parts that are newer than any of `below` bytes or more, by table, oldest first.
+
+    They are ordered by their first shard, before them those whose shards are not known. Of a lake of ten thousand large
+    parts that is a handful: only the database looks at the others.
+    """
+    p = parts.c
+    first = func.coalesce(p.first_shard, -1)
+    mine = [p.encoding_id == encoding_id, *([p.table_name == table] if table is not None else [])]
+    last_large = select(p.table_name, func.max(first)).where(*mine, p.bytes >= below).group_by(p.table_name)
+    after: dict[str, int] = {row[0]: row[1] for row in connection.execute(last_large)}
+    newer = or_(p.table_name.not_in(list(after)), *(and_(p.table_name == t, first > n) for t, n in after.items()))
+    found: dict[str, list[Part]] = {}
+    for part in _read(connection, _PARTS.where(*mine, newer).order_by(first, p.part_id)):
+        found.setdefault(part.table, []).append(part)
     return found
 
 
-def parts_in_time(connection: Connection, encoding_id: str, table: str) -> list[Part]:
-    """Return the live parts of a table by their first shard; before them those whose shards are not known."""
-    query = select(parts.c.path, parts.c.first_shard).where(parts.c.encoding_id == encoding_id)
-    first = {path: -1 if number is None else number for path, number in connection.execute(query)}
-    return sorted(live_parts(connection, encoding_id=encoding_id, table=table), key=lambda part: first[part.path])
+def live_paths(connection: Connection, *, encoding_id: str | None = None) -> list[str]:
+    """Return the paths of the live parts, of one encoding if it is given, oldest first."""
+    p = parts.c
+    query = select(p.table_name, p.encoding_id, p.path).order_by(p.part_id)
+    if encoding_id is not None:
+        query = query.where(p.encoding_id == encoding_id)
+    found = [tuple(row) for row in connection.execute(query)]
+    _check_paths(meta.origin(connection), found)
+    return [path for _, _, path in found]
 
 
 def dead_versions(connection: Connection, encoding_id: str) -> tuple[int, int]:
@@ -65,29 +87,45 @@ def dead_versions(connection: Connection, encoding_id: str) -> tuple[int, int]:
         mine = select(func.count()).select_from(table).where(table.c.encoding_id == encoding_id)
         counts.append(connection.scalar(mine) or 0)
     hidden = select(func.coalesce(func.sum(superseded.c.n_tokens), 0)).where(superseded.c.encoding_id == encoding_id)
-    d, x = document_versions.c, deleted_documents.c
-    kept = select(func.coalesce(func.sum(d.n_tokens), 0)).join(
-        deleted_documents, (x.encoding_id == d.encoding_id) & (x.doc_id == d.doc_id)
-    )
-    tokens = (connection.scalar(hidden) or 0) - (connection.scalar(kept.where(d.encoding_id == encoding_id)) or 0)
+    tokens = connection.scalar(hidden) or 0
+    if counts[3]:
+        d, x = document_versions.c, deleted_documents.c
+        # Not a join: SQLite may begin it with all documents, which are a million, and not with the few deleted ones.
+        of_one = select(d.n_tokens).where(d.encoding_id == x.encoding_id, d.doc_id == x.doc_id)
+        kept = select(func.coalesce(func.sum(of_one.scalar_subquery()), 0)).where(x.encoding_id == encoding_id)
+        tokens -= connection.scalar(kept) or 0
     return sum(counts[:3]) - counts[3], int(tokens)
 
 
-def _check(origin: checks.Origin, found: Sequence[Part]) -> None:
-    """Raise LakeError for a part that could not have been committed."""
-    paths: dict[tuple[str, str], list[str]] = {}
+def _read(connection: Connection, query: Select[Any]) -> list[Part]:
+    """Return the parts of a query. Raises LakeError for a part that could not have been committed."""
+    found = [
+        Part(table=table, encoding_id=encoding, path=path, rows=rows, bytes=size, sha256=sha256)
+        for table, encoding, path, rows, size, sha256 in connection.execute(query)
+    ]
+    origin = meta.origin(connection)
     for part in found:
-        paths.setdefault((part.table, part.encoding_id), []).append(part.path)
         origin.integer(part.rows, "parts.rows")
         origin.integer(part.bytes, "parts.bytes")
+    _check_paths(origin, [(part.table, part.encoding_id, part.path) for part in found])
+    checks.texts(origin, [part.sha256 for part in found], "parts.sha256", checks.SHA256, "64 hex digits")
+    return found
+
+
+def _check_paths(origin: checks.Origin, found: Iterable[tuple[str, str, str]]) -> None:
+    paths: dict[tuple[str, str], list[str]] = {}
+    for table, encoding_id, path in found:
+        paths.setdefault((table, encoding_id), []).append(path)
     for (table, encoding_id), some in paths.items():
         checks.part_paths(origin, table, encoding_id, some)
-    checks.texts(origin, [part.sha256 for part in found], "parts.sha256", checks.SHA256, "64 hex digits")
 
 
-def retired(connection: Connection) -> list[RetiredPart]:
-    """Return the retired parts whose files may still exist, oldest first."""
+def retired(connection: Connection, *, before: str | None = None) -> list[RetiredPart]:
+    """Return the retired parts whose files may still exist, oldest first; of those `before` a time, inclusive."""
     r = retired_parts.c
+    query = select(r.path, r.bytes, r.retired_at).order_by(r.retired_at)
+    if before is not None:
+        query = query.where(r.retired_at <= before)
     origin = meta.origin(connection)
     return [
         RetiredPart(
@@ -95,7 +133,7 @@ def retired(connection: Connection) -> list[RetiredPart]:
             origin.integer(size, "retired_parts.bytes"),
             origin.time(at, "retired_parts.retired_at"),
         )
-        for path, size, at in connection.execute(select(r.path, r.bytes, r.retired_at).order_by(r.retired_at))
+        for path, size, at in connection.execute(query)
     ]
 
 

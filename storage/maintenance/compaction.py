@@ -20,7 +20,6 @@ from polyseme.storage.database import part_rows
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.schema import moved as moved_rows
 from polyseme.storage.database.schema import redescribed as redescribed_rows
-from polyseme.storage.database.snapshot import Snapshot, take_snapshot
 from polyseme.storage.errors import LakeError, PolysemeError, UsageError
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.merging import Corrections, MergedRows, merged_rows
@@ -30,7 +29,7 @@ from polyseme.storage.schemas import TABLES
 from polyseme.storage.sql.literals import quote
 
 MIB = 1 << 20
-_MOST_PARTS = 256
+MOST_PARTS = 256
 """A merge keeps a file open for each part; systems allow a process 1,024."""
 
 
@@ -104,11 +103,9 @@ def compact_table(
     progress: Callable[[Merge], None] = lambda merge: None,
 ) -> list[Merge]:
     """Merge the parts of one table that the policy selects. Paths of broken parts are added to `broken`."""
-    snapshot, parts = _snapshot_and_parts(catalog, encoding)
-    corrections = Corrections.of(snapshot, encoding.encoding_id)
-    mine = [part for part in parts if part.table == table]
+    corrections, parts = _corrections_and_parts(catalog, encoding, table)
     merges = []
-    for group in groups(mine, _dead_rows(catalog.lake, mine, corrections), policy):
+    for group in groups(parts, _dead_rows(catalog.lake, parts, corrections), policy):
         merges.append(_merge_files(catalog, encoding, group, corrections, [] if broken is None else broken))
         progress(merges[-1])
     return merges
@@ -119,8 +116,9 @@ def merge_group(catalog: Catalog, encoding: Encoding, group: Sequence[Part], *, 
 
     Paths of broken parts are added to `broken`; then nothing is merged.
     """
-    snapshot, _ = _snapshot_and_parts(catalog, encoding)
-    return _merge_files(catalog, encoding, group, Corrections.of(snapshot, encoding.encoding_id), broken)
+    with catalog.reading() as connection:
+        corrections = Corrections.read(connection, encoding.encoding_id)
+    return _merge_files(catalog, encoding, group, corrections, broken)
 
 
 def _merge_files(
@@ -161,7 +159,7 @@ def groups(parts: Sequence[Part], dead: dict[str, int], policy: CompactionPolicy
         if part.bytes >= policy.small * policy.target_bytes and not _is_dying(share, policy):
             continue
         live = round(part.bytes * (1 - share))
-        if group and (size + live > policy.target_bytes or len(group) == _MOST_PARTS):
+        if group and (size + live > policy.target_bytes or len(group) == MOST_PARTS):
             found.append(group)
             group, size = [], 0
         group.append(part)
@@ -174,10 +172,13 @@ def _is_dying(share: float, policy: CompactionPolicy) -> bool:
     return share > 0 and share >= policy.min_dead
 
 
-def _snapshot_and_parts(catalog: Catalog, encoding: Encoding) -> tuple[Snapshot, list[Part]]:
-    """Return a snapshot and the live parts of an encoding, from one read transaction."""
+def _corrections_and_parts(
+    catalog: Catalog, encoding: Encoding, table: str | None = None
+) -> tuple[Corrections, list[Part]]:
+    """Return the corrections and the live parts of an encoding, of one table or all, from one read transaction."""
     with catalog.reading() as connection:
-        return take_snapshot(connection), part_rows.live_parts(connection, encoding_id=encoding.encoding_id)
+        corrections = Corrections.read(connection, encoding.encoding_id)
+        return corrections, part_rows.live_parts(connection, encoding_id=encoding.encoding_id, table=table)
 
 
 def _merge(catalog: Catalog, encoding: Encoding, group: Sequence[Part], merged: MergedRows | None) -> Merge:
@@ -236,8 +237,7 @@ def _dead_rows(lake: Lake, parts: Sequence[Part], corrections: Corrections) -> d
 
 def drop_corrections(catalog: Catalog, encoding: Encoding) -> None:
     """Drop the corrections of hidden versions of which no part has rows any more."""
-    snapshot, parts = _snapshot_and_parts(catalog, encoding)
-    corrections = Corrections.of(snapshot, encoding.encoding_id)
+    corrections, parts = _corrections_and_parts(catalog, encoding)
     hidden = _in_none(catalog.lake, parts, corrections.hidden)
     described = [part for part in parts if part.table == "documents"]
     redescribed = _in_none(catalog.lake, described, corrections.redescribed)
@@ -250,21 +250,23 @@ def drop_corrections(catalog: Catalog, encoding: Encoding) -> None:
             )
 
 
-def _in_none(lake: Lake, parts: Iterable[Part], hidden: pa.Table) -> list[tuple[str, int]]:
+def _in_none(lake: Lake, parts: Sequence[Part], hidden: pa.Table) -> list[tuple[str, int]]:
     """Return those of the versions `(doc_id, version)` of which no part has a row."""
-    for part in parts:
-        if not hidden.num_rows:
-            break
-        hidden = _not_in(lake, part, hidden)
+    if hidden.num_rows:
+        with duckdb.connect() as con:
+            # At once: a folder of ten thousand parts that is listed for each of them takes minutes.
+            lake.files.attach(con, [part.path for part in parts])
+            for part in parts:
+                if not hidden.num_rows:
+                    break
+                hidden = _not_in(con, lake, part, hidden)
     return list(zip(hidden["doc_id"].to_pylist(), hidden["version"].to_pylist(), strict=True))
 
 
-def _not_in(lake: Lake, part: Part, hidden: pa.Table) -> pa.Table:
+def _not_in(con: duckdb.DuckDBPyConnection, lake: Lake, part: Part, hidden: pa.Table) -> pa.Table:
+    con.register("hidden", hidden)
     try:
-        with duckdb.connect() as con:
-            lake.files.attach(con, [part.path])
-            con.register("hidden", hidden)
-            return con.sql(f"FROM hidden ANTI JOIN {_versions_in(lake, part)} USING (doc_id, version)").to_arrow_table()
+        return con.sql(f"FROM hidden ANTI JOIN {_versions_in(lake, part)} USING (doc_id, version)").to_arrow_table()
     except (duckdb.Error, UnicodeDecodeError):
         # The rows of a broken part are unknown: everything stays hidden.
         return hidden.slice(0, 0)

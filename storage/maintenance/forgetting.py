@@ -22,7 +22,7 @@ def forget(catalog: Catalog, *, now: datetime) -> None:
     """Drop what nothing needs at `now`. Publishes first if files go: the published lake may name them."""
     before = (now - GRACE).isoformat(timespec="microseconds")
     with catalog.reading() as connection:
-        expired = [part for part in part_rows.retired(connection) if part.retired_at <= before]
+        expired = part_rows.retired(connection, before=before)
     with catalog.writing() as connection:
         deletions.forget_older(connection, than=(now - RESTORABLE).isoformat(timespec="microseconds"))
         runs.forget_shards(connection, before=before)

@@ -15,8 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from sqlalchemy import Connection, Table, select
 
-from polyseme.storage.database.snapshot import Snapshot
+from polyseme.storage.database import deletions
+from polyseme.storage.database.arrow import read_table
+from polyseme.storage.database.schema import moved, redescribed, superseded
 from polyseme.storage.errors import PolysemeError
 from polyseme.storage.parts import ROW_GROUP_ROWS, LocalParts
 from polyseme.storage.records import Part, Store
@@ -50,17 +53,19 @@ class Corrections:
         return pa.concat_tables([self.dead, self.redescribed])
 
     @staticmethod
-    def of(snapshot: Snapshot, encoding_id: str) -> Corrections:
-        """Return an encoding's corrections from a snapshot."""
+    def read(connection: Connection, encoding_id: str) -> Corrections:
+        """Return an encoding's corrections, in the connection's transaction."""
 
-        def mine(table: pa.Table) -> pa.Table:
-            return table.filter(pc.equal(table["encoding_id"], encoding_id)).drop_columns("encoding_id")
+        def mine(table: Table, *more: str) -> pa.Table:
+            columns = (table.c[name] for name in ("doc_id", "version", *more))
+            return read_table(connection, select(*columns).where(table.c.encoding_id == encoding_id))
 
-        hidden, restorable = mine(snapshot.superseded), mine(snapshot.restorable)
+        hidden = mine(superseded)
+        restorable = deletions.restorable_versions(connection, encoding_id)
         dead = hidden
         if restorable.num_rows:
             dead = hidden.filter(pc.invert(pc.is_in(_versions(hidden), value_set=_versions(restorable))))
-        return Corrections(hidden, mine(snapshot.redescribed), mine(snapshot.moved), dead)
+        return Corrections(hidden, mine(redescribed), mine(moved, "uri"), dead)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,13 @@ import pyarrow as pa
 from sqlalchemy.exc import DBAPIError
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.database import part_rows
+from polyseme.storage.database import meta, part_rows
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.errors import PolysemeError
-from polyseme.storage.maintenance.broken_parts import broken_parts, record_broken_parts
+from polyseme.storage.maintenance.broken_parts import broken_among, record_broken_parts
 from polyseme.storage.maintenance.compaction import (
     MIB,
+    MOST_PARTS,
     CompactionPolicy,
     Merge,
     compact_table,
@@ -48,7 +49,11 @@ _FEWEST_CORRECTIONS = 64
 _DYING = CompactionPolicy(small=1e-12, min_dead=0.1)
 """Rewrites parts with a tenth of dead rows, and no others however small."""
 
+_MORE = 17 / 16
+
 _busy = threading.Lock()
+_counted_at: dict[tuple[str, str], tuple[int, int]] = {}
+"""How many dead versions and tokens an encoding of a lake had when it was found to have few, by the ids of both."""
 _log = logging.getLogger(__name__)
 
 
@@ -78,9 +83,9 @@ def tidy(catalog: Catalog, encoding_id: str, *, now: datetime) -> list[Merge]:
 
 def _merge_tiers(catalog: Catalog, encoding: Encoding) -> list[Merge]:
     merges: list[Merge] = []
-    broken = set(broken_parts(catalog, encoding.encoding_id))
-    for table in TABLES:
-        while group := next_group(_in_time(catalog, encoding.encoding_id, table), broken):
+    for table, newest in _newest(catalog, encoding).items():
+        parts, broken = newest, _broken(catalog, newest)
+        while group := next_group(parts, broken):
             found: list[str] = []
             merges.append(merge_group(catalog, encoding, group, broken=found))
             if found:
@@ -88,13 +93,15 @@ def _merge_tiers(catalog: Catalog, encoding: Encoding) -> list[Merge]:
                 broken.update(found)
             elif merges[-1].outcome != "merged":
                 break
+            parts = _newest(catalog, encoding, table).get(table, [])
     return merges
 
 
 def next_group(parts: Sequence[Part], broken: Collection[str] = ()) -> list[Part]:
     """Return the newest of `parts`, oldest first, that are to become one; none if every tier has few enough.
 
-    Parts of `_LARGEST_BYTES` or more stay as they are, and so do the `broken`, by path; those after them are merged.
+    Parts of `_LARGEST_BYTES` or more stay as they are, and so do the `broken`, by path; those after them are merged. Of
+    thousands of small parts, which a lake has that was never tidied, as many as a process may open are.
     """
     newest: list[Part] = []
     for part in reversed(parts):
@@ -104,7 +111,7 @@ def next_group(parts: Sequence[Part], broken: Collection[str] = ()) -> list[Part
     for tier in sorted({_tier(part) for part in newest}):
         group: list[Part] = []
         for part in newest:
-            if _tier(part) > tier:
+            if _tier(part) > tier or len(group) == MOST_PARTS:
                 break
             group.append(part)
         if sum(_tier(part) == tier for part in group) >= TIER:
@@ -119,16 +126,33 @@ def _tier(part: Part) -> int:
     return tier
 
 
-def _in_time(catalog: Catalog, encoding_id: str, table: str) -> list[Part]:
+def _newest(catalog: Catalog, encoding: Encoding, table: str | None = None) -> dict[str, list[Part]]:
+    """Return the parts that could be merged, by table, oldest first: a lake may have ten thousand that could not."""
     with catalog.reading() as connection:
-        return part_rows.parts_in_time(connection, encoding_id, table)
+        return part_rows.newest_parts(connection, encoding.encoding_id, below=_LARGEST_BYTES, table=table)
+
+
+def _broken(catalog: Catalog, parts: Sequence[Part]) -> set[str]:
+    with catalog.reading() as connection:
+        recorded = meta.broken_parts(connection)
+    return set(broken_among(catalog, recorded, [part.path for part in parts]))
 
 
 def _has_many_dead(catalog: Catalog, encoding: Encoding) -> bool:
-    """Return whether a quarter of what the lake has is dead: of its documents, or of their tokens."""
+    """Return whether a quarter of what the lake has is dead: of its documents, or of their tokens.
+
+    What it has is counted again only once a sixteenth more is dead than at the last count of this process: of a million
+    documents a count takes a second, and commits come every few.
+    """
     with catalog.reading() as connection:
         dead, tokens = part_rows.dead_versions(connection, encoding.encoding_id)
         if dead < _FEWEST_CORRECTIONS:
             return False
+        key = (meta.lake_id(connection), encoding.encoding_id)
+    dead_then, tokens_then = _counted_at.get(key, (0, 0))
+    if dead_then <= dead < _MORE * dead_then and tokens_then <= tokens <= _MORE * tokens_then:
+        return False
     totals = catalog.totals(encoding.encoding_id)
-    return 4 * dead >= totals["documents"] or 3 * tokens >= totals["tokens"]
+    many = 4 * dead >= totals["documents"] or 3 * tokens >= totals["tokens"]
+    _counted_at[key] = (0, 0) if many else (dead, tokens)
+    return many

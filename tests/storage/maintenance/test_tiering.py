@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
+from sqlalchemy import event
 
 from polyseme.storage.catalog import Catalog
-from polyseme.storage.database import meta, runs
+from polyseme.storage.database import meta, part_rows, runs
 from polyseme.storage.database.part_rows import live_parts, retired
 from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance import tiering
 from polyseme.storage.maintenance.broken_parts import broken_parts, record_broken_parts
+from polyseme.storage.maintenance.compaction import MOST_PARTS
 from polyseme.storage.maintenance.forgetting import RESTORABLE, RUNS_KEPT
 from polyseme.storage.maintenance.quarantine import repair
 from polyseme.storage.maintenance.restoring import deleted_documents, restore
@@ -70,6 +74,12 @@ def test_large_parts_stay_as_they_are() -> None:
     large = part(5, size=tiering._LARGEST_BYTES)
     assert next_group([large, large, large]) == []
     assert next_group([part(5), large, part(5, 1), part(5, 2)]) == [part(5, 1), part(5, 2)]
+
+
+def test_a_merge_opens_no_more_parts_than_a_process_may() -> None:
+    small = [part(5, number) for number in range(5000)]
+    assert next_group(small) == small[-MOST_PARTS:]
+    assert next_group([*small, part(5 * MOST_PARTS, 5000)]) == []
 
 
 def commits(catalog: Catalog, spec: EncodingSpec, texts: Sequence[lakes.Texts]) -> None:
@@ -259,3 +269,80 @@ def test_what_was_deleted_a_month_ago_is_dropped(catalog: Catalog, spec: Encodin
     assert len(deleted_documents(catalog)) == 1
     tidy(catalog, spec.encoding_id, now=NOW + RESTORABLE + LATER)
     assert deleted_documents(catalog) == []
+
+
+def newest(catalog: Catalog, spec: EncodingSpec, below: int) -> dict[str, list[str]]:
+    with catalog.reading() as connection:
+        found = part_rows.newest_parts(connection, spec.encoding_id, below=below)
+        for table, parts in found.items():
+            assert part_rows.newest_parts(connection, spec.encoding_id, below=below, table=table) == {table: parts}
+    return {table: [part.path for part in parts] for table, parts in found.items()}
+
+
+def test_a_commit_reads_only_the_parts_after_the_last_large_one(catalog: Catalog, spec: EncodingSpec) -> None:
+    for i in range(5):
+        lakes.commit(catalog, spec, {f"d{i}": ["The bank."] * (40 if i == 2 else 1)})
+    with catalog.reading() as connection:
+        parts = live_parts(connection, table="words")
+        every = {part.table for part in live_parts(connection)}
+    large = max(part.bytes for part in parts)
+    paths = [part.path for part in parts]
+    assert newest(catalog, spec, large)["words"] == paths[3:]
+    assert newest(catalog, spec, large + 1)["words"] == paths
+    assert newest(catalog, spec, 1) == {}
+    assert newest(catalog, spec, 1 << 40).keys() == every
+    with catalog.writing() as connection:
+        connection.exec_driver_sql(
+            "UPDATE parts SET first_shard = NULL, last_shard = NULL WHERE path = '" + paths[4] + "'"
+        )
+    assert newest(catalog, spec, large + 1)["words"] == [paths[4], *paths[:4]], "a part of unknown shards is the oldest"
+
+
+@contextmanager
+def statements(catalog: Catalog) -> Iterator[list[str]]:
+    """Collect how SQLite goes about the statements that are executed in the body, with their tables' names."""
+    found: list[tuple[str, object]] = []
+
+    def executed(_: object, __: object, statement: str, values: object, *___: object) -> None:
+        if statement.startswith(("SELECT", "DELETE", "UPDATE")):
+            found.append((statement, values))
+
+    plans: list[str] = []
+    event.listen(catalog._engine, "before_cursor_execute", executed)
+    try:
+        yield plans
+    finally:
+        event.remove(catalog._engine, "before_cursor_execute", executed)
+    with catalog.reading() as connection:
+        for statement, values in found:
+            one = values[0] if isinstance(values, list) else values
+            plans += [str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", one)]
+
+
+def looks_at_all_documents(plans: Sequence[str]) -> int:
+    """Return how many statements read the versions of all documents, or of all of an encoding."""
+    found = [plan for plan in plans if re.match("(SCAN|SEARCH) document_versions", plan)]
+    return sum("doc_id=?" not in plan for plan in found)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_no_commit_looks_at_every_document(
+    catalog: Catalog, spec: EncodingSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lakes.commit(catalog, spec, {f"d{i}": ["The bank."] for i in range(20)})
+    catalog.delete_documents(spec.encoding_id, ["d3"], version=lakes.begin(catalog, spec, "deletes"))
+    version, texts = lakes.begin(catalog, spec, "changes"), {f"d{i}": ["Another text."] for i in range(1, 40, 2)}
+    result = lakes.encode(catalog.lake, spec, texts, run_id="changes", version=version)
+    with statements(catalog) as plans:
+        catalog.commit_shard(result)
+        assert tidy(catalog, spec.encoding_id, now=NOW), "a merge is part of it"
+    assert looks_at_all_documents(plans) == 0
+
+    monkeypatch.setattr(tiering, "_FEWEST_CORRECTIONS", 1)
+    lakes.commit(catalog, spec, {"d2": ["A third text."]})
+    counts = []
+    for _ in range(3):
+        with statements(catalog) as plans:
+            tidy(catalog, spec.encoding_id, now=NOW)
+        counts.append(looks_at_all_documents(plans))
+    assert (counts[0], counts[-1]) == (1, 0), "they are counted again only when more is dead"
