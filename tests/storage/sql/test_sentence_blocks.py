@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.search.unit_vectors import Floats, unit_rows
 from polyseme.storage.sql.connection import connect
-from polyseme.storage.sql.sentence_blocks import sentence_blocks
+from polyseme.storage.sql.sentence_blocks import _by_sql, sentence_blocks
 from polyseme.storage.sql.vectors import vectors
 from tests import lakes
 
@@ -36,6 +37,25 @@ def test_a_part_of_several_row_groups_is_read_whole(
     found, expected = by_blocks(catalog, lake), by_view(lake)
     assert len(found) == len(expected) == 11
     assert all(np.allclose(found[key], unit, atol=1e-6) for key, unit in expected.items())
+
+
+def test_by_sql_as_from_an_object_store_they_are_the_same(catalog: Catalog, lake: Lake) -> None:
+    lakes.commit(catalog, lakes.make_spec(), {"a": ["One.", "Two."], "b": ["Three."]})
+    snapshot = catalog.snapshot()
+    assert snapshot.default is not None
+    ways = [
+        [
+            (doc_id, index, text, unit.tolist())
+            for block in read(snapshot, lake, snapshot.default, texts=True)
+            for doc_id, index, text, unit in zip(
+                block.doc_id.to_pylist(), block.sentence_index.tolist(), pa.array(block.text).to_pylist(),
+                block.unit, strict=True,
+            )
+        ]
+        for read in (sentence_blocks, _by_sql)
+    ]  # fmt: skip
+    assert sorted(ways[0]) == sorted(ways[1])
+    assert [row[:3] for row in sorted(ways[0])] == [("a", 0, "One."), ("a", 1, "Two."), ("b", 0, "Three.")]
 
 
 def by_blocks(catalog: Catalog, lake: Lake) -> Found:
