@@ -6,6 +6,7 @@ that are not searched are left out before, so that the candidates of few documen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -27,6 +28,12 @@ _LEAST_LISTED, _FOR_EACH, _OF_ROOT, _AT_WIDTH = 4000, 40, 5, 384
 codes of 384 bits. Of 10 million sentences 16,000 have all of the ten nearest."""
 _SURE = 2.5
 """Deviations above its estimate that a cosine is not: 0.6 % are."""
+_WORTH_CELLS = 500_000
+"""Rows from which on only the nearest cells are searched."""
+_OF_ROWS, _MORE = 0.25, 0.125
+"""The share of the rows that these have, and how much more for ten times as many neighbours as ten."""
+_WORTH_DIVIDING = 1000
+"""Rows of a cell, in the mean, of a segment that is searched cell by cell."""
 _FEW = 1000
 """Rows that are all near enough to be read."""
 _ROWS_A_BLOCK = 16_384
@@ -50,6 +57,8 @@ class LiveRows:
     def __init__(self, index: Index, hidden: Hidden) -> None:
         self._segments = index.segments
         self._live = [_live(*some, hidden) for some in zip(index.segments, index.used, strict=True)]
+        counts = [_in_cells(*some) for some in zip(self._segments, self._live, strict=True)]
+        self._in_cells: Integers = np.sum(counts, axis=0, dtype=np.int64)
 
     def near(self, unit: Floats, k: int, docs: pa.Array | None, check: Callable[[], None]) -> list[list[Candidates]]:
         """Return, for each of some vectors `(questions, width)` of length 1, what may be among the `k` nearest.
@@ -62,28 +71,45 @@ class LiveRows:
         masks: list[Mask | None]
         masks = self._live if docs is None else [self._of(n, docs) for n in range(len(self._segments))]
         questions = [self._segments[0].frame.question(one) for one in unit]
-        listed = self._listed(questions, masks, k, check)
+        # Of some documents all cells are searched: theirs may be others than those of all.
+        cells = self._nearest_cells(questions, k) if docs is None else None
+        listed = self._listed(questions, masks, k, cells, check)
         return [list(self._estimated(question, rows)) for question, rows in zip(questions, listed, strict=True)]
 
     def _of(self, number: int, docs: pa.Array) -> Mask:
         segment, live = self._segments[number], self._live[number]
         chosen = pc.is_in(segment.doc_id, value_set=docs.cast(segment.doc_id.type)).to_numpy(zero_copy_only=False)
-        mask = segment.of_documents(chosen)
+        mask: Mask = segment.of_documents(chosen)[segment.order]
         return mask if live is None else mask & live
 
+    def _nearest_cells(self, questions: list[Question], k: int) -> Mask | None:
+        """Return the cells `(questions, cells)` to search, None for all."""
+        rows = int(self._in_cells.sum())
+        if rows < _WORTH_CELLS:
+            return None
+        least = (_OF_ROWS + _MORE * math.log10(max(k / 10, 1))) * rows
+        near = np.zeros((len(questions), len(self._in_cells)), np.bool_)
+        for number, question in enumerate(questions):
+            count = int(np.searchsorted(np.cumsum(self._in_cells[question.cells]), least)) + 1
+            near[number, question.cells[:count]] = True
+        return near
+
     def _listed(
-        self, questions: list[Question], masks: list[Mask | None], k: int, check: Callable[[], None]
-    ) -> list[Integers]:
-        """Return, for each question, the rows to estimate, counted through all segments."""
+        self, questions: list[Question], masks: list[Mask | None], k: int, cells: Mask | None,
+        check: Callable[[], None],
+    ) -> list[Integers]:  # fmt: skip
+        """Return, for each question, the places of the rows to estimate, counted through all segments."""
         codes: list[Codes] = []
         first, wanted = 0, 0
         for segment, mask in zip(self._segments, masks, strict=True):
-            codes.append(Codes(segment.bits, first, mask))
+            # Cells of a small segment have too few rows to compare at once.
+            divided = segment.rows >= _WORTH_DIVIDING * len(segment.cells)
+            codes.append(Codes(segment.bits, first, mask, segment.cells if divided else None))
             first += segment.rows
             wanted += segment.rows if mask is None else int(np.count_nonzero(mask))
         length = _listed(wanted, k, self._segments[0].frame.width)
         if wanted > 2 * length:
-            return shortlists(codes, np.stack([question.bits for question in questions]), length, check)
+            return shortlists(codes, np.stack([question.bits for question in questions]), length, check, cells)
         every = [
             some.first + (np.arange(some.bits.shape[1]) if some.wanted is None else np.flatnonzero(some.wanted))
             for some in codes
@@ -94,12 +120,13 @@ class LiveRows:
         ends = np.cumsum([segment.rows for segment in self._segments])
         of = np.searchsorted(ends, listed, side="right")
         for number, segment in enumerate(self._segments):
-            rows = listed[of == number] - (ends[number] - segment.rows)
-            for at in range(0, len(rows), _ROWS_A_BLOCK):
-                some = rows[at : at + _ROWS_A_BLOCK]
+            places = listed[of == number] - (ends[number] - segment.rows)
+            for at in range(0, len(places), _ROWS_A_BLOCK):
+                some = places[at : at + _ROWS_A_BLOCK]
                 found = estimates(question, segment.coded(some), segment.frame)
                 most = found.cosine + _SURE * found.deviation
-                yield Candidates(segment, some, most if len(listed) > _FEW else np.full_like(most, np.inf))
+                rows = segment.order[some].astype(np.int64)
+                yield Candidates(segment, rows, most if len(listed) > _FEW else np.full_like(most, np.inf))
 
 
 def _listed(wanted: int, k: int, width: int) -> int:
@@ -109,7 +136,7 @@ def _listed(wanted: int, k: int, width: int) -> int:
 
 
 def _live(segment: Segment, used: frozenset[str], hidden: Hidden) -> Mask | None:
-    """Return which rows of a segment are live and searched, None for all."""
+    """Return at which places of a segment are rows that are live and searched, None for all."""
     is_used = np.array([part in used for part in segment.parts], np.bool_)
     mask: npt.NDArray[np.bool_] | None = None if is_used.all() else np.repeat(is_used, np.diff(segment.starts))
     names = pa.DictionaryArray.from_arrays(pa.array(np.arange(len(segment.doc_id))), segment.doc_id.cast(pa.string()))
@@ -119,4 +146,12 @@ def _live(segment: Segment, used: frozenset[str], hidden: Hidden) -> Mask | None
         mask = shown if mask is None else mask & shown
     if segment.searched is not None:
         mask = segment.searched if mask is None else mask & segment.searched
-    return mask
+    return None if mask is None else mask[segment.order]
+
+
+def _in_cells(segment: Segment, live: Mask | None) -> Integers:
+    """Return how many rows that are live each cell has."""
+    if live is None:
+        return np.diff(segment.cells)
+    counts: Integers = np.diff(np.concatenate([[0], np.cumsum(live, dtype=np.int64)])[segment.cells])
+    return counts

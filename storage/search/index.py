@@ -20,7 +20,7 @@ from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.errors import LakeError
 from polyseme.storage.lake import Lake
 from polyseme.storage.search.one_bit import Frame
-from polyseme.storage.search.pieces import Piece, centre_of, piece_of_part, reading_parts, rows_of
+from polyseme.storage.search.pieces import Piece, frame_of, piece_of_part, reading_parts, rows_of
 from polyseme.storage.search.segment import Segment, write_segment
 from polyseme.storage.user_cache import cache_folder, cached_file, remove_given_up, writing
 
@@ -122,8 +122,7 @@ class IndexFiles:
             if read.keys() >= set(files):
                 break  # else another process has joined some of them, meanwhile
         found = sorted(read.values(), key=lambda segment: (-segment.rows, segment.path.name))
-        frame = found[0].frame.centre.tobytes() if found else b""
-        return [segment for segment in found if segment.frame.centre.tobytes() == frame]
+        return [segment for segment in found if segment.frame.identity == found[0].frame.identity]
 
     def _read(self, path: Path) -> Segment | None:
         """Return a segment; None for one that is gone or damaged, which is removed."""
@@ -154,7 +153,7 @@ class IndexFiles:
         for some, rows in _grouped(new, sizes):
             if frame is None:  # for good, so not of a first try that was one sentence
                 with self._fetched(max(zip(sizes, new, strict=True))[1]) as file:
-                    frame = Frame(centre_of(file, self._width))
+                    frame = frame_of(file, self._width)
             self._write(frame, self._pieces(some, frame), rows, check)
             progress = Progress(progress.done + rows, progress.rows)
             report(progress)

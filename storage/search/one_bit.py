@@ -7,13 +7,14 @@ rotation spreads what is in a few outlying dimensions over all of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.storage.search.cells import CellNumbers, nearest_cell
 from polyseme.storage.search.unit_vectors import Floats
 
 Halves = npt.NDArray[np.float16]
@@ -28,31 +29,43 @@ _DEVIATION = 0.755
 
 
 class Coded(NamedTuple):
-    """Codes `(words, rows)`, and of each row the scale of what its signs say and its cosine with the centre."""
+    """Codes `(words, rows)`, and of each row the scale of what its signs say, its cosine with the centre, its cell."""
 
     bits: Words
     scale: Halves
     offset: Halves
+    cell: CellNumbers
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """A unit vector as codes are compared with it: `bits` `(words,)`, `rotated` `(width,)`, `constant`.
 
-    `of_bytes` `(bytes, 256)` is the sum of its numbers with the signs that each byte of a code stands for.
+    `of_bytes` `(bytes, 256)` is the sum of its numbers with the signs that each byte of a code stands for, `cells` are
+    all cells, the nearest first.
     """
 
     bits: Words
     rotated: Floats
     constant: float
     of_bytes: Floats
+    cells: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What codes are relative to: a centre `(width,)`, near the mean of the vectors. A better one makes them better."""
+    """What codes are relative to: a centre `(width,)`, near the mean of the vectors. A better one makes them better.
+
+    `cells` `(cells, width)` are the directions from there of the cells that rows are in, none for one cell of all.
+    """
 
     centre: Floats
+    cells: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    @property
+    def identity(self) -> bytes:
+        """What two frames have in common whose codes can be compared."""
+        return self.centre.tobytes() + self.cells.tobytes()
 
     @property
     def width(self) -> int:
@@ -67,11 +80,13 @@ class Frame:
     def encode(self, unit: Floats) -> Coded:
         """Return the codes of vectors `(rows, width)` of length 1."""
         offset = unit @ self.centre
-        turned = _rotated(unit - self.centre)
+        about = unit - self.centre
+        turned = _rotated(about)
         lengths = np.einsum("ij,ij->i", turned, turned)
         sums = np.abs(turned).sum(1)
         scale = np.divide(lengths, sums, out=np.zeros_like(sums), where=sums > 0)
-        return Coded(self._packed(turned), scale.astype(np.float16), offset.astype(np.float16))
+        cell = nearest_cell(about, self.cells)
+        return Coded(self._packed(turned), scale.astype(np.float16), offset.astype(np.float16), cell)
 
     def question(self, unit: Floats) -> Question:
         """Return a vector `(width,)` of length 1 as a question."""
@@ -80,7 +95,8 @@ class Frame:
         numbers = np.zeros(64 * self.words, np.float32)
         numbers[: self.width] = turned[0]
         signs = 2 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32) - 1
-        return Question(self._packed(turned)[:, 0], turned[0], constant, numbers.reshape(-1, 8) @ signs.T)
+        near = np.argsort(-(self.cells @ (unit - self.centre)), kind="stable") if len(self.cells) else np.zeros(1, int)
+        return Question(self._packed(turned)[:, 0], turned[0], constant, numbers.reshape(-1, 8) @ signs.T, near)
 
     def _packed(self, turned: Floats) -> Words:
         packed = np.zeros((len(turned), self.words * 8), np.uint8)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from polyseme.storage.parquet.part_vectors import PartVectors
 from polyseme.storage.parquet.vector_sums import one_dictionary
+from polyseme.storage.search.cells import fitted_cells
 from polyseme.storage.search.one_bit import Coded, Frame
 from polyseme.storage.search.unit_vectors import Floats, unit_rows
 
@@ -25,7 +26,7 @@ Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 _ROWS_A_BLOCK = 4096
-_OF_CENTRE = 16_384
+_OF_FRAME = 16_384
 _WORD = "word_lower"
 READABLE = r"[\pL\pN]"
 """Words with a letter or a digit are searched, and marks are not."""
@@ -109,17 +110,17 @@ def rows_of(file: Path) -> int:
         return int(pq.read_metadata(file).num_rows)
 
 
-def centre_of(file: Path, width: int) -> Floats:
-    """Return the mean of vectors of a part, as the centre of a new frame: of some thousand, all over the part.
+def frame_of(file: Path, width: int) -> Frame:
+    """Return a new frame: the mean of vectors of a part, and their cells; of some thousand, all over the part.
 
     Raises PartError.
     """
     with reading_parts(), pq.ParquetFile(file) as part, file.open("rb") as raw:
         rows = part.metadata.num_rows
-        some = np.unique(np.linspace(0, max(rows - 1, 0), min(rows, _OF_CENTRE)).astype(np.int64))
+        some = np.unique(np.linspace(0, max(rows - 1, 0), min(rows, _OF_FRAME)).astype(np.int64))
         unit = unit_rows(PartVectors(part, raw, width).rows(some))
     centre: Floats = unit.mean(0, dtype=np.float32) if len(unit) else np.zeros(width, np.float32)
-    return centre
+    return Frame(centre, fitted_cells(unit - centre))
 
 
 def _codes(file: Path, rows: int, frame: Frame) -> Iterator[Coded]:

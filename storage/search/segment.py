@@ -1,6 +1,6 @@
 """Segments: the codes of some parts in one file. A segment never changes; its parts are live, or not any more.
 
-What is in it can be computed again from the parts at any time.
+What is in it can be computed again from the parts at any time. Codes lie cell by cell: that of a row has a place.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from polyseme.storage.search.arrays_file import ArraysFile, ArraysWriter
 from polyseme.storage.search.one_bit import Coded, Frame, Words
 from polyseme.storage.search.pieces import Integers, Mask, Piece, Ranges, Runs
 
-_FORMAT = 1
+_FORMAT = 2
+_ROWS_AT_ONCE = 1 << 18
 
 
 class Segment:
-    """A segment that is mapped: `rows` rows of `parts`, whose rows begin at `starts`, one more than parts."""
+    """A segment that is mapped: `rows` rows of `parts`, whose rows begin at `starts`, one more than parts.
+
+    At each place is the code of the row in `order`; the places of each cell begin at `cells`, one more than cells.
+    """
 
     def __init__(self, path: Path, width: int) -> None:
         """Raises OSError, ValueError, KeyError or TypeError for a file that is no segment of this width."""
@@ -34,7 +38,10 @@ class Segment:
         self.parts: tuple[str, ...] = tuple(str(part) for part, _ in about["parts"])
         self.starts: Integers = np.cumsum([0, *(int(rows) for _, rows in about["parts"])])
         self.rows = int(self.starts[-1])
-        self.frame = Frame(self._array("centre", np.float32, (width,)))
+        cells = self._array("cells", np.float32, (None, None))
+        self.frame = Frame(self._array("centre", np.float32, (width,)), cells)
+        self.order = self._array("order", np.int32, (self.rows,))
+        self.cells: Integers = self._array("cell_starts", np.int64, (max(len(cells), 1) + 1,))
         self.bits: Words = self._array("bits", np.uint64, (self.frame.words, self.rows))
         self.scale = self._array("scale", np.float16, (self.rows,))
         self.offset = self._array("offset", np.float16, (self.rows,))
@@ -69,9 +76,10 @@ class Segment:
         at = self.range_at[found]
         return part, np.where(at < 0, -1, at + (rows - self.range_first[found]) * 2 * self.frame.width)
 
-    def coded(self, rows: Integers) -> Coded:
-        """Return the codes of some rows."""
-        return Coded(self.bits[:, rows], self.scale[rows], self.offset[rows])
+    def coded(self, places: Integers) -> Coded:
+        """Return the codes at some places."""
+        cell = (np.searchsorted(self.cells, places, side="right") - 1).astype(np.uint8)
+        return Coded(self.bits[:, places], self.scale[places], self.offset[places], cell)
 
     def of_documents(self, chosen: Mask) -> Mask:
         """Return which rows are of the documents that are chosen."""
@@ -89,7 +97,8 @@ class Segment:
         )  # fmt: skip
         here = slice(*np.searchsorted(self.range_first, [first, end]))
         ranges = Ranges(self.range_first[here] - first, self.range_at[here])
-        codes = [Coded(self.bits[:, first:end], self.scale[first:end], self.offset[first:end])]
+        places = np.flatnonzero((self.order >= first) & (self.order < end))
+        codes = [self.coded(places[np.argsort(self.order[places])])]
         searched = None if self.searched is None else self.searched[first:end]
         return Piece(self.parts[number], end - first, runs, ranges, codes, searched)
 
@@ -112,6 +121,9 @@ class Segment:
         ranges = len(self.range_first) == len(self.range_at) and (np.diff(self.range_first) >= 0).all()
         if not (len(set(numbers)) == 1 and bool(self.rows) == bool(numbers[0]) and ascending and inside and ranges):
             raise ValueError("the segment's runs are not what they should be")
+        cells = self.cells[0] == 0 and self.cells[-1] == self.rows and (np.diff(self.cells) >= 0).all()
+        if not cells:
+            raise ValueError("the segment's cells are not what they should be")
 
 
 def write_segment(file: IO[bytes], frame: Frame, pieces: Iterable[Piece], rows: int, check: Callable[[], None]) -> None:
@@ -119,22 +131,32 @@ def write_segment(file: IO[bytes], frame: Frame, pieces: Iterable[Piece], rows: 
 
     The file is durable when this returns. Raises OSError, and what taking the pieces' codes raises.
     """
-    writer = ArraysWriter(file)
-    writer.reserve("bits", np.uint64, (frame.words, rows))
-    writer.reserve("scale", np.float16, (rows,))
-    writer.reserve("offset", np.float16, (rows,))
+    bits = np.empty((frame.words, rows), np.uint64)
+    scale, offset, cell = np.empty(rows, np.float16), np.empty(rows, np.float16), np.empty(rows, np.uint8)
     kept = _Kept()
     for piece in pieces:
         at = kept.rows
         for coded in piece.codes:
             check()
-            writer.fill("bits", at, coded.bits)
-            writer.fill("scale", at, coded.scale)
-            writer.fill("offset", at, coded.offset)
-            at += len(coded.scale)
+            some = slice(at, at + len(coded.scale))
+            if some.stop <= rows:
+                bits[:, some], scale[some], offset[some], cell[some] = coded
+            at = some.stop
         kept.add(piece)
     if kept.rows != rows:
         raise ValueError(f"the parts have {kept.rows} rows and not {rows}")
+    order = np.argsort(cell, kind="stable")
+    writer = ArraysWriter(file)
+    writer.reserve("bits", np.uint64, (frame.words, rows))
+    for first in range(0, rows, _ROWS_AT_ONCE):
+        check()
+        writer.fill("bits", first, bits[:, order[first : first + _ROWS_AT_ONCE]])
+    for name, values in (("scale", scale), ("offset", offset)):
+        writer.reserve(name, np.float16, (rows,))
+        writer.fill(name, 0, values[order])
+    writer.add("order", order.astype(np.int32))
+    writer.add("cell_starts", np.searchsorted(cell[order], np.arange(max(len(frame.cells), 1) + 1)).astype(np.int64))
+    writer.add("cells", frame.cells.astype(np.float32))
     writer.add("centre", frame.centre.astype(np.float32))
     for name, values in kept.arrays().items():
         writer.add(name, values)

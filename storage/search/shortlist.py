@@ -6,9 +6,10 @@ thousands of rows at once (`benchmarks/code_scan.py` measures it).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +28,15 @@ _BLOCKS_A_THREAD = 16
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """Codes `(words, rows)`, numbered from `first` on. `wanted` are the rows to search, None for all."""
+    """Codes `(words, rows)`, numbered from `first` on. `wanted` are the rows to search, None for all.
+
+    The rows of each cell begin at `cells`, one more than cells; None if they lie in no order.
+    """
 
     bits: Words
     first: int
     wanted: Mask | None = None
+    cells: Rows | None = None
 
 
 class Shortlist:
@@ -67,12 +72,15 @@ class Shortlist:
         return np.sort(rows[near])
 
 
-def shortlists(codes: list[Codes], questions: Words, length: int, check: Callable[[], None]) -> list[Rows]:
+def shortlists(
+    codes: list[Codes], questions: Words, length: int, check: Callable[[], None], near: Mask | None = None
+) -> list[Rows]:
     """Return, for each of the questions `(questions, words)`, the rows whose codes are nearest to it.
 
-    `check` is called often, and raises to stop.
+    Of `near` `(questions, cells)` only the cells that are chosen are searched, all if it is None. `check` is called
+    often, and raises to stop.
     """
-    jobs = [(some, at) for some in codes for at in range(0, some.bits.shape[1], _BLOCK)]
+    jobs = [job for some in codes for job in _jobs(some, len(questions), near)]
     threads = min(_THREADS, len(jobs) // _BLOCKS_A_THREAD)
     if threads <= 1:
         return [found.rows() for found in _scanned(jobs, questions, length, check)]
@@ -84,21 +92,41 @@ def shortlists(codes: list[Codes], questions: Words, length: int, check: Callabl
     return [found.rows() for found in results[0]]
 
 
-def _scanned(
-    jobs: list[tuple[Codes, int]], questions: Words, length: int, check: Callable[[], None]
-) -> list[Shortlist]:
+class _Job(NamedTuple):
+    """Rows of some codes, from `start` to before `end`, that are compared with the questions of these numbers."""
+
+    codes: Codes
+    start: int
+    end: int
+    asked: list[int]
+
+
+def _jobs(codes: Codes, questions: int, near: Mask | None) -> Iterator[_Job]:
+    if near is None or codes.cells is None:
+        ranges = [(0, codes.bits.shape[1], list(range(questions)))]
+    else:
+        ends = zip(codes.cells[:-1].tolist(), codes.cells[1:].tolist(), strict=True)
+        ranges = [(*some, np.flatnonzero(near[:, cell]).tolist()) for cell, some in enumerate(ends)]
+    for start, end, asked in ranges:
+        if asked:
+            for at in range(start, end, _BLOCK):
+                yield _Job(codes, at, min(at + _BLOCK, end), asked)
+
+
+def _scanned(jobs: list[_Job], questions: Words, length: int, check: Callable[[], None]) -> list[Shortlist]:
     lists = [Shortlist(length, 64 * questions.shape[1]) for _ in questions]
     differing = np.empty(_BLOCK, np.uint64)
     count, total = np.empty(_BLOCK, np.uint8), np.empty(_BLOCK, np.uint16)
-    for codes, at in jobs:
+    for codes, at, end, asked in jobs:
         check()
-        bits = codes.bits[:, at : at + _BLOCK]
-        picked = None if codes.wanted is None else np.flatnonzero(codes.wanted[at : at + _BLOCK])
+        bits = codes.bits[:, at:end]
+        picked = None if codes.wanted is None else np.flatnonzero(codes.wanted[at:end])
         if picked is not None and len(picked) < bits.shape[1]:
             bits = bits[:, picked]
         n = bits.shape[1]
-        for question, found in zip(questions, lists, strict=True):
-            distances = _distances(bits, question, differing[:n], count[:n], total[:n])
+        for number in asked:
+            found = lists[number]
+            distances = _distances(bits, questions[number], differing[:n], count[:n], total[:n])
             near = np.flatnonzero(distances <= found.most)
             if len(near):
                 rows = near if picked is None else picked[near]

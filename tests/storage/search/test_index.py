@@ -16,7 +16,7 @@ from polyseme.storage.maintenance.vacuum import vacuum
 from polyseme.storage.search import index as module
 from polyseme.storage.search.candidate_vectors import CandidateVectors
 from polyseme.storage.search.index import IndexFiles, Progress
-from polyseme.storage.search.pieces import PartError, centre_of, rows_of
+from polyseme.storage.search.pieces import PartError, frame_of, rows_of
 from polyseme.storage.search.segment import Segment
 from tests import lakes
 from tests.storage.search.indexes import SPEC, assert_is_of_the_parts, commit, of_rows, opened
@@ -115,7 +115,7 @@ def test_codes_are_around_the_middle_of_the_largest_part(catalog: Catalog) -> No
     sizes = {}
     for part in snapshot.parts[snapshot.default.encoding_id, "sentences"]:
         with catalog.lake.files.fetched(part) as file:
-            sizes[rows_of(file)] = centre_of(file, SPEC.width)
+            sizes[rows_of(file)] = frame_of(file, SPEC.width).centre
     assert np.array_equal(opened(catalog).segments[0].frame.centre, sizes[300])
 
 
@@ -184,4 +184,4 @@ def test_vectors_of_a_smaller_tier_are_indexed_as_they_are_read(catalog: Catalog
     (segment,) = opened(catalog).segments
     vectors = CandidateVectors(catalog.lake).read(of_rows(segment, np.arange(3)), lambda: None).astype(np.float32)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    assert np.array_equal(segment.bits, segment.frame.encode(unit).bits)
+    assert np.array_equal(segment.bits, segment.frame.encode(unit).bits[:, segment.order])

@@ -88,9 +88,9 @@ def test_the_codes_of_the_centre_say_its_cosine() -> None:
 def test_rows_whose_numbers_were_damaged_may_be_near() -> None:
     vectors = drawn(100, 64)
     frame = Frame(vectors.mean(0))
-    bits, scale, offset = frame.encode(vectors)
+    bits, scale, offset, cell = frame.encode(vectors)
     scale[3], offset[7] = np.nan, np.nan
-    found = estimates(frame.question(vectors[0]), Coded(bits, scale, offset), frame)
+    found = estimates(frame.question(vectors[0]), Coded(bits, scale, offset, cell), frame)
     most = found.cosine + found.deviation
     assert not np.isnan(most).any()
     assert most[3] >= 1

@@ -53,3 +53,13 @@ def test_a_search_can_be_stopped() -> None:
 
     with pytest.raises(StoppedError):
         shortlists([Codes(codes(1, 10), 0)], codes(1, 1).T, 1, stop)
+
+
+def test_only_the_cells_that_are_chosen_are_searched_for_each_question() -> None:
+    bits, questions = codes(2, 1000), codes(2, 3, seed=9).T
+    cells = np.array([0, 300, 300, 700, 1000])
+    near = np.array([[True, False, False, True], [False, True, True, False], [False, False, False, False]])
+    found = shortlists([Codes(bits, 5000, cells=cells)], questions, 20, lambda: None, near)
+    of = np.repeat(np.arange(4), np.diff(cells))
+    for question, chosen, mine in zip(questions, near, found, strict=True):
+        assert (mine - 5000).tolist() == by_sorting(bits, question, chosen[of], 20)

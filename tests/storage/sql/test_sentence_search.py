@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.maintenance.compaction import compact
 from polyseme.storage.schemas import embedding_type
 from polyseme.storage.search import candidates, index
+from polyseme.storage.search.one_bit import Words
+from polyseme.storage.search.shortlist import Codes, Mask, Rows
 from polyseme.storage.search.unit_vectors import Floats
 from polyseme.storage.sql import indexed_rows
 from polyseme.storage.sql.confinement import ConfinedThread
@@ -25,6 +28,7 @@ from polyseme.storage.sql.sentence_search import SentenceSearch, shared_search
 from tests import lakes
 
 SPEC = lakes.make_spec(width=64)
+Check = Callable[[], None]
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +77,46 @@ def test_replaced_and_deleted_documents_are_not_found(catalog: Catalog) -> None:
     assert_as_exact(catalog, asked(), 100)
     found = {n.doc_id for n in search(catalog).nearest(asked(1), 100)[0]}
     assert found == {"a", "b", "d"}
+
+
+def test_of_many_rows_the_cells_nearest_to_a_question_are_searched(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have nearly all neighbours, of whatever number; of some documents, all cells are searched."""
+    middles = np.random.default_rng(8).standard_normal((40, SPEC.width))
+
+    def clustered(count: int, width: int) -> pa.Array:
+        random = np.random.default_rng(count)
+        numbers = middles[random.integers(0, 40, count)] + 0.5 * random.standard_normal((count, width))
+        flat = pa.array(numbers.astype(np.float16).reshape(-1))
+        return pa.FixedSizeListArray.from_arrays(flat, type=embedding_type(width))
+
+    monkeypatch.setattr(lakes, "vectors", clustered)
+    for name, count in (("a", 500), ("b", 700), ("c", 900)):
+        commit(catalog, name, f"{name}2", sentences=count)
+    catalog.delete_documents(SPEC.encoding_id, ["b2"], version=99)
+    settings = {"_WORTH_CELLS": 1, "_WORTH_DIVIDING": 0, "_LEAST_LISTED": 300, "_OF_ROOT": 1, "_AT_WIDTH": SPEC.width}
+    for setting, value in settings.items():
+        monkeypatch.setattr(candidates, setting, value)
+    compared: list[float] = []
+    scan = candidates.shortlists
+
+    def counted(codes: list[Codes], questions: Words, length: int, check: Check, near: Mask | None) -> list[Rows]:
+        if near is not None:
+            rows = sum(np.diff(some.cells) for some in codes if some.cells is not None)
+            compared.extend((near @ rows) / rows.sum())
+        return scan(codes, questions, length, check, near)
+
+    monkeypatch.setattr(candidates, "shortlists", counted)
+    vectors, found = (middles[:6] + 0.5 * asked(6, seed=2)).astype(np.float32), search(catalog)
+    by_index, exact = (found.nearest(vectors, 10, exact=exact) for exact in (False, True))
+    right = [len(set(mine) & set(theirs)) / 10 for mine, theirs in zip(by_index, exact, strict=True)]
+    assert np.mean(right) > 0.9
+    assert len(compared) == 6
+    assert 0.2 < np.mean(compared) < 0.6
+    assert {n.doc_id for one in by_index for n in one} <= {"a", "a2", "b", "c", "c2"}
+    assert_as_exact(catalog, vectors, 10, ["a", "c2"])
+    assert len(compared) == 6
 
 
 @pytest.mark.parametrize("docs", [["b", "gone"], [], ["a", "c"]])

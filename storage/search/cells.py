@@ -1,0 +1,42 @@
+"""Cells: vectors that lie in about one direction from the centre of all, by k-means, so that a search looks at few.
+
+The neighbours of a question are in the cells nearest to it, nearly always: of real sentences a fifth of the rows has
+.999 of the ten nearest (`benchmarks/search_scale.py`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from polyseme.storage.search.unit_vectors import Floats, unit_rows
+
+CELLS = 256
+_ROUNDS = 6
+_SEED = 2024
+
+CellNumbers = npt.NDArray[np.uint8]
+
+
+def fitted_cells(vectors: Floats) -> Floats:
+    """Return the directions `(cells, width)` of vectors `(rows, width)` less their centre: fewer cells of few rows."""
+    unit = unit_rows(vectors)
+    # RandomState, whose numbers are the same in every version of NumPy.
+    drawn = np.random.RandomState(_SEED).permutation(len(unit))[:CELLS]
+    cells = unit[np.sort(drawn)]
+    for _ in range(_ROUNDS):
+        of = nearest_cell(unit, cells)
+        sums = np.zeros_like(cells)
+        np.add.at(sums, of, unit)
+        left = ~sums.any(1)
+        sums[left] = cells[left]
+        cells = unit_rows(sums)
+    return cells
+
+
+def nearest_cell(vectors: Floats, cells: Floats) -> CellNumbers:
+    """Return the cell of each of some vectors `(rows, width)`, less the centre: 0 if there are none."""
+    if not len(cells):
+        return np.zeros(len(vectors), np.uint8)
+    found: CellNumbers = (vectors @ cells.T).argmax(1).astype(np.uint8)
+    return found
