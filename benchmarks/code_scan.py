@@ -4,7 +4,7 @@
 
 The codes are random, written once into a file of 48 bytes each (384 bits), and removed at the end. The file is read
 once before, so that it is in memory where it fits. A question is compared with all of them, as one of some documents
-is, and with those of a quarter of 256 cells, as all others are. CPU seconds are of the whole process.
+is, and with those of the cells that a question for ten neighbours looks at. CPU seconds are of the whole process.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from polyseme.storage.search import shortlist
 from polyseme.storage.search.arrays_file import ArraysFile, ArraysWriter
+from polyseme.storage.search.candidates import _OF_ROWS
 from polyseme.storage.search.cells import CELLS
 from polyseme.storage.search.shortlist import Codes, shortlists
 
@@ -47,7 +48,7 @@ def main() -> None:
         every = np.ones((1, CELLS), np.bool_)
         for threads in (1, 1, 1, 2, 2):
             shortlist._THREADS = threads
-            for label, near in (("all", every), ("a quarter", every & (np.arange(CELLS) % 4 == 0))):
+            for label, near in (("all", every), (f"{_OF_ROWS:.0%}", every & (np.arange(CELLS) < _OF_ROWS * CELLS))):
                 began, used = time.perf_counter(), time.process_time()
                 shortlists([Codes(bits, 0, cells=cells)], question, _LISTED, lambda: None, near)
                 wall, cpu = time.perf_counter() - began, time.process_time() - used

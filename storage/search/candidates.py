@@ -30,7 +30,7 @@ _SURE = 2.5
 """Deviations above its estimate that a cosine is not: 0.6 % are."""
 _WORTH_CELLS = 500_000
 """Rows from which on only the nearest cells are searched."""
-_OF_ROWS, _MORE = 0.25, 0.125
+_OF_ROWS, _MORE = 0.35, 0.1
 """The share of the rows that these have, and how much more for ten times as many neighbours as ten."""
 _WORTH_DIVIDING = 1000
 """Rows of a cell, in the mean, of a segment that is searched cell by cell."""
@@ -79,7 +79,7 @@ class LiveRows:
     def _of(self, number: int, docs: pa.Array) -> Mask:
         segment, live = self._segments[number], self._live[number]
         chosen = pc.is_in(segment.doc_id, value_set=docs.cast(segment.doc_id.type)).to_numpy(zero_copy_only=False)
-        mask: Mask = segment.of_documents(chosen)[segment.order]
+        mask: Mask = segment.at_places(segment.of_documents(chosen))
         return mask if live is None else mask & live
 
     def _nearest_cells(self, questions: list[Question], k: int) -> Mask | None:
@@ -146,7 +146,7 @@ def _live(segment: Segment, used: frozenset[str], hidden: Hidden) -> Mask | None
         mask = shown if mask is None else mask & shown
     if segment.searched is not None:
         mask = segment.searched if mask is None else mask & segment.searched
-    return None if mask is None else mask[segment.order]
+    return None if mask is None else segment.at_places(mask)
 
 
 def _in_cells(segment: Segment, live: Mask | None) -> Integers:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -86,6 +87,19 @@ class Segment:
         lengths = np.diff(self.run_first, append=self.rows)
         return np.repeat(chosen[self.run_document], lengths)
 
+    @cached_property
+    def place(self) -> npt.NDArray[np.int32]:
+        """The place of each row."""
+        found = np.empty(self.rows, np.int32)
+        found[self.order] = np.arange(self.rows, dtype=np.int32)
+        return found
+
+    def at_places(self, rows: Mask) -> Mask:
+        """Return at which places the rows of a mask are."""
+        found = np.zeros(self.rows, np.bool_)
+        found[self.place[rows]] = True
+        return found
+
     def piece(self, number: int) -> Piece:
         """Return what is kept of one of the parts."""
         first, end = int(self.starts[number]), int(self.starts[number + 1])
@@ -97,8 +111,7 @@ class Segment:
         )  # fmt: skip
         here = slice(*np.searchsorted(self.range_first, [first, end]))
         ranges = Ranges(self.range_first[here] - first, self.range_at[here])
-        places = np.flatnonzero((self.order >= first) & (self.order < end))
-        codes = [self.coded(places[np.argsort(self.order[places])])]
+        codes = [self.coded(self.place[first:end].astype(np.int64))]
         searched = None if self.searched is None else self.searched[first:end]
         return Piece(self.parts[number], end - first, runs, ranges, codes, searched)
 

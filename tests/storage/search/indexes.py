@@ -64,6 +64,6 @@ def assert_rows(lake: Lake, segment: Segment, number: int, rows: np.ndarray) -> 
     vectors = stored["embedding"].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
     assert np.array_equal(CandidateVectors(lake).read(of_rows(segment, rows), lambda: None), vectors)
     unit = vectors.astype(np.float32) / np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
-    places, coded = np.argsort(segment.order)[rows], segment.frame.encode(unit)
+    places, coded = segment.place[rows], segment.frame.encode(unit)
     assert np.array_equal(segment.coded(places).bits, coded.bits)
     assert np.array_equal(segment.coded(places).cell, coded.cell)
