@@ -7,8 +7,8 @@ counts once, and one without a letter or a digit not at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.errors import PolysemeError, UsageError
 from polyseme.storage.lake import Lake
-from polyseme.storage.search.one_bit import Coded, Frame, Halves, Words
+from polyseme.storage.search.one_bit import Coded, Frame
 from polyseme.storage.search.pairs import Alike, pairs
 from polyseme.storage.search.pieces import Integers
 from polyseme.storage.search.unit_vectors import Floats
@@ -29,6 +29,8 @@ LEAST = 0.8
 """The least cosine that can be asked for: below, most pairs of a corpus would have to be compared."""
 MOST_PAIRS = 10_000_000
 _PAIRS_AT_ONCE = 1 << 14
+_KEYS = pa.schema([("doc_id", pa.string()), ("sentence_index", pa.int32()), ("text", pa.int64())])
+"""Of sentences, with a hash of their text."""
 _ROUNDED = 1e-6
 """How far a cosine in float32 may be below what it is."""
 
@@ -76,90 +78,77 @@ def similar_sentences(
     Raises PolysemeError for more pairs than fit into memory, and LakeError for a part that cannot be read.
     """
     try:
-        coded = _Coded(question)
+        read = _Read(question)
         for block in sentence_blocks(snapshot, lake, encoding, texts=True):
             report("reading sentences", 0.0)
-            coded.add(block)
-        one, other = _candidates(coded, question, report)
+            read.add(block)
+        if read.frame is None:
+            return SimilarPairs.none()
+        keys, coded = read.first_of_each_text()
+        one, other = _candidates(read.frame, coded, question, report)
         needed, places = np.unique(np.concatenate([one, other]), return_inverse=True)
-        unit = np.zeros((len(needed), encoding.spec.width), np.float32)
-        found = coded.keys.take(needed)
+        keys, unit = keys.take(pa.array(needed)), np.zeros((len(needed), encoding.spec.width), np.float32)
+        row_of = {key: row for row, key in enumerate(zip(*keys.to_pydict().values(), strict=True))}
+        named = pc.unique(keys["doc_id"])
         for block in sentence_blocks(snapshot, lake, encoding) if len(needed) else ():
             report("comparing sentences", 1.0)
-            found.fill(unit, block)
+            _fill(unit, row_of, block, block.rows_of(named))
     except MemoryError as error:
         raise PolysemeError(
             "The sentences that may be similar did not fit into memory. Ask for those that are more similar (at_least "
             ":= 0.98), or for those of some documents."
         ) from error
-    return _ranked(found, unit, places[: len(one)], places[len(one) :], question.at_least)
+    return _ranked(keys, unit, places[: len(one)], places[len(one) :], question.at_least)
 
 
-@dataclass(slots=True)
-class _Keys:
-    """The sentences that are compared, by document and place."""
-
-    doc_id: list[str] = field(default_factory=list)
-    sentence_index: list[int] = field(default_factory=list)
-
-    def take(self, rows: Integers) -> _Keys:
-        chosen = rows.tolist()
-        return _Keys([self.doc_id[row] for row in chosen], [self.sentence_index[row] for row in chosen])
-
-    def fill(self, unit: Floats, block: SentenceBlock) -> None:
-        """Put the vectors of a block into the rows of these sentences."""
-        place = {key: row for row, key in enumerate(zip(self.doc_id, self.sentence_index, strict=True))}
-        here = block.rows_of(pa.array(sorted(set(self.doc_id)), pa.string()))
-        names = block.doc_id.take(pa.array(here)).to_pylist()
-        for row, key in zip(here.tolist(), zip(names, block.sentence_index[here].tolist(), strict=True), strict=True):
-            if key in place:
-                unit[place[key]] = block.unit[row]
-
-
-class _Coded:
-    """The codes of the sentences that are compared: of some documents, and of each text the first."""
+class _Read:
+    """Sentences that may be compared, as they are read: of some documents, with a direction, a letter or a digit."""
 
     def __init__(self, question: Likeness) -> None:
         self._docs = None if question.docs is None else pa.array(sorted(set(question.docs)), pa.string())
-        self._texts = set[int]()
-        self._coded: list[Coded] = []
+        self._keys, self._coded = [_KEYS.empty_table()], list[Coded]()
         self.frame: Frame | None = None
-        self.keys = _Keys()
 
     def add(self, block: SentenceBlock) -> None:
         assert block.text is not None
         rows = np.flatnonzero(block.unit.any(1))
         if self._docs is not None:
             rows = np.intersect1d(rows, block.rows_of(self._docs))
-        new: list[int] = []
-        for row, text in zip(rows.tolist(), block.text.take(pa.array(rows)).to_pylist(), strict=True):
-            key = hash(" ".join(text.split()))
-            if key not in self._texts and any(map(str.isalnum, text)):  # rules and marks are all alike
-                self._texts.add(key)
-                new.append(row)
-        if not new:
+        texts = block.text.take(pa.array(rows)).to_pylist()
+        readable = np.array([any(map(str.isalnum, text)) for text in texts], np.bool_)
+        if not readable.any():
             return
+        rows = rows[readable]
         if self.frame is None:
             self.frame = Frame(block.unit.mean(0, dtype=np.float32))
-        self._coded.append(self.frame.encode(block.unit[new]))
-        self.keys.doc_id += block.doc_id.take(pa.array(new)).to_pylist()
-        self.keys.sentence_index += block.sentence_index[new].tolist()
+        self._coded.append(self.frame.encode(block.unit[rows]))
+        said = [hash(" ".join(text.split())) for text, kept in zip(texts, readable, strict=True) if kept]
+        doc_id = block.doc_id.take(pa.array(rows)).cast(pa.string())
+        self._keys.append(pa.table([doc_id, pa.array(block.sentence_index[rows]), pa.array(said)], schema=_KEYS))
 
-    @property
-    def bits(self) -> Words:
-        return np.concatenate([some.bits for some in self._coded], axis=1)
+    def first_of_each_text(self) -> tuple[pa.Table, Coded]:
+        """Return `doc_id` and `sentence_index` of the first sentence with each text, in order, and their codes."""
+        keys = pa.concat_tables(self._keys)
+        order = pc.sort_indices(keys, [("doc_id", "ascending"), ("sentence_index", "ascending")]).to_numpy()
+        _, first = np.unique(keys["text"].to_numpy()[order], return_index=True)
+        rows = order[np.sort(first)].astype(np.int64)
+        bits, scale, offset, cell = zip(*self._coded, strict=True)
+        coded = Coded(np.concatenate(bits, axis=1), *map(np.concatenate, (scale, offset, cell)))
+        taken = Coded(coded.bits[:, rows], coded.scale[rows], coded.offset[rows], coded.cell[rows])
+        return keys.take(pa.array(rows)).drop_columns("text"), taken
 
-    @property
-    def offset(self) -> Halves:
-        return np.concatenate([some.offset for some in self._coded])
+
+def _fill(unit: Floats, row_of: Mapping[tuple[str, int], int], block: SentenceBlock, rows: Integers) -> None:
+    """Put the vectors of some rows of a block where `row_of` has their sentences."""
+    names = block.doc_id.take(pa.array(rows)).to_pylist()
+    for row, *key in zip(rows.tolist(), names, block.sentence_index[rows].tolist(), strict=True):
+        if (place := row_of.get((key[0], key[1]))) is not None:
+            unit[place] = block.unit[row]
 
 
-def _candidates(coded: _Coded, question: Likeness, report: Report) -> tuple[Integers, Integers]:
-    nothing = np.zeros(0, np.int64)
-    if coded.frame is None:
-        return nothing, nothing
-    alike = Alike.of(coded.frame, coded.offset, question.at_least)
-    found, count = [(nothing, nothing)], 0
+def _candidates(frame: Frame, coded: Coded, question: Likeness, report: Report) -> tuple[Integers, Integers]:
+    alike = Alike.of(frame, coded.offset, question.at_least)
+    found, count = [(np.zeros(0, np.int64),) * 2], 0
     for some in pairs(coded.bits, alike, lambda share: report("looking for similar sentences", share)):
         found.append(some)
         count += len(some[0])
@@ -172,23 +161,15 @@ def _candidates(coded: _Coded, question: Likeness, report: Report) -> tuple[Inte
     return np.concatenate(one), np.concatenate(other)
 
 
-def _ranked(keys: _Keys, unit: Floats, one: Integers, other: Integers, at_least: float) -> SimilarPairs:
+def _ranked(keys: pa.Table, unit: Floats, one: Integers, other: Integers, at_least: float) -> SimilarPairs:
+    """Return the pairs that are similar enough; `keys` are in their order."""
     cosine = np.zeros(len(one), np.float32)
     for at in range(0, len(one), _PAIRS_AT_ONCE):
         some = slice(at, at + _PAIRS_AT_ONCE)
         cosine[some] = np.einsum("ij,ij->i", unit[one[some]], unit[other[some]])
-    doc_id = pa.array(keys.doc_id, pa.string())
-    index = np.array(keys.sentence_index, np.int32)
-    place = np.empty(len(doc_id), np.int64)
-    place[_order(doc_id, index)] = np.arange(len(doc_id))
     kept = np.flatnonzero(cosine >= at_least - _ROUNDED)
-    swapped = place[one[kept]] > place[other[kept]]
-    first, second = np.where(swapped, other[kept], one[kept]), np.where(swapped, one[kept], other[kept])
-    ranked = np.lexsort((place[second], place[first], -cosine[kept]))
+    first, second = np.minimum(one, other)[kept], np.maximum(one, other)[kept]
+    ranked = np.lexsort((second, first, -cosine[kept]))
+    doc_id = keys["doc_id"].combine_chunks()
+    index = keys["sentence_index"].to_numpy()
     return SimilarPairs(doc_id, index, first[ranked], second[ranked], np.minimum(cosine[kept][ranked], 1))
-
-
-def _order(doc_id: pa.StringArray, index: npt.NDArray[np.int32]) -> Integers:
-    keys = pa.table({"doc_id": doc_id, "sentence_index": index})
-    order: Integers = pc.sort_indices(keys, [("doc_id", "ascending"), ("sentence_index", "ascending")]).to_numpy()
-    return order.astype(np.int64)

@@ -84,6 +84,15 @@ def test_a_text_is_in_no_pair_with_itself_and_marks_are_in_none(catalog: Catalog
 
 
 @pytest.mark.usefixtures("clusters")
+def test_of_sentences_with_the_same_text_the_first_stands_for_all(catalog: Catalog, lake: Lake) -> None:
+    for name in "zam":  # not in the order in which they were written
+        commit(catalog, {name: ["The same."], f"{name}2": [f"Other {n} of {name}." for n in range(6)]})
+    found = ask(lake, PAIRS.format(0.8))
+    said = {(row[at], row[at + 1]) for row in found for at in (0, 2) if row[at] in ("z", "a", "m")}
+    assert said == {("a", 0)}
+
+
+@pytest.mark.usefixtures("clusters")
 def test_only_documents_that_are_asked_for_are_compared(catalog: Catalog, lake: Lake) -> None:
     commit(catalog, {f"d{n}": [f"Sentence {n}."] for n in range(12)})
     every = set(ask(lake, PAIRS.format(0.95)))
