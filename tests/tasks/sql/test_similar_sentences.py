@@ -127,3 +127,15 @@ def test_more_pairs_than_fit_into_memory_are_refused(
     with connect(lake, functions=functions) as con, pytest.raises(duckdb.Error, match=r"More than 3 pairs"):
         con.execute(PAIRS.format(0.9)).fetchall()
     assert isinstance(functions.failure, PolysemeError)
+
+
+@pytest.mark.usefixtures("clusters")
+def test_a_query_finds_the_pairs_as_it_runs_and_not_while_it_is_planned(catalog: Catalog, lake: Lake) -> None:
+    """What is found while planning is a constant, of which DuckDB keeps 700 bytes a pair."""
+    commit(catalog, {f"d{n}": [f"Sentence {n}."] for n in range(9)})
+    functions = ModelFunctions()
+    with connect(lake, functions=functions) as con:
+        con.execute("EXPLAIN FROM similar_sentences()")
+        assert functions.doing is None
+        con.execute("FROM similar_sentences()")
+        assert functions.doing is not None
