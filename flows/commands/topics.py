@@ -74,7 +74,7 @@ def topics(
     anew
         With --fit: do not start from the topics of the version before.
     seed
-        With --fit: of the random numbers that the search starts from; the same gives the same topics.
+        With --fit: of the random numbers that the search starts from, from 0; the same gives the same topics.
     at_version
         Show this version of the topics, from 1. By default the newest.
     encoding

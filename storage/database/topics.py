@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from polyseme.storage import checks
 from polyseme.storage.database import meta
 from polyseme.storage.database.encodings import Encoding
-from polyseme.storage.errors import PolysemeError
+from polyseme.storage.errors import LakeError, PolysemeError
 from polyseme.storage.fitted_topics import MOST_TOPICS, TopicFit
 
 _LONGEST_FIT = 64 << 20
@@ -41,7 +41,12 @@ def add(connection: Connection, encoding_id: str, fit: TopicFit) -> None:
             f"Version {known} of the topics was fitted by another command meanwhile. Nothing was changed; fit again to "
             "get one after it."
         )
-    meta.record_topic_fit(connection, encoding_id, fit.version, json.dumps(fit.to_record(), ensure_ascii=False))
+    text = json.dumps(fit.to_record(), ensure_ascii=False)
+    try:
+        _checked(meta.origin(connection), text, width=len(fit.centre))
+    except LakeError as error:  # or no command could open the lake again
+        raise PolysemeError(f"These topics cannot be stored, and nothing was changed. {error}") from error
+    meta.record_topic_fit(connection, encoding_id, fit.version, text)
 
 
 def _checked(origin: checks.Origin, text: object, *, width: int) -> TopicFit:

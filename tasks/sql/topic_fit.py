@@ -23,15 +23,17 @@ from polyseme.storage.sql.kept_documents import document_vectors
 from polyseme.storage.sql.literals import quote_name
 from polyseme.storage.sql.views import explained
 from polyseme.storage.word_keys import word_key
+from polyseme.storage.wording import many
 from polyseme.tasks.analysis.topics import Clusters, find_topics, matched
-from polyseme.tasks.arrays import Ints
+from polyseme.tasks.arrays import Ints, unit
 from polyseme.tasks.text.function_words import languages_of_words
 
 _WORDS = 10
 _FAR = 0.05
 """The share of the documents of a fit that are far from every topic: no number tells which subjects are new."""
 _ROUNDING = 1e-6
-"""By what similarities in SQL may differ from those here."""
+"""By what a product of vectors in SQL may differ from that here; similarities by more, the nearer to the centre."""
+MOST_SEED = 2**32 - 1
 _MOST_OUTSIDE = 0.25
 """A word that more of the documents outside of a topic have does not tell the topic."""
 _LEAST_INSIDE = 0.05
@@ -76,7 +78,7 @@ def fit_topics(
         report("reading the vectors of documents", 0.0)
         found, vectors = document_vectors(snapshot, lake, encoding)
         ids = found.to_pylist()
-        _check(number, len(ids), encoding)
+        _check(number, seed, len(ids), encoding)
         report("finding topics", 0.3)
         old = _before(con, encoding, ids) if before else None
         ranked = None if old is None or anew else np.unique(old, return_inverse=True)[1] - int((old < 0).any())
@@ -84,10 +86,12 @@ def fit_topics(
         topics = _ids(clusters, old, max((t.topic for fit in before for t in fit.topics), default=0))
         report("counting words", 0.8)
         words = _words(con, encoding, ids, topics[clusters.labels])
-    return _fit(clusters, topics, words, version=len(before) + 1, catalog_version=snapshot.catalog_version, seed=seed)
+    apart = float(np.median(np.linalg.norm(unit(vectors[:: 1 + len(ids) // 20_000]) - clusters.centre, axis=1)))
+    made = {"version": len(before) + 1, "catalog_version": snapshot.catalog_version, "seed": seed}
+    return _fit(clusters, topics, words, apart, **made)
 
 
-def _check(number: int | None, documents: int, encoding: Encoding) -> None:
+def _check(number: int | None, seed: int, documents: int, encoding: Encoding) -> None:
     if not documents:
         raise PolysemeError(
             f"The encoding {encoding.name} has no document with a sentence, so there are no topics. Embed some: "
@@ -95,9 +99,11 @@ def _check(number: int | None, documents: int, encoding: Encoding) -> None:
         )
     if number is not None and not 1 <= number <= min(documents, MOST_TOPICS):
         raise UsageError(
-            f"The number of topics is from 1 to {min(documents, MOST_TOPICS):,}, as there are {documents:,} documents; "
+            f"The number of topics is from 1 to {min(documents, MOST_TOPICS):,}, for {many(documents, 'documents')}; "
             f"got {number:,}."
         )
+    if not 0 <= seed <= MOST_SEED:
+        raise UsageError(f"The seed of the random numbers is from 0 to {MOST_SEED}, got {seed}.")
 
 
 def _before(con: duckdb.DuckDBPyConnection, encoding: Encoding, ids: list[str]) -> Ints:
@@ -137,8 +143,10 @@ def _words(con: duckdb.DuckDBPyConnection, encoding: Encoding, ids: list[str], t
 
 
 def _fit(
-    clusters: Clusters, topics: Ints, words: dict[int, list[str]], *, version: int, catalog_version: int, seed: int
-) -> TopicFit:
+    clusters: Clusters, topics: Ints, words: dict[int, list[str]], apart: float, *, version: int, catalog_version: int,
+    seed: int,
+) -> TopicFit:  # fmt: skip
+    """Return the version; `apart` is how far documents are from the centre, their median."""
     sizes = np.bincount(clusters.labels, minlength=len(topics)).tolist()
     halves = clusters.directions.astype(np.float16)
     made = [
@@ -149,6 +157,7 @@ def _fit(
         version=version, fitted_at=datetime.now(UTC).isoformat(timespec="seconds"), catalog_version=catalog_version,
         documents=len(clusters.labels), seed=seed,
         silhouette=None if np.isnan(clusters.silhouette) else round(clusters.silhouette, 4),
-        far_below=float(np.quantile(clusters.similarity, _FAR)) - _ROUNDING, centre=clusters.centre.astype(np.float16),
+        far_below=max(float(np.quantile(clusters.similarity, _FAR)) - _ROUNDING / max(apart, _ROUNDING) ** 2, -2.0),
+        centre=clusters.centre.astype(np.float16),
         topics=tuple(sorted(made, key=lambda topic: topic.topic)),
     )  # fmt: skip

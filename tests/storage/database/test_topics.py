@@ -51,6 +51,13 @@ def test_a_fit_is_read_as_it_was_stored(filled: Catalog) -> None:
     assert filled.snapshot().catalog_version == version + 2
 
 
+@pytest.mark.parametrize("change", [{"seed": 10**23}, {"far_below": float("nan")}, {"topics": ()}])
+def test_a_fit_that_could_not_be_read_again_is_not_stored(filled: Catalog, change: dict[str, Any]) -> None:
+    with pytest.raises(PolysemeError, match="cannot be stored, and nothing was changed"):
+        filled.add_topics(SPEC.encoding_id, make_fit(**change))
+    assert records(filled) == []
+
+
 def test_versions_are_in_the_order_of_numbers(filled: Catalog) -> None:
     for version in range(1, 12):
         filled.add_topics(SPEC.encoding_id, make_fit(version))

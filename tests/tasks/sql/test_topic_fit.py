@@ -221,3 +221,18 @@ def test_of_two_commands_that_fit_at_once_the_second_is_told(filled: Catalog) ->
     with pytest.raises(PolysemeError, match="fitted by another command meanwhile"):
         filled.add_topics(SPEC.encoding_id, made)
     assert len(filled.snapshot().topics[SPEC.encoding_id]) == 1
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 10**23])
+def test_a_seed_that_cannot_be_is_refused(filled: Catalog, seed: int) -> None:
+    with pytest.raises(UsageError, match="seed of the random numbers is from 0 to 4294967295"):
+        fit(filled, seed=seed)
+    assert not filled.snapshot().topics
+
+
+def test_documents_that_are_equal_are_one_topic_that_they_are_near_to_and_it_keeps_its_id(catalog: Catalog) -> None:
+    """Where they lie about their centre is rounding alone, which must not make them far from their topic."""
+    for count in (1, 2, 9):
+        commit(catalog, {f"d{n}": ["river flood", "music song"] for n in range(count)})
+        fit(catalog)
+        assert ask(catalog.lake, "SELECT topic, documents, far_documents FROM topics") == [(1, count, 0)]
