@@ -95,10 +95,18 @@ def similar_sentences(
             _fill(unit, row_of, block, block.rows_of(named))
     except MemoryError as error:
         raise PolysemeError(
-            "The sentences that may be similar did not fit into memory. Ask for those that are more similar (at_least "
-            ":= 0.98), or for those of some documents."
+            f"The sentences that may be similar did not fit into memory. {_narrower(question)}"
         ) from error
     return _ranked(keys, unit, places[: len(one)], places[len(one) :], question.at_least)
+
+
+def _narrower(question: Likeness) -> str:
+    """Return what to ask for instead, as SQL and as the command have it."""
+    some = "some documents (docs := ['…'], --where CONDITION)"
+    higher = min(round((1 + question.at_least) / 2, 4), 1)
+    if higher <= question.at_least:
+        return f"Ask for those of {some}."
+    return f"Ask for those that are more similar (at_least := {higher:g}, --at-least {higher:g}), or of {some}."
 
 
 class _Read:
@@ -154,8 +162,8 @@ def _candidates(frame: Frame, coded: Coded, question: Likeness, report: Report) 
         count += len(some[0])
         if count > MOST_PAIRS:
             raise PolysemeError(
-                f"More than {MOST_PAIRS:,} pairs of sentences may be similar. Ask for those that are more similar "
-                "(at_least := 0.98), or for those of some documents (docs := ['…'])."
+                f"More than {MOST_PAIRS:,} pairs of sentences may have a similarity of {question.at_least:g}. "
+                f"{_narrower(question)}"
             )
     one, other = zip(*found, strict=True)
     return np.concatenate(one), np.concatenate(other)

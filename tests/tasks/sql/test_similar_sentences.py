@@ -127,6 +127,7 @@ def test_more_pairs_than_fit_into_memory_are_refused(
     with connect(lake, functions=functions) as con, pytest.raises(duckdb.Error, match=r"More than 3 pairs"):
         con.execute(PAIRS.format(0.9)).fetchall()
     assert isinstance(functions.failure, PolysemeError)
+    assert "--at-least 0.95), or of some documents (docs := ['…'], --where CONDITION)" in str(functions.failure)
 
 
 @pytest.mark.usefixtures("clusters")
