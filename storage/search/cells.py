@@ -1,7 +1,6 @@
 """Cells: vectors that lie in about one direction from the centre of all, by k-means, so that a search looks at few.
 
-The neighbours of a question are in the cells nearest to it, nearly always: of real sentences a fifth of the rows has
-.999 of the ten nearest (`benchmarks/search_scale.py`).
+The neighbours of a question are in the cells nearest to it, nearly always (`benchmarks/search_scale.py` measures it).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ CELLS = 256
 _ROUNDS = 6
 _SEED = 2024
 _NEARER = 2
-"""Times that vectors are nearer to their cell than random ones, to be divided into cells: of real sentences it is 3."""
+"""Times that vectors must be nearer to their cell than random ones, to be divided into cells."""
 
 CellNumbers = npt.NDArray[np.uint8]
 
