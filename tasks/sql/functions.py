@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import wraps
+from typing import TypeVar
 from weakref import WeakSet
 
 import duckdb
@@ -52,6 +53,7 @@ from polyseme.tasks.sql.similar_sentences import Likeness, SimilarPairs, similar
 from polyseme.tasks.sql.topic_functions import Vectors, document_vectors_function
 from polyseme.tasks.sql.vocabulary_drift import Question, WordDrift, vocabulary_drift
 
+_T = TypeVar("_T")
 _CANDIDATES = {"mask": pa.int32(), "rank": pa.int32(), "token": pa.string(), "probability": pa.float64(),
                "text": pa.string()}  # fmt: skip
 _SURPRISALS = {"token": pa.string(), "char_start": pa.int32(), "char_end": pa.int32(), "surprisal": pa.float64()}
@@ -162,26 +164,20 @@ class ModelFunctions:
         def centroids(at_least: int, by_lemma: bool) -> WordCentroids | None:
             if encoding is None:
                 return None
-            found: list[WordCentroids] = []
-
-            def read() -> None:
-                found.append(
-                    shared_centroids(snapshot, lake, encoding, at_least=at_least, by_lemma=by_lemma, check=self._check)
+            # Unconfined, as those below: for the file of sums in the user's cache folder.
+            return self._unconfined(
+                lambda: shared_centroids(
+                    snapshot, lake, encoding, at_least=at_least, by_lemma=by_lemma, check=self._check
                 )
-
-            self._unconfined(read)  # for the file of sums in the user's cache folder
-            return found[0]
+            )
 
         def alike(question: AlikeQuestion) -> list[NearDuplicate]:
-            found: list[NearDuplicate] = []
-
-            def find() -> None:
-                if encoding is not None:
-                    opened = self._connections.add
-                    found.extend(near_duplicates(snapshot, lake, encoding, question, report=self._at, opened=opened))
-
-            self._unconfined(find)  # for the file of signatures in the user's cache folder
-            return found
+            if encoding is None:
+                return []
+            opened = self._connections.add
+            return self._unconfined(
+                lambda: near_duplicates(snapshot, lake, encoding, question, report=self._at, opened=opened)
+            )
 
         def similar(likeness: Likeness) -> SimilarPairs:
             if encoding is None:
@@ -189,14 +185,9 @@ class ModelFunctions:
             return similar_sentences(snapshot, lake, encoding, likeness, report=self._at)
 
         def documents() -> Vectors:
-            found: list[Vectors] = []
-
-            def read() -> None:
-                if encoding is not None:
-                    found.append(document_vectors(snapshot, lake, encoding, check=self._check))
-
-            self._unconfined(read)  # for the file of sums in the user's cache folder
-            return found[0] if found else (pa.array([], pa.string()), np.zeros((0, width), np.float32))
+            if encoding is None:
+                return pa.array([], pa.string()), np.zeros((0, width), np.float32)
+            return self._unconfined(lambda: document_vectors(snapshot, lake, encoding, check=self._check))
 
         parts = PlacedVectors(snapshot, lake, encoding) if encoding else None
         return [
@@ -224,8 +215,8 @@ class ModelFunctions:
         self.doing = what, share
         self._check()
 
-    def _unconfined(self, call: Callable[[], None]) -> None:
-        self._loader.submit(call).result()
+    def _unconfined(self, call: Callable[[], _T]) -> _T:
+        return self._loader.submit(call).result()
 
     def _keeping_failure(self, body: Callable[..., pa.Array]) -> Callable[..., pa.Array]:
         @wraps(body)  # DuckDB counts the parameters
