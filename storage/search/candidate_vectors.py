@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polyseme.storage.lake import Lake
@@ -44,21 +44,6 @@ class CandidateVectors:
                         vectors[mine] = PartVectors(opened, raw, segment.frame.width).rows(rows)
         return vectors
 
-    def columns(self, found: Candidates, names: list[str], check: Callable[[], None]) -> pa.Table:
-        """Return some columns of candidates, in their order, as `read` does. For few: a row group is read for each."""
-        part, _ = found.segment.places_of(found.rows)
-        rows = found.rows - found.segment.starts[part]
-        tables: list[pa.Table] = []
-        for number, row in zip(part.tolist(), rows.tolist(), strict=True):
-            check()
-            with reading_parts(), pq.ParquetFile(self._file(found.segment.parts[number])) as opened:
-                group, first = 0, 0
-                while row >= first + opened.metadata.row_group(group).num_rows:
-                    first += opened.metadata.row_group(group).num_rows
-                    group += 1
-                tables.append(opened.read_row_group(group, columns=names).slice(row - first, 1))
-        return pa.concat_tables(tables)
-
     def _file(self, part: str) -> Path:
         if part not in self._known:
             with self._lake.files.fetched(part) as file:
@@ -67,12 +52,9 @@ class CandidateVectors:
 
 
 def _plain(file: Path, places: Integers, width: int) -> Halves:
-    found: list[bytes] = []
     with file.open("rb", buffering=0) as raw:
-        for place in places.tolist():
-            raw.seek(place)
-            found.append(raw.read(2 * width))
-    data = b"".join(found)
+        read, number = os.pread, raw.fileno()
+        data = b"".join([read(number, 2 * width, place) for place in places.tolist()])
     if len(data) != 2 * width * len(places):
         raise OSError("the file ends within its vectors")
     return np.frombuffer(data, "<f2").reshape(-1, width)

@@ -82,20 +82,17 @@ class LiveRows:
         mask: Mask = segment.at_places(segment.of_documents(chosen))
         return mask if live is None else mask & live
 
-    def _nearest_cells(self, questions: list[Question], k: int) -> Mask | None:
-        """Return the cells `(questions, cells)` to search, None for all."""
+    def _nearest_cells(self, questions: list[Question], k: int) -> list[Integers] | None:
+        """Return the cells to search for each question, the nearest first; None for all."""
         rows = int(self._in_cells.sum())
         if rows < _WORTH_CELLS:
             return None
         least = (_OF_ROWS + _MORE * math.log10(max(k / 10, 1))) * rows
-        near = np.zeros((len(questions), len(self._in_cells)), np.bool_)
-        for number, question in enumerate(questions):
-            count = int(np.searchsorted(np.cumsum(self._in_cells[question.cells]), least)) + 1
-            near[number, question.cells[:count]] = True
-        return near
+        counts = [int(np.searchsorted(np.cumsum(self._in_cells[one.cells]), least)) + 1 for one in questions]
+        return [one.cells[:count] for one, count in zip(questions, counts, strict=True)]
 
     def _listed(
-        self, questions: list[Question], masks: list[Mask | None], k: int, cells: Mask | None,
+        self, questions: list[Question], masks: list[Mask | None], k: int, cells: list[Integers] | None,
         check: Callable[[], None],
     ) -> list[Integers]:  # fmt: skip
         """Return, for each question, the places of the rows to estimate, counted through all segments."""

@@ -113,9 +113,11 @@ class Estimates(NamedTuple):
 
 def estimates(question: Question, coded: Coded, frame: Frame) -> Estimates:
     """Return what codes of a frame say of the cosines of a question with their rows: 1 where they were damaged."""
-    rows = np.ascontiguousarray(coded.bits.T).view(np.uint8)
+    codes = np.ascontiguousarray(coded.bits).view(np.uint8).reshape(len(coded.bits), -1, 8)
     offset = coded.offset.astype(np.float32)
-    along = question.of_bytes[np.arange(rows.shape[1]), rows].sum(1)
+    along = np.zeros(len(offset), np.float32)
+    for number, sums in enumerate(question.of_bytes):
+        along += sums.take(codes[number // 8, :, number % 8])
     cosine = coded.scale.astype(np.float32) * along + offset + np.float32(question.constant)
     squares = 1 - 2 * offset + frame.centre @ frame.centre  # of the distance from the centre
     spread = _DEVIATION * np.linalg.norm(question.rotated) / np.sqrt(max(frame.width - 1, 1))

@@ -6,9 +6,10 @@ thousands of rows at once (`benchmarks/code_scan.py` measures it).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +21,8 @@ Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Distances = npt.NDArray[np.uint16]
 
-_BLOCK = 32_768
-"""Rows that are compared at once: a word of each and its counts stay in a core's cache."""
+_WORDS_A_BLOCK = 6 * 32_768
+"""Words of codes that are compared at once: many, so that calls cost little beside them."""
 _THREADS = 2
 _BLOCKS_A_THREAD = 16
 
@@ -73,12 +74,12 @@ class Shortlist:
 
 
 def shortlists(
-    codes: list[Codes], questions: Words, length: int, check: Callable[[], None], near: Mask | None = None
+    codes: list[Codes], questions: Words, length: int, check: Callable[[], None], near: Sequence[Rows] | None = None
 ) -> list[Rows]:
     """Return, for each of the questions `(questions, words)`, the rows whose codes are nearest to it.
 
-    Of `near` `(questions, cells)` only the cells that are chosen are searched, all if it is None. `check` is called
-    often, and raises to stop.
+    `near` are the cells to search for each of them, the nearest first, so that few rows of later ones are near enough
+    to be listed; None for all. `check` is called often, and raises to stop.
     """
     jobs = [job for some in codes for job in _jobs(some, len(questions), near)]
     threads = min(_THREADS, len(jobs) // _BLOCKS_A_THREAD)
@@ -101,22 +102,37 @@ class _Job(NamedTuple):
     asked: list[int]
 
 
-def _jobs(codes: Codes, questions: int, near: Mask | None) -> Iterator[_Job]:
+def _jobs(codes: Codes, questions: int, near: Sequence[Rows] | None) -> Iterator[_Job]:
     if near is None or codes.cells is None:
         ranges = [(0, codes.bits.shape[1], list(range(questions)))]
     else:
-        ends = zip(codes.cells[:-1].tolist(), codes.cells[1:].tolist(), strict=True)
-        ranges = [(*some, np.flatnonzero(near[:, cell]).tolist()) for cell, some in enumerate(ends)]
+        starts = codes.cells.tolist()
+        ranges = [(starts[cell], starts[cell + 1], asked) for cell, asked in _in_turn(near)]
     for start, end, asked in ranges:
-        if asked:
-            for at in range(start, end, _BLOCK):
-                yield _Job(codes, at, min(at + _BLOCK, end), asked)
+        rows = _rows_a_block(len(codes.bits))
+        for at in range(start, end, rows):
+            yield _Job(codes, at, min(at + rows, end), asked)
+
+
+def _in_turn(near: Sequence[Rows]) -> Iterable[tuple[int, list[int]]]:
+    """Return each cell with the questions that search it: the nearest of all questions first."""
+    asked: dict[int, list[int]] = {}
+    for some in zip_longest(*(cells.tolist() for cells in near)):
+        for number, cell in enumerate(some):
+            if cell is not None:
+                asked.setdefault(cell, []).append(number)
+    return asked.items()
 
 
 def _scanned(jobs: list[_Job], questions: Words, length: int, check: Callable[[], None]) -> list[Shortlist]:
     lists = [Shortlist(length, 64 * questions.shape[1]) for _ in questions]
-    differing = np.empty(_BLOCK, np.uint64)
-    count, total = np.empty(_BLOCK, np.uint8), np.empty(_BLOCK, np.uint16)
+    words = questions.shape[1]
+    rows = _rows_a_block(words)
+    differing, counts, total = (
+        np.empty((words, rows), np.uint64),
+        np.empty((words, rows), np.uint8),
+        np.empty(rows, np.uint16),
+    )
     for codes, at, end, asked in jobs:
         check()
         bits = codes.bits[:, at:end]
@@ -126,21 +142,23 @@ def _scanned(jobs: list[_Job], questions: Words, length: int, check: Callable[[]
         n = bits.shape[1]
         for number in asked:
             found = lists[number]
-            distances = _distances(bits, questions[number], differing[:n], count[:n], total[:n])
+            distances = _distances(bits, questions[number], differing[:, :n], counts[:, :n], total[:n])
             near = np.flatnonzero(distances <= found.most)
             if len(near):
-                rows = near if picked is None else picked[near]
-                found.add(rows + (codes.first + at), distances[near])
+                chosen = near if picked is None else picked[near]
+                found.add(chosen + (codes.first + at), distances[near])
     return lists
 
 
 def _distances(
-    bits: Words, question: npt.NDArray[np.uint64], differing: Words, count: npt.NDArray[np.uint8], total: Distances
+    bits: Words, question: npt.NDArray[np.uint64], differing: Words, counts: npt.NDArray[np.uint8], total: Distances
 ) -> Distances:
     """Return in how many bits rows differ from the question. The last three are where it is computed."""
-    total[:] = 0
-    for word, asked in zip(bits, question, strict=True):
-        np.bitwise_xor(word, asked, out=differing)
-        np.bitwise_count(differing, out=count)
-        np.add(total, count, out=total)
-    return total
+    np.bitwise_xor(bits, question[:, None], out=differing)
+    np.bitwise_count(differing, out=counts)
+    found: Distances = np.add.reduce(counts, axis=0, dtype=np.uint16, out=total)
+    return found
+
+
+def _rows_a_block(words: int) -> int:
+    return max(_WORDS_A_BLOCK // words, 1)

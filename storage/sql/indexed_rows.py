@@ -23,6 +23,7 @@ from polyseme.storage.search.candidate_vectors import CandidateVectors
 from polyseme.storage.search.candidates import Candidates, LiveRows
 from polyseme.storage.search.index import IndexFiles, Progress
 from polyseme.storage.search.pieces import PartError
+from polyseme.storage.search.placed_columns import Place, columns_at
 from polyseme.storage.search.unit_vectors import Floats, cosines, unit_rows
 from polyseme.storage.sql.kept_sums import hidden_rows
 from polyseme.storage.sql.views import unreadable
@@ -114,10 +115,17 @@ class IndexedRows:
             found[row] = self._compared(unit[row], mine, k, caller.check)
         return found
 
+    def places(self, hits: Hits) -> list[Place]:
+        """Return where the rows lie that were found."""
+        segment, rows, _ = hits.candidates
+        part, _ = segment.places_of(rows)
+        found = zip(part.tolist(), (rows - segment.starts[part]).tolist(), strict=True)
+        return [Place(segment.parts[number], row) for number, row in found]
+
     def columns(self, hits: Hits, names: list[str], check: Callable[[], None]) -> pa.Table:
         """Return columns of the rows that were found. Raises LakeError for a part that cannot be read."""
         try:
-            return self._vectors.columns(hits.candidates, names, check)
+            return columns_at(self._lake, self.places(hits), names, check)
         except PartError as error:
             raise unreadable(self._lake, error) from error
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 import numpy as np
@@ -18,10 +18,11 @@ import pyarrow as pa
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
+from polyseme.storage.search.placed_columns import Place
 from polyseme.storage.search.unit_vectors import Floats, cosines, unit_rows
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.literals import quote_name
-from polyseme.storage.sql.sentence_blocks import SentenceBlock, sentence_blocks
+from polyseme.storage.sql.sentence_blocks import Places, SentenceBlock, sentence_blocks
 from polyseme.storage.sql.views import explained
 
 CACHE_BYTES = 2 * 2**30
@@ -33,11 +34,14 @@ _ROUNDED = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A sentence and its cosine similarity to the query, -1 to 1."""
+    """A sentence and its cosine similarity to the query, -1 to 1; where its row lies, None in an object store."""
 
     doc_id: str
     sentence_index: int
     similarity: float
+    place: Place | None = field(default=None, compare=False)
+    text: str | None = field(default=None, compare=False)
+    """None unless it was asked for."""
 
 
 class SentenceVectors:
@@ -111,14 +115,15 @@ class SentenceVectors:
     def _read_whole(self, rows: int) -> SentenceBlock:
         """Read everything into one matrix: many small products are slow on a busy machine."""
         unit = np.empty((rows, self._encoding.spec.width), np.float32)
-        names, places, at = [], [np.empty(0, np.int32)], 0
+        names, indexes, places, at = [], [np.empty(0, np.int32)], list[Places](), 0
         for block in self._read():
             unit[at : at + len(block.unit)] = block.unit
             at += len(block.unit)
             names.append(block.doc_id.cast(pa.string()))
-            places.append(block.sentence_index)
+            indexes.append(block.sentence_index)
+            places += [block.places] if block.places else []
         doc_id = pa.chunked_array(names, pa.string()).combine_chunks().dictionary_encode()
-        return SentenceBlock(doc_id, np.concatenate(places), unit)
+        return SentenceBlock(doc_id, np.concatenate(indexes), unit, Places.joined(places) if places else None)
 
     def _read(self) -> Iterator[SentenceBlock]:
         return sentence_blocks(self._snapshot, self._lake, self._encoding)
@@ -136,7 +141,8 @@ def _best(block: SentenceBlock, unit: Floats, k: int, rows: npt.NDArray[np.int64
         rows = rows[scores >= least - _ROUNDED]
     scores = cosines(block.unit[rows], unit)
     names = block.doc_id.take(pa.array(rows)).to_pylist()
-    found = zip(names, block.sentence_index[rows].tolist(), scores.tolist(), strict=True)
+    places = block.places.of(rows) if block.places else [None] * len(rows)
+    found = zip(names, block.sentence_index[rows].tolist(), scores.tolist(), places, strict=True)
     return sorted((Neighbour(*row) for row in found), key=rank)[:k]
 
 

@@ -6,7 +6,7 @@ million vectors with one, whatever the layout, and as ranges of bytes they take 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from polyseme.storage.lake import Lake
 from polyseme.storage.parquet.part_vectors import PartVectors
 from polyseme.storage.parquet.vector_sums import Hidden, one_dictionary
 from polyseme.storage.search.pieces import PartError, reading_parts
+from polyseme.storage.search.placed_columns import Place
 from polyseme.storage.search.unit_vectors import Floats, unit_rows
 from polyseme.storage.sql.connection import open_snapshot
 from polyseme.storage.sql.kept_sums import hidden_rows
@@ -34,15 +35,39 @@ _TEXT = ("text",)
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """Where sentences lie: in row `row` of the part that `part` is the number of among `parts`."""
+
+    parts: tuple[str, ...]
+    part: npt.NDArray[np.int32]
+    row: npt.NDArray[np.int32]
+
+    def of(self, rows: npt.NDArray[np.int64]) -> list[Place]:
+        """Return where some of them lie."""
+        found = zip(self.part[rows].tolist(), self.row[rows].tolist(), strict=True)
+        return [Place(self.parts[number], row) for number, row in found]
+
+    @classmethod
+    def joined(cls, places: Sequence[Places]) -> Places:
+        """Return the places of some sentences after those of others."""
+        first = np.cumsum([0, *(len(some.parts) for some in places)])
+        part = [some.part + np.int32(number) for number, some in zip(first.tolist(), places, strict=False)]
+        parts = tuple(path for some in places for path in some.parts)
+        nothing = np.zeros(0, np.int32)
+        return cls(parts, np.concatenate([nothing, *part]), np.concatenate([nothing, *(some.row for some in places)]))
+
+
+@dataclass(frozen=True, slots=True)
 class SentenceBlock:
     """Some sentences: `doc_id` dictionary-encoded, `unit` `(rows, width)` of length 1, or 0 for a zero vector.
 
-    `text` is None unless it was asked for.
+    `places` is None for an object store, `text` unless it was asked for.
     """
 
     doc_id: pa.DictionaryArray
     sentence_index: npt.NDArray[np.int32]
     unit: Floats
+    places: Places | None
     text: pa.Array | None = None
 
     def rows_of(self, docs: pa.Array) -> npt.NDArray[np.int64]:
@@ -82,7 +107,9 @@ def _of_part(lake: Lake, part: str, width: int, hidden: Hidden, *, texts: bool) 
                 keys, numbers = keys.filter(pa.array(~gone)), numbers[~gone]
             text = keys["text"].combine_chunks() if texts else None
             index = keys["sentence_index"].to_numpy()
-            yield SentenceBlock(one_dictionary(keys["doc_id"]), index, unit_rows(vectors.rows(numbers)), text)
+            unit, row = unit_rows(vectors.rows(numbers)), numbers.astype(np.int32)
+            places = Places((part,), np.zeros_like(row), row)
+            yield SentenceBlock(one_dictionary(keys["doc_id"]), index, unit, places, text)
 
 
 def _by_sql(snapshot: Snapshot, lake: Lake, encoding: Encoding, *, texts: bool) -> Iterator[SentenceBlock]:
@@ -95,4 +122,4 @@ def _by_sql(snapshot: Snapshot, lake: Lake, encoding: Encoding, *, texts: bool) 
             index = batch.column("sentence_index").to_numpy(zero_copy_only=False).astype(np.int32)
             doc_id = batch.column("doc_id").dictionary_encode()
             unit = unit_rows(vectors.reshape(-1, encoding.spec.width))
-            yield SentenceBlock(doc_id, index, unit, batch.column("text") if texts else None)
+            yield SentenceBlock(doc_id, index, unit, None, batch.column("text") if texts else None)

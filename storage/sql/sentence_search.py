@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pyarrow as pa
 
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
+from polyseme.storage.search.pieces import PartError
+from polyseme.storage.search.placed_columns import columns_at
 from polyseme.storage.search.unit_vectors import Floats
 from polyseme.storage.sql.indexed_rows import CALLER, Caller, Hits, IndexedRows
 from polyseme.storage.sql.nearest import CACHE_BYTES, Neighbour, SentenceVectors, rank
 from polyseme.storage.sql.shared import Shared
+from polyseme.storage.sql.views import unreadable
 
 
 class SentenceSearch:
@@ -22,6 +26,7 @@ class SentenceSearch:
     """
 
     def __init__(self, snapshot: Snapshot, lake: Lake, encoding: Encoding, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self._lake = lake
         self.exact = SentenceVectors(snapshot, lake, encoding, cache_bytes=cache_bytes)
         self._indexed = IndexedRows(snapshot, lake, encoding, "sentences")
 
@@ -37,15 +42,26 @@ class SentenceSearch:
         if exact or not self._indexed.is_worth_it(caller):
             return self.exact.nearest(vectors, k, docs=docs, check=caller.check)
         found = self._indexed.nearest(vectors, k, docs, caller)
-        return [sorted((n for hits in one for n in _neighbours(hits)), key=rank)[:k] for one in found]
+        return [sorted((n for hits in one for n in self._neighbours(hits)), key=rank)[:k] for one in found]
 
+    def with_texts(self, found: list[list[Neighbour]], check: Callable[[], None]) -> list[list[Neighbour]]:
+        """Return what was found with its texts, except in an object store. Raises LakeError for a damaged part."""
+        places = [neighbour.place for one in found for neighbour in one if neighbour.place is not None]
+        if not places:
+            return found
+        try:
+            texts = iter(columns_at(self._lake, places, ["text"], check)["text"].to_pylist())
+        except PartError as error:
+            raise unreadable(self._lake, error) from error
+        return [[replace(n, text=next(texts)) if n.place else n for n in one] for one in found]
 
-def _neighbours(hits: Hits) -> Iterator[Neighbour]:
-    segment, rows, _ = hits.candidates
-    document, sentence = segment.documents_of(rows)
-    names = segment.doc_id.take(pa.array(document)).to_pylist()
-    for name, index, score in zip(names, sentence.tolist(), hits.scores.tolist(), strict=True):
-        yield Neighbour(name, index, score)
+    def _neighbours(self, hits: Hits) -> Iterator[Neighbour]:
+        segment, rows, _ = hits.candidates
+        document, sentence = segment.documents_of(rows)
+        names = segment.doc_id.take(pa.array(document)).to_pylist()
+        found = zip(names, sentence.tolist(), hits.scores.tolist(), self._indexed.places(hits), strict=True)
+        for name, index, score, place in found:
+            yield Neighbour(name, index, score, place)
 
 
 _shared = Shared[SentenceSearch](2)

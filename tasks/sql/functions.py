@@ -147,7 +147,9 @@ class ModelFunctions:
             found = self.search(snapshot, lake, encoding)
             if found is None:
                 return [[] for _ in vectors]
-            return found.nearest(vectors, k, docs=docs, exact=exact, caller=self._caller())
+            return found.with_texts(
+                found.nearest(vectors, k, docs=docs, exact=exact, caller=self._caller()), self._check
+            )
 
         def near_words(vectors: Floats, k: int, docs: pa.Array | None, exact: bool) -> list[list[Occurrence]]:
             if encoding is None:

@@ -15,25 +15,27 @@ def macros(suffix: str, width: int, *, has_older: bool, placed: bool) -> list[st
     """
     suffix = escaped(suffix)
     return [
-        _nearest_to(suffix, width), _nearest(suffix), _nearest_occurrences(suffix, width),
+        _nearest_to(suffix, width, placed=placed), _nearest(suffix), _nearest_occurrences(suffix, width),
         _fill_mask(suffix), _senses(suffix, placed=placed),
         _polysemy(suffix, has_older=has_older), _drift(suffix), _drift_by(suffix),
         _drift_rank(suffix), _breaks(suffix), _surprisal(suffix), _pll(suffix), _words_of(suffix, placed=placed),
     ]  # fmt: skip
 
 
-def _nearest_to(suffix: str, width: int) -> str:
+def _nearest_to(suffix: str, width: int, *, placed: bool) -> str:
     """The stored sentences nearest to a vector. `docs` is a list of documents to search, `['*']` for all.
 
-    With `exact` every vector is compared; without, those that an index finds.
+    With `exact` every vector is compared; without, those that an index finds. Their texts are read by place, or joined
+    in an object store: a join opens every part, and decodes a row group for each sentence and more.
     """
+    texts = f'JOIN "sentences{suffix}" AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence_index'
     return f"""
 CREATE MACRO "nearest_to{suffix}"(vector, k := 10, docs := ['*'], exact := false) AS TABLE
-SELECT hit.similarity, s.doc_id, d.title, s.sentence_index, s.text
+SELECT hit.similarity, hit.doc_id, d.title, hit.sentence_index, {"hit" if placed else "s"}.text
 FROM (SELECT unnest("nearest_rows{suffix}"(vector::FLOAT[{width}], k, docs, exact), recursive := true)) AS hit
-JOIN "sentences{suffix}" AS s ON s.doc_id = hit.doc_id AND s.sentence_index = hit.sentence_index
+{"" if placed else texts}
 JOIN "documents{suffix}" AS d ON d.doc_id = hit.doc_id
-ORDER BY hit.similarity DESC, s.doc_id, s.sentence_index"""
+ORDER BY hit.similarity DESC, hit.doc_id, hit.sentence_index"""
 
 
 def _nearest(suffix: str) -> str:

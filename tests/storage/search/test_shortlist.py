@@ -22,7 +22,7 @@ def by_sorting(bits: Words, question: np.ndarray, wanted: np.ndarray, length: in
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(("words", "length"), [(1, 10), (6, 100), (16, 1)])
 def test_they_are_those_of_sorting_all(words: int, length: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shortlist, "_BLOCK", 64)
+    monkeypatch.setattr(shortlist, "_WORDS_A_BLOCK", 64 * words)
     monkeypatch.setattr(shortlist, "_THREADS", threads)
     bits, questions = codes(words, 5000), codes(words, 3, seed=1).T
     cut = [Codes(bits[:, :1900], 0), Codes(bits[:, 1900:1900], 1900), Codes(bits[:, 1900:], 1900)]
@@ -58,8 +58,8 @@ def test_a_search_can_be_stopped() -> None:
 def test_only_the_cells_that_are_chosen_are_searched_for_each_question() -> None:
     bits, questions = codes(2, 1000), codes(2, 3, seed=9).T
     cells = np.array([0, 300, 300, 700, 1000])
-    near = np.array([[True, False, False, True], [False, True, True, False], [False, False, False, False]])
+    near = [np.array(chosen, np.int64) for chosen in ([3, 0], [1, 2], [])]
     found = shortlists([Codes(bits, 5000, cells=cells)], questions, 20, lambda: None, near)
     of = np.repeat(np.arange(4), np.diff(cells))
     for question, chosen, mine in zip(questions, near, found, strict=True):
-        assert (mine - 5000).tolist() == by_sorting(bits, question, chosen[of], 20)
+        assert (mine - 5000).tolist() == by_sorting(bits, question, np.isin(of, chosen), 20)

@@ -18,7 +18,7 @@ from polyseme.storage.maintenance.compaction import compact
 from polyseme.storage.schemas import embedding_type
 from polyseme.storage.search import candidates, index
 from polyseme.storage.search.one_bit import Words
-from polyseme.storage.search.shortlist import Codes, Mask, Rows
+from polyseme.storage.search.shortlist import Codes, Rows
 from polyseme.storage.search.unit_vectors import Floats
 from polyseme.storage.sql import indexed_rows
 from polyseme.storage.sql.confinement import ConfinedThread
@@ -101,10 +101,10 @@ def test_of_many_rows_the_cells_nearest_to_a_question_are_searched(
     compared: list[float] = []
     scan = candidates.shortlists
 
-    def counted(codes: list[Codes], questions: Words, length: int, check: Check, near: Mask | None) -> list[Rows]:
+    def counted(codes: list[Codes], questions: Words, length: int, check: Check, near: list[Rows] | None) -> list[Rows]:
         if near is not None:
             rows = sum(np.diff(some.cells) for some in codes if some.cells is not None)
-            compared.extend((near @ rows) / rows.sum())
+            compared.extend(rows[cells].sum() / rows.sum() for cells in near)
         return scan(codes, questions, length, check, near)
 
     monkeypatch.setattr(candidates, "shortlists", counted)
