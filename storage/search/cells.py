@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from polyseme.storage.search.unit_vectors import Floats, unit_rows
 
-CELLS = 256
+CELLS = 512
+_FOR_EACH, _LEAST = 32, 64
+"""Vectors that there are for each cell, at least, where there are more cells than so many."""
 _ROUNDS = 6
 _SEED = 2024
 _NEARER = 2
 """Times that vectors must be nearer to their cell than random ones, to be divided into cells."""
 
-CellNumbers = npt.NDArray[np.uint8]
+CellNumbers = npt.NDArray[np.uint16]
 
 
 def fitted_cells(vectors: Floats) -> Floats:
@@ -26,8 +28,9 @@ def fitted_cells(vectors: Floats) -> Floats:
     """
     unit = unit_rows(vectors)
     # RandomState, whose numbers are the same in every version of NumPy.
-    drawn = np.random.RandomState(_SEED).permutation(len(unit))[:CELLS]
-    cells = unit[np.sort(drawn)]
+    count = min(max(len(unit) // _FOR_EACH, _LEAST), CELLS)
+    drawn = np.random.RandomState(_SEED).permutation(len(unit))[:count]
+    cells = np.unique(unit[drawn], axis=0)  # of two that are equal, rounding would choose
     for _ in range(_ROUNDS):
         of = nearest_cell(unit, cells)
         sums = np.zeros_like(cells)
@@ -45,6 +48,6 @@ def fitted_cells(vectors: Floats) -> Floats:
 def nearest_cell(vectors: Floats, cells: Floats) -> CellNumbers:
     """Return the cell of each of some vectors `(rows, width)`, less the centre: 0 if there are none."""
     if not len(cells):
-        return np.zeros(len(vectors), np.uint8)
-    found: CellNumbers = (vectors @ cells.T).argmax(1).astype(np.uint8)
+        return np.zeros(len(vectors), np.uint16)
+    found: CellNumbers = (vectors @ cells.T).argmax(1).astype(np.uint16)
     return found

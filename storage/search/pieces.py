@@ -26,7 +26,6 @@ Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 _ROWS_A_BLOCK = 4096
-_OF_FRAME = 16_384
 _WORD = "word_lower"
 READABLE = r"[\pL\pN]"
 """Words with a letter or a digit are searched, and marks are not."""
@@ -110,15 +109,18 @@ def rows_of(file: Path) -> int:
         return int(pq.read_metadata(file).num_rows)
 
 
-def frame_of(file: Path, width: int) -> Frame:
-    """Return a new frame: the mean of vectors of a part, and their cells; of some thousand, all over the part.
+def frame_of(parts: Iterable[tuple[Path, int]], width: int) -> Frame:
+    """Return a new frame: the mean of vectors, and their cells; `parts` are files, and of how many rows of each.
 
-    Raises PartError.
+    These rows are from all over a part. Raises PartError.
     """
-    with reading_parts(), pq.ParquetFile(file) as part, file.open("rb") as raw:
-        rows = part.metadata.num_rows
-        some = np.unique(np.linspace(0, max(rows - 1, 0), min(rows, _OF_FRAME)).astype(np.int64))
-        unit = unit_rows(PartVectors(part, raw, width).rows(some))
+    found = [np.zeros((0, width), np.float32)]
+    for path, rows in parts:
+        with reading_parts(), pq.ParquetFile(path) as part, path.open("rb") as raw:
+            there = part.metadata.num_rows
+            some = np.unique(np.linspace(0, max(there - 1, 0), min(there, rows)).astype(np.int64))
+            found.append(unit_rows(PartVectors(part, raw, width).rows(some)))
+    unit = np.concatenate(found)
     centre: Floats = unit.mean(0, dtype=np.float32) if len(unit) else np.zeros(width, np.float32)
     return Frame(centre, fitted_cells(unit - centre))
 

@@ -19,7 +19,7 @@ from polyseme.storage.search.arrays_file import ArraysFile, ArraysWriter
 from polyseme.storage.search.one_bit import Coded, Frame, Words
 from polyseme.storage.search.pieces import Integers, Mask, Piece, Ranges, Runs
 
-_FORMAT = 2
+_FORMAT = 3
 _ROWS_AT_ONCE = 1 << 18
 
 
@@ -79,7 +79,7 @@ class Segment:
 
     def coded(self, places: Integers) -> Coded:
         """Return the codes at some places."""
-        cell = (np.searchsorted(self.cells, places, side="right") - 1).astype(np.uint8)
+        cell = (np.searchsorted(self.cells, places, side="right") - 1).astype(np.uint16)
         return Coded(self.bits[:, places], self.scale[places], self.offset[places], cell)
 
     def of_documents(self, chosen: Mask) -> Mask:
@@ -145,7 +145,7 @@ def write_segment(file: IO[bytes], frame: Frame, pieces: Iterable[Piece], rows: 
     The file is durable when this returns. Raises OSError, and what taking the pieces' codes raises.
     """
     bits = np.empty((frame.words, rows), np.uint64)
-    scale, offset, cell = np.empty(rows, np.float16), np.empty(rows, np.float16), np.empty(rows, np.uint8)
+    scale, offset, cell = np.empty(rows, np.float16), np.empty(rows, np.float16), np.empty(rows, np.uint16)
     kept = _Kept()
     for piece in pieces:
         at = kept.rows

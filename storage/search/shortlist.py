@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -94,70 +93,79 @@ def shortlists(
 
 
 class _Job(NamedTuple):
-    """Rows of some codes, from `start` to before `end`, that are compared with the questions of these numbers."""
+    """Rows of some codes, in ranges that are one block, that are compared with the questions of these numbers."""
 
     codes: Codes
-    start: int
-    end: int
+    ranges: list[tuple[int, int]]
     asked: list[int]
 
 
 def _jobs(codes: Codes, questions: int, near: Sequence[Rows] | None) -> Iterator[_Job]:
     if near is None or codes.cells is None:
-        ranges = [(0, codes.bits.shape[1], list(range(questions)))]
-    else:
-        starts = codes.cells.tolist()
-        ranges = [(starts[cell], starts[cell + 1], asked) for cell, asked in _in_turn(near)]
-    for start, end, asked in ranges:
-        rows = _rows_a_block(len(codes.bits))
-        for at in range(start, end, rows):
-            yield _Job(codes, at, min(at + rows, end), asked)
+        for block in _blocks([(0, codes.bits.shape[1])], _rows_a_block(len(codes.bits))):
+            yield _Job(codes, block, list(range(questions)))
+        return
+    starts = codes.cells.tolist()
+    for number, cells in enumerate(near):
+        ranges = [(starts[cell], starts[cell + 1]) for cell in cells.tolist()]
+        for block in _blocks(ranges, _rows_a_block(len(codes.bits))):
+            yield _Job(codes, block, [number])
 
 
-def _in_turn(near: Sequence[Rows]) -> Iterable[tuple[int, list[int]]]:
-    """Return each cell with the questions that search it: the nearest of all questions first."""
-    asked: dict[int, list[int]] = {}
-    for some in zip_longest(*(cells.tolist() for cells in near)):
-        for number, cell in enumerate(some):
-            if cell is not None:
-                asked.setdefault(cell, []).append(number)
-    return asked.items()
+def _blocks(ranges: Iterable[tuple[int, int]], rows: int) -> Iterator[list[tuple[int, int]]]:
+    """Yield ranges in their order, cut and put together so that each block has so many rows, and the last the rest."""
+    block, free = list[tuple[int, int]](), rows
+    for start, end in ranges:
+        at = start
+        while at < end:
+            block.append((at, min(end, at + free)))
+            free -= block[-1][1] - at
+            at = block[-1][1]
+            if not free:
+                yield block
+                block, free = [], rows
+    if block:
+        yield block
 
 
 def _scanned(jobs: list[_Job], questions: Words, length: int, check: Callable[[], None]) -> list[Shortlist]:
-    lists = [Shortlist(length, 64 * questions.shape[1]) for _ in questions]
     words = questions.shape[1]
-    rows = _rows_a_block(words)
-    differing, counts, total = (
-        np.empty((words, rows), np.uint64),
-        np.empty((words, rows), np.uint8),
-        np.empty(rows, np.uint16),
-    )
-    for codes, at, end, asked in jobs:
+    lists, differences = [Shortlist(length, 64 * words) for _ in questions], _Differences(words)
+    for codes, ranges, asked in jobs:
         check()
-        bits = codes.bits[:, at:end]
-        picked = None if codes.wanted is None else np.flatnonzero(codes.wanted[at:end])
-        if picked is not None and len(picked) < bits.shape[1]:
-            bits = bits[:, picked]
-        n = bits.shape[1]
+        some = [np.arange(start, end) for start, end in ranges]
+        bits = [codes.bits[:, start:end] for start, end in ranges]
+        if codes.wanted is not None:
+            chosen = [np.flatnonzero(codes.wanted[start:end]) for start, end in ranges]
+            some = [rows[mine] for rows, mine in zip(some, chosen, strict=True)]
+            bits = [its if len(mine) == its.shape[1] else its[:, mine] for its, mine in zip(bits, chosen, strict=True)]
+        rows = np.concatenate(some) + codes.first
         for number in asked:
             found = lists[number]
-            distances = _distances(bits, questions[number], differing[:, :n], counts[:, :n], total[:n])
+            distances = differences.count(bits, questions[number])
             near = np.flatnonzero(distances <= found.most)
             if len(near):
-                chosen = near if picked is None else picked[near]
-                found.add(chosen + (codes.first + at), distances[near])
+                found.add(rows[near], distances[near])
     return lists
 
 
-def _distances(
-    bits: Words, question: npt.NDArray[np.uint64], differing: Words, counts: npt.NDArray[np.uint8], total: Distances
-) -> Distances:
-    """Return in how many bits rows differ from the question. The last three are where it is computed."""
-    np.bitwise_xor(bits, question[:, None], out=differing)
-    np.bitwise_count(differing, out=counts)
-    found: Distances = np.add.reduce(counts, axis=0, dtype=np.uint16, out=total)
-    return found
+class _Differences:
+    """Counts the bits in which the codes of a block differ from a question, where it has room for them."""
+
+    def __init__(self, words: int) -> None:
+        rows = _rows_a_block(words)
+        self._differing, self._counts = np.empty((words, rows), np.uint64), np.empty((words, rows), np.uint8)
+        self._total = np.empty(rows, np.uint16)
+
+    def count(self, bits: Sequence[Words], question: npt.NDArray[np.uint64]) -> Distances:
+        """Return the count of each row of some codes `(words, rows)`, valid until the next call."""
+        rows = 0
+        for some in bits:
+            np.bitwise_xor(some, question[:, None], out=self._differing[:, rows : rows + some.shape[1]])
+            rows += some.shape[1]
+        counts = np.bitwise_count(self._differing[:, :rows], out=self._counts[:, :rows])
+        found: Distances = np.add.reduce(counts, axis=0, dtype=np.uint16, out=self._total[:rows])
+        return found
 
 
 def _rows_a_block(words: int) -> int:

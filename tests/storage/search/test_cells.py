@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from polyseme.storage.search.cells import CELLS, fitted_cells, nearest_cell
+from polyseme.storage.search import cells as module
+from polyseme.storage.search.cells import fitted_cells, nearest_cell
 from polyseme.storage.search.unit_vectors import Floats, unit_rows
 
 WIDTH = 128
@@ -28,8 +30,15 @@ def test_vectors_around_a_few_directions_are_in_cells_of_their_own() -> None:
 def test_they_are_the_same_for_the_same_vectors_and_of_length_1() -> None:
     cells = fitted_cells(around(40, 2000))
     assert np.array_equal(cells, fitted_cells(around(40, 2000)))
-    assert len(cells) == CELLS
     assert np.allclose(np.linalg.norm(cells, axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "count"), [(50, 50), (70, 64), (2000, 64), (3200, 100), (6400, 128)])
+def test_each_has_vectors_enough_and_there_are_not_too_many(
+    rows: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CELLS", 128)
+    assert len(fitted_cells(around(40, rows))) == count
 
 
 def test_vectors_in_all_directions_are_not_divided() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +17,12 @@ from polyseme.storage.maintenance.vacuum import vacuum
 from polyseme.storage.search import index as module
 from polyseme.storage.search.candidate_vectors import CandidateVectors
 from polyseme.storage.search.index import IndexFiles, Progress
+from polyseme.storage.search.one_bit import Frame
 from polyseme.storage.search.pieces import PartError, frame_of, rows_of
 from polyseme.storage.search.segment import Segment
+from polyseme.storage.search.unit_vectors import unit_rows
+from polyseme.storage.sql.connection import connect
+from polyseme.storage.sql.vectors import vectors
 from tests import lakes
 from tests.storage.search.indexes import SPEC, assert_is_of_the_parts, commit, of_rows, opened
 
@@ -107,16 +112,47 @@ def test_a_segment_that_would_name_other_rows_is_made_again(catalog: Catalog, ca
     assert list(cache.iterdir()) != [file]
 
 
-def test_codes_are_around_the_middle_of_the_largest_part(catalog: Catalog) -> None:
-    commit(catalog, "a", sentences=1)
-    commit(catalog, "b", sentences=300)
+@pytest.mark.parametrize(("rows", "share"), [(500, 1), (50, 0.1)])
+def test_codes_are_around_the_middle_of_the_largest_parts(
+    catalog: Catalog, rows: int, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PARTS_OF_FRAME", 2)
+    monkeypatch.setattr(module, "_NUMBERS_OF_FRAME", rows * SPEC.width)
+    for name, sentences in (("a", 1), ("b", 300), ("c", 200)):
+        commit(catalog, name, sentences=sentences)
     snapshot = catalog.snapshot()
     assert snapshot.default is not None
-    sizes = {}
+    parts = []
     for part in snapshot.parts[snapshot.default.encoding_id, "sentences"]:
         with catalog.lake.files.fetched(part) as file:
-            sizes[rows_of(file)] = frame_of(file, SPEC.width).centre
-    assert np.array_equal(opened(catalog).segments[0].frame.centre, sizes[300])
+            parts.append((file, rows_of(file)))
+    largest = sorted((part for part in parts if part[1] > 1), key=lambda part: -part[1])
+    expected = frame_of([(file, round(share * n)) for file, n in largest], SPEC.width)
+    assert np.array_equal(opened(catalog).segments[0].frame.centre, expected.centre)
+    with connect(catalog.lake) as con:
+        every = unit_rows(vectors(con.sql("SELECT embedding FROM sentences WHERE doc_id <> 'a'")))
+    assert len(every) == 500
+    assert np.allclose(expected.centre, every.mean(0), atol=1e-6) == (share == 1)
+
+
+def test_of_many_small_parts_as_many_are_read_as_have_vectors_enough(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PARTS_OF_FRAME", 2)
+    monkeypatch.setattr(module, "_NUMBERS_OF_FRAME", 60 * SPEC.width)
+    for name in "abcde":
+        commit(catalog, name, sentences=20)
+    read: list[int] = []
+    made = module.frame_of
+
+    def counted(parts: Iterable[tuple[Path, int]], width: int) -> Frame:
+        found = list(parts)
+        read.extend(rows for _, rows in found)
+        return made(found, width)
+
+    monkeypatch.setattr(module, "frame_of", counted)
+    opened(catalog)
+    assert read == [20, 20, 20]
 
 
 def _of_width(catalog: Catalog, width: int, cache: Path) -> Path:

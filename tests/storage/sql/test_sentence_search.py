@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from polyseme.storage import parts
 from polyseme.storage.catalog import Catalog
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.errors import LakeError
@@ -117,6 +118,37 @@ def test_of_many_rows_the_cells_nearest_to_a_question_are_searched(
     assert {n.doc_id for one in by_index for n in one} <= {"a", "a2", "b", "c", "c2"}
     assert_as_exact(catalog, vectors, 10, ["a", "c2"])
     assert len(compared) == 6
+
+
+@pytest.mark.parametrize(("exact", "cache_bytes"), [(False, 0), (True, 0), (True, 2**30)])
+def test_each_neighbour_has_its_own_text(
+    catalog: Catalog, exact: bool, cache_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several parts, some rows of which are hidden, each with several row groups."""
+    monkeypatch.setattr(parts, "ROW_GROUP_ROWS", 8)
+    for name in "abcd":
+        commit(catalog, name, f"{name}2")
+    compact(catalog)
+    commit(catalog, "b", "e")
+    catalog.delete_documents(SPEC.encoding_id, ["c"], version=99)
+    snapshot = catalog.snapshot()
+    assert snapshot.default is not None
+    lake = SentenceSearch(snapshot, catalog.lake, snapshot.default, cache_bytes=cache_bytes)
+    found = lake.nearest(asked(3), 70, exact=exact)
+    assert all(n.text is None for one in found for n in one)
+    texts = [[n.text for n in one] for one in lake.with_texts(found, lambda: None)]
+    assert texts == [[f"{n.doc_id} {n.sentence_index}." for n in one] for one in found]
+    assert len(texts[0]) == 70
+
+
+def test_a_part_that_is_gone_when_its_texts_are_read_is_named(catalog: Catalog, lake: Lake) -> None:
+    commit(catalog, "a")
+    found = search(catalog)
+    neighbours = found.nearest(asked(1), 5)
+    for part in Path(str(lake.root)).rglob("*.parquet"):
+        part.unlink()
+    with pytest.raises(LakeError, match="polyseme verify"):
+        found.with_texts(neighbours, lambda: None)
 
 
 @pytest.mark.parametrize("docs", [["b", "gone"], [], ["a", "c"]])

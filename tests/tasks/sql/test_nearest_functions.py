@@ -8,13 +8,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from polyseme.storage.catalog import Catalog
 from polyseme.storage.lake import Lake
 from polyseme.storage.sql import indexed_rows, sentence_search, word_search
 from polyseme.storage.sql.connection import connect
 from polyseme.storage.sql.shared import Shared
 from polyseme.tasks.sql.execution import Queries
 from polyseme.tasks.sql.functions import ModelFunctions
-from tests import embedded_lakes
+from tests import embedded_lakes, lakes
 from tests.tasks.sql.asked import rows
 
 
@@ -40,12 +41,26 @@ def test_nearest_finds_stored_sentences_best_first(con: duckdb.DuckDBPyConnectio
 def test_nearest_agrees_with_plain_sql_over_parquet(con: duckdb.DuckDBPyConnection) -> None:
     plain = rows(
         con,
-        "SELECT doc_id, sentence_index FROM sentences "
+        "SELECT doc_id, d.title, sentence_index, s.text FROM sentences AS s JOIN documents AS d USING (doc_id) "
         "ORDER BY array_cosine_similarity(embedding, embed('deep water')) DESC LIMIT 6",
     )
-    assert rows(con, "SELECT doc_id, sentence_index FROM nearest('deep water', k := 6)") == plain
-    sql = "SELECT doc_id, sentence_index FROM nearest_to((SELECT embed('deep water')), k := 6)"
+    assert rows(con, "SELECT doc_id, title, sentence_index, text FROM nearest('deep water', k := 6)") == plain
+    sql = "SELECT doc_id, title, sentence_index, text FROM nearest_to((SELECT embed('deep water')), k := 6)"
     assert rows(con, sql) == plain
+
+
+@pytest.mark.servers
+def test_in_an_object_store_they_are_found_with_titles_and_texts(s3_root: str, tmp_path: Path) -> None:
+    lake, spec = Lake(s3_root, f"sqlite:///{tmp_path / 'catalog.sqlite'}"), lakes.make_spec()
+    with Catalog.create_or_open(lake) as catalog:
+        lakes.commit(catalog, spec, {"a": ["One.", "Two."], "b": ["Three."]})
+        lakes.commit(catalog, spec, {"b": ["Four.", "Five."]})
+    sql = "SELECT doc_id, title, sentence_index, text FROM nearest_to([1, 1, 1, 1], k := 9, exact := {exact})"
+    with connect(lake, functions=ModelFunctions(device="cpu")) as con:
+        found = [sorted(rows(con, sql.format(exact=exact))) for exact in ("false", "true")]
+        title = {row[0]: row[1] for row in rows(con, "SELECT doc_id, title FROM documents")}
+    texts = {("a", 0): "One.", ("a", 1): "Two.", ("b", 0): "Four.", ("b", 1): "Five."}
+    assert found[0] == found[1] == [(doc, title[doc], index, text) for (doc, index), text in texts.items()]
 
 
 @pytest.fixture
