@@ -30,7 +30,7 @@ _SURE = 2.5
 """Deviations above its estimate that a cosine is not: 0.6 % are."""
 _WORTH_CELLS = 500_000
 """Rows from which on only the nearest cells are searched."""
-_OF_ROWS, _MORE = 0.3, 0.1
+_OF_ROWS, _MORE = 0.35, 0.1
 """The share of the rows that these have, and how much more for ten times as many neighbours as ten."""
 _WORTH_DIVIDING = 500
 """Rows of a cell, in the mean, of a segment that is searched cell by cell."""
