@@ -11,8 +11,11 @@ from polyseme.storage.database import commits, part_rows, redescribing
 from polyseme.storage.maintenance import compaction
 from polyseme.storage.records import Part
 from polyseme.storage.search import candidates
+from polyseme.storage.search.placed_columns import columns_at
+from polyseme.storage.sql import sentence_search
 
-CROWD_MUTANTS = ("none", "no-fence", "no-key", "no-check", "forgetful", "no-text", "no-live", "stale-index")
+CROWD_MUTANTS = ("none", "no-fence", "no-key", "no-check", "forgetful", "no-text", "no-live", "stale-index",
+                 "other-text")  # fmt: skip
 
 
 def mutate(name: str) -> None:
@@ -32,6 +35,11 @@ def mutate(name: str) -> None:
     elif name == "stale-index":
         # Search what is in the index, whatever of it is live.
         candidates._live = lambda *of: None
+    elif name == "other-text":
+        # Show the text of the first row of a part with each of its sentences.
+        sentence_search.columns_at = lambda lake, places, names, check: columns_at(
+            lake, [place._replace(row=0) for place in places], names, check
+        )
     elif name == "no-live":
         merge_what_was_merged()
 

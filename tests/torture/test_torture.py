@@ -13,6 +13,7 @@ import pytest
 
 from tests import processes
 from tests.repository import ROOT
+from tests.torture.crowd_mutants import CROWD_MUTANTS
 
 SAME_MACHINE = "skipped:"
 BETWEEN_PARTS = ("--near", "open", "--often", "0.3")
@@ -125,7 +126,7 @@ def test_damage_reveals_a_missing_hash_check_and_a_missing_mark(mutant: str) -> 
     assert figures("damage", "--count", "4", "--mutant", mutant)["violations"] > 0
 
 
-@pytest.mark.parametrize("mutant", ["no-fence", "no-key", "no-check", "forgetful", "no-text", "no-live", "stale-index"])
+@pytest.mark.parametrize("mutant", CROWD_MUTANTS[1:])
 def test_a_crowd_reveals_which_safeguard_is_missing(mutant: str) -> None:
     assert figures("crowd", "--writers", "3", "--commits", "8", "--mutant", mutant)["violations"] > 0
 
