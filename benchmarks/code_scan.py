@@ -50,7 +50,7 @@ def main() -> None:
             shortlist._THREADS = threads
             for label, near in (("all", every), (f"{_OF_ROWS:.0%}", every[: int(_OF_ROWS * CELLS)])):
                 began, used = time.perf_counter(), time.process_time()
-                shortlists([Codes(bits, 0, cells=cells)], question, _LISTED, lambda: None, [near])
+                shortlists([Codes(bits, 0, cells=cells)], question, [_LISTED], lambda: None, [near])
                 wall, cpu = time.perf_counter() - began, time.process_time() - used
                 print(f"{label}, {threads} threads: {wall:.2f} s, {cpu:.2f} s of CPU")
 

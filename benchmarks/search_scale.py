@@ -31,6 +31,7 @@ from polyseme.storage.sql.sentence_search import SentenceSearch
 from polyseme.tasks.sql.functions import ModelFunctions
 
 _K = 10
+_OTHERS = 50
 _OF_COPIES = 20
 """One real vector in so many is kept for questions."""
 
@@ -53,6 +54,7 @@ def main() -> None:
     assert snapshot.default is not None
     print(f"{options.sentences:,} sentences, {known['questions'].shape[1]} dimensions")
     _measure_index(snapshot, lake, snapshot.default, known)
+    _measure_others(snapshot, lake, snapshot.default, known["questions"])
     _measure_sql(lake, known)
     print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB, mapped files included")
 
@@ -112,6 +114,23 @@ def _measure_index(snapshot: Snapshot, lake: Lake, encoding: Encoding, known: np
             search.nearest(question[None], _K, docs=docs)
             took.append(time.perf_counter() - began)
         print(f"index, one document in {share}: {_shown(took)}")
+
+
+def _measure_others(snapshot: Snapshot, lake: Lake, encoding: Encoding, questions: Floats) -> None:
+    """Print the recall of vectors that are no sentence's: the codes say less about their neighbours."""
+    random = np.random.default_rng(3)
+    search = SentenceSearch(snapshot, lake, encoding)
+    for label, asked in (
+        ("the mean of 30 sentences", [random.choice(questions, 30).mean(0) for _ in range(_OTHERS)]),
+        ("the opposite of a sentence", [-question for question in questions[:_OTHERS]]),
+    ):
+        vectors = unit_rows(np.stack(asked))
+        exact = search.exact.nearest(vectors, _K)
+        found = [search.nearest(vector[None], _K)[0] for vector in vectors]
+        right = [
+            [n.similarity >= true[-1].similarity - 1e-6 for n in mine] for mine, true in zip(found, exact, strict=True)
+        ]
+        print(f"index, {label}: recall@{_K} {np.mean(right):.3f}")
 
 
 def _measure_sql(lake: Lake, known: np.lib.npyio.NpzFile) -> None:

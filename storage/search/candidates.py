@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from polyseme.storage.parquet.vector_sums import Hidden
 from polyseme.storage.search.index import Index
-from polyseme.storage.search.one_bit import Question, estimates
+from polyseme.storage.search.one_bit import Frame, Question, estimates
 from polyseme.storage.search.pieces import Integers
 from polyseme.storage.search.segment import Segment
 from polyseme.storage.search.shortlist import Codes, Mask, shortlists
@@ -26,6 +26,9 @@ from polyseme.storage.search.unit_vectors import Floats
 _LEAST_LISTED, _FOR_EACH, _OF_ROOT, _AT_WIDTH = 4000, 40, 5, 384
 """Rows to estimate: at least, more for each that is asked for, and for the root of how many are searched, of
 codes of 384 bits. Of 10 million sentences 16,000 have all of the ten nearest."""
+_NEARER, _MOST_TIMES = 8, 4
+"""A question nearer to the centre than rows are has a list longer by this power of how much, and at most so many times:
+its neighbours differ from it in nearly as many bits as all."""
 _SURE = 2.5
 """Deviations above its estimate that a cosine is not: 0.6 % are."""
 _WORTH_CELLS = 500_000
@@ -104,9 +107,9 @@ class LiveRows:
             codes.append(Codes(segment.bits, first, mask, segment.cells if divided else None))
             first += segment.rows
             wanted += segment.rows if mask is None else int(np.count_nonzero(mask))
-        length = _listed(wanted, k, self._segments[0].frame.width)
-        if wanted > 2 * length:
-            return shortlists(codes, np.stack([question.bits for question in questions]), length, check, cells)
+        lengths = [_listed(wanted, k, question, self._segments[0].frame) for question in questions]
+        if wanted > 2 * max(lengths):
+            return shortlists(codes, np.stack([question.bits for question in questions]), lengths, check, cells)
         every = [
             some.first + (np.arange(some.bits.shape[1]) if some.wanted is None else np.flatnonzero(some.wanted))
             for some in codes
@@ -126,10 +129,13 @@ class LiveRows:
                 yield Candidates(segment, rows, most if len(listed) > _FEW else np.full_like(most, np.inf))
 
 
-def _listed(wanted: int, k: int, width: int) -> int:
+def _listed(wanted: int, k: int, question: Question, frame: Frame) -> int:
     """Return how many rows to estimate. Shorter codes say less, and are estimated as much faster."""
     length = max(_LEAST_LISTED, int(_OF_ROOT * wanted**0.5)) + _FOR_EACH * k
-    return length * max(_AT_WIDTH // width, 1)
+    of_rows = math.sqrt(max(1 - float(frame.centre @ frame.centre), 0))
+    nearer = of_rows / max(float(np.linalg.norm(question.rotated)), 1e-6)
+    times = min(max(nearer**_NEARER, 1), _MOST_TIMES)
+    return int(times * length) * max(_AT_WIDTH // frame.width, 1)
 
 
 def _live(segment: Segment, used: frozenset[str], hidden: Hidden) -> Mask | None:

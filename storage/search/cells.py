@@ -1,9 +1,11 @@
 """Cells: vectors that lie in about one direction from the centre of all, by k-means, so that a search looks at few.
 
-The neighbours of a question are in the cells nearest to it, nearly always (`benchmarks/search_scale.py` measures it).
+The neighbours of a question are in the cells nearest to it, nearly always (`benchmarks/cell_recall.py` measures it).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,8 @@ CELLS = 512
 _FOR_EACH, _LEAST = 32, 64
 """Vectors that there are for each cell, at least, where there are more cells than so many."""
 _ROUNDS = 6
+_ROWS_A_BLOCK = 4096
+"""Rows whose products with all cells are in memory together."""
 _SEED = 2024
 _NEARER = 2
 """Times that vectors must be nearer to their cell than random ones, to be divided into cells."""
@@ -21,10 +25,11 @@ _NEARER = 2
 CellNumbers = npt.NDArray[np.uint16]
 
 
-def fitted_cells(vectors: Floats) -> Floats:
+def fitted_cells(vectors: Floats, check: Callable[[], None] = lambda: None) -> Floats:
     """Return the directions `(cells, width)` of vectors `(rows, width)` less their centre: fewer cells of few rows.
 
-    None, if the vectors are as near to them as random ones are: then neighbours may be in any cell.
+    None, if the vectors are as near to them as random ones are: then neighbours may be in any cell. `check` is called
+    often, and raises to stop.
     """
     unit = unit_rows(vectors)
     # RandomState, whose numbers are the same in every version of NumPy.
@@ -32,9 +37,14 @@ def fitted_cells(vectors: Floats) -> Floats:
     drawn = np.random.RandomState(_SEED).permutation(len(unit))[:count]
     cells = np.unique(unit[drawn], axis=0)  # of two that are equal, rounding would choose
     for _ in range(_ROUNDS):
-        of = nearest_cell(unit, cells)
         sums = np.zeros_like(cells)
-        np.add.at(sums, of, unit)
+        for first in range(0, len(unit), _ROWS_A_BLOCK):
+            check()
+            block = unit[first : first + _ROWS_A_BLOCK]
+            of = nearest_cell(block, cells)
+            order = np.argsort(of, kind="stable")
+            some, starts = np.unique(of[order], return_index=True)
+            sums[some] += np.add.reduceat(block[order], starts, axis=0)
         left = ~sums.any(1)
         sums[left] = cells[left]
         cells = unit_rows(sums)
@@ -42,7 +52,9 @@ def fitted_cells(vectors: Floats) -> Floats:
         return cells
     # The greatest of so many products with a random direction, as it is expected.
     of_random = np.sqrt(2 * np.log(max(len(cells), 2)) / cells.shape[1])
-    return cells if (unit @ cells.T).max(1).mean() >= _NEARER * of_random else cells[:0]
+    blocks = (unit[first : first + _ROWS_A_BLOCK] for first in range(0, len(unit), _ROWS_A_BLOCK))
+    nearest = np.concatenate([(block @ cells.T).max(1) for block in blocks])
+    return cells if nearest.mean() >= _NEARER * of_random else cells[:0]
 
 
 def nearest_cell(vectors: Floats, cells: Floats) -> CellNumbers:

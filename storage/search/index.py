@@ -31,9 +31,9 @@ _MOST_ROWS = 4 * 2**20
 """Of a segment: what a build that ends early loses at most, and 250 MB of 384 dimensions."""
 _JOINED = 4
 """Segments of about one size that are joined: so a row is copied a few times, however many commits there are."""
-_PARTS_OF_FRAME, _NUMBERS_OF_FRAME = 32, 65_536 * 384
-"""Parts whose vectors the centre and the cells of a new index are of, or more if they are small, and how many numbers
-these vectors have in all."""
+_PARTS_OF_FRAME, _ROWS_OF_FRAME, _NUMBERS_OF_FRAME = 32, 65_536, 65_536 * 384
+"""Parts whose vectors the centre and the cells of a new index are of, or more if they are small; how many these vectors
+are, and how many numbers they have in all, at most."""
 _TRIES = 5
 """How often what other processes write and remove meanwhile is read again."""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -156,20 +156,21 @@ class IndexFiles:
         progress = Progress(0, sum(sizes))
         report(progress)
         for some, rows in _grouped(new, sizes):
-            frame = self._frame(new, sizes) if frame is None else frame
+            frame = self._frame(new, sizes, check) if frame is None else frame
             self._write(frame, self._pieces(some, frame), rows, check)
             progress = Progress(progress.done + rows, progress.rows)
             report(progress)
 
-    def _frame(self, new: Sequence[str], sizes: Sequence[int]) -> Frame:
+    def _frame(self, new: Sequence[str], sizes: Sequence[int], check: Callable[[], None]) -> Frame:
         """Return the frame of a new index, which stays: of the largest parts, since the first may be a first try."""
         largest = sorted(zip(sizes, new, strict=True), reverse=True)
-        wanted, ends = _NUMBERS_OF_FRAME // self._width, np.cumsum([rows for rows, _ in largest])
+        wanted = min(_ROWS_OF_FRAME, _NUMBERS_OF_FRAME // self._width)
+        ends = np.cumsum([rows for rows, _ in largest])
         count = max(_PARTS_OF_FRAME, int(np.searchsorted(ends, wanted)) + 1)
         largest, share = largest[:count], min(wanted / max(ends[:count][-1], 1), 1)
         with ExitStack() as opened:
             files = [(opened.enter_context(self._fetched(part)), ceil(rows * share)) for rows, part in largest]
-            return frame_of(files, self._width)
+            return frame_of(files, self._width, check)
 
     def _rows(self, part: str) -> int:
         with self._fetched(part) as file:

@@ -5,7 +5,7 @@ A piece is made of a part, or copied from another index. Rows are numbered withi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,20 +109,21 @@ def rows_of(file: Path) -> int:
         return int(pq.read_metadata(file).num_rows)
 
 
-def frame_of(parts: Iterable[tuple[Path, int]], width: int) -> Frame:
+def frame_of(parts: Iterable[tuple[Path, int]], width: int, check: Callable[[], None] = lambda: None) -> Frame:
     """Return a new frame: the mean of vectors, and their cells; `parts` are files, and of how many rows of each.
 
-    These rows are from all over a part. Raises PartError.
+    These rows are from all over a part. `check` is called often, and raises to stop. Raises PartError.
     """
     found = [np.zeros((0, width), np.float32)]
     for path, rows in parts:
+        check()
         with reading_parts(), pq.ParquetFile(path) as part, path.open("rb") as raw:
             there = part.metadata.num_rows
             some = np.unique(np.linspace(0, max(there - 1, 0), min(there, rows)).astype(np.int64))
             found.append(unit_rows(PartVectors(part, raw, width).rows(some)))
     unit = np.concatenate(found)
     centre: Floats = unit.mean(0, dtype=np.float32) if len(unit) else np.zeros(width, np.float32)
-    return Frame(centre, fitted_cells(unit - centre))
+    return Frame(centre, fitted_cells(unit - centre, check))
 
 
 def _codes(file: Path, rows: int, frame: Frame) -> Iterator[Coded]:

@@ -30,17 +30,24 @@ def columns_at(lake: Lake, places: Sequence[Place], names: list[str], check: Cal
     for at, place in enumerate(places):
         of_part[place.part].append(at)
     tables: list[pa.Table] = []
-    order: list[int] = []
-    for part, mine in of_part.items():
-        with reading_parts(), lake.files.fetched(part) as file, pq.ParquetFile(file) as opened:
-            groups = [opened.metadata.row_group(i).num_rows for i in range(opened.metadata.num_row_groups)]
-            ends = np.cumsum(groups)
-            group_of = np.searchsorted(ends, [places[at].row for at in mine], side="right")
-            for group in np.unique(group_of).tolist():
-                check()
-                here = [at for at, its in zip(mine, group_of.tolist(), strict=True) if its == group]
-                first = int(ends[group]) - groups[group]
-                rows = pa.array([places[at].row - first for at in here])
-                tables.append(opened.read_row_group(group, columns=names).take(rows))
-                order += here
-    return pa.concat_tables(tables).take(pa.array(np.argsort(order)))
+    order = [np.zeros(0, np.int64)]
+    with reading_parts():
+        for part, mine in of_part.items():
+            numbers = np.array([places[at].row for at in mine], np.int64)
+            with lake.files.fetched(part) as file, pq.ParquetFile(file) as opened:
+                if numbers.max() >= opened.metadata.num_rows:
+                    raise ValueError("the part has fewer rows than it had")
+                first = 0
+                for group in range(opened.metadata.num_row_groups):
+                    end = first + opened.metadata.row_group(group).num_rows
+                    here = np.flatnonzero((numbers >= first) & (numbers < end))
+                    if len(here):
+                        check()
+                        rows = pa.array(numbers[here] - first)
+                        tables.append(opened.read_row_group(group, columns=names).take(rows))
+                        order.append(np.array(mine)[here])
+                    first = end
+        found = pa.concat_tables(tables)
+        if found.column_names != names:
+            raise ValueError("the part lacks a column")
+        return found.take(pa.array(np.argsort(np.concatenate(order))))

@@ -73,9 +73,13 @@ class Shortlist:
 
 
 def shortlists(
-    codes: list[Codes], questions: Words, length: int, check: Callable[[], None], near: Sequence[Rows] | None = None
+    codes: list[Codes],
+    questions: Words,
+    lengths: Sequence[int],
+    check: Callable[[], None],
+    near: Sequence[Rows] | None = None,
 ) -> list[Rows]:
-    """Return, for each of the questions `(questions, words)`, the rows whose codes are nearest to it.
+    """Return, for each of the questions `(questions, words)`, so many rows, whose codes are nearest to it.
 
     `near` are the cells to search for each of them, the nearest first, so that few rows of later ones are near enough
     to be listed; None for all. `check` is called often, and raises to stop.
@@ -83,9 +87,9 @@ def shortlists(
     jobs = [job for some in codes for job in _jobs(some, len(questions), near)]
     threads = min(_THREADS, len(jobs) // _BLOCKS_A_THREAD)
     if threads <= 1:
-        return [found.rows() for found in _scanned(jobs, questions, length, check)]
+        return [found.rows() for found in _scanned(jobs, questions, lengths, check)]
     with ThreadPoolExecutor(threads, "polyseme-search") as pool:
-        results = list(pool.map(lambda n: _scanned(jobs[n::threads], questions, length, check), range(threads)))
+        results = list(pool.map(lambda n: _scanned(jobs[n::threads], questions, lengths, check), range(threads)))
     for other in results[1:]:
         for mine, its in zip(results[0], other, strict=True):
             mine.join(its)
@@ -128,9 +132,9 @@ def _blocks(ranges: Iterable[tuple[int, int]], rows: int) -> Iterator[list[tuple
         yield block
 
 
-def _scanned(jobs: list[_Job], questions: Words, length: int, check: Callable[[], None]) -> list[Shortlist]:
+def _scanned(jobs: list[_Job], questions: Words, lengths: Sequence[int], check: Callable[[], None]) -> list[Shortlist]:
     words = questions.shape[1]
-    lists, differences = [Shortlist(length, 64 * words) for _ in questions], _Differences(words)
+    lists, differences = [Shortlist(length, 64 * words) for length in lengths], _Differences(words)
     for codes, ranges, asked in jobs:
         check()
         some = [np.arange(start, end) for start, end in ranges]

@@ -10,7 +10,7 @@ import pyarrow as pa
 from polyseme.storage.database.encodings import Encoding
 from polyseme.storage.database.snapshot import Snapshot
 from polyseme.storage.lake import Lake
-from polyseme.storage.search.pieces import PartError
+from polyseme.storage.search.pieces import PartError, reading_parts
 from polyseme.storage.search.placed_columns import columns_at
 from polyseme.storage.search.unit_vectors import Floats
 from polyseme.storage.sql.indexed_rows import CALLER, Caller, Hits, IndexedRows
@@ -50,7 +50,8 @@ class SentenceSearch:
         if not places:
             return found
         try:
-            texts = iter(columns_at(self._lake, places, ["text"], check)["text"].to_pylist())
+            with reading_parts():  # a text may be no UTF-8
+                texts = iter(columns_at(self._lake, places, ["text"], check)["text"].to_pylist())
         except PartError as error:
             raise unreadable(self._lake, error) from error
         return [[replace(n, text=next(texts)) if n.place else n for n in one] for one in found]

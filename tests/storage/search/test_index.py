@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,19 +71,34 @@ def test_progress_is_told_and_what_was_done_before_a_stop_is_kept(
     assert len(made) == 3
 
 
-def test_a_stop_midway_leaves_nothing_behind(catalog: Catalog, cache: Path) -> None:
+def test_a_stop_at_any_time_leaves_nothing_behind(catalog: Catalog, cache: Path) -> None:
+    """While vectors are read for the frame, while cells are fitted, and while codes are written."""
+
     class StoppedError(Exception):
         pass
-
-    def check() -> None:
-        raise StoppedError
 
     commit(catalog, "a")
     snapshot = catalog.snapshot()
     assert snapshot.default is not None
-    with pytest.raises(StoppedError):
-        IndexFiles(catalog.lake, snapshot, snapshot.default, "sentences").open(check, lambda progress: None)
-    assert list(cache.iterdir()) == []
+    files = IndexFiles(catalog.lake, snapshot, snapshot.default, "sentences")
+    stopped = 0
+    while True:
+        left = stopped
+
+        def check() -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise StoppedError
+
+        try:
+            files.open(check, lambda progress: None)
+        except StoppedError:
+            assert not list(cache.glob("*"))
+            stopped += 1
+        else:
+            break
+    assert stopped > 7
 
 
 @pytest.mark.parametrize("what", ["emptied", "shortened", "changed", "of another lake's width"])
@@ -135,24 +150,39 @@ def test_codes_are_around_the_middle_of_the_largest_parts(
     assert np.allclose(expected.centre, every.mean(0), atol=1e-6) == (share == 1)
 
 
+@pytest.fixture
+def of_frame(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return how many vectors of each part frames are made of."""
+    read: list[int] = []
+    made = module.frame_of
+
+    def counted(parts: Iterable[tuple[Path, int]], width: int, check: Callable[[], None]) -> Frame:
+        found = list(parts)
+        read.extend(rows for _, rows in found)
+        return made(found, width, check)
+
+    monkeypatch.setattr(module, "frame_of", counted)
+    return read
+
+
 def test_of_many_small_parts_as_many_are_read_as_have_vectors_enough(
-    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, of_frame: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_PARTS_OF_FRAME", 2)
     monkeypatch.setattr(module, "_NUMBERS_OF_FRAME", 60 * SPEC.width)
     for name in "abcde":
         commit(catalog, name, sentences=20)
-    read: list[int] = []
-    made = module.frame_of
-
-    def counted(parts: Iterable[tuple[Path, int]], width: int) -> Frame:
-        found = list(parts)
-        read.extend(rows for _, rows in found)
-        return made(found, width)
-
-    monkeypatch.setattr(module, "frame_of", counted)
     opened(catalog)
-    assert read == [20, 20, 20]
+    assert of_frame == [20, 20, 20]
+
+
+def test_of_narrow_vectors_no_more_are_read_than_of_others(
+    catalog: Catalog, of_frame: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ROWS_OF_FRAME", 30)
+    commit(catalog, "a", "b", sentences=100)
+    opened(catalog)
+    assert sum(of_frame) == 30
 
 
 def _of_width(catalog: Catalog, width: int, cache: Path) -> Path:

@@ -26,7 +26,7 @@ def test_they_are_those_of_sorting_all(words: int, length: int, threads: int, mo
     monkeypatch.setattr(shortlist, "_THREADS", threads)
     bits, questions = codes(words, 5000), codes(words, 3, seed=1).T
     cut = [Codes(bits[:, :1900], 0), Codes(bits[:, 1900:1900], 1900), Codes(bits[:, 1900:], 1900)]
-    found = shortlists(cut, questions, length, lambda: None)
+    found = shortlists(cut, questions, [length] * 3, lambda: None)
     every = np.ones(5000, np.bool_)
     assert [rows.tolist() for rows in found] == [by_sorting(bits, q, every, length) for q in questions]
 
@@ -35,12 +35,12 @@ def test_they_are_those_of_sorting_all(words: int, length: int, threads: int, mo
 def test_rows_that_are_not_wanted_are_left_out_before(share: float) -> None:
     bits, questions = codes(2, 40_000), codes(2, 1, seed=1).T
     wanted = np.random.default_rng(2).random(40_000) < share
-    (found,) = shortlists([Codes(bits, 0, wanted)], questions, 50, lambda: None)
+    (found,) = shortlists([Codes(bits, 0, wanted)], questions, [50], lambda: None)
     assert found.tolist() == by_sorting(bits, questions[0], wanted, 50)
 
 
 def test_of_equally_near_rows_the_first_are_taken() -> None:
-    (found,) = shortlists([Codes(np.zeros((1, 100_000), np.uint64), 0)], np.zeros((1, 1), np.uint64), 7, lambda: None)
+    (found,) = shortlists([Codes(np.zeros((1, 100_000), np.uint64), 0)], np.zeros((1, 1), np.uint64), [7], lambda: None)
     assert found.tolist() == list(range(7))
 
 
@@ -52,14 +52,14 @@ def test_a_search_can_be_stopped() -> None:
         raise StoppedError
 
     with pytest.raises(StoppedError):
-        shortlists([Codes(codes(1, 10), 0)], codes(1, 1).T, 1, stop)
+        shortlists([Codes(codes(1, 10), 0)], codes(1, 1).T, [1], stop)
 
 
 def test_only_the_cells_that_are_chosen_are_searched_for_each_question() -> None:
     bits, questions = codes(2, 1000), codes(2, 3, seed=9).T
     cells = np.array([0, 300, 300, 700, 1000])
     near = [np.array(chosen, np.int64) for chosen in ([3, 0], [1, 2], [])]
-    found = shortlists([Codes(bits, 5000, cells=cells)], questions, 20, lambda: None, near)
+    found = shortlists([Codes(bits, 5000, cells=cells)], questions, [20] * 3, lambda: None, near)
     of = np.repeat(np.arange(4), np.diff(cells))
     for question, chosen, mine in zip(questions, near, found, strict=True):
         assert (mine - 5000).tolist() == by_sorting(bits, question, np.isin(of, chosen), 20)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from polyseme.storage import parts
@@ -102,11 +103,13 @@ def test_of_many_rows_the_cells_nearest_to_a_question_are_searched(
     compared: list[float] = []
     scan = candidates.shortlists
 
-    def counted(codes: list[Codes], questions: Words, length: int, check: Check, near: list[Rows] | None) -> list[Rows]:
+    def counted(
+        codes: list[Codes], questions: Words, lengths: list[int], check: Check, near: list[Rows] | None
+    ) -> list[Rows]:
         if near is not None:
             rows = sum(np.diff(some.cells) for some in codes if some.cells is not None)
             compared.extend(rows[cells].sum() / rows.sum() for cells in near)
-        return scan(codes, questions, length, check, near)
+        return scan(codes, questions, lengths, check, near)
 
     monkeypatch.setattr(candidates, "shortlists", counted)
     vectors, found = (middles[:6] + 0.5 * asked(6, seed=2)).astype(np.float32), search(catalog)
@@ -147,6 +150,18 @@ def test_a_part_that_is_gone_when_its_texts_are_read_is_named(catalog: Catalog, 
     neighbours = found.nearest(asked(1), 5)
     for part in Path(str(lake.root)).rglob("*.parquet"):
         part.unlink()
+    with pytest.raises(LakeError, match="polyseme verify"):
+        found.with_texts(neighbours, lambda: None)
+
+
+@pytest.mark.parametrize("lacks", ["rows", "text"])
+def test_a_part_that_was_exchanged_is_named_and_gives_no_text(catalog: Catalog, lake: Lake, lacks: str) -> None:
+    commit(catalog, "a")
+    found = search(catalog)
+    neighbours = found.nearest(asked(1), 20)
+    (part,) = Path(str(lake.root)).rglob("sentences/*/*.parquet")
+    table = pq.read_table(part, partitioning=None)
+    pq.write_table(table.drop_columns(["text"]) if lacks == "text" else table.slice(0, 5), part)
     with pytest.raises(LakeError, match="polyseme verify"):
         found.with_texts(neighbours, lambda: None)
 
