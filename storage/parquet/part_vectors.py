@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from polyseme.storage.parquet.row_columns import columns_of_rows
 from polyseme.storage.parquet.vector_column import RowNumbers, Run, VectorColumn
 from polyseme.storage.tiers import SCALE, Halves, Layout
 
@@ -29,16 +28,7 @@ class PartVectors:
 
     def rows(self, numbers: RowNumbers) -> Halves:
         """Return `(len(numbers), width)`: the vectors of these rows, in the order given."""
-        scales = self._scales(numbers) if self.layout.tier == "int8" else None
+        scales = None
+        if self.layout.tier == "int8":
+            scales = columns_of_rows(self._file, numbers, [SCALE])[SCALE].to_numpy()
         return self.layout.unpack(self._codes.rows(numbers), scales)
-
-    def _scales(self, numbers: RowNumbers) -> Halves:
-        found, first = np.empty(len(numbers), np.float16), 0
-        for group in range(self._file.metadata.num_row_groups):
-            last = first + self._file.metadata.row_group(group).num_rows
-            here = np.flatnonzero((numbers >= first) & (numbers < last))
-            if len(here):
-                column = self._file.read_row_group(group, columns=[SCALE])[SCALE]
-                found[here] = column.take(pa.array(numbers[here] - first)).to_numpy()
-            first = last
-        return found

@@ -25,7 +25,7 @@ from polyseme.storage.search.unit_vectors import Floats
 
 _LEAST_LISTED, _FOR_EACH, _OF_ROOT, _AT_WIDTH = 4000, 40, 5, 384
 """Rows to estimate: at least, more for each that is asked for, and for the root of how many are searched, of
-codes of 384 bits. Of 10 million sentences 16,000 have all of the ten nearest."""
+codes of 384 bits (`benchmarks/search_scale.py` measures what is found so)."""
 _NEARER, _MOST_TIMES = 8, 4
 """A question nearer to the centre than rows are has a list longer by this power of how much, and at most so many times:
 its neighbours differ from it in nearly as many bits as all."""

@@ -1,4 +1,4 @@
-"""Columns of a few rows, read from their parts by place: of each, the row group that it is in."""
+"""Columns of a few rows of a lake, read from their parts by place."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polyseme.storage.lake import Lake
+from polyseme.storage.parquet.row_columns import columns_of_rows
 from polyseme.storage.search.pieces import reading_parts
 
 
@@ -22,7 +23,7 @@ class Place(NamedTuple):
 
 
 def columns_at(lake: Lake, places: Sequence[Place], names: list[str], check: Callable[[], None]) -> pa.Table:
-    """Return columns of the rows at some places, in their order.
+    """Return columns of the rows at some places, one at least, in their order.
 
     `check` is called before each row group, and raises to stop. Raises PartError.
     """
@@ -30,24 +31,10 @@ def columns_at(lake: Lake, places: Sequence[Place], names: list[str], check: Cal
     for at, place in enumerate(places):
         of_part[place.part].append(at)
     tables: list[pa.Table] = []
-    order = [np.zeros(0, np.int64)]
     with reading_parts():
         for part, mine in of_part.items():
-            numbers = np.array([places[at].row for at in mine], np.int64)
             with lake.files.fetched(part) as file, pq.ParquetFile(file) as opened:
-                if numbers.max() >= opened.metadata.num_rows:
-                    raise ValueError("the part has fewer rows than it had")
-                first = 0
-                for group in range(opened.metadata.num_row_groups):
-                    end = first + opened.metadata.row_group(group).num_rows
-                    here = np.flatnonzero((numbers >= first) & (numbers < end))
-                    if len(here):
-                        check()
-                        rows = pa.array(numbers[here] - first)
-                        tables.append(opened.read_row_group(group, columns=names).take(rows))
-                        order.append(np.array(mine)[here])
-                    first = end
-        found = pa.concat_tables(tables)
-        if found.column_names != names:
-            raise ValueError("the part lacks a column")
-        return found.take(pa.array(np.argsort(np.concatenate(order))))
+                numbers = np.array([places[at].row for at in mine], np.int64)
+                tables.append(columns_of_rows(opened, numbers, names, check))
+        order = np.argsort([at for mine in of_part.values() for at in mine])
+        return pa.concat_tables(tables).take(pa.array(order))

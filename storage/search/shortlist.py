@@ -1,4 +1,4 @@
-"""Shortlists: the rows whose codes differ least from that of a question, in one pass over all codes.
+"""Shortlists: the rows whose codes differ least from that of a question, in one pass over all or some cells.
 
 A row's distance is the number of bits in which it differs. Codes lie word by word, so that NumPy compares 64 bits of
 thousands of rows at once (`benchmarks/code_scan.py` measures it).

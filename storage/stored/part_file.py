@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from polyseme.storage.parquet.part_vectors import PartVectors
+from polyseme.storage.parquet.row_columns import columns_of_rows
 from polyseme.storage.parquet.vector_column import RowNumbers
 from polyseme.storage.schemas import table_schema
 from polyseme.storage.tiers import Halves
@@ -56,14 +57,7 @@ class PartFile:
     def columns(self, names: Sequence[str], rows: RowNumbers) -> dict[str, npt.NDArray[Any]]:
         """Return columns of some rows, in their order; NULL, NaN for numbers, where an old part has no such column."""
         there = [name for name in names if name in self._file.schema_arrow.names]
-        tables, first = [], 0
-        for group in range(self._file.metadata.num_row_groups):
-            last = first + self._file.metadata.row_group(group).num_rows
-            mine = rows[(rows >= first) & (rows < last)]
-            if len(mine):
-                tables.append(self._file.read_row_group(group, columns=there).take(pa.array(mine - first)))
-            first = last
-        joined = pa.concat_tables(tables) if tables else None
+        joined = columns_of_rows(self._file, rows, there) if there else None
         return {name: self._values(name, joined, len(rows)) for name in names}
 
     def vectors(self, rows: RowNumbers) -> Halves:

@@ -22,7 +22,7 @@ from polyseme.tasks.sql.columns import Column, rows_of, structs
 
 _QUESTIONS = 256
 _AT_ONCE = 64
-"""Questions that share a scan: some thousand rows are listed for each."""
+"""Questions that are asked together: some thousand rows are listed for each."""
 _NEIGHBOURS = {"doc_id": pa.string(), "sentence_index": pa.int32(), "similarity": pa.float64(), "text": pa.string()}
 _NEAR_WORDS = {"word": pa.string(), "occurrences": pa.int64(), "similarity": pa.float64()}
 
